@@ -1,0 +1,1 @@
+"""Await the jobs that other people's servers run."""

@@ -1,0 +1,174 @@
+"""What crosses the seams: requests, replies, and the protocols of those who make, send and authorise them.
+
+Rule 1: everything here is a value or a promise; nothing here sends, waits or remembers.
+Rule 2: a credential is on a `Request` only on its way out, and never in a `repr` or an excerpt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from typing import Any, Protocol, TypeVar, cast
+
+import attrs
+from yarl import URL
+
+from pollwise.core.phase import Reading
+from pollwise.errors import ConfigurationError, MalformedReply, Problem
+
+__all__ = ["Auth", "Endpoint", "Reply", "Request", "Transport"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+_NO_HEADERS: Mapping[str, str] = {}
+_EXCERPT_CHARS = 160
+_TOKEN_LIKE = re.compile(r"[A-Za-z0-9+/_.~=-]{24,}")
+
+
+@attrs.frozen
+class Request:
+    """One HTTP request, whole: nothing is added to it on the way but connection headers.
+
+    Attributes:
+        url: An absolute http or https URL, already percent-encoded.
+        headers: Sent as they are. May hold credentials, hence not in the `repr`.
+        method: The HTTP method. Only GET is ever sent twice.
+        body: The request body, or None. May hold credentials, hence not in the `repr`.
+    """
+
+    url: URL
+    headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False)
+    method: str = "GET"
+    body: bytes | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class Reply:
+    """One whole HTTP reply, body decompressed and within the size limit.
+
+    Attributes:
+        status: The HTTP status code.
+        headers: Case-insensitive mapping of header fields.
+        body: The whole body.
+        request: What it answers; for masking its credentials in excerpts.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+    request: Request | None = attrs.field(default=None, repr=False)
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type without parameters, in lower case, or None."""
+        value = self.headers.get("Content-Type")
+        return None if value is None else value.partition(";")[0].strip().lower()
+
+    @property
+    def is_json(self) -> bool:
+        """True for `application/json` and every `application/*+json` (RFC 6839)."""
+        kind = self.content_type
+        return kind is not None and (
+            kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+        )
+
+    def malformed(self, reason: str) -> MalformedReply:
+        """The error for this reply, with a redacted excerpt of it."""
+        return MalformedReply(reason, self.status, self.content_type, self.excerpt())
+
+    def excerpt(self) -> str:
+        """The first characters of the body, escaped, with everything that may be a credential masked."""
+        text = self.body[: 4 * _EXCERPT_CHARS].decode("utf-8", "replace")
+        if self.request is not None:
+            for value in self.request.headers.values():
+                for secret in {value, value.rpartition(" ")[2]}:
+                    if len(secret) >= 4:
+                        text = text.replace(secret, "***")
+        text = _TOKEN_LIKE.sub("***", text)[:_EXCERPT_CHARS]
+        return ascii(text)[1:-1]
+
+
+class Transport(Protocol):
+    """What sends a request. Raises `PollError` for whatever keeps a whole reply from arriving."""
+
+    async def send(self, request: Request, /) -> Reply:
+        """Send it once and return the whole reply, whatever its status code."""
+        ...
+
+
+class Auth(Protocol):
+    """What puts credentials on requests. One may serve many endpoints and watchers at once."""
+
+    def headers(self, now: float, /) -> Mapping[str, str] | None:
+        """The header fields to send, or None where they must be renewed first. `now` is monotonic seconds."""
+        ...
+
+    async def renew(self, via: Transport, now: float, stale: Mapping[str, str] | None, /) -> None:
+        """Get new credentials in place of `stale`; once for any number of concurrent callers.
+
+        Args:
+            via: What to send the request with, if one is needed.
+            now: Monotonic seconds.
+            stale: The headers that the server refused; None when there were none yet.
+
+        Raises:
+            AuthenticationError: These credentials cannot be renewed, or the renewal was refused.
+            PollError: The renewal could not be had just now; it may be tried again.
+        """
+        ...
+
+
+class Endpoint(Protocol[J, S]):
+    """One vendor's status call: how to ask and how to read. Subclass it; `name`, `request` and `read` are yours.
+
+    The rest has defaults: override `auth` where credentials are needed, `problem` where the vendor puts codes in
+    the body of a refusal, `allowance` where its rate limit is known, and the four translations to use a ledger.
+    """
+
+    @property
+    def name(self) -> str:
+        """A short stable name, as in logs, tokens and ledgers: `oracle-content`."""
+        ...
+
+    def request(self, job: J, /) -> Request:
+        """The request that asks for the job's status, without credentials. Cheap: called for every poll."""
+        ...
+
+    def read(self, reply: Reply, /) -> Reading[S]:
+        """Make a reading of a reply whose status code is 2xx.
+
+        Raises:
+            MalformedReply: It is not what the vendor documents (`raise reply.malformed("why")`).
+        """
+        ...
+
+    @property
+    def auth(self) -> Auth | None:
+        """The credentials to send, or None."""
+        return None
+
+    @property
+    def allowance(self) -> tuple[int, float] | None:
+        """The vendor's documented rate limit as (requests, seconds), or None."""
+        return None
+
+    def problem(self, reply: Reply, /) -> Problem | None:
+        """The vendor's codes and words in the body of a reply that is not 2xx. Never raises."""
+        return None
+
+    def job_to_keys(self, job: J, /) -> dict[str, str]:
+        """The job's keys by name, for ledgers, tokens and the screen."""
+        return {name: str(value) for name, value in attrs.asdict(cast("attrs.AttrsInstance", job)).items()}
+
+    def job_from_keys(self, keys: Mapping[str, str], /) -> J:
+        """The job again. Raises ValueError for keys that are not a job's."""
+        raise ConfigurationError(f"the endpoint {self.name!r} does not define job_from_keys, which this needs")
+
+    def status_to_json(self, status: S, /) -> Any:
+        """The status as JSON-ready values, with the vendor's field names."""
+        return attrs.asdict(cast("attrs.AttrsInstance", status))
+
+    def status_from_json(self, data: Any, /) -> S:
+        """The status again. Raises ValueError for data that is not a status's."""
+        raise ConfigurationError(f"the endpoint {self.name!r} does not define status_from_json, which this needs")

@@ -1,0 +1,386 @@
+"""Every error that pollwise raises or reports, as one tree.
+
+    PollwiseError
+    ├── JobError                  the job is over, and not well: the vendor said so
+    │   ├── JobFailed
+    │   └── JobCancelled
+    ├── WatchError                we stopped looking; the job may well be running
+    │   ├── DeadlineExceeded          (also a TimeoutError)
+    │   ├── RetriesExhausted
+    │   ├── JobNotFound
+    │   ├── RequestRejected
+    │   ├── AuthenticationError
+    │   ├── PermissionDenied
+    │   ├── EndpointBug
+    │   ├── WatchStopped
+    │   └── WatcherClosed
+    ├── PollError                 one poll taught nothing; asked again later
+    │   ├── ConnectFailed             (also a ConnectionError)
+    │   ├── TlsFailed                 (also a ConnectionError)
+    │   ├── PollTimeout               (also a TimeoutError)
+    │   ├── ServerTrouble
+    │   ├── RateLimited
+    │   ├── NotVisibleYet
+    │   └── MalformedReply
+    │       └── ReplyTooLarge
+    └── ConfigurationError        the caller asked for something that cannot be (also a ValueError)
+        └── InsecureUrl
+
+Rule 1: data is in attributes; the message is made from them and says what the reader can do next.
+Rule 2: every error survives pickling, so it can cross a process or a queue.
+Rule 3: no secret is ever put in one: excerpts of replies arrive here already redacted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+__all__ = [
+    "AuthenticationError",
+    "ConfigurationError",
+    "ConnectFailed",
+    "DeadlineExceeded",
+    "EndpointBug",
+    "InsecureUrl",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "JobNotFound",
+    "MalformedReply",
+    "NotVisibleYet",
+    "PermissionDenied",
+    "PollError",
+    "PollTimeout",
+    "PollwiseError",
+    "Problem",
+    "RateLimited",
+    "ReplyTooLarge",
+    "RequestRejected",
+    "RetriesExhausted",
+    "ServerTrouble",
+    "TlsFailed",
+    "WatchError",
+    "WatchStopped",
+    "WatcherClosed",
+]
+
+
+@attrs.frozen
+class Problem:
+    """What a vendor wrote in the body of a refusal: its codes and words, unaltered.
+
+    Attributes:
+        codes: The vendor's error codes in their order, for example `("-96",)`.
+        descriptions: The vendor's texts in their order. Untrusted: never render them as markup.
+        key: A symbolic name of the error, where the vendor has one.
+        job_unknown: True where the vendor's codes mean that the job does not exist for this caller.
+    """
+
+    codes: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    key: str | None = None
+    job_unknown: bool = False
+
+    def __str__(self) -> str:
+        words = [*self.descriptions]
+        if self.key is not None:
+            words.append(self.key)
+        if self.codes:
+            words.append("code " + ", ".join(self.codes))
+        return "; ".join(words) or "no details given"
+
+
+def _words(problem: Problem | None) -> str:
+    return "" if problem is None else f" The server said: {problem}."
+
+
+class PollwiseError(Exception):
+    """The root of the tree. Catch this to catch all that pollwise can raise."""
+
+
+# --- the job is over, and not well ------------------------------------------------------------
+
+
+class JobError(PollwiseError):
+    """The vendor's own answer says that the job did not succeed."""
+
+
+@attrs.define
+class JobFailed(JobError):
+    """The job ended in failure. `status` is the vendor's typed status, nothing thrown away."""
+
+    job: Any
+    status: Any
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return f"{self.job} failed{why}. See .status for all that the server reported."
+
+
+@attrs.define
+class JobCancelled(JobError):
+    """The job was cancelled on the server's side. `status` is the vendor's typed status."""
+
+    job: Any
+    status: Any
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return f"{self.job} was cancelled{why}. Start it again if it is still wanted."
+
+
+# --- we stopped looking -----------------------------------------------------------------------
+
+
+class WatchError(PollwiseError):
+    """The watch ended without learning how the job ended; the job may well be running."""
+
+
+@attrs.define
+class DeadlineExceeded(WatchError, TimeoutError):
+    """The watch's deadline passed first. `last_error` is the latest poll's error, if it had one."""
+
+    job: Any
+    timeout_s: float | None
+    last_error: PollError | None = None
+
+    def __str__(self) -> str:
+        limit = "its deadline" if self.timeout_s is None else f"{self.timeout_s:g} s"
+        last = f" The last poll said: {self.last_error}" if self.last_error is not None else ""
+        return (
+            f"{self.job} was not over within {limit}; it may still be running."
+            f" Watch it again, or allow more time with timeout_s.{last}"
+        )
+
+
+@attrs.define
+class RetriesExhausted(WatchError):
+    """Too many polls in a row taught nothing. `last_error` is the latest of them."""
+
+    job: Any
+    failures: int
+    last_error: PollError
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job}: gave up after {self.failures} polls in a row that taught nothing; it may still be"
+            f" running. The last one said: {self.last_error}"
+        )
+
+
+@attrs.define
+class JobNotFound(WatchError):
+    """The server does not know the job, or hides it from this caller."""
+
+    job: Any
+    http_status: int
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job} is not known to the server (HTTP {self.http_status})."
+            f" Check its IDs, and that these credentials started it.{_words(self.problem)}"
+        )
+
+
+@attrs.define
+class RequestRejected(WatchError):
+    """The server called the request itself wrong (HTTP 3xx or 4xx); asking again would not help."""
+
+    job: Any
+    http_status: int
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        if 300 <= self.http_status < 400:
+            return (
+                f"{self.job}: the server answered with a redirect (HTTP {self.http_status}), which is not followed"
+                " because it could carry the credentials elsewhere. Use the final base URL."
+            )
+        return (
+            f"{self.job}: the server rejected the request (HTTP {self.http_status})."
+            f" Check the IDs and the base URL.{_words(self.problem)}"
+        )
+
+
+@attrs.define
+class AuthenticationError(WatchError):
+    """The credentials were refused, also after renewing them where they can be renewed."""
+
+    detail: str
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        return f"{self.detail} Check that the credentials are right and not expired.{_words(self.problem)}"
+
+
+@attrs.define
+class PermissionDenied(WatchError):
+    """The credentials are good but may not see this job (HTTP 403)."""
+
+    job: Any
+    http_status: int
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job}: permission denied (HTTP {self.http_status})."
+            f" Give these credentials the right to read it.{_words(self.problem)}"
+        )
+
+
+@attrs.define
+class EndpointBug(WatchError):
+    """The endpoint's own code raised something that is no pollwise error; see `__cause__`, `kind` and `detail`."""
+
+    job: Any
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.job}: the endpoint's code raised {self.kind}: {self.detail}. This is a bug in the endpoint."
+
+
+@attrs.define
+class WatchStopped(WatchError):
+    """`Watch.stop()` was called."""
+
+    job: Any
+
+    def __str__(self) -> str:
+        return f"{self.job}: the watch was stopped; the job may still be running. Watch it again to go on."
+
+
+@attrs.define
+class WatcherClosed(WatchError):
+    """The watcher is not open: its `async with` has been left, or not entered yet."""
+
+    job: Any = None
+
+    def __str__(self) -> str:
+        subject = "" if self.job is None else f"{self.job}: "
+        return f"{subject}the watcher is not open. Watch jobs inside its `async with` block."
+
+
+# --- one poll taught nothing ------------------------------------------------------------------
+
+
+class PollError(PollwiseError):
+    """One status exchange taught nothing about the job. It is no failure of the job."""
+
+
+@attrs.define
+class ConnectFailed(PollError, ConnectionError):
+    """No connection, or it broke before the reply was whole."""
+
+    detail: str
+
+    def __str__(self) -> str:
+        return f"no reply from the server ({self.detail}). Check the base URL and the network."
+
+
+@attrs.define
+class TlsFailed(PollError, ConnectionError):
+    """The server's TLS certificate or handshake was not acceptable."""
+
+    detail: str
+
+    def __str__(self) -> str:
+        return f"no trusted TLS connection ({self.detail}). Check the host name and its certificate."
+
+
+@attrs.define
+class PollTimeout(PollError, TimeoutError):
+    """The reply was not whole within the time allowed for one request."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"no whole reply within {self.seconds:g} s. Raise request_timeout_s if the server is only slow."
+
+
+@attrs.define
+class ServerTrouble(PollError):
+    """HTTP 408, 425 or 5xx: the server could not answer just now."""
+
+    http_status: int
+    retry_after_s: float | None = None
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        return f"the server could not answer just now (HTTP {self.http_status}).{_words(self.problem)}"
+
+
+@attrs.define
+class RateLimited(PollError):
+    """HTTP 429. `retry_after_s` is what the server asked for, in seconds, if it said."""
+
+    retry_after_s: float | None = None
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        wait = "" if self.retry_after_s is None else f" It asked for {self.retry_after_s:g} s of silence."
+        return f"the rate limit was hit (HTTP 429).{wait} Share one budget between all users of this token."
+
+
+@attrs.define
+class NotVisibleYet(PollError):
+    """HTTP 404 within the grace time: the job may not be visible yet."""
+
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        return "the job is not visible yet (HTTP 404); asked again for not_found_grace_s."
+
+
+@attrs.define
+class MalformedReply(PollError):
+    """The reply is not what the vendor documents: a proxy's page, broken JSON, a missing or mistyped field.
+
+    Attributes:
+        reason: What was wrong.
+        http_status: The reply's status code.
+        content_type: The reply's media type as sent, or None.
+        excerpt: The first characters of the body, redacted and escaped.
+    """
+
+    reason: str
+    http_status: int
+    content_type: str | None = None
+    excerpt: str = ""
+
+    def __str__(self) -> str:
+        seen = f" Body starts: {self.excerpt}" if self.excerpt else ""
+        return (
+            f"not a status document: {self.reason} (HTTP {self.http_status}, {self.content_type or 'no content type'})."
+            f" Check that the base URL is the API's.{seen}"
+        )
+
+
+@attrs.define
+class ReplyTooLarge(MalformedReply):
+    """The body, as sent or once decompressed, is larger than is allowed."""
+
+
+# --- the caller asked for something that cannot be --------------------------------------------
+
+
+class ConfigurationError(PollwiseError, ValueError):
+    """An argument cannot be right. Raised at once, before anything is sent."""
+
+
+@attrs.define
+class InsecureUrl(ConfigurationError):
+    """Credentials would travel in clear text. `origin` is scheme, host and port."""
+
+    origin: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.origin} is plain http to a host that is not this machine. Use https, or pass"
+            " allow_plain_http=True if you accept that anybody on the way can read the credentials."
+        )
