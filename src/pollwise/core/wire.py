@@ -23,6 +23,7 @@ S = TypeVar("S")
 
 _NO_HEADERS: Mapping[str, str] = {}
 _EXCERPT_CHARS = 160
+_SHORTEST_SECRET = 4
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9+/_.~=-]{24,}")
 
 
@@ -83,7 +84,7 @@ class Reply:
         if self.request is not None:
             for value in self.request.headers.values():
                 for secret in {value, value.rpartition(" ")[2]}:
-                    if len(secret) >= 4:
+                    if len(secret) >= _SHORTEST_SECRET:
                         text = text.replace(secret, "***")
         text = _TOKEN_LIKE.sub("***", text)[:_EXCERPT_CHARS]
         return ascii(text)[1:-1]
