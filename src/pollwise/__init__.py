@@ -1,1 +1,118 @@
-"""Await the jobs that other people's servers run."""
+"""Await the jobs that other people's servers run.
+
+    async with JobWatcher(endpoint, timeout_s=3600) as watcher:
+        status = await watcher.watch(job)
+
+The endpoints are in `pollwise.endpoints`; what a caller's tests need is in `pollwise.testing`.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version as _version
+
+from pollwise.auth import ApiKeyAuth, BasicAuth, BearerAuth, ClientCredentialsAuth, RenewingAuth
+from pollwise.core.budget import RateBudget
+from pollwise.core.events import (
+    Abandoned,
+    Cancelled,
+    Event,
+    Failed,
+    Outcome,
+    Progressed,
+    Retrying,
+    Succeeded,
+    Throttled,
+)
+from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.phase import Phase, Reading
+from pollwise.core.wire import Auth, Endpoint, Reply, Request, Transport
+from pollwise.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectFailed,
+    DeadlineExceeded,
+    EndpointBug,
+    InsecureUrl,
+    JobCancelled,
+    JobError,
+    JobFailed,
+    JobNotFound,
+    MalformedReply,
+    NotVisibleYet,
+    PermissionDenied,
+    PollError,
+    PollTimeout,
+    PollwiseError,
+    Problem,
+    RateLimited,
+    ReplyTooLarge,
+    RequestRejected,
+    RetriesExhausted,
+    ServerTrouble,
+    TlsFailed,
+    WatcherClosed,
+    WatchError,
+    WatchStopped,
+)
+from pollwise.transport import AiohttpTransport
+from pollwise.watch import Watch
+from pollwise.watcher import JobWatcher
+
+__version__ = _version("pollwise")
+
+__all__ = [
+    "Abandoned",
+    "AiohttpTransport",
+    "ApiKeyAuth",
+    "Auth",
+    "AuthenticationError",
+    "BasicAuth",
+    "BearerAuth",
+    "Cancelled",
+    "ClientCredentialsAuth",
+    "ConfigurationError",
+    "ConnectFailed",
+    "DeadlineExceeded",
+    "Endpoint",
+    "EndpointBug",
+    "Event",
+    "Failed",
+    "InsecureUrl",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "JobNotFound",
+    "JobWatcher",
+    "MalformedReply",
+    "NotVisibleYet",
+    "Outcome",
+    "Pacing",
+    "PermissionDenied",
+    "Phase",
+    "PollError",
+    "PollTimeout",
+    "PollwiseError",
+    "Problem",
+    "Progressed",
+    "RateBudget",
+    "RateLimited",
+    "Reading",
+    "RenewingAuth",
+    "Reply",
+    "ReplyTooLarge",
+    "Request",
+    "RequestRejected",
+    "RetriesExhausted",
+    "Retry",
+    "Retrying",
+    "ServerTrouble",
+    "Succeeded",
+    "Throttled",
+    "TlsFailed",
+    "Transport",
+    "Watch",
+    "WatchError",
+    "WatchStopped",
+    "WatcherClosed",
+    "__version__",
+]

@@ -1,0 +1,49 @@
+"""The command `pollwise`.
+
+    __init__.py     the way in, and nothing that costs an import
+    app.py          the commands, their arguments and their help
+    run.py          runs one command: signals, errors, exit status
+    exits.py        the exit statuses and what they mean
+    options.py      the options that commands share
+    vendors.py      each vendor's secrets, endpoint and words
+    watch.py        `pollwise watch`
+    demo.py         `pollwise demo`
+    cast.py         the jobs that the demo plays and the simulator offers
+    simulate.py     `pollwise simulator`
+    follow.py       watches on a screen, and a record of each
+    screen.py       JSON lines and plain lines
+    live.py         live rows
+    output.py       lines on stdout, written without standing still
+    views.py        an event in words
+    words.py        what a vendor's status says, in words
+    jsonlines.py    an event as JSON
+    text.py         what strangers wrote, made safe to print
+    logs.py         the log on stderr
+
+Rule 1: importing this package costs nothing, and `pollwise --help` never imports aiohttp.
+Rule 2: stdout has what was asked for; stderr has everything about the command itself.
+Rule 3: a person never sees a traceback who did not ask for it with -v.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_EXTRA = frozenset({"cyclopts", "rich"})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status (exits.py). `arguments` default to the process's own."""
+    try:
+        from pollwise.cli.run import run  # noqa: PLC0415  the extra may not be installed
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        print("pollwise: the command line needs its extra: pip install 'pollwise[cli]'", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return run(sys.argv[1:] if arguments is None else arguments)

@@ -1,0 +1,160 @@
+"""The commands: their names, arguments and help.
+
+Rule 1: this file imports nothing that a `--help` does not need; a command imports its engine when it runs.
+Rule 2: a command is an `async def` that returns its exit status. What it does is in the file of its name.
+"""
+
+# ruff: noqa: PLC0415  rule 1
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from pollwise.cli.options import CommonOptions, Count, LogOptions, Port, Seconds, Seed, Share, WatchOptions
+
+__all__ = ["app"]
+
+_EXITS = """\
+Exit status:
+  0    succeeded
+  1    failed or cancelled
+  2    usage
+  3    abandoned: the job may still be running
+  130  interrupted with Ctrl-C
+"""
+_DEMO_EXITS = """\
+Exit status:
+  0    every job ended as the simulator played it: not all of them well
+  1    pollwise reported something else
+  130  interrupted with Ctrl-C
+"""
+_SERVER_EXITS = """\
+Exit status:
+  2    usage, or the port is taken
+  130  interrupted with Ctrl-C
+  143  terminated
+"""
+_EXAMPLES = f"""\
+Examples:
+  pollwise demo
+  pollwise watch document360 TASK --base-url https://apihub.document360.io
+  pollwise watch oracle-content FILE JOB --base-url https://example.com --json
+  pollwise simulator --faults 0.2
+
+{_EXITS}"""
+
+app = App(
+    name="pollwise",
+    help="Await the jobs that other people's servers run.",
+    help_format="plaintext",
+    help_epilogue=_EXAMPLES,
+    version=lambda: f"pollwise {importlib.metadata.version('pollwise')}",
+)
+_watch = App(name="watch", help="Watch one job to its outcome.", help_epilogue=_EXITS)
+app.command(_watch)
+
+_USUAL_WATCH = WatchOptions()
+_USUAL = CommonOptions()
+_USUAL_LOG = LogOptions()
+
+
+@_watch.command(name="document360", help_epilogue=_EXITS)
+async def watch_document360(
+    task_id: str,
+    /,
+    *,
+    base_url: Annotated[str, Parameter(env_var="DOCUMENT360_BASE_URL", metavar="URL")],
+    options: WatchOptions = _USUAL_WATCH,
+) -> int:
+    """Watch a Document360 delete-file task.
+
+    The API token is read from DOCUMENT360_API_TOKEN.
+
+    Args:
+        task_id: The ID that the delete call answered with.
+        base_url: The API's root, which differs by region, such as https://apihub.document360.io
+        options: How to watch and what to show.
+    """
+    from pollwise.cli import vendors
+    from pollwise.cli.watch import watch_job
+    from pollwise.endpoints.document360 import DeleteFileJob
+
+    return await watch_job(vendors.document360(base_url), DeleteFileJob(task_id), options)
+
+
+@_watch.command(name="oracle-content", help_epilogue=_EXITS)
+async def watch_oracle_content(
+    file_id: str,
+    job_id: str,
+    /,
+    *,
+    base_url: Annotated[str, Parameter(env_var="ORACLE_CONTENT_BASE_URL", metavar="URL")],
+    options: WatchOptions = _USUAL_WATCH,
+) -> int:
+    """Watch an Oracle Content Management ZIP extraction.
+
+    The credentials are read from ORACLE_CONTENT_TOKEN, or else from
+    ORACLE_CONTENT_USER and ORACLE_CONTENT_PASSWORD.
+
+    Args:
+        file_id: The GUID of the ZIP file.
+        job_id: The GUID of the extraction job.
+        base_url: Where the service is: https://host[:port]
+        options: How to watch and what to show.
+    """
+    from pollwise.cli import vendors
+    from pollwise.cli.watch import watch_job
+    from pollwise.endpoints.oracle_content import ExtractionJob
+
+    return await watch_job(vendors.oracle_content(base_url), ExtractionJob(file_id, job_id), options)
+
+
+@app.command(help_epilogue=_DEMO_EXITS)
+async def demo(*, seed: Seed = 0, seconds: Seconds = 10.0, options: CommonOptions = _USUAL) -> int:
+    """Watch a dozen jobs of both vendors on a simulator that fails on purpose.
+
+    Args:
+        seed: Decides what goes wrong, and when.
+        seconds: About how long it takes.
+        options: What to show.
+    """
+    from pollwise.cli.demo import run_demo
+
+    return await run_demo(seed=seed, seconds=seconds, options=options)
+
+
+@app.command(help_epilogue=_SERVER_EXITS)
+async def simulator(
+    *,
+    port: Port = 0,
+    seed: Seed = 0,
+    jobs: Count = 12,
+    seconds: Seconds = 30.0,
+    faults: Share = 0.0,
+    requests_per_minute: Count | None = None,
+    options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
+) -> int:
+    """Serve both vendors' status calls on this machine, with jobs to watch.
+
+    Args:
+        port: The port to listen on; 0 takes a free one.
+        seed: Decides everything that is random.
+        jobs: How many jobs to offer.
+        seconds: The longest job's duration; a job's time begins with its first poll.
+        faults: Share of the requests that go wrong, from 0 to 1.
+        requests_per_minute: Document360's rate limit for each token; without it there is none.
+        options: What to log; read by run.py.
+    """
+    from pollwise.cli.simulate import run_simulator
+
+    return await run_simulator(
+        port=port,
+        seed=seed,
+        jobs=jobs,
+        seconds=seconds,
+        fault_rate=faults,
+        requests_per_minute=requests_per_minute,
+    )

@@ -1,0 +1,68 @@
+"""The jobs that `pollwise demo` plays and `pollwise simulator` offers: a dozen, of both vendors.
+
+Rule 1: every end is among them: a success, one that left files out, a failure, a cancellation, a job that the server
+does not know. Each says how it ends, so that whoever watches it can be checked.
+Rule 2: their times are shares of one length, so that the same play takes one second or a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from pollwise.simulator import Fault, Simulator
+
+__all__ = ["CAST", "Part", "parts"]
+
+
+@attrs.frozen
+class Part:
+    """One job of the play.
+
+    Attributes:
+        keys: `(task_id,)` for Document360, `(file_id, job_id)` for Oracle Content Management.
+        end: How a watch of it ends: succeeded, failed, cancelled or abandoned.
+        share: Its duration as a share of the play's; None for a job that the server does not know.
+        options: How it goes; see `DeletePlan` and `ExtractionPlan`.
+    """
+
+    keys: tuple[str, ...]
+    end: str
+    share: float | None
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def enter(self, simulator: Simulator, *, length_s: float, starts_when_polled: bool = False) -> None:
+        """Add the job to the simulator, in a play of that many seconds."""
+        if self.share is None:
+            return
+        add: Callable[..., Any] = simulator.add_delete if len(self.keys) == 1 else simulator.add_extraction
+        options = {"outcome": self.end, "starts_when_polled": starts_when_polled, **self.options}
+        add(*self.keys, duration_s=self.share * length_s, **options)
+
+    def again(self, take: int) -> Part:
+        """The same part under other keys, for plays with more jobs than parts. The first take is the part itself."""
+        return self if take == 1 else attrs.evolve(self, keys=(*self.keys[:-1], f"{self.keys[-1]}-{take}"))
+
+
+CAST = (
+    Part(("handbook-2019",), "succeeded", 0.30, {"information": ("14 files were deleted.",)}),
+    Part(("course-videos",), "succeeded", 0.75, {"script": (None, Fault.BAD_GATEWAY, None, Fault.RESET)}),
+    Part(("old-screenshots",), "failed", 0.45),
+    Part(("release-drafts",), "cancelled", 0.40),
+    Part(("archive-2021",), "succeeded", 0.60, {"warnings": ("One file was deleted before.",)}),
+    Part(("just-created",), "succeeded", 0.50, {"script": (Fault.NOT_FOUND, Fault.NOT_FOUND)}),
+    Part(("catalogue.zip", "ZX-101"), "succeeded", 0.55, {"files": 24, "curve": "ease"}),
+    Part(("product-photos.zip", "ZX-102"), "succeeded", 0.35, {"skipped": 3}),
+    Part(("invoices.zip", "ZX-103"), "failed", 0.50, {"error_code": -21, "curve": "stalls"}),
+    Part(("brochures.zip", "ZX-104"), "succeeded", 0.70, {"files": 12, "ignored": 2, "name_adjusted": 4}),
+    Part(("site-backup.zip", "ZX-105"), "succeeded", 0.90, {"files": 400, "script": (None, Fault.UNAVAILABLE)}),
+    Part(("somebody-elses.zip", "ZX-106"), "abandoned", None),
+)
+
+
+def parts(count: int) -> Iterator[Part]:
+    """So many parts: the cast, and then the cast again under other keys."""
+    for index in range(count):
+        yield CAST[index % len(CAST)].again(index // len(CAST) + 1)

@@ -1,0 +1,105 @@
+"""`pollwise demo`: a dozen jobs of both vendors on a server of our own, with faults, to their outcomes.
+
+Rule 1: nothing is staged on our side of the wire: real HTTP, the same watcher and screens as `pollwise watch`.
+Rule 2: the play says how each job ends, and the demo has gone well exactly when the watches say the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from pollwise.cli.cast import CAST, Part
+from pollwise.cli.exits import Exit
+from pollwise.cli.follow import Record, follow_all, outcome_text
+from pollwise.cli.options import CommonOptions
+from pollwise.cli.screen import Screen, open_screen
+from pollwise.cli.text import duration
+from pollwise.cli.views import look, polls_text, view
+from pollwise.core.budget import RateBudget
+from pollwise.core.pacing import Pacing, Retry
+from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
+from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.simulator import Fault, Faults, Simulator
+from pollwise.watcher import JobWatcher
+
+__all__ = ["run_demo"]
+
+_FAULT_RATE = 0.1
+_FAULTS = (Fault.BAD_GATEWAY, Fault.BROKEN_JSON, Fault.CLOSED, Fault.RESET, Fault.SERVER_ERROR, Fault.TRUNCATED)
+
+
+async def run_demo(*, seed: int, seconds: float, options: CommonOptions) -> Exit:
+    """Play the demo in about so many seconds. Returns SUCCEEDED if every job ended as the play says."""
+    screen = open_screen(json=options.json)
+    faults = Faults(rate=_FAULT_RATE, kinds=_FAULTS, retry_after_s=seconds / 10)
+    async with Simulator(seed=seed, faults=faults) as simulator:
+        await screen.say(Text(_greeting(simulator.document360_url, seconds)))
+        began_at = asyncio.get_running_loop().time()
+        for part in CAST:
+            part.enter(simulator, length_s=seconds)
+        async with screen:
+            records = await _play(simulator, screen, seconds)
+        took_s = asyncio.get_running_loop().time() - began_at
+    for text in _summary(records, took_s):
+        await screen.say(text)
+    return _compare(CAST, records)
+
+
+async def _play(simulator: Simulator, screen: Screen, seconds: float) -> list[Record]:
+    deletions = DeleteFileEndpoint(simulator.document360_url)
+    extractions = ExtractionEndpoint(simulator.oracle_content_url)
+    watching: dict[str, Any] = {
+        "timeout_s": 10 * seconds + 10,
+        "pacing": Pacing(min_s=seconds / 40, max_s=seconds / 20),
+        "retry": Retry(base_s=seconds / 20, max_s=seconds / 10),
+        "not_found_grace_s": seconds,
+    }
+    # the vendor's 60 requests a minute would hold back a demo that plays minutes in seconds
+    budget = RateBudget(1000, per_s=seconds)
+    async with (
+        JobWatcher(deletions, budget=budget, **watching) as delete_watcher,
+        JobWatcher(extractions, **watching) as extract_watcher,
+    ):
+        watched = [
+            (delete_watcher, deletions, DeleteFileJob(*part.keys))
+            if len(part.keys) == 1
+            else (extract_watcher, extractions, ExtractionJob(*part.keys))
+            for part in CAST
+        ]
+        for _, endpoint, job in watched:
+            screen.expect(endpoint, job)
+        return await follow_all(watched, screen)
+
+
+def _greeting(url: str, seconds: float) -> str:
+    return (
+        f"{len(CAST)} jobs of two vendors on a simulator at {url}, which fails every tenth request on purpose;"
+        f" about {duration(seconds)}."
+    )
+
+
+def _summary(records: Sequence[Record], took_s: float) -> list[Text]:
+    """How each job ended, and how many ended so."""
+    counts = Counter(view(record.outcome).word for record in records)
+    polls = sum(record.outcome.polls for record in records)
+    retries = sum(record.retries for record in records)
+    ends = Text(", ").join(Text(f"{count} {word}", style=look(word).style) for word, count in counts.most_common())
+    total = Text(f"{len(records)} jobs in {duration(took_s)}: ") + ends
+    total.append(f". {polls_text(polls)}, {retries} taught nothing and were repeated.")
+    return [*(outcome_text(record) for record in records), total]
+
+
+def _compare(play: Sequence[Part], records: Sequence[Record]) -> Exit:
+    """Does what the watches say agree with what the simulator did?"""
+    for part, record in zip(play, records, strict=True):
+        said = view(record.outcome).word
+        if said != part.end:
+            print(f"pollwise: {' / '.join(part.keys)} was played as {part.end}, watched as {said}", file=sys.stderr)
+    agreed = all(view(record.outcome).word == part.end for part, record in zip(play, records, strict=True))
+    return Exit.SUCCEEDED if agreed else Exit.FAILED

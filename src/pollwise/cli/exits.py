@@ -1,0 +1,50 @@
+"""The exit statuses of the command, and what each of them means.
+
+0    succeeded
+1    failed or cancelled: the job is over, and not well
+2    usage or configuration: nothing was asked of any server
+3    abandoned: pollwise stopped looking, the job may well be running
+70   a bug in pollwise
+74   the output cannot be written, as when a disk is full
+130  interrupted with Ctrl-C
+141  nobody reads the output any more, as after `| head -1`
+143  terminated (SIGTERM)
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from pollwise.core.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
+
+__all__ = ["Exit", "UsageError", "exit_for"]
+
+
+class Exit(enum.IntEnum):
+    """What the shell is told. The numbers above 128 are 128 + the signal that a shell would report."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    USAGE = 2
+    ABANDONED = 3
+    BUG = 70
+    OUTPUT = 74
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    TERMINATED = 143
+
+
+class UsageError(Exception):
+    """The command cannot be run as it was given; the message says what to change."""
+
+
+def exit_for(outcome: Outcome[Any, Any]) -> Exit:
+    """The exit status of a command that watched one job."""
+    match outcome:
+        case Succeeded():
+            return Exit.SUCCEEDED
+        case Failed() | Cancelled():
+            return Exit.FAILED
+        case Abandoned():
+            return Exit.ABANDONED

@@ -1,0 +1,85 @@
+"""Watches on a screen, and a record of each.
+
+Rule 1: what is shown is what `async for` over the watch yields; nothing is made up here.
+Rule 2: a watch that could never ask, because of how it was configured, is a usage error and no outcome.
+Rule 3: a screen that fails (nobody reads stdout any more) ends the watching, as that one error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Iterable
+from typing import Any, TypeVar
+
+import attrs
+from rich.text import Text
+
+from pollwise.cli.screen import Screen
+from pollwise.cli.text import duration
+from pollwise.cli.views import AnyEndpoint, AnyOutcome, job_keys, look, polls_text, view
+from pollwise.core.events import Abandoned, Progressed, Retrying, Throttled
+from pollwise.errors import ConfigurationError
+from pollwise.watcher import JobWatcher
+
+__all__ = ["Record", "follow", "follow_all", "outcome_text"]
+
+J = TypeVar("J", bound=Hashable)
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """One watch from its beginning to its end. `retries` counts the polls that were seen to teach nothing."""
+
+    endpoint: AnyEndpoint
+    outcome: AnyOutcome
+    retries: int
+
+
+async def follow(watcher: JobWatcher[J, Any], endpoint: AnyEndpoint, job: J, screen: Screen) -> Record:
+    """Watch one job to its outcome and show every event.
+
+    Raises:
+        ConfigurationError: No request for this job can be sent.
+    """
+    retries = 0
+    async for event in watcher.watch(job):
+        if isinstance(event, Abandoned) and isinstance(event.error, ConfigurationError):
+            raise event.error
+        await screen.show(endpoint, event)
+        match event:
+            case Retrying():
+                retries += 1
+            case Progressed() | Throttled():
+                pass
+            case outcome:
+                return Record(endpoint=endpoint, outcome=outcome, retries=retries)
+    raise AssertionError("a watch ended without an outcome")
+
+
+async def follow_all(
+    watched: Iterable[tuple[JobWatcher[Any, Any], AnyEndpoint, Hashable]], screen: Screen
+) -> list[Record]:
+    """Watch several jobs at once, each to its outcome. The records come in the order of the jobs."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(follow(watcher, endpoint, job, screen), name=f"pollwise follow {number}")
+                for number, (watcher, endpoint, job) in enumerate(watched)
+            ]
+    except* OSError as broken:  # of a TaskGroup's many copies of one broken pipe, one says it all
+        error = broken.exceptions[0]
+        raise error from None
+    return [task.result() for task in tasks]
+
+
+def outcome_text(record: Record) -> Text:
+    """One line of a summary: how a watch ended, why, and what it took."""
+    seen = view(record.outcome)
+    appearance = look(seen.word)
+    text = Text(f"{appearance.symbol} {seen.word:<10}", style=appearance.style)
+    text.append(f" {record.endpoint.name} {' / '.join(job_keys(record.endpoint, record.outcome.job))}", style="")
+    retries = f", {record.retries} of them repeated" if record.retries else ""
+    text.append(f" ({duration(seen.elapsed_s)}, {polls_text(seen.polls)}{retries})", style="dim")
+    if seen.reason:
+        text.append(f": {seen.reason}")
+    return text

@@ -1,0 +1,70 @@
+"""Events as JSON lines, for programs.
+
+Rule 1: one object a line, and always these keys, in this order; a key that an event has nothing for is null.
+
+    event      progressed, retrying, throttled, succeeded, failed, cancelled or abandoned
+    endpoint   the endpoint's name: document360, oracle-content
+    job        the job's keys, as an object of strings
+    phase      queued, running, succeeded, failed or cancelled; null for retrying and throttled, which saw no status
+    fraction   share of the work done, 0..1; only progressed may know it
+    eta_s      estimated seconds until the job is over; only progressed may know it
+    elapsed_s  seconds since the watch began, to the millisecond
+    polls      status exchanges so far, good and bad
+    status     the vendor's own field names with typed values; null for retrying and throttled
+    error      {"type": ..., "message": ...} for retrying, failed, cancelled and abandoned
+
+Rule 2: the line is pure ASCII. What a vendor sent is kept to the letter, and no character of it can act on a terminal.
+Rule 3: the last line is the outcome. A watch that was interrupted has none.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pollwise.core.events import Abandoned, Cancelled, Event, Failed, Progressed, Retrying, Succeeded, Throttled
+from pollwise.core.phase import Phase
+from pollwise.core.wire import Endpoint
+
+__all__ = ["event_to_json"]
+
+
+def event_to_json(endpoint: Endpoint[Any, Any], event: Event[Any, Any]) -> str:
+    """The event as one line of JSON, without its line end."""
+    status = getattr(event, "status", None)
+    phase = _phase(event)
+    fields = {
+        "event": type(event).__name__.lower(),
+        "endpoint": endpoint.name,
+        "job": endpoint.job_to_keys(event.job),
+        "phase": None if phase is None else phase.value,
+        "fraction": event.fraction if isinstance(event, Progressed) else None,
+        "eta_s": _milliseconds(event.eta_s) if isinstance(event, Progressed) else None,
+        "elapsed_s": _milliseconds(event.elapsed_s),
+        "polls": event.polls,
+        "status": None if status is None else endpoint.status_to_json(status),
+        "error": _error(getattr(event, "error", None)),
+    }
+    return json.dumps(fields, ensure_ascii=True, separators=(",", ":"), default=str)
+
+
+def _phase(event: Event[Any, Any]) -> Phase | None:
+    match event:
+        case Progressed(phase=phase) | Abandoned(phase=phase):
+            return phase
+        case Succeeded():
+            return Phase.SUCCEEDED
+        case Failed():
+            return Phase.FAILED
+        case Cancelled():
+            return Phase.CANCELLED
+        case Retrying() | Throttled():
+            return None
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def _error(error: Exception | None) -> dict[str, str] | None:
+    return None if error is None else {"type": type(error).__name__, "message": str(error)}

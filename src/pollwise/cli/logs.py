@@ -1,0 +1,63 @@
+"""The log on stderr.
+
+Rule 1: warnings and worse are shown, one line each; -v shows all of pollwise's own log, and tracebacks.
+Rule 2: a log line may hold a stranger's words, so every line is made safe (text.py).
+Rule 3: the handler is there only while a command runs: a program that calls `main` keeps its own logging.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator
+
+from pollwise.cli.text import safe
+
+__all__ = ["shown_logs"]
+
+_LONGEST_LINE = 2000
+
+
+class _SafeFormatter(logging.Formatter):
+    """One safe line a record; with `tracebacks`, more lines, each of them safe."""
+
+    tracebacks = False
+
+    def format(self, record: logging.LogRecord) -> str:
+        head = f"pollwise: {record.levelname.lower()}: {safe(record.getMessage(), _LONGEST_LINE)}"
+        if not self.tracebacks:
+            return head
+        trace = "" if record.exc_info is None else self.formatException(record.exc_info)
+        return "\n".join([f"{head} [{record.name}]", *(_indented(line) for line in trace.splitlines())])
+
+
+class _StderrHandler(logging.Handler):
+    """Writes to whatever stderr is just now: live rows put their own in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):  # nobody reads stderr: a log is no reason to stop
+            print(self.format(record), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def shown_logs() -> Iterator[Callable[[], None]]:
+    """Show the log while the block runs. Yields what to call for all of it (-v)."""
+    root, ours = logging.getLogger(), logging.getLogger("pollwise")
+    formatter, handler, level_before = _SafeFormatter(), _StderrHandler(), ours.level
+    handler.setFormatter(formatter)
+
+    def show_all() -> None:
+        formatter.tracebacks = True
+        ours.setLevel(logging.DEBUG)
+
+    root.addHandler(handler)
+    try:
+        yield show_all
+    finally:
+        root.removeHandler(handler)
+        ours.setLevel(level_before)
+
+
+def _indented(line: str) -> str:
+    return " " * (len(line) - len(line.lstrip(" "))) + safe(line, _LONGEST_LINE)

@@ -1,0 +1,123 @@
+"""The options that commands share, and what makes their values right.
+
+Rule 1: a value that cannot be meant is a usage error before anything is sent; not-a-number and infinity are such values.
+Rule 2: no option takes a secret: arguments are seen by every process of the machine. Secrets come by environment.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+from cyclopts import Parameter
+
+from pollwise.cli.exits import UsageError
+
+if TYPE_CHECKING:
+    from pollwise.core.pacing import Pacing
+
+__all__ = ["CommonOptions", "Count", "LogOptions", "Port", "Seconds", "Seed", "Share", "WatchOptions"]
+
+
+def _number(text: str, expected: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"expected {expected}, got {text!r}")
+    return number
+
+
+def _to_seconds(_type: Any, tokens: Any) -> float:
+    seconds = _number(tokens[0].value, "a number of seconds")
+    if seconds <= 0:
+        raise ValueError(f"expected more than 0 seconds, got {tokens[0].value!r}")
+    return seconds
+
+
+def _to_timeout(_type: Any, tokens: Any) -> float | None:
+    return None if tokens[0].value.lower() == "none" else _to_seconds(_type, tokens)
+
+
+def _to_share(_type: Any, tokens: Any) -> float:
+    share = _number(tokens[0].value, "a number from 0 to 1")
+    if not 0 <= share <= 1:
+        raise ValueError(f"expected a number from 0 to 1, got {tokens[0].value!r}")
+    return share
+
+
+def _to_whole(least: int, most: float) -> Callable[[Any, Any], int]:
+    def convert(_type: Any, tokens: Any) -> int:
+        text = tokens[0].value
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not least <= int(text) <= most:
+            limit = f"of at least {least}" if most == math.inf else f"from {least} to {most:g}"
+            raise ValueError(f"expected a whole number {limit}, got {text!r}")
+        return int(text)
+
+    return convert
+
+
+Seconds = Annotated[float, Parameter(converter=_to_seconds, metavar="SECONDS")]
+Share = Annotated[float, Parameter(converter=_to_share, metavar="RATE")]
+Port = Annotated[int, Parameter(converter=_to_whole(0, 65535), metavar="N")]
+Seed = Annotated[int, Parameter(converter=_to_whole(0, math.inf), metavar="N")]
+Count = Annotated[int, Parameter(converter=_to_whole(1, math.inf), metavar="N")]
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class LogOptions:
+    """What every command understands."""
+
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="", show_default=False)] = False
+    """Write the whole log to stderr, and a traceback if there is a bug."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class CommonOptions(LogOptions):
+    """What every command that shows events understands."""
+
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Write one JSON object a line to stdout, for programs."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class WatchOptions(CommonOptions):
+    """What every command that watches jobs of a real server understands."""
+
+    timeout: Annotated[
+        float | None, Parameter(converter=_to_timeout, metavar="SECONDS|none", show_default=lambda _: "3600")
+    ] = 3600.0
+    """Stop watching after so many seconds; `none` watches for ever."""
+
+    interval: Seconds | None = None
+    """Ask every so many seconds. With --max-interval: ask at most this often."""
+
+    max_interval: Seconds | None = None
+    """Ask at least this often; between the two intervals, pollwise paces itself. Without either: 1 and 60."""
+
+    allow_plain_http: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Allow http:// to another machine. Anybody on the way can then read the credentials."""
+
+    def pacing(self) -> Pacing:
+        """How often to ask.
+
+        Raises:
+            UsageError: The shortest interval is longer than the longest.
+        """
+        from pollwise.core.pacing import Pacing  # noqa: PLC0415  `--help` pays for no engine
+
+        shortest, longest = self.interval, self.max_interval
+        if shortest is not None and longest is None:
+            return Pacing.fixed(shortest)
+        if shortest is not None and longest is not None and shortest > longest:
+            raise UsageError(f"--interval {shortest:g} is longer than --max-interval {longest:g}; swap them")
+        usual = Pacing()
+        longest = usual.max_s if longest is None else longest
+        return Pacing(min_s=min(usual.min_s, longest) if shortest is None else shortest, max_s=longest)

@@ -1,0 +1,59 @@
+"""Lines on stdout, without ever standing still for their reader.
+
+Rule 1: a line is written at once and whole, one after another, or the error of stdout comes out.
+Rule 2: a reader that is slow holds up whoever writes, and nobody else: polling goes on, and Ctrl-C is heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import sys
+
+__all__ = ["Output"]
+
+_SURE_TO_FIT = getattr(select, "PIPE_BUF", 512)  # what a pipe takes without blocking once it calls itself writable
+
+
+class Output:
+    """stdout, as it is when a line is written."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def line(self, text: str) -> None:
+        """Write one line.
+
+        Raises:
+            BrokenPipeError: Nobody reads stdout any more.
+            OSError: It cannot be written.
+        """
+        async with self._turn:
+            stream = sys.stdout
+            try:
+                descriptor = stream.fileno()
+            except (OSError, ValueError):  # an embedding program's, which lives in memory
+                print(text, file=stream, flush=True)
+                return
+            stream.flush()
+            rest = memoryview(f"{text}\n".encode(stream.encoding, stream.errors or "strict"))
+            while rest:
+                await _writable(descriptor)
+                try:
+                    rest = rest[os.write(descriptor, rest[:_SURE_TO_FIT]) :]
+                except BlockingIOError:  # another process has taken the room, and the descriptor is non-blocking
+                    continue
+
+
+async def _writable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    try:
+        loop.add_writer(descriptor, ready.set)
+    except (NotImplementedError, PermissionError):  # Windows; a file, which has no readers to wait for
+        return
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_writer(descriptor)

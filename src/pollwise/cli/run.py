@@ -1,0 +1,165 @@
+"""Runs one command: from its arguments to its exit status.
+
+Rule 1: every way out has its status (exits.py) and at most one line on stderr; -v adds the traceback of a bug.
+Rule 2: Ctrl-C and SIGTERM cancel the command, which closes what it opened; a second one does not wait for that.
+Rule 3: a reader of stdout that went away is no error of ours: the command ends quietly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+from cyclopts import CycloptsError, MissingArgumentError
+
+from pollwise.cli.app import app
+from pollwise.cli.exits import Exit, UsageError
+from pollwise.cli.logs import shown_logs
+from pollwise.cli.options import LogOptions
+from pollwise.cli.text import safe
+from pollwise.errors import ConfigurationError, InsecureUrl
+
+__all__ = ["run"]
+
+_SHOW_CURSOR = b"\x1b[?25h"
+
+_log = logging.getLogger(__name__)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that the arguments name and return its exit status."""
+    _never_fail_to_encode()
+    try:
+        with shown_logs() as show_all_logs:
+            status = _run(arguments, show_all_logs)
+        sys.stdout.flush()  # here, where a reader that went away can still be noticed
+    except BrokenPipeError:
+        _nobody_reads()
+        return Exit.BROKEN_PIPE
+    except OSError as error:
+        _complain(f"the output cannot be written ({error.strerror})")
+        _nobody_reads()
+        return Exit.OUTPUT
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    return status
+
+
+def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
+    try:
+        command, bound, _ = app.parse_args(list(arguments), print_error=False, exit_on_error=False)
+        options = bound.arguments.get("options")
+        if isinstance(options, LogOptions) and options.verbose:
+            show_all_logs()
+        result = command(*bound.args, **bound.kwargs)
+        return _run_async(result) if asyncio.iscoroutine(result) else Exit.SUCCEEDED
+    except CycloptsError as error:
+        return _refuse(_words(error))
+    except InsecureUrl as error:
+        return _refuse(
+            f"{error.origin} is plain http to another machine; use https, or --allow-plain-http if you accept that"
+            " anybody on the way can read the credentials"
+        )
+    except (UsageError, ConfigurationError) as error:
+        return _refuse(str(error))
+    except OSError:
+        raise  # all others have been given names by now: this one is of stdout
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  the last place where a bug can be told in one line
+        _log.debug("a bug ended the command", exc_info=True)
+        _complain(f"{type(error).__name__}: {error}. This is a bug in pollwise; -v shows where.")
+        return Exit.BUG
+
+
+def _run_async(command: Coroutine[Any, Any, int]) -> int:
+    with asyncio.Runner() as runner:
+        return runner.run(_interruptible(command))
+
+
+async def _interruptible(command: Coroutine[Any, Any, int]) -> int:
+    """Run the command so that a signal cancels it, and its status is then the shell's usual one for that signal."""
+    task = asyncio.create_task(command, name="pollwise command")
+    loop = asyncio.get_running_loop()
+    heard: list[int] = []
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        heard.append(number)
+        if len(heard) > 1:
+            _leave_at_once(number)
+        loop.call_soon_threadsafe(task.cancel)
+
+    with _handling(on_signal):
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not heard:
+                raise
+            return 128 + heard[0]
+
+
+@contextlib.contextmanager
+def _handling(on_signal: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle SIGINT and SIGTERM; one that is ignored, as behind `nohup`, stays so.
+
+    A loop's own signal handlers would wait for the loop; these are heard while it stands still as well.
+    """
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for handled, handler in before.items():
+            signal.signal(handled, handler)
+
+
+def _leave_at_once(number: int) -> NoReturn:
+    """Who asks twice wants no cleaning up, only a terminal with a cursor."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), _SHOW_CURSOR)
+    os._exit(128 + number)
+
+
+def _words(error: CycloptsError) -> str:
+    """What is wrong with the arguments, and where help is."""
+    said = str(error).strip()
+    if isinstance(error, MissingArgumentError) and error.argument is not None and error.argument.parameter.env_var:
+        said = f"{said} It may also come from the environment variable {next(iter(error.argument.parameter.env_var))}."
+    said = said if said.endswith((".", "?", "!")) else f"{said}."
+    return f"{said} Try: {' '.join(['pollwise', *(error.command_chain or ()), '--help'])}"
+
+
+def _refuse(words: str) -> Exit:
+    _complain(words)
+    return Exit.USAGE
+
+
+def _complain(words: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"pollwise: {safe(words, 1000)}", file=sys.stderr, flush=True)
+
+
+def _never_fail_to_encode() -> None:
+    """A character that the terminal's encoding lacks is shown escaped; it is no reason to die."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _nobody_reads() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush does not complain."""
+    with contextlib.suppress(OSError, ValueError):  # an embedding program's stdout may have no file descriptor
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)

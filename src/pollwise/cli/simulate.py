@@ -1,0 +1,66 @@
+"""`pollwise simulator`: the two vendors as one server of our own, to try things on.
+
+Rule 1: it listens on this machine alone, and takes any credentials.
+Rule 2: the time of a job begins with its first poll, so that there is something to watch whenever one is tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+
+from pollwise.cli.cast import Part, parts
+from pollwise.cli.exits import Exit, UsageError
+from pollwise.cli.text import duration
+from pollwise.simulator import Faults, RateLimit, Simulator
+
+__all__ = ["run_simulator"]
+
+
+async def run_simulator(
+    *, port: int, seed: int, jobs: int, seconds: float, fault_rate: float, requests_per_minute: int | None
+) -> Exit:
+    """Serve until the command is interrupted, which is its only end.
+
+    Raises:
+        UsageError: The port cannot be had.
+    """
+    offered = list(parts(jobs))
+    simulator = Simulator(
+        seed=seed,
+        port=port,
+        faults=Faults(rate=fault_rate),
+        rate_limit=None if requests_per_minute is None else RateLimit(limit=requests_per_minute),
+    )
+    for part in offered:
+        part.enter(simulator, length_s=seconds, starts_when_polled=True)
+    try:
+        await simulator.start()
+    except OSError as error:
+        raise UsageError(f"port {port} cannot be had ({error.strerror}); --port 0 takes a free one") from error
+    try:
+        print("\n".join(_invitation(simulator, offered, seconds)), flush=True)
+        await asyncio.Event().wait()
+        return Exit.SUCCEEDED
+    finally:
+        await simulator.close()
+        print(f"pollwise: simulator stopped after {simulator.requests.total} requests", file=sys.stderr)
+
+
+def _invitation(simulator: Simulator, offered: Sequence[Part], seconds: float) -> Iterator[str]:
+    """What to paste into another terminal."""
+    yield f"Document360 and Oracle Content Management, simulated at {simulator.document360_url}"
+    yield f"A job's time begins with its first poll and is at most {duration(seconds)}. Any credentials will do."
+    yield ""
+    yield f"  export DOCUMENT360_BASE_URL={simulator.document360_url} DOCUMENT360_API_TOKEN=any"
+    yield f"  export ORACLE_CONTENT_BASE_URL={simulator.oracle_content_url} ORACLE_CONTENT_TOKEN=any"
+    for part in offered:
+        vendor = "document360" if len(part.keys) == 1 else "oracle-content"
+        command = f"pollwise watch {vendor} {shlex.join(part.keys)} --interval 1"
+        yield f"  {command:<68} # {part.end}"
+    first = simulator.jobs[offered[0].keys]
+    yield f"  curl -i -H 'api_token: any' {simulator.document360_url}{first.path}"
+    yield ""
+    yield "Ctrl-C stops it."

@@ -1,0 +1,43 @@
+"""Each vendor's endpoint, with the secrets that the environment holds for it.
+
+Rule 1: a secret comes from the environment and goes into an `Auth`; it is in no message, not even in part.
+Rule 2: what is missing is a usage error that names the variable to set.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pollwise.auth import ApiKeyAuth, BasicAuth, BearerAuth
+from pollwise.cli.exits import UsageError
+from pollwise.core.wire import Auth
+from pollwise.endpoints.document360 import DeleteFileEndpoint
+from pollwise.endpoints.oracle_content import ExtractionEndpoint
+
+__all__ = ["document360", "oracle_content"]
+
+
+def document360(base_url: str) -> DeleteFileEndpoint:
+    """The endpoint with the key in `DOCUMENT360_API_TOKEN`."""
+    return DeleteFileEndpoint(base_url, auth=ApiKeyAuth(_secret("DOCUMENT360_API_TOKEN")))
+
+
+def oracle_content(base_url: str) -> ExtractionEndpoint:
+    """The endpoint with `ORACLE_CONTENT_TOKEN`, or else with `ORACLE_CONTENT_USER` and `ORACLE_CONTENT_PASSWORD`."""
+    return ExtractionEndpoint(base_url, auth=_oracle_auth())
+
+
+def _oracle_auth() -> Auth:
+    if os.environ.get("ORACLE_CONTENT_TOKEN"):
+        return BearerAuth(_secret("ORACLE_CONTENT_TOKEN"))
+    user = os.environ.get("ORACLE_CONTENT_USER")
+    if not user:
+        raise UsageError("set ORACLE_CONTENT_TOKEN, or ORACLE_CONTENT_USER and ORACLE_CONTENT_PASSWORD, to sign in")
+    return BasicAuth(user, _secret("ORACLE_CONTENT_PASSWORD"))
+
+
+def _secret(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise UsageError(f"set the environment variable {name}; secrets are never given as arguments")
+    return value

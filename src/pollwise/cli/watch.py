@@ -1,0 +1,37 @@
+"""`pollwise watch`: one job of a real server, to its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Hashable
+from typing import Any, TypeVar
+
+from pollwise.cli.exits import Exit, exit_for
+from pollwise.cli.follow import follow, outcome_text
+from pollwise.cli.options import WatchOptions
+from pollwise.cli.screen import open_screen
+from pollwise.core.wire import Endpoint
+from pollwise.transport import AiohttpTransport
+from pollwise.watcher import JobWatcher
+
+__all__ = ["watch_job"]
+
+J = TypeVar("J", bound=Hashable)
+
+
+async def watch_job(endpoint: Endpoint[J, Any], job: J, options: WatchOptions) -> Exit:
+    """Watch the job on the screen that suits stdout and return the exit status for its outcome."""
+    screen = open_screen(json=options.json)
+    transport = AiohttpTransport(allow_plain_http=options.allow_plain_http)
+    watcher = JobWatcher(endpoint, timeout_s=options.timeout, pacing=options.pacing(), transport=transport)
+    try:
+        async with transport, screen, watcher:
+            screen.expect(endpoint, job)
+            record = await follow(watcher, endpoint, job, screen)
+    except asyncio.CancelledError:
+        print("pollwise: stopped watching; the job may still be running", file=sys.stderr)
+        raise
+    if not screen.lasting:
+        await screen.say(outcome_text(record))
+    return exit_for(record.outcome)

@@ -1,0 +1,189 @@
+"""Which watch is asked next.
+
+Rule 1: nothing is handed out before its time.
+Rule 2: due times are gathered into slots, always rounded up, so that one wake-up serves many watches and a waiting
+watch costs one place in a list. A due time of which `exact` is said is not rounded.
+Rule 3: without pressure, first due is first asked. What is held back is ranked: the highest level goes first, and
+within a level whoever would rise soonest. Nothing is scanned: O(log n) a decision.
+Rule 4: what is held back past its deadline is handed out as expired, without being asked.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from itertools import count
+from typing import Generic, TypeVar
+
+__all__ = ["Agenda", "Slots"]
+
+T = TypeVar("T", bound=Hashable)
+
+_SLOT_S = 1 / 16  # powers of two: slots of different sizes share their edges, and the arithmetic is exact
+_FINEST_S = 1 / 4096
+_COARSE_FROM_S = 32 * _SLOT_S  # a shorter wait is rounded up by at most a thirty-second part of itself
+_EXPIRY_S = 1 / 32
+_MOST_AT_ONCE = 1_000  # about 2 ms of work
+
+
+class Slots(Generic[T]):
+    """Times with the things that fall due then: a heap of slots, each holding many."""
+
+    __slots__ = ("_at", "_slots")
+
+    def __init__(self) -> None:
+        self._slots: dict[float, list[T]] = {}
+        self._at: list[float] = []
+
+    @property
+    def next_at(self) -> float:
+        """When the first slot falls due; infinite when there is none."""
+        return self._at[0] if self._at else math.inf
+
+    def put(self, item: T, at: float) -> None:
+        """Add one thing at this very time."""
+        slot = self._slots.get(at)
+        if slot is None:
+            self._slots[at] = [item]
+            heapq.heappush(self._at, at)
+        else:
+            slot.append(item)
+
+    def due(self, now: float) -> list[T]:
+        """Take out the first slot that is due by now; empty when there is none."""
+        if not self._at or self._at[0] > now:
+            return []
+        return self._slots.pop(heapq.heappop(self._at))
+
+
+class Agenda(Generic[T]):
+    """The watches of one watcher, in the order in which they are to be asked.
+
+    Args:
+        rank: For a watch that is held back, and the time: its level (higher is asked sooner) and the time at which
+            it may rise to a higher one.
+        deadline: When a watch expires, infinite for never.
+    """
+
+    __slots__ = ("_deadline", "_edges", "_expiring", "_fresh", "_held", "_levels", "_rank", "_turn", "_waiting")
+
+    def __init__(self, rank: Callable[[T, float], tuple[int, float]], deadline: Callable[[T], float]) -> None:
+        self._rank = rank
+        self._deadline = deadline
+        self._waiting: Slots[T] = Slots()
+        self._fresh: deque[T] = deque()
+        self._held: dict[T, int] = {}
+        self._levels: dict[int, list[tuple[float, int, T]]] = {}
+        self._expiring: dict[float, set[T]] = {}
+        self._edges: list[float] = []
+        self._turn = count()
+
+    @property
+    def next_at(self) -> float:
+        """When something falls due next; infinite when nothing waits. What is due already is not counted."""
+        return self._waiting.next_at
+
+    @property
+    def held(self) -> int:
+        """How many watches are due and held back."""
+        return len(self._held) + len(self._fresh)
+
+    def put(self, item: T, at: float, now: float, *, exact: bool = False) -> float:
+        """Ask this one at `at` or, rounded up, a little later. Returns the time at which it falls due."""
+        if at <= now:
+            self._fresh.append(item)
+            return now
+        if not exact:
+            wait = at - now
+            step = _SLOT_S if wait >= _COARSE_FROM_S else max(_FINEST_S, 2.0 ** (math.frexp(wait)[1] - 6))
+            at = math.ceil(at / step) * step
+        self._waiting.put(item, at)
+        return at
+
+    def ripen(self, now: float) -> None:
+        """Let everything that is due by now be handed out."""
+        while due := self._waiting.due(now):
+            self._fresh.extend(due)
+
+    def take(self, now: float) -> T | None:
+        """Hand out the one to be asked now, or None when nothing is due."""
+        if not self._held:
+            return self._fresh.popleft() if self._fresh else None
+        self.hold(now)
+        self._raise(now)
+        while self._levels:
+            level = max(self._levels)
+            heap = self._levels[level]
+            while heap:
+                item = heapq.heappop(heap)[2]
+                if self._held.get(item) == level:
+                    self._release(item)
+                    return item
+            del self._levels[level]
+        return None
+
+    @property
+    def ranked(self) -> int:
+        """How many watches are due and have been ranked."""
+        return len(self._held)
+
+    @property
+    def unranked(self) -> bool:
+        """Whether something is due that `hold` has not ranked yet."""
+        return bool(self._fresh)
+
+    def hold(self, now: float) -> Iterable[T]:
+        """Rank what is due but cannot be asked now, a bounded number at a time. Returns those newly held back."""
+        fresh = [self._fresh.popleft() for _ in range(min(len(self._fresh), _MOST_AT_ONCE))]
+        for item in fresh:
+            self._push(item, now)
+            deadline = self._deadline(item)
+            if deadline < math.inf:
+                self._expire_at(_edge(deadline), item)
+        return fresh
+
+    def next_expiry(self) -> float:
+        """When the first of those held back may expire; infinite when none can."""
+        return self._edges[0] if self._edges else math.inf
+
+    def expired(self, now: float) -> list[T]:
+        """Take out everything that is held back past its deadline."""
+        gone: list[T] = []
+        while self._edges and self._edges[0] <= now:
+            for item in self._expiring.pop(heapq.heappop(self._edges)):
+                del self._held[item]
+                gone.append(item)
+        return gone
+
+    def _push(self, item: T, now: float) -> None:
+        level, rises_at = self._rank(item, now)
+        self._held[item] = level
+        heapq.heappush(self._levels.setdefault(level, []), (rises_at, next(self._turn), item))
+
+    def _raise(self, now: float) -> None:
+        for level in list(self._levels):
+            heap = self._levels[level]
+            while heap and heap[0][0] <= now:
+                item = heapq.heappop(heap)[2]
+                if self._held.get(item) == level:
+                    self._push(item, now)
+
+    def _release(self, item: T) -> None:
+        del self._held[item]
+        deadline = self._deadline(item)
+        if deadline < math.inf:
+            self._expiring[_edge(deadline)].discard(item)
+
+    def _expire_at(self, edge: float, item: T) -> None:
+        # an emptied set stays until its time has come: edges are never in the heap twice
+        waiting = self._expiring.get(edge)
+        if waiting is None:
+            waiting = self._expiring[edge] = set()
+            heapq.heappush(self._edges, edge)
+        waiting.add(item)
+
+
+def _edge(deadline: float) -> float:
+    return math.ceil(deadline / _EXPIRY_S) * _EXPIRY_S

@@ -1,0 +1,315 @@
+"""The rate ledger of one token: what may be sent, and when; configured, or learnt from what the server says.
+
+Rule 1: no request goes that the server is known to refuse: never more than `limit` in any span of `per_s` seconds.
+A request fills its place from the moment it is sent until `per_s` after its reply, because nobody but the server
+knows when in between it was counted. So both fixed and sliding windows on the server's side are kept.
+Rule 2: what the server says wins: fewer left than we think (others use the token too), a lower limit, a pause.
+Rule 3: under pressure the requests are spread evenly over the window: a poll in time is worth more than two at once.
+Rule 4: what is not known is learnt from `Remaining` as it falls and refills, and from one refusal, not from many.
+Rule 5: watchers that share a token take turns while more than one of them is waiting.
+Rule 6: the budget decides and never waits; who is refused is told when asking again can help. It is pure: a budget
+across processes can stand on the same decisions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from pollwise.core.hints import RateHints
+from pollwise.errors import ConfigurationError
+
+__all__ = ["Lane", "RateBudget"]
+
+_BURST_SHARE = 0.1  # of the limit may catch up at once after a late wake-up
+_PROBE_GROWTH = 1.5
+_BLIND_STEP = 0.02  # by so much a rate that was found by trying is tried higher
+_BLIND_WINDOWS = 10  # after so many windows' worth of good replies
+_FIRST_PROBE_S = 1.0
+_LONGEST_PROBE_S = 60.0
+
+
+class RateBudget:
+    """Requests per time, shared by every watch that uses the same token. Share one between watchers.
+
+    Args:
+        limit: Requests that the server allows in one window, at least 1. None learns it from the replies.
+        per_s: Length of the window in seconds. None learns it from the replies.
+    """
+
+    __slots__ = (
+        "_blind",
+        "_cap",
+        "_first_sent",
+        "_freed_at",
+        "_good",
+        "_hungry",
+        "_in_flight",
+        "_last_served",
+        "_learning",
+        "_left",
+        "_most_left",
+        "_newest_settled",
+        "_next_at",
+        "_paused_until",
+        "_probes",
+        "_refused",
+        "_sent",
+        "_serial",
+        "limit",
+        "per_s",
+    )
+
+    def __init__(self, limit: int | None = None, *, per_s: float | None = None) -> None:
+        if (limit is not None and limit < 1) or (per_s is not None and not (per_s > 0 and math.isfinite(per_s))):
+            raise ConfigurationError(f"a budget needs at least 1 request per positive time, got {limit} per {per_s} s")
+        self.limit = limit
+        self.per_s = per_s
+        self._cap = limit  # what was configured is never exceeded, whatever the server allows
+        self._learning = limit is None or per_s is None
+        self._in_flight = 0
+        self._freed_at: deque[float] = deque()  # when each answered request stops filling a place
+        self._sent: deque[float] = deque()  # when the last `limit` requests were sent
+        self._left: int | None = None  # what the server last said, less what was sent since, plus what was freed
+        self._most_left = 0
+        self._serial = 0
+        self._newest_settled = 0
+        self._next_at = 0.0
+        self._paused_until = -math.inf
+        self._probes = 0
+        self._refused = 0
+        self._blind = False  # refusals say nothing: the rate is found by trying
+        self._first_sent = math.nan
+        self._good = 0
+        self._hungry: dict[Lane, float] = {}
+        self._last_served: Lane | None = None
+
+    def __repr__(self) -> str:
+        return f"RateBudget({self.limit}, per_s={self.per_s})"
+
+    @classmethod
+    def guessed(cls, limit: int, *, per_s: float) -> RateBudget:
+        """A budget from what a vendor documents: kept until the server says that this token may do more."""
+        budget = cls(limit, per_s=per_s)
+        budget._cap = None
+        return budget
+
+    @property
+    def spacing_s(self) -> float:
+        """Seconds between two requests at the full rate; 0 while the rate is not known."""
+        return self.per_s / self.limit if self.per_s is not None and self.limit else 0.0
+
+    @property
+    def refused(self) -> int:
+        """How many requests the server has refused with 429."""
+        return self._refused
+
+    def left(self, now: float) -> int | None:
+        """How many requests may go at once now, or None while no limit is known."""
+        self._free(now)
+        known = [] if self.limit is None or self.per_s is None else [self.limit - self._in_flight - len(self._freed_at)]
+        if self._left is not None:
+            known.append(self._left)
+        return max(0, min(known)) if known else None
+
+    def lane(self) -> Lane:
+        """A place in the queue for one watcher."""
+        return Lane(self)
+
+    # --- deciding -----------------------------------------------------------------------------
+
+    def free_at(self, now: float, *, pressed: bool = False) -> float:
+        """When the next request may go: a time that has come, or the time at which asking again can help.
+
+        That time is infinite while only a reply to a request in flight can free a place.
+
+        Args:
+            now: Monotonic seconds.
+            pressed: More is waiting than may go at once: spread the requests evenly.
+        """
+        if now < self._paused_until:
+            return self._paused_until
+        self._free(now)
+        if self.limit is not None and self.per_s is not None:
+            if len(self._freed_at) + self._in_flight >= self.limit:
+                return self._freed_at[0] if self._freed_at else math.inf
+            if pressed and self._next_at - self.spacing_s * _BURST_SHARE * self.limit > now:
+                return self._next_at - self.spacing_s * _BURST_SHARE * self.limit
+        if self._left is not None and self._left <= 0:
+            return self._refill_at(now)
+        return now
+
+    def take(self, now: float) -> int:
+        """One request goes now. Returns its number, to be given back to `settle`."""
+        if not self._serial:
+            self._first_sent = now
+        self._serial += 1
+        self._in_flight += 1
+        self._sent.append(now)
+        if len(self._sent) > (self.limit or 10_000):
+            self._sent.popleft()
+        if self._left is not None:
+            self._left -= 1
+        self._next_at = max(self._next_at, now) + self.spacing_s
+        return self._serial
+
+    def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:
+        """The request with this number is over: answered, failed or cut, but not refused with 429."""
+        self._land(serial, now, hints)
+        self._good += 1
+        if hints is None and self._blind:
+            self._learn_blind(now)
+        elif hints is None and self._probes:
+            self._probes, self._left = 0, None
+
+    def refuse(self, serial: int, now: float, retry_after_s: float | None, hints: RateHints | None) -> None:
+        """The request with this number was answered with 429: nothing goes until it may."""
+        self._land(serial, now, hints)
+        self._refused += 1
+        reset_s = None if hints is None else hints.reset_s
+        told = [wait for wait in (retry_after_s, reset_s) if wait is not None]
+        if told:
+            self._learn_window(now + max(told))
+            self._left = None
+            self._paused_until = max(self._paused_until, now + max(told))
+        elif now >= self._paused_until:  # those of one burst are refused together, and count once
+            self._refuse_blind(now)
+
+    def _refuse_blind(self, now: float) -> None:
+        """Refused without a word: one probe at a time, each later than the last, until the server answers again."""
+        wait = max(_FIRST_PROBE_S, self.spacing_s) * _PROBE_GROWTH ** min(self._probes, 20)
+        self._paused_until = now + min(_LONGEST_PROBE_S, wait)
+        self._left = 1
+        if self._learning:
+            if self._blind and self.limit is not None and not self._probes:
+                self.limit = max(1, int(self.limit * (1 - 2 * _BLIND_STEP)))
+            self._blind = True
+        self._probes += 1
+
+    # --- learning -----------------------------------------------------------------------------
+
+    def _land(self, serial: int, now: float, hints: RateHints | None) -> None:
+        self._in_flight -= 1
+        if self.per_s is not None:
+            self._freed_at.append(now + self.per_s)
+        if hints is not None:
+            self._learn(serial, now, hints)
+        self._newest_settled = max(self._newest_settled, serial)
+
+    def _free(self, now: float) -> None:
+        freed = self._freed_at
+        while freed and freed[0] <= now:
+            freed.popleft()
+            if self._left is not None:
+                self._left += 1
+
+    def _refill_at(self, now: float) -> float:
+        """The server says that nothing is left, and not until when."""
+        if self._freed_at:
+            return self._freed_at[0]
+        if self._in_flight:
+            return math.inf
+        # nothing of ours is counted any more, or the window is not known: one probe finds out
+        self._left = 1
+        self._paused_until = now + max(self.spacing_s, _FIRST_PROBE_S if self.per_s is None else 0.0)
+        return self._paused_until
+
+    def _learn(self, serial: int, now: float, hints: RateHints) -> None:
+        self._probes = 0
+        if hints.limit is not None:
+            self._set_limit(hints.limit)
+        if hints.window_s is not None and self._learning:
+            self.per_s = hints.window_s
+        if hints.remaining is None:
+            return
+        left = hints.remaining - self._in_flight  # those under way may not be counted yet
+        if self._learning and hints.remaining + 1 > self._most_left:
+            self._most_left = hints.remaining + 1
+            if hints.limit is None:
+                self._set_limit(max(self._most_left, self.limit or 0))
+        if self._left is not None and serial < self._newest_settled:
+            left = min(left, self._left)  # an answer that was overtaken knows less
+        self._left = left
+        if left <= 0 and hints.remaining == 0 and hints.reset_s is not None:
+            self._learn_window(now + hints.reset_s)
+            self._paused_until = max(self._paused_until, now + hints.reset_s)
+            self._left = None
+
+    def _learn_blind(self, now: float) -> None:
+        """A good reply after a refusal without a word: so many requests went well in so long."""
+        if self._refused and self._left is not None and self._left <= 0 and self._probes:
+            self._probes = 0
+            self._left = None
+            if self.per_s is None:
+                self.limit, self.per_s = max(1, self._good), now - self._first_sent
+            self._good = 0
+        elif self.limit is not None and self._good > _BLIND_WINDOWS * self.limit:
+            self._good = 0
+            self.limit += max(1, int(self.limit * _BLIND_STEP))
+
+    def _set_limit(self, limit: int) -> None:
+        self.limit = limit if self._cap is None else min(limit, self._cap)
+
+    def _learn_window(self, resets_at: float) -> None:
+        """The oldest of the last `limit` requests began the window, or leaves it then."""
+        if self._learning and self._sent and self.limit is not None and len(self._sent) >= self.limit:
+            seen = resets_at - self._sent[-self.limit]
+            if self.per_s is None or seen > self.per_s:
+                self.per_s = seen
+                self._freed_at = deque(sent + seen for sent in self._sent if sent + seen > resets_at)
+
+
+class Lane:
+    """One watcher's place at a budget. While several are waiting, they take turns."""
+
+    __slots__ = ("_budget", "_served")
+
+    def __init__(self, budget: RateBudget) -> None:
+        self._budget = budget
+        self._served = 0.0  # turns taken; a lane that was away starts level with the others
+
+    def free_at(self, now: float, *, pressed: bool = False) -> float:
+        """As `RateBudget.free_at`, but after the others' turns."""
+        budget = self._budget
+        hungry = budget._hungry  # noqa: SLF001  # a lane is a part of its budget
+        at = budget.free_at(now, pressed=pressed)
+        if at > now:
+            if self not in hungry:
+                self._served = max([self._served, *(lane._served for lane in hungry)])
+            hungry[self] = at + _patience(budget)
+            return at
+        for lane, until in list(hungry.items()):
+            if until < now:
+                del hungry[lane]
+            elif lane is not self and lane._served < self._served:
+                hungry[self] = now + _patience(budget)
+                return now + _patience(budget) / 4
+        return now
+
+    @property
+    def spacing_s(self) -> float:
+        """As `RateBudget.spacing_s`."""
+        return self._budget.spacing_s
+
+    def left(self, now: float) -> int | None:
+        """As `RateBudget.left`."""
+        return self._budget.left(now)
+
+    def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:
+        """As `RateBudget.settle`."""
+        self._budget.settle(serial, now, hints)
+
+    def refuse(self, serial: int, now: float, retry_after_s: float | None, hints: RateHints | None) -> None:
+        """As `RateBudget.refuse`."""
+        self._budget.refuse(serial, now, retry_after_s, hints)
+
+    def take(self, now: float) -> int:
+        """As `RateBudget.take`."""
+        self._budget._hungry.pop(self, None)  # noqa: SLF001
+        self._served += 1
+        return self._budget.take(now)
+
+
+def _patience(budget: RateBudget) -> float:
+    """How long a turn is kept for a lane that is slow to take it, in seconds."""
+    return min(0.1, max(0.01, budget.spacing_s))

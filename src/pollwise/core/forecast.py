@@ -1,0 +1,288 @@
+"""When a job may be over, and what it is worth to look.
+
+Rule 1: the worth of asking a watch now is the waiting that may have gone undetected: the chance that the job has
+ended, summed over the seconds since it was last seen running. With a constant hazard `h` that is about `h·a²/2`
+after `a` silent seconds. It grows without bound, so no watch starves.
+Rule 2: the chance comes from the job's own progress where it reports any; else from how long the endpoint's jobs
+took so far, those still running included, or where those have foretold the ends better; else from the one thing known of a job of unknown length: that the longer
+it runs, the longer it may.
+Rule 3: nothing here is a promise. `Pacing` keeps the bounds, and the agenda keeps an age cap.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+
+__all__ = ["LEVELS_TO_DOUBLE", "Durations", "Estimates", "Forecast", "level_of", "worth_of"]
+
+_FIRST_S = 0.25  # the end of the first bin of durations
+_RATIO = 1.05  # each bin is this much longer than the one before
+_BINS = 340  # up to about six weeks
+_LOG_RATIO = math.log(_RATIO)
+_PRIOR_JOBS = 0.3  # so many jobs' worth of belief that a job of age t ends in the next dt with chance dt/t
+_MEMORY = 1_000  # ends of jobs after which older ones count half
+
+_LEAST_ETA_S = 0.05
+_GAIN_MEMORY = 0.005
+LEVELS_TO_DOUBLE = 2  # levels of worth in a factor of two
+_LEAST_WORTH = 1e-3
+_LEAST_LEVEL = -10 * LEVELS_TO_DOUBLE
+
+_EDGES = [0.0, *(_FIRST_S * _RATIO**n for n in range(_BINS))]
+
+
+def _bin(age_s: float) -> int:
+    """The bin of an age: bin n holds _EDGES[n] <= age < _EDGES[n + 1]."""
+    if age_s < _FIRST_S:
+        return 0
+    return min(_BINS - 1, 1 + int(math.log(age_s / _FIRST_S) / _LOG_RATIO))
+
+
+class Durations:
+    """How long the jobs of one endpoint take: a hazard for every age, from ends and from running on.
+
+    Ages are seconds since the watch began. An end is only known to lie between two polls; it counts where the
+    hazards known so far put it.
+    """
+
+    __slots__ = ("_ahead", "_ends", "_hazards", "_stale", "_survival", "_times", "ended", "version")
+
+    def __init__(self) -> None:
+        self._ends = [0.0] * _BINS
+        self._times = [0.0] * _BINS
+        self._hazards = [0.0] * _BINS
+        self._survival = [1.0] * (_BINS + 1)  # the share of jobs that live to the bin's begin
+        self._ahead = [0.0] * (_BINS + 1)  # the survival summed from the bin's begin on, in seconds
+        self._stale = 0
+        self.ended = 0.0
+        self.version = 0
+        self._refresh()
+
+    def ran(self, since_s: float, until_s: float) -> None:
+        """A job was seen running at both ages."""
+        n, last = _bin(since_s), _bin(until_s)
+        while n < last:
+            self._times[n] += _EDGES[n + 1] - since_s
+            since_s = _EDGES[n + 1]
+            n += 1
+        self._times[n] += until_s - since_s
+
+    def over(self, since_s: float, until_s: float) -> None:
+        """A job was seen running at the first age, or just begun, and over at the second."""
+        alive_then, alive_now = self._living(since_s), self._living(until_s)
+        died = alive_then - alive_now
+        alive = 1.0  # the share of this end that lies after the bin's begin
+        for n in range(_bin(since_s), _bin(until_s) + 1):
+            begin, end = max(since_s, _EDGES[n]), min(until_s, _EDGES[n + 1])
+            later = (self._living(end) - alive_now) / died if died > 0.0 else 0.0
+            self._ends[n] += alive - later
+            self._times[n] += (alive + later) / 2 * (end - begin)
+            alive = later
+        self.ended += 1.0
+        self._stale += 1
+        if self._stale >= max(1.0, self.ended / 50):
+            self._refresh()
+
+    def chance(self, since_s: float, until_s: float) -> float:
+        """The chance that a job seen running at the first age is over at the second."""
+        alive = self._living(since_s)
+        return 1.0 - self._living(until_s) / alive if alive > 0.0 else 1.0
+
+    def undetected_s(self, since_s: float, until_s: float) -> float:
+        """The sum of that chance over the time between, in seconds."""
+        alive = self._living(since_s)
+        if alive <= 0.0:
+            return until_s - since_s
+        return max(0.0, until_s - since_s - (self._living_ahead(since_s) - self._living_ahead(until_s)) / alive)
+
+    def _living(self, age_s: float) -> float:
+        n = _bin(age_s)
+        return self._survival[n] * math.exp(-self._hazards[n] * (age_s - _EDGES[n]))
+
+    def _living_ahead(self, age_s: float) -> float:
+        # summed from the far end, so that little is left of little where few live
+        n = _bin(age_s)
+        hazard, rest = self._hazards[n], _EDGES[n + 1] - age_s
+        living = self._survival[n] * math.exp(-hazard * (age_s - _EDGES[n]))
+        return self._ahead[n + 1] - living * math.expm1(-hazard * rest) / hazard
+
+    def _refresh(self) -> None:
+        self._stale = 0
+        self.version += 1
+        if self.ended > _MEMORY:
+            self.ended /= 2
+            self._ends = [value / 2 for value in self._ends]
+            self._times = [value / 2 for value in self._times]
+        alive = 1.0
+        for n in range(_BINS):
+            width = _EDGES[n + 1] - _EDGES[n]
+            prior = _PRIOR_JOBS * width / ((_EDGES[n] + _EDGES[n + 1]) / 2)
+            self._hazards[n] = (self._ends[n] + prior) / (self._times[n] + _PRIOR_JOBS * width)
+            self._survival[n] = alive
+            alive *= math.exp(-self._hazards[n] * width)
+        self._survival[_BINS] = alive
+        for n in range(_BINS - 1, -1, -1):
+            lived = -self._survival[n] * math.expm1(-self._hazards[n] * (_EDGES[n + 1] - _EDGES[n])) / self._hazards[n]
+            self._ahead[n] = self._ahead[n + 1] + lived
+
+
+class Estimates:
+    """How far to trust an ETA: what the chance and its sum are, in units of the ETA.
+
+    The true remaining time is taken as log-logistic around the estimate: late is likelier than early and may be
+    very late, so a stalled job is no surprise. Its spread is learnt from the ends of jobs.
+    """
+
+    __slots__ = ("_shape", "_spread", "_sums", "_tabled")
+
+    _STEP = 1.1
+    _FROM = 0.02
+
+    def __init__(self) -> None:
+        self._spread = 0.25  # mean absolute error of the logarithm of a remaining time
+        self._shape = 4.0
+        self._tabled = 0.0
+        self._sums: list[float] = []
+
+    def chance(self, ratio: float) -> float:
+        """The chance that a job is over after `ratio` times its ETA."""
+        return 1.0 / (1.0 + ratio**-self._shape) if ratio > 1e-3 else 0.0
+
+    def summed(self, ratio: float) -> float:
+        """That chance summed from 0 to `ratio`."""
+        if self._tabled != self._shape:
+            self._tabulate()
+        if ratio <= self._FROM:
+            return 0.0
+        place = math.log(ratio / self._FROM) / math.log(self._STEP)
+        n = int(place)
+        if n >= len(self._sums) - 1:
+            return self._sums[-1] + ratio - self._FROM * self._STEP ** (len(self._sums) - 1)
+        return self._sums[n] + (self._sums[n + 1] - self._sums[n]) * (place - n)
+
+    def ratio(self, summed: float) -> float:
+        """The share of its ETA after which the sum is this large."""
+        if self._tabled != self._shape:
+            self._tabulate()
+        n = bisect_left(self._sums, summed)
+        last = len(self._sums) - 1
+        beyond = max(0.0, summed - self._sums[last]) if n > last else 0.0
+        return self._FROM * self._STEP ** min(n, last) + beyond
+
+    def learn(self, eta_s: float, actual_s: float) -> None:
+        """A job that seemed to have `eta_s` seconds left took about `actual_s`."""
+        error = min(2.0, abs(math.log(max(actual_s, 1e-3) / max(eta_s, 1e-3))))
+        self._spread += 0.05 * (error - self._spread)
+        shape = 1.0 / max(0.05, self._spread)
+        if abs(shape - self._shape) > 0.05 * self._shape:
+            self._shape = shape
+
+    def _tabulate(self) -> None:
+        self._tabled = self._shape
+        self._sums = [0.0]
+        at = self._FROM
+        while at < 20.0:
+            after = at * self._STEP
+            self._sums.append(self._sums[-1] + (self.chance(at) + self.chance(after)) / 2 * (after - at))
+            at = after
+
+
+class Forecast:
+    """What the watches of one watcher have taught about when jobs end."""
+
+    __slots__ = ("_progress_gain", "_silences", "_version", "durations", "estimates")
+
+    def __init__(self) -> None:
+        self.durations = Durations()
+        self.estimates = Estimates()
+        self._silences: dict[tuple[int, int], float] = {}
+        self._version = 0
+        self._progress_gain = 0.0  # how much better progress has foretold the ends than durations did
+
+    def ran(self, since_s: float, until_s: float, eta_s: float | None) -> None:
+        """A job was seen running at both ages; at the first it seemed to have `eta_s` seconds left."""
+        if eta_s is not None:
+            self._compare(since_s, until_s, eta_s, over=False)
+            if until_s - since_s > eta_s:
+                self.estimates.learn(eta_s, until_s - since_s)
+        self.durations.ran(since_s, until_s)
+
+    def over(self, since_s: float, until_s: float, eta_s: float | None) -> None:
+        """A job was seen running at the first age, or just begun, and over at the second."""
+        if eta_s is not None:
+            self._compare(since_s, until_s, eta_s, over=True)
+            silent = until_s - since_s
+            self.estimates.learn(eta_s, eta_s if eta_s <= silent else silent / 2)
+        self.durations.over(since_s, until_s)
+
+    def _compare(self, since_s: float, until_s: float, eta_s: float, *, over: bool) -> None:
+        """Which of the two would have been less surprised by what was seen? (The sum of log scores, forgetting.)"""
+        by_progress = self.estimates.chance((until_s - since_s) / max(eta_s, _LEAST_ETA_S))
+        by_duration = self.durations.chance(since_s, until_s)
+        if not over:
+            by_progress, by_duration = 1.0 - by_progress, 1.0 - by_duration
+        gain = math.log(max(by_progress, 1e-4) / max(by_duration, 1e-4))
+        self._progress_gain = (1.0 - _GAIN_MEMORY) * self._progress_gain + gain
+
+    def chance(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
+        """The chance that the job is over by now; the arguments are those of `worth`."""
+        if eta_s is not None and self._progress_gain >= 0.0:
+            return self.estimates.chance(silent_s / max(eta_s, _LEAST_ETA_S))
+        return self.durations.chance(age_s, age_s + silent_s)
+
+    def chance_at_most(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
+        """The larger of the chances by progress and by duration: either may be wrong."""
+        by_duration = self.durations.chance(age_s, age_s + silent_s)
+        return by_duration if eta_s is None else max(by_duration, self.chance(silent_s, age_s, eta_s))
+
+    def worth(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
+        """What asking is worth, in seconds of waiting.
+
+        Args:
+            silent_s: Seconds since the job was last seen running.
+            age_s: Its age then, in seconds since the watch began.
+            eta_s: How long it seemed to have left then, in seconds; None where it reports no progress.
+        """
+        if silent_s <= 0.0:
+            return 0.0
+        if eta_s is not None and self._progress_gain >= 0.0:
+            eta_s = max(eta_s, _LEAST_ETA_S)
+            return eta_s * self.estimates.summed(silent_s / eta_s)
+        return self.durations.undetected_s(age_s, age_s + silent_s)
+
+    def silence_s(self, level: int, age_s: float, eta_s: float | None, at_most_s: float) -> float:
+        """How long to stay silent until asking is worth `worth_of(level)` seconds; at most so many seconds."""
+        worth = worth_of(level)
+        if eta_s is not None and self._progress_gain >= 0.0:
+            eta_s = max(eta_s, _LEAST_ETA_S)
+            return min(at_most_s, eta_s * self.estimates.ratio(worth / eta_s))
+        if self._version != self.durations.version:
+            self._version = self.durations.version
+            self._silences.clear()
+        # ages of one bin share one silence: the answer to within a twentieth, and a look-up instead of a search
+        place = (level, _bin(age_s))
+        silence = self._silences.get(place)
+        if silence is None:
+            silence = self._silences[place] = self._search(worth, age_s)
+        return min(at_most_s, silence)
+
+    def _search(self, worth: float, age_s: float) -> float:
+        low, high = worth, _EDGES[-1] / 2
+        while high > low * 1.02:
+            middle = math.sqrt(low * high)
+            if self.durations.undetected_s(age_s, age_s + middle) < worth:
+                low = middle
+            else:
+                high = middle
+        return high
+
+
+def worth_of(level: int) -> float:
+    """The worth, in seconds of waiting, at which a level begins."""
+    return math.pow(2.0, level / LEVELS_TO_DOUBLE)
+
+
+def level_of(worth: float) -> int:
+    """The level that a worth has reached."""
+    return math.floor(LEVELS_TO_DOUBLE * math.log2(worth)) if worth > _LEAST_WORTH else _LEAST_LEVEL

@@ -1,0 +1,366 @@
+"""Every "what next" of one watch.
+
+The rules, by number; time, replies and dice are arguments, and what to do next is in `due_at` and the `News` returned:
+
+ 1. The first poll is immediate. After a good reading: final means over, otherwise ask again when pacing says.
+ 2. Only changes are news. A reading equal to the last is quiet, unless a heartbeat is wanted and due.
+ 3. A poll that taught nothing is repeated, paced by `Retry`. `max_failures` in a row end the watch; any good
+    reading resets the count, and 429 does not count.
+ 4. 404 is tolerated for `not_found_grace_s` from the first one in a row; then the job does not exist.
+ 5. Refused credentials are renewed once between two good readings; then the watch ends.
+ 6. A server's hint (Retry-After) is never shortened. One beyond the deadline ends the watch at the deadline.
+ 7. The deadline wins over everything. The last wait is trimmed so that one last poll happens just before it.
+ 8. An unconfirmed reading is believed once `confirmations` more polls have shown the same phase.
+ 9. An unknown value of the vendor's is a running job; the endpoint's reading says so.
+10. Every delay is a function of counts kept here, so a watch can be written down and taken up again.
+
+Nothing is news after an outcome, and there is one outcome.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+import attrs
+
+from pollwise.core.events import Abandoned, Cancelled, Failed, Outcome, Progressed, Retrying, Succeeded, Throttled
+from pollwise.core.forecast import Forecast, level_of
+from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.phase import Phase, Reading
+from pollwise.errors import (
+    AuthenticationError,
+    DeadlineExceeded,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    NotVisibleYet,
+    PollError,
+    RateLimited,
+    RetriesExhausted,
+    ServerTrouble,
+    WatchError,
+)
+
+__all__ = ["News", "Rules", "WatchMachine"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+
+_ENDS_TO_GO_BY = 5  # jobs that must have ended before their durations say anything
+_AT_ONCE_S = 1.0
+
+
+class News(enum.Enum):
+    """What one step of a watch came to."""
+
+    QUIET = enum.auto()
+    PROGRESSED = enum.auto()
+    RETRYING = enum.auto()
+    RENEW = enum.auto()
+    OVER = enum.auto()
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """What all watches of one watcher have in common. Times are in seconds.
+
+    Attributes:
+        timeout_s: Longest duration of a watch, or None for ever.
+        last_poll_s: How long before the deadline the last poll is asked.
+        heartbeat_s: Report an unchanged status when nothing was reported for this long; None for never.
+        renewable: Whether there are credentials to renew after a 401.
+        forecast: What these watches teach about when jobs end.
+    """
+
+    pacing: Pacing
+    retry: Retry
+    timeout_s: float | None
+    last_poll_s: float = 1.0
+    not_found_grace_s: float = 30.0
+    confirmations: int = 2
+    heartbeat_s: float | None = None
+    renewable: bool = False
+    forecast: Forecast = attrs.field(factory=Forecast)
+    patience_level: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "patience_level", level_of(self.pacing.patience_s))
+
+
+class WatchMachine(Generic[J, S]):
+    """One watch: what is known, what was counted, and when to ask again.
+
+    Attributes:
+        deadline: When the watch ends at the latest, in monotonic seconds; infinite for never.
+        due_at: When to ask next, in monotonic seconds.
+        fraction: Share of the work done, 0..1, or None.
+        job: What is watched.
+        outcome: The one terminal event, once there is one.
+        paced: Whether `due_at` is the pacing's choice, which pressure may put off.
+        phase: The phase last seen, or None before the first good reading.
+        polls: Status exchanges so far, good and bad.
+        seen_at: When the last good reading came, in monotonic seconds; the start before the first one.
+        started_at: When the watch began, in monotonic seconds.
+        status: The vendor's status last seen, or None.
+    """
+
+    __slots__ = (
+        "_bad",
+        "_eta_s",
+        "_failures",
+        "_first_seen",
+        "_good",
+        "_last_error",
+        "_missing_since",
+        "_refused",
+        "_reported_at",
+        "_rules",
+        "_unconfirmed",
+        "deadline",
+        "due_at",
+        "fraction",
+        "job",
+        "outcome",
+        "paced",
+        "phase",
+        "polls",
+        "seen_at",
+        "started_at",
+        "status",
+    )
+
+    def __init__(self, job: J, rules: Rules, *, now: float) -> None:
+        self.job = job
+        self._rules = rules
+        self.started_at = self.seen_at = self.due_at = self._reported_at = now
+        self.deadline = math.inf if rules.timeout_s is None else now + rules.timeout_s
+        self.polls = 0
+        self.status: S | None = None
+        self.phase: Phase | None = None
+        self.fraction: float | None = None
+        self.outcome: Outcome[J, S] | None = None
+        self._good = 0  # good readings, which set the pace
+        self._bad = 0  # bad polls in a row, which set the pace of retrying
+        self._failures = 0  # the same without 429s and 404s, which ends the watch
+        self._unconfirmed = 0
+        self._refused = False
+        self._missing_since: float | None = None
+        self._last_error: PollError | None = None
+        self._first_seen: tuple[float, float] | None = None
+        self._eta_s: float | None = None
+        self.paced = False
+
+    # --- steps --------------------------------------------------------------------------------
+
+    def asked(self) -> None:
+        """A poll is on its way."""
+        self.polls += 1
+
+    def on_reading(self, reading: Reading[S], *, now: float, dice: float) -> News:
+        """A poll gave a reading."""
+        if self.outcome is not None:
+            return News.QUIET
+        if reading.final or self._confirmed(reading):
+            return self._end(self._verdict(reading, now))
+        self._recover(now)
+        changed = self.phase is not reading.phase or self.status != reading.status or self.fraction != reading.fraction
+        self.status, self.phase, self.fraction = reading.status, reading.phase, reading.fraction
+        if reading.fraction is not None and self._first_seen is None:
+            # a job first seen at once began with what it shows; one first seen late began, as far as we know, with us
+            late = now - self.started_at > _AT_ONCE_S
+            self._first_seen = (self.started_at, 0.0) if late else (now, reading.fraction)
+        self._eta_s = self._estimate_s()
+        return self._wait(changed=changed, now=now, dice=dice)
+
+    def on_unchanged(self, *, now: float, dice: float) -> News:
+        """A poll gave the very reply that the last reading came from, which was not unconfirmed."""
+        if self.outcome is not None:
+            return News.QUIET
+        self._recover(now)
+        self._eta_s = self._estimate_s()
+        return self._wait(changed=False, now=now, dice=dice)
+
+    def on_error(self, error: PollError | WatchError, *, now: float, dice: float) -> News:
+        """A poll taught nothing, or showed that asking again is no use."""
+        if self.outcome is not None:
+            return News.QUIET
+        if isinstance(error, AuthenticationError) and self._rules.renewable and not self._refused:
+            self._refused = True
+            self.due_at = now
+            return News.RENEW
+        if isinstance(error, WatchError):
+            return self._end(self._abandon(error, now))
+        self._last_error = error
+        self._bad += 1
+        match error:
+            case NotVisibleYet():
+                return self._not_visible(error, now, dice)
+            case RateLimited(retry_after_s=hint):
+                pass
+            case ServerTrouble(retry_after_s=hint):
+                self._failures += 1
+            case _:
+                hint = None
+                self._failures += 1
+        if self._failures >= self._rules.retry.max_failures:
+            gone = RetriesExhausted(self.job, self._failures, error)
+            gone.__cause__ = error
+            return self._end(self._abandon(gone, now))
+        self._ask_at(now + self._rules.retry.delay_s(self._bad, dice, hint), now, earliest=now + (hint or 0.0))
+        return News.RETRYING
+
+    def on_renewed(self, *, now: float) -> None:
+        """The credentials were renewed after `News.RENEW`: ask again at once."""
+        self.due_at = now
+
+    def on_deadline(self, *, now: float) -> News:
+        """The deadline has passed, whatever was under way."""
+        if self.outcome is not None:
+            return News.QUIET
+        late = DeadlineExceeded(self.job, self._rules.timeout_s, self._last_error)
+        late.__cause__ = self._last_error
+        return self._end(self._abandon(late, now))
+
+    def on_stop(self, error: WatchError, *, now: float) -> News:
+        """Somebody, not the server, ends the watch."""
+        return News.QUIET if self.outcome is not None else self._end(self._abandon(error, now))
+
+    # --- events -------------------------------------------------------------------------------
+
+    def progressed(self) -> Progressed[J, S]:
+        """The event for the last status before the outcome, if there is one. Only after a good reading."""
+        assert self.phase is not None  # noqa: S101  # the driver asks after PROGRESSED only
+        return Progressed(
+            job=self.job,
+            status=self.status,  # type: ignore[arg-type]  # set together with the phase
+            phase=self.phase,
+            fraction=self.fraction,
+            eta_s=self.eta_s(),
+            elapsed_s=self.seen_at - self.started_at,
+            polls=self.polls - (self.outcome is not None),
+        )
+
+    def retrying(self, now: float) -> Retrying[J]:
+        """The event for the last bad poll. Only after `News.RETRYING`."""
+        assert self._last_error is not None  # noqa: S101  # the driver asks after RETRYING only
+        return Retrying(
+            job=self.job,
+            error=self._last_error,
+            failures=self._failures,
+            delay_s=max(0.0, self.due_at - now),
+            elapsed_s=now - self.started_at,
+            polls=self.polls,
+        )
+
+    def throttled(self, now: float, free_at: float) -> Throttled[J]:
+        """The event for being held back by the budget until `free_at` at least."""
+        return Throttled(
+            job=self.job, delay_s=max(0.0, free_at - now), elapsed_s=now - self.started_at, polls=self.polls
+        )
+
+    def eta_s(self) -> float | None:
+        """Estimated seconds from the last good reading until the job is over, or None."""
+        return self._eta_s
+
+    @property
+    def last_poll_at(self) -> float:
+        """When the last poll before the deadline is to be asked, in monotonic seconds."""
+        return self.deadline - self._rules.last_poll_s
+
+    def _estimate_s(self) -> float | None:
+        if self._first_seen is None or self.fraction is None:
+            return None
+        since, begun = self._first_seen
+        done, took = self.fraction - begun, self.seen_at - since
+        return None if done <= 0 or took <= 0 else (1.0 - self.fraction) * took / done
+
+    # --- what next ----------------------------------------------------------------------------
+
+    def _recover(self, now: float) -> None:
+        started_at = self.started_at
+        self._rules.forecast.ran(self.seen_at - started_at, now - started_at, self._eta_s)
+        self.seen_at = now
+        self._good += 1
+        self._bad = self._failures = 0
+        self._refused = False
+        self._missing_since = self._last_error = None
+
+    def _confirmed(self, reading: Reading[S]) -> bool:
+        if not reading.unconfirmed:
+            self._unconfirmed = 0
+            return False
+        if reading.phase is not self.phase:
+            self._unconfirmed = 0
+            self._good = 0  # what looks over is asked again soon
+        self._unconfirmed += 1
+        return self._unconfirmed > self._rules.confirmations
+
+    def _wait(self, *, changed: bool, now: float, dice: float) -> News:
+        rules = self._rules
+        pause = min(rules.pacing.min_s, rules.last_poll_s)
+        silence_s = None if self._unconfirmed else self._worthy_s()
+        self._ask_at(now + rules.pacing.delay_s(self._good, dice, silence_s), now, earliest=now + pause)
+        self.paced = not self._unconfirmed
+        beat = rules.heartbeat_s
+        if changed or (beat is not None and now - self._reported_at >= beat):
+            self._reported_at = now
+            return News.PROGRESSED
+        return News.QUIET
+
+    def _worthy_s(self) -> float | None:
+        rules, eta_s = self._rules, self.eta_s()
+        if not rules.pacing.adaptive or (eta_s is None and rules.forecast.durations.ended < _ENDS_TO_GO_BY):
+            return None
+        age_s = self.seen_at - self.started_at
+        return rules.forecast.silence_s(rules.patience_level, age_s, eta_s, rules.pacing.max_s)
+
+    def _not_visible(self, error: NotVisibleYet, now: float, dice: float) -> News:
+        if self._missing_since is None:
+            self._missing_since = now
+        over_at = self._missing_since + self._rules.not_found_grace_s
+        if now >= over_at:
+            return self._end(self._abandon(JobNotFound(self.job, 404, error.problem), now))
+        self._ask_at(min(now + self._rules.retry.delay_s(self._bad, dice), over_at), now, earliest=now)
+        return News.RETRYING
+
+    def _ask_at(self, at: float, now: float, *, earliest: float) -> None:
+        last = self.last_poll_at
+        self.paced = False
+        if now < last < at:
+            at = max(last, earliest)
+        self.due_at = min(at, self.deadline)
+
+    # --- how it ends --------------------------------------------------------------------------
+
+    def _end(self, outcome: Outcome[J, S]) -> News:
+        self.outcome = outcome
+        self.due_at = math.inf
+        self._last_error = None
+        return News.OVER
+
+    def _verdict(self, reading: Reading[S], now: float) -> Outcome[J, S]:
+        took = now - self.started_at
+        self._rules.forecast.over(self.seen_at - self.started_at, took, self._eta_s)
+        match reading.phase:
+            case Phase.FAILED:
+                error = JobFailed(self.job, reading.status, reading.reason)
+                return Failed(job=self.job, status=reading.status, error=error, elapsed_s=took, polls=self.polls)
+            case Phase.CANCELLED:
+                gone = JobCancelled(self.job, reading.status, reading.reason)
+                return Cancelled(job=self.job, status=reading.status, error=gone, elapsed_s=took, polls=self.polls)
+            case _:
+                return Succeeded(job=self.job, status=reading.status, elapsed_s=took, polls=self.polls)
+
+    def _abandon(self, error: WatchError, now: float) -> Abandoned[J, S]:
+        return Abandoned(
+            job=self.job,
+            error=error,
+            status=self.status,
+            phase=self.phase,
+            elapsed_s=now - self.started_at,
+            polls=self.polls,
+        )

@@ -1,0 +1,164 @@
+"""When to ask again: after a good poll (`Pacing`), and after one that taught nothing (`Retry`).
+
+Rule 1: a delay is a pure function of the attempt number, so a watch can be written down and taken up again.
+Rule 2: dice are handed in; this file never rolls its own.
+Rule 3: a good poll's delay is jittered upwards only: no poll before its time. A retry's has full jitter.
+Rule 4: no generator per watch. One table of delays serves every watch of a watcher.
+
+The sequences come from backoff's wait generators (`backoff.expo`, `backoff.fibo`, `backoff.constant`) or from any
+factory of the same kind. Only the generators of that library are used: its decorators read the wall clock.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Generator
+from typing import Any, TypeAlias
+
+import attrs
+import backoff
+
+from pollwise.errors import ConfigurationError
+
+__all__ = ["Pacing", "Retry", "WaitFactory"]
+
+WaitFactory: TypeAlias = Callable[[], Generator[Any, Any, None]]
+"""Makes a generator of delays in seconds; primed with `send(None)` as backoff's are, or not, as plain ones are."""
+
+_GEOMETRIC = functools.partial(backoff.expo, base=1.5)
+_LONGEST_TABLE = 512  # backoff.expo without a maximum overflows a float at attempt 1,024
+
+
+class DelayTable:
+    """The delays of one wait generator, each computed once, clipped to `floor`..`ceiling` seconds."""
+
+    __slots__ = ("_ceiling", "_delays", "_floor", "_waits")
+
+    def __init__(self, wait: WaitFactory, floor: float, ceiling: float) -> None:
+        self._waits: Generator[Any, Any, None] | None = wait()
+        self._floor = floor
+        self._ceiling = ceiling
+        self._delays: list[float] = []
+
+    def delay_s(self, attempt: int) -> float:
+        """The delay after the `attempt`-th poll (1-based). Beyond the end of the table the last one repeats."""
+        delays = self._delays
+        if attempt > len(delays) and self._waits is not None:
+            self._extend(attempt)
+        return delays[min(attempt, len(delays)) - 1] if delays else self._ceiling
+
+    def _extend(self, attempt: int) -> None:
+        while self._waits is not None and len(self._delays) < min(attempt, _LONGEST_TABLE):
+            try:
+                # backoff's generators yield None once, before their first delay
+                wait = next((value for value in self._waits if value is not None), None)
+            except OverflowError:
+                wait = None
+            if wait is None:
+                self._waits = None
+            elif math.isnan(wait) or wait < 0:
+                raise ConfigurationError(f"the wait generator yielded {wait!r}; it must yield seconds of at least 0")
+            else:
+                self._delays.append(min(max(wait, self._floor), self._ceiling))
+        if len(self._delays) >= _LONGEST_TABLE:
+            self._waits = None
+
+
+def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise ConfigurationError(f"{attribute.name} must be a positive number of seconds, got {value!r}")
+
+
+def _share(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ConfigurationError(f"{attribute.name} must be between 0 and 1, got {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class Pacing:
+    """When to ask again after a good poll that did not end the watch.
+
+    Attributes:
+        min_s: Shortest wait in seconds. Always holds.
+        max_s: Longest wait in seconds, before jitter.
+        wait: The sequence of waits in seconds: `backoff.expo`, `backoff.fibo`, `functools.partial(backoff.constant,
+            interval=5)`, or your own generator factory.
+            Used where nothing is known of when the job may end, and always unless `adaptive`.
+        jitter: Up to this share is added to each wait, so that many watches do not fall into step.
+        adaptive: Ask when it is likeliest to be worth it: by the job's own progress, or by how long the endpoint's
+            jobs took so far.
+        patience_s: With `adaptive`, ask when so many seconds of waiting are expected to have gone undetected.
+    """
+
+    min_s: float = attrs.field(default=1.0, validator=_positive)
+    max_s: float = attrs.field(default=60.0, validator=_positive)
+    wait: WaitFactory = _GEOMETRIC
+    jitter: float = attrs.field(default=0.1, validator=_share)
+    adaptive: bool = True
+    patience_s: float = attrs.field(default=1.0, validator=_positive)
+    _table: DelayTable = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.min_s > self.max_s:
+            raise ConfigurationError(f"min_s ({self.min_s:g}) must not exceed max_s ({self.max_s:g})")
+        object.__setattr__(self, "_table", DelayTable(self.wait, self.min_s, self.max_s))
+
+    @classmethod
+    def fixed(cls, interval_s: float) -> Pacing:
+        """Ask every `interval_s` seconds, whatever is known about the job."""
+        return cls(
+            min_s=interval_s,
+            max_s=interval_s,
+            wait=functools.partial(backoff.constant, interval=(interval_s,)),
+            jitter=0.0,
+            adaptive=False,
+        )
+
+    def delay_s(self, attempt: int, dice: float, silence_s: float | None = None) -> float:
+        """Seconds to wait after a good poll.
+
+        Args:
+            attempt: Which good poll of the watch it was, from 1.
+            dice: A random number in [0, 1).
+            silence_s: How long it takes until asking is worth it, where that is known.
+        """
+        if silence_s is None or not self.adaptive:
+            wait = self._table.delay_s(attempt)
+        else:
+            wait = min(max(silence_s, self.min_s), self.max_s)
+        return wait * (1.0 + self.jitter * dice)
+
+
+@attrs.frozen(kw_only=True)
+class Retry:
+    """When to ask again after a poll that taught nothing, and when to give up.
+
+    Attributes:
+        max_failures: The watch is abandoned after this many in a row (429 does not count).
+        base_s: The first wait is up to this many seconds; each next one up to twice as long.
+        max_s: No wait is longer than this many seconds, unless the server asks for more.
+        wait: The sequence of longest waits, in place of `base_s` doubled each time.
+    """
+
+    max_failures: int = 8
+    base_s: float = attrs.field(default=1.0, validator=_positive)
+    max_s: float = attrs.field(default=60.0, validator=_positive)
+    wait: WaitFactory | None = None
+    _table: DelayTable = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.max_failures < 1:
+            raise ConfigurationError(f"max_failures must be at least 1, got {self.max_failures!r}")
+        wait = self.wait or functools.partial(backoff.expo, factor=self.base_s)
+        object.__setattr__(self, "_table", DelayTable(wait, 0.0, self.max_s))
+
+    def delay_s(self, failures: int, dice: float, hint_s: float | None = None) -> float:
+        """Seconds to wait after the `failures`-th bad poll in a row. `dice` is in [0, 1).
+
+        Without a hint the whole delay is jittered; a server's hint is obeyed and jittered upwards only.
+        """
+        spread = self._table.delay_s(failures) * dice
+        if hint_s is None:
+            return spread
+        return hint_s + min(spread, 0.1 * hint_s)

@@ -1,0 +1,178 @@
+"""Whose turn it is: the agenda's order, the budget's leave and the forecast's worth, put together.
+
+Rule 1: without pressure a watch is asked when it is due, and the budget is asked for nothing but leave.
+Rule 2: under pressure the budget is spent where a poll is worth most, and all of it is spent. A watch that was
+asked is not due again before it is worth half of what polls are worth now: so most of those who wait, wait cheaply.
+Rule 3: nobody starves. Who has some chance of being over and was silent for longer than a round of all watches at
+the full rate takes goes first.
+Rule 4: only who is really held back is told so, once for each holding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, Protocol, TypeVar
+
+from pollwise.core.agenda import Agenda
+from pollwise.core.budget import Lane
+from pollwise.core.forecast import LEVELS_TO_DOUBLE, Forecast, level_of, worth_of
+from pollwise.core.machine import WatchMachine
+
+__all__ = ["Turns"]
+
+_TOP_LEVEL = 1_000
+_LAST_LEVEL = 900  # one last poll before the deadline goes before everything but those who starve
+_PATIENCE = 1.5  # so many rounds of all watches may somebody be silent who has some chance of being over
+_SOME_CHANCE = 0.015
+_OLD_ROUNDS = 6.0  # a job of this age is anybody's guess
+_OLD_PATIENCE = 1.0
+_RISE = 0.12  # a watch is ranked anew after this share more silence: about one level
+_PRICE_MEMORY = 0.02
+
+
+class Watching(Hashable, Protocol):
+    """Anything that follows a job with a machine."""
+
+    @property
+    def machine(self) -> WatchMachine[Any, Any]:
+        """What is known of the watch."""
+        ...
+
+
+W = TypeVar("W", bound=Watching)
+
+
+class Turns(Generic[W]):
+    """Hands out the watches of one watcher, each when it is its turn.
+
+    Args:
+        forecast: What is known about when jobs end.
+        lane: The watcher's place at its budget, or None for no limit.
+        on_held: Called with a watch that the budget holds back, the time, and the time at which one may go.
+    """
+
+    __slots__ = ("_agenda", "_forecast", "_lane", "_on_held", "_open", "_price")
+
+    def __init__(self, forecast: Forecast, lane: Lane | None, on_held: Callable[[W, float, float], None]) -> None:
+        self._forecast = forecast
+        self._lane = lane
+        self._on_held = on_held
+        self._agenda: Agenda[W] = Agenda(self._rank, _deadline)
+        self._price = 0.0  # the worth at which polls go now; 0 without pressure
+        self._open = 0
+
+    @property
+    def next_at(self) -> float:
+        """When something falls due or expires next; infinite for never."""
+        return min(self._agenda.next_at, self._agenda.next_expiry())
+
+    @property
+    def held(self) -> int:
+        """How many watches are due and not handed out."""
+        return self._agenda.held
+
+    @property
+    def unranked(self) -> bool:
+        """Whether `hold` has left something for the next time."""
+        return self._agenda.unranked
+
+    def put(self, watch: W, now: float) -> float:
+        """Ask this watch when it is due. Returns the time at which something may have to be done for it."""
+        machine = watch.machine
+        due_at, deadline = machine.due_at, machine.deadline
+        self._open += 1
+        if self._price > 0.0 and due_at > now and machine.paced and due_at < deadline:
+            level = level_of(self._price) - LEVELS_TO_DOUBLE
+            eta_s = machine.eta_s()
+            silence = self._forecast.silence_s(level, machine.seen_at - machine.started_at, eta_s, self._round_s())
+            worthy_at = min(machine.seen_at + silence, machine.last_poll_at)
+            if worthy_at > due_at:
+                due_at = worthy_at
+                self._on_held(watch, now, due_at)
+        return self._agenda.put(watch, due_at, now, exact=due_at >= deadline)
+
+    def ripen(self, now: float) -> None:
+        """Let everything that is due by now have its turn."""
+        self._agenda.ripen(now)
+
+    def next(self, now: float) -> tuple[W, int] | float:
+        """The watch whose turn it is, with the number of its request at the budget.
+
+        Otherwise the time at which to ask again, infinite where that depends on something else happening. A watch
+        that is over or past its deadline comes with the number -1 and is not to be asked.
+        """
+        agenda = self._agenda
+        agenda.ripen(now)
+        while agenda.held:
+            if self._lane is not None:
+                free_at = self._lane.free_at(now, pressed=self._pressed(now))
+                if free_at > now:
+                    self._hold(now, free_at)
+                    return free_at
+            ranked = agenda.ranked > 0
+            watch = agenda.take(now)
+            if watch is None:
+                break
+            self._open -= 1
+            machine = watch.machine
+            if machine.outcome is not None or machine.deadline <= now:
+                return watch, -1
+            self._learn_price(machine, now, ranked=ranked)
+            return watch, 0 if self._lane is None else self._lane.take(now)
+        return math.inf
+
+    def hold(self, now: float) -> None:
+        """Rank what is due while nobody is free to ask, so that deadlines are kept."""
+        self._agenda.hold(now)
+
+    def expired(self, now: float) -> list[W]:
+        """Take out everything that is held back past its deadline."""
+        gone = self._agenda.expired(now)
+        self._open -= len(gone)
+        return gone
+
+    def _hold(self, now: float, free_at: float) -> None:
+        for watch in self._agenda.hold(now):
+            if watch.machine.outcome is None:
+                self._on_held(watch, now, free_at)
+
+    def _pressed(self, now: float) -> bool:
+        left = None if self._lane is None else self._lane.left(now)
+        return left is not None and self._agenda.held > left
+
+    def _round_s(self) -> float:
+        spacing = 0.0 if self._lane is None else self._lane.spacing_s
+        return self._open * spacing if spacing else math.inf
+
+    def _learn_price(self, machine: WatchMachine[Any, Any], now: float, *, ranked: bool) -> None:
+        if not ranked:
+            self._price *= 1.0 - 4 * _PRICE_MEMORY
+            if self._price < worth_of(-8 * LEVELS_TO_DOUBLE):
+                self._price = 0.0
+            return
+        eta_s = machine.eta_s()
+        worth = self._forecast.worth(now - machine.seen_at, machine.seen_at - machine.started_at, eta_s)
+        self._price += _PRICE_MEMORY * (min(worth, 4 * self._price + 1.0) - self._price)
+
+    def _rank(self, watch: W, now: float) -> tuple[int, float]:
+        machine = watch.machine
+        if machine.outcome is not None:
+            return _TOP_LEVEL, math.inf
+        silent, age = now - machine.seen_at, machine.seen_at - machine.started_at
+        if now >= machine.last_poll_at:
+            return _LAST_LEVEL, math.inf
+        eta_s = machine.eta_s()
+        worth = self._forecast.worth(silent, age, eta_s)
+        round_s = self._round_s()
+        old = age > _OLD_ROUNDS * round_s
+        if silent > (_OLD_PATIENCE if old else _PATIENCE) * round_s and (
+            old or self._forecast.chance_at_most(silent, age, eta_s) > _SOME_CHANCE
+        ):
+            return _TOP_LEVEL, math.inf
+        pause = silent if eta_s is None else min(silent, eta_s)
+        return level_of(worth), min(now + max(0.05, _RISE * pause), machine.last_poll_at)
+
+
+def _deadline(watch: Watching) -> float:
+    return watch.machine.deadline

@@ -1,0 +1,127 @@
+"""The door that a vendor's JSON comes in by.
+
+Rule 1: a value has the documented type or the reply is malformed; nothing is guessed or rounded. Keys that are not
+documented are ignored, so that a vendor may add some.
+Rule 2: text from outside is shown escaped and short, or not at all.
+Rule 3: what is let in can be compared, pickled and encoded again: nothing is nested without bounds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+__all__ = [
+    "Hook",
+    "integer",
+    "json_object_or_null",
+    "json_value",
+    "shown",
+    "text",
+    "text_or_null",
+    "true_or_false",
+    "unknown",
+    "whole_number",
+    "yes_or_no",
+]
+
+Hook: TypeAlias = Callable[..., Any]
+"""What cattrs calls to structure a value: the value, and its documented type, which our hooks know already."""
+
+_MAX_SHOWN = 40
+_MAX_DEPTH = 64  # far below where comparing, pickling or encoding a value runs into the recursion limit
+
+_KINDS = {type(None): "null", list: "a list", dict: "an object"}
+_WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch  # fits 64 bits, as JSON's own numbers do here
+_COMMON = {str(number): number for number in range(1001)}  # percentages and most counts: four times cheaper than int()
+
+
+def shown(value: object) -> str:
+    """A JSON value in a few safe characters, for a message."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return repr(value)[:_MAX_SHOWN]
+        case str() if len(value) > _MAX_SHOWN:
+            return f"text of {len(value)} characters"
+        case str():
+            return ascii(value)
+    return _KINDS.get(type(value), type(value).__name__)
+
+
+def unknown(field: str, value: object) -> str:
+    """An enum value that is not documented, as `field=value`, escaped and short."""
+    return f"{field}={ascii(str(value)[:_MAX_SHOWN])[1:-1]}"
+
+
+def whole_number(value: object, _type: object = None, /) -> int:
+    """The int in a number or in its string form: `25` and `"25"`, but no `25.0`, `true`, `"+25"` or `" 25"`."""
+    if type(value) is str:
+        known = _COMMON.get(value)
+        if known is not None:
+            return known
+        if _WHOLE(value):
+            return int(value)
+    elif type(value) is int:
+        return value
+    raise ValueError(f"expected a whole number, got {shown(value)}")
+
+
+def yes_or_no(value: object, _type: object = None, /) -> bool:
+    """The bool in a boolean or in its string form."""
+    match value:
+        case "true" | True:
+            return True
+        case "false" | False:
+            return False
+    raise ValueError(f"expected 'true' or 'false', got {shown(value)}")
+
+
+def true_or_false(value: object, _type: object = None, /) -> bool:
+    """A JSON boolean as it is."""
+    if type(value) is bool:
+        return value
+    raise ValueError(f"expected true or false, got {shown(value)}")
+
+
+def integer(value: object, _type: object = None, /) -> int:
+    """A JSON integer as it is; a bool is none."""
+    if type(value) is int:
+        return value
+    raise ValueError(f"expected an integer, got {shown(value)}")
+
+
+def text(value: object, _type: object = None, /) -> str:
+    """A JSON string as it is."""
+    if type(value) is str:
+        return value
+    raise ValueError(f"expected text, got {shown(value)}")
+
+
+def text_or_null(value: object, _type: object = None, /) -> str | None:
+    """A JSON string or null as it is."""
+    if value is None or type(value) is str:
+        return value
+    raise ValueError(f"expected text or null, got {shown(value)}")
+
+
+def json_value(value: object, _type: object = None, /) -> Any:
+    """Any JSON value as it is, unless it is nested so deeply that no later step could bear it."""
+    if not isinstance(value, dict | list):
+        return value
+    layer: list[Any] = [value]
+    for _ in range(_MAX_DEPTH + 1):
+        inner = [child for child in layer if isinstance(child, dict | list)]
+        if not inner:
+            return value
+        layer = [leaf for child in inner for leaf in (child.values() if isinstance(child, dict) else child)]
+    raise ValueError(f"nested more than {_MAX_DEPTH} deep")
+
+
+def json_object_or_null(value: object, _type: object = None, /) -> dict[str, Any] | None:
+    """A JSON object or null as it is."""
+    if value is None or type(value) is dict:
+        return cast("dict[str, Any] | None", json_value(value))
+    raise ValueError(f"expected an object or null, got {shown(value)}")

@@ -1,0 +1,56 @@
+"""What the vendors here have in common: a base URL, credentials, and statuses that are kept as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from pollwise.core.wire import Auth, Endpoint
+from pollwise.endpoints._address import ApiRoot
+from pollwise.endpoints._reader import Reader
+from pollwise.errors import ConfigurationError
+
+__all__ = ["VendorEndpoint"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+
+class VendorEndpoint(Endpoint[J, S]):
+    """An endpoint whose jobs are attrs classes of IDs, and whose statuses a `Reader` makes."""
+
+    def __init__(self, base_url: str, *, auth: Auth | None, job: type[J], reader: Reader[S]) -> None:
+        self._root = ApiRoot.parse(base_url)
+        self._auth = auth
+        self._job = job
+        self._keys = tuple(field.name for field in attrs.fields(job))  # type: ignore[arg-type]  # J is an attrs class
+        self._reader = reader
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._root)!r})"
+
+    @property
+    def auth(self) -> Auth | None:
+        """The credentials to send, or None."""
+        return self._auth
+
+    def job_to_keys(self, job: J, /) -> dict[str, str]:
+        """The job's IDs by their names."""
+        return {name: getattr(job, name) for name in self._keys}
+
+    def job_from_keys(self, keys: Mapping[str, str], /) -> J:
+        """The job again. Raises ConfigurationError, a ValueError, unless the keys are exactly a job's."""
+        given: object = keys  # whatever a token or a ledger held
+        if not isinstance(given, Mapping) or set(given) != set(self._keys):
+            raise ConfigurationError(f"a job of {self.name} has exactly the keys {', '.join(self._keys)}")
+        return self._job(**keys)
+
+    def status_to_json(self, status: S, /) -> dict[str, Any]:
+        """The status as JSON-ready values of their real types, with the vendor's field names."""
+        return self._reader.unstructure(status)
+
+    def status_from_json(self, data: Any, /) -> S:
+        """The status again. Raises ConfigurationError, a ValueError, for data that is not a status's."""
+        return self._reader.structure(data)

@@ -1,0 +1,287 @@
+"""Opening a ledger's file, and making one, without ever harming a file.
+
+Rule 1: look before touching: what is foreign, newer or empty is left without a byte changed or a file put beside it.
+Rule 2: a new ledger is made whole under another name and then moved into place, so a file that is there is never
+half made, and an empty one is a loss to report rather than a fresh start.
+Rule 3: one writer. Its lock is SQLite's own, held on `FILE-lock`: it works wherever SQLite does, does not pass to a
+forked child, and goes with the process however that ends. Readers need no lock.
+Rule 4: only SQLite opens these files. A descriptor of our own, once closed, would drop SQLite's POSIX locks on the
+file in this whole process (sqlite.org/howtocorrupt.html, 2.2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sqlite3
+import stat
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import attrs
+
+from pollwise.errors import (
+    ConfigurationError,
+    LedgerCorrupt,
+    LedgerFailed,
+    LedgerFull,
+    LedgerInUse,
+    LedgerMissing,
+    LedgerTooNew,
+    LedgerUnwritable,
+    NotALedger,
+)
+from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate, version_of
+
+__all__ = ["Opening", "Synchronous", "UnreadableRow", "open_ledger", "our_error"]
+
+Synchronous: TypeAlias = Literal["full", "normal"]
+
+_FRESH = "-pollwise-new"
+_WAL_LIMIT = 64 * 1024 * 1024  # bytes kept of a write-ahead log that a long reader let grow
+
+
+@attrs.frozen(kw_only=True)
+class Opening:
+    """How a ledger is to be opened. `path` is absolute."""
+
+    path: str
+    synchronous: Synchronous
+    busy_timeout_s: float
+    read_only: bool
+
+
+class UnreadableRow(Exception):
+    """A row holds what no ledger writes."""
+
+
+def open_ledger(opening: Opening, held: ExitStack) -> sqlite3.Connection:
+    """The open connection. It, and the lock before it, are closed with `held`.
+
+    Raises:
+        LedgerError: The file cannot be opened in this way; it is as it was.
+    """
+    try:
+        path = os.path.realpath(opening.path)  # one file, one lock, whatever links lead to it
+        if opening.read_only:
+            return _open_to_read(path, opening.busy_timeout_s, held)
+        return _open_to_write(path, opening, held)
+    except (sqlite3.Error, OSError) as exc:
+        raise our_error(exc, opening.path) from exc
+
+
+def _open_to_write(path: str, opening: Opening, held: ExitStack) -> sqlite3.Connection:
+    _look(path)
+    _lock(path, opening.busy_timeout_s, held)
+    if not _look(path):  # again: the one who had the lock may have made it
+        _make(path)
+    _remove(path + _FRESH)  # of one that was killed while it made this ledger
+    # Read all of it before it is opened in earnest: closing that would play the write-ahead log into a damaged file.
+    with closing(_connect(path, "mode=ro", opening.busy_timeout_s)) as db:
+        _check(db, path)
+    db = held.enter_context(closing(_connect(path, "mode=rw", opening.busy_timeout_s)))
+    if str(db.execute("PRAGMA journal_mode = WAL").fetchone()[0]) != "wal":
+        raise LedgerUnwritable(path, "its file system does not let processes share memory, which SQLite's WAL needs")
+    # FULL: on disk when a commit returns, power loss included. NORMAL: safe from kill -9, not from power loss.
+    db.execute(f"PRAGMA synchronous = {opening.synchronous}")
+    db.execute(f"PRAGMA fullfsync = {int(opening.synchronous == 'full')}")  # macOS: its fsync does not reach the disk
+    db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+    if version_of(db) < len(MIGRATIONS):
+        migrate(db, MIGRATIONS)
+    return db
+
+
+def _open_to_read(path: str, busy_timeout_s: float, held: ExitStack) -> sqlite3.Connection:
+    if not _look(path):
+        raise LedgerMissing(path)
+    db = held.enter_context(closing(_connect(path, "mode=ro", busy_timeout_s)))
+    try:
+        version_of(db)
+    except sqlite3.OperationalError as exc:
+        if _primary(exc) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} or _size(f"{path}-wal"):
+            raise
+        # Nobody has it open, and we may put nothing beside it, as on a read-only disk: SQLite must take it as it is.
+        db = held.enter_context(closing(_connect(path, "mode=ro&immutable=1")))
+    _check(db, path)
+    if version_of(db) < len(MIGRATIONS):
+        raise LedgerUnwritable(path, "it is of an older schema version, and opening it for writing would migrate it")
+    return db
+
+
+def _connect(path: str, how: str, busy_timeout_s: float = 0.0) -> sqlite3.Connection:
+    # isolation_level None: we say BEGIN and COMMIT ourselves. trusted_schema and cell_size_check: hostile files.
+    db = sqlite3.connect(f"{Path(path).as_uri()}?{how}", timeout=busy_timeout_s, isolation_level=None, uri=True)
+    db.execute("PRAGMA trusted_schema = OFF")
+    db.execute("PRAGMA cell_size_check = ON")
+    return db
+
+
+def _look(path: str) -> bool:
+    """Whether there is a ledger. Raises for what is something else, or newer; leaves no trace.
+
+    `immutable` takes no lock and ignores the write-ahead log, so this may see a state that a crash or another process
+    left half checkpointed: then opening it in earnest decides.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116 - all of this file's paths are texts
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(found.st_mode):
+        raise LedgerUnwritable(path, "it is not a regular file")
+    if found.st_size == 0:
+        raise NotALedger(path, "the file is empty")
+    try:
+        with closing(_connect(path, "mode=ro&immutable=1")) as db:
+            _recognize(db, path)
+    except sqlite3.DatabaseError as exc:
+        if _primary(exc) != sqlite3.SQLITE_CORRUPT:
+            raise
+    return True
+
+
+def _recognize(db: sqlite3.Connection, path: str) -> int:
+    """The schema version, if the file is a ledger that this pollwise may touch."""
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise NotALedger(path, "it is another program's SQLite database")
+    version = version_of(db)
+    if version > len(MIGRATIONS):
+        raise LedgerTooNew(path, version, len(MIGRATIONS))
+    return version
+
+
+def _check(db: sqlite3.Connection, path: str) -> None:
+    """Read the whole file once: better an error now than a wrong answer later."""
+    version = _recognize(db, path)
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise LedgerCorrupt(path, str(found))
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+        migrate(model, MIGRATIONS[:version])
+        if _layout(db) != _layout(model):  # a trigger, for one, could undo what we write
+            raise LedgerCorrupt(path, "its tables are not as they were made")
+
+
+def _layout(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    return db.execute(
+        "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+        " ORDER BY type, name"
+    ).fetchall()
+
+
+def _lock(path: str, busy_timeout_s: float, held: ExitStack) -> None:
+    lock = f"{path}-lock"
+    try:
+        holder = held.enter_context(closing(_connect(lock, "mode=rwc", busy_timeout_s)))
+        holder.execute("PRAGMA journal_mode = MEMORY")  # or it would leave a journal beside the lock
+        holder.execute("BEGIN EXCLUSIVE")  # never committed, never written to: the file stays empty
+    except sqlite3.Error as exc:
+        if _primary(exc) == sqlite3.SQLITE_BUSY:
+            raise LedgerInUse(path) from exc
+        raise LedgerUnwritable(path, _why_not(path) or f"{lock}: {exc}") from exc
+
+
+def _make(path: str) -> None:
+    """Make a ledger, under the lock."""
+    if _size(f"{path}-wal"):
+        # SQLite would play this log into whatever stands in the main file's place.
+        raise LedgerCorrupt(path, f"the file itself is gone, and its newest part is left in {path}-wal")
+    fresh = path + _FRESH
+    with ExitStack() as cleanup:
+        cleanup.callback(_remove, fresh)
+        _remove(fresh)  # of one that was killed just here
+        with closing(_connect(fresh, "mode=rwc")) as db:
+            db.execute("PRAGMA journal_mode = MEMORY")
+            migrate(db, MIGRATIONS)
+        try:
+            os.link(fresh, path)  # unlike a rename, never replaces
+        except FileExistsError:
+            return  # somebody made it without our lock: it is looked at like any other
+        except OSError:  # a file system without links
+            os.rename(fresh, path)  # noqa: PTH104 - all of this file's paths are texts
+    _sync_folder(path)
+
+
+def _sync_folder(path: str) -> None:
+    """Make the file's name durable too. Where a folder cannot be opened, as on Windows, there is no such need."""
+    with contextlib.suppress(OSError):
+        folder = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120 - all of this file's paths are texts
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - all of this file's paths are texts
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - all of this file's paths are texts
+    except FileNotFoundError:
+        return 0
+
+
+def _primary(exc: sqlite3.Error) -> int | None:
+    """SQLite's primary result code; None where the sqlite3 module itself complained."""
+    code: int | None = getattr(exc, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _why_not(path: str) -> str | None:
+    """What SQLite's "unable to open database file" may mean here, if it can be told."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        return f"{folder} is not a folder that exists"
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        return f"no permission to write in {folder}"
+    return None
+
+
+_TOLD_BY_CODE: Mapping[int, type[LedgerCorrupt | LedgerFull | LedgerUnwritable | NotALedger]] = {
+    sqlite3.SQLITE_CORRUPT: LedgerCorrupt,
+    sqlite3.SQLITE_NOTADB: NotALedger,
+    sqlite3.SQLITE_FULL: LedgerFull,
+    # SQLite does not tell a quota or a file size limit from a broken disk.
+    sqlite3.SQLITE_IOERR_WRITE: LedgerFull,
+    sqlite3.SQLITE_IOERR_SHMSIZE: LedgerFull,
+    sqlite3.SQLITE_IOERR_TRUNCATE: LedgerFull,
+    sqlite3.SQLITE_AUTH: LedgerUnwritable,
+    sqlite3.SQLITE_CANTOPEN: LedgerUnwritable,
+    sqlite3.SQLITE_PERM: LedgerUnwritable,
+    sqlite3.SQLITE_READONLY: LedgerUnwritable,
+}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_REFUSED = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def our_error(exc: Exception, path: str) -> Exception:
+    """What SQLite, its module or the system complained about, in our words; anything else as it is."""
+    match exc:
+        case sqlite3.Error():
+            return _sqlite_error(exc, path)
+        case UnreadableRow():
+            return LedgerCorrupt(path, str(exc))
+        case OverflowError() | UnicodeEncodeError():
+            return ConfigurationError(f"a value cannot be kept: {exc}")
+        case OSError():
+            kind = LedgerFull if exc.errno in _NO_ROOM else LedgerUnwritable
+            return kind(path, exc.strerror or str(exc))
+    return exc
+
+
+def _sqlite_error(exc: sqlite3.Error, path: str) -> Exception:
+    code = _primary(exc)
+    if code is None and isinstance(exc, sqlite3.OperationalError):
+        return LedgerCorrupt(path, str(exc))  # the module's own complaint about a text that is not UTF-8
+    if code is None or code in _REFUSED:
+        return ConfigurationError(f"a value cannot be kept: {exc}")
+    if code in _BUSY:
+        return LedgerInUse(path)
+    kind = _TOLD_BY_CODE.get(exc.sqlite_errorcode) or _TOLD_BY_CODE.get(code) or LedgerFailed
+    return kind(path, (kind is LedgerUnwritable and _why_not(path)) or str(exc))

@@ -1,0 +1,253 @@
+"""What crosses into a ledger and out of it, and what a ledger promises.
+
+Rule 1: everything here is a value or a promise; nothing here opens, writes or waits.
+Rule 2: times are wall-clock, aware, and handed in: a ledger has no clock of its own. They come back in UTC,
+exact to the microsecond.
+Rule 3: a job is its keys, text by text; a status is one JSON document in bytes. What they mean is the endpoint's.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, Self
+
+import attrs
+
+from pollwise.core.phase import Phase
+from pollwise.errors import ConfigurationError
+
+__all__ = [
+    "Change",
+    "Concluded",
+    "Conclusion",
+    "Ledger",
+    "NewWatch",
+    "OpenWatch",
+    "OutcomeKind",
+    "Recorded",
+    "Renewal",
+]
+
+
+class OutcomeKind(enum.Enum):
+    """How a watch ended, in the words of the outcome events."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+
+
+def _aware(_instance: Any, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
+    if value is not None and value.utcoffset() is None:
+        raise ConfigurationError(
+            f"{attribute.name} must be an aware datetime, such as datetime.now(UTC); got {value!r}"
+        )
+
+
+def _texts(_instance: Any, attribute: attrs.Attribute[Any], value: dict[Any, Any]) -> None:
+    for key, text in value.items():
+        if not (isinstance(key, str) and isinstance(text, str)):
+            raise ConfigurationError(f"{attribute.name} must map text to text; got {key!r}: {text!r}")
+
+
+@attrs.frozen(kw_only=True)
+class NewWatch:
+    """A job that is to be watched.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        keys: The job's keys by name. With the endpoint they are the job's identity, in whatever order they come.
+        first_seen: When the watch began; aware.
+        deadline: When to stop looking; aware. None: never.
+    """
+
+    endpoint: str
+    keys: Mapping[str, str] = attrs.field(converter=dict, validator=_texts)
+    first_seen: datetime = attrs.field(validator=_aware)
+    deadline: datetime | None = attrs.field(validator=_aware)
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """How far an open watch has got: the whole of it, so that only the newest need be written.
+
+    Attributes:
+        id: The watch.
+        phase: The phase last seen, or None before the first good reading.
+        polls: Status exchanges so far, good and bad.
+        failures: Polls in a row that taught nothing.
+        status: The last status as one JSON document, or None before the first good reading.
+    """
+
+    id: int
+    phase: Phase | None
+    polls: int
+    failures: int
+    status: bytes | None = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Conclusion:
+    """How a watch ended. The first one of a watch counts.
+
+    Attributes:
+        id: The watch.
+        outcome: What the outcome says.
+        phase: The phase last seen, or None if there never was a good reading.
+        polls: Status exchanges in all, good and bad.
+        failures: Polls in a row that taught nothing, at the end.
+        status: The last status as one JSON document, or None if there never was one.
+        elapsed_s: Seconds from the watch's beginning to its outcome.
+        error_type: The class name of the outcome's error, or None for a success.
+        error_message: Its message, which holds no secret, or None for a success. Untrusted text.
+    """
+
+    id: int
+    outcome: OutcomeKind
+    phase: Phase | None
+    polls: int
+    failures: int = 0
+    status: bytes | None = attrs.field(repr=False)
+    elapsed_s: float
+    error_type: str | None = None
+    error_message: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Renewal:
+    """That an abandoned watch is wanted again: `id` names it, `deadline` is its new one (aware, or None: never)."""
+
+    id: int
+    deadline: datetime | None = attrs.field(validator=_aware)
+
+
+@attrs.frozen(kw_only=True)
+class OpenWatch:
+    """A watch without an outcome, as the ledger knows it: what `NewWatch` and the last `Change` said."""
+
+    id: int
+    endpoint: str
+    keys: Mapping[str, str]
+    first_seen: datetime
+    deadline: datetime | None
+    phase: Phase | None
+    polls: int
+    failures: int
+    status: bytes | None = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Concluded:
+    """A watch with its outcome: what `NewWatch` and the `Conclusion` said, and whether somebody acknowledged it."""
+
+    id: int
+    endpoint: str
+    keys: Mapping[str, str]
+    first_seen: datetime
+    deadline: datetime | None
+    phase: Phase | None
+    polls: int
+    failures: int
+    status: bytes | None = attrs.field(repr=False)
+    outcome: OutcomeKind
+    elapsed_s: float
+    error_type: str | None
+    error_message: str | None
+    acknowledged: bool
+
+
+@attrs.frozen(kw_only=True)
+class Recorded:
+    """The answer to one `NewWatch`.
+
+    Attributes:
+        id: The watch's number: positive, rising in the order of recording, never used twice.
+        known: What the ledger already knew of this job, or None where this call wrote its row.
+    """
+
+    id: int
+    known: OpenWatch | Concluded | None
+
+
+class Ledger(Protocol):
+    """A durable record of watches. All calls are batch-wise, and each is kept whole or not at all.
+
+    A call that is cancelled may still be carried out. Every call can be repeated without harm.
+
+    Raises:
+        LedgerError: From every call; nothing of that call was kept.
+        ConfigurationError: From the calls that write: a value cannot be kept as it is.
+    """
+
+    async def record(self, watches: Sequence[NewWatch], /) -> Sequence[Recorded]:
+        """Write down new watches; on disk on return. A job that is known gets no second row and is left as it is."""
+        ...
+
+    async def update(self, changes: Sequence[Change], /) -> None:
+        """Write down how far open watches have got. What has an outcome is left as it is.
+
+        On disk on return, but in no hurry: it may wait a moment for others, to share their transaction.
+        """
+        ...
+
+    async def conclude(self, outcomes: Sequence[Conclusion], /) -> int:
+        """Write down outcomes, before anybody is told of them; on disk on return.
+
+        Returns:
+            How many were new: the first outcome of a watch stays, a second one is ignored.
+        """
+        ...
+
+    async def acknowledge(self, ids: Sequence[int], /) -> int:
+        """Mark outcomes as having reached who wanted them; on disk on return.
+
+        Returns:
+            How many were newly marked: of all who ever acknowledge one outcome, exactly one is told so.
+        """
+        ...
+
+    async def reopen(self, renewals: Sequence[Renewal], /) -> int:
+        """Take up abandoned watches again; on disk on return. Their outcome, acknowledged or not, is forgotten.
+
+        Polls and the first time seen go on, failures start at zero. What is open or ended otherwise is left as it is.
+
+        Returns:
+            How many were reopened.
+        """
+        ...
+
+    def open_watches(self, endpoint: str, /) -> AsyncIterator[Sequence[OpenWatch]]:
+        """The watches of this endpoint that have no outcome, in the order recorded, in chunks of about 1,000."""
+        ...
+
+    def unacknowledged(self, endpoint: str, /) -> AsyncIterator[Sequence[Concluded]]:
+        """The outcomes of this endpoint that nobody acknowledged, in the order recorded, in chunks of about 1,000.
+
+        Each that was there at the first chunk comes once; those that come later may need another call.
+        """
+        ...
+
+    async def durations(self, endpoint: str, /, *, newest: int = 1_000) -> Sequence[float]:
+        """`elapsed_s` of up to `newest` of this endpoint's successes, the most recently recorded first."""
+        ...
+
+    def export(self, *, include_open: bool = False) -> AsyncIterator[bytes]:
+        """All watches with an outcome, or simply all, as JSON lines in the order recorded.
+
+        Yields:
+            Whole lines, many at a time, each one object: `outcome` (null while open), `endpoint`, `job` (its keys),
+            `phase`, `first_seen`, `deadline` (RFC 3339, or null), `elapsed_s`, `polls`, `failures`, `status`,
+            `error` (`type` and `message`, or null), `acknowledged`.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Finish all that was accepted, then let go of the file. Again: nothing."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc_info: object) -> None: ...

@@ -1,0 +1,69 @@
+"""The tables of a ledger's file, their version, and the way from an older version to this one.
+
+Rule 1: migrations only go forward, one version at a time, all in one transaction: an older file is as it was or as new.
+Rule 2: a migration that was released is never edited; the next one mends it.
+Rule 3: a file is ours by its application_id alone, and of version 1 or later: it is made elsewhere and moved into place.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import TypeAlias
+
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "Migration", "migrate", "version_of"]
+
+Migration: TypeAlias = Sequence[str]
+
+APPLICATION_ID = 0x706F6C6C  # "poll", at byte 68 of the file, where `file(1)` looks
+
+_VERSION_1: Migration = (
+    # AUTOINCREMENT: an id that was handed out never names another watch, even if rows are deleted by hand.
+    # Times are integer microseconds since 1970 in UTC: exact, and free of SQLite's text-to-float rounding.
+    """
+    CREATE TABLE watches (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        endpoint TEXT NOT NULL,
+        job TEXT NOT NULL,
+        first_seen_us INTEGER NOT NULL,
+        deadline_us INTEGER,
+        phase TEXT,
+        polls INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        status BLOB,
+        outcome TEXT,
+        elapsed_s REAL,
+        error_type TEXT,
+        error_message TEXT,
+        acknowledged INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    "CREATE UNIQUE INDEX watches_by_job ON watches (endpoint, job)",
+    # Partial: they hold what is still to be done, however long the history grows.
+    "CREATE INDEX watches_open ON watches (endpoint, id) WHERE outcome IS NULL",
+    "CREATE INDEX watches_unacknowledged ON watches (endpoint, id) WHERE outcome IS NOT NULL AND acknowledged = 0",
+)
+
+MIGRATIONS: Sequence[Migration] = (_VERSION_1,)
+"""`MIGRATIONS[n]` leads from version n to n + 1; their number is the version that this pollwise writes."""
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """The schema version that the file says it has."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(db: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+    """Bring an older file to the version that `migrations` lead to, at once or not at all."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for migration in migrations[version_of(db) :]:
+            for statement in migration:
+                db.execute(statement)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {len(migrations)}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

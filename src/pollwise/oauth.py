@@ -1,0 +1,153 @@
+"""The OAuth 2 client credentials grant (RFC 6749, 4.4): what to ask a token endpoint, and what its answer means.
+
+Rule 1: nothing here sends or waits; a request goes out as a value, and a reply comes in as one.
+Rule 2: an answer is a token exactly as RFC 6749, 5.1 has it, or it is malformed.
+Rule 3: no body is ever excerpted: a token may be in it. What the server says of a refusal is masked and cut.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote_plus, urlencode
+
+import attrs
+import orjson
+from yarl import URL
+
+from pollwise.core.hints import retry_after_s
+from pollwise.core.wire import Reply, Request
+from pollwise.credential import Credential, basic, bearer, header_fields, printable
+from pollwise.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    MalformedReply,
+    PollError,
+    Problem,
+    RateLimited,
+    ServerTrouble,
+)
+
+__all__ = ["ClientCredentialsGrant"]
+
+_TOKEN = re.compile(r"[!-~]+")  # RFC 6749 A.12, without the space, which a header field would end at
+_CODE = re.compile(r"[ !#-\[\]-~]{1,64}")  # RFC 6749 5.2, with an end
+_SECONDS = re.compile(r"[0-9]{1,12}")
+_DESCRIPTION_CHARS: Final = 200
+
+
+@attrs.frozen(kw_only=True)
+class ClientCredentialsGrant:
+    """One client's way to a token.
+
+    Attributes:
+        request: What to send for a token, each time.
+        secrets: What must not come back in words, as given and as sent.
+    """
+
+    request: Request
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+
+    @classmethod
+    def of(cls, token_url: str, client_id: str, client_secret: str, scope: str | None) -> ClientCredentialsGrant:
+        """The grant for this client. Raises ConfigurationError, without showing any of them."""
+        form = {"grant_type": "client_credentials"}
+        if scope is not None:
+            form["scope"] = printable("the scope", scope)
+        # RFC 6749 2.3.1: both are form-encoded first, so that a colon or another alphabet does no harm
+        user = quote_plus(printable("the client ID", client_id))
+        password = quote_plus(printable("the client secret", client_secret))
+        authorization = basic(user, password)
+        fields = {
+            "Authorization": authorization,
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "application/json",
+        }
+        return cls(
+            request=Request(_address(token_url), header_fields(fields), "POST", urlencode(form).encode("ascii")),
+            secrets=(authorization.partition(" ")[2], client_secret, password),
+        )
+
+    def read(self, reply: Reply) -> Credential:
+        """The token in a reply.
+
+        Raises:
+            AuthenticationError: The client was refused.
+            PollError: The endpoint is in trouble, or its reply is no token; it may be asked again.
+        """
+        if reply.status != 200:
+            raise self._refusal(reply)
+        answer = _document(reply)
+        if answer is None:
+            raise _malformed(reply, "the token endpoint's answer is no JSON object")
+        token, kind = answer.get("access_token"), answer.get("token_type")
+        if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
+            raise _malformed(reply, "access_token is missing or could not be sent")
+        if not isinstance(kind, str) or kind.lower() != "bearer":
+            raise _malformed(reply, "token_type is not Bearer")
+        return Credential({"Authorization": bearer(token)}, _life_s(reply, answer.get("expires_in")))
+
+    def _refusal(self, reply: Reply) -> AuthenticationError | PollError:
+        status, problem = reply.status, self._problem(reply)
+        if status == 429:
+            return RateLimited(retry_after_s(reply.headers, time.time()), problem)
+        if status in {408, 425} or status >= 500:
+            return ServerTrouble(status, retry_after_s(reply.headers, time.time()), problem)
+        if status < 300:
+            return _malformed(reply, "the token endpoint should answer with HTTP 200")
+        where = self.request.url.origin()
+        if status < 400:
+            return AuthenticationError(f"{where} answered with a redirect (HTTP {status}), which is not followed.")
+        return AuthenticationError(f"{where} refused to grant a token (HTTP {status}).", problem)
+
+    def _problem(self, reply: Reply) -> Problem | None:
+        """RFC 6749, 5.2: `error` and `error_description`."""
+        answer = _document(reply) or {}
+        code, words = answer.get("error"), answer.get("error_description")
+        if not isinstance(code, str) or _CODE.fullmatch(code) is None:
+            return None
+        said = (self._masked(words),) if isinstance(words, str) else ()
+        return Problem(codes=(self._masked(code),), descriptions=said)
+
+    def _masked(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text[:_DESCRIPTION_CHARS]
+
+
+def _address(token_url: str) -> URL:
+    try:
+        url = URL(token_url)
+    except (TypeError, ValueError):  # not to be chained: it shows the URL
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.raw_host:
+        raise ConfigurationError("token_url must be an absolute https URL")
+    if "@" in url.raw_authority or url.raw_fragment:
+        raise ConfigurationError("token_url must have neither credentials nor a fragment")
+    return url
+
+
+def _document(reply: Reply) -> Mapping[str, Any] | None:
+    if not reply.is_json:
+        return None
+    try:
+        answer = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:  # not to be chained: it holds the whole body
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _life_s(reply: Reply, value: object) -> float | None:
+    if value is None:
+        return None  # RFC 6749 5.1 recommends it only
+    if isinstance(value, str) and _SECONDS.fullmatch(value):
+        value = int(value)  # several identity services quote it
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise _malformed(reply, "expires_in is not a number of seconds")
+    return float(value)
+
+
+def _malformed(reply: Reply, reason: str) -> MalformedReply:
+    return MalformedReply(reason, reply.status, reply.content_type)  # rule 3: no excerpt

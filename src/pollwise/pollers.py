@@ -1,0 +1,461 @@
+"""The pool that drives watches: a bounded number of tasks, each sending one poll at a time.
+
+Rule 1: it decides nothing. What is asked when is the agenda's and the machine's, whether it may go is the budget's,
+what a reply means is the endpoint's and the verdict's.
+Rule 2: a waiting watch has no task, timer or future of its own. One timer serves the whole pool: for what falls due,
+for the budget, and for the time limit of every request in flight.
+Rule 3: a request is cut by cancelling its send, at its time limit or the watch's deadline, whichever is first. At the
+deadline the watch ends there and then, however long the send takes to give in.
+Rule 4: nothing that an endpoint, a transport or an auth raises ends more than the watch that it happened to.
+Rule 5: the tasks of a watcher are started here and end here. They run in the context of who opened the watcher, not
+of who happened to watch first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import math
+import time
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
+from functools import partial
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+from pollwise.core.agenda import Agenda
+from pollwise.core.budget import RateBudget
+from pollwise.core.machine import News
+from pollwise.core.verdict import refusal
+from pollwise.core.wire import Endpoint, Reply, Request, Transport
+from pollwise.errors import (
+    AuthenticationError,
+    ConnectFailed,
+    EndpointBug,
+    PollError,
+    PollTimeout,
+    PollwiseError,
+    WatcherClosed,
+    WatchError,
+    WatchStopped,
+)
+from pollwise.watch import Watch
+
+__all__ = ["Pollers"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+E = TypeVar("E", bound=PollwiseError)
+
+_MOST_TOLD_AT_ONCE = 1_000  # about 2 ms of work
+_MOST_UNKNOWN_VALUES = 1_000
+_LONGEST_VALUE = 200
+_REVIVAL_S = 1.0
+_RECHECK_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Poller(Generic[J, S]):
+    """One task of the pool, and what it is doing."""
+
+    __slots__ = ("call", "credentials", "cut", "limit_at", "refusal", "task", "ticket", "watch")
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[Any] | None = None
+        self.watch: Watch[J, S] | None = None
+        self.ticket = 0  # the number of its request at the budget, until it is settled; 0 for none
+        self.call: asyncio.Future[None] | None = None  # resolved when there is work for an idle poller
+        self.credentials: Mapping[str, str] | None = None  # as last sent
+        self.refusal: AuthenticationError | None = None  # what the server said to them
+        self.limit_at = math.inf  # when the request in flight is cut
+        self.cut = False
+
+
+class Pollers(Generic[J, S]):
+    """Drives the watches of one watcher.
+
+    Args:
+        endpoint: How to ask and how to read.
+        transport: What sends.
+        budget: The token's rate budget, or None for no limit.
+        concurrency: Most requests in flight at once.
+        request_timeout_s: Longest time for one request, in seconds.
+        dice: Returns a random number in [0, 1).
+        on_over: Called with each watch at its end.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint[J, S],
+        transport: Transport,
+        budget: RateBudget | None,
+        concurrency: int,
+        request_timeout_s: float,
+        dice: Callable[[], float],
+        on_over: Callable[[Watch[J, S]], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._transport = transport
+        self._lane = None if budget is None else budget.lane()
+        self._concurrency = concurrency
+        self._request_timeout_s = request_timeout_s
+        self._dice = dice
+        self._on_over = on_over
+        self.loop = asyncio.get_running_loop()
+        self._now = self.loop.time
+        self._context = contextvars.copy_context()
+        self._agenda: Agenda[Watch[J, S]] = Agenda(_first_come if budget is None else self._rank, _deadline)
+        self._untold: dict[Watch[J, S], None] = {}  # due and not asked yet; only where there is a budget
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._pollers: set[_Poller[J, S]] = set()
+        self._idle: list[_Poller[J, S]] = []
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
+        self._pump_soon: asyncio.Handle | None = None
+        self._unknown_values: set[str] = set()
+
+    # --- from outside -------------------------------------------------------------------------
+
+    def add(self, watch: Watch[J, S]) -> None:
+        """Drive this watch from now on.
+
+        Raises:
+            RuntimeError: This is not the event loop that the watcher was opened in.
+        """
+        if asyncio.get_running_loop() is not self.loop:
+            raise RuntimeError("a watcher belongs to the event loop that it was opened in")
+        self._agenda.put(watch, watch.machine.due_at, self._now())
+        if self._pump_soon is None:
+            self._pump_soon = self.loop.call_soon(self._pump, context=self._context)
+
+    def stop(self, watch: Watch[J, S]) -> None:
+        """End this watch now; a request of its that is in flight is cut."""
+        self.end(watch, WatchStopped(watch.job))
+        for poller in self._pollers:
+            if poller.watch is watch:
+                # not at once: this may be that poller's own task, inside a transport or an endpoint
+                self.loop.call_soon(self._cut, poller, watch, context=self._context)
+
+    def end(self, watch: Watch[J, S], error: WatchError) -> None:
+        """End this watch now, unless it has ended; a request of its that is in flight goes on unheard."""
+        now = self._now()
+        if watch.outcome is None:
+            self._tell(watch, watch.machine.on_stop(error, now=now), now)
+
+    def start(
+        self, work: Coroutine[Any, Any, None], *, name: str, context: contextvars.Context | None = None
+    ) -> asyncio.Task[None]:
+        """Start a task that ends with the pool at the latest.
+
+        Raises:
+            WatcherClosed: The pool has been closed.
+        """
+        if self._closed:
+            work.close()
+            raise WatcherClosed
+        task = self.loop.create_task(work, name=name, context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """End all tasks, and return when they are over. Whoever owns the watches has ended them before."""
+        self._closed = True
+        for handle in (self._timer, self._pump_soon):
+            if handle is not None:
+                handle.cancel()
+        self._timer_at = -math.inf  # nothing is scheduled any more
+        self._agenda = Agenda(_first_come, _deadline)  # a watch knows its pool; the pool lets go of it
+        self._untold.clear()
+        await _end_all(self._tasks)
+
+    # --- the one timer ------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Hand out what is due, to idle pollers or new ones, and set the timer for what comes next."""
+        self._pump_soon = None
+        now = self._now()
+        for poller in self._pollers:
+            if poller.limit_at <= now and poller.watch is not None:
+                watch = poller.watch
+                self._cut(poller, watch)
+                if watch.machine.deadline <= now:
+                    self._expire(watch, now)
+        self._agenda.ripen(now)
+        while self._idle or len(self._pollers) < self._concurrency:
+            found = self._next(now)
+            if found is None:
+                break
+            self._hand(*found)
+        else:
+            self._agenda.hold(now)  # all pollers are busy; deadlines must be kept all the same
+        for watch in self._agenda.expired(now):
+            self._untold.pop(watch, None)
+            self._expire(watch, now)
+        self._wake_at(now if self._agenda.unranked else self._earliest())
+
+    def _earliest(self) -> float:
+        limits = (poller.limit_at for poller in self._pollers)
+        return min(self._agenda.next_at, self._agenda.next_expiry(), min(limits, default=math.inf))
+
+    def _wake_at(self, at: float) -> None:
+        if at >= self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self.loop.call_at(at, self._on_timer, context=self._context)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._timer_at = math.inf
+        self._pump()
+
+    def _next(self, now: float) -> tuple[Watch[J, S], int] | None:
+        """The watch to poll now and its ticket; None when nothing is due or nothing may go."""
+        agenda, lane = self._agenda, self._lane
+        agenda.ripen(now)
+        while agenda.held:
+            if lane is not None and (free_at := lane.free_at(now)) > now:
+                # all places may be taken by another watcher's requests, whose ends we do not hear of
+                self._hold(now, free_at if free_at < math.inf else now + _RECHECK_S)
+                return None
+            watch = agenda.take(now)
+            if watch is None:
+                return None
+            if lane is not None:
+                self._untold.pop(watch, None)
+            if watch.machine.deadline <= now:
+                self._expire(watch, now)
+            elif watch.machine.outcome is None:
+                return watch, 0 if lane is None else lane.take(now)
+        return None
+
+    def _rank(self, watch: Watch[J, S], now: float) -> tuple[int, float]:
+        """What the agenda ranks is being held back, and shall be told so if it is the budget that holds it."""
+        self._untold[watch] = None
+        return _first_come(watch, now)
+
+    def _hold(self, now: float, free_at: float) -> None:
+        self._agenda.hold(now)
+        for watch in list(islice(self._untold, _MOST_TOLD_AT_ONCE)):
+            del self._untold[watch]
+            if watch.outcome is None:
+                watch.tell_throttled(now, free_at)
+        self._wake_at(now if self._untold else free_at)
+
+    def _hand(self, watch: Watch[J, S], ticket: int) -> None:
+        while self._idle:
+            poller = self._idle.pop()
+            if poller.call is not None and not poller.call.done():  # else somebody has cancelled it
+                poller.watch, poller.ticket = watch, ticket
+                poller.call.set_result(None)
+                return
+        poller = _Poller()
+        poller.watch, poller.ticket = watch, ticket
+        self._pollers.add(poller)
+        name = f"pollwise-poller-{len(self._pollers)}"
+        poller.task = self.start(self._run(poller), name=name, context=self._context.copy())
+        poller.task.add_done_callback(partial(self._bury, poller), context=self._context)
+
+    def _cut(self, poller: _Poller[J, S], watch: Watch[J, S]) -> None:
+        """Cancel the send for this watch. Only ever called between two steps of the poller's task."""
+        if poller.watch is watch and poller.limit_at < math.inf and not poller.cut and poller.task is not None:
+            poller.cut = True
+            poller.limit_at = math.inf
+            poller.task.cancel()
+
+    # --- one poller ---------------------------------------------------------------------------
+
+    async def _run(self, poller: _Poller[J, S]) -> None:
+        poller.task = asyncio.current_task()
+        while not self._closed:
+            watch = poller.watch
+            if watch is None:
+                poller.call = self.loop.create_future()
+                self._idle.append(poller)
+                await poller.call
+                continue
+            if watch.machine.outcome is not None:  # it was stopped after it had been handed over
+                self._settle(poller)
+                news = News.QUIET
+            else:
+                news = await self._poll(poller, watch)
+            now = self._now()
+            if news is News.OVER:
+                self._tell(watch, news, now)
+            elif watch.machine.outcome is None:
+                watch.tell(news, now)
+                due_at = watch.machine.due_at
+                exact = due_at >= watch.machine.deadline
+                self._wake_at(self._agenda.put(watch, due_at, now, exact=exact))
+            poller.watch, poller.ticket = self._next(now) or (None, 0)
+
+    async def _poll(self, poller: _Poller[J, S], watch: Watch[J, S]) -> News:
+        """One exchange, from the request to the news."""
+        now = self._now()
+        watch.machine.asked()
+        poller.limit_at = min(now + self._request_timeout_s, watch.machine.deadline)
+        self._wake_at(poller.limit_at)
+        try:
+            try:
+                reply = await self._exchange(poller, watch, now)
+                news = self._learn(poller, watch, reply)
+                return await self._renew(poller, watch) if news is News.RENEW else news
+            except PollError as exc:
+                return self._fail(poller, watch, exc)
+            except asyncio.CancelledError:
+                if poller.task is None or poller.task.cancelling() > poller.cut:  # somebody ends the whole poller
+                    raise
+                error = PollTimeout(self._request_timeout_s) if poller.cut else ConnectFailed("cancelled from within")
+                return self._fail(poller, watch, error)
+        except Exception as exc:  # noqa: BLE001  # rule 4
+            return self._give_up(watch, exc)
+        finally:
+            poller.limit_at = math.inf
+            if poller.cut and poller.task is not None:
+                poller.cut = False
+                poller.task.uncancel()
+            self._settle(poller)
+
+    async def _exchange(self, poller: _Poller[J, S], watch: Watch[J, S], now: float) -> Reply:
+        """Send the poll, with credentials that are good as far as we know."""
+        request = self._endpoint.request(watch.job)
+        auth = self._endpoint.auth
+        if auth is None:
+            return await self._transport.send(request)
+        headers = auth.headers(now)
+        if headers is None:
+            await auth.renew(self._transport, now, None)
+            headers = auth.headers(self._now())
+            if headers is None:
+                raise AuthenticationError(f"{watch.job}: the new credentials have expired already.")
+        poller.credentials = headers
+        if request.headers:
+            headers = {**request.headers, **headers}
+        return await self._transport.send(Request(request.url, headers, request.method, request.body))
+
+    async def _renew(self, poller: _Poller[J, S], watch: Watch[J, S]) -> News:
+        auth, refused = self._endpoint.auth, poller.refusal
+        poller.refusal = None
+        if auth is not None:
+            try:
+                await auth.renew(self._transport, self._now(), poller.credentials)
+            except AuthenticationError as exc:
+                if exc.problem is not None or refused is None:
+                    raise
+                raise AuthenticationError(exc.detail, refused.problem) from exc  # the server's words tell more
+        watch.machine.on_renewed(now=self._now())
+        return News.QUIET
+
+    def _learn(self, poller: _Poller[J, S], watch: Watch[J, S], reply: Reply) -> News:
+        machine, status = watch.machine, reply.status
+        if not 200 <= status < 300:
+            error = refusal(reply, self._endpoint.problem(reply), watch.job, wall_now=time.time())
+            return self._fail(poller, watch, error)
+        reply_hash = hash(reply.body) ^ status  # with the status: a 202 and a 200 can both be empty
+        if reply_hash == watch.reply_hash and machine.phase is not None:
+            return machine.on_unchanged(now=self._now(), dice=self._dice())
+        try:
+            reading = self._endpoint.read(reply)
+        except (PollError, WatchError) as exc:
+            return self._fail(poller, watch, exc)
+        # an unconfirmed reading is read again each time: each showing counts
+        watch.reply_hash = 0 if reading.unconfirmed else reply_hash
+        if reading.unknown is not None:
+            self._report_unknown(reading.unknown)
+        return machine.on_reading(reading, now=self._now(), dice=self._dice())
+
+    def _fail(self, poller: _Poller[J, S], watch: Watch[J, S], error: PollError | WatchError) -> News:
+        """The poll taught nothing, or showed that asking again as we did is no use."""
+        now = self._now()
+        if now >= watch.machine.deadline:
+            return watch.machine.on_deadline(now=now)
+        if isinstance(error, AuthenticationError):
+            poller.refusal = error
+        return watch.machine.on_error(_bare(error), now=now, dice=self._dice())
+
+    def _give_up(self, watch: Watch[J, S], exc: BaseException) -> News:
+        """Whatever it is that was raised, asking again would not mend it."""
+        now = self._now()
+        if now >= watch.machine.deadline:
+            return watch.machine.on_deadline(now=now)
+        if isinstance(exc, WatchError):
+            return watch.machine.on_stop(_bare(exc), now=now)
+        # its message may hold a part of a reply; its type and its traceback say where to look
+        bug = EndpointBug(watch.job, type(exc).__name__, "see __cause__")
+        bug.__cause__ = exc
+        return watch.machine.on_stop(bug, now=now)
+
+    def _report_unknown(self, value: str) -> None:
+        value = value[:_LONGEST_VALUE]
+        if value not in self._unknown_values and len(self._unknown_values) < _MOST_UNKNOWN_VALUES:
+            self._unknown_values.add(value)
+            _log.warning("%s: unknown value %s, taken as running", self._endpoint.name, ascii(value))
+
+    # --- ends ---------------------------------------------------------------------------------
+
+    def _settle(self, poller: _Poller[J, S]) -> None:
+        if self._lane is not None and poller.ticket:
+            self._lane.settle(poller.ticket, self._now())
+            poller.ticket = 0
+
+    def _expire(self, watch: Watch[J, S], now: float) -> None:
+        self._tell(watch, watch.machine.on_deadline(now=now), now)
+
+    def _tell(self, watch: Watch[J, S], news: News, now: float) -> None:
+        if news is News.OVER:
+            self._on_over(watch)
+        watch.tell(news, now)
+
+    def _bury(self, poller: _Poller[J, S], task: asyncio.Task[None]) -> None:
+        """A poller's task is over: at the close, cancelled by a stranger, or killed by more than an `Exception`."""
+        killer = None if task.cancelled() else task.exception()
+        self._pollers.discard(poller)
+        if poller in self._idle:
+            self._idle.remove(poller)
+        self._settle(poller)
+        if self._closed:
+            return
+        watch = poller.watch
+        if watch is not None and watch.outcome is None:
+            news = self._give_up(watch, WatcherClosed(watch.job) if killer is None else killer)
+            self._tell(watch, news, self._now())
+        # a stranger who cancels tasks ends the program as a rule: what else is due waits a little for that
+        self._wake_at(self._now() + _REVIVAL_S)
+
+
+async def _end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel these and wait for their ends. To be cancelled meanwhile cancels them once more, and is passed on."""
+    pending = set(tasks)
+    cancelled: asyncio.CancelledError | None = None
+    while pending:
+        for task in pending:
+            task.cancel()
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+        pending = {task for task in pending if not task.done()}
+    if cancelled is not None:
+        raise cancelled
+
+
+def _bare(error: E) -> E:
+    """The error without tracebacks: their frames would keep the watch, the reply and the credentials alive."""
+    chain: list[BaseException] = [error]
+    for link in chain:  # grows; what has no traceback left is not added again
+        link.__traceback__ = None
+        chain += [more for more in (link.__cause__, link.__context__) if more is not None and more.__traceback__]
+    return error
+
+
+def _deadline(watch: Watch[Any, Any]) -> float:
+    return watch.machine.deadline
+
+
+def _first_come(_watch: Watch[Any, Any], _now: float) -> tuple[int, float]:
+    return 0, math.inf

@@ -1,0 +1,41 @@
+"""A real HTTP server that behaves, and misbehaves, like the two vendors: for your tests, and for ours.
+
+    async with Simulator(seed=7, faults=Faults(rate=0.2)) as sim:
+        sim.add_extraction("FILE", "ZX-1", duration_s=3.0, skipped=3)
+        ...  # point your code at sim.oracle_content_url
+
+It knows nothing of the rest of pollwise, so what it serves is the vendors' documentation, not our reading of it.
+"""
+
+from __future__ import annotations
+
+from pollwise.simulator.access import OAuthClient
+from pollwise.simulator.answers import Answer
+from pollwise.simulator.curves import Curve, CurveName
+from pollwise.simulator.document360 import DeletePlan
+from pollwise.simulator.faults import PROMPT, TRANSIENT, Fault, Faults, Script
+from pollwise.simulator.jobs import JobOutcome, SimulatedJob
+from pollwise.simulator.limits import RateLimit
+from pollwise.simulator.oracle_content import ExtractionPlan
+from pollwise.simulator.requests import RequestLog, SeenRequest
+from pollwise.simulator.server import Simulator
+
+__all__ = [
+    "PROMPT",
+    "TRANSIENT",
+    "Answer",
+    "Curve",
+    "CurveName",
+    "DeletePlan",
+    "ExtractionPlan",
+    "Fault",
+    "Faults",
+    "JobOutcome",
+    "OAuthClient",
+    "RateLimit",
+    "RequestLog",
+    "Script",
+    "SeenRequest",
+    "SimulatedJob",
+    "Simulator",
+]

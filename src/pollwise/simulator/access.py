@@ -1,0 +1,126 @@
+"""Who may ask: API token, Basic, Bearer, and OAuth 2 client credentials as Oracle's identity service has them.
+
+Rule 1: a vendor for which no credential is configured is open to everybody.
+Rule 2: what has been revoked or has expired answers 401 until the caller brings something newer.
+Rule 3: no secret is in a `repr` or a log.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping
+from urllib.parse import parse_qs, quote
+
+import attrs
+
+from pollwise.simulator.answers import Answer
+from pollwise.simulator.faults import Fault, read_script
+from pollwise.simulator.vendor import Vendor
+
+__all__ = ["Access", "OAuthClient"]
+
+_SCOPE = "urn:opc:cec:all"
+_FORM = "application/x-www-form-urlencoded"
+
+
+@attrs.frozen(kw_only=True)
+class OAuthClient:
+    """The confidential client that may fetch bearer tokens (RFC 6749, 4.4).
+
+    Attributes:
+        client_id: Sent as the user of HTTP Basic.
+        client_secret: Sent as the password of HTTP Basic.
+        scope: The scope to be asked for; None takes any that ends in `urn:opc:cec:all`.
+        expires_in_s: Seconds that a token is good for; `expires_in` says so, rounded down.
+        script: What the n-th request for a token gets; None or the end of the script is a normal answer.
+    """
+
+    client_id: str
+    client_secret: str = attrs.field(repr=False)
+    scope: str | None = None
+    expires_in_s: float = attrs.field(default=3600.0, validator=attrs.validators.gt(0.0))
+    script: tuple[Fault | Answer | None, ...] = attrs.field(default=(), converter=read_script)
+
+    def refuses(self, headers: Mapping[str, str], form: Mapping[str, list[str]]) -> Answer | None:
+        """The error of RFC 6749, 5.2, for a request for a token; None if the request is good."""
+        good = {_basic(self.client_id, self.client_secret), _basic(quote(self.client_id), quote(self.client_secret))}
+        if headers.get("Authorization") not in good:
+            return _oauth_error("invalid_client", 401).with_headers({"WWW-Authenticate": 'Basic realm="simulator"'})
+        if headers.get("Content-Type", "").partition(";")[0].strip().lower() != _FORM:
+            return _oauth_error("invalid_request")
+        if form.get("grant_type") != ["client_credentials"]:
+            return _oauth_error("unsupported_grant_type" if "grant_type" in form else "invalid_request")
+        asked = form.get("scope", [])
+        if asked != [self.scope] if self.scope is not None else not (len(asked) == 1 and asked[0].endswith(_SCOPE)):
+            return _oauth_error("invalid_scope")
+        return None
+
+
+@attrs.define(kw_only=True)
+class Access:
+    """The credentials that are good at the moment.
+
+    Attributes:
+        seed: Makes issued tokens the same in every run.
+        api_token: What Document360's `api_token` must be.
+        basic: User and password that Oracle Content Management takes.
+        bearer: A bearer token that it takes, until revoked.
+        oauth: Who may fetch further bearer tokens.
+    """
+
+    seed: int = 0
+    api_token: str | None = attrs.field(default=None, repr=False)
+    basic: tuple[str, str] | None = attrs.field(default=None, repr=False)
+    bearer: str | None = attrs.field(default=None, repr=False)
+    oauth: OAuthClient | None = None
+    _open: dict[str, bool] = attrs.field(init=False, repr=False)
+    _good_until: dict[str, float] = attrs.field(init=False, repr=False, factory=dict)
+    _issued: int = attrs.field(init=False, default=0)
+
+    def __attrs_post_init__(self) -> None:
+        oracle_open = self.basic is None and self.bearer is None and self.oauth is None
+        self._open = {"document360": self.api_token is None, "oracle-content": oracle_open}
+        if self.basic is not None:
+            self._good_until[_basic(*self.basic)] = math.inf
+        if self.bearer is not None:
+            self._good_until[f"Bearer {self.bearer}"] = math.inf
+
+    def admits(self, vendor: Vendor, token: str, now: float) -> bool:
+        """May the caller who brings this token ask that vendor?"""
+        if self._open[vendor.name]:
+            return True
+        if vendor.name == "document360":
+            return token == self.api_token
+        return now < self._good_until.get(token, -math.inf)
+
+    def issue(self, headers: Mapping[str, str], body: bytes, now: float) -> Answer:
+        """The reply to a request for a token."""
+        if self.oauth is None:
+            return Answer(404)
+        refusal = self.oauth.refuses(headers, parse_qs(body.decode("latin-1")))
+        if refusal is not None:
+            return refusal
+        self._good_until = {token: until for token, until in self._good_until.items() if now < until}
+        token = hashlib.blake2b(f"{self.seed}/{self._issued}".encode(), digest_size=24).hexdigest()
+        self._issued += 1
+        self._good_until[f"Bearer {token}"] = now + self.oauth.expires_in_s
+        grant = {"access_token": token, "token_type": "Bearer", "expires_in": int(self.oauth.expires_in_s)}
+        return Answer.of_json(grant, headers={"Cache-Control": "no-store"})
+
+    def revoke(self, *, api_token: str | None, bearer: str | None) -> None:
+        """Let no bearer token pass any more; take new fixed ones if they are named."""
+        self._good_until = {token: until for token, until in self._good_until.items() if token.startswith("Basic ")}
+        if bearer is not None:
+            self._good_until[f"Bearer {bearer}"] = math.inf
+        if api_token is not None:
+            self.api_token = api_token
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _oauth_error(code: str, status: int = 400) -> Answer:
+    return Answer.of_json({"error": code, "error_description": "see RFC 6749, 5.2"}, status=status)

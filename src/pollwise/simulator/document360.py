@@ -1,0 +1,152 @@
+"""Document360 as it is documented: the status of a task that deletes files.
+
+Source: Document360's API reference, `GET /v2/Drive/Folders/DeleteFile/Status/{taskId}`.
+The API says what a refusal's envelope looks like, not which codes it carries; the codes here are our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+from urllib.parse import quote, unquote
+
+import attrs
+
+from pollwise.simulator.answers import Answer
+from pollwise.simulator.jobs import Plan, PlanOptions, Stage
+from pollwise.simulator.vendor import Vendor, VendorName
+
+__all__ = ["DOCUMENT360", "DeleteOptions", "DeletePlan"]
+
+_STATUS_PATH = "/v2/Drive/Folders/DeleteFile/Status/"
+_QUEUED, _INITIATED, _IN_PROGRESS, _COMPLETED, _ERROR, _CANCELLED = range(6)
+_QUEUED_UNTIL, _INITIATED_UNTIL = 0.1, 0.3
+_STRANGE_FROM, _STRANGE_UNTIL = 0.4, 0.7
+_REASONS = {
+    401: ("API_TOKEN_INVALID", "The API token is missing or not valid."),
+    403: ("PERMISSION_DENIED", "The API token has no permission for this operation."),
+    404: ("TASK_NOT_FOUND", "The task was not found."),
+    429: ("RATE_LIMIT_EXCEEDED", "The number of API calls exceeds the limit."),
+    500: ("INTERNAL_ERROR", "Something went wrong."),
+    503: ("MAINTENANCE", "The service is under maintenance."),
+}
+
+
+class DeleteOptions(PlanOptions, total=False):
+    """The arguments of a `DeletePlan`, for those who pass them on."""
+
+    complete_status: int | None
+    unknown_status: int | None
+    error_code: str | None
+    error: str | None
+    warnings: Iterable[str]
+    information: Iterable[str]
+    null_lists: bool
+
+
+def _texts(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(texts)
+
+
+@attrs.frozen(kw_only=True)
+class DeletePlan(Plan):
+    """How a delete-file task goes; see `Plan` for the arguments that all jobs have.
+
+    `status` goes from 0 (Queued) by 1 (Initiated) to 2 (InProgress). Unconfirmed means that `status` tells the end
+    while `is_complete` is still false.
+
+    Attributes:
+        complete_status: `status` once `is_complete` is true. None is what the outcome suggests: 2 for a success, as
+            in the vendor's own example, 4 (Error) for a failure, 5 for a cancellation. A failure always has `errors`.
+        unknown_status: A value that the vendor does not document, shown for a part of the time instead of 2.
+        error_code: `error_code` of a failure.
+        error: `description` of a failure's error.
+        warnings: Descriptions of the warnings, present from the beginning.
+        information: Descriptions of the information, present from the beginning.
+        null_lists: Empty lists are sent as null, which the vendor's schema allows.
+    """
+
+    complete_status: int | None = None
+    unknown_status: int | None = None
+    error_code: str | None = "FILE_IN_USE"
+    error: str | None = "A file of the folder could not be deleted."
+    warnings: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    information: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    null_lists: bool = False
+
+    def status(self, keys: tuple[str, ...], stage: Stage) -> dict[str, Any]:
+        """The documented envelope around `task_status`."""
+        (task_id,) = keys
+        failed = stage.over and self.outcome == "failed"
+        none: list[Any] | None = None if self.null_lists else []
+        return {
+            "task_status": {"task_id": task_id, "is_complete": stage.final, "status": self._status_number(stage)},
+            "extension_data": None,
+            "success": True,
+            "errors": [_error(self.error_code, self.error)] if failed else none,
+            "warnings": [_notice(text, warning_code=None) for text in self.warnings] or none,
+            "information": [_notice(text) for text in self.information] or none,
+        }
+
+    def _status_number(self, stage: Stage) -> int:
+        if stage.final and self.complete_status is not None:
+            return self.complete_status
+        if stage.over:
+            succeeded = _IN_PROGRESS if stage.final else _COMPLETED
+            return {"succeeded": succeeded, "failed": _ERROR, "cancelled": _CANCELLED}[self.outcome]
+        if self.unknown_status is not None and _STRANGE_FROM <= stage.share < _STRANGE_UNTIL:
+            return self.unknown_status
+        if stage.share < _QUEUED_UNTIL:
+            return _QUEUED
+        return _INITIATED if stage.share < _INITIATED_UNTIL else _IN_PROGRESS
+
+
+def _error(code: str | None, description: str | None) -> dict[str, Any]:
+    return {
+        "extension_data": None,
+        "stack_trace": None,
+        "description": description,
+        "error_code": code,
+        "custom_data": None,
+    }
+
+
+def _notice(description: str, **more: Any) -> dict[str, Any]:
+    return {"extension_data": None, "description": description, **more}
+
+
+class Document360(Vendor):
+    """Document360's paths, credentials and refusals."""
+
+    name: ClassVar[VendorName] = "document360"
+    nullable = ("task_status",)
+    vital = ("task_status", "is_complete")
+
+    def path_of(self, keys: tuple[str, ...]) -> str:
+        """`/v2/Drive/Folders/DeleteFile/Status/{taskId}`."""
+        (task_id,) = keys
+        return _STATUS_PATH + quote(task_id, safe="")
+
+    def keys_in(self, path: str) -> tuple[str, ...] | None:
+        """`(task_id,)`."""
+        if not path.startswith(_STATUS_PATH):
+            return None
+        task_id = path[len(_STATUS_PATH) :]
+        return (unquote(task_id),) if task_id and "/" not in task_id else None
+
+    def token_in(self, headers: Mapping[str, str]) -> str:
+        """The header field `api_token`."""
+        return headers.get("api_token", "")
+
+    def refusal(self, status: int) -> Answer:
+        """The envelope with `success` false; its 400 is the vendor's example to the letter."""
+        errors = [_error(*_REASONS[status])] if status in _REASONS else []
+        envelope = {"extension_data": None, "success": False, "errors": errors, "warnings": [], "information": []}
+        return Answer.of_json(envelope, status=status)
+
+    def unknown_job(self) -> Answer:
+        """404, as the vendor lists it."""
+        return self.refusal(404)
+
+
+DOCUMENT360 = Document360()

@@ -1,0 +1,133 @@
+"""What you need to test your own code that watches jobs: a virtual clock and a scripted transport.
+
+    from pollwise.testing import ScriptedTransport, run
+
+    async def main() -> None:
+        transport = ScriptedTransport([{"progress": "PROCESSING", ...}, 503, {"progress": "SUCCEEDED", ...}])
+        async with JobWatcher(endpoint, timeout_s=3600, transport=transport) as watcher:
+            status = await watcher.watch(job)
+
+    run(main())     # an hour of watching takes milliseconds
+
+Rule 1: nothing here is imported by the rest of the package.
+Rule 2: virtual time passes only while everything waits; code that computes takes none of it.
+
+The virtual clock is looptime's (extra `testing`). For faults of a real socket, use `pollwise.simulator`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+import orjson
+from multidict import CIMultiDict
+
+from pollwise.core.wire import Reply, Request
+from pollwise.errors import PollwiseError
+
+__all__ = ["Answer", "Hang", "ScriptedTransport", "Slow", "reply", "run"]
+
+R = TypeVar("R")
+
+
+@attrs.frozen
+class Hang:
+    """Never answers: the request ends when the watch cuts it."""
+
+
+@attrs.frozen
+class Slow:
+    """Answers after `after_s` seconds."""
+
+    answer: Answer
+    after_s: float
+
+
+Answer: TypeAlias = Reply | Mapping[str, Any] | int | PollwiseError | Hang | Slow
+"""What one request gets: a reply, a JSON document (200), a bare status code, an error, silence, or one of them late."""
+
+
+def reply(document: Any = None, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """A reply with this JSON document as its body."""
+    fields = CIMultiDict({"Content-Type": "application/json", **(headers or {})})
+    return Reply(status, fields, orjson.dumps(document))
+
+
+class ScriptedTransport:
+    """Answers from a script in place of a network.
+
+    Args:
+        script: The answers in their order, the last of which repeats for ever; or a function from the request to its
+            answer.
+
+    Attributes:
+        requests: What was sent, in order, with the event loop's time at which it was.
+    """
+
+    def __init__(self, script: Iterable[Answer] | Callable[[Request], Answer]) -> None:
+        self.requests: list[tuple[float, Request]] = []
+        self._answer: Callable[[Request], Answer]
+        if callable(script):
+            self._answer = script
+        else:
+            answers = _repeating(script)
+            self._answer = lambda _request: next(answers)
+
+    @property
+    def times(self) -> list[float]:
+        """When each request was sent, in the event loop's seconds."""
+        return [at for at, _ in self.requests]
+
+    async def send(self, request: Request, /) -> Reply:
+        """Answer as the script says."""
+        self.requests.append((asyncio.get_running_loop().time(), request))
+        answer = self._answer(request)
+        await asyncio.sleep(0)  # a network always gives way to others
+        while isinstance(answer, Slow):
+            await asyncio.sleep(answer.after_s)
+            answer = answer.answer
+        match answer:
+            case Reply():
+                return answer
+            case PollwiseError():
+                raise answer.with_traceback(None)  # it may be raised again and again
+            case Hang():
+                await asyncio.get_running_loop().create_future()
+                raise AssertionError
+            case int():
+                return reply({}, status=answer)
+            case document:
+                return reply(document)
+
+
+def run(main: Coroutine[Any, Any, R], *, debug: bool | None = None) -> R:
+    """`asyncio.run` under a virtual clock that starts at 0 and jumps to whatever is waited for.
+
+    Raises:
+        ImportError: looptime is not installed (`pip install 'pollwise[testing]'`).
+    """
+    import looptime  # noqa: PLC0415  # an extra: only who calls this needs it
+
+    with asyncio.Runner(debug=debug, loop_factory=looptime.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def _repeating(script: Iterable[Answer]) -> Iterator[Answer]:
+    answers = iter(script)
+    try:
+        answer = next(answers)
+    except StopIteration:
+        raise ValueError("a script needs at least one answer") from None
+
+    def repeated() -> Iterator[Answer]:
+        last = answer
+        yield last
+        for last in answers:
+            yield last
+        while True:
+            yield last
+
+    return repeated()

@@ -1,0 +1,247 @@
+"""The only file that sends an HTTP request.
+
+Rule 1: a request goes to where it is addressed and nowhere else: no redirect is followed, no cookie kept, no proxy or
+password taken from the environment, and clear text goes to this machine only.
+Rule 2: no more than `max_body` bytes of a body are kept, as sent or decompressed.
+Rule 3: a connection is given back once its reply is whole, and closed in every other case, a cancelled one included.
+Rule 4: nothing here limits time: whoever awaits `send` cancels it when its time is over.
+Rule 5: a foreign error is wrapped here, once.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_address
+from ssl import SSLContext
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+from aiohttp import hdrs
+from multidict import CIMultiDict
+from yarl import URL
+
+from pollwise.core.wire import Reply, Request
+from pollwise.errors import (
+    ConfigurationError,
+    InsecureUrl,
+    MalformedReply,
+    ReplyTooLarge,
+    WatcherClosed,
+)
+from pollwise.foreign import FOREIGN, wrapped
+from pollwise.inflate import BadCoding, TooMuch, inflated
+
+__all__ = ["AiohttpTransport"]
+
+_NO_TIMEOUTS: Final = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+# What our own session has as its defaults is not said again with each request: that would cost a hundredth of it.
+_OWN_OPTIONS: Final[dict[str, Any]] = {}
+_GIVEN_OPTIONS: Final[dict[str, Any]] = {"auto_decompress": False, "raise_for_status": False, "timeout": _NO_TIMEOUTS}
+_KEEPALIVE_S: Final = 60.0  # longer than the usual pause between two polls, or each would shake hands anew
+_MANY_HOSTS: Final = 1_000
+_MALLOC_HINT: Final = 1 << 20
+
+
+class AiohttpTransport:
+    """Sends requests with aiohttp.
+
+    Opens its connections on first use, or on entering `async with`; leaving that, or `close`, closes them. It does not
+    limit time: put the `await` of `send` under `asyncio.timeout`, as the watcher does.
+
+    aiohttp sends a GET once more where the connection broke before anything of a reply was there, since a server may
+    close a connection that was kept alive at any moment (RFC 9112, 9.3.1). A POST is sent once.
+
+    Args:
+        session: A session of yours to send with, never closed here. Its connector, proxies, cookies, default headers
+            and tracing stay in force and are yours to answer for; its time-outs, decompression and `raise_for_status`
+            are not used. By default the transport has one of its own.
+        connections: Most connections at once, idle ones included; of its own session.
+        max_body: Most bytes of a body, as sent and decompressed.
+        allow_plain_http: Whether anything may be sent in clear text to a host other than this machine, for everybody
+            on the way to read.
+        ssl: Which certificates to trust, in its own session; by default those that the system trusts.
+
+    Raises:
+        ConfigurationError: An argument cannot be right.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession | None = None,
+        *,
+        connections: int = 64,
+        max_body: int = 1_048_576,
+        allow_plain_http: bool = False,
+        ssl: SSLContext | None = None,
+    ) -> None:
+        if connections < 1 or max_body < 1:
+            raise ConfigurationError("connections and max_body must be at least 1")
+        if ssl is not None and (session is not None or not isinstance(ssl, SSLContext)):
+            raise ConfigurationError("ssl must be an SSLContext; for a session of yours, give it to its connector")
+        self._session = session
+        self._own = session is None
+        self._extra = None if session is None else _missing(session)
+        self._options = _OWN_OPTIONS if session is None else _GIVEN_OPTIONS
+        self._connections = connections
+        self._max_body = max_body
+        self._allow_plain_http = allow_plain_http
+        self._ssl = ssl
+        self._closed = False
+        self._admitted: set[tuple[str, str]] = set()
+
+    async def __aenter__(self) -> Self:
+        if self._session is None:
+            self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections of the transport's own session. What is in flight ends with `WatcherClosed`."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is not None and self._own:
+            await session.close()
+
+    async def send(self, request: Request, /) -> Reply:
+        """Send the request and return the whole reply, whatever its status code.
+
+        Raises:
+            ConnectFailed: There was no connection, or what came over it was no whole HTTP reply.
+            TlsFailed: The certificate or the handshake was not acceptable.
+            ReplyTooLarge: The body, as sent or decompressed, has more than `max_body` bytes.
+            MalformedReply: The body cannot be decompressed.
+            InsecureUrl: Plain http to another machine. Nothing was sent.
+            ConfigurationError: Such a request cannot be sent.
+            WatcherClosed: The transport or its session is closed, which no repetition will mend.
+        """
+        session = self._session or self._open()
+        url = request.url
+        if (url.scheme, url.raw_authority) not in self._admitted:
+            self._admit(url)
+        headers = request.headers if self._extra is None else _completed(request.headers, self._extra)
+        try:
+            response = await session.request(
+                request.method, url, headers=headers, data=request.body, allow_redirects=False, **self._options
+            )
+            try:
+                content = response.content
+                # a small body has mostly come along with the header: no need to wait, and no coroutine for it
+                body = content.read_nowait() if content.is_eof() else await self._rest(response)
+                fields = response.headers
+                if hdrs.CONTENT_ENCODING in fields or len(body) > self._max_body:
+                    body = self._decoded(response, body)
+                return Reply(response.status, fields, body, request)
+            finally:
+                if not response.closed:
+                    response.close()
+        except FOREIGN as exc:
+            failure, cause = wrapped(exc, session)
+        raise failure from cause
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise WatcherClosed
+        # asyncio receives into a fresh buffer of 256 KiB each time. glibc maps such a block into memory and unmaps it
+        # again, at every poll, until it has once seen a larger one freed.
+        bytearray(_MALLOC_HINT)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections, keepalive_timeout=_KEEPALIVE_S, ssl=True if self._ssl is None else self._ssl
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=_NO_TIMEOUTS,
+            headers=_own_headers(),
+            auto_decompress=False,
+        )
+        return self._session
+
+    def _admit(self, url: URL) -> None:
+        """Decide whether anything may be sent to this host; once for each."""
+        host = url.raw_host
+        if url.scheme not in {"http", "https"} or not host:
+            raise ConfigurationError("a request needs an absolute http or https URL")
+        if "@" in url.raw_authority:
+            raise ConfigurationError("a request's URL must not hold credentials; pass them as auth")
+        if url.scheme == "http" and not self._allow_plain_http and not _is_this_machine(host):
+            raise InsecureUrl(str(url.origin()))
+        if len(self._admitted) >= _MANY_HOSTS:
+            self._admitted.clear()
+        self._admitted.add((url.scheme, url.raw_authority))
+
+    async def _rest(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body of a reply that has not come yet, or not all of it."""
+        length = response.content_length
+        if length is not None and length > self._max_body:
+            raise self._too_large(response)
+        body = bytearray()
+        while chunk := await response.content.readany():
+            body += chunk
+            if len(body) > self._max_body:
+                raise self._too_large(response)
+        return bytes(body)
+
+    def _decoded(self, response: aiohttp.ClientResponse, body: bytes) -> bytes:
+        if len(body) > self._max_body:
+            raise self._too_large(response)
+        try:
+            return inflated(body, response.headers.get(hdrs.CONTENT_ENCODING, ""), self._max_body)
+        except TooMuch:
+            raise self._too_large(response) from None
+        except BadCoding as exc:
+            raise MalformedReply(str(exc), response.status, _content_type(response)) from exc
+
+    def _too_large(self, response: aiohttp.ClientResponse) -> ReplyTooLarge:
+        reason = f"the body has more than {self._max_body} bytes"
+        return ReplyTooLarge(reason, response.status, _content_type(response))
+
+
+# --- where to, and what goes along ------------------------------------------------------------
+
+
+def _is_this_machine(host: str) -> bool:
+    name = host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 6.3
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@cache
+def _own_headers() -> CIMultiDict[str]:
+    try:
+        ours = version("pollwise")
+    except PackageNotFoundError:  # copied into another program
+        ours = "unknown"
+    made: CIMultiDict[str] = CIMultiDict()
+    made[hdrs.ACCEPT] = "application/json"
+    made[hdrs.ACCEPT_ENCODING] = "gzip, deflate"
+    made[hdrs.USER_AGENT] = f"pollwise/{ours} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
+    return made
+
+
+def _missing(session: aiohttp.ClientSession) -> CIMultiDict[str]:
+    """What a caller's session does not send: it may name itself, but what we can read is ours to say."""
+    made = _own_headers().copy()
+    if hdrs.USER_AGENT in session.headers:
+        del made[hdrs.USER_AGENT]
+    return made
+
+
+def _completed(headers: Mapping[str, str], extra: CIMultiDict[str]) -> CIMultiDict[str]:
+    made = extra.copy()
+    made.update(headers)
+    return made
+
+
+def _content_type(response: aiohttp.ClientResponse) -> str | None:
+    return Reply(response.status, response.headers, b"").content_type

@@ -1,0 +1,262 @@
+"""The handle of one watch: what a caller awaits, iterates, looks at and stops.
+
+Rule 1: iterating reports, awaiting raises. `async for` ends after exactly one outcome and does not raise for what
+happened to the job; `await` returns the typed status of a success and raises the outcome's error otherwise.
+Rule 2: any number of tasks may do either, at once and after the end, and each may leave at any time. A view keeps
+nothing but the number of the last event that it has seen, so leaving one leaks nothing.
+Rule 3: a slow reader costs nothing: of unread events only the newest of each kind is kept, and the outcome always.
+Rule 4: a watch that is over is freed as soon as nobody holds it: neither its error nor its audience leads back to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable, Generator, Hashable
+from typing import Any, Generic, Protocol, TypeVar
+
+from pollwise.core.events import Event, Outcome, Progressed, Retrying, Succeeded, Throttled
+from pollwise.core.machine import News, WatchMachine
+from pollwise.errors import JobError, WatchError
+
+__all__ = ["Watch"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+
+class Keeper(Protocol):
+    """Who drives watches, as seen from a watch."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where watches live."""
+        ...
+
+    def stop(self, watch: Watch[Any, Any], /) -> None:
+        """End this watch now."""
+        ...
+
+
+class _Audience:
+    """Who waits for a watch: readers for any event, enders for the outcome. Made when the first one comes.
+
+    Each crowd is made for its own first one: a batch has a callback on every watch, and nobody else.
+    """
+
+    __slots__ = ("callbacks", "enders", "readers")
+
+    def __init__(self) -> None:
+        self.readers: set[asyncio.Future[None]] | None = None
+        self.enders: set[asyncio.Future[None]] | None = None
+        self.callbacks: list[Callable[[Any], None]] | None = None
+
+
+class Watch(Generic[J, S]):
+    """Following one job to its outcome. Made by `JobWatcher.watch`.
+
+    `await watch` gives the typed status of a success and raises `JobFailed`, `JobCancelled` or a `WatchError`
+    otherwise. `async for event in watch` gives typed events, the last one the outcome.
+    """
+
+    __slots__ = ("_audience", "_events", "_keeper", "_progressed", "_retried", "_throttled", "machine", "reply_hash")
+
+    def __init__(self, machine: WatchMachine[J, S], keeper: Keeper) -> None:
+        self.machine = machine
+        self.reply_hash = 0  # of the reply that the last reading came from; 0 for none
+        self._keeper = keeper
+        self._events = 0  # numbers events; each kind below keeps the number of its newest
+        self._progressed = 0
+        self._retried: tuple[int, Retrying[J]] | None = None
+        self._throttled: tuple[int, Throttled[J]] | None = None
+        self._audience: _Audience | None = None
+
+    def __repr__(self) -> str:
+        machine = self.machine
+        state = "new" if machine.phase is None else machine.phase.value
+        if machine.outcome is not None:
+            state = type(machine.outcome).__name__
+        return f"<Watch {machine.job!r} {state} polls={machine.polls}>"
+
+    @property
+    def job(self) -> J:
+        """The job that is watched."""
+        return self.machine.job
+
+    @property
+    def outcome(self) -> Outcome[J, S] | None:
+        """The one terminal event, or None while the watch goes on."""
+        return self.machine.outcome
+
+    @property
+    def last(self) -> Event[J, S] | None:
+        """The last event, without polling; None before the first one."""
+        found = self._next(self._events - 1) if self._events else None
+        return None if found is None else found[1]
+
+    def stop(self) -> None:
+        """End the watch: its outcome is `Abandoned` with `WatchStopped`. Does nothing after the end."""
+        self._keeper.stop(self)
+
+    def __await__(self) -> Generator[Any, None, S]:
+        """Wait for the outcome.
+
+        Raises:
+            JobError: The job failed or was cancelled.
+            WatchError: We stopped looking.
+        """
+        return self._result().__await__()
+
+    def __aiter__(self) -> AsyncIterator[Event[J, S]]:
+        """Iterate from the newest event on."""
+        return _View(self, max(0, self._events - 1))
+
+    def on_outcome(self, callback: Callable[[Watch[J, S]], None]) -> None:
+        """Call this with the watch at its end; at once if it has ended.
+
+        It is called between two steps of the event loop, so it must be quick. What it raises goes to the loop's
+        exception handler.
+        """
+        if self.machine.outcome is not None:
+            self._call(callback)
+            return
+        audience = self._listen()
+        if audience.callbacks is None:
+            audience.callbacks = [callback]
+        else:
+            audience.callbacks.append(callback)
+
+    # --- told by whoever drives the watch -----------------------------------------------------
+
+    def tell(self, news: News, now: float) -> None:
+        """Something happened: let everybody know who waits for it."""
+        if news is News.PROGRESSED:
+            self._events = self._progressed = self._events + 1
+        elif news is News.RETRYING:
+            self._events += 1
+            self._retried = (self._events, self.machine.retrying(now))
+        elif news is News.OVER:
+            self._events += 1
+        else:
+            return
+        self._wake(over=news is News.OVER)
+
+    def tell_throttled(self, now: float, free_at: float) -> None:
+        """The budget holds the next poll back."""
+        self._events += 1
+        self._throttled = (self._events, self.machine.throttled(now, free_at))
+        self._wake(over=False)
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def _next(self, seen: int) -> tuple[int, Event[J, S]] | None:
+        """The oldest event kept that is newer than number `seen`, with its own number."""
+        if seen >= self._events:
+            return None
+        found: list[tuple[int, Event[J, S]]] = [
+            kept for kept in (self._retried, self._throttled) if kept is not None and kept[0] > seen
+        ]
+        outcome = self.machine.outcome
+        if outcome is not None:
+            found.append((self._events, outcome))
+        if self._progressed > seen:
+            found.append((self._progressed, self.machine.progressed()))
+        return min(found, key=_number, default=None)
+
+    async def _result(self) -> S:
+        while (outcome := self.machine.outcome) is None:
+            audience = self._listen()
+            if audience.enders is None:
+                audience.enders = set()
+            await self._hear(audience.enders)
+        if isinstance(outcome, Succeeded):
+            return outcome.status
+        raise _twin(outcome.error)
+
+    async def _changed(self) -> None:
+        audience = self._listen()
+        if audience.readers is None:
+            audience.readers = set()
+        await self._hear(audience.readers)
+
+    async def _hear(self, crowd: set[asyncio.Future[None]]) -> None:
+        future = self._keeper.loop.create_future()  # in any other loop asyncio refuses to wait for it
+        crowd.add(future)
+        try:
+            await future
+        finally:
+            crowd.discard(future)
+
+    def _listen(self) -> _Audience:
+        if self._audience is None:
+            self._audience = _Audience()
+        return self._audience
+
+    def _wake(self, *, over: bool) -> None:
+        audience = self._audience
+        if audience is None:
+            return
+        _resolve(audience.readers)
+        if over:
+            self._audience = None
+            _resolve(audience.enders)
+            for callback in audience.callbacks or ():
+                self._call(callback)
+
+    def _call(self, callback: Callable[[Watch[J, S]], None]) -> None:
+        try:
+            callback(self)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:  # noqa: BLE001  # a stranger's fault must stop neither the others nor the pool
+            context = {"message": "a callback of Watch.on_outcome failed", "exception": exc, "watch": self}
+            self._keeper.loop.call_exception_handler(context)
+
+
+class _View(Generic[J, S]):
+    """One iteration over a watch's events."""
+
+    __slots__ = ("_over", "_seen", "_watch")
+
+    def __init__(self, watch: Watch[J, S], seen: int) -> None:
+        self._watch = watch
+        self._seen = seen
+        self._over = False
+
+    def __aiter__(self) -> _View[J, S]:
+        return self
+
+    async def __anext__(self) -> Event[J, S]:
+        if self._over:
+            raise StopAsyncIteration
+        watch = self._watch
+        while (found := watch._next(self._seen)) is None:  # noqa: SLF001  # a view is a part of its watch
+            await watch._changed()  # noqa: SLF001
+        self._seen, event = found
+        self._over = not isinstance(event, (Progressed, Retrying, Throttled))
+        return event
+
+
+def _resolve(crowd: set[asyncio.Future[None]] | None) -> None:
+    for future in crowd or ():
+        if not future.done():
+            future.set_result(None)
+
+
+def _twin(error: JobError | WatchError) -> JobError | WatchError:
+    """The same error once more, to be raised.
+
+    Any number of tasks may raise it, each with a traceback and a context of its own. The one in the outcome has none:
+    a traceback holds frames, and by them this watch and all that its awaiter had at hand.
+    """
+    try:
+        twin = copy.copy(error)
+    except Exception:  # noqa: BLE001  # a class of an endpoint's own that cannot be copied
+        return error.with_traceback(None)
+    twin.__dict__.update(error.__dict__)
+    twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return twin
+
+
+def _number(kept: tuple[int, Event[Any, Any]]) -> int:
+    return kept[0]

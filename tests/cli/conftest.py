@@ -1,0 +1,138 @@
+"""Events to show, and the command as a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pollwise.cli import main
+from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
+from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.simulator import Simulator
+
+HOSTILE = "[bold]x[/]\x1b[31m\x9b2J\u202egnp.exe\r\n\x07"
+"""What a job, a vendor or a proxy may say: markup, escape codes in both forms, reordering, line ends, a bell."""
+
+
+@pytest.fixture
+def hostile() -> str:
+    return HOSTILE
+
+
+@pytest.fixture
+def deletions() -> DeleteFileEndpoint:
+    return DeleteFileEndpoint("https://api.example.com")
+
+
+@pytest.fixture
+def extractions() -> ExtractionEndpoint:
+    return ExtractionEndpoint("https://example.com")
+
+
+@pytest.fixture
+def delete_job() -> DeleteFileJob:
+    return DeleteFileJob("65868a00c536f34594713fec")
+
+
+@pytest.fixture
+def extract_job() -> ExtractionJob:
+    return ExtractionJob("D1", "ZX-1")
+
+
+@pytest.fixture
+def extraction_status(extractions: ExtractionEndpoint) -> Callable[..., Any]:
+    """Makes a typed status from the vendor's field names."""
+
+    def make(**fields: Any) -> Any:
+        usual = {"progress": "PROCESSING", "completed": False, "completedPercentage": 25}
+        return extractions.status_from_json({**usual, **fields})
+
+    return make
+
+
+@pytest.fixture
+def deletion_status(deletions: DeleteFileEndpoint) -> Callable[..., Any]:
+    """Makes a typed status from the vendor's field names."""
+
+    def make(**fields: Any) -> Any:
+        task = {"task_id": "t", "is_complete": False, "status": 2}
+        return deletions.status_from_json({"task_status": task, "success": True, **fields})
+
+    return make
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with Simulator(seed=7) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No setting of the machine's own reaches the command; set what a test needs."""
+    for name in list(os.environ):
+        if name.startswith(("DOCUMENT360_", "ORACLE_CONTENT_")) or name in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DOCUMENT360_API_TOKEN", "test-api-token")
+    monkeypatch.setenv("ORACLE_CONTENT_TOKEN", "test-bearer-token")
+    monkeypatch.setenv("PYTHONUTF8", "1")
+    return monkeypatch
+
+
+@pytest.fixture
+def command(environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs the command in a thread of this process: its exit status, and what it wrote to stdout and stderr."""
+
+    async def run(*arguments: str) -> tuple[int, str, str]:
+        status = await asyncio.to_thread(main, arguments)
+        return status, *capsys.readouterr()
+
+    return run
+
+
+class Child:
+    """The command as a child process, with warnings as errors."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def line(self) -> str:
+        """The next line of its stdout."""
+        assert self.process.stdout is not None
+        return (await self.process.stdout.readline()).decode()
+
+    async def end(self) -> tuple[int, str, str]:
+        """Its exit status and what else it wrote to stdout and stderr."""
+        out, err = await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture
+async def start(environment: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+    """Starts `python -m pollwise ...`; what still runs after the test is killed."""
+    children: list[asyncio.subprocess.Process] = []
+
+    async def begin(*arguments: str, **options: Any) -> Child:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-W", "error", "-m", "pollwise", *arguments),
+            **{"stdin": asyncio.subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "cwd": tmp_path, **options},
+        )
+        children.append(process)
+        return Child(process)
+
+    yield begin
+    for process in children:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

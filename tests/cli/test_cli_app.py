@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+from pollwise.cli import main
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` says which pollwise this is."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"pollwise {metadata.version('pollwise')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", ["demo", "watch", "simulator", "Examples:", "pollwise demo", "130  interrupted with Ctrl-C"]),
+        ("--help", ["Examples:", "3    abandoned"]),
+        ("watch", ["document360", "oracle-content"]),
+        (
+            "watch document360 --help",
+            [
+                "TASK_ID",
+                "--base-url URL",
+                "DOCUMENT360_API_TOKEN",
+                "DOCUMENT360_BASE_URL",
+                "--timeout",
+                "3600",
+                "--json",
+            ],
+        ),
+        ("watch oracle-content -h", ["FILE_ID", "JOB_ID", "ORACLE_CONTENT_TOKEN", "ORACLE_CONTENT_PASSWORD"]),
+        ("demo --help", ["--seed", "--seconds", "not all of them well"]),
+        ("simulator --help", ["--port", "--faults RATE", "--jobs", "--requests-per-minute"]),
+    ],
+)
+def test_the_help(
+    arguments: str, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every command explains itself within 80 columns; no option takes a secret."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(arguments.split()) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [word for word in words if word not in out] == []
+    assert max(map(len, out.splitlines())) <= 80
+    assert "--token" not in out
+    assert "--password" not in out
+
+
+def test_help_loads_no_engine() -> None:
+    """`pollwise --help` pays for none of what a watch needs."""
+    code = (
+        "import sys, pollwise.cli\n"
+        "pollwise.cli.main(['watch', 'document360', '--help'])\n"
+        "loaded = {'aiohttp.web', 'rich.live', 'pollwise.simulator', 'pollwise.cli.watch'} & set(sys.modules)\n"
+        "sys.exit(', '.join(sorted(loaded)) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

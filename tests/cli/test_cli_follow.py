@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from rich.text import Text
+
+from pollwise.cli.follow import Record, follow, follow_all, outcome_text
+from pollwise.cli.screen import LineScreen
+from pollwise.core.events import Retrying, Succeeded
+from pollwise.core.pacing import Pacing, Retry
+from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.errors import InsecureUrl
+from pollwise.simulator import Fault, Simulator
+from pollwise.watcher import JobWatcher
+
+QUICK: dict[str, Any] = {"timeout_s": 30.0, "pacing": Pacing.fixed(0.02), "retry": Retry(base_s=0.02)}
+
+
+class Notebook(LineScreen):
+    """Keeps what is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Any] = []
+
+    async def show(self, endpoint: Any, event: Any, /) -> None:
+        self.events.append(event)
+
+
+class Broken(LineScreen):
+    """Nobody reads it."""
+
+    async def show(self, endpoint: Any, event: Any, /) -> None:
+        raise BrokenPipeError
+
+    async def say(self, text: Text, /) -> None:
+        raise AssertionError
+
+
+async def test_every_event_is_shown_and_retries_are_counted(simulator: Simulator) -> None:
+    """The screen sees what the watch yields, its outcome last; the record says how many polls were repeated."""
+    simulator.add_extraction("F", "J", duration_s=0.0, script=[Fault.SERVER_ERROR, Fault.BROKEN_JSON])
+    endpoint = ExtractionEndpoint(simulator.oracle_content_url)
+    screen = Notebook()
+    async with JobWatcher(endpoint, **QUICK) as watcher:
+        record = await follow(watcher, endpoint, ExtractionJob("F", "J"), screen)
+    assert record.retries == 2
+    assert isinstance(record.outcome, Succeeded)
+    assert [type(event) for event in screen.events] == [Retrying, Retrying, Succeeded]
+    assert outcome_text(record).plain.startswith("✓ succeeded  oracle-content F / J (")
+    assert "3 polls, 2 of them repeated): 3 processed" in outcome_text(record).plain
+
+
+async def test_many_at_once_in_their_order(simulator: Simulator) -> None:
+    """Records come in the order of the jobs, whichever ended first."""
+    endpoint = ExtractionEndpoint(simulator.oracle_content_url)
+    jobs = [ExtractionJob("F", f"J{number}") for number in range(3)]
+    for job, duration_s in zip(jobs, (0.2, 0.0, 0.1), strict=True):
+        simulator.add_extraction(job.file_id, job.job_id, duration_s=duration_s)
+    async with JobWatcher(endpoint, **QUICK) as watcher:
+        records = await follow_all(((watcher, endpoint, job) for job in jobs), Notebook())
+    assert [record.outcome.job for record in records] == jobs
+
+
+async def test_a_screen_that_nobody_reads_ends_all_watching(simulator: Simulator) -> None:
+    """The broken pipe comes out as itself, and no watch goes on behind it."""
+    endpoint = ExtractionEndpoint(simulator.oracle_content_url)
+    for number in range(3):
+        simulator.add_extraction("F", f"J{number}", duration_s=60.0)
+    async with JobWatcher(endpoint, **QUICK) as watcher:
+        with pytest.raises(BrokenPipeError):
+            await follow_all(((watcher, endpoint, ExtractionJob("F", f"J{number}")) for number in range(3)), Broken())
+
+
+async def test_clear_text_to_another_machine_is_no_outcome() -> None:
+    """A job that cannot be asked about, because of how the command was given, is an error and not an abandoned job."""
+    endpoint = ExtractionEndpoint("http://example.invalid")
+    screen = Notebook()
+    async with JobWatcher(endpoint, **QUICK) as watcher:
+        with pytest.raises(InsecureUrl):
+            await follow(watcher, endpoint, ExtractionJob("F", "J"), screen)
+    assert screen.events == []
+
+
+async def test_a_cancelled_command_stops_following(simulator: Simulator) -> None:
+    """Ctrl-C while a request hangs cancels the watching at once."""
+    simulator.add_extraction("F", "J", script=[Fault.HANG])
+    endpoint = ExtractionEndpoint(simulator.oracle_content_url)
+    async with JobWatcher(endpoint, **QUICK) as watcher:
+        task = asyncio.create_task(follow_all([(watcher, endpoint, ExtractionJob("F", "J"))], Notebook()))
+        while not simulator.requests.total:  # noqa: ASYNC110  the simulator has no event to wait for
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+def test_a_summary_line_is_safe(extractions: ExtractionEndpoint, hostile: str, extraction_status: Any) -> None:
+    """The summary shows hostile keys and messages as text."""
+    status = extraction_status(progress="SUCCEEDED", skippedItems=[{"id": hostile, "error": hostile}])
+    job = ExtractionJob("[red]\u202eD", "ZX")
+    outcome: Any = Succeeded(job=job, status=status, elapsed_s=1.0, polls=1)
+    text = outcome_text(Record(endpoint=extractions, outcome=outcome, retries=0))
+    assert text.plain.isprintable()
+    assert "[red]D" in text.plain
+    assert "[bold]x[/]" in text.plain

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import io
+import logging
+import sys
+
+import pytest
+
+from pollwise.cli.logs import shown_logs
+
+
+class Nobody(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def broken(words: str) -> None:
+    raise ValueError(words)
+
+
+log = logging.getLogger("pollwise.somewhere")
+
+
+def test_warnings_are_shown_and_the_rest_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    """In normal running a warning is one line on stderr, and nothing less than a warning is there at all."""
+    with shown_logs():
+        log.info("chatter")
+        log.warning("unknown value %s", "x")
+        try:
+            broken("inside")
+        except ValueError:
+            log.exception("it broke")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "pollwise: warning: unknown value x\npollwise: error: it broke\n"
+
+
+def test_all_is_shown_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    """-v shows all of pollwise's own log, with where it comes from, and tracebacks; not other libraries' chatter."""
+    with shown_logs() as show_all:
+        show_all()
+        logging.getLogger("asyncio").debug("other chatter")
+        try:
+            broken("inside")
+        except ValueError:
+            log.debug("it broke", exc_info=True)
+    err = capsys.readouterr().err
+    assert err.startswith("pollwise: debug: it broke [pollwise.somewhere]\nTraceback (most recent call last):\n  File ")
+    assert err.endswith("ValueError: inside\n")
+
+
+def test_a_log_line_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str], hostile: str) -> None:
+    """A stranger's words in a log line, or in a traceback, are made safe."""
+    with shown_logs() as show_all:
+        log.warning("said %s", hostile)
+        show_all()
+        try:
+            broken(hostile)
+        except ValueError:
+            log.debug("broke", exc_info=True)
+    for line in capsys.readouterr().err.splitlines():
+        assert line.isprintable()
+
+
+def test_logging_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handler and the level are there only while a command runs; a stderr that nobody reads stops nothing."""
+    root, ours = logging.getLogger(), logging.getLogger("pollwise")
+    before = (list(root.handlers), ours.level)
+    with shown_logs() as show_all:
+        show_all()
+        monkeypatch.setattr(sys, "stderr", Nobody())
+        log.warning("into the void")
+    assert (list(root.handlers), ours.level) == before

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from cyclopts import App
+
+from pollwise.cli import main
+from pollwise.cli.exits import UsageError
+from pollwise.cli.options import LogOptions
+from pollwise.cli.run import run
+from pollwise.errors import ConfigurationError, InsecureUrl
+
+USUAL = LogOptions()
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> App:
+    """Commands of the test's own, in the place of pollwise's."""
+    app = App(name="pollwise")
+    monkeypatch.setattr("pollwise.cli.run.app", app)
+    return app
+
+
+def raising(commands: App, error: BaseException) -> None:
+    @commands.command
+    async def go(*, options: LogOptions = USUAL) -> int:
+        raise error
+
+
+def test_a_command_gives_the_exit_status(commands: App) -> None:
+    """What the command returns is what the shell gets."""
+
+    @commands.command
+    async def go() -> int:
+        return 3
+
+    assert run(["go"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (UsageError("set X"), 2, "pollwise: set X\n"),
+        (ConfigurationError("base_url is wrong"), 2, "pollwise: base_url is wrong\n"),
+        (
+            InsecureUrl("http://x"),
+            2,
+            "pollwise: http://x is plain http to another machine; use https, or --allow-plain",
+        ),
+        (KeyError("k"), 70, "pollwise: KeyError: 'k'. This is a bug in pollwise; -v shows where.\n"),
+        (
+            OSError(28, "No space left on device"),
+            74,
+            "pollwise: the output cannot be written (No space left on device)",
+        ),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_an_error_is_one_line_and_a_status(
+    error: BaseException, status: int, words: str, commands: App, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing that goes wrong ends in a traceback, and each kind of it has its own exit status."""
+    raising(commands, error)
+    assert run(["go"]) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(words)
+    assert err.count("\n") == (1 if words else 0)
+
+
+def test_verbose_shows_the_traceback_of_a_bug(commands: App, capsys: pytest.CaptureFixture[str]) -> None:
+    """With -v a bug can be reported; the log is put back afterwards."""
+    raising(commands, KeyError("k"))
+    assert run(["go", "-v"]) == 70
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert err.endswith("This is a bug in pollwise; -v shows where.\n")
+    assert logging.getLogger("pollwise").level == logging.NOTSET
+
+
+def test_hostile_arguments_are_shown_as_text(capsys: pytest.CaptureFixture[str], hostile: str) -> None:
+    """An argument that is echoed in a complaint cannot act on the terminal."""
+    assert run([hostile]) == 2
+    err = capsys.readouterr().err
+    assert err.rstrip("\n").isprintable()
+    assert "[bold]x[/]" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("wacht", "Unknown command"),
+        ("watch document360", "TASK_ID"),
+        ("watch oracle-content F --base-url https://example.com", "JOB_ID"),
+        ("watch document360 T", "may also come from the environment variable DOCUMENT360_BASE_URL"),
+        ("watch document360 T --base-url https://example.com --token s3cret", "Unknown option: --token"),
+        ("watch document360 T --base-url https://example.com --token=s3cret", "Unknown option: --token"),
+        ("watch document360 T --base-url https://example.com --timeout 0", "Invalid value for --timeout"),
+        ("watch document360 T --base-url https://u:s3cret@example.com", "base_url must not hold credentials"),
+        ("watch document360 T --base-url example.com", "base_url must be an absolute http or https URL"),
+        ("watch document360 .. --base-url https://example.com", "task_id must not be '..'"),
+        ("watch oracle-content F . --base-url https://example.com", "job_id must not be '.'"),
+        ("watch document360 T --base-url https://example.com --interval 9 --max-interval 2", "swap them"),
+        ("watch oracle-content F J --base-url http://example.com", "--allow-plain-http"),
+        ("demo --seconds nan", "Invalid value for --seconds"),
+        ("simulator --faults 2", "from 0 to 1"),
+        ("simulator --port 99999", "from 0 to 65535"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(
+    arguments: str, words: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistake in the arguments is told in one line that says where, sends nothing, and shows no secret."""
+    assert main(arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("pollwise: ")
+    assert err.count("\n") == 1
+    assert words in err
+    assert "s3cret" not in err
+
+
+@pytest.mark.parametrize("name", ["DOCUMENT360_API_TOKEN", "ORACLE_CONTENT_TOKEN"])
+def test_a_missing_secret_is_a_usage_error(
+    name: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without its secret in the environment a watch does not begin, and the variable is named."""
+    environment.delenv(name)
+    keys = ["document360", "T"] if name.startswith("D") else ["oracle-content", "F", "J"]
+    assert main(["watch", *keys, "--base-url", "https://example.com"]) == 2
+    assert name in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_lets_the_command_clean_up(number: signal.Signals, status: int, commands: App) -> None:
+    """Ctrl-C and SIGTERM cancel what the command waits for; it closes what it opened and then ends."""
+    cleaned = []
+
+    @commands.command
+    async def go() -> int:
+        os.kill(os.getpid(), number)
+        try:
+            await asyncio.get_running_loop().create_future()
+            return 0
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    assert run(["go"]) == status
+    assert cleaned == [True]
+
+
+TWICE = """
+import asyncio, sys, time
+from pollwise.cli.run import app, run
+@app.command
+async def linger() -> int:
+    print("ready", flush=True)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("cleaning", flush=True)
+        time.sleep(60)
+sys.exit(run(["linger"]))
+"""
+
+
+def test_a_second_signal_does_not_wait() -> None:
+    """Who presses Ctrl-C again leaves at once, whatever the cleaning up waits for."""
+    child = subprocess.Popen([sys.executable, "-c", TWICE], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        for word in (b"ready\n", b"cleaning\n"):
+            assert child.stdout.readline() == word
+            child.send_signal(signal.SIGINT)
+        assert child.wait() == 130
+        assert child.stderr.read() == b""
+
+
+def test_a_cancellation_of_its_own_is_a_bug_and_no_signal(commands: App) -> None:
+    """Nobody interrupted: a command that is merely cancelled does not pretend that somebody did."""
+    raising(commands, asyncio.CancelledError())
+    assert run(["go"]) == 70
+
+
+def test_an_output_that_nobody_reads(commands: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that went away ends the command quietly, with a status of its own, also at the last flush."""
+    raising(commands, BrokenPipeError())
+    assert run(["go"]) == 141
+
+    class Gone(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    @commands.command
+    async def stay() -> int:
+        return 0
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    assert run(["stay"]) == 141
+
+
+def test_a_terminal_that_lacks_a_character(commands: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the output's encoding cannot say is shown escaped; it ends nothing."""
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
+
+    @commands.command
+    async def go() -> int:
+        sys.stdout.write("✓ 日本\n")
+        return 0
+
+    monkeypatch.setattr(sys, "stdout", out)
+    assert run(["go"]) == 0
+    assert raw.getvalue() == b"\\u2713 \\u65e5\\u672c\n"
+
+
+def test_without_its_libraries(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the extra is not installed, one line says how to get it."""
+    for name in ("run", "app", "options"):
+        monkeypatch.delitem(sys.modules, f"pollwise.cli.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "cyclopts", None)
+    assert main([]) == 2
+    assert capsys.readouterr() == ("", "pollwise: the command line needs its extra: pip install 'pollwise[cli]'\n")
+
+
+def test_another_missing_module_is_not_taken_for_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken installation is not explained away."""
+    monkeypatch.delitem(sys.modules, "pollwise.cli.run", raising=False)
+    monkeypatch.setitem(sys.modules, "pollwise.cli.logs", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pollwise\.cli\.logs"):
+        main([])
+
+
+def test_an_interrupt_before_anything_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the command is still being loaded ends it like any other."""
+
+    class Interrupting:
+        def find_spec(self, name: str, *_: Any) -> None:
+            if name == "pollwise.cli.run":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "pollwise.cli.run", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    assert main([]) == 130

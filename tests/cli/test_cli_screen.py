@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.text import Text
+
+from pollwise.cli.live import LiveScreen
+from pollwise.cli.screen import JsonScreen, LineScreen, open_screen
+from pollwise.core.events import Succeeded
+from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Flushed(io.StringIO):
+    """Remembers what was there at each flush."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def flush(self) -> None:
+        self.seen.append(self.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("json", "on_terminal", "term", "kind"),
+    [
+        (True, True, "xterm", JsonScreen),
+        (False, False, "xterm", LineScreen),
+        (False, True, "dumb", LineScreen),
+        (False, True, "unknown", LineScreen),
+        (False, True, "xterm", LiveScreen),
+    ],
+)
+def test_the_screen_that_suits(
+    json: bool, on_terminal: bool, term: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Live rows need a terminal that can move its cursor; JSON is asked for; all else gets plain lines."""
+    monkeypatch.setattr(sys, "stdout", Terminal() if on_terminal else io.StringIO())
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert type(open_screen(json=json)) is kind
+
+
+@pytest.mark.parametrize("kind", [JsonScreen, LineScreen])
+async def test_a_line_is_flushed_at_once(
+    kind: type[JsonScreen | LineScreen],
+    extractions: ExtractionEndpoint,
+    extract_job: ExtractionJob,
+    extraction_status: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever reads along sees each event when it happens, as one whole line."""
+    out = Flushed()
+    monkeypatch.setattr(sys, "stdout", out)
+    async with kind() as screen:
+        assert screen.lasting
+        screen.expect(extractions, extract_job)
+        assert out.getvalue() == ""
+        await screen.show(extractions, Succeeded(job=extract_job, status=extraction_status(), elapsed_s=1.0, polls=1))
+    assert out.seen
+    assert out.seen[-1].count("\n") == 1
+    assert out.seen[-1].endswith("\n")
+
+
+async def test_only_events_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said to a person is plain text on a pipe, and nothing at all among JSON lines."""
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    await JsonScreen().say(Text("hello", style="red"))
+    assert out.getvalue() == ""
+    await LineScreen().say(Text("[b]hello[/]", style="red"))
+    assert out.getvalue() == "[b]hello[/]\n"
+
+
+async def test_json_lines_are_json(
+    extractions: ExtractionEndpoint,
+    extract_job: ExtractionJob,
+    extraction_status: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A JSON screen writes what jsonlines.py says, and no more."""
+    event = Succeeded(job=extract_job, status=extraction_status(), elapsed_s=1.0, polls=1)
+    await JsonScreen().show(extractions, event)
+    assert json.loads(capsys.readouterr().out)["event"] == "succeeded"

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+Run = Callable[..., Any]
+Start = Callable[..., Any]
+
+
+async def invitation(child: Any) -> list[str]:
+    lines: list[str] = []
+    while not lines or "Ctrl-C" not in lines[-1]:
+        lines.append(await child.line())
+        assert lines[-1], "the simulator ended"
+    return lines
+
+
+async def test_what_it_prints_can_be_pasted(start: Start) -> None:
+    """Its commands work as printed, a job's time begins with its first poll, and Ctrl-C ends the server."""
+    server = await start("simulator", "--seconds", "0.2", "--jobs", "14")
+    lines = await invitation(server)
+    exports = dict(re.findall(r"(\w+)=(\S+)", "".join(line for line in lines if "export" in line)))
+    assert set(exports) == {
+        "DOCUMENT360_BASE_URL",
+        "DOCUMENT360_API_TOKEN",
+        "ORACLE_CONTENT_BASE_URL",
+        "ORACLE_CONTENT_TOKEN",
+    }
+    commands = [line.strip().partition("#") for line in lines if line.strip().startswith("pollwise watch")]
+    assert len(commands) == 14
+    told = {ends.strip(): shlex.split(command)[1:] for command, _, ends in commands}
+    assert set(told) == {"succeeded", "failed", "cancelled", "abandoned"}
+    environment = {**os.environ, **exports}
+    children = [await start(*told[ends], env=environment) for ends in ("succeeded", "abandoned")]
+    assert [(await child.end())[0] for child in children] == [0, 3]
+    server.process.send_signal(signal.SIGINT)
+    status, _, err = await server.end()
+    assert status == 130
+    assert re.fullmatch(r"pollwise: simulator stopped after \d+ requests\n", err)
+
+
+async def test_a_port_that_is_taken(command: Run) -> None:
+    """A port that somebody else has is told in one line."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        status, out, err = await command("simulator", "--port", port)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"pollwise: port {port} cannot be had (")
+    assert err.count("\n") == 1
+
+
+async def test_faults_and_a_rate_limit(start: Start) -> None:
+    """The simulator can be told to fail and to have a rate limit; SIGTERM ends it."""
+    server = await start("simulator", "--faults", "1", "--requests-per-minute", "1", "--jobs", "1")
+    url = re.findall(r"http://[\d.:]+", "".join(await invitation(server)))[0]
+    host, _, port = url.removeprefix("http://").partition(":")
+    heads = []
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"GET /v2/Drive/Folders/DeleteFile/Status/handbook-2019 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        heads.append(await reader.read())
+        writer.close()
+    assert heads[1].startswith(b"HTTP/1.1 429 ")
+    server.process.send_signal(signal.SIGTERM)
+    assert (await server.end())[0] == 143

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pty
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pollwise.simulator import Fault, Simulator
+
+Run = Callable[..., Any]
+Start = Callable[..., Any]
+QUICK = ("--interval", "0.05")
+
+
+def extraction(simulator: Simulator, *more: str, file_id: str = "F", job_id: str = "J") -> list[str]:
+    return ["watch", "oracle-content", file_id, job_id, "--base-url", simulator.oracle_content_url, *QUICK, *more]
+
+
+def deletion(simulator: Simulator, *more: str, task_id: str = "T") -> list[str]:
+    return ["watch", "document360", task_id, "--base-url", simulator.document360_url, *QUICK, *more]
+
+
+async def asked(simulator: Simulator) -> None:
+    """Wait for the first request."""
+    while not simulator.requests.total:  # noqa: ASYNC110  the simulator has no event to wait for
+        await asyncio.sleep(0.01)
+
+
+async def test_a_success_as_plain_lines(simulator: Simulator, command: Run) -> None:
+    """On a pipe each event is one plain line, the last one the outcome; files that were skipped are told."""
+    simulator.add_extraction("F", "J", duration_s=0.3, starts_when_polled=True, skipped=3)
+    status, out, err = await command(*extraction(simulator))
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("oracle-content F / J running (0%, 1 poll, ")
+    assert lines[-1].startswith("oracle-content F / J succeeded (")
+    assert "3 skipped; skipped: exif-xmp.jpg, Mugs.jpg" in lines[-1]
+    assert all(line.isprintable() for line in lines)
+    assert simulator.requests.latest[0].headers["Authorization"] == "Bearer test-bearer-token"
+
+
+async def test_a_failure_as_json(simulator: Simulator, command: Run) -> None:
+    """With --json each line is one object, retries included, and a failed job ends in status 1."""
+    simulator.add_delete("T", duration_s=0.0, outcome="failed", script=[Fault.SERVER_ERROR])
+    status, out, err = await command(*deletion(simulator, "--json"))
+    assert (status, err) == (1, "")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["event"] for event in events] == ["retrying", "failed"]
+    assert events[0]["error"]["type"] == "ServerTrouble"
+    assert events[1]["job"] == {"task_id": "T"}
+    assert events[1]["endpoint"] == "document360"
+    assert events[1]["error"]["type"] == "JobFailed"
+    assert events[1]["status"]["task_status"] == {"is_complete": True, "status": 4, "task_id": "T"}
+    assert simulator.requests.latest[0].headers["api_token"] == "test-api-token"
+
+
+async def test_a_cancellation_and_an_abandonment(simulator: Simulator, command: Run) -> None:
+    """A cancelled job is status 1; a job that we lost sight of is status 3, never a failure."""
+    simulator.add_delete("T", duration_s=0.0, outcome="cancelled")
+    simulator.add_extraction("F", "J", duration_s=60.0)
+    for arguments, status, kind, error in (
+        (deletion(simulator), 1, "cancelled", "JobCancelled"),
+        (extraction(simulator, "--timeout", "0.3"), 3, "abandoned", "DeadlineExceeded"),
+        (extraction(simulator, job_id="nobody-knows"), 3, "abandoned", "JobNotFound"),
+    ):
+        ended, out, err = await command(*arguments, "--json")
+        assert (ended, err) == (status, "")
+        outcome = json.loads(out.splitlines()[-1])
+        assert (outcome["event"], outcome["error"]["type"]) == (kind, error)
+
+
+async def test_each_line_comes_when_it_happens(simulator: Simulator, start: Start) -> None:
+    """Whoever reads the pipe has the first event while the job still runs; leaving the pipe ends the command quietly."""
+    simulator.add_extraction("F", "J", duration_s=60.0)
+    child = await start(*extraction(simulator, "--json"))
+    assert json.loads(await child.line())["event"] == "progressed"
+    child.process.stdout._transport.close()  # as `| head -1` does
+    assert await child.process.wait() == 141
+    assert (await child.process.stderr.read()) == b""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_ends_it_while_a_request_hangs(
+    number: signal.Signals, status: int, simulator: Simulator, start: Start
+) -> None:
+    """Ctrl-C and SIGTERM end the command at once, whatever it waits for, without a traceback."""
+    simulator.add_extraction("F", "J", script=[Fault.HANG])
+    child = await start(*extraction(simulator, "--json"))
+    await asked(simulator)
+    child.process.send_signal(number)
+    assert await child.end() == (status, "", "pollwise: stopped watching; the job may still be running\n")
+
+
+async def test_hostile_words_are_only_words(simulator: Simulator, command: Run, hostile: str) -> None:
+    """Markup, escape codes and reordering in a job's key or a vendor's message reach a pipe as harmless text."""
+    simulator.add_extraction("[bold]\u202e", "../x", duration_s=0.0, outcome="failed", message=hostile)
+    status, out, err = await command(*extraction(simulator, file_id="[bold]\u202e", job_id="../x"))
+    assert (status, err) == (1, "")
+    assert out.rstrip("\n").isprintable()
+    assert "oracle-content [bold] / ../x failed" in out
+    assert "[bold]x[/]" in out
+
+
+class Terminal:
+    """A pseudo-terminal to run the command on."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = pty.openpty()
+
+    async def output(self) -> str:
+        """All that was written to it until the command let go of it."""
+        os.close(self.theirs)
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> str:
+        parts = []
+        with contextlib.suppress(OSError):  # Linux says so when the last writer has gone
+            while part := os.read(self.ours, 65536):
+                parts.append(part)
+        os.close(self.ours)
+        return b"".join(parts).decode()
+
+
+@pytest.fixture
+def on_terminal(start: Start, environment: pytest.MonkeyPatch) -> Start:
+    """Runs a command on a terminal of 80 columns and returns its exit status and output."""
+    environment.setenv("COLUMNS", "80")
+    environment.setenv("LINES", "24")
+
+    async def run(*arguments: str, term: str = "xterm-256color", signal_when: Any = None) -> tuple[int, str]:
+        environment.setenv("TERM", term)
+        terminal = Terminal()
+        ends = {"stdin": terminal.theirs, "stdout": terminal.theirs, "stderr": terminal.theirs}
+        child = await start(*arguments, **ends)
+        reading = asyncio.create_task(terminal.output())
+        if signal_when is not None:
+            await signal_when
+            child.process.send_signal(signal.SIGINT)
+        return await child.process.wait(), await reading
+
+    return run
+
+
+async def test_live_rows_on_a_terminal(simulator: Simulator, on_terminal: Start, hostile: str) -> None:
+    """A terminal gets rows that move and, at the end, the outcome on a line that stays; hostile words stay words."""
+    simulator.add_extraction("[red]F", "J", duration_s=0.8, starts_when_polled=True, message=hostile)
+    status, out = await on_terminal(*extraction(simulator, file_id="[red]F"))
+    assert status == 0
+    assert "▸ running" in out
+    assert "━" in out
+    assert "\x1b[?25l" in out
+    assert out.rindex("\x1b[?25h") > out.rindex("\x1b[?25l")
+    last = out.rpartition("\x1b[2K")[2]
+    assert "✓ succeeded" in last
+    assert "oracle-content [red]F / J" in last
+    assert "\x1b[31m\x9b" not in out
+    assert "\u202e" not in out
+    assert "\x07" not in out
+
+
+async def test_a_terminal_that_cannot_move_its_cursor(simulator: Simulator, on_terminal: Start) -> None:
+    """With TERM=dumb there is not one escape code, and the lines say the same."""
+    simulator.add_delete("T", duration_s=0.0)
+    status, out = await on_terminal(*deletion(simulator), term="dumb")
+    assert status == 0
+    assert "\x1b" not in out
+    assert "document360 T succeeded (1 poll" in out
+
+
+async def test_ctrl_c_on_a_terminal(simulator: Simulator, on_terminal: Start) -> None:
+    """Interrupted, the terminal has its cursor back, the last row stays, and one line says how things are."""
+    simulator.add_extraction("F", "J", script=[Fault.HANG])
+    status, out = await on_terminal(*extraction(simulator), signal_when=asked(simulator))
+    assert status == 130
+    assert out.rindex("\x1b[?25h") > out.rindex("\x1b[?25l")
+    assert out.endswith("pollwise: stopped watching; the job may still be running\r\n")
+    assert "· waiting" in out.rpartition("\x1b[2K")[2]
+    assert "Traceback" not in out

@@ -1,0 +1,144 @@
+"""When a job may be over: learnt from what was seen, and never nonsense."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pollwise.core.forecast import Durations, Estimates, Forecast, level_of, worth_of
+
+ages = st.floats(0, 1e6)
+spans = st.floats(0, 1e5)
+
+
+def taught(durations_s: list[float], every_s: float) -> Durations:
+    """What polling jobs of these durations every so often teaches."""
+    durations = Durations()
+    for duration in durations_s:
+        seen = 0.0
+        while seen + every_s < duration:
+            durations.ran(seen, seen + every_s)
+            seen += every_s
+        durations.over(seen, seen + every_s)
+    return durations
+
+
+@given(st.lists(st.tuples(st.booleans(), ages, spans), max_size=30), ages, spans, spans)
+def test_a_chance_is_a_chance(seen: list[tuple[bool, float, float]], age: float, span: float, more: float) -> None:
+    """Between 0 and 1, and it grows with silence; so does its sum, and by no more than the time."""
+    durations = Durations()
+    for ended, since, took in seen:
+        (durations.over if ended else durations.ran)(since, since + took)
+    chance, later = durations.chance(age, age + span), durations.chance(age, age + span + more)
+    assert -1e-9 <= chance <= later + 1e-9 <= 1 + 1e-8
+    summed, further = durations.undetected_s(age, age + span), durations.undetected_s(age, age + span + more)
+    assert 0 <= summed <= span + 1e-6
+    assert summed <= further + 1e-6 * (1 + further)
+
+
+def test_a_constant_hazard_is_worth_half_h_a_squared() -> None:
+    """The index of a memoryless job, as the theory has it."""
+    dice = random.Random(1)
+    durations = taught([dice.expovariate(1 / 200) for _ in range(3000)], 10.0)
+    assert durations.undetected_s(100, 120) == pytest.approx(20**2 / 2 / 200, rel=0.25)
+
+
+def test_jobs_of_one_length_are_not_worth_asking_before_their_time() -> None:
+    """Half-way nobody has ended; near the end everybody may have."""
+    dice = random.Random(2)
+    durations = taught([dice.gauss(600, 30) for _ in range(500)], 20.0)
+    assert durations.chance(0, 300) < 0.02
+    assert durations.chance(560, 640) > 0.6
+
+
+def test_those_still_running_count() -> None:
+    """Ends alone would make every job look short: the long ones have not ended yet."""
+    durations = Durations()
+    for _ in range(50):
+        durations.over(0, 10)
+    short = durations.chance(0, 30)
+    for _ in range(450):
+        durations.ran(0, 1000)
+    for _ in range(3):
+        durations.over(0, 10)
+    assert durations.chance(0, 30) < short / 4
+
+
+def test_of_an_unknown_job_older_means_longer() -> None:
+    """Nothing known: the chance to end within a tenth of its age is about a tenth, at any age."""
+    durations = Durations()
+    for age in (10, 1000, 100_000):
+        assert durations.chance(age, age * 1.1) == pytest.approx(0.09, abs=0.02)
+
+
+@given(st.floats(1e-3, 1e3))
+def test_the_sum_of_an_estimates_chance_inverts(summed: float) -> None:
+    """`ratio` finds where the sum reaches a value, to within a step of the table."""
+    estimates = Estimates()
+    ratio = estimates.ratio(summed)
+    assert estimates.summed(ratio * 1.11) >= summed * (1 - 1e-6) or ratio <= 0.03
+    assert estimates.summed(ratio / 1.11) <= summed * (1 + 1e-6)
+
+
+def test_a_bad_estimator_is_trusted_less() -> None:
+    """Ends far from the ETA widen the window in which they are looked for."""
+    trusted, doubted = Estimates(), Estimates()
+    for _ in range(100):
+        trusted.learn(100, 101)
+        doubted.learn(100, 300)
+    assert trusted.chance(0.5) < doubted.chance(0.5)
+
+
+def test_progress_that_foretells_worse_than_durations_is_not_used() -> None:
+    """A percentage that runs to 99 at once and stays there loses to jobs of one length, and the other way round."""
+    forecast = Forecast()
+    for _ in range(60):
+        for age in range(0, 580, 20):
+            forecast.ran(age, age + 20, 1.0)
+        forecast.over(580, 600, 1.0)
+    assert forecast.chance(20, 100, 1.0) < 0.1
+    good = Forecast()
+    dice = random.Random(3)
+    for _ in range(60):
+        length = dice.uniform(100, 10_000)
+        for age in range(0, int(length) - 20, 20):
+            good.ran(age, age + 20, length - age)
+        good.over(length - 20, length, 20.0)
+    assert good.chance(10, 5000, 20.0) < 0.3
+    assert good.chance(40, 5000, 20.0) > 0.7
+
+
+@given(st.integers(-30, 30), ages, st.none() | st.floats(0.01, 1e5))
+def test_silence_ends_when_asking_is_worth_it(level: int, age: float, eta: float | None) -> None:
+    """Before it, asking is worth less; after it, about that or more."""
+    forecast = Forecast()
+    silence = forecast.silence_s(level, age, eta, math.inf)
+    assert forecast.worth(silence * 1.3 + 0.01, age, eta) >= worth_of(level) * 0.9
+    assert forecast.worth(silence / 1.3, age, eta) <= worth_of(level) * 1.3 + 0.01
+
+
+def test_silence_is_bounded() -> None:
+    """However little is to be gained, a watch is asked after the longest silence."""
+    assert Forecast().silence_s(40, 10.0, 1e9, 60.0) == 60.0
+
+
+@given(st.floats(1e-2, 1e9))
+def test_levels_are_of_worth(worth: float) -> None:
+    """A level begins at or below the worth that reaches it, and the next one above."""
+    level = level_of(worth)
+    assert worth_of(level) <= worth * (1 + 1e-9)
+    assert worth < worth_of(level + 1) * (1 + 1e-9)
+
+
+def test_old_ends_are_forgotten() -> None:
+    """When jobs become ten times longer, the forecast follows."""
+    durations = taught([100.0] * 1500, 5.0)
+    assert durations.chance(80, 120) > 0.8
+    for _ in range(3000):
+        durations.ran(0, 900)
+        durations.over(900, 1000)
+    assert durations.chance(80, 120) < 0.35

@@ -1,0 +1,421 @@
+"""The rules of a watch, by number; and, by property, what must hold whatever comes."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import attrs
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from pollwise.core.events import Abandoned, Cancelled, Failed, Succeeded
+from pollwise.core.machine import News, Rules, WatchMachine
+from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.phase import Phase, Reading
+from pollwise.errors import (
+    AuthenticationError,
+    ConnectFailed,
+    DeadlineExceeded,
+    JobFailed,
+    JobNotFound,
+    MalformedReply,
+    NotVisibleYet,
+    PermissionDenied,
+    PollTimeout,
+    RateLimited,
+    RequestRejected,
+    RetriesExhausted,
+    ServerTrouble,
+    WatchStopped,
+)
+
+FOREVER = Rules(pacing=Pacing(jitter=0), retry=Retry(), timeout_s=None)
+
+
+def make(rules: Rules = FOREVER, **changes: object) -> WatchMachine[str, str]:
+    return WatchMachine("job", attrs.evolve(rules, **changes), now=0.0)
+
+
+def running(status: str = "working", fraction: float | None = None) -> Reading[str]:
+    return Reading(status=status, phase=Phase.RUNNING, fraction=fraction)
+
+
+def final(phase: Phase = Phase.SUCCEEDED) -> Reading[str]:
+    return Reading(status="over", phase=phase, final=True, reason="because")
+
+
+def unsure(phase: Phase = Phase.FAILED) -> Reading[str]:
+    return Reading(status="looks over", phase=phase, unconfirmed=True)
+
+
+def test_rule_1_the_first_poll_is_immediate() -> None:
+    """A new watch is due at once."""
+    assert make().due_at == 0.0
+
+
+def test_rule_1_after_a_reading_pacing_says_when_to_ask_again() -> None:
+    """Each good reading is followed by the next delay of the pacing."""
+    machine = make()
+    dues = []
+    now = 0.0
+    for _ in range(4):
+        machine.on_reading(running(), now=now, dice=0.5)
+        dues.append(machine.due_at - now)
+        now = machine.due_at
+    assert dues == [1.0, 1.5, 2.25, 3.375]
+
+
+@pytest.mark.parametrize(
+    ("phase", "kind"), [(Phase.SUCCEEDED, Succeeded), (Phase.FAILED, Failed), (Phase.CANCELLED, Cancelled)]
+)
+def test_rule_1_a_final_reading_is_the_outcome(phase: Phase, kind: type) -> None:
+    """The outcome is of the reading's phase and carries the status and the counts."""
+    machine = make()
+    machine.asked()
+    assert machine.on_reading(final(phase), now=2.0, dice=0) is News.OVER
+    outcome = machine.outcome
+    assert type(outcome) is kind
+    assert (outcome.status, outcome.elapsed_s, outcome.polls) == ("over", 2.0, 1)
+
+
+def test_rule_1_a_failure_keeps_the_vendors_reason() -> None:
+    """JobFailed carries the job, the status and the reason, and pickles."""
+    machine = make()
+    machine.on_reading(final(Phase.FAILED), now=0, dice=0)
+    assert isinstance(machine.outcome, Failed)
+    error = pickle.loads(pickle.dumps(machine.outcome.error))  # noqa: S301  # our own pickle
+    assert isinstance(error, JobFailed)
+    assert (error.job, error.status, error.reason) == ("job", "over", "because")
+
+
+def test_rule_2_only_changes_are_news() -> None:
+    """A reading equal to the last is quiet; a change of status, phase or fraction is news."""
+    machine = make()
+    assert machine.on_reading(running(), now=0, dice=0) is News.PROGRESSED
+    assert machine.on_reading(running(), now=1, dice=0) is News.QUIET
+    assert machine.on_unchanged(now=2, dice=0) is News.QUIET
+    assert machine.on_reading(running(fraction=0.5), now=3, dice=0) is News.PROGRESSED
+    assert machine.on_reading(Reading(status="working", phase=Phase.QUEUED), now=4, dice=0) is News.PROGRESSED
+
+
+def test_rule_2_a_heartbeat_asks_for_more() -> None:
+    """An unchanged status is reported once nothing was for heartbeat_s."""
+    machine = make(heartbeat_s=10)
+    machine.on_reading(running(), now=0, dice=0)
+    assert machine.on_unchanged(now=9.9, dice=0) is News.QUIET
+    assert machine.on_unchanged(now=10, dice=0) is News.PROGRESSED
+    assert machine.on_unchanged(now=19, dice=0) is News.QUIET
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConnectFailed("reset"), PollTimeout(30), ServerTrouble(408), ServerTrouble(503), MalformedReply("html", 200)],
+)
+def test_rule_3_a_poll_that_taught_nothing_is_repeated(error: Exception) -> None:
+    """It is no failure of the job: retried with full jitter, then abandoned after max_failures in a row."""
+    machine = make(retry=Retry(max_failures=3))
+    assert machine.on_error(error, now=0, dice=0.5) is News.RETRYING
+    assert machine.due_at == 0.5
+    assert machine.on_error(error, now=1, dice=0.5) is News.RETRYING
+    assert machine.due_at == 2.0
+    assert machine.on_error(error, now=2, dice=0) is News.OVER
+    assert isinstance(machine.outcome, Abandoned)
+    gone = machine.outcome.error
+    assert isinstance(gone, RetriesExhausted)
+    assert (gone.failures, gone.last_error, gone.__cause__) == (3, error, error)
+
+
+def test_rule_3_any_good_reading_resets_the_count() -> None:
+    """Failures must be in a row."""
+    machine = make(retry=Retry(max_failures=2))
+    for now in range(10):
+        assert machine.on_error(ConnectFailed("x"), now=now, dice=0) is News.RETRYING
+        machine.on_unchanged(now=now, dice=0)
+
+
+def test_rule_3_a_429_does_not_count() -> None:
+    """Being told to slow down a hundred times is no reason to give up."""
+    machine = make(retry=Retry(max_failures=2))
+    for now in range(100):
+        assert machine.on_error(RateLimited(), now=now, dice=0) is News.RETRYING
+    assert machine.on_error(ConnectFailed("x"), now=100, dice=0) is News.RETRYING
+
+
+def test_rule_4_a_404_is_tolerated_for_its_grace_time() -> None:
+    """From the first 404 in a row, however many there are; then the job does not exist."""
+    machine = make(not_found_grace_s=30, retry=Retry(max_failures=2))
+    now = 0.0
+    for _ in range(100):
+        if machine.on_error(NotVisibleYet(), now=now, dice=0.999) is News.OVER:
+            break
+        now = machine.due_at
+    assert now == 30.0
+    assert isinstance(machine.outcome, Abandoned)
+    assert isinstance(machine.outcome.error, JobNotFound)
+
+
+def test_rule_4_a_good_reading_ends_the_grace_time() -> None:
+    """A job that was visible has a whole grace time again."""
+    machine = make(not_found_grace_s=10)
+    machine.on_error(NotVisibleYet(), now=0, dice=0)
+    machine.on_reading(running(), now=9, dice=0)
+    assert machine.on_error(NotVisibleYet(), now=11, dice=0) is News.RETRYING
+
+
+def test_rule_5_refused_credentials_are_renewed_once() -> None:
+    """The first 401 asks for renewal and an immediate poll; the second in a row is final."""
+    machine = make(renewable=True)
+    refused = AuthenticationError("no")
+    assert machine.on_error(refused, now=0, dice=0) is News.RENEW
+    assert machine.due_at == 0
+    assert machine.on_error(refused, now=1, dice=0) is News.OVER
+    assert isinstance(machine.outcome, Abandoned)
+    assert machine.outcome.error is refused
+
+
+def test_rule_5_a_good_reading_allows_another_renewal() -> None:
+    """A token that expires every hour is renewed every hour."""
+    machine = make(renewable=True)
+    for now in range(5):
+        assert machine.on_error(AuthenticationError("no"), now=now, dice=0) is News.RENEW
+        machine.on_unchanged(now=now, dice=0)
+
+
+def test_rule_5_what_cannot_be_renewed_is_final() -> None:
+    """Without renewable credentials one 401 ends the watch."""
+    assert make().on_error(AuthenticationError("no"), now=0, dice=0) is News.OVER
+
+
+@pytest.mark.parametrize("error", [PermissionDenied("job", 403), RequestRejected("job", 400), JobNotFound("job", 400)])
+def test_rule_5_other_refusals_are_final(error: Exception) -> None:
+    """Asking again cannot mend them."""
+    machine = make(renewable=True)
+    assert machine.on_error(error, now=0, dice=0) is News.OVER
+    assert isinstance(machine.outcome, Abandoned)
+    assert machine.outcome.error is error
+
+
+@pytest.mark.parametrize("error", [RateLimited(20.0), ServerTrouble(503, 20.0)])
+@pytest.mark.parametrize("dice", [0.0, 0.5, 0.999])
+def test_rule_6_a_hint_is_never_shortened(error: Exception, dice: float) -> None:
+    """Retry-After is obeyed; jitter only adds to it."""
+    machine = make()
+    machine.on_error(error, now=5, dice=dice)
+    assert 25.0 <= machine.due_at <= 27.0
+
+
+def test_rule_6_a_hint_of_zero_means_now() -> None:
+    """Retry-After: 0 is an invitation."""
+    machine = make()
+    machine.on_error(RateLimited(0.0), now=5, dice=0.9)
+    assert machine.due_at == 5
+
+
+def test_rule_6_a_hint_beyond_the_deadline_ends_the_watch_there() -> None:
+    """No poll before the hint allows it, and none after the deadline."""
+    machine = make(timeout_s=10)
+    machine.on_error(RateLimited(60.0), now=5, dice=0)
+    assert machine.due_at == machine.deadline == 10
+    assert machine.on_deadline(now=10) is News.OVER
+
+
+def test_rule_7_the_last_wait_is_trimmed_for_one_last_poll() -> None:
+    """The last poll comes last_poll_s before the deadline, then nothing but the deadline."""
+    machine = make(timeout_s=10, pacing=Pacing.fixed(8), last_poll_s=1)
+    dues = [machine.due_at]
+    while dues[-1] < machine.deadline:
+        machine.on_reading(running(), now=dues[-1], dice=0)
+        dues.append(machine.due_at)
+    assert dues == [0, 8, 9, 10]
+
+
+def test_rule_7_a_deadline_names_the_last_error() -> None:
+    """DeadlineExceeded is a TimeoutError and says what went wrong last."""
+    machine = make(timeout_s=10)
+    trouble = ServerTrouble(503)
+    machine.on_error(trouble, now=5, dice=0)
+    machine.on_deadline(now=10)
+    assert isinstance(machine.outcome, Abandoned)
+    error = machine.outcome.error
+    assert isinstance(error, DeadlineExceeded)
+    assert isinstance(error, TimeoutError)
+    assert (error.timeout_s, error.last_error) == (10, trouble)
+
+
+def test_rule_8_what_looks_over_is_confirmed_and_then_believed() -> None:
+    """Two more polls must show the same phase; then it counts, with the phase it shows."""
+    machine = make(confirmations=2)
+    assert machine.on_reading(unsure(), now=0, dice=0) is News.PROGRESSED
+    assert machine.due_at == 1.0
+    assert machine.on_reading(unsure(), now=1, dice=0) is News.QUIET
+    assert machine.on_reading(unsure(), now=2, dice=0) is News.OVER
+    assert isinstance(machine.outcome, Failed)
+
+
+def test_rule_8_a_contradiction_starts_the_confirmation_again() -> None:
+    """A running reading, or another phase, in between means that it was not over."""
+    machine = make(confirmations=1)
+    machine.on_reading(unsure(), now=0, dice=0)
+    machine.on_reading(running(), now=1, dice=0)
+    assert machine.on_reading(unsure(), now=2, dice=0) is News.PROGRESSED
+    assert machine.on_reading(unsure(Phase.CANCELLED), now=3, dice=0) is News.PROGRESSED
+    assert machine.on_reading(unsure(Phase.CANCELLED), now=4, dice=0) is News.OVER
+    assert isinstance(machine.outcome, Cancelled)
+
+
+def test_rule_8_without_confirmations_it_is_believed_at_once() -> None:
+    """confirmations=0 trusts the first showing."""
+    assert make(confirmations=0).on_reading(unsure(), now=0, dice=0) is News.OVER
+
+
+def test_rule_10_a_watch_goes_on_from_its_counts() -> None:
+    """Two machines that saw the same agree on every delay."""
+    one, two = make(), make()
+    for step in range(8):
+        one.on_reading(running(str(step)), now=step, dice=0.3)
+        two.on_reading(running(str(step)), now=step, dice=0.3)
+        assert one.due_at == two.due_at
+
+
+def test_the_eta_follows_progress() -> None:
+    """Half done after ten seconds leaves about ten; nothing is guessed before there is progress."""
+    machine = make()
+    machine.on_reading(running(fraction=0.0), now=0, dice=0)
+    assert machine.progressed().eta_s is None
+    machine.on_reading(running(fraction=0.5), now=10, dice=0)
+    assert machine.progressed().eta_s == pytest.approx(10.0)
+
+
+class AnyWatch(RuleBasedStateMachine):
+    """Random replies and times: one outcome, nothing after it, no poll early, the deadline kept."""
+
+    @initialize(
+        timeout=st.none() | st.floats(0.5, 500),
+        failures=st.integers(1, 5),
+        confirmations=st.integers(0, 3),
+        grace=st.floats(0, 60),
+        renewable=st.booleans(),
+        fixed=st.none() | st.floats(0.01, 90),
+        beat=st.none() | st.floats(1, 50),
+    )
+    def begin(  # noqa: PLR0917
+        self,
+        timeout: float | None,
+        failures: int,
+        confirmations: int,
+        grace: float,
+        renewable: bool,
+        fixed: float | None,
+        beat: float | None,
+    ) -> None:
+        self.pacing = Pacing() if fixed is None else Pacing.fixed(fixed)
+        rules = Rules(
+            pacing=self.pacing,
+            retry=Retry(max_failures=failures),
+            timeout_s=timeout,
+            last_poll_s=0.1 * min(timeout or 1, 10),
+            not_found_grace_s=grace,
+            confirmations=confirmations,
+            heartbeat_s=beat,
+            renewable=renewable,
+        )
+        self.now = 100.0
+        self.machine: WatchMachine[str, str] = WatchMachine("job", rules, now=self.now)
+        self.outcome: object = None
+        self.overs = 0
+
+    def step(self, news: News) -> None:
+        self.overs += news is News.OVER
+        if news is News.PROGRESSED:
+            assert self.machine.progressed().elapsed_s >= 0
+        if news is News.RETRYING:
+            assert self.machine.retrying(self.now).delay_s >= 0
+        if news is News.OVER:
+            self.outcome = self.machine.outcome
+        elif self.outcome is None:
+            assert self.now <= self.machine.due_at <= self.machine.deadline or self.now > self.machine.deadline
+
+    def ask(self, late: float) -> bool:
+        """Let time pass until the poll; False when the deadline comes first."""
+        if self.machine.due_at < math.inf:
+            self.now = max(self.now, self.machine.due_at)
+        if self.outcome is None and self.now >= self.machine.deadline:
+            self.step(self.machine.on_deadline(now=self.now))
+            return False
+        self.machine.asked()
+        self.now = min(self.now + late, self.machine.deadline)
+        return True
+
+    @rule(
+        status=st.sampled_from("abc"),
+        fraction=st.none() | st.floats(0, 1),
+        late=st.floats(0, 2),
+        dice=st.floats(0, 0.999),
+    )
+    def read(self, status: str, fraction: float | None, late: float, dice: float) -> None:
+        if self.ask(late):
+            at = self.now
+            self.step(self.machine.on_reading(running(status, fraction), now=at, dice=dice))
+            if self.outcome is None and self.machine.due_at < self.machine.deadline:
+                pause = min(self.pacing.min_s, self.machine.deadline - self.machine.due_at)
+                assert self.machine.due_at - at >= pause * (1 - 1e-9)
+
+    @precondition(lambda self: self.machine.phase is not None)
+    @rule(late=st.floats(0, 2), dice=st.floats(0, 0.999))
+    def unchanged(self, late: float, dice: float) -> None:
+        if self.ask(late):
+            self.step(self.machine.on_unchanged(now=self.now, dice=dice))
+
+    @rule(phase=st.sampled_from([Phase.FAILED, Phase.CANCELLED, Phase.SUCCEEDED]), dice=st.floats(0, 0.999))
+    def look_over(self, phase: Phase, dice: float) -> None:
+        if self.ask(0.1):
+            self.step(self.machine.on_reading(unsure(phase), now=self.now, dice=dice))
+
+    @rule(phase=st.sampled_from([Phase.FAILED, Phase.CANCELLED, Phase.SUCCEEDED]))
+    def finish(self, phase: Phase) -> None:
+        if self.ask(0.1):
+            self.step(self.machine.on_reading(final(phase), now=self.now, dice=0))
+
+    @rule(
+        error=st.sampled_from(
+            [ConnectFailed("x"), PollTimeout(1), ServerTrouble(500), MalformedReply("x", 200), NotVisibleYet()]
+        ),
+        dice=st.floats(0, 0.999),
+    )
+    def fail(self, error: ConnectFailed, dice: float) -> None:
+        if self.ask(0.1):
+            self.step(self.machine.on_error(error, now=self.now, dice=dice))
+
+    @rule(hint=st.none() | st.floats(0, 1000), dice=st.floats(0, 0.999), limited=st.booleans())
+    def hint(self, hint: float | None, dice: float, limited: bool) -> None:
+        if self.ask(0.1):
+            error = RateLimited(hint) if limited else ServerTrouble(503, hint)
+            self.step(self.machine.on_error(error, now=self.now, dice=dice))
+            if self.outcome is None and hint is not None:
+                assert self.machine.due_at >= min(self.now + hint, self.machine.deadline)
+
+    @rule()
+    def refuse(self) -> None:
+        if self.ask(0.1):
+            news = self.machine.on_error(AuthenticationError("no"), now=self.now, dice=0)
+            self.step(news)
+            if news is News.RENEW:
+                self.machine.on_renewed(now=self.now)
+
+    @rule()
+    def stop(self) -> None:
+        self.step(self.machine.on_stop(WatchStopped("job"), now=self.now))
+
+    @invariant()
+    def one_outcome_and_nothing_after_it(self) -> None:
+        assert self.overs <= 1
+        assert self.machine.outcome is self.outcome
+        if self.outcome is not None:
+            assert self.machine.due_at == math.inf
+
+
+TestAnyWatch = AnyWatch.TestCase
+TestAnyWatch.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

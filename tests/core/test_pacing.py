@@ -1,0 +1,103 @@
+"""When to ask again: pure functions of the attempt number, within bounds, jittered the right way."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Generator
+
+import backoff
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pollwise.core.pacing import Pacing, Retry
+from pollwise.errors import ConfigurationError
+
+dice = st.floats(0, 1, exclude_max=True)
+
+
+@given(st.integers(1, 5000), dice, st.sampled_from([backoff.expo, backoff.fibo, backoff.constant]))
+def test_bounds_always_hold(attempt: int, roll: float, wait: object) -> None:
+    """Never below min_s, never above max_s plus the jitter, at any attempt of any generator."""
+    pacing = Pacing(min_s=0.5, max_s=20, wait=wait, jitter=0.25)  # type: ignore[arg-type]  # any factory of backoff's
+    assert 0.5 <= pacing.delay_s(attempt, roll) <= 20 * 1.25
+
+
+@given(st.lists(st.integers(1, 600), min_size=1), dice)
+def test_a_delay_is_a_function_of_the_attempt(attempts: list[int], roll: float) -> None:
+    """In whatever order delays are asked for, each attempt has the same one."""
+    one, two = Pacing(), Pacing()
+    for attempt in attempts:
+        assert one.delay_s(attempt, roll) == two.delay_s(attempt, roll)
+    assert [one.delay_s(a, roll) for a in reversed(attempts)] == [two.delay_s(a, roll) for a in reversed(attempts)]
+
+
+def test_uncapped_expo_survives_a_long_watch() -> None:
+    """The generator itself overflows at attempt 1,024; the table never asks it that far."""
+    pacing = Pacing(min_s=1, max_s=1e300, wait=backoff.expo)
+    assert pacing.delay_s(100_000, 0) == pacing.delay_s(512, 0)
+
+
+def test_your_own_generator_can_be_passed() -> None:
+    """Any factory of generators of seconds; when it ends, its last delay repeats."""
+
+    def waits() -> Generator[float, None, None]:
+        yield from (1, 2, 3)
+
+    pacing = Pacing(wait=waits, jitter=0)
+    assert [pacing.delay_s(n, 0) for n in range(1, 6)] == [1, 2, 3, 3, 3]
+
+
+def test_a_generator_of_nothing_waits_the_longest() -> None:
+    """An empty sequence says nothing, so the ceiling is taken."""
+    pacing = Pacing(max_s=7, wait=lambda: (n for n in ()), jitter=0)
+    assert pacing.delay_s(3, 0) == 7
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan")])
+def test_a_generator_of_nonsense_is_refused(value: float) -> None:
+    """A negative delay or NaN is the caller's mistake, said clearly."""
+    with pytest.raises(ConfigurationError, match="wait generator"):
+        Pacing(wait=lambda: (n for n in [value])).delay_s(1, 0)
+
+
+def test_a_fixed_interval_is_kept() -> None:
+    """Pacing.fixed waits the same time after every poll."""
+    assert {Pacing.fixed(0.25).delay_s(n, 0.9) for n in (1, 2, 50, 5000)} == {0.25}
+
+
+@given(st.integers(1, 100), dice, st.floats(0, 1e6))
+def test_a_hint_is_never_shortened(failures: int, roll: float, hint: float) -> None:
+    """Whatever the jitter, the server's Retry-After is waited for, and not much longer."""
+    assert hint <= Retry().delay_s(failures, roll, hint) <= hint * 1.1 + 1e-9
+
+
+@given(st.integers(1, 100), dice)
+def test_a_retry_has_full_jitter_below_its_cap(failures: int, roll: float) -> None:
+    """Between nothing and base doubled each time, capped."""
+    retry = Retry(base_s=0.5, max_s=16)
+    assert retry.delay_s(failures, roll) == pytest.approx(roll * min(16, 0.5 * 2.0 ** min(failures - 1, 50)))
+
+
+def test_a_retry_can_use_any_generator() -> None:
+    """The sequence of longest waits can be Fibonacci's."""
+    retry = Retry(wait=functools.partial(backoff.fibo, max_value=8))
+    assert [retry.delay_s(n, 0.5) for n in range(1, 8)] == [0.5, 0.5, 1.0, 1.5, 2.5, 4.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Pacing(min_s=0),
+        lambda: Pacing(max_s=float("inf")),
+        lambda: Pacing(min_s=5, max_s=4),
+        lambda: Pacing(jitter=2),
+        lambda: Retry(max_failures=0),
+        lambda: Retry(base_s=-1),
+        lambda: Retry(max_s=float("nan")),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(make: object) -> None:
+    """A bad argument raises ConfigurationError, which is a ValueError, when it is given."""
+    with pytest.raises(ValueError, match=r"must"):
+        make()  # type: ignore[operator]  # a factory

@@ -1,0 +1,145 @@
+"""Whose turn it is: no request too many, none wasted, nobody starved, the likeliest first."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from pollwise.core.budget import RateBudget
+from pollwise.core.machine import News, Rules, WatchMachine
+from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.phase import Phase, Reading
+from pollwise.core.turns import Turns
+
+
+class Following:
+    """A watch as the core sees it, of a job that ends at a known time."""
+
+    def __init__(self, machine: WatchMachine[int, float], ends_at: float) -> None:
+        self.machine = machine
+        self.ends_at = ends_at
+
+
+class Desk:
+    """Drives turns in virtual time."""
+
+    def __init__(self, budget: RateBudget | None, *, timeout_s: float | None = None, pacing: Pacing | None = None) -> None:
+        self.rules = Rules(pacing=pacing or Pacing(), retry=Retry(), timeout_s=timeout_s)
+        self.lane = None if budget is None else budget.lane()
+        self.held: list[Following] = []
+        self.turns: Turns[Following] = Turns(self.rules.forecast, self.lane, lambda watch, *_: self.held.append(watch))
+        self.now = 0.0
+        self.sent: list[tuple[float, Following]] = []
+        self.late: list[float] = []
+        self.expired: list[Following] = []
+
+    def add(self, count: int, ends_at: float) -> list[Following]:
+        new = [Following(WatchMachine(n, self.rules, now=self.now), ends_at) for n in range(count)]
+        for watch in new:
+            self.turns.put(watch, self.now)
+        return new
+
+    def run(self, until: float) -> None:
+        while self.now < until:
+            self.expired += self.turns.expired(self.now)
+            turn = self.turns.next(self.now)
+            if isinstance(turn, float):
+                self.now = max(math.nextafter(self.now, math.inf), min(turn, self.turns.next_at, until))
+                continue
+            watch, ticket = turn
+            if ticket < 0:
+                self.expired.append(watch)
+                continue
+            self.sent.append((self.now, watch))
+            watch.machine.asked()
+            if self.lane is not None:
+                self.lane.settle(ticket, self.now)
+            over = watch.ends_at <= self.now
+            phase = Phase.SUCCEEDED if over else Phase.RUNNING
+            reading = Reading(status=self.now, phase=phase, final=over)
+            if watch.machine.on_reading(reading, now=self.now, dice=0.5) is News.OVER:
+                self.late.append(self.now - watch.ends_at)
+            else:
+                self.turns.put(watch, self.now)
+
+
+def test_without_a_budget_everybody_goes_at_their_own_pace() -> None:
+    """Fixed pacing of ten seconds gives one poll every ten seconds, to within a slot."""
+    desk = Desk(None, pacing=Pacing.fixed(10.0))
+    desk.add(5, math.inf)
+    desk.run(100)
+    assert len(desk.sent) == 50
+    assert desk.held == []
+
+
+def test_under_pressure_the_whole_budget_is_spent_and_no_more() -> None:
+    """Sixty a minute, of which all are used from the first to the last minute."""
+    desk = Desk(RateBudget(60, per_s=60.0))
+    desk.add(500, math.inf)
+    desk.run(1200)
+    times = [at for at, _ in desk.sent]
+    assert 0.97 * 1200 <= len(times) <= 1200 + 60
+    assert all(sum(start <= at < start + 60 for at in times) <= 60 for start in range(0, 1200, 7))
+
+
+def test_nobody_starves() -> None:
+    """With jobs of which nothing is known, nobody is silent for much longer than a round."""
+    desk = Desk(RateBudget(60, per_s=60.0))
+    watches = desk.add(200, math.inf)
+    desk.run(3000)
+    for watch in watches:
+        times = [at for at, asked in desk.sent if asked is watch]
+        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        assert max(gaps) <= 2.0 * 200
+
+
+def test_those_likely_to_be_over_are_asked_first() -> None:
+    """Once jobs are known to take about 300 s, polls go to those of that age, not to those that have just begun."""
+    dice = random.Random(4)
+    desk = Desk(RateBudget(60, per_s=60.0))
+    for _ in range(300):
+        desk.add(1, desk.now + dice.gauss(300, 20))
+        desk.run(desk.now + 4)
+    settled = desk.late[len(desk.late) // 2 :]
+    assert sum(settled) / len(settled) < 25  # of 75 jobs each is asked once in 75 s
+
+
+def test_being_held_back_is_told_once_for_each_holding() -> None:
+    """Five want to go and one may: the other four hear of it at once, the fifth when it is due again."""
+    desk = Desk(RateBudget(1, per_s=100.0))
+    desk.add(5, math.inf)
+    desk.run(99)
+    assert len(desk.held) == 5
+    assert len(set(desk.held)) == 5
+    assert desk.held[-1] is desk.sent[0][1]
+
+
+def test_who_is_held_back_past_a_deadline_expires_unasked() -> None:
+    """Nobody is asked after the deadline, and nobody is forgotten."""
+    desk = Desk(RateBudget(1, per_s=30.0), timeout_s=100.0)
+    watches = desk.add(20, math.inf)
+    desk.run(101)
+    assert sorted(watch.machine.job for watch in desk.expired) == sorted(watch.machine.job for watch in watches)
+    assert all(at < 100 for at, _ in desk.sent)
+
+
+def test_before_a_deadline_the_last_poll_goes_first() -> None:
+    """The one whose time runs out is asked before those who can wait."""
+    desk = Desk(RateBudget(30, per_s=10.0), timeout_s=1000.0)
+    hurried = Following(WatchMachine(99, Rules(pacing=Pacing(), retry=Retry(), timeout_s=50.0), now=0.0), math.inf)
+    desk.turns.put(hurried, 0.0)
+    desk.add(300, math.inf)
+    desk.run(50)
+    assert any(watch is hurried and at >= 47.5 for at, watch in desk.sent)
+
+
+def test_when_the_pressure_is_gone_everybody_is_at_their_own_pace_again() -> None:
+    """The price of a poll falls when nobody is held back."""
+    desk = Desk(RateBudget(60, per_s=60.0), pacing=Pacing.fixed(10.0))
+    desk.add(300, 400.0)
+    desk.run(1500)
+    assert len(desk.late) == 300
+    desk.add(2, math.inf)
+    begun = desk.now
+    desk.run(begun + 200)
+    assert sum(at > begun + 100 for at, _ in desk.sent) >= 18

@@ -1,0 +1,275 @@
+"""Starting an extraction: one request, whatever becomes of it, and an error that says what may have happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+import pytest
+
+from pollwise import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectFailed,
+    JobNotFound,
+    MalformedReply,
+    PermissionDenied,
+    PollTimeout,
+    RateLimited,
+    Reply,
+    Request,
+    RequestRejected,
+    ServerTrouble,
+)
+from pollwise.core.wire import Auth, Transport
+from pollwise.endpoints.oracle_content import DuplicateResolution, ExtractionEndpoint, ExtractionJob
+
+JSON_TYPE = {"Content-Type": "application/json"}
+STARTED = {
+    "Location": "https://example.com/documents/api/1.2/files/F/_extract/ZX-1",
+    "destinationID": "D",
+    "errorCode": "0",
+    "id": "F",
+    "jobId": "ZX-1",
+    "type": "file",
+}
+
+
+class Wire(Transport):
+    """Answers every request alike, and keeps what was sent."""
+
+    def __init__(self, answer: object = STARTED, status: int = 200, headers: Mapping[str, str] = JSON_TYPE) -> None:
+        self.answer = answer
+        self.status = status
+        self.headers = headers
+        self.sent: list[Request] = []
+        self.asked = asyncio.Event()
+
+    async def send(self, request: Request, /) -> Reply:
+        self.sent.append(request)
+        self.asked.set()
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        if self.answer is None:
+            await asyncio.Event().wait()
+        body = self.answer if isinstance(self.answer, bytes) else orjson.dumps(self.answer)
+        return Reply(self.status, self.headers, body, request)
+
+
+class Credential(Auth):
+    """Has a token once it was renewed `needed` times; counts."""
+
+    def __init__(self, *, needed: int = 0, answer: Callable[[], object] = lambda: None) -> None:
+        self.needed = needed
+        self.renewals: list[Mapping[str, str] | None] = []
+        self.answer = answer
+
+    def headers(self, now: float, /) -> Mapping[str, str] | None:
+        return {"Authorization": "Bearer s3cr3t"} if len(self.renewals) >= self.needed else None
+
+    async def renew(self, via: Transport, now: float, stale: Mapping[str, str] | None, /) -> None:
+        self.renewals.append(stale)
+        outcome = self.answer()
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+def endpoint(auth: Auth | None = None) -> ExtractionEndpoint:
+    return ExtractionEndpoint("https://example.com", auth=auth)
+
+
+def notes(error: BaseException) -> str:
+    return " ".join(getattr(error, "__notes__", []))
+
+
+async def test_a_start_is_the_documented_request_and_gives_the_job() -> None:
+    """A POST with the default resolution, and the job that the answer names."""
+    wire = Wire()
+    assert await endpoint().start(wire, "F") == ExtractionJob("F", "ZX-1")
+    (request,) = wire.sent
+    assert request.method == "POST"
+    assert str(request.url) == "https://example.com/documents/api/1.2/files/F/_extract"
+    assert request.body == b'{"duplicateResolution":"ResolveDuplicates"}'
+    assert dict(request.headers) == {"Accept": "application/json", "Content-Type": "application/json"}
+
+
+async def test_a_start_can_name_a_folder_and_a_resolution() -> None:
+    """Both go into the body; an ID is quoted in the path alone."""
+    wire = Wire()
+    job = await endpoint().start(wire, "a/b", destination_id="d/é", duplicate_resolution=DuplicateResolution.SKIP)
+    assert job == ExtractionJob("a/b", "ZX-1")
+    (request,) = wire.sent
+    assert request.url.raw_path == "/documents/api/1.2/files/a%2Fb/_extract"
+    assert orjson.loads(request.body or b"") == {"duplicateResolution": "SkipDuplicates", "destinationID": "d/é"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"file_id": ".."},
+        {"file_id": ""},
+        {"destination_id": ""},
+        {"destination_id": "a\nb"},
+        {"destination_id": "\ud800"},
+        {"duplicate_resolution": "Overwrite"},
+        {"timeout_s": 0},
+        {"timeout_s": -1.0},
+        {"timeout_s": float("nan")},
+        {"timeout_s": float("inf")},
+    ],
+)
+async def test_a_wrong_argument_is_refused_before_anything_is_sent(wrong: dict[str, Any]) -> None:
+    """ConfigurationError at once; no request, no renewal."""
+    wire, credential = Wire(), Credential(needed=1)
+    with pytest.raises(ConfigurationError):
+        await endpoint(credential).start(wire, **{"file_id": "F", **wrong})
+    assert wire.sent == []
+    assert credential.renewals == []
+
+
+async def test_the_credentials_are_put_on() -> None:
+    """And are not renewed while there are some."""
+    wire, credential = Wire(), Credential()
+    await endpoint(credential).start(wire, "F")
+    assert wire.sent[0].headers["Authorization"] == "Bearer s3cr3t"
+    assert "s3cr3t" not in repr(wire.sent)
+    assert credential.renewals == []
+
+
+async def test_the_credentials_are_had_first_where_there_are_none() -> None:
+    """Renewed once, before the request, with nothing stale to replace."""
+    wire, credential = Wire(), Credential(needed=1)
+    await endpoint(credential).start(wire, "F")
+    assert wire.sent[0].headers["Authorization"] == "Bearer s3cr3t"
+    assert credential.renewals == [None]
+
+
+async def test_no_credentials_to_be_had_is_an_authentication_error() -> None:
+    """Asked once; nothing is sent without them."""
+    wire, credential = Wire(), Credential(needed=2)
+    with pytest.raises(AuthenticationError):
+        await endpoint(credential).start(wire, "F")
+    assert (wire.sent, len(credential.renewals)) == ([], 1)
+
+
+async def test_a_renewal_that_fails_started_nothing() -> None:
+    """Its error comes out as it is, without the warning that a job may be running."""
+    wire, credential = Wire(), Credential(needed=1, answer=lambda: ConnectFailed("refused"))
+    with pytest.raises(ConnectFailed) as caught:
+        await endpoint(credential).start(wire, "F")
+    assert (wire.sent, notes(caught.value)) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "open_question"),
+    [
+        (302, RequestRejected, False),
+        (400, RequestRejected, False),
+        (401, AuthenticationError, False),
+        (403, PermissionDenied, False),
+        (404, JobNotFound, False),
+        (410, JobNotFound, False),
+        (429, RateLimited, False),
+        (408, ServerTrouble, True),
+        (500, ServerTrouble, True),
+        (503, ServerTrouble, True),
+    ],
+)
+async def test_a_refusal_is_a_typed_error_and_is_not_sent_again(status: int, kind: type, open_question: bool) -> None:
+    """The vendor's codes are kept; where the job may run all the same, the error says so."""
+    wire = Wire({"errorCode": "-7", "errorMessage": "no"}, status)
+    with pytest.raises(kind) as caught:
+        await endpoint(Credential()).start(wire, "F")
+    assert type(caught.value) is kind
+    assert caught.value.problem.codes == ("-7",)
+    assert len(wire.sent) == 1
+    assert ("may be running" in notes(caught.value)) == open_question
+    assert "s3cr3t" not in str(caught.value)
+
+
+async def test_an_error_code_in_a_good_reply_is_a_refusal() -> None:
+    """The status code says 200 and the body says no."""
+    with pytest.raises(RequestRejected) as caught:
+        await endpoint().start(Wire({"errorCode": "-96", "errorMessage": "no"}), "F")
+    assert caught.value.problem is not None
+    assert caught.value.problem.codes == ("-96",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"<html>", "broken JSON"),
+        ([], "expected an object"),
+        ({}, "field jobId: expected an ID, got null"),
+        ({**STARTED, "jobId": ""}, "field jobId: expected an ID, got ''"),
+        ({**STARTED, "jobId": ".."}, "field jobId: expected an ID, got '..'"),
+        ({**STARTED, "jobId": 5}, "field jobId: expected text or null, got 5"),
+        ({**STARTED, "errorCode": "none"}, "field errorCode: expected a whole number, got 'none'"),
+    ],
+)
+async def test_a_good_reply_without_a_job_is_malformed_and_leaves_it_open(answer: object, why: str) -> None:
+    """It was accepted, it seems: the job may run, and its ID is lost."""
+    wire = Wire(answer)
+    with pytest.raises(MalformedReply) as caught:
+        await endpoint().start(wire, "F")
+    assert caught.value.reason.startswith(why)
+    assert "may be running" in notes(caught.value)
+    assert len(wire.sent) == 1
+
+
+async def test_a_page_of_a_proxy_is_no_start() -> None:
+    """Only JSON is read."""
+    with pytest.raises(MalformedReply, match="expected JSON"):
+        await endpoint().start(Wire(STARTED, headers={"Content-Type": "text/html"}), "F")
+
+
+@pytest.mark.parametrize("lost", [ConnectFailed("reset"), PollTimeout(5.0)])
+async def test_a_lost_reply_is_not_asked_for_again(lost: Exception) -> None:
+    """The error comes out as it is, and says that the job may be running and what to do."""
+    wire = Wire(lost)
+    with pytest.raises(type(lost)) as caught:
+        await endpoint().start(wire, "F")
+    assert caught.value is lost
+    assert "may be running" in notes(caught.value)
+    assert "DuplicateResolution.SKIP" in notes(caught.value)
+    assert len(wire.sent) == 1
+
+
+@pytest.mark.looptime
+async def test_a_reply_that_never_comes_is_given_up_in_time() -> None:
+    """After `timeout_s`, credentials included; sent once."""
+    wire = Wire(None)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(PollTimeout) as caught:
+        await endpoint().start(wire, "F", timeout_s=12.5)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(12.5)
+    assert caught.value.seconds == 12.5
+    assert "may be running" in notes(caught.value)
+    assert len(wire.sent) == 1
+
+
+@pytest.mark.looptime
+async def test_a_renewal_that_never_ends_is_given_up_in_time() -> None:
+    """And nothing was sent, so nothing can be running."""
+
+    class Stuck(Credential):
+        async def renew(self, via: Transport, now: float, stale: Mapping[str, str] | None, /) -> None:
+            await asyncio.Event().wait()
+
+    wire = Wire()
+    with pytest.raises(PollTimeout) as caught:
+        await endpoint(Stuck(needed=1)).start(wire, "F")
+    assert (wire.sent, notes(caught.value)) == ([], "")
+
+
+async def test_a_cancelled_start_is_cancelled() -> None:
+    """It is neither swallowed nor turned into anything else."""
+    wire = Wire(None)
+    task = asyncio.create_task(endpoint().start(wire, "F"))
+    await wire.asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(wire.sent) == 1

@@ -1,0 +1,74 @@
+"""Values to put into a ledger, and ways to look at its file from outside."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pollwise.core.phase import Phase
+from pollwise.ledger import Change, Conclusion, NewWatch, OutcomeKind
+
+T = TypeVar("T")
+
+ENDPOINT = "oracle-content"
+NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def new(number: int, **other: Any) -> NewWatch:
+    given = {
+        "endpoint": ENDPOINT,
+        "keys": {"file_id": "D1", "job_id": f"ZX-{number}"},
+        "first_seen": NOON,
+        "deadline": NOON + timedelta(hours=1),
+    }
+    return NewWatch(**{**given, **other})
+
+
+def change(number: int, **other: Any) -> Change:
+    given = {"id": number, "phase": Phase.RUNNING, "polls": 3, "failures": 1, "status": b'{"progress": "PROCESSING"}'}
+    return Change(**{**given, **other})
+
+
+def success(number: int, **other: Any) -> Conclusion:
+    given = {
+        "id": number,
+        "outcome": OutcomeKind.SUCCEEDED,
+        "phase": Phase.SUCCEEDED,
+        "polls": 4,
+        "status": b'{"progress": "SUCCEEDED"}',
+        "elapsed_s": 12.5,
+    }
+    return Conclusion(**{**given, **other})
+
+
+def abandoned(number: int, **other: Any) -> Conclusion:
+    given = {
+        "outcome": OutcomeKind.ABANDONED,
+        "phase": Phase.RUNNING,
+        "failures": 8,
+        "error_type": "RetriesExhausted",
+        "error_message": "gave up",
+    }
+    return success(number, **{**given, **other})
+
+
+async def every(chunks: AsyncIterator[Sequence[T]]) -> list[T]:
+    return [one async for chunk in chunks for one in chunk]
+
+
+def raw(path: Path, *statements: str) -> list[Any]:
+    """Do to the file what pollwise would not. Returns the rows of the last statement."""
+    rows: list[Any] = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in statements:
+            rows = db.execute(statement).fetchall()
+    return rows
+
+
+def folder_of(path: Path) -> dict[str, bytes]:
+    """Every file beside this one, and itself, with what is in it."""
+    return {found.name: found.read_bytes() for found in path.parent.iterdir() if found.is_file()}

@@ -1,0 +1,165 @@
+"""The ledger against a model of it: whatever is done, in whatever order, both say the same."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from ledger_values import every
+
+from pollwise.core.phase import Phase
+from pollwise.ledger import (
+    Change,
+    Concluded,
+    Conclusion,
+    NewWatch,
+    OpenWatch,
+    OutcomeKind,
+    Recorded,
+    Renewal,
+    SqliteLedger,
+)
+
+ENDPOINTS = ["oracle-content", "document360"]
+EARLIEST, LATEST = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001 - Hypothesis adds the zone
+
+moments = st.datetimes(EARLIEST, LATEST, timezones=st.just(UTC))
+statuses = st.none() | st.sampled_from([b"{}", b"null", b'{"a": [1, "\\ud83d\\ude00"]}'])
+phases = st.none() | st.sampled_from(Phase)
+counts = st.integers(0, 2**40)
+texts = st.text(st.characters(codec="utf-8"), max_size=5)
+numbers = st.integers(1, 12)  # few, so that the same watches are met again and again
+new_watches = st.builds(
+    NewWatch,
+    endpoint=st.sampled_from(ENDPOINTS),
+    keys=st.dictionaries(st.sampled_from("ab"), st.sampled_from(["", "1", "\0"]), max_size=2),
+    first_seen=moments,
+    deadline=st.none() | moments,
+)
+changes = st.builds(Change, id=numbers, phase=phases, polls=counts, failures=counts, status=statuses)
+conclusions = st.builds(
+    Conclusion,
+    id=numbers,
+    outcome=st.sampled_from(OutcomeKind),
+    phase=phases,
+    polls=counts,
+    failures=counts,
+    status=statuses,
+    elapsed_s=st.floats(0, 1e9),
+    error_type=st.none() | texts,
+    error_message=st.none() | texts,
+)
+renewals = st.builds(Renewal, id=numbers, deadline=st.none() | moments)
+
+
+class Model(RuleBasedStateMachine):
+    """`known` is what a ledger should hold, by id in the order recorded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: dict[int, OpenWatch | Concluded] = {}
+        self.folder = Path(tempfile.mkdtemp())
+        self.runner = asyncio.Runner()
+        self.open()
+
+    def open(self) -> None:
+        self.ledger = SqliteLedger(self.folder / "jobs.ledger", synchronous="normal", linger_s=0.0)
+        self.runner.run(self.ledger.__aenter__())
+
+    def teardown(self) -> None:
+        self.runner.run(self.ledger.aclose())
+        self.runner.close()
+        shutil.rmtree(self.folder)
+
+    @rule()
+    def close_and_open(self) -> None:
+        self.runner.run(self.ledger.aclose())
+        self.open()
+
+    @rule(watches=st.lists(new_watches, max_size=4))
+    def record(self, watches: list[NewWatch]) -> None:
+        answers = self.runner.run(self.ledger.record(watches))
+        assert list(answers) == [self.recorded(watch) for watch in watches]
+
+    def recorded(self, watch: NewWatch) -> Recorded:
+        for known in self.known.values():
+            if (known.endpoint, known.keys) == (watch.endpoint, watch.keys):
+                return Recorded(id=known.id, known=known)
+        number = len(self.known) + 1
+        told = attrs.asdict(watch, recurse=False)
+        self.known[number] = OpenWatch(id=number, phase=None, polls=0, failures=0, status=None, **told)
+        return Recorded(id=number, known=None)
+
+    @rule(batches=st.lists(st.lists(changes, max_size=3), max_size=3))
+    def update(self, batches: list[list[Change]]) -> None:
+        self.together(*(self.ledger.update(batch) for batch in batches))
+        for change in (change for batch in batches for change in batch):
+            known = self.known.get(change.id)
+            if isinstance(known, OpenWatch):
+                self.known[change.id] = attrs.evolve(known, **attrs.asdict(change, recurse=False))
+
+    @rule(batches=st.lists(st.lists(conclusions, max_size=3), max_size=3))
+    def conclude(self, batches: list[list[Conclusion]]) -> None:
+        answers = self.together(*(self.ledger.conclude(batch) for batch in batches))
+        assert answers == [sum(map(self.concluded, batch)) for batch in batches]
+
+    def concluded(self, end: Conclusion) -> bool:
+        known = self.known.get(end.id)
+        if not isinstance(known, OpenWatch):
+            return False
+        told = {**attrs.asdict(known, recurse=False), **attrs.asdict(end, recurse=False)}
+        self.known[end.id] = Concluded(acknowledged=False, **told)
+        return True
+
+    @rule(batches=st.lists(st.lists(numbers, max_size=4), max_size=3))
+    def acknowledge(self, batches: list[list[int]]) -> None:
+        answers = self.together(*(self.ledger.acknowledge(batch) for batch in batches))
+        assert answers == [sum(map(self.acknowledged, batch)) for batch in batches]
+
+    def acknowledged(self, number: int) -> bool:
+        known = self.known.get(number)
+        if not isinstance(known, Concluded) or known.acknowledged:
+            return False
+        self.known[number] = attrs.evolve(known, acknowledged=True)
+        return True
+
+    @rule(wanted=st.lists(renewals, max_size=3))
+    def reopen(self, wanted: list[Renewal]) -> None:
+        assert self.runner.run(self.ledger.reopen(wanted)) == sum(map(self.reopened, wanted))
+
+    def reopened(self, renewal: Renewal) -> bool:
+        known = self.known.get(renewal.id)
+        if not isinstance(known, Concluded) or known.outcome is not OutcomeKind.ABANDONED:
+            return False
+        told = {field.name: getattr(known, field.name) for field in attrs.fields(OpenWatch)}
+        self.known[renewal.id] = OpenWatch(**{**told, "deadline": renewal.deadline, "failures": 0})
+        return True
+
+    def together(self, *calls: Any) -> list[Any]:
+        async def gathered() -> list[Any]:
+            return list(await asyncio.gather(*calls))
+
+        return self.runner.run(gathered())
+
+    @invariant()
+    def both_say_the_same(self) -> None:
+        for endpoint in ENDPOINTS:
+            mine = [known for known in self.known.values() if known.endpoint == endpoint]
+            found_open, found_waiting = self.together(
+                every(self.ledger.open_watches(endpoint)), every(self.ledger.unacknowledged(endpoint))
+            )
+            assert found_open == [known for known in mine if isinstance(known, OpenWatch)]
+            assert found_waiting == [k for k in mine if isinstance(k, Concluded) and not k.acknowledged]
+
+
+TestTheModel = Model.TestCase
+TestTheModel.settings = settings(max_examples=20, stateful_step_count=20)
+TestTheModel.__doc__ = __doc__

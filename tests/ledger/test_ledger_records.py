@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pickle
+from datetime import datetime, timedelta, timezone
+
+import attrs
+import pytest
+from ledger_values import ENDPOINT, NOON, abandoned, every, new, success
+
+from pollwise import errors
+from pollwise.errors import ConfigurationError, LedgerError
+from pollwise.ledger import Change, Conclusion, Ledger, NewWatch, Renewal, SqliteLedger
+
+
+def test_times_are_aware() -> None:
+    """A time without a zone is refused at once: nobody could say when it is."""
+    naive = datetime(2026, 3, 1)  # noqa: DTZ001 - the point of it
+    with pytest.raises(ConfigurationError, match="first_seen must be an aware datetime"):
+        new(1, first_seen=naive)
+    with pytest.raises(ConfigurationError, match="deadline must be an aware datetime"):
+        new(1, deadline=naive)
+    with pytest.raises(ConfigurationError, match="deadline must be an aware datetime"):
+        Renewal(id=1, deadline=naive)
+
+
+@pytest.mark.parametrize("keys", [{"job_id": 7}, {7: "job"}, {"job_id": None}])
+def test_keys_are_texts(keys: dict[object, object]) -> None:
+    """A job's keys map text to text; anything else is refused at once."""
+    with pytest.raises(ConfigurationError, match="keys must map text to text"):
+        new(1, keys=keys)
+
+
+def test_a_watch_keeps_its_keys() -> None:
+    """What the caller does to its mapping later does not reach the value."""
+    keys = {"job_id": "1"}
+    watch = new(1, keys=keys)
+    keys["job_id"] = "2"
+    assert watch.keys == {"job_id": "1"}
+
+
+def test_statuses_are_not_in_a_repr() -> None:
+    """A status may be long and is untrusted: a repr leaves it out."""
+    assert "SUCCEEDED" not in repr(attrs.evolve(success(1), phase=None, outcome=None))
+
+
+async def test_every_zone_comes_back_in_utc(ledger: SqliteLedger) -> None:
+    """Times are moments: they come back equal, exact to the microsecond, and in UTC."""
+    zone = timezone(timedelta(hours=5, minutes=30))
+    times = [NOON.astimezone(zone), datetime.min.replace(tzinfo=zone) + timedelta(days=1), NOON.replace(year=9999)]
+    await ledger.record([new(n, first_seen=moment, deadline=moment) for n, moment in enumerate(times)])
+    found = await every(ledger.open_watches(ENDPOINT))
+    assert [watch.first_seen for watch in found] == times
+    assert [watch.deadline for watch in found] == times
+    assert {watch.first_seen.utcoffset() for watch in found} == {timedelta(0)}
+
+
+def test_values_have_no_place_for_a_credential() -> None:
+    """What a ledger is told is this and no more."""
+    told = {field.name for kind in (NewWatch, Change, Conclusion, Renewal) for field in attrs.fields(kind)}
+    assert told == {
+        *("endpoint", "keys", "first_seen", "deadline"),
+        *("id", "phase", "polls", "failures", "status"),
+        *("outcome", "elapsed_s", "error_type", "error_message"),
+    }
+
+
+def test_the_default_keeps_the_protocol() -> None:
+    """SqliteLedger is a Ledger."""
+    as_protocol: Ledger = SqliteLedger("nowhere.ledger")
+    assert as_protocol
+
+
+LEDGER_ERRORS = [
+    errors.LedgerMissing("a.ledger"),
+    errors.NotALedger("a.ledger", "why"),
+    errors.LedgerTooNew("a.ledger", 7, 1),
+    errors.LedgerCorrupt("a.ledger", "why"),
+    errors.LedgerFull("a.ledger", "why"),
+    errors.LedgerUnwritable("a.ledger", "why"),
+    errors.LedgerInUse("a.ledger"),
+    errors.LedgerFailed("a.ledger", "why"),
+    errors.LedgerClosed("a.ledger", "why"),
+]
+
+
+@pytest.mark.parametrize("error", LEDGER_ERRORS, ids=lambda error: type(error).__name__)
+def test_ledger_errors_cross_processes(error: LedgerError) -> None:
+    """Every error of a ledger survives pickling and names the file in a sentence."""
+    twin = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert (type(twin), str(twin), twin.path) == (type(error), str(error), "a.ledger")
+    assert str(error).startswith("a.ledger")
+    assert str(error).endswith(".")
+
+
+def test_no_ledger_error_is_left_out() -> None:
+    """The list above is complete."""
+    assert {type(error) for error in LEDGER_ERRORS} == set(LedgerError.__subclasses__())
+
+
+async def test_an_abandoned_watch_keeps_its_error(ledger: SqliteLedger) -> None:
+    """An outcome's error is kept as its type and message."""
+    await ledger.record([new(1)])
+    await ledger.conclude([abandoned(1)])
+    (found,) = await every(ledger.unacknowledged(ENDPOINT))
+    assert (found.error_type, found.error_message, found.failures) == ("RetriesExhausted", "gave up", 8)

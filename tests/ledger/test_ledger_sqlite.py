@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledger_values import ENDPOINT, change, every, new, success
+
+from pollwise.errors import ConfigurationError, LedgerClosed
+from pollwise.ledger import SqliteLedger
+
+HOUR_S = 3_600.0
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[Callable[[], object]]:
+    """Another tool that holds the file's write lock, so that no commit gets through until it lets go."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        yield lambda: db.execute("ROLLBACK")
+
+
+async def some_passes() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"synchronous": "off"}, {"busy_timeout_s": -1}, {"linger_s": float("nan")}, {"linger_s": float("inf")}],
+)
+def test_options_that_cannot_be(path: Path, options: dict[str, Any]) -> None:
+    """A wrong option is refused before anything is opened."""
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        SqliteLedger(path, **options)
+
+
+def test_a_ledger_says_where_it_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path is absolute from the beginning, and its repr names it."""
+    monkeypatch.chdir(path.parent)
+    assert SqliteLedger(path.name).path == str(path)
+    assert repr(SqliteLedger(path, read_only=True)) == f"SqliteLedger({str(path)!r}, read_only=True)"
+
+
+@pytest.mark.parametrize("synchronous", ["full", "normal"])
+async def test_what_returned_is_in_the_file(path: Path, synchronous: Any) -> None:
+    """What a call promised is seen by another, and after opening again."""
+    async with SqliteLedger(path, synchronous=synchronous) as ledger:
+        await ledger.record([new(1)])
+        async with SqliteLedger(path, read_only=True) as other:
+            assert len(await every(other.open_watches(ENDPOINT))) == 1
+    async with SqliteLedger(path) as ledger:
+        assert len(await every(ledger.open_watches(ENDPOINT))) == 1
+
+
+async def test_nothing_to_do_is_done_at_once(ledger: SqliteLedger) -> None:
+    """Empty calls answer without a transaction."""
+    assert await ledger.record([]) == []
+    await ledger.update([])
+    assert await ledger.conclude([]) == 0
+    assert await ledger.acknowledge([]) == 0
+    assert await ledger.reopen([]) == 0
+
+
+# --- together -----------------------------------------------------------------------------------
+
+
+async def test_many_callers_share_one_commit(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The calls of one pass of the loop are one transaction, answered in one wake-up."""
+    loop = asyncio.get_running_loop()
+    wake_ups = []
+    wake = loop.call_soon_threadsafe
+
+    def counted(*given: Any) -> Any:
+        wake_ups.append(given)
+        return wake(*given)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+    answers = await asyncio.gather(*(ledger.record([new(n)]) for n in range(300)))
+    assert len({one.id for (one,) in answers}) == 300
+    assert len(wake_ups) == 1
+
+
+async def test_calls_are_carried_out_in_order(path: Path) -> None:
+    """An update that waits for company does not come after what was called later."""
+    async with SqliteLedger(path, linger_s=HOUR_S) as ledger:
+        await ledger.record([new(1), new(2)])
+        waiting = asyncio.create_task(ledger.update([change(1, polls=41)]))
+        other = asyncio.create_task(ledger.update([change(2, polls=42)]))
+        await some_passes()
+        assert not waiting.done()
+        (one, two) = await every(ledger.open_watches(ENDPOINT))  # in a hurry, and takes the others along
+        assert (one.polls, two.polls) == (41, 42)
+        await asyncio.gather(waiting, other)
+
+
+async def test_a_large_update_does_not_wait(path: Path) -> None:
+    """An update that is company enough for itself is written at once."""
+    async with SqliteLedger(path, linger_s=HOUR_S) as ledger:
+        await ledger.record([new(n) for n in range(100)])
+        await ledger.update([change(n + 1) for n in range(100)])
+
+
+async def test_a_small_update_waits_its_time(path: Path) -> None:
+    """Alone, an update is written after its time all the same."""
+    async with SqliteLedger(path, linger_s=0.001) as ledger:
+        await ledger.record([new(1)])
+        await ledger.update([change(1, polls=9)])
+        (known,) = await every(ledger.open_watches(ENDPOINT))
+        assert known.polls == 9
+
+
+async def test_a_fault_is_its_callers_alone(ledger: SqliteLedger) -> None:
+    """In a shared transaction a value that cannot be kept fails its own call and no other."""
+    await ledger.record([new(1), new(2), new(3)])
+    answers = await asyncio.gather(
+        ledger.conclude([success(1)]),
+        ledger.conclude([success(2), success(3, status=b"no json")]),
+        ledger.acknowledge([1]),
+        ledger.acknowledge([2**70]),
+        return_exceptions=True,
+    )
+    assert answers[0] == 1
+    assert isinstance(answers[1], ConfigurationError)
+    assert answers[2] == 1
+    assert isinstance(answers[3], ConfigurationError)
+    assert [known.id for known in await every(ledger.open_watches(ENDPOINT))] == [2, 3]
+
+
+async def test_the_loop_never_waits_for_the_disk(path: Path) -> None:
+    """While a commit cannot get through, the loop goes on."""
+    async with SqliteLedger(path, busy_timeout_s=60.0) as ledger:
+        with holding(path) as let_go:
+            recording = asyncio.create_task(ledger.record([new(1)]))
+            await some_passes()
+            assert not recording.done()
+            let_go()
+            (recorded,) = await recording
+        assert recorded.id == 1
+
+
+async def test_what_a_caller_does_to_its_list_meanwhile(path: Path) -> None:
+    """A call is what was passed at that moment."""
+    async with SqliteLedger(path, linger_s=HOUR_S) as ledger:
+        watches = [new(1)]
+        recording = asyncio.create_task(ledger.record(watches))
+        await asyncio.sleep(0)
+        watches.clear()
+        assert len(await recording) == 1
+
+
+# --- leaving ------------------------------------------------------------------------------------
+
+
+async def test_a_cancelled_caller_harms_nobody(path: Path) -> None:
+    """Cancelling a call gives up its answer alone: it may be carried out, whole, and others go on."""
+    async with SqliteLedger(path, busy_timeout_s=60.0) as ledger:
+        with holding(path) as let_go:
+            first, second, third = (asyncio.create_task(ledger.record([new(n), new(n + 10)])) for n in range(3))
+            await some_passes()
+            second.cancel()
+            late = asyncio.create_task(ledger.record([new(4)]))
+            await asyncio.sleep(0)  # it waits on our side still
+            late.cancel()
+            await some_passes()
+            assert second.cancelled()
+            let_go()
+            await asyncio.gather(first, third)
+        found = {watch.keys["job_id"] for watch in await every(ledger.open_watches(ENDPOINT))}
+        assert found >= {"ZX-0", "ZX-10", "ZX-2", "ZX-12"}
+        assert len(found & {"ZX-1", "ZX-11"}) != 1
+
+
+async def test_closing_finishes_what_was_accepted(path: Path) -> None:
+    """Leaving the block writes what waits, however long it could have waited, and tells its callers."""
+    async with SqliteLedger(path, linger_s=HOUR_S) as ledger:
+        await ledger.record([new(1)])
+        waiting = asyncio.create_task(ledger.update([change(1, polls=9)]))
+        await asyncio.sleep(0)
+    await waiting
+    async with SqliteLedger(path) as ledger:
+        (known,) = await every(ledger.open_watches(ENDPOINT))
+    assert known.polls == 9
+
+
+async def test_closing_again_is_nothing(path: Path) -> None:
+    """A ledger may be closed many times, by many at once, and before it was opened."""
+    ledger = SqliteLedger(path)
+    await ledger.aclose()
+    async with ledger:
+        await asyncio.gather(ledger.aclose(), ledger.aclose())
+        await ledger.aclose()
+    assert not any(thread.name.startswith("pollwise-ledger") for thread in threading.enumerate())
+
+
+async def test_a_cancelled_close_goes_on(path: Path) -> None:
+    """Whoever stops waiting for the close does not stop the close."""
+    ledger = await SqliteLedger(path, busy_timeout_s=60.0, linger_s=HOUR_S).__aenter__()
+    with holding(path) as let_go:
+        recording = asyncio.create_task(ledger.record([new(1)]))
+        await asyncio.sleep(0)
+        closing_it = asyncio.create_task(ledger.aclose())
+        await some_passes()
+        closing_it.cancel()
+        await some_passes()
+        assert closing_it.cancelled()
+        let_go()
+        assert len(await recording) == 1
+    await ledger.aclose()
+
+
+async def test_a_cancelled_opening_is_let_go(path: Path) -> None:
+    """Whoever stops waiting for a ledger to open leaves it free for the next one."""
+    ledger = SqliteLedger(path)
+    opening = asyncio.create_task(ledger.__aenter__())
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await ledger.aclose()
+    async with SqliteLedger(path, busy_timeout_s=0.0) as other:
+        await other.record([new(1)])
+
+
+async def test_a_closed_ledger_says_so(path: Path) -> None:
+    """Every call before the opening and after the close is refused with the reason."""
+    ledger = SqliteLedger(path)
+    with pytest.raises(LedgerClosed, match="not opened yet"):
+        await ledger.record([new(1)])
+    async with ledger:
+        pass
+    for call in (
+        ledger.record([new(1)]),
+        ledger.update([change(1)]),
+        ledger.conclude([]),
+        ledger.acknowledge([1]),
+        ledger.reopen([]),
+        ledger.durations(ENDPOINT),
+        every(ledger.open_watches(ENDPOINT)),
+        every(ledger.unacknowledged(ENDPOINT)),
+        anext(ledger.export()),
+    ):
+        with pytest.raises(LedgerClosed, match="it was closed"):
+            await call
+    with pytest.raises(LedgerClosed, match="only once"):
+        await ledger.__aenter__()
+
+
+async def test_one_loop(ledger: SqliteLedger) -> None:
+    """From another thread's loop every call is refused."""
+
+    async def elsewhere() -> None:
+        with pytest.raises(LedgerClosed, match="another event loop"):
+            await ledger.record([new(1)])
+        with pytest.raises(LedgerClosed, match="another event loop"):
+            await ledger.aclose()
+
+    await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+    assert await every(ledger.open_watches(ENDPOINT)) == []
+
+
+async def forgotten(path: Path) -> None:
+    """Open a ledger and lose it."""
+    await SqliteLedger(path).__aenter__()
+    gc.collect()
+
+
+async def test_a_forgotten_ledger_is_closed_with_a_warning(path: Path) -> None:
+    """Who forgets the block is told so, and the file is let go all the same."""
+    with pytest.warns(ResourceWarning, match="never closed"):
+        await forgotten(path)
+    async with SqliteLedger(path, busy_timeout_s=60.0):
+        pass
+
+
+def test_a_ledger_that_outlives_its_loop(path: Path) -> None:
+    """When its loop is gone, a ledger still lets go of the file."""
+    kept = [SqliteLedger(path)]
+    asyncio.run(opened(kept[0]))
+    with pytest.warns(ResourceWarning, match="never closed"):
+        kept.clear()
+    asyncio.run(used(SqliteLedger(path, busy_timeout_s=60.0)))
+
+
+async def opened(ledger: SqliteLedger) -> None:
+    await ledger.__aenter__()
+
+
+async def used(ledger: SqliteLedger) -> None:
+    async with ledger:
+        await ledger.record([new(1)])
