@@ -15,14 +15,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-__all__ = ["Row", "arguments", "machine", "plot", "save", "table"]
+__all__ = ["COLOURS", "GREY", "Row", "arguments", "installed", "machine", "plot", "save", "table"]
 
 Row: TypeAlias = Sequence[object]
 
 _HERE = Path(__file__).resolve().parent
 _RESULTS = _HERE / "results"
 _PLOTS = _HERE.parent / "docs" / "benchmarks"
-_GREY = "#808080"  # readable on white and on black
+GREY = "#808080"  # readable on white and on black
 COLOURS = ("#2f8fd8", "#e0752d", "#3aa655", "#c44fb0", "#b59b1c", "#8a6fd6")
 
 
@@ -69,9 +69,9 @@ def plot(name: str, columns: int, draw: Callable[[Any], None], *, size: tuple[fl
     mpl.use("svg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    grey = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _GREY)
+    grey = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GREY)
     look = {"svg.fonttype": "none", "svg.hashsalt": "pollwise", "font.family": "sans-serif", "font.size": 11.0}
-    with mpl.rc_context({**grey, **look, "grid.color": _GREY, "grid.alpha": 0.3, "axes.prop_cycle": mpl.cycler(color=COLOURS)}):
+    with mpl.rc_context({**grey, **look, "grid.color": GREY, "grid.alpha": 0.3, "axes.prop_cycle": mpl.cycler(color=COLOURS)}):
         figure, axes = plt.subplots(1, columns, figsize=size, squeeze=False, layout="constrained")
         for axis in axes[0]:
             axis.spines[["top", "right"]].set_visible(False)
@@ -81,6 +81,11 @@ def plot(name: str, columns: int, draw: Callable[[Any], None], *, size: tuple[fl
         figure.savefig(_PLOTS / f"{name}.svg", transparent=True, metadata={"Date": None, "Creator": None})
         plt.close(figure)
     print(f"drawn: docs/benchmarks/{name}.svg")
+
+
+def installed(package: str) -> bool:
+    """Whether the package is there."""
+    return _version(package) != "none"
 
 
 def _version(package: str) -> str:

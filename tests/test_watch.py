@@ -343,7 +343,7 @@ async def test_each_awaiter_has_an_error_of_its_own() -> None:
         one, two = await asyncio.gather(alone("one"), alone("two"))
     assert one is not two
     assert [str(error.__context__) for error in (one, two)] == ["one", "two"]
-    assert [len(traceback.extract_tb(error.__traceback__)) for error in (one, two)] == [3, 3]
+    assert [len(traceback.extract_tb(error.__traceback__)) for error in (one, two)] == [2, 2]
     assert isinstance(watch.outcome, Failed)
     assert watch.outcome.error.__traceback__ is None
     assert watch.outcome.error.__context__ is None

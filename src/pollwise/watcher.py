@@ -176,8 +176,9 @@ class JobWatcher(Generic[J, S]):
         watch = self._open.get(job)
         if watch is None:
             machine: WatchMachine[J, S] = WatchMachine(job, self._rules, now=self._now())
-            watch = self._open[job] = Watch(machine, self._pollers)
+            watch = Watch(machine, self._pollers)
             self._pollers.add(watch)
+            self._open[job] = watch
         return watch
 
     def as_completed(self, jobs: Iterable[J] | AsyncIterable[J]) -> Batch[J, S]:

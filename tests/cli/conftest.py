@@ -92,7 +92,8 @@ def command(environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     async def run(*arguments: str) -> tuple[int, str, str]:
         status = await asyncio.to_thread(main, arguments)
-        return status, *capsys.readouterr()
+        out, err = capsys.readouterr()
+        return status, out, err
 
     return run
 

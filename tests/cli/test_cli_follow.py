@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import sys
 from typing import Any
 
 import pytest
@@ -95,6 +97,16 @@ async def test_a_cancelled_command_stops_following(simulator: Simulator) -> None
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+def test_a_summary_line_for_an_old_terminal(
+    extractions: ExtractionEndpoint, extraction_status: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where stdout knows no more than ASCII, neither does the symbol."""
+    outcome: Any = Succeeded(job=ExtractionJob("F", "J"), status=extraction_status(), elapsed_s=1.0, polls=1)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    text = outcome_text(Record(endpoint=extractions, outcome=outcome, retries=0))
+    assert text.plain.startswith("+ succeeded  oracle-content F / J (1.0 s, 1 poll)")
 
 
 def test_a_summary_line_is_safe(extractions: ExtractionEndpoint, hostile: str, extraction_status: Any) -> None:

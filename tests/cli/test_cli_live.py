@@ -91,15 +91,17 @@ async def test_a_frame_fits_its_terminal(
     """However long the keys and however hostile the words, no row is wider than the terminal or leaves its line."""
     for width in (40, 80, 200):
         screen = LiveScreen(terminal())
+        no_fraction = progressed(DeleteFileJob("u"), object(), fraction=None, eta_s=None)
+        await screen.show(deletions, no_fraction)
         for number in range(5):
             job = ExtractionJob("D" * 40 + str(number), f"[bold]\u202e日本{number}")
             await screen.show(extractions, progressed(job, extraction_status(message=hostile * 9)))
         screen.expect(deletions, DeleteFileJob("t" * 900))
         rows = frame(screen, width=width)
-        assert len(rows) == 2 + 6 + 1
+        assert len(rows) == 2 + 7 + 1
         assert all(row.isprintable() and len(row) <= width for row in rows)
         if width == 200:
-            assert "[bold]" in rows[1]
+            assert "[bold]" in "".join(rows)
 
 
 @pytest.mark.looptime
@@ -191,3 +193,21 @@ async def test_no_colour_where_none_is_wanted(
     output = written(console)
     assert "▸ running" in output
     assert "\x1b[3" not in output
+
+
+@pytest.mark.looptime
+async def test_a_terminal_that_cannot_be_drawn_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What keeps rows from being drawn is not swallowed, and the cursor comes back all the same."""
+    console = terminal()
+
+    def broken(_live: object) -> None:
+        raise OSError("gone")
+
+    async def draw() -> None:
+        async with LiveScreen(console):
+            monkeypatch.setattr("rich.live.Live.refresh", broken)
+            await asyncio.sleep(1.0)
+
+    with pytest.raises(OSError, match="gone"):
+        await draw()
+    assert written(console).endswith("\x1b[?25h")

@@ -15,7 +15,7 @@ LONG = 300_000  # more than any pipe takes at once
 
 
 class Pipe:
-    """A pipe in the place of stdout."""
+    """A pipe to put in the place of stdout, in the test itself: pytest puts its own back before each test."""
 
     def __init__(self) -> None:
         self.ours, theirs = os.pipe()
@@ -36,22 +36,18 @@ def pipe() -> Iterator[Pipe]:
     pipe.close()
 
 
-async def write(pipe: Pipe, output: Output, text: str) -> None:
-    with pytest.MonkeyPatch.context() as patch:  # not in the fixture: pytest puts its own stdout back before a test
-        patch.setattr(sys, "stdout", pipe.stream)
-        await output.line(text)
-
-
-async def test_a_line_is_there_at_once(pipe: Pipe) -> None:
+async def test_a_line_is_there_at_once(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """When `line` returns the reader can have it, encoded as stdout is; what cannot be encoded is escaped."""
-    await write(pipe, Output(), "grüße \ud800")
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
+    await Output().line("grüße \ud800")
     assert pipe.read() == "grüße \\ud800\n".encode()
 
 
-async def test_a_slow_reader_holds_up_nobody_else(pipe: Pipe) -> None:
+async def test_a_slow_reader_holds_up_nobody_else(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a pipe is full the loop runs on; lines come whole and in order once it is read again."""
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
     output = Output()
-    writing = [asyncio.create_task(write(pipe, output, letter * LONG)) for letter in "ab"]
+    writing = [asyncio.create_task(output.line(letter * LONG)) for letter in "ab"]
     for _ in range(100):
         await asyncio.sleep(0)  # turns that we would not get if a write stood still
     assert not any(task.done() for task in writing)
@@ -62,9 +58,10 @@ async def test_a_slow_reader_holds_up_nobody_else(pipe: Pipe) -> None:
     assert got.decode() == f"{'a' * LONG}\n{'b' * LONG}\n"
 
 
-async def test_a_line_that_nobody_takes_can_be_cancelled(pipe: Pipe) -> None:
+async def test_a_line_that_nobody_takes_can_be_cancelled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C is heard though a line is stuck in a full pipe."""
-    writing = asyncio.create_task(write(pipe, Output(), "x" * LONG))
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
+    writing = asyncio.create_task(Output().line("x" * LONG))
     for _ in range(100):
         await asyncio.sleep(0)
     writing.cancel()
@@ -72,9 +69,10 @@ async def test_a_line_that_nobody_takes_can_be_cancelled(pipe: Pipe) -> None:
         await writing
 
 
-async def test_a_reader_that_went_away(pipe: Pipe) -> None:
+async def test_a_reader_that_went_away(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """The broken pipe comes out, also while a line is stuck."""
-    writing = asyncio.create_task(write(pipe, Output(), "x" * LONG))
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
+    writing = asyncio.create_task(Output().line("x" * LONG))
     for _ in range(100):
         await asyncio.sleep(0)
     os.close(pipe.ours)
@@ -103,6 +101,7 @@ async def test_a_file_and_a_full_disk(full_disk: Any, tmp_path: Path, monkeypatc
 
 async def test_a_descriptor_that_another_process_has_filled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """A non-blocking stdout that is full again when we write is tried again."""
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
     really_write = os.write
     refused: list[bool] = []
 
@@ -113,7 +112,7 @@ async def test_a_descriptor_that_another_process_has_filled(pipe: Pipe, monkeypa
         return really_write(descriptor, data)
 
     monkeypatch.setattr(os, "write", sometimes)
-    await write(pipe, Output(), "x")
+    await Output().line("x")
     assert pipe.read() == b"x\n"
     assert refused
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import logging
 import os
@@ -186,6 +187,56 @@ def test_a_second_signal_does_not_wait() -> None:
         assert child.stderr.read() == b""
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 99
+
+
+@pytest.mark.parametrize(("stdout", "written"), [(Terminal(), [(99, b"\x1b[?25h")]), (io.StringIO(), [])])
+def test_who_leaves_at_once_leaves_a_cursor(
+    stdout: io.StringIO, written: list[Any], commands: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second signal shows a terminal's cursor again before it ends the process; a pipe gets nothing."""
+    seen: list[Any] = []
+
+    def leave(status: int) -> None:
+        seen.append(status)
+        raise KeyboardInterrupt  # in a test, somebody has to go on
+
+    @commands.command
+    async def go() -> int:
+        with contextlib.suppress(KeyboardInterrupt):
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+        return await asyncio.sleep(60, 0)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(os, "write", lambda *arguments: seen.append(arguments))
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert run(["go"]) == 143
+    assert seen == [*written, 143]
+
+
+def test_a_signal_that_is_ignored_stays_ignored(commands: App) -> None:
+    """What a shell started in the background does not hear the Ctrl-C that is meant for another command."""
+
+    @commands.command
+    async def go() -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0)
+        return 0
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run(["go"]) == 0
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_cancellation_of_its_own_is_a_bug_and_no_signal(commands: App) -> None:
     """Nobody interrupted: a command that is merely cancelled does not pretend that somebody did."""
     raising(commands, asyncio.CancelledError())
@@ -222,6 +273,15 @@ def test_a_terminal_that_lacks_a_character(commands: App, monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "stdout", out)
     assert run(["go"]) == 0
     assert raw.getvalue() == b"\\u2713 \\u65e5\\u672c\n"
+
+
+def test_streams_that_the_shell_has_closed(commands: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `>&- 2>&-` nothing can be said, and the exit status still tells how it went."""
+    raising(commands, UsageError("nobody hears it"))
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert run(["go"]) == 2
+    assert (sys.stdout, sys.stderr) == (None, None)
 
 
 def test_without_its_libraries(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

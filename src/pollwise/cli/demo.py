@@ -58,7 +58,7 @@ async def _play(simulator: Simulator, screen: Screen, seconds: float) -> list[Re
         "timeout_s": 10 * seconds + 10,
         "pacing": Pacing(min_s=seconds / 40, max_s=seconds / 20),
         "retry": Retry(base_s=seconds / 20, max_s=seconds / 10),
-        "not_found_grace_s": seconds,
+        "not_found_grace_s": 10 * seconds + 10,
     }
     # the vendor's 60 requests a minute would hold back a demo that plays minutes in seconds
     budget = RateBudget(1000, per_s=seconds)

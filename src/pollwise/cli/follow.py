@@ -8,6 +8,7 @@ Rule 3: a screen that fails (nobody reads stdout any more) ends the watching, as
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Hashable, Iterable
 from typing import Any, TypeVar
 
@@ -76,7 +77,9 @@ def outcome_text(record: Record) -> Text:
     """One line of a summary: how a watch ended, why, and what it took."""
     seen = view(record.outcome)
     appearance = look(seen.word)
-    text = Text(f"{appearance.symbol} {seen.word:<10}", style=appearance.style)
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    symbol = appearance.symbol if unicode else appearance.ascii_symbol
+    text = Text(f"{symbol} {seen.word:<10}", style=appearance.style)
     text.append(f" {record.endpoint.name} {' / '.join(job_keys(record.endpoint, record.outcome.job))}", style="")
     retries = f", {record.retries} of them repeated" if record.retries else ""
     text.append(f" ({duration(seen.elapsed_s)}, {polls_text(seen.polls)}{retries})", style="dim")

@@ -10,7 +10,6 @@ error or Ctrl-C leaves no summary, they stay.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
@@ -103,15 +102,16 @@ class LiveScreen:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
+        assert self._live is not None  # noqa: S101  # it was entered
+        assert self._clock is not None  # noqa: S101
         try:
-            if self._clock is not None:
-                self._clock.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._clock
+            self._clock.cancel()
+            await asyncio.wait((self._clock,))
+            if not self._clock.cancelled():
+                self._clock.result()  # the terminal could not be drawn on
         finally:
-            if self._live is not None:
-                self._live.transient = error is None  # who interrupts keeps what was known
-                self._live.stop()
+            self._live.transient = error is None  # who interrupts keeps what was known
+            self._live.stop()
 
     def expect(self, endpoint: AnyEndpoint, job: Any, /) -> None:
         """Give a job its row before its first event."""

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -37,11 +38,10 @@ _log = logging.getLogger(__name__)
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name and return its exit status."""
-    _never_fail_to_encode()
     try:
-        with shown_logs() as show_all_logs:
+        with _usable_streams(), shown_logs() as show_all_logs:
             status = _run(arguments, show_all_logs)
-        sys.stdout.flush()  # here, where a reader that went away can still be noticed
+            sys.stdout.flush()  # here, where a reader that went away can still be noticed
     except BrokenPipeError:
         _nobody_reads()
         return Exit.BROKEN_PIPE
@@ -150,11 +150,22 @@ def _complain(words: str) -> None:
         print(f"pollwise: {safe(words, 1000)}", file=sys.stderr, flush=True)
 
 
-def _never_fail_to_encode() -> None:
-    """A character that the terminal's encoding lacks is shown escaped; it is no reason to die."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+@contextlib.contextmanager
+def _usable_streams() -> Iterator[None]:
+    """Streams that no text can break, for the time of a command.
+
+    A character that the encoding lacks is shown escaped, which is no reason to die. A stream that the shell has closed
+    (`>&-`) takes everything and keeps nothing: printed to None, a complaint would land on stdout.
+    """
+    with contextlib.ExitStack() as stack:
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if stream is None:
+                setattr(sys, name, stack.enter_context(Path(os.devnull).open("w", encoding="utf-8")))
+                stack.callback(setattr, sys, name, None)
+            elif isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        yield
 
 
 def _nobody_reads() -> None:

@@ -1,0 +1,386 @@
+"""Who polls in the `overhead` benchmark: pollwise, the plain loop, and what people use instead.
+
+Rule 1: all do the same work: ask for the status of one of many jobs, parse the JSON, see whether it is over, go on.
+Rule 2: each is used as its documentation shows, without pauses between polls, and with as many workers as connections.
+Rule 3: all get what the allocator needs (see `warm_allocator`) and a connection pool that is warm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count, cycle
+from typing import Any, Self
+
+import aiohttp
+import attrs
+import orjson
+
+from benchmarks.loopback import POLLS_A_JOB
+from pollwise import JobWatcher, Pacing, RateBudget
+from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.transport import AiohttpTransport
+
+__all__ = ["PEERS", "Contender", "Pollwise", "PollwiseLives", "Slice", "Workers", "jobs", "warm_allocator"]
+
+_SETTLE_S = 0.15
+
+
+def warm_allocator() -> None:
+    """asyncio receives into 256 KiB each time, which glibc may map and unmap at every poll until it saw a larger block freed."""
+    bytearray(1 << 20)
+
+
+def jobs(number: int, prefix: str = "") -> list[ExtractionJob]:
+    """Jobs with IDs as long as the vendor's."""
+    return [ExtractionJob(f"D{prefix}{n:042X}", f"ZX-{prefix}{n:040X}{n:013}") for n in range(number)]
+
+
+@attrs.frozen
+class Slice:
+    """A stretch of polling at full speed."""
+
+    polls: int
+    cpu_s: float
+    wall_s: float
+
+    @property
+    def cpu_us(self) -> float:
+        """Microseconds of CPU a poll."""
+        return self.cpu_s / self.polls * 1e6
+
+    @property
+    def wall_us(self) -> float:
+        """Microseconds a poll."""
+        return self.wall_s / self.polls * 1e6
+
+
+class Contender(ABC):
+    """Polls at full speed while `running`; `polls` counts."""
+
+    def __init__(self, url: str, connections: int, watched: int) -> None:
+        self.url = url
+        self.connections = connections
+        self.jobs = jobs(watched)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self.open(self._stack)
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._stack.aclose()
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Open what lives as long as the contender."""
+
+    @abstractmethod
+    def running(self) -> Any:
+        """An async context manager in which it polls."""
+
+    @property
+    @abstractmethod
+    def polls(self) -> int:
+        """Polls so far."""
+
+    async def slice(self, for_s: float) -> Slice:
+        """Measure one stretch, after everything is warm."""
+        async with self.running():
+            await self.settle()
+            polls, cpu, wall = self.polls, time.process_time(), time.perf_counter()
+            await asyncio.sleep(for_s)
+            return Slice(self.polls - polls, time.process_time() - cpu, time.perf_counter() - wall)
+
+    async def spend(self, polls: int) -> None:
+        """Poll so often, as nearly as can be told."""
+        async with self.running():
+            while self.polls < polls:
+                await asyncio.sleep(0.002)
+
+    async def settle(self) -> None:
+        await asyncio.sleep(_SETTLE_S)
+
+
+class Pollwise(Contender):
+    """A watcher with more due than it can ask, and everything on: budget, adaptive pacing, time limits, typed statuses."""
+
+    @property
+    def interval_s(self) -> float:
+        """Short enough for more to be due than can be asked: 16,000 polls a second."""
+        return len(self.jobs) / 16_000
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.transport = await stack.enter_async_context(AiohttpTransport(connections=self.connections))
+        self.watches: list[Any] = []
+
+    @property
+    def polls(self) -> int:
+        return sum(watch.machine.polls for watch in self.watches)
+
+    def watcher(self) -> JobWatcher[Any, Any]:
+        return JobWatcher(
+            ExtractionEndpoint(self.url),
+            timeout_s=3600,
+            pacing=Pacing(min_s=self.interval_s, max_s=1.5 * self.interval_s),
+            budget=RateBudget(100_000, per_s=1),
+            transport=self.transport,
+            concurrency=self.connections,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with self.watcher() as watcher:
+            self.watches = [watcher.watch(job) for job in self.jobs]
+            yield
+        self.watches = []
+
+    async def settle(self) -> None:
+        while not all(watch.machine.polls for watch in self.watches):
+            await asyncio.sleep(0.02)
+        await super().settle()
+
+
+class PollwiseLean(Pollwise):
+    """The same with a fixed interval, no budget and no deadline."""
+
+    def watcher(self) -> JobWatcher[Any, Any]:
+        return JobWatcher(
+            ExtractionEndpoint(self.url),
+            timeout_s=None,
+            pacing=Pacing.fixed(self.interval_s),
+            transport=self.transport,
+            concurrency=self.connections,
+        )
+
+
+class PollwiseLives(Pollwise):
+    """Whole lives of jobs, as the peers' are: begun, polled, over, reported."""
+
+    def __init__(self, url: str, connections: int, watched: int) -> None:
+        super().__init__(url, connections, watched)
+        self._done = 0
+        self._serial = count()
+
+    @property
+    def polls(self) -> int:
+        return self._done * POLLS_A_JOB
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self._done = 0
+        async with self.watcher() as watcher:
+            watcher.capacity = len(self.jobs)
+            reader = asyncio.create_task(self._read(watcher))
+            yield
+            reader.cancel()
+            with suppress(asyncio.CancelledError):
+                await reader
+
+    async def settle(self) -> None:
+        while self._done < len(self.jobs) // POLLS_A_JOB:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(1.0)
+
+    async def _read(self, watcher: JobWatcher[Any, Any]) -> None:
+        async for _ in watcher.as_completed(self._endless()):
+            self._done += 1
+
+    def _endless(self) -> Iterator[ExtractionJob]:
+        while True:
+            n = next(self._serial)
+            yield ExtractionJob(f"D{n:042X}", f"ZX-{n:040X}{n:013}")
+
+
+class Workers(Contender):
+    """The plain loop, and the base of all that poll one job in one coroutine."""
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        connector = aiohttp.TCPConnector(limit=self.connections)
+        self.session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        paths = [f"/documents/api/1.2/files/{job.file_id}/_extract/{job.job_id}" for job in self.jobs]
+        self.urls = cycle([self.url + path for path in paths])
+        self.done = 0
+        self.stopping = False
+
+    @property
+    def polls(self) -> int:
+        return self.done
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.stopping = False
+        workers = [asyncio.create_task(self.work()) for _ in range(self.connections)]
+        yield
+        self.stopping = True
+        await asyncio.gather(*workers)
+
+    async def work(self) -> None:
+        while not self.stopping:
+            await self.follow(next(self.urls))
+
+    async def follow(self, url: str) -> None:
+        """One job; here one poll of it: nothing is shared between the polls of a plain loop."""
+        status = await self.fetch(url)
+        assert status["progress"] in {"PROCESSING", "SUCCEEDED"}
+
+    async def fetch(self, url: str) -> Any:
+        async with self.session.get(url) as response:
+            body = await response.read()
+        self.done += 1
+        return orjson.loads(body)
+
+
+class PlainForeign(Workers):
+    """The plain loop where the bodies are not the extraction's."""
+
+    async def follow(self, url: str) -> None:
+        assert await self.fetch(url)
+
+
+class _PendingError(Exception):
+    """The job is not over."""
+
+
+class ByBackoff(Workers):
+    async def open(self, stack: AsyncExitStack) -> None:
+        import backoff  # noqa: PLC0415
+
+        await super().open(stack)
+        pending = backoff.on_predicate(backoff.constant, _is_pending, interval=0, jitter=None, logger=None)
+        self.until_over: Callable[[str], Awaitable[Any]] = pending(self.fetch)
+
+    async def follow(self, url: str) -> None:
+        await self.until_over(url)
+
+
+class ByTenacity(Workers):
+    async def open(self, stack: AsyncExitStack) -> None:
+        import tenacity  # noqa: PLC0415
+
+        await super().open(stack)
+        pending = tenacity.retry(retry=tenacity.retry_if_result(_is_pending), wait=tenacity.wait_none())
+        self.until_over: Callable[[str], Awaitable[Any]] = pending(self.fetch)
+
+    async def follow(self, url: str) -> None:
+        await self.until_over(url)
+
+
+class ByStamina(Workers):
+    async def open(self, stack: AsyncExitStack) -> None:
+        import stamina  # noqa: PLC0415
+
+        await super().open(stack)
+        stamina.instrumentation.set_on_retry_hooks([])
+        self.attempts: Callable[[], Any] = lambda: stamina.retry_context(
+            on=_PendingError, attempts=None, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0
+        )
+
+    async def follow(self, url: str) -> None:
+        async for attempt in self.attempts():
+            with attempt:
+                await self.demand(url)
+
+    async def demand(self, url: str) -> Any:
+        status = await self.fetch(url)
+        if _is_pending(status):
+            raise _PendingError
+        return status
+
+
+class ByGoogle(ByStamina):
+    async def open(self, stack: AsyncExitStack) -> None:
+        from google.api_core import retry  # noqa: PLC0415
+
+        await Workers.open(self, stack)
+        predicate = retry.if_exception_type(_PendingError)
+        # a wait of no time at all is refused by some versions
+        again = retry.AsyncRetry(predicate=predicate, initial=1e-9, maximum=1e-9, multiplier=1, timeout=None)
+        self.until_over: Callable[[str], Awaitable[Any]] = again(self.demand)
+
+    async def follow(self, url: str) -> None:
+        await self.until_over(url)
+
+
+class ByAzure(Workers):
+    async def open(self, stack: AsyncExitStack) -> None:
+        from azure.core import AsyncPipelineClient  # noqa: PLC0415
+        from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415
+        from azure.core.polling import AsyncLROPoller  # noqa: PLC0415
+        from azure.core.polling.async_base_polling import AsyncLROBasePolling  # noqa: PLC0415
+        from azure.core.rest import HttpRequest  # noqa: PLC0415
+
+        await super().open(stack)
+        transport = AioHttpTransport(session=self.session, session_owner=False)
+        self.client = await stack.enter_async_context(AsyncPipelineClient(self.url, transport=transport))
+        self.ask = lambda url: HttpRequest("GET", url)
+        contender = self
+
+        class Counted(AsyncLROBasePolling[Any, Any, Any]):
+            async def update_status(self) -> None:
+                await super().update_status()
+                contender.done += 1
+
+        def poller(first: Any, url: str) -> Any:
+            # the operation's own address is this very job's, as it is with a real service
+            first.http_response.headers["Operation-Location"] = url
+            return AsyncLROPoller(self.client, first, lambda _: None, Counted(timeout=0))
+
+        self.poller = poller
+
+    async def follow(self, url: str) -> None:
+        first = await self.client.send_request(self.ask(url), _return_pipeline_response=True)
+        self.done += 1
+        await self.poller(first, url).result()
+
+
+class ByAiobotocore(Workers):
+    async def open(self, stack: AsyncExitStack) -> None:
+        from aiobotocore.config import AioConfig  # noqa: PLC0415
+        from aiobotocore.session import get_session  # noqa: PLC0415
+
+        await super().open(stack)
+        made = get_session().create_client(
+            "dynamodb",
+            region_name="us-east-1",
+            endpoint_url=self.url,
+            aws_access_key_id="nobody",
+            aws_secret_access_key="nothing",
+            config=AioConfig(max_pool_connections=self.connections),
+        )
+        client = await stack.enter_async_context(made)
+        client.meta.events.register("after-call.dynamodb.DescribeTable", self._count)
+        self.waiter = client.get_waiter("table_exists")
+
+    async def follow(self, url: str) -> None:
+        await self.waiter.wait(TableName=url[-40:].replace("/", "-"), WaiterConfig={"Delay": 0, "MaxAttempts": 10_000})
+
+    def _count(self, **_kwargs: Any) -> None:
+        self.done += 1
+
+
+def _is_pending(status: Any) -> bool:
+    return bool(status["progress"] == "PROCESSING")
+
+
+@attrs.frozen
+class Peer:
+    """A contender, the package that it stands on, and the server and the plain loop that it is measured with."""
+
+    package: str
+    contender: type[Contender]
+    kind: str = "ending"
+    plain: type[Contender] = Workers
+
+
+PEERS: dict[str, Peer] = {
+    "pollwise, whole lives": Peer("aiohttp", PollwiseLives),
+    "backoff.on_predicate": Peer("backoff", ByBackoff),
+    "tenacity": Peer("tenacity", ByTenacity),
+    "stamina": Peer("stamina", ByStamina),
+    "google-api-core AsyncRetry": Peer("google-api-core", ByGoogle),
+    "azure-core AsyncLROPoller": Peer("azure-core", ByAzure, "azure", PlainForeign),
+    "aiobotocore waiter": Peer("aiobotocore", ByAiobotocore, "dynamodb", PlainForeign),
+}

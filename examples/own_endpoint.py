@@ -1,0 +1,64 @@
+"""Watch the jobs of any API: say how to ask, and how to read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import attrs
+import orjson
+from yarl import URL
+
+from pollwise import Endpoint, JobWatcher, Phase, Reading, Reply, Request
+
+
+@attrs.frozen
+class Export:
+    """What names a job."""
+
+    export_id: int
+
+
+@attrs.frozen
+class ExportStatus:
+    """What the API says of it."""
+
+    state: str
+    rows_done: int
+    rows: int
+
+
+class ExportEndpoint(Endpoint[Export, ExportStatus]):
+    """GET /exports/{id} answers {"state": "running", "rows_done": 10, "rows": 40}."""
+
+    name = "exports"
+
+    def __init__(self, base_url: str) -> None:
+        self._base = URL(base_url)
+
+    def request(self, job: Export, /) -> Request:
+        return Request(self._base.with_path(f"/exports/{job.export_id}", encoded=True))
+
+    def read(self, reply: Reply, /) -> Reading[ExportStatus]:
+        try:
+            document: dict[str, Any] = orjson.loads(reply.body)
+            status = ExportStatus(str(document["state"]), int(document["rows_done"]), int(document["rows"]))
+        except (ValueError, KeyError, TypeError) as exc:
+            raise reply.malformed(f"not an export's status ({type(exc).__name__})") from exc
+        phase = {"done": Phase.SUCCEEDED, "error": Phase.FAILED}.get(status.state, Phase.RUNNING)
+        return Reading(
+            status=status,
+            phase=phase,
+            final=phase is not Phase.RUNNING,
+            fraction=status.rows_done / status.rows if status.rows else None,
+        )
+
+
+async def main() -> None:
+    async with JobWatcher(ExportEndpoint(os.environ["EXPORTS_BASE_URL"]), timeout_s=600) as watcher:
+        print(await watcher.watch(Export(7)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,72 @@
+"""What the README shows is what runs: its programs are files, and the files are run against real servers."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from pollwise.simulator import Simulator
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def main_of(name: str) -> Callable[[], Awaitable[None]]:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main  # type: ignore[no-any-return]  # an example's main takes nothing
+
+
+def test_the_readmes_programs_are_the_examples() -> None:
+    """Every Python block of the README is a whole file of `examples/`, to the letter."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    files = {path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py")}
+    assert blocks
+    assert set(blocks) <= files
+
+
+async def test_one_job(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first example follows an extraction to its summary."""
+    async with Simulator(bearer="t0ken-of-a-test") as sim:
+        sim.add_extraction("DC765D5CD846E67B395AE676435D1DBF", "ZX-E83150A29A911D33", duration_s=0.0)
+        monkeypatch.setenv("ORACLE_CONTENT_BASE_URL", sim.oracle_content_url)
+        monkeypatch.setenv("ORACLE_CONTENT_TOKEN", "t0ken-of-a-test")
+        await main_of("one_job")()
+    assert "processed" in capsys.readouterr().out
+
+
+async def test_many_jobs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second example reports every one of a hundred jobs once."""
+    async with Simulator(api_token="t0ken-of-a-test") as sim:
+        for number in range(1, 101):
+            sim.add_delete(f"task-{number}", duration_s=0.0, outcome="failed" if number == 7 else "succeeded")
+        monkeypatch.setenv("DOCUMENT360_BASE_URL", sim.document360_url)
+        monkeypatch.setenv("DOCUMENT360_API_TOKEN", "t0ken-of-a-test")
+        await main_of("many_jobs")()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 100
+    assert len({line.split()[0] for line in lines}) == 100
+    assert sum("did not work out" in line for line in lines) == 1
+
+
+async def test_own_endpoint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The third example reads an API that pollwise has never heard of."""
+
+    async def export(request: web.Request) -> web.Response:
+        return web.json_response({"state": "done", "rows_done": 40, "rows": 40})
+
+    app = web.Application()
+    app.router.add_get("/exports/7", export)
+    async with TestServer(app) as server:
+        monkeypatch.setenv("EXPORTS_BASE_URL", str(server.make_url("")))
+        await main_of("own_endpoint")()
+    assert "ExportStatus(state='done', rows_done=40, rows=40)" in capsys.readouterr().out
