@@ -444,8 +444,8 @@ async def _everything(auth: ToyAuth, budget: RateBudget) -> None:
                 assert outcome.job.id in "abcd"
 
 
-@pytest.mark.parametrize("at", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("again_after", [None, 1])
+@pytest.mark.parametrize("at", [0.0, 0.5, 1.0, 8.0])
+@pytest.mark.parametrize("again_after", [None, 0, 2])
 def test_it_can_be_cancelled_at_every_step(at: float, again_after: int | None) -> None:
     """Whenever the caller is cancelled, once or twice: it ends as cancelled, and no task and no place is left."""
 
@@ -471,5 +471,5 @@ def test_it_can_be_cancelled_at_every_step(at: float, again_after: int | None) -
         assert others() == set()
         return done
 
-    for steps in range(20):
+    for steps in range(25):
         run(cancelled_after(steps), debug=True)

@@ -112,10 +112,12 @@ class _Flow(Generic[J, S]):
 
     async def take(self) -> tuple[int, Outcome[J, S]]:
         while not self._ready:
-            failure, self._failure = self._failure, None
-            if self.left or failure is not None or (self._fed and self._given == self._taken):
+            failure = self._failure
+            if failure is not None and not self.left:
                 self.leave()
-                raise failure or StopAsyncIteration
+                raise failure
+            if self.left or (self._fed and self._given == self._taken):
+                raise StopAsyncIteration
             self._came.clear()
             await self._came.wait()
         self._given += 1
@@ -124,6 +126,7 @@ class _Flow(Generic[J, S]):
 
     def leave(self) -> None:
         self.left = True
+        self._failure = None
         self._ready.clear()
         self._came.set()
 

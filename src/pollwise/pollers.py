@@ -20,12 +20,13 @@ import math
 import time
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from functools import partial
-from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from pollwise.core.agenda import Agenda
 from pollwise.core.budget import RateBudget
+from pollwise.core.forecast import Forecast
+from pollwise.core.hints import RateHints, rate_hints, retry_after_s
 from pollwise.core.machine import News
+from pollwise.core.turns import Turns
 from pollwise.core.verdict import refusal
 from pollwise.core.wire import Endpoint, Reply, Request, Transport
 from pollwise.errors import (
@@ -47,7 +48,7 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 E = TypeVar("E", bound=PollwiseError)
 
-_MOST_TOLD_AT_ONCE = 1_000  # about 2 ms of work
+_SILENT_REPLIES = 16  # after so many replies that say nothing of a rate limit they are not searched any more
 _MOST_UNKNOWN_VALUES = 1_000
 _LONGEST_VALUE = 200
 _REVIVAL_S = 1.0
@@ -78,7 +79,8 @@ class Pollers(Generic[J, S]):
     Args:
         endpoint: How to ask and how to read.
         transport: What sends.
-        budget: The token's rate budget, or None for no limit.
+        budget: The token's rate budget.
+        forecast: What is known about when jobs end.
         concurrency: Most requests in flight at once.
         request_timeout_s: Longest time for one request, in seconds.
         dice: Returns a random number in [0, 1).
@@ -90,7 +92,8 @@ class Pollers(Generic[J, S]):
         *,
         endpoint: Endpoint[J, S],
         transport: Transport,
-        budget: RateBudget | None,
+        budget: RateBudget,
+        forecast: Forecast,
         concurrency: int,
         request_timeout_s: float,
         dice: Callable[[], float],
@@ -98,7 +101,7 @@ class Pollers(Generic[J, S]):
     ) -> None:
         self._endpoint = endpoint
         self._transport = transport
-        self._lane = None if budget is None else budget.lane()
+        self._lane = budget.lane()
         self._concurrency = concurrency
         self._request_timeout_s = request_timeout_s
         self._dice = dice
@@ -106,8 +109,8 @@ class Pollers(Generic[J, S]):
         self.loop = asyncio.get_running_loop()
         self._now = self.loop.time
         self._context = contextvars.copy_context()
-        self._agenda: Agenda[Watch[J, S]] = Agenda(_first_come if budget is None else self._rank, _deadline)
-        self._untold: dict[Watch[J, S], None] = {}  # due and not asked yet; only where there is a budget
+        self._turns: Turns[Watch[J, S]] = Turns(forecast, self._lane, Watch.tell_throttled)
+        self._silent_replies = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pollers: set[_Poller[J, S]] = set()
         self._idle: list[_Poller[J, S]] = []
@@ -127,7 +130,7 @@ class Pollers(Generic[J, S]):
         """
         if asyncio.get_running_loop() is not self.loop:
             raise RuntimeError("a watcher belongs to the event loop that it was opened in")
-        self._agenda.put(watch, watch.machine.due_at, self._now())
+        self._turns.put(watch, self._now())
         if self._pump_soon is None:
             self._pump_soon = self.loop.call_soon(self._pump, context=self._context)
 
@@ -168,8 +171,7 @@ class Pollers(Generic[J, S]):
             if handle is not None:
                 handle.cancel()
         self._timer_at = -math.inf  # nothing is scheduled any more
-        self._agenda = Agenda(_first_come, _deadline)  # a watch knows its pool; the pool lets go of it
-        self._untold.clear()
+        self._turns.clear()  # a watch knows its pool; the pool lets go of it
         await _end_all(self._tasks)
 
     # --- the one timer ------------------------------------------------------------------------
@@ -184,22 +186,21 @@ class Pollers(Generic[J, S]):
                 self._cut(poller, watch)
                 if watch.machine.deadline <= now:
                     self._expire(watch, now)
-        self._agenda.ripen(now)
+        self._turns.ripen(now)
         while self._idle or len(self._pollers) < self._concurrency:
             found = self._next(now)
             if found is None:
                 break
             self._hand(*found)
         else:
-            self._agenda.hold(now)  # all pollers are busy; deadlines must be kept all the same
-        for watch in self._agenda.expired(now):
-            self._untold.pop(watch, None)
+            self._turns.hold(now)  # all pollers are busy; deadlines must be kept all the same
+        for watch in self._turns.expired(now):
             self._expire(watch, now)
-        self._wake_at(now if self._agenda.unranked else self._earliest())
+        self._wake_at(now if self._turns.unranked else self._earliest())
 
     def _earliest(self) -> float:
         limits = (poller.limit_at for poller in self._pollers)
-        return min(self._agenda.next_at, self._agenda.next_expiry(), min(limits, default=math.inf))
+        return min(self._turns.next_at, min(limits, default=math.inf))
 
     def _wake_at(self, at: float) -> None:
         if at >= self._timer_at:
@@ -216,36 +217,16 @@ class Pollers(Generic[J, S]):
 
     def _next(self, now: float) -> tuple[Watch[J, S], int] | None:
         """The watch to poll now and its ticket; None when nothing is due or nothing may go."""
-        agenda, lane = self._agenda, self._lane
-        agenda.ripen(now)
-        while agenda.held:
-            if lane is not None and (free_at := lane.free_at(now)) > now:
-                # all places may be taken by another watcher's requests, whose ends we do not hear of
-                self._hold(now, free_at if free_at < math.inf else now + _RECHECK_S)
-                return None
-            watch = agenda.take(now)
-            if watch is None:
-                return None
-            if lane is not None:
-                self._untold.pop(watch, None)
-            if watch.machine.deadline <= now:
+        while not isinstance(turn := self._turns.next(now), float):
+            watch, ticket = turn
+            if ticket > 0:
+                return turn
+            if watch.machine.outcome is None:
                 self._expire(watch, now)
-            elif watch.machine.outcome is None:
-                return watch, 0 if lane is None else lane.take(now)
+        if self._turns.held:
+            # all places may be taken by another watcher's requests, whose ends we do not hear of
+            self._wake_at(min(turn, now + _RECHECK_S))
         return None
-
-    def _rank(self, watch: Watch[J, S], now: float) -> tuple[int, float]:
-        """What the agenda ranks is being held back, and shall be told so if it is the budget that holds it."""
-        self._untold[watch] = None
-        return _first_come(watch, now)
-
-    def _hold(self, now: float, free_at: float) -> None:
-        self._agenda.hold(now)
-        for watch in list(islice(self._untold, _MOST_TOLD_AT_ONCE)):
-            del self._untold[watch]
-            if watch.outcome is None:
-                watch.tell_throttled(now, free_at)
-        self._wake_at(now if self._untold else free_at)
 
     def _hand(self, watch: Watch[J, S], ticket: int) -> None:
         while self._idle:
@@ -289,9 +270,7 @@ class Pollers(Generic[J, S]):
                 self._tell(watch, news, now)
             elif watch.machine.outcome is None:
                 watch.tell(news, now)
-                due_at = watch.machine.due_at
-                exact = due_at >= watch.machine.deadline
-                self._wake_at(self._agenda.put(watch, due_at, now, exact=exact))
+                self._wake_at(self._turns.put(watch, now))
             poller.watch, poller.ticket = self._next(now) or (None, 0)
 
     async def _poll(self, poller: _Poller[J, S], watch: Watch[J, S]) -> News:
@@ -353,6 +332,7 @@ class Pollers(Generic[J, S]):
 
     def _learn(self, poller: _Poller[J, S], watch: Watch[J, S], reply: Reply) -> News:
         machine, status = watch.machine, reply.status
+        self._heed(poller, reply)
         if not 200 <= status < 300:
             error = refusal(reply, self._endpoint.problem(reply), watch.job, wall_now=time.time())
             return self._fail(poller, watch, error)
@@ -398,8 +378,21 @@ class Pollers(Generic[J, S]):
 
     # --- ends ---------------------------------------------------------------------------------
 
+    def _heed(self, poller: _Poller[J, S], reply: Reply) -> None:
+        """Let the budget know what the reply says about it."""
+        if reply.status != 429 and self._silent_replies >= _SILENT_REPLIES:
+            return
+        wall_now = time.time()
+        hints: RateHints | None = rate_hints(reply.headers, wall_now)
+        self._silent_replies = self._silent_replies + 1 if hints is None and reply.status != 429 else 0
+        ticket, poller.ticket = poller.ticket, 0
+        if reply.status == 429:
+            self._lane.refuse(ticket, self._now(), retry_after_s(reply.headers, wall_now), hints)
+        else:
+            self._lane.settle(ticket, self._now(), hints)
+
     def _settle(self, poller: _Poller[J, S]) -> None:
-        if self._lane is not None and poller.ticket:
+        if poller.ticket:
             self._lane.settle(poller.ticket, self._now())
             poller.ticket = 0
 
@@ -451,11 +444,3 @@ def _bare(error: E) -> E:
         link.__traceback__ = None
         chain += [more for more in (link.__cause__, link.__context__) if more is not None and more.__traceback__]
     return error
-
-
-def _deadline(watch: Watch[Any, Any]) -> float:
-    return watch.machine.deadline
-
-
-def _first_come(_watch: Watch[Any, Any], _now: float) -> tuple[int, float]:
-    return 0, math.inf

@@ -50,8 +50,8 @@ class JobWatcher(Generic[J, S]):
         pacing: When to ask again after a good poll.
         retry: When to ask again after a poll that taught nothing, and when to give up.
         transport: What sends; yours to close. By default an `AiohttpTransport` that the watcher opens and closes.
-        budget: The token's rate limit; share one between all watchers that use the same token. By default the
-            one that the endpoint's vendor documents, or none.
+        budget: The token's rate limit; share one between all watchers that use the same token. By default what
+            the endpoint's vendor documents until the server says otherwise, or what the server's replies teach.
         concurrency: Most requests in flight at once.
         capacity: Most watches that `as_completed` and `gather` keep open at once.
         request_timeout_s: Longest time for one request, in seconds.
@@ -86,9 +86,9 @@ class JobWatcher(Generic[J, S]):
             raise ConfigurationError(
                 "concurrency and capacity must be at least 1, confirmations and not_found_grace_s at least 0"
             )
-        if budget is None and endpoint.allowance is not None:
-            limit, per_s = endpoint.allowance
-            budget = RateBudget(limit, per_s=per_s)
+        if budget is None:
+            allowed = endpoint.allowance
+            budget = RateBudget() if allowed is None else RateBudget.guessed(allowed[0], per_s=allowed[1])
         self.endpoint = endpoint
         self.budget = budget
         self.capacity = capacity
@@ -125,6 +125,7 @@ class JobWatcher(Generic[J, S]):
             endpoint=self.endpoint,
             transport=self.transport,
             budget=self.budget,
+            forecast=self._rules.forecast,
             concurrency=self._concurrency,
             request_timeout_s=self._request_timeout_s,
             dice=self._dice,

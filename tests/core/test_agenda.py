@@ -71,7 +71,9 @@ def test_under_pressure_the_highest_level_goes_first() -> None:
     agenda: Agenda[int] = Agenda(lambda item, _now: ranks[item], lambda _item: math.inf)
     for item in ranks:
         agenda.put(item, 0.0, 0.0)
-    assert list(agenda.hold(0.0)) == [1, 2, 3, 4]
+    agenda.hold(0.0)
+    assert agenda.newly_held() == [1, 2, 3, 4]
+    assert agenda.newly_held() == []
     assert [agenda.take(0.0) for _ in range(5)] == [3, 2, 4, 1, None]
 
 
@@ -112,6 +114,8 @@ def test_holding_is_bounded_at_a_time() -> None:
     agenda = plain()
     for item in range(2500):
         agenda.put(item, 0.0, 0.0)
-    assert len(list(agenda.hold(0.0))) == 1000
+    agenda.hold(0.0)
+    assert len(agenda.newly_held()) == 1000
+    assert not agenda.untold
     assert agenda.unranked
     assert agenda.held == 2500

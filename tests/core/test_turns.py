@@ -23,7 +23,9 @@ class Following:
 class Desk:
     """Drives turns in virtual time."""
 
-    def __init__(self, budget: RateBudget | None, *, timeout_s: float | None = None, pacing: Pacing | None = None) -> None:
+    def __init__(
+        self, budget: RateBudget | None, *, timeout_s: float | None = None, pacing: Pacing | None = None
+    ) -> None:
         self.rules = Rules(pacing=pacing or Pacing(), retry=Retry(), timeout_s=timeout_s)
         self.lane = None if budget is None else budget.lane()
         self.held: list[Following] = []

@@ -13,8 +13,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
-from itertools import count
+from collections.abc import Callable, Hashable
+from itertools import count, islice
 from typing import Generic, TypeVar
 
 __all__ = ["Agenda", "Slots"]
@@ -67,7 +67,7 @@ class Agenda(Generic[T]):
         deadline: When a watch expires, infinite for never.
     """
 
-    __slots__ = ("_deadline", "_edges", "_expiring", "_fresh", "_held", "_levels", "_rank", "_turn", "_waiting")
+    __slots__ = ("_deadline", "_edges", "_expiring", "_fresh", "_held", "_levels", "_new", "_rank", "_turn", "_waiting")
 
     def __init__(self, rank: Callable[[T, float], tuple[int, float]], deadline: Callable[[T], float]) -> None:
         self._rank = rank
@@ -78,6 +78,7 @@ class Agenda(Generic[T]):
         self._levels: dict[int, list[tuple[float, int, T]]] = {}
         self._expiring: dict[float, set[T]] = {}
         self._edges: list[float] = []
+        self._new: dict[T, None] = {}  # held back, and not yet given out by `newly_held`
         self._turn = count()
 
     @property
@@ -134,15 +135,27 @@ class Agenda(Generic[T]):
         """Whether something is due that `hold` has not ranked yet."""
         return bool(self._fresh)
 
-    def hold(self, now: float) -> Iterable[T]:
-        """Rank what is due but cannot be asked now, a bounded number at a time. Returns those newly held back."""
-        fresh = [self._fresh.popleft() for _ in range(min(len(self._fresh), _MOST_AT_ONCE))]
-        for item in fresh:
+    def hold(self, now: float) -> None:
+        """Rank what is due but cannot be asked now, a bounded number at a time."""
+        for _ in range(min(len(self._fresh), _MOST_AT_ONCE)):
+            item = self._fresh.popleft()
             self._push(item, now)
+            self._new[item] = None
             deadline = self._deadline(item)
             if deadline < math.inf:
                 self._expire_at(_edge(deadline), item)
-        return fresh
+
+    def newly_held(self) -> list[T]:
+        """Those held back of whom this was not said before, a bounded number at a time."""
+        new = list(islice(self._new, _MOST_AT_ONCE))
+        for item in new:
+            del self._new[item]
+        return new
+
+    @property
+    def untold(self) -> bool:
+        """Whether `newly_held` has left something for the next time."""
+        return bool(self._new)
 
     def next_expiry(self) -> float:
         """When the first of those held back may expire; infinite when none can."""
@@ -154,6 +167,7 @@ class Agenda(Generic[T]):
         while self._edges and self._edges[0] <= now:
             for item in self._expiring.pop(heapq.heappop(self._edges)):
                 del self._held[item]
+                self._new.pop(item, None)
                 gone.append(item)
         return gone
 
@@ -172,6 +186,7 @@ class Agenda(Generic[T]):
 
     def _release(self, item: T) -> None:
         del self._held[item]
+        self._new.pop(item, None)
         deadline = self._deadline(item)
         if deadline < math.inf:
             self._expiring[_edge(deadline)].discard(item)

@@ -21,7 +21,6 @@ from pollwise.errors import ConfigurationError
 
 __all__ = ["Lane", "RateBudget"]
 
-_BURST_SHARE = 0.1  # of the limit may catch up at once after a late wake-up
 _PROBE_GROWTH = 1.5
 _BLIND_STEP = 0.02  # by so much a rate that was found by trying is tried higher
 _BLIND_WINDOWS = 10  # after so many windows' worth of good replies
@@ -74,7 +73,7 @@ class RateBudget:
         self._most_left = 0
         self._serial = 0
         self._newest_settled = 0
-        self._next_at = 0.0
+        self._next_at = -math.inf  # when the next one is due at an even rate
         self._paused_until = -math.inf
         self._probes = 0
         self._refused = 0
@@ -132,9 +131,12 @@ class RateBudget:
         self._free(now)
         if self.limit is not None and self.per_s is not None:
             if len(self._freed_at) + self._in_flight >= self.limit:
-                return self._freed_at[0] if self._freed_at else math.inf
-            if pressed and self._next_at - self.spacing_s * _BURST_SHARE * self.limit > now:
-                return self._next_at - self.spacing_s * _BURST_SHARE * self.limit
+                if not self._freed_at:
+                    return math.inf
+                self._next_at = max(self._next_at, self._freed_at[0])  # what was sent at once is not due at once again
+                return self._freed_at[0]
+            if pressed and self._next_at > now:
+                return self._next_at
         if self._left is not None and self._left <= 0:
             return self._refill_at(now)
         return now
@@ -150,7 +152,8 @@ class RateBudget:
             self._sent.popleft()
         if self._left is not None:
             self._left -= 1
-        self._next_at = max(self._next_at, now) + self.spacing_s
+        # whoever was idle may catch up, with a whole window at most
+        self._next_at = max(self._next_at, now - (self.per_s or 0.0)) + self.spacing_s
         return self._serial
 
     def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:

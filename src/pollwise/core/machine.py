@@ -98,6 +98,7 @@ class WatchMachine(Generic[J, S]):
         deadline: When the watch ends at the latest, in monotonic seconds; infinite for never.
         due_at: When to ask next, in monotonic seconds.
         fraction: Share of the work done, 0..1, or None.
+        held_back: Whether it was said that the budget holds the next poll back.
         job: What is watched.
         outcome: The one terminal event, once there is one.
         paced: Whether `due_at` is the pacing's choice, which pressure may put off.
@@ -123,6 +124,7 @@ class WatchMachine(Generic[J, S]):
         "deadline",
         "due_at",
         "fraction",
+        "held_back",
         "job",
         "outcome",
         "paced",
@@ -153,11 +155,13 @@ class WatchMachine(Generic[J, S]):
         self._first_seen: tuple[float, float] | None = None
         self._eta_s: float | None = None
         self.paced = False
+        self.held_back = False
 
     # --- steps --------------------------------------------------------------------------------
 
     def asked(self) -> None:
         """A poll is on its way."""
+        self.held_back = False
         self.polls += 1
 
     def on_reading(self, reading: Reading[S], *, now: float, dice: float) -> News:

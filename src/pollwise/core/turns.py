@@ -89,7 +89,7 @@ class Turns(Generic[W]):
             worthy_at = min(machine.seen_at + silence, machine.last_poll_at)
             if worthy_at > due_at:
                 due_at = worthy_at
-                self._on_held(watch, now, due_at)
+                self._tell(watch, now, due_at)
         return self._agenda.put(watch, due_at, now, exact=due_at >= deadline)
 
     def ripen(self, now: float) -> None:
@@ -108,8 +108,7 @@ class Turns(Generic[W]):
             if self._lane is not None:
                 free_at = self._lane.free_at(now, pressed=self._pressed(now))
                 if free_at > now:
-                    self._hold(now, free_at)
-                    return free_at
+                    return self._hold(now, free_at)
             ranked = agenda.ranked > 0
             watch = agenda.take(now)
             if watch is None:
@@ -132,10 +131,22 @@ class Turns(Generic[W]):
         self._open -= len(gone)
         return gone
 
-    def _hold(self, now: float, free_at: float) -> None:
-        for watch in self._agenda.hold(now):
-            if watch.machine.outcome is None:
-                self._on_held(watch, now, free_at)
+    def clear(self) -> None:
+        """Let go of every watch."""
+        self._agenda = Agenda(self._rank, _deadline)
+        self._open = 0
+
+    def _hold(self, now: float, free_at: float) -> float:
+        self._agenda.hold(now)
+        for watch in self._agenda.newly_held():
+            self._tell(watch, now, free_at)
+        return now if self._agenda.untold else free_at
+
+    def _tell(self, watch: W, now: float, free_at: float) -> None:
+        machine = watch.machine
+        if machine.outcome is None and not machine.held_back:
+            machine.held_back = True
+            self._on_held(watch, now, free_at)
 
     def _pressed(self, now: float) -> bool:
         left = None if self._lane is None else self._lane.left(now)
