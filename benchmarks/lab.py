@@ -128,7 +128,11 @@ def pollwise(
 
 
 def by_schedule(
-    jobs: list[Job], delays_of: Callable[[random.Random], Iterator[float]], *, limit: tuple[int, float] | None, seed: int = 0
+    jobs: list[Job],
+    delays_of: Callable[[random.Random], Iterator[float]],
+    *,
+    limit: tuple[int, float] | None,
+    seed: int = 0,
 ) -> Result:
     """Each job has its own delays; what the budget does not let go waits in line, first come, first served."""
     dice = random.Random(seed)

@@ -52,7 +52,13 @@ class Plan:
         """A quick one shows that everything works."""
         if args.quick:
             return cls(
-                pairs=1, slice_s=0.2, peer_pairs=1, watched=100, connections=(8,), peer_connections=(8,), instructions=None
+                pairs=1,
+                slice_s=0.2,
+                peer_pairs=1,
+                watched=100,
+                connections=(8,),
+                peer_connections=(8,),
+                instructions=None,
             )
         counted = (400, 2400) if shutil.which("valgrind") and not args.no_instructions else None
         return cls(
@@ -214,7 +220,18 @@ def _counted(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _show(title: str, rows: list[dict[str, Any]]) -> None:
-    headers = ("", "bodies", "connections", "CPU ÷ plain", "quartiles", "wall ÷ plain", "µs CPU", "plain µs", "polls/s", "server busy")
+    headers = (
+        "",
+        "bodies",
+        "connections",
+        "CPU ÷ plain",
+        "quartiles",
+        "wall ÷ plain",
+        "µs CPU",
+        "plain µs",
+        "polls/s",
+        "server busy",
+    )
     cells = [
         (
             row["contender"],
@@ -234,7 +251,11 @@ def _show(title: str, rows: list[dict[str, Any]]) -> None:
 
 
 def _draw(rows: list[dict[str, Any]], counted: int) -> None:
-    shown = [row for row in rows if row["connections"] == counted and row["bodies"] != "unchanged" and row["contender"] != "lean"]
+    shown = [
+        row
+        for row in rows
+        if row["connections"] == counted and row["bodies"] != "unchanged" and row["contender"] != "lean"
+    ]
     shown.sort(key=lambda row: -row["cpu_ratio"])
 
     def draw(axes: Any) -> None:
@@ -272,7 +293,12 @@ def main() -> None:
     if counted:
         headers = ("", "bodies", "connections", "thousand instructions a poll", "÷ plain")
         report.table("instructions (callgrind)", headers, [tuple(row.values()) for row in counted])
-    found = {"server_peak": {"answers_a_s": peak, "share": share}, "plain": ours, "peers": others, "instructions": counted}
+    found = {
+        "server_peak": {"answers_a_s": peak, "share": share},
+        "plain": ours,
+        "peers": others,
+        "instructions": counted,
+    }
     report.save("overhead", found, *_PACKAGES, quick=args.quick)
     if args.plot:
         _draw(ours + others, plan.connections[0])

@@ -47,7 +47,10 @@ def table(title: str, headers: Row, rows: Iterable[Row]) -> None:
     widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
     print(f"\n{title}")
     for line in lines:
-        cells = [cell.ljust(width) if n == 0 else cell.rjust(width) for n, (cell, width) in enumerate(zip(line, widths, strict=True))]
+        cells = [
+            cell.ljust(width) if n == 0 else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
         print("  ".join(cells).rstrip(), flush=True)
 
 
@@ -71,7 +74,9 @@ def plot(name: str, columns: int, draw: Callable[[Any], None], *, size: tuple[fl
 
     grey = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GREY)
     look = {"svg.fonttype": "none", "svg.hashsalt": "pollwise", "font.family": "sans-serif", "font.size": 11.0}
-    with mpl.rc_context({**grey, **look, "grid.color": GREY, "grid.alpha": 0.3, "axes.prop_cycle": mpl.cycler(color=COLOURS)}):
+    with mpl.rc_context(
+        {**grey, **look, "grid.color": GREY, "grid.alpha": 0.3, "axes.prop_cycle": mpl.cycler(color=COLOURS)}
+    ):
         figure, axes = plt.subplots(1, columns, figsize=size, squeeze=False, layout="constrained")
         for axis in axes[0]:
             axis.spines[["top", "right"]].set_visible(False)

@@ -355,7 +355,9 @@ def _draw(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = report.arguments(__doc__ or "")
     parser.add_argument("--sizes", default="1000,10000,25000,50000,100000", help="how many watches, one run for each")
-    parser.add_argument("--flow", type=int, default=1_000_000, help="how many short jobs for the memory run; 0 for none")
+    parser.add_argument(
+        "--flow", type=int, default=1_000_000, help="how many short jobs for the memory run; 0 for none"
+    )
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:

@@ -41,6 +41,7 @@ class Line(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.server.lines.append(self)
+        transport.write(self.server.greeting)
 
     def data_received(self, data: bytes) -> None:
         self._heard += data
@@ -72,6 +73,7 @@ class RawServer:
 
     Attributes:
         answer: Said to every request; a function is called with the connection instead.
+        greeting: Said to everybody who connects.
         requests: What was heard, whole requests in order.
         lines: The connections, in order.
         url: Where it is.
@@ -79,6 +81,7 @@ class RawServer:
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
+        self.greeting = b""
         self.requests: list[bytes] = []
         self.lines: list[Line] = []
         self.url = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import zlib
 
@@ -105,7 +106,5 @@ def test_no_body_needs_no_decoding() -> None:
 @given(body=st.binary(max_size=300), coding=st.sampled_from(["gzip", "deflate", "br", ""]))
 def test_garbage_raises_nothing_else(body: bytes, coding: str) -> None:
     """Whatever a server sends, the answer is a body within the limit or one of two errors."""
-    try:
+    with contextlib.suppress(BadCoding, TooMuch):
         assert len(inflated(body, coding, 300)) <= 300
-    except (BadCoding, TooMuch):
-        pass

@@ -429,7 +429,9 @@ async def test_polls_run_in_the_context_of_who_opened_the_watcher() -> None:
 
 async def _everything(auth: ToyAuth, budget: RateBudget) -> None:
     """Uses all that a watcher has."""
-    script = by_job({"a": [RUNNING, 503, Slow(SUCCEEDED, 0.5)], "b": [Hang()], "c": [running(1), FAILED], "d": [RUNNING]})
+    script = by_job(
+        {"a": [RUNNING, 503, Slow(SUCCEEDED, 0.5)], "b": [Hang()], "c": [running(1), FAILED], "d": [RUNNING]}
+    )
     async with watching(script, auth=auth, budget=budget, concurrency=2, capacity=2, timeout_s=8) as (watcher, _):
 
         async def jobs() -> AsyncIterator[ToyJob]:
@@ -444,8 +446,8 @@ async def _everything(auth: ToyAuth, budget: RateBudget) -> None:
                 assert outcome.job.id in "abcd"
 
 
-@pytest.mark.parametrize("at", [0.0, 0.5, 1.0, 8.0])
-@pytest.mark.parametrize("again_after", [None, 0, 2])
+@pytest.mark.parametrize("at", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("again_after", [None, 1])
 def test_it_can_be_cancelled_at_every_step(at: float, again_after: int | None) -> None:
     """Whenever the caller is cancelled, once or twice: it ends as cancelled, and no task and no place is left."""
 

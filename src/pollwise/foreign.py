@@ -34,12 +34,12 @@ def wrapped(  # noqa: C901, PLR0911  # a table: one return a row
         return WatcherClosed(), None
     cause = _cause(exc)
     match exc:
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return ConfigurationError("the request's URL cannot be used"), None
         case aiohttp.ServerFingerprintMismatch():
             return TlsFailed("the certificate is not the one that was pinned"), None
         case _ if isinstance(cause, SSLError):
             return TlsFailed(_tls_reason(cause)), cause
+        case ValueError():  # not chained: an encoding error holds the header fields
+            return ConfigurationError("the request's URL, method or a header field cannot be sent"), None
         case aiohttp.ClientConnectorError():
             return ConnectFailed(f"cannot connect to {exc.host}:{exc.port}: {_reason(exc.os_error)}"), cause
         case aiohttp.ServerDisconnectedError():
@@ -54,9 +54,6 @@ def wrapped(  # noqa: C901, PLR0911  # a table: one return a row
             return ConnectFailed(_reason(exc)), cause
         case aiohttp.ClientError():
             return ConnectFailed(type(exc).__name__), cause
-        case ValueError():
-            # not chained: an encoding error holds the header fields
-            return ConfigurationError("the request's method or a header field cannot be sent"), None
     raise exc
 
 

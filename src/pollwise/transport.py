@@ -13,7 +13,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from ipaddress import ip_address
 from ssl import SSLContext
 from types import TracebackType
@@ -165,7 +165,10 @@ class AiohttpTransport:
 
     def _admit(self, url: URL) -> None:
         """Decide whether anything may be sent to this host; once for each."""
-        host = url.raw_host
+        try:
+            host = url.raw_host
+        except ValueError:  # a port that cannot be
+            host = None
         if url.scheme not in {"http", "https"} or not host:
             raise ConfigurationError("a request needs an absolute http or https URL")
         if "@" in url.raw_authority:
@@ -218,14 +221,12 @@ def _is_this_machine(host: str) -> bool:
 
 @cache
 def _own_headers() -> CIMultiDict[str]:
-    try:
-        ours = version("pollwise")
-    except PackageNotFoundError:  # copied into another program
-        ours = "unknown"
     made: CIMultiDict[str] = CIMultiDict()
     made[hdrs.ACCEPT] = "application/json"
     made[hdrs.ACCEPT_ENCODING] = "gzip, deflate"
-    made[hdrs.USER_AGENT] = f"pollwise/{ours} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
+    made[hdrs.USER_AGENT] = (
+        f"pollwise/{version('pollwise')} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
+    )
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -194,7 +195,7 @@ def test_under_pressure_requests_are_spread() -> None:
         sent.append(now)
     assert sent[:60] == [0.0] * 60
     assert sent[60] == 60.0
-    assert all(later - earlier == pytest.approx(1.0) for earlier, later in zip(sent[60:], sent[61:], strict=False))
+    assert all(later - earlier == pytest.approx(1.0) for earlier, later in pairwise(sent[60:]))
 
 
 def test_watchers_that_share_a_budget_take_turns() -> None:

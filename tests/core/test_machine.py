@@ -301,7 +301,7 @@ class AnyWatch(RuleBasedStateMachine):
         fixed=st.none() | st.floats(0.01, 90),
         beat=st.none() | st.floats(1, 50),
     )
-    def begin(  # noqa: PLR0917
+    def begin(
         self,
         timeout: float | None,
         failures: int,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 
 from pollwise.core.budget import RateBudget
 from pollwise.core.machine import News, Rules, WatchMachine
@@ -91,7 +92,7 @@ def test_nobody_starves() -> None:
     desk.run(3000)
     for watch in watches:
         times = [at for at, asked in desk.sent if asked is watch]
-        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
         assert max(gaps) <= 2.0 * 200
 
 

@@ -263,13 +263,17 @@ class RateBudget:
 
 
 class Lane:
-    """One watcher's place at a budget. While several are waiting, they take turns."""
+    """One watcher's place at a budget. While several are waiting, they take turns.
 
-    __slots__ = ("_budget", "_served")
+    Attributes:
+        served: Turns taken; a lane that was away starts level with the others.
+    """
+
+    __slots__ = ("_budget", "served")
 
     def __init__(self, budget: RateBudget) -> None:
         self._budget = budget
-        self._served = 0.0  # turns taken; a lane that was away starts level with the others
+        self.served = 0.0
 
     def free_at(self, now: float, *, pressed: bool = False) -> float:
         """As `RateBudget.free_at`, but after the others' turns."""
@@ -278,13 +282,13 @@ class Lane:
         at = budget.free_at(now, pressed=pressed)
         if at > now:
             if self not in hungry:
-                self._served = max([self._served, *(lane._served for lane in hungry)])
+                self.served = max([self.served, *(lane.served for lane in hungry)])
             hungry[self] = at + _patience(budget)
             return at
         for lane, until in list(hungry.items()):
             if until < now:
                 del hungry[lane]
-            elif lane is not self and lane._served < self._served:
+            elif lane is not self and lane.served < self.served:
                 hungry[self] = now + _patience(budget)
                 return now + _patience(budget) / 4
         return now
@@ -309,7 +313,7 @@ class Lane:
     def take(self, now: float) -> int:
         """As `RateBudget.take`."""
         self._budget._hungry.pop(self, None)  # noqa: SLF001
-        self._served += 1
+        self.served += 1
         return self._budget.take(now)
 
 

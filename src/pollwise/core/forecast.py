@@ -217,7 +217,7 @@ class Forecast:
         self.durations.over(since_s, until_s)
 
     def _compare(self, since_s: float, until_s: float, eta_s: float, *, over: bool) -> None:
-        """Which of the two would have been less surprised by what was seen? (The sum of log scores, forgetting.)"""
+        """Keep the score of who was less surprised by what was seen: logarithms of chances, slowly forgotten."""
         by_progress = self.estimates.chance((until_s - since_s) / max(eta_s, _LEAST_ETA_S))
         by_duration = self.durations.chance(since_s, until_s)
         if not over:
