@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -13,21 +13,6 @@ import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from toy import (
-    FAILED,
-    RUNNING,
-    SUCCEEDED,
-    ToyAuth,
-    ToyEndpoint,
-    ToyJob,
-    ToyStatus,
-    by_job,
-    events_of,
-    job_of,
-    running,
-    settle,
-    watching,
-)
 
 from pollwise.core.budget import RateBudget
 from pollwise.core.events import Abandoned, Event, Progressed, Retrying, Succeeded, Throttled
@@ -44,7 +29,6 @@ from pollwise.errors import (
     PermissionDenied,
     PollError,
     PollTimeout,
-    RateLimited,
     RetriesExhausted,
     ServerTrouble,
     WatcherClosed,
@@ -53,6 +37,21 @@ from pollwise.errors import (
 )
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
 from pollwise.watch import Watch
+from toy import (
+    FAILED,
+    RUNNING,
+    SUCCEEDED,
+    ToyAuth,
+    ToyEndpoint,
+    ToyJob,
+    ToyStatus,
+    by_job,
+    events_of,
+    job_of,
+    running,
+    settle,
+    watching,
+)
 
 LATE_S = 0.1
 
@@ -215,7 +214,7 @@ async def test_a_request_that_takes_too_long_is_cut_and_repeated() -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize("answer", [500, 502, 503, 408, 425, 429, {"no": "state"}, ConnectFailed("refused")], ids=str)
 async def test_a_poll_that_taught_nothing_is_repeated(answer: Answer) -> None:
-    """It is no failure of the job: `Retrying`, then the outcome. (After a 429 the whole budget pauses, too.)"""
+    """It is no failure of the job: `Retrying`, then the outcome; after a 429 the whole budget pauses, too."""
     async with watching([answer, answer, SUCCEEDED]) as (watcher, transport):
         events = [event for event in await events_of(watcher.watch(ToyJob())) if not isinstance(event, Throttled)]
     assert [type(event) for event in events] == [Retrying, Retrying, Succeeded]
@@ -376,9 +375,8 @@ async def test_credentials_are_added_to_the_requests_own_headers() -> None:
 async def test_throttled_is_told_once_for_each_holding() -> None:
     """Each watch that is really held back hears of it once, however long it lasts and however often we look."""
     async with watching([RUNNING, SUCCEEDED], budget=RateBudget(1, per_s=10)) as (watcher, transport):
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(events_of(watcher.watch(ToyJob(str(n))))) for n in range(4)]
-    seen = [[type(event) for event in task.result()] for task in tasks]
+        histories = await asyncio.gather(*[events_of(watcher.watch(ToyJob(str(n)))) for n in range(4)])
+    seen = [[type(event) for event in history] for history in histories]
     assert [events.count(Throttled) for events in seen] == [1, 1, 1, 1]
     assert seen[0] == [Progressed, Throttled, Succeeded] or len(transport.times) == 5
 
@@ -388,9 +386,8 @@ async def test_who_queues_for_a_poller_is_told_when_the_budget_is_spent_meanwhil
     """It makes no difference what a watch waited for first."""
     script = by_job({str(n): [Slow(SUCCEEDED, 1.0)] for n in range(6)})
     async with watching(script, budget=RateBudget(4, per_s=60), concurrency=2) as (watcher, _):
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(events_of(watcher.watch(ToyJob(str(n))))) for n in range(6)]
-    assert sorted(sum(isinstance(event, Throttled) for event in task.result()) for task in tasks) == [0, 0, 0, 0, 1, 1]
+        histories = await asyncio.gather(*[events_of(watcher.watch(ToyJob(str(n)))) for n in range(6)])
+    assert sorted(sum(isinstance(event, Throttled) for event in history) for history in histories) == [0, 0, 0, 0, 1, 1]
 
 
 @pytest.mark.looptime
@@ -593,7 +590,7 @@ async def test_a_transports_garbage_ends_its_own_watch_only(
         assert (await watcher.watch(ToyJob("late"))).state == "succeeded"
 
 
-def _no_more_waits() -> Iterator[float]:
+def _no_more_waits() -> Generator[Any, Any, None]:
     yield 1.0
     raise LookupError("no more waits")
 
@@ -603,8 +600,8 @@ def _no_more_waits() -> Iterator[float]:
     "options",
     [
         {"dice": _raise(LookupError("no dice"))},
-        {"pacing": Pacing(wait=lambda: _no_more_waits(), adaptive=False)},
-        {"retry": Retry(wait=lambda: _no_more_waits())},  # type: ignore[arg-type, return-value]
+        {"pacing": Pacing(wait=_no_more_waits, adaptive=False)},
+        {"retry": Retry(wait=_no_more_waits)},
     ],
     ids=["dice", "pacing", "retry"],
 )
@@ -793,12 +790,12 @@ class Diary(Counting):
         self.entries: list[tuple[float, float, Reply | None]] = []
 
     async def send(self, request: Request, /) -> Reply:
-        began, reply = now(), None
+        began, answer = now(), None
         try:
-            reply = await super().send(request)
-            return reply
+            answer = await super().send(request)
+            return answer
         finally:
-            self.entries.append((began, now(), reply))
+            self.entries.append((began, now(), answer))
 
 
 async def _live(play: Play) -> tuple[list[Event[ToyJob, ToyStatus]], Diary, float]:
@@ -832,13 +829,13 @@ def test_no_poll_is_asked_before_its_time(play: Play) -> None:
     """The interval passes after a good reply, unless the deadline is near; `Retry-After` always does."""
     _, diary, _ = run(_live(play), debug=True)
     last_poll_at = play.timeout_s - min(1.0, 0.1 * play.timeout_s)
-    for (_, ended, reply), (began, _, _) in pairwise(diary.entries):
-        if reply is None:
+    for (_, ended, answer), (began, _, _) in pairwise(diary.entries):
+        if answer is None:
             continue
-        if b"state" in reply.body and began < last_poll_at:
+        if b"state" in answer.body and began < last_poll_at:
             assert began >= ended + play.interval_s - 1e-6
-        if "Retry-After" in reply.headers:
-            assert began >= ended + float(reply.headers["Retry-After"]) - 1e-6
+        if "Retry-After" in answer.headers:
+            assert began >= ended + float(answer.headers["Retry-After"]) - 1e-6
 
 
 @given(

@@ -8,13 +8,13 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
-from toy import RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, ToyStatus, job_of
 from yarl import URL
 
 from pollwise.core.wire import Reply, Request
 from pollwise.errors import ConnectFailed
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
 from pollwise.watcher import JobWatcher
+from toy import RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, ToyStatus, job_of
 
 REQUEST = Request(URL("https://toy.example/a"))
 

@@ -12,23 +12,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from toy import (
-    CANCELLED,
-    FAILED,
-    RUNNING,
-    SUCCEEDED,
-    ToyEndpoint,
-    ToyJob,
-    ToyStatus,
-    by_job,
-    events_of,
-    running,
-    settle,
-    watching,
-)
 
 from pollwise.core.budget import RateBudget
-from pollwise.core.events import Abandoned, Cancelled, Failed, Outcome, Progressed, Retrying, Succeeded, Throttled
+from pollwise.core.events import Abandoned, Cancelled, Failed, Outcome, Progressed, Retrying, Succeeded
 from pollwise.core.machine import News, Rules, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.wire import Reply
@@ -46,8 +32,22 @@ from pollwise.errors import (
     WatchError,
     WatchStopped,
 )
-from pollwise.testing import Answer, Hang, ScriptedTransport
+from pollwise.testing import Answer, Hang
 from pollwise.watch import Watch
+from toy import (
+    CANCELLED,
+    FAILED,
+    RUNNING,
+    SUCCEEDED,
+    ToyEndpoint,
+    ToyJob,
+    ToyStatus,
+    by_job,
+    events_of,
+    running,
+    settle,
+    watching,
+)
 
 pytestmark = pytest.mark.looptime
 

@@ -7,10 +7,19 @@ import contextvars
 import logging
 import math
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+
+from pollwise.core.budget import RateBudget
+from pollwise.core.events import Abandoned, Succeeded
+from pollwise.core.wire import Reply, Request
+from pollwise.errors import ConfigurationError, WatcherClosed
+from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, run
+from pollwise.transport import AiohttpTransport
+from pollwise.watch import Watch
+from pollwise.watcher import JobWatcher
 from toy import (
     FAILED,
     RUNNING,
@@ -25,15 +34,6 @@ from toy import (
     settle,
     watching,
 )
-
-from pollwise.core.budget import RateBudget
-from pollwise.core.events import Abandoned, Succeeded
-from pollwise.core.wire import Reply, Request
-from pollwise.errors import ConfigurationError, WatcherClosed
-from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, run
-from pollwise.transport import AiohttpTransport
-from pollwise.watch import Watch
-from pollwise.watcher import JobWatcher
 
 pytestmark = pytest.mark.looptime
 
@@ -257,32 +257,34 @@ async def test_leaving_ends_every_open_watch() -> None:
 
 async def test_leaving_by_an_exception_ends_every_open_watch() -> None:
     """The exception goes on its way, and nothing is left."""
+    kept: list[Watch[ToyJob, ToyStatus]] = []
 
-    async def main() -> Watch[ToyJob, ToyStatus]:
-        kept: list[Watch[ToyJob, ToyStatus]] = []
-        with pytest.raises(LookupError):
-            async with watching([Hang()]) as (watcher, _):
-                kept.append(watcher.watch(ToyJob()))
-                await asyncio.sleep(1)
-                raise LookupError
-        return kept[0]
+    async def main() -> None:
+        async with watching([Hang()]) as (watcher, _):
+            kept.append(watcher.watch(ToyJob()))
+            await asyncio.sleep(1)
+            raise LookupError
 
-    watch = await main()
-    assert isinstance(watch.outcome, Abandoned)
+    with pytest.raises(LookupError):
+        await main()
+    assert isinstance(kept[0].outcome, Abandoned)
     assert others() == set()
 
 
 async def test_a_task_group_around_a_failing_reader_is_left_cleanly() -> None:
     """One reader's failure cancels the others, and the watcher closes after them."""
     script = by_job({"fails": [RUNNING, FAILED], "hangs": [Hang()]})
-    with pytest.raises(ExceptionGroup) as caught:
+
+    async def result(watcher: ToyWatcher, name: str) -> ToyStatus:
+        return await watcher.watch(ToyJob(name))
+
+    async def main() -> None:
         async with watching(script) as (watcher, _), asyncio.TaskGroup() as group:
+            group.create_task(result(watcher, "hangs"))
+            group.create_task(result(watcher, "fails"))
 
-            async def result(name: str) -> ToyStatus:
-                return await watcher.watch(ToyJob(name))
-
-            group.create_task(result("hangs"))
-            group.create_task(result("fails"))
+    with pytest.raises(ExceptionGroup) as caught:
+        await main()
     assert [type(error).__name__ for error in caught.value.exceptions] == ["JobFailed"]
     assert others() == set()
 

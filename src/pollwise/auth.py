@@ -99,7 +99,9 @@ class BasicAuth(_FixedAuth):
     def __init__(self, user: str, password: str) -> None:
         if ":" in printable("the user", user):
             raise ConfigurationError("the user holds a colon, which HTTP Basic authentication cannot carry")
-        super().__init__("Authorization", basic(user, password and printable("the password", password)))
+        if password != "":
+            printable("the password", password)
+        super().__init__("Authorization", basic(user, password))
 
 
 class BearerAuth(_FixedAuth):

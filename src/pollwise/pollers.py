@@ -192,11 +192,10 @@ class Pollers(Generic[J, S]):
             if found is None:
                 break
             self._hand(*found)
-        else:
-            self._turns.hold(now)  # all pollers are busy; deadlines must be kept all the same
         for watch in self._turns.expired(now):
-            self._expire(watch, now)
-        self._wake_at(now if self._turns.unranked else self._earliest())
+            if watch.machine.outcome is None:
+                self._expire(watch, now)
+        self._wake_at(self._earliest())
 
     def _earliest(self) -> float:
         limits = (poller.limit_at for poller in self._pollers)

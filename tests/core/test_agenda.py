@@ -117,5 +117,6 @@ def test_holding_is_bounded_at_a_time() -> None:
     agenda.hold(0.0)
     assert len(agenda.newly_held()) == 1000
     assert not agenda.untold
-    assert agenda.unranked
+    assert not agenda.hold(0.0)
+    assert agenda.hold(0.0)
     assert agenda.held == 2500

@@ -55,7 +55,7 @@ def drive(budget: RateBudget, server: Server, until: float, latency: float = 0.0
     coming: list[tuple[float, int, int]] = []
     arrivals: dict[int, tuple[bool, RateHints | None]] = {}
     while now < until:
-        free_at = budget.free_at(now, pressed=True)
+        free_at = budget.free_at(now, waiting=10**9)
         if free_at <= now and len([entry for entry in coming if entry[1] == 1]) < flights:
             serial = budget.take(now)
             heapq.heappush(coming, (now + latency / 2, 0, serial))
@@ -187,7 +187,7 @@ def test_under_pressure_requests_are_spread() -> None:
     now = 0.0
     sent = []
     while len(sent) < 200:
-        free_at = budget.free_at(now, pressed=True)
+        free_at = budget.free_at(now, waiting=10**9)
         if free_at > now:
             now = free_at
             continue
@@ -206,7 +206,7 @@ def test_watchers_that_share_a_budget_take_turns() -> None:
     while now < 300:
         wakes = []
         for lane in lanes:
-            while (free_at := lane.free_at(now, pressed=True)) <= now:
+            while (free_at := lane.free_at(now, waiting=10**9)) <= now:
                 budget.settle(lane.take(now), now)
                 lanes[lane] += 1
             wakes.append(free_at)

@@ -5,7 +5,7 @@ Rule 2: due times are gathered into slots, always rounded up, so that one wake-u
 watch costs one place in a list. A due time of which `exact` is said is not rounded.
 Rule 3: without pressure, first due is first asked. What is held back is ranked: the highest level goes first, and
 within a level whoever would rise soonest. Nothing is scanned: O(log n) a decision.
-Rule 4: what is held back past its deadline is handed out as expired, without being asked.
+Rule 4: what is due and past its deadline is given out as expired, without being asked.
 """
 
 from __future__ import annotations
@@ -67,19 +67,32 @@ class Agenda(Generic[T]):
         deadline: When a watch expires, infinite for never.
     """
 
-    __slots__ = ("_deadline", "_edges", "_expiring", "_fresh", "_held", "_levels", "_new", "_rank", "_turn", "_waiting")
+    __slots__ = (
+        "_deadline",
+        "_edges",
+        "_expiring",
+        "_fresh",
+        "_held",
+        "_levels",
+        "_new",
+        "_rank",
+        "_turn",
+        "_waiting",
+        "size",
+    )
 
     def __init__(self, rank: Callable[[T, float], tuple[int, float]], deadline: Callable[[T], float]) -> None:
         self._rank = rank
         self._deadline = deadline
         self._waiting: Slots[T] = Slots()
-        self._fresh: deque[T] = deque()
+        self._fresh: deque[T] = deque()  # due, and not ranked
         self._held: dict[T, int] = {}
         self._levels: dict[int, list[tuple[float, int, T]]] = {}
         self._expiring: dict[float, set[T]] = {}
         self._edges: list[float] = []
         self._new: dict[T, None] = {}  # held back, and not yet given out by `newly_held`
         self._turn = count()
+        self.size = 0  # watches that wait or are due
 
     @property
     def next_at(self) -> float:
@@ -88,13 +101,19 @@ class Agenda(Generic[T]):
 
     @property
     def held(self) -> int:
-        """How many watches are due and held back."""
+        """How many watches are due and not handed out."""
         return len(self._held) + len(self._fresh)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether there are watches that are due and have been ranked."""
+        return bool(self._held)
 
     def put(self, item: T, at: float, now: float, *, exact: bool = False) -> float:
         """Ask this one at `at` or, rounded up, a little later. Returns the time at which it falls due."""
+        self.size += 1
         if at <= now:
-            self._fresh.append(item)
+            self._ripe(item)
             return now
         if not exact:
             wait = at - now
@@ -106,12 +125,18 @@ class Agenda(Generic[T]):
     def ripen(self, now: float) -> None:
         """Let everything that is due by now be handed out."""
         while due := self._waiting.due(now):
-            self._fresh.extend(due)
+            for item in due:
+                self._ripe(item)
 
     def take(self, now: float) -> T | None:
         """Hand out the one to be asked now, or None when nothing is due."""
         if not self._held:
-            return self._fresh.popleft() if self._fresh else None
+            if not self._fresh:
+                return None
+            item = self._fresh.popleft()
+            self._forget_deadline(item)
+            self.size -= 1
+            return item
         self.hold(now)
         self._raise(now)
         while self._levels:
@@ -120,30 +145,22 @@ class Agenda(Generic[T]):
             while heap:
                 item = heapq.heappop(heap)[2]
                 if self._held.get(item) == level:
-                    self._release(item)
+                    del self._held[item]
+                    self._new.pop(item, None)
+                    self._forget_deadline(item)
+                    self.size -= 1
                     return item
             del self._levels[level]
         return None
 
-    @property
-    def ranked(self) -> int:
-        """How many watches are due and have been ranked."""
-        return len(self._held)
-
-    @property
-    def unranked(self) -> bool:
-        """Whether something is due that `hold` has not ranked yet."""
-        return bool(self._fresh)
-
-    def hold(self, now: float) -> None:
-        """Rank what is due but cannot be asked now, a bounded number at a time."""
-        for _ in range(min(len(self._fresh), _MOST_AT_ONCE)):
-            item = self._fresh.popleft()
+    def hold(self, now: float) -> bool:
+        """Rank what is due but may not be asked now, a bounded number at a time. Returns whether that was all."""
+        fresh = self._fresh
+        for _ in range(min(len(fresh), _MOST_AT_ONCE)):
+            item = fresh.popleft()
             self._push(item, now)
             self._new[item] = None
-            deadline = self._deadline(item)
-            if deadline < math.inf:
-                self._expire_at(_edge(deadline), item)
+        return not fresh
 
     def newly_held(self) -> list[T]:
         """Those held back of whom this was not said before, a bounded number at a time."""
@@ -158,16 +175,17 @@ class Agenda(Generic[T]):
         return bool(self._new)
 
     def next_expiry(self) -> float:
-        """When the first of those held back may expire; infinite when none can."""
+        """When the first of those that are due may expire; infinite when none can."""
         return self._edges[0] if self._edges else math.inf
 
     def expired(self, now: float) -> list[T]:
-        """Take out everything that is held back past its deadline."""
+        """Those that are due and past their deadline. They may be handed out once more, to be dropped."""
         gone: list[T] = []
         while self._edges and self._edges[0] <= now:
             for item in self._expiring.pop(heapq.heappop(self._edges)):
-                del self._held[item]
-                self._new.pop(item, None)
+                if self._held.pop(item, None) is not None:
+                    self._new.pop(item, None)
+                    self.size -= 1
                 gone.append(item)
         return gone
 
@@ -184,20 +202,24 @@ class Agenda(Generic[T]):
                 if self._held.get(item) == level:
                     self._push(item, now)
 
-    def _release(self, item: T) -> None:
-        del self._held[item]
-        self._new.pop(item, None)
+    def _ripe(self, item: T) -> None:
+        self._fresh.append(item)
         deadline = self._deadline(item)
         if deadline < math.inf:
-            self._expiring[_edge(deadline)].discard(item)
+            edge = _edge(deadline)
+            # an emptied set stays until its time has come: edges are never in the heap twice
+            waiting = self._expiring.get(edge)
+            if waiting is None:
+                waiting = self._expiring[edge] = set()
+                heapq.heappush(self._edges, edge)
+            waiting.add(item)
 
-    def _expire_at(self, edge: float, item: T) -> None:
-        # an emptied set stays until its time has come: edges are never in the heap twice
-        waiting = self._expiring.get(edge)
-        if waiting is None:
-            waiting = self._expiring[edge] = set()
-            heapq.heappush(self._edges, edge)
-        waiting.add(item)
+    def _forget_deadline(self, item: T) -> None:
+        deadline = self._deadline(item)
+        if deadline < math.inf:
+            waiting = self._expiring.get(_edge(deadline))
+            if waiting is not None:
+                waiting.discard(item)
 
 
 def _edge(deadline: float) -> float:

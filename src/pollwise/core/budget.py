@@ -117,25 +117,26 @@ class RateBudget:
 
     # --- deciding -----------------------------------------------------------------------------
 
-    def free_at(self, now: float, *, pressed: bool = False) -> float:
+    def free_at(self, now: float, *, waiting: int = 1) -> float:
         """When the next request may go: a time that has come, or the time at which asking again can help.
 
         That time is infinite while only a reply to a request in flight can free a place.
 
         Args:
             now: Monotonic seconds.
-            pressed: More is waiting than may go at once: spread the requests evenly.
+            waiting: How many want to go. If they are more than may go at once, they are spread evenly.
         """
         if now < self._paused_until:
             return self._paused_until
         self._free(now)
         if self.limit is not None and self.per_s is not None:
-            if len(self._freed_at) + self._in_flight >= self.limit:
+            places = self.limit - len(self._freed_at) - self._in_flight
+            if places <= 0:
                 if not self._freed_at:
                     return math.inf
                 self._next_at = max(self._next_at, self._freed_at[0])  # what was sent at once is not due at once again
                 return self._freed_at[0]
-            if pressed and self._next_at > now:
+            if waiting > places and self._next_at > now:
                 return self._next_at
         if self._left is not None and self._left <= 0:
             return self._refill_at(now)
@@ -275,17 +276,17 @@ class Lane:
         self._budget = budget
         self.served = 0.0
 
-    def free_at(self, now: float, *, pressed: bool = False) -> float:
+    def free_at(self, now: float, *, waiting: int = 1) -> float:
         """As `RateBudget.free_at`, but after the others' turns."""
         budget = self._budget
         hungry = budget._hungry  # noqa: SLF001  # a lane is a part of its budget
-        at = budget.free_at(now, pressed=pressed)
+        at = budget.free_at(now, waiting=waiting)
         if at > now:
             if self not in hungry:
                 self.served = max([self.served, *(lane.served for lane in hungry)])
             hungry[self] = at + _patience(budget)
             return at
-        for lane, until in list(hungry.items()):
+        for lane, until in list(hungry.items()) if hungry else ():
             if until < now:
                 del hungry[lane]
             elif lane is not self and lane.served < self.served:

@@ -52,7 +52,7 @@ class Turns(Generic[W]):
         on_held: Called with a watch that the budget holds back, the time, and the time at which one may go.
     """
 
-    __slots__ = ("_agenda", "_forecast", "_lane", "_on_held", "_open", "_price")
+    __slots__ = ("_agenda", "_forecast", "_lane", "_on_held", "_price")
 
     def __init__(self, forecast: Forecast, lane: Lane | None, on_held: Callable[[W, float, float], None]) -> None:
         self._forecast = forecast
@@ -60,7 +60,6 @@ class Turns(Generic[W]):
         self._on_held = on_held
         self._agenda: Agenda[W] = Agenda(self._rank, _deadline)
         self._price = 0.0  # the worth at which polls go now; 0 without pressure
-        self._open = 0
 
     @property
     def next_at(self) -> float:
@@ -72,16 +71,10 @@ class Turns(Generic[W]):
         """How many watches are due and not handed out."""
         return self._agenda.held
 
-    @property
-    def unranked(self) -> bool:
-        """Whether `hold` has left something for the next time."""
-        return self._agenda.unranked
-
     def put(self, watch: W, now: float) -> float:
         """Ask this watch when it is due. Returns the time at which something may have to be done for it."""
         machine = watch.machine
         due_at, deadline = machine.due_at, machine.deadline
-        self._open += 1
         if self._price > 0.0 and due_at > now and machine.paced and due_at < deadline:
             level = level_of(self._price) - LEVELS_TO_DOUBLE
             eta_s = machine.eta_s()
@@ -105,42 +98,36 @@ class Turns(Generic[W]):
         agenda = self._agenda
         agenda.ripen(now)
         while agenda.held:
-            if self._lane is not None:
-                free_at = self._lane.free_at(now, pressed=self._pressed(now))
+            lane = self._lane
+            if lane is not None:
+                free_at = lane.free_at(now, waiting=agenda.held)
                 if free_at > now:
                     return self._hold(now, free_at)
-            ranked = agenda.ranked > 0
+            ranked = agenda.ranked
             watch = agenda.take(now)
             if watch is None:
                 break
-            self._open -= 1
             machine = watch.machine
             if machine.outcome is not None or machine.deadline <= now:
                 return watch, -1
-            self._learn_price(machine, now, ranked=ranked)
-            return watch, 0 if self._lane is None else self._lane.take(now)
+            if ranked or self._price > 0.0:
+                self._learn_price(machine, now, ranked=ranked)
+            return watch, 0 if lane is None else lane.take(now)
         return math.inf
 
-    def hold(self, now: float) -> None:
-        """Rank what is due while nobody is free to ask, so that deadlines are kept."""
-        self._agenda.hold(now)
-
     def expired(self, now: float) -> list[W]:
-        """Take out everything that is held back past its deadline."""
-        gone = self._agenda.expired(now)
-        self._open -= len(gone)
-        return gone
+        """Those that are due and past their deadline: they are not to be asked any more."""
+        return self._agenda.expired(now)
 
     def clear(self) -> None:
         """Let go of every watch."""
         self._agenda = Agenda(self._rank, _deadline)
-        self._open = 0
 
     def _hold(self, now: float, free_at: float) -> float:
-        self._agenda.hold(now)
+        all_ranked = self._agenda.hold(now)
         for watch in self._agenda.newly_held():
             self._tell(watch, now, free_at)
-        return now if self._agenda.untold else free_at
+        return free_at if all_ranked and not self._agenda.untold else now
 
     def _tell(self, watch: W, now: float, free_at: float) -> None:
         machine = watch.machine
@@ -148,13 +135,9 @@ class Turns(Generic[W]):
             machine.held_back = True
             self._on_held(watch, now, free_at)
 
-    def _pressed(self, now: float) -> bool:
-        left = None if self._lane is None else self._lane.left(now)
-        return left is not None and self._agenda.held > left
-
     def _round_s(self) -> float:
         spacing = 0.0 if self._lane is None else self._lane.spacing_s
-        return self._open * spacing if spacing else math.inf
+        return self._agenda.size * spacing if spacing else math.inf
 
     def _learn_price(self, machine: WatchMachine[Any, Any], now: float, *, ranked: bool) -> None:
         if not ranked:
