@@ -127,15 +127,21 @@ def test_a_token_is_read(kind: str, life: Any, life_s: float | None) -> None:
     assert GRANT.read(answer(without("expires_in"))).expires_in_s is None
 
 
+NO_TOKENS: dict[str, list[Any]] = {
+    "access_token": ["", 7, None, "a b", "a\r\nX: y", "tok€n", ["a"]],
+    "token_type": ["mac", "", None, 1],
+    "expires_in": [0, -1, "0", "soon", "", "1e9", "-5", 3600.5, True, [], "9" * 13],
+}
+
+
 @pytest.mark.parametrize(
     "document",
     [
-        b"", b"<html>", b'{"access_token": "a-token"', b"\xff", [], "a-token", None,
-        *(granted(access_token=bad) for bad in ("", 7, None, "a b", "a\r\nX: y", "tok€n", ["a"])), without("access_token"),
-        *(granted(token_type=bad) for bad in ("mac", "", None, 1)), without("token_type"),
-        *(granted(expires_in=bad) for bad in (0, -1, "0", "soon", "", "1e9", "-5", 3600.5, True, [], "9" * 13)),
+        *(b"", b"<html>", b'{"access_token": "a-token"', b"\xff", [], "a-token", None),
+        *(without("access_token"), without("token_type")),
+        *(granted(**{name: bad}) for name, values in NO_TOKENS.items() for bad in values),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_token_is_malformed(document: Any) -> None:
     """Strictly, and without an excerpt: what could not be understood may hold a token all the same."""
     with pytest.raises(MalformedReply) as caught:
@@ -191,15 +197,13 @@ def test_what_a_server_echoes_is_masked_and_cut() -> None:
     [(429, RateLimited), (408, ServerTrouble), (425, ServerTrouble), (500, ServerTrouble), (503, ServerTrouble)],
 )
 def test_trouble_may_pass(status: int, expected: type[RateLimited | ServerTrouble]) -> None:
-    """It is tried again, not before the server says."""
-    with pytest.raises(expected) as caught:
-        GRANT.read(answer(b"", status, **{"Retry-After": "17"}))
-    assert isinstance(caught.value, RateLimited | ServerTrouble)
-    assert caught.value.retry_after_s == 17.0
+    """It is tried again, not before the server says, in seconds or with a date."""
     dates = {"Retry-After": email.utils.formatdate(160, usegmt=True), "Date": email.utils.formatdate(100, usegmt=True)}
-    with pytest.raises(expected) as caught:
-        GRANT.read(answer(b"", status, **dates))
-    assert caught.value.retry_after_s == 60.0
+    for fields, wait_s in (({"Retry-After": "17"}, 17.0), (dates, 60.0), ({}, None)):
+        with pytest.raises((RateLimited, ServerTrouble)) as caught:
+            GRANT.read(answer(b"", status, **fields))
+        assert type(caught.value) is expected
+        assert caught.value.retry_after_s == wait_s
 
 
 def test_a_redirect_is_a_refusal() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import platform
 import socket
 import ssl
+import weakref
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -487,6 +489,26 @@ async def test_a_post_is_sent_once(transport: AiohttpTransport) -> None:
         assert len(server.requests) == 2
 
 
+async def test_an_error_is_gone_when_nobody_holds_it(transport: AiohttpTransport) -> None:
+    """A storm of failed polls leaves no work for the garbage collector, and no request in memory."""
+
+    class Noted(dict[str, str]):
+        """Header fields that can be looked after."""
+
+    async with raw_server(Line.hang_up) as server:
+        request = ask(server)
+        request = Request(request.url, Noted())
+        left = weakref.ref(request.headers)
+        gc.disable()
+        try:
+            with contextlib.suppress(ConnectFailed):
+                await transport.send(request)
+            del request
+            assert left() is None
+        finally:
+            gc.enable()
+
+
 # --- TLS ------------------------------------------------------------------------------------------
 
 
@@ -689,9 +711,10 @@ async def test_a_session_s_time_limit_is_not_ours() -> None:
 
 async def test_options_that_cannot_be_are_refused(trusting: ssl.SSLContext) -> None:
     """At once, and not at the first request."""
-    for options in ({"connections": 0}, {"max_body": 0}, {"ssl": False}):
+    refused: list[dict[str, Any]] = [{"connections": 0}, {"max_body": 0}, {"ssl": False}]
+    for options in refused:
         with pytest.raises(ConfigurationError):
-            AiohttpTransport(**options)  # type: ignore[arg-type]  # that is the point
+            AiohttpTransport(**options)
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ConfigurationError):
             AiohttpTransport(session, ssl=trusting)

@@ -21,7 +21,8 @@ from pollwise.errors import ConfigurationError, ConnectFailed, PollwiseError, Tl
 
 __all__ = ["FOREIGN", "wrapped"]
 
-FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError, ValueError)
+# The last is how aiohttp finds that its session was closed while it was about to send a GET again.
+FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError, ValueError, AssertionError)
 
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z0-9 -]|'t)+")
 

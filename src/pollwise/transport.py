@@ -144,7 +144,11 @@ class AiohttpTransport:
                     response.close()
         except FOREIGN as exc:
             failure, cause = wrapped(exc, session)
-        raise failure from cause
+            exc.with_traceback(None)  # aiohttp's errors go in circles through its frames, and through ours
+        try:
+            raise failure from cause
+        finally:
+            del failure, cause  # else this frame and its error would keep each other until the next collection
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:

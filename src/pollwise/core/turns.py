@@ -23,10 +23,10 @@ __all__ = ["Turns"]
 
 _TOP_LEVEL = 1_000
 _LAST_LEVEL = 900  # one last poll before the deadline goes before everything but those who starve
-_PATIENCE = 1.5  # so many rounds of all watches may somebody be silent who has some chance of being over
+_PATIENCE = 1.35  # so many rounds of all watches may somebody be silent who has some chance of being over
 _SOME_CHANCE = 0.015
-_OLD_ROUNDS = 6.0  # a job of this age is anybody's guess
-_OLD_PATIENCE = 1.0
+_OLD_ROUNDS = 3.5  # a job of this age is anybody's guess
+_OLD_PATIENCE = 0.95
 _RISE = 0.12  # a watch is ranked anew after this share more silence: about one level
 _PRICE_MEMORY = 0.02
 
