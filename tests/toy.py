@@ -42,13 +42,11 @@ class ToyStatus:
 class ToyEndpoint(Endpoint[ToyJob, ToyStatus]):
     """Asks `https://toy.example/ID`."""
 
+    name = "toy"
+
     def __init__(self, auth: Auth | None = None, allowance: tuple[int, float] | None = None) -> None:
         self._auth = auth
         self._allowance = allowance
-
-    @property
-    def name(self) -> str:
-        return "toy"
 
     @property
     def auth(self) -> Auth | None:

@@ -216,7 +216,7 @@ class Pollers(Generic[J, S]):
 
     def _next(self, now: float) -> tuple[Watch[J, S], int] | None:
         """The watch to poll now and its ticket; None when nothing is due or nothing may go."""
-        while not isinstance(turn := self._turns.next(now), float):
+        while isinstance(turn := self._turns.next(now), tuple):
             watch, ticket = turn
             if ticket > 0:
                 return turn
@@ -276,8 +276,7 @@ class Pollers(Generic[J, S]):
         """One exchange, from the request to the news."""
         now = self._now()
         watch.machine.asked()
-        poller.limit_at = min(now + self._request_timeout_s, watch.machine.deadline)
-        self._wake_at(poller.limit_at)
+        self._limit(poller, watch, now)
         try:
             try:
                 reply = await self._exchange(poller, watch, now)
@@ -299,6 +298,11 @@ class Pollers(Generic[J, S]):
                 poller.task.uncancel()
             self._settle(poller)
 
+    def _limit(self, poller: _Poller[J, S], watch: Watch[J, S], now: float) -> None:
+        """From now on this request has its whole time."""
+        poller.limit_at = min(now + self._request_timeout_s, watch.machine.deadline)
+        self._wake_at(poller.limit_at)
+
     async def _exchange(self, poller: _Poller[J, S], watch: Watch[J, S], now: float) -> Reply:
         """Send the poll, with credentials that are good as far as we know."""
         request = self._endpoint.request(watch.job)
@@ -308,7 +312,9 @@ class Pollers(Generic[J, S]):
         headers = auth.headers(now)
         if headers is None:
             await auth.renew(self._transport, now, None)
-            headers = auth.headers(self._now())
+            now = self._now()
+            self._limit(poller, watch, now)  # that was a request of its own
+            headers = auth.headers(now)
             if headers is None:
                 raise AuthenticationError(f"{watch.job}: the new credentials have expired already.")
         poller.credentials = headers
@@ -320,6 +326,7 @@ class Pollers(Generic[J, S]):
         auth, refused = self._endpoint.auth, poller.refusal
         poller.refusal = None
         if auth is not None:
+            self._limit(poller, watch, self._now())  # this is a request of its own
             try:
                 await auth.renew(self._transport, self._now(), poller.credentials)
             except AuthenticationError as exc:

@@ -127,10 +127,8 @@ class Endpoint(Protocol[J, S]):
     the body of a refusal, `allowance` where its rate limit is known, and the four translations to use a ledger.
     """
 
-    @property
-    def name(self) -> str:
-        """A short stable name, as in logs, tokens and ledgers: `oracle-content`."""
-        ...
+    name: str
+    """A short stable name, as in logs, tokens and ledgers: `oracle-content`."""
 
     def request(self, job: J, /) -> Request:
         """The request that asks for the job's status, without credentials. Cheap: called for every poll."""

@@ -190,13 +190,10 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
         ConfigurationError: `base_url` is no http or https URL with a host, or holds credentials, a query or a fragment.
     """
 
+    name = "document360"
+
     def __init__(self, base_url: str, *, auth: Auth | None = None) -> None:
         super().__init__(base_url, auth=auth, job=DeleteFileJob, reader=_STATUS)
-
-    @property
-    def name(self) -> str:
-        """`document360`."""
-        return "document360"
 
     @property
     def allowance(self) -> tuple[int, float]:

@@ -257,13 +257,10 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
         ConfigurationError: `base_url` is no http or https URL with a host, or holds credentials, a query or a fragment.
     """
 
+    name = "oracle-content"
+
     def __init__(self, base_url: str, *, auth: Auth | None = None) -> None:
         super().__init__(base_url, auth=auth, job=ExtractionJob, reader=_STATUS)
-
-    @property
-    def name(self) -> str:
-        """`oracle-content`."""
-        return "oracle-content"
 
     def request(self, job: ExtractionJob, /) -> Request:
         """`GET …/documents/api/1.2/files/{file_id}/_extract/{job_id}`."""
