@@ -12,6 +12,8 @@
     │   ├── AuthenticationError
     │   ├── PermissionDenied
     │   ├── EndpointBug
+    │   ├── LedgerTrouble
+    │   ├── EarlierError
     │   ├── WatchStopped
     │   └── WatcherClosed
     ├── PollError                 one poll taught nothing; asked again later
@@ -23,8 +25,19 @@
     │   ├── NotVisibleYet
     │   └── MalformedReply
     │       └── ReplyTooLarge
+    ├── LedgerError               the durable record of watches could not be opened, read or written
+    │   ├── LedgerMissing
+    │   ├── NotALedger
+    │   ├── LedgerTooNew
+    │   ├── LedgerCorrupt
+    │   ├── LedgerFull
+    │   ├── LedgerUnwritable
+    │   ├── LedgerInUse
+    │   ├── LedgerFailed
+    │   └── LedgerClosed
     └── ConfigurationError        the caller asked for something that cannot be (also a ValueError)
-        └── InsecureUrl               (also a WatchError, where a watch would have sent it)
+        ├── InsecureUrl               (also a WatchError, where a watch would have sent it)
+        └── TokenError
 
 Rule 1: data is in attributes; the message is made from them and says what the reader can do next.
 Rule 2: every error survives pickling, so it can cross a process or a queue.
@@ -42,6 +55,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectFailed",
     "DeadlineExceeded",
+    "EarlierError",
     "EndpointBug",
     "InsecureUrl",
     "JobCancelled",
@@ -56,6 +70,7 @@ __all__ = [
     "LedgerInUse",
     "LedgerMissing",
     "LedgerTooNew",
+    "LedgerTrouble",
     "LedgerUnwritable",
     "MalformedReply",
     "NotALedger",
@@ -71,6 +86,7 @@ __all__ = [
     "RetriesExhausted",
     "ServerTrouble",
     "TlsFailed",
+    "TokenError",
     "WatchError",
     "WatchStopped",
     "WatcherClosed",
@@ -94,12 +110,17 @@ class Problem:
     job_unknown: bool = False
 
     def __str__(self) -> str:
-        words = [*self.descriptions]
+        words = [_printable(text) for text in self.descriptions]
         if self.key is not None:
-            words.append(self.key)
+            words.append(_printable(self.key))
         if self.codes:
-            words.append("code " + ", ".join(self.codes))
+            words.append("code " + ", ".join(map(_printable, self.codes)))
         return "; ".join(words) or "no details given"
+
+
+def _printable(text: str) -> str:
+    """A vendor's text, as safe to print: no escape codes, no line breaks, no invisible reordering."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _words(problem: Problem | None) -> str:
@@ -126,7 +147,7 @@ class JobFailed(JobError):
     reason: str | None = None
 
     def __str__(self) -> str:
-        why = f": {self.reason}" if self.reason else ""
+        why = f": {_printable(self.reason)}" if self.reason else ""
         return f"{self.job} failed{why}. See .status for all that the server reported."
 
 
@@ -139,7 +160,7 @@ class JobCancelled(JobError):
     reason: str | None = None
 
     def __str__(self) -> str:
-        why = f": {self.reason}" if self.reason else ""
+        why = f": {_printable(self.reason)}" if self.reason else ""
         return f"{self.job} was cancelled{why}. Start it again if it is still wanted."
 
 
@@ -253,6 +274,40 @@ class EndpointBug(WatchError):
 
     def __str__(self) -> str:
         return f"{self.job}: the endpoint's code raised {self.kind}: {self.detail}. This is a bug in the endpoint."
+
+
+@attrs.define
+class LedgerTrouble(WatchError):
+    """The ledger could not be written, so nothing is said that would not survive a crash; see `__cause__`.
+
+    `kind` and `detail` are the class name of the ledger's error and its message. What the ledger has of the job is
+    still open there, so the next run takes it up.
+    """
+
+    job: Any
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job}: what became of it could not be written down ({self.kind}: {self.detail}), so it is not"
+            " reported. Mend the ledger, then watch it again."
+        )
+
+
+@attrs.define
+class EarlierError(WatchError):
+    """An earlier run abandoned the watch, with an error that cannot be made again from what the ledger keeps.
+
+    `kind` is that error's class name, and `message` what it said.
+    """
+
+    job: Any
+    kind: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @attrs.define
@@ -512,3 +567,13 @@ class InsecureUrl(ConfigurationError, WatchError):
             f"{self.origin} is plain http to a host that is not this machine. Use https, or pass"
             " allow_plain_http=True if you accept that anybody on the way can read the credentials."
         )
+
+
+@attrs.define
+class TokenError(ConfigurationError):
+    """A text is no watch token that this watcher can take up; `reason` says why. Nothing of it was used."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the watch token cannot be used: {self.reason}. Keep what `watch.token` gave, unaltered."

@@ -49,7 +49,7 @@ class _Audience:
     def __init__(self) -> None:
         self.readers: set[asyncio.Future[None]] | None = None
         self.enders: set[asyncio.Future[None]] | None = None
-        self.callbacks: list[Callable[[Any], None]] | None = None
+        self.callbacks: list[Callable[[Any], object]] | None = None
 
 
 class Watch(Generic[J, S]):
@@ -111,7 +111,7 @@ class Watch(Generic[J, S]):
         """Iterate from the newest event on."""
         return _View(self, max(0, self._events - 1))
 
-    def on_outcome(self, callback: Callable[[Watch[J, S]], None]) -> None:
+    def on_outcome(self, callback: Callable[[Watch[J, S]], object]) -> None:
         """Call this with the watch at its end; at once if it has ended.
 
         It is called between two steps of the event loop, so it must be quick. What it raises goes to the loop's
@@ -203,7 +203,7 @@ class Watch(Generic[J, S]):
             for callback in audience.callbacks or ():
                 self._call(callback)
 
-    def _call(self, callback: Callable[[Watch[J, S]], None]) -> None:
+    def _call(self, callback: Callable[[Watch[J, S]], object]) -> None:
         try:
             callback(self)
         except (KeyboardInterrupt, SystemExit):

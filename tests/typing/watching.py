@@ -1,25 +1,23 @@
-"""What a caller's type checker knows: mypy --strict and pyright must both agree with every line here."""
+"""Streams, awaiting and options, as a caller's type checker sees them. Checked by mypy --strict and pyright; never run."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-
-from typing_extensions import assert_never, assert_type
+from typing import assert_never, assert_type
 
 from pollwise import (
     Abandoned,
-    ApiKeyAuth,
     BearerAuth,
     Cancelled,
     Event,
     Failed,
+    JobCancelled,
     JobFailed,
     JobWatcher,
     Outcome,
     Pacing,
-    Phase,
     PollError,
     Progressed,
     RateBudget,
@@ -30,33 +28,13 @@ from pollwise import (
     Watch,
     WatchError,
 )
-from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob, DeleteFileStatus
+from pollwise.endpoints.document360 import DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionStatus
 
 
-async def the_endpoint_says_it_all() -> None:
-    """Job and status follow from the endpoint; nothing has to be annotated."""
-    extractions = ExtractionEndpoint("https://example.com", auth=BearerAuth("token"))
-    async with JobWatcher(extractions, timeout_s=3600) as watcher:
-        assert_type(watcher, JobWatcher[ExtractionJob, ExtractionStatus])
-        job = ExtractionJob("file", "job")
-        watch = watcher.watch(job)
-        assert_type(watch, Watch[ExtractionJob, ExtractionStatus])
-        assert_type(await watch, ExtractionStatus)
-        assert_type(await watcher.watch(job), ExtractionStatus)
-        assert_type(watch.job, ExtractionJob)
-        assert_type(watch.outcome, Outcome[ExtractionJob, ExtractionStatus] | None)
-        assert_type(watch.last, Event[ExtractionJob, ExtractionStatus] | None)
-
-    deletions = DeleteFileEndpoint("https://example.com", auth=ApiKeyAuth("key"))
-    async with JobWatcher(deletions, timeout_s=None) as watching:
-        assert_type(await watching.watch(DeleteFileJob("task")), DeleteFileStatus)
-
-
-async def options_are_values(endpoint: ExtractionEndpoint) -> None:
-    """What a watcher takes besides the endpoint."""
+def options_leave_the_types_alone() -> None:
     watcher = JobWatcher(
-        endpoint,
+        ExtractionEndpoint("https://example.com", auth=BearerAuth("token")),
         timeout_s=600,
         pacing=Pacing(max_s=30),
         retry=Retry(max_failures=8),
@@ -64,77 +42,72 @@ async def options_are_values(endpoint: ExtractionEndpoint) -> None:
         heartbeat_s=60,
     )
     assert_type(watcher, JobWatcher[ExtractionJob, ExtractionStatus])
-    assert_type(
-        JobWatcher(endpoint, timeout_s=600, pacing=Pacing.fixed(5)), JobWatcher[ExtractionJob, ExtractionStatus]
-    )
 
 
-async def events_can_be_matched_to_the_last(watch: Watch[ExtractionJob, ExtractionStatus]) -> str:
-    """A match over all kinds of events is known to be complete, and each has its own attributes."""
+def a_watch_can_be_looked_at(watch: Watch[ExtractionJob, ExtractionStatus]) -> None:
+    assert_type(watch.job, ExtractionJob)
+    assert_type(watch.outcome, Outcome[ExtractionJob, ExtractionStatus] | None)
+    assert_type(watch.last, Event[ExtractionJob, ExtractionStatus] | None)
+    watch.on_outcome(lambda over: assert_type(over, Watch[ExtractionJob, ExtractionStatus]))
+
+
+async def every_event_has_its_own_attributes(watch: Watch[ExtractionJob, ExtractionStatus]) -> None:
     async for event in watch:
         assert_type(event, Event[ExtractionJob, ExtractionStatus])
+        assert_type(event.job, ExtractionJob)
+        assert_type(event.polls, int)
+        assert_type(event.elapsed_s, float)
         match event:
-            case Progressed(status=status, fraction=fraction, eta_s=eta_s, phase=phase):
+            case Progressed(status=status, fraction=fraction, eta_s=eta_s):
                 assert_type(status, ExtractionStatus)
                 assert_type(fraction, float | None)
                 assert_type(eta_s, float | None)
-                assert_type(phase, Phase)
-            case Retrying(error=error, delay_s=delay_s):
+            case Retrying(error=error, failures=failures):
                 assert_type(error, PollError)
+                assert_type(failures, int)
+            case Throttled(delay_s=delay_s):
                 assert_type(delay_s, float)
-            case Throttled(delay_s=delay_s, polls=polls):
-                assert_type(delay_s, float)
-                assert_type(polls, int)
-            case Succeeded() | Failed() | Cancelled() | Abandoned():
-                return what_became_of_it(event)
-            case never:
-                assert_never(never)
-    return "unreachable"
+            case outcome:
+                assert_type(outcome, Outcome[ExtractionJob, ExtractionStatus])
 
 
-def what_became_of_it(outcome: Outcome[ExtractionJob, ExtractionStatus]) -> str:
-    """So is one over all outcomes: only `Abandoned` may lack a status, and only a success lacks an error."""
-    assert_type(outcome.job, ExtractionJob)
+def only_what_was_abandoned_may_lack_a_status(outcome: Outcome[ExtractionJob, ExtractionStatus]) -> Exception | None:
     match outcome:
         case Succeeded(status=status):
             assert_type(status, ExtractionStatus)
-            return status.message
-        case Failed(status=status, error=error):
+            return None
+        case Failed(status=status, error=failure):
             assert_type(status, ExtractionStatus)
-            assert_type(error, JobFailed)
-            return status.message
-        case Cancelled(status=status):
+            assert_type(failure, JobFailed)
+            return failure
+        case Cancelled(status=status, error=cancellation):
             assert_type(status, ExtractionStatus)
-            return status.message
+            assert_type(cancellation, JobCancelled)
+            return cancellation
         case Abandoned(status=seen, error=why):
             assert_type(seen, ExtractionStatus | None)
             assert_type(why, WatchError)
-            return str(why)
+            return why
         case never:
             assert_never(never)
 
 
 async def lazy() -> AsyncIterator[ExtractionJob]:
-    """Jobs that come as they are wanted."""
     yield ExtractionJob("file", "job")
 
 
-async def many_jobs(watcher: JobWatcher[ExtractionJob, ExtractionStatus]) -> None:
-    """Any iterable of jobs will do, async ones too."""
+async def any_iterable_of_jobs_will_do(watcher: JobWatcher[ExtractionJob, ExtractionStatus]) -> None:
     jobs = [ExtractionJob("file", "1"), ExtractionJob("file", "2")]
     async for outcome in watcher.as_completed(jobs):
         assert_type(outcome, Outcome[ExtractionJob, ExtractionStatus])
-    async for outcome in watcher.as_completed(lazy()):
-        assert_type(outcome, Outcome[ExtractionJob, ExtractionStatus])
     async for outcome in watcher.as_completed(job for job in jobs):
         assert_type(outcome, Outcome[ExtractionJob, ExtractionStatus])
-    async with aclosing(watcher.as_completed(jobs)) as outcomes:
+    async with aclosing(watcher.as_completed(lazy())) as outcomes:
         assert_type(await anext(outcomes), Outcome[ExtractionJob, ExtractionStatus])
-    assert_type(await watcher.gather(jobs), list[Outcome[ExtractionJob, ExtractionStatus]])
+    assert_type(await watcher.gather(lazy()), list[Outcome[ExtractionJob, ExtractionStatus]])
 
 
-async def a_watch_is_an_awaitable_like_any(watcher: JobWatcher[ExtractionJob, ExtractionStatus]) -> None:
-    """asyncio's own functions take it."""
+async def asyncio_takes_a_watch_for_an_awaitable(watcher: JobWatcher[ExtractionJob, ExtractionStatus]) -> None:
     one, two = watcher.watch(ExtractionJob("file", "1")), watcher.watch(ExtractionJob("file", "2"))
     assert_type(await asyncio.wait_for(one, 10), ExtractionStatus)
     assert_type(await asyncio.gather(one, two), tuple[ExtractionStatus, ExtractionStatus])
@@ -142,9 +115,6 @@ async def a_watch_is_an_awaitable_like_any(watcher: JobWatcher[ExtractionJob, Ex
 
 
 def mistakes_are_seen(watcher: JobWatcher[ExtractionJob, ExtractionStatus], endpoint: ExtractionEndpoint) -> None:
-    """Another vendor's job, a forgotten time-out, a positional one, an option that does not exist."""
-    watcher.watch(DeleteFileJob("task"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     watcher.as_completed([DeleteFileJob("task")])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-    JobWatcher(endpoint)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    JobWatcher(endpoint, 600)  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
+    JobWatcher(endpoint, 600)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     JobWatcher(endpoint, timeout_s=600, interval=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

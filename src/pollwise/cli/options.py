@@ -19,7 +19,7 @@ from pollwise.cli.exits import UsageError
 if TYPE_CHECKING:
     from pollwise.core.pacing import Pacing
 
-__all__ = ["CommonOptions", "Count", "LogOptions", "Port", "Seconds", "Seed", "Share", "WatchOptions"]
+__all__ = ["CommonOptions", "Count", "LogOptions", "Port", "Seconds", "Seed", "Share", "WatchOptions", "to_timeout"]
 
 
 def _number(text: str, expected: str) -> float:
@@ -39,7 +39,8 @@ def _to_seconds(_type: Any, tokens: Any) -> float:
     return seconds
 
 
-def _to_timeout(_type: Any, tokens: Any) -> float | None:
+def to_timeout(_type: Any, tokens: Any) -> float | None:
+    """A number of seconds, or None for `none`. Raises ValueError, which becomes a usage error."""
     return None if tokens[0].value.lower() == "none" else _to_seconds(_type, tokens)
 
 
@@ -92,7 +93,7 @@ class WatchOptions(CommonOptions):
     """What every command that watches jobs of a real server understands."""
 
     timeout: Annotated[
-        float | None, Parameter(converter=_to_timeout, metavar="SECONDS|none", show_default=lambda _: "3600")
+        float | None, Parameter(converter=to_timeout, metavar="SECONDS|none", show_default=lambda _: "3600")
     ] = 3600.0
     """Stop watching after so many seconds; `none` watches for ever."""
 

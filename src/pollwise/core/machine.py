@@ -12,7 +12,8 @@ The rules, by number; time, replies and dice are arguments, and what to do next 
  7. The deadline wins over everything. The last wait is trimmed so that one last poll happens just before it.
  8. An unconfirmed reading is believed once `confirmations` more polls have shown the same phase.
  9. An unknown value of the vendor's is a running job; the endpoint's reading says so.
-10. Every delay is a function of counts kept here, so a watch can be written down and taken up again.
+10. Every delay is a function of counts kept here, so a watch can be written down and taken up again. One that is
+    overdue then is over with the first answer that says that the job is not, or once its time of grace has passed.
 
 Nothing is news after an outcome, and there is one outcome.
 """
@@ -22,13 +23,14 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import attrs
 
 from pollwise.core.events import Abandoned, Cancelled, Failed, Outcome, Progressed, Retrying, Succeeded, Throttled
 from pollwise.core.forecast import Forecast, level_of
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.past import Past
 from pollwise.core.phase import Phase, Reading
 from pollwise.errors import (
     AuthenticationError,
@@ -117,6 +119,7 @@ class WatchMachine(Generic[J, S]):
         "_good",
         "_last_error",
         "_missing_since",
+        "_overdue",
         "_refused",
         "_reported_at",
         "_rules",
@@ -154,8 +157,38 @@ class WatchMachine(Generic[J, S]):
         self._last_error: PollError | None = None
         self._first_seen: tuple[float, float] | None = None
         self._eta_s: float | None = None
+        self._overdue = False
         self.paced = False
         self.held_back = False
+
+    @classmethod
+    def taken_up(
+        cls, job: J, rules: Rules, past: Past[S], *, now: float, after_s: float = 0.0, grace_s: float = 0.0
+    ) -> Self:
+        """A watch that was written down goes on where it was.
+
+        Args:
+            job: What is watched.
+            rules: Of the watcher that takes it up.
+            past: What was written down.
+            now: Monotonic seconds.
+            after_s: Seconds until the first poll, unless the deadline wants it sooner.
+            grace_s: Seconds for an overdue watch to get its one answer in, from that poll on.
+        """
+        machine = cls(job, rules, now=now)
+        machine.started_at = machine.seen_at = now - past.age_s
+        machine.polls, machine.status, machine.phase = past.polls, past.status, past.phase
+        machine._bad = machine._failures = past.failures
+        machine._good = max(0, past.polls - past.failures)
+        due_at = now + after_s
+        machine._overdue = past.overdue
+        if past.overdue:
+            machine.deadline = due_at + grace_s
+        else:
+            machine.deadline = math.inf if past.left_s is None else now + past.left_s
+            due_at = min(due_at, max(now, machine.last_poll_at))
+        machine.due_at = due_at
+        return machine
 
     # --- steps --------------------------------------------------------------------------------
 
@@ -178,6 +211,8 @@ class WatchMachine(Generic[J, S]):
             late = now - self.started_at > _AT_ONCE_S
             self._first_seen = (self.started_at, 0.0) if late else (now, reading.fraction)
         self._eta_s = self._estimate_s()
+        if self._overdue and not reading.unconfirmed:
+            return self.on_deadline(now=now)
         return self._wait(changed=changed, now=now, dice=dice)
 
     def on_unchanged(self, *, now: float, dice: float) -> News:
@@ -269,6 +304,11 @@ class WatchMachine(Generic[J, S]):
     def eta_s(self) -> float | None:
         """Estimated seconds from the last good reading until the job is over, or None."""
         return self._eta_s
+
+    @property
+    def failures(self) -> int:
+        """Polls in a row that taught nothing and count towards `Retry.max_failures`."""
+        return self._failures
 
     @property
     def last_poll_at(self) -> float:
