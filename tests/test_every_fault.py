@@ -40,8 +40,10 @@ def as_json(body: bytes, status: int = 200) -> Answer:
     return Answer(status, body, {"Content-Type": "application/json"})
 
 
-def brisk(endpoint: ExtractionEndpoint, timeout_s: float = 20.0) -> JobWatcher[ExtractionJob, ExtractionStatus]:
-    return JobWatcher(endpoint, timeout_s=timeout_s, pacing=BRISK, retry=PATIENT, request_timeout_s=0.5)
+def brisk(
+    endpoint: ExtractionEndpoint, *, request_timeout_s: float = 20.0
+) -> JobWatcher[ExtractionJob, ExtractionStatus]:
+    return JobWatcher(endpoint, timeout_s=60, pacing=BRISK, retry=PATIENT, request_timeout_s=request_timeout_s)
 
 
 @pytest.mark.parametrize("fault", sorted(TRANSIENT, key=lambda fault: fault.value), ids=lambda fault: fault.value)
@@ -49,7 +51,8 @@ async def test_a_fault_is_survived(fault: Fault) -> None:
     """Whatever goes wrong with one reply, the next one tells the truth."""
     async with Simulator(seed=1, faults=Faults(retry_after_s=0)) as sim:
         sim.add_extraction("F", "J", duration_s=0.0, script=[fault, fault])
-        async with brisk(ExtractionEndpoint(sim.oracle_content_url)) as watcher:
+        patience_s = 0.3 if fault in {Fault.HANG, Fault.SLOW_DRIP} else 20.0
+        async with brisk(ExtractionEndpoint(sim.oracle_content_url), request_timeout_s=patience_s) as watcher:
             watch = watcher.watch(ExtractionJob("F", "J"))
             events = [event async for event in watch]
     assert isinstance(events[-1], Succeeded)
@@ -145,7 +148,8 @@ async def test_expired_tokens_are_renewed_once_for_all() -> None:
         auth = ClientCredentialsAuth(sim.token_url, "id", "s3cret-of-a-test", "scope")
         async with brisk(ExtractionEndpoint(sim.oracle_content_url, auth=auth)) as watcher:
             waiting = asyncio.ensure_future(watcher.gather(ExtractionJob(*job.keys) for job in jobs))
-            await sim.requests.until(lambda log: log.total >= 60)
+            async with asyncio.timeout(30):
+                await sim.requests.until(lambda log: log.total >= 60)
             sim.revoke()
             outcomes = await waiting
     assert [type(outcome) for outcome in outcomes] == [Succeeded] * 100
@@ -195,7 +199,8 @@ async def test_nothing_is_left_when_the_watcher_is_left_in_the_middle() -> None:
             async with brisk(ExtractionEndpoint(sim.oracle_content_url)) as watcher:
                 for n in range(30):
                     watcher.watch(ExtractionJob("F", f"J{n}"))
-                await sim.requests.until(lambda log: log.total >= 30)
+                async with asyncio.timeout(30):
+                    await sim.requests.until(lambda log: log.total >= 30)
                 raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):

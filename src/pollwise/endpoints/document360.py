@@ -45,7 +45,6 @@ __all__ = [
 ]
 
 _PATH: Final = "/v2/Drive/Folders/DeleteFile/Status/"
-_HEADERS: Final[Mapping[str, str]] = {"Accept": "application/json"}
 _ALLOWANCE: Final = (60, 60.0)  # per token; the Enterprise and Trial plans have 100, which the server's headers tell
 
 
@@ -184,7 +183,7 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
 
     Args:
         base_url: The API's root, which differs by region, such as `https://apihub.document360.io`; may have a path.
-        auth: What puts the `api_token` header on, such as `ApiKeyAuth("api_token", key)`.
+        auth: What puts the `api_token` header on, such as `ApiKeyAuth(key)`.
 
     Raises:
         ConfigurationError: `base_url` is no http or https URL with a host, or holds credentials, a query or a fragment.
@@ -202,7 +201,7 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
 
     def request(self, job: DeleteFileJob, /) -> Request:
         """`GET …/v2/Drive/Folders/DeleteFile/Status/{task_id}`."""
-        return Request(self._root.url(_PATH + segment(job.task_id)), _HEADERS)
+        return Request(self._root.url(_PATH + segment(job.task_id)))
 
     def read(self, reply: Reply, /) -> Reading[DeleteFileStatus]:
         """What the reply says, by the rules of this module. The fraction done is never known.

@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 _FILES: Final = "/documents/api/1.2/files/"
-_HEADERS: Final[Mapping[str, str]] = {"Accept": "application/json"}  # the vendor has XML as well
+_HEADERS: Final[Mapping[str, str]] = {"Accept": "application/json"}  # the vendor has XML as well; a poll says so anyway
 _JOB_UNKNOWN: Final = "!csCloudBulkExtractionRequestJobNotValid"  # no such job, or somebody else's
 _MAYBE_STARTED: Final = (
     "The extraction may be running all the same, and the API has no way to find its job ID. Look at the destination"
@@ -264,7 +264,7 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
 
     def request(self, job: ExtractionJob, /) -> Request:
         """`GET …/documents/api/1.2/files/{file_id}/_extract/{job_id}`."""
-        return Request(self._root.url(f"{_FILES}{segment(job.file_id)}/_extract/{segment(job.job_id)}"), _HEADERS)
+        return Request(self._root.url(f"{_FILES}{segment(job.file_id)}/_extract/{segment(job.job_id)}"))
 
     def read(self, reply: Reply, /) -> Reading[ExtractionStatus]:
         """What the reply says, by the rules of this module. The fraction done is `completedPercentage`.
