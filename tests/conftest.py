@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import socket
 import stat
 import threading
@@ -45,6 +46,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart() -> None:
+    # Whoever runs the tests in the background may have them ignore Ctrl-C, and so would every process they start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # looptime asks for the current event loop even around a test that has none, and asking would make one.
     asyncio.set_event_loop(None)
 
