@@ -1,7 +1,10 @@
-"""Discrete events in virtual time over the real core: what the scheduling benchmark and its policies stand on.
+"""Discrete events in virtual time over the real core: what the `scheduling` benchmark stands on.
 
-The pollwise policy here is `Turns`, `RateBudget`, `Pacing` and `WatchMachine` themselves; only time, replies and the
-dice are this file's. Peers get the same jobs, the same budget and the same first-come queue in front of it.
+Rule 1: the pollwise policy is `Turns`, `RateBudget`, `Pacing` and `WatchMachine` themselves, asked at the times that they
+name; only time, replies and dice are this file's. A request takes no time.
+Rule 2: every policy gets the same jobs and the same limit. One meter, a server's sliding window, counts what it would
+have refused: for those who keep the limit themselves that must be nothing.
+Rule 3: a delay is from a job's end to the poll that sees it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import attrs
 
@@ -20,9 +24,36 @@ from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.phase import Phase, Reading
 from pollwise.core.turns import Turns
 
+__all__ = [
+    "WORKLOADS",
+    "Job",
+    "Limit",
+    "Result",
+    "Schedule",
+    "alone",
+    "capped_exponential",
+    "clairvoyant",
+    "fixed",
+    "full_jitter",
+    "jobs_of",
+    "pollwise",
+    "round_robin",
+    "uncoordinated",
+]
+
+Limit: TypeAlias = tuple[int, float]
+"""Requests, and the seconds of the window that they are allowed in."""
+
+Schedule: TypeAlias = Callable[[random.Random], Iterator[float]]
+"""A job's own waits, in seconds."""
+
+_BURST = 1_000
+
 
 @attrs.define
 class Job:
+    """A job as it really goes."""
+
     begins_at: float
     duration_s: float
     curve: float
@@ -50,7 +81,7 @@ WORKLOADS: dict[str, Callable[[random.Random], float]] = {
 def jobs_of(workload: str, load: float | None, seed: int, *, until_s: float = 12_000) -> list[Job]:
     """Jobs that arrive at `load` a second, or a thousand at once."""
     dice = random.Random(seed)
-    times = [0.0] * 1000
+    times = [0.0] * _BURST
     if load is not None:
         times, now = [], 0.0
         while now < until_s:
@@ -62,6 +93,8 @@ def jobs_of(workload: str, load: float | None, seed: int, *, until_s: float = 12
 
 @attrs.frozen
 class Result:
+    """What a policy came to. `refused` of the requests got 429."""
+
     delays: list[float]
     requests: int
     refused: int = 0
@@ -71,11 +104,41 @@ class Result:
         return sum(self.delays) / len(self.delays)
 
     def quantile(self, share: float) -> float:
+        """That quantile of the delays in seconds; 1 for the longest."""
         return sorted(self.delays)[min(len(self.delays) - 1, int(share * len(self.delays)))]
 
     @property
     def per_job(self) -> float:
         return self.requests / len(self.delays)
+
+    def __add__(self, other: Result) -> Result:
+        return Result(self.delays + other.delays, self.requests + other.requests, self.refused + other.refused)
+
+
+class _Meter:
+    """The server's sliding window."""
+
+    def __init__(self, limit: Limit | None) -> None:
+        self._limit = limit
+        self._accepted: deque[float] = deque()
+        self.requests = self.refused = 0
+
+    def accepts(self, now: float) -> bool:
+        self.requests += 1
+        if self._limit is None:
+            return True
+        limit, per_s = self._limit
+        # a thousandth of a microsecond is rounding, not haste
+        while self._accepted and self._accepted[0] <= now - per_s + 1e-9:
+            self._accepted.popleft()
+        if len(self._accepted) >= limit:
+            self.refused += 1
+            return False
+        self._accepted.append(now)
+        return True
+
+
+# --- ours ---------------------------------------------------------------------------------------
 
 
 class _Watching:
@@ -86,22 +149,22 @@ class _Watching:
         self.machine = machine
 
 
+def _reading(job: Job, now: float, *, progress: bool) -> Reading[float]:
+    if job.ends_at <= now:
+        return Reading(status=now, phase=Phase.SUCCEEDED, final=True)
+    return Reading(status=now, phase=Phase.RUNNING, fraction=job.percent(now) if progress else None)
+
+
 def pollwise(
-    jobs: list[Job],
-    *,
-    progress: bool,
-    limit: tuple[int, float] | None,
-    pacing: Pacing | None = None,
-    seed: int = 0,
+    jobs: list[Job], *, progress: bool, limit: Limit | None, pacing: Pacing | None = None, seed: int = 0
 ) -> Result:
-    """The real core, asked at the times it names."""
+    """The real core, asked at the times that it names."""
     dice = random.Random(seed).random
     rules = Rules(pacing=pacing or Pacing(), retry=Retry(), timeout_s=None)
     lane = None if limit is None else RateBudget(limit[0], per_s=limit[1]).lane()
     turns: Turns[_Watching] = Turns(rules.forecast, lane, lambda _watch, _now, _at: None)
     coming = deque(sorted(jobs, key=lambda job: job.begins_at))
-    delays: list[float] = []
-    requests, now = 0, 0.0
+    meter, delays, now = _Meter(limit), list[float](), 0.0
     while len(delays) < len(jobs):
         while coming and coming[0].begins_at <= now:
             job = coming.popleft()
@@ -112,50 +175,74 @@ def pollwise(
             now = max(math.nextafter(now, math.inf), min(turn, arrival, turns.next_at))
             continue
         watch, serial = turn
-        requests += 1
-        watch.machine.asked()
-        job = watch.job
-        reading = Reading(status=now, phase=Phase.RUNNING, fraction=job.percent(now) if progress else None)
-        if job.ends_at <= now:
-            reading = Reading(status=now, phase=Phase.SUCCEEDED, final=True)
+        machine, job = watch.machine, watch.job
+        machine.asked()
+        assert meter.accepts(now), "the budget let go what the server refuses"
         if lane is not None:
             lane.settle(serial, now)
-        if watch.machine.on_reading(reading, now=now, dice=dice()) is News.OVER:
+        if machine.on_reading(_reading(job, now, progress=progress), now=now, dice=dice()) is News.OVER:
             delays.append(now - job.ends_at)
         else:
             turns.put(watch, now)
-    return Result(delays, requests)
+    return Result(delays, meter.requests)
 
 
-def by_schedule(
-    jobs: list[Job],
-    delays_of: Callable[[random.Random], Iterator[float]],
-    *,
-    limit: tuple[int, float] | None,
-    seed: int = 0,
-) -> Result:
-    """Each job has its own delays; what the budget does not let go waits in line, first come, first served."""
+# --- peers --------------------------------------------------------------------------------------
+
+
+def fixed(interval_s: float) -> Schedule:
+    """Every so many seconds, beginning anywhere in the first of them: as kind a start as a naive poller can have."""
+
+    def waits(dice: random.Random) -> Iterator[float]:
+        yield dice.random() * interval_s
+        while True:
+            yield interval_s
+
+    return waits
+
+
+def full_jitter(base_s: float, cap_s: float) -> Schedule:
+    """Exponential backoff with full jitter, as the AWS builders' library has it."""
+
+    def waits(dice: random.Random) -> Iterator[float]:
+        ceiling = base_s
+        while True:
+            yield dice.random() * ceiling
+            ceiling = min(cap_s, 2 * ceiling)
+
+    return waits
+
+
+def capped_exponential(base_s: float, cap_s: float) -> Schedule:
+    """Exponential backoff without jitter."""
+
+    def waits(_dice: random.Random) -> Iterator[float]:
+        wait = base_s
+        while True:
+            yield wait
+            wait = min(cap_s, 2 * wait)
+
+    return waits
+
+
+def uncoordinated(jobs: list[Job], schedule: Schedule, *, limit: Limit | None, seed: int = 0) -> Result:
+    """Each job polls by its own schedule and knows of no other; a 429 is a poll that taught nothing."""
     dice = random.Random(seed)
-    due: list[tuple[float, int]] = [(job.begins_at, n) for n, job in enumerate(jobs)]
+    due = [(job.begins_at, n) for n, job in enumerate(jobs)]
     heapq.heapify(due)
-    waits = [delays_of(dice) for _ in jobs]
-    spacing = 0.0 if limit is None else limit[1] / limit[0]
-    delays: list[float] = []
-    requests, free_at = 0, 0.0
+    waits = [schedule(dice) for _ in jobs]
+    meter, delays = _Meter(limit), []
     while due:
-        at, n = heapq.heappop(due)
-        now = max(at, free_at)
-        free_at = now + spacing
-        requests += 1
-        if jobs[n].ends_at <= now:
+        now, n = heapq.heappop(due)
+        if meter.accepts(now) and jobs[n].ends_at <= now:
             delays.append(now - jobs[n].ends_at)
         else:
             heapq.heappush(due, (now + next(waits[n]), n))
-    return Result(delays, requests)
+    return Result(delays, meter.requests, meter.refused)
 
 
-def round_robin(jobs: list[Job], *, limit: tuple[int, float]) -> Result:
-    """Everybody in turn at the full rate."""
+def round_robin(jobs: list[Job], *, limit: Limit) -> Result:
+    """Everybody in turn at the full rate, evenly spread."""
     line: deque[Job] = deque()
     coming = deque(sorted(jobs, key=lambda job: job.begins_at))
     delays: list[float] = []
@@ -176,12 +263,20 @@ def round_robin(jobs: list[Job], *, limit: tuple[int, float]) -> Result:
     return Result(delays, requests)
 
 
-def clairvoyant(jobs: list[Job], *, limit: tuple[int, float]) -> Result:
-    """Each job is asked once, as soon after its end as the budget allows."""
-    now, spacing = 0.0, limit[1] / limit[0]
+def clairvoyant(jobs: list[Job], *, limit: Limit) -> Result:
+    """Each job is asked once, as soon after its end as the limit allows: nobody can do better."""
+    sent: deque[float] = deque(maxlen=limit[0])
     delays = []
     for end in sorted(job.ends_at for job in jobs):
-        now = max(now, end)
+        now = end if len(sent) < limit[0] else max(end, sent[0] + limit[1])
+        sent.append(now)
         delays.append(now - end)
-        now += spacing
     return Result(delays, len(jobs))
+
+
+def alone(jobs: list[Job], run: Callable[[list[Job]], Result]) -> Result:
+    """Each job by itself, as if there were no other."""
+    found = Result([], 0)
+    for job in jobs:
+        found += run([job])
+    return found

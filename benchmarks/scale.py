@@ -21,10 +21,9 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
-import attrs
 
 from benchmarks import loopback, peers, report
 from pollwise import JobWatcher, Pacing, RateBudget
@@ -54,7 +53,7 @@ class Ticker:
         self.lags: list[float] = []
         self._tick_s = tick_s
 
-    async def __aenter__(self) -> Ticker:
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
         await asyncio.sleep(0)
         return self
@@ -101,7 +100,7 @@ class Crowd:
         self.jobs = jobs
         self.calls_s = 0.0  # what adding took of the caller's time, where it is one piece
 
-    async def __aenter__(self) -> Crowd:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -118,7 +117,7 @@ class Crowd:
 class Watched(Crowd):
     """By pollwise: `watch()` for each."""
 
-    async def __aenter__(self) -> Crowd:
+    async def __aenter__(self) -> Self:
         self._watcher: JobWatcher[Any, Any] = JobWatcher(
             self.endpoint,
             timeout_s=86_400,
@@ -152,7 +151,7 @@ class Completed(Watched):
 
     async def add(self) -> None:
         self._reader = asyncio.create_task(self._read())
-        while self._watcher.watches < len(self.jobs):
+        while self._watcher.watches < len(self.jobs):  # noqa: ASYNC110  # nobody tells of each watch
             await asyncio.sleep(0)
 
     async def _read(self) -> None:
@@ -163,7 +162,7 @@ class Completed(Watched):
 class Tasks(Crowd):
     """By a task for each."""
 
-    async def __aenter__(self) -> Crowd:
+    async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONNECTIONS))
         self._tasks: list[asyncio.Task[None]] = []
         self._polled = 0

@@ -307,7 +307,7 @@ class EarlierError(WatchError):
     message: str
 
     def __str__(self) -> str:
-        return self.message
+        return f"{self.job}: an earlier run gave up on it, with {self.kind}. It said: {self.message}"
 
 
 @attrs.define

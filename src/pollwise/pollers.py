@@ -17,7 +17,6 @@ import asyncio
 import contextvars
 import logging
 import math
-import time
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -40,9 +39,10 @@ from pollwise.errors import (
     WatchError,
     WatchStopped,
 )
+from pollwise.tokens import write_token
 from pollwise.watch import Watch
 
-__all__ = ["Pollers"]
+__all__ = ["Pollers", "end_all"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -84,7 +84,8 @@ class Pollers(Generic[J, S]):
         concurrency: Most requests in flight at once.
         request_timeout_s: Longest time for one request, in seconds.
         dice: Returns a random number in [0, 1).
-        on_over: Called with each watch at its end.
+        clock: Returns the time in epoch seconds.
+        on_over: Called with each watch at its end; it lets the watch's audience know.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Pollers(Generic[J, S]):
         concurrency: int,
         request_timeout_s: float,
         dice: Callable[[], float],
+        clock: Callable[[], float],
         on_over: Callable[[Watch[J, S]], None],
     ) -> None:
         self._endpoint = endpoint
@@ -105,6 +107,7 @@ class Pollers(Generic[J, S]):
         self._concurrency = concurrency
         self._request_timeout_s = request_timeout_s
         self._dice = dice
+        self._clock = clock
         self._on_over = on_over
         self.loop = asyncio.get_running_loop()
         self._now = self.loop.time
@@ -122,14 +125,18 @@ class Pollers(Generic[J, S]):
 
     # --- from outside -------------------------------------------------------------------------
 
+    def check_loop(self) -> None:
+        """Raise RuntimeError if this is not the event loop that the watcher was opened in."""
+        if asyncio.get_running_loop() is not self.loop:
+            raise RuntimeError("a watcher belongs to the event loop that it was opened in")
+
     def add(self, watch: Watch[J, S]) -> None:
         """Drive this watch from now on.
 
         Raises:
             RuntimeError: This is not the event loop that the watcher was opened in.
         """
-        if asyncio.get_running_loop() is not self.loop:
-            raise RuntimeError("a watcher belongs to the event loop that it was opened in")
+        self.check_loop()
         self._turns.put(watch, self._now())
         if self._pump_soon is None:
             self._pump_soon = self.loop.call_soon(self._pump, context=self._context)
@@ -145,8 +152,12 @@ class Pollers(Generic[J, S]):
     def end(self, watch: Watch[J, S], error: WatchError) -> None:
         """End this watch now, unless it has ended; a request of its that is in flight goes on unheard."""
         now = self._now()
-        if watch.outcome is None:
+        if watch.machine.outcome is None:
             self._tell(watch, watch.machine.on_stop(error, now=now), now)
+
+    def token(self, watch: Watch[J, S]) -> str:
+        """The watch as a text, to be taken up again."""
+        return write_token(self._endpoint, watch.machine, now=self._now(), wall_now=self._clock())
 
     def start(
         self, work: Coroutine[Any, Any, None], *, name: str, context: contextvars.Context | None = None
@@ -172,7 +183,7 @@ class Pollers(Generic[J, S]):
                 handle.cancel()
         self._timer_at = -math.inf  # nothing is scheduled any more
         self._turns.clear()  # a watch knows its pool; the pool lets go of it
-        await _end_all(self._tasks)
+        await end_all(self._tasks)
 
     # --- the one timer ------------------------------------------------------------------------
 
@@ -340,7 +351,7 @@ class Pollers(Generic[J, S]):
         machine, status = watch.machine, reply.status
         self._heed(poller, reply)
         if not 200 <= status < 300:
-            error = refusal(reply, self._endpoint.problem(reply), watch.job, wall_now=time.time())
+            error = refusal(reply, self._endpoint.problem(reply), watch.job, wall_now=self._clock())
             return self._fail(poller, watch, error)
         reply_hash = hash(reply.body) ^ status  # with the status: a 202 and a 200 can both be empty
         if reply_hash == watch.reply_hash and machine.phase is not None:
@@ -388,7 +399,7 @@ class Pollers(Generic[J, S]):
         """Let the budget know what the reply says about it."""
         if reply.status != 429 and self._silent_replies >= _SILENT_REPLIES:
             return
-        wall_now = time.time()
+        wall_now = self._clock()
         hints: RateHints | None = rate_hints(reply.headers, wall_now)
         self._silent_replies = self._silent_replies + 1 if hints is None and reply.status != 429 else 0
         ticket, poller.ticket = poller.ticket, 0
@@ -408,7 +419,8 @@ class Pollers(Generic[J, S]):
     def _tell(self, watch: Watch[J, S], news: News, now: float) -> None:
         if news is News.OVER:
             self._on_over(watch)
-        watch.tell(news, now)
+        else:
+            watch.tell(news, now)
 
     def _bury(self, poller: _Poller[J, S], task: asyncio.Task[None]) -> None:
         """A poller's task is over: at the close, cancelled by a stranger, or killed by more than an `Exception`."""
@@ -420,14 +432,14 @@ class Pollers(Generic[J, S]):
         if self._closed:
             return
         watch = poller.watch
-        if watch is not None and watch.outcome is None:
+        if watch is not None and watch.machine.outcome is None:
             news = self._give_up(watch, WatcherClosed(watch.job) if killer is None else killer)
             self._tell(watch, news, self._now())
         # a stranger who cancels tasks ends the program as a rule: what else is due waits a little for that
         self._wake_at(self._now() + _REVIVAL_S)
 
 
-async def _end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel these and wait for their ends. To be cancelled meanwhile cancels them once more, and is passed on."""
     pending = set(tasks)
     cancelled: asyncio.CancelledError | None = None

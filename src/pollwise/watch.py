@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 from collections.abc import AsyncIterator, Callable, Generator, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
 from pollwise.core.events import Event, Outcome, Progressed, Retrying, Succeeded, Throttled
 from pollwise.core.machine import News, WatchMachine
-from pollwise.errors import JobError, WatchError
+from pollwise.errors import PollwiseError
 
-__all__ = ["Watch"]
+__all__ = ["Keeper", "Watch", "twin"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
+E = TypeVar("E", bound=PollwiseError)
 
 
 class Keeper(Protocol):
@@ -35,6 +37,10 @@ class Keeper(Protocol):
 
     def stop(self, watch: Watch[Any, Any], /) -> None:
         """End this watch now."""
+        ...
+
+    def token(self, watch: Watch[Any, Any], /) -> str:
+        """The watch as a text, to be taken up again."""
         ...
 
 
@@ -65,17 +71,17 @@ class Watch(Generic[J, S]):
         self.machine = machine
         self.reply_hash = 0  # of the reply that the last reading came from; 0 for none
         self._keeper = keeper
-        self._events = 0  # numbers events; each kind below keeps the number of its newest
-        self._progressed = 0
+        # numbers events; each kind below keeps the number of its newest. One taken up again begins with what is known
+        self._events = self._progressed = 0 if machine.phase is None else 1
         self._retried: tuple[int, Retrying[J]] | None = None
-        self._throttled: tuple[int, Throttled[J]] | None = None
+        self._throttled = 0  # the event itself is made when it is read: under pressure it happens to all watches
         self._audience: _Audience | None = None
 
     def __repr__(self) -> str:
-        machine = self.machine
+        machine, outcome = self.machine, self.outcome
         state = "new" if machine.phase is None else machine.phase.value
-        if machine.outcome is not None:
-            state = type(machine.outcome).__name__
+        if outcome is not None:
+            state = type(outcome).__name__
         return f"<Watch {machine.job!r} {state} polls={machine.polls}>"
 
     @property
@@ -93,6 +99,17 @@ class Watch(Generic[J, S]):
         """The last event, without polling; None before the first one."""
         found = self._next(self._events - 1) if self._events else None
         return None if found is None else found[1]
+
+    @property
+    def token(self) -> str:
+        """The watch as one short text, by which `JobWatcher.watch_token` takes it up again, in another process too.
+
+        It says what is asked about, when the watch began and ends, and how far it got; no credential and no status.
+
+        Raises:
+            TokenError: The job's keys are too long for one.
+        """
+        return self._keeper.token(self)
 
     def stop(self) -> None:
         """End the watch: its outcome is `Abandoned` with `WatchStopped`. Does nothing after the end."""
@@ -117,7 +134,7 @@ class Watch(Generic[J, S]):
         It is called between two steps of the event loop, so it must be quick. What it raises goes to the loop's
         exception handler.
         """
-        if self.machine.outcome is not None:
+        if self.outcome is not None:
             self._call(callback)
             return
         audience = self._listen()
@@ -143,8 +160,9 @@ class Watch(Generic[J, S]):
 
     def tell_throttled(self, now: float, free_at: float) -> None:
         """The budget holds the next poll back."""
-        self._events += 1
-        self._throttled = (self._events, self.machine.throttled(now, free_at))
+        self._events = self._throttled = self._events + 1
+        if now < free_at < math.inf:
+            self.machine.due_at = max(self.machine.due_at, free_at)
         self._wake(over=False)
 
     # --- reading ------------------------------------------------------------------------------
@@ -154,9 +172,11 @@ class Watch(Generic[J, S]):
         if seen >= self._events:
             return None
         found: list[tuple[int, Event[J, S]]] = [
-            kept for kept in (self._retried, self._throttled) if kept is not None and kept[0] > seen
+            kept for kept in (self._retried,) if kept is not None and kept[0] > seen
         ]
-        outcome = self.machine.outcome
+        if self._throttled > seen:
+            found.append((self._throttled, self.machine.throttled(self._keeper.loop.time())))
+        outcome = self.outcome
         if outcome is not None:
             found.append((self._events, outcome))
         if self._progressed > seen:
@@ -164,14 +184,14 @@ class Watch(Generic[J, S]):
         return min(found, key=_number, default=None)
 
     async def _result(self) -> S:
-        while (outcome := self.machine.outcome) is None:
+        while (outcome := self.outcome) is None:
             audience = self._listen()
             if audience.enders is None:
                 audience.enders = set()
             await self._hear(audience.enders)
         if isinstance(outcome, Succeeded):
             return outcome.status
-        raise _twin(outcome.error)
+        raise twin(outcome.error)
 
     async def _changed(self) -> None:
         audience = self._listen()
@@ -243,7 +263,7 @@ def _resolve(crowd: set[asyncio.Future[None]] | None) -> None:
             future.set_result(None)
 
 
-def _twin(error: JobError | WatchError) -> JobError | WatchError:
+def twin(error: E) -> E:
     """The same error once more, to be raised.
 
     Any number of tasks may raise it, each with a traceback and a context of its own. The one in the outcome has none:

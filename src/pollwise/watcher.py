@@ -1,8 +1,10 @@
 """JobWatcher: watches jobs of one endpoint, one or a hundred thousand, by the same road.
 
 Rule 1: it owns what it opens: the transport that was not handed in, the pollers, the watches. Leaving its
-`async with` ends all of them, however it is left.
+`async with` ends all of them, however it is left. A ledger is handed in open, and never closed here.
 Rule 2: the same job watched twice while it is open is asked once.
+Rule 3: with a ledger a watch takes one more step at either end: its row before it is asked about, its outcome before
+anybody is told. In between it takes the same road as without.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterable, Callable, Hashable, Iterable
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable, Iterable
 from contextlib import aclosing
+from functools import partial
 from operator import itemgetter
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -19,11 +23,17 @@ from typing import Generic, Self, TypeVar
 from pollwise.batch import Batch
 from pollwise.core.budget import RateBudget
 from pollwise.core.events import Outcome
-from pollwise.core.machine import Rules, WatchMachine
+from pollwise.core.machine import News, Rules, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.wire import Endpoint, Transport
+from pollwise.delivery import Deliveries
 from pollwise.errors import ConfigurationError, WatcherClosed
+from pollwise.keeping import check_keepable
+from pollwise.ledger import Ledger
 from pollwise.pollers import Pollers
+from pollwise.recording import Outlook, Recorder
+from pollwise.resuming import Spread, learn_durations, take_up_all
+from pollwise.tokens import read_token
 from pollwise.transport import AiohttpTransport
 from pollwise.watch import Watch
 
@@ -34,6 +44,7 @@ S = TypeVar("S")
 
 _LAST_POLL_S = 1.0
 _LAST_POLL_SHARE = 0.1
+_CHUNK = 200  # jobs taken without giving way to the rest of the program: about a millisecond
 
 
 class JobWatcher(Generic[J, S]):
@@ -58,7 +69,12 @@ class JobWatcher(Generic[J, S]):
         not_found_grace_s: How long a 404 may only mean "not visible yet", in seconds.
         confirmations: How many more polls confirm an answer that looks over but is not final.
         heartbeat_s: Report an unchanged status, too, when nothing was reported for this long. None for never.
+        ledger: Where watches are written down, so that none is lost in a crash: open, and yours to close, after the
+            watcher. See `record`, `resume` and `outcomes`.
+        ledger_patience_s: How long an outcome that the ledger does not take is tried again, in seconds, before its
+            watch ends with `LedgerTrouble`.
         dice: Returns a random number in [0, 1), for jitter.
+        clock: Returns the time in epoch seconds, for what outlives the process: ledger and tokens.
 
     Raises:
         ConfigurationError: An argument cannot be right.
@@ -79,13 +95,23 @@ class JobWatcher(Generic[J, S]):
         not_found_grace_s: float = 30.0,
         confirmations: int = 2,
         heartbeat_s: float | None = None,
+        ledger: Ledger | None = None,
+        ledger_patience_s: float = 60.0,
         dice: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        _check(timeout_s=timeout_s, request_timeout_s=request_timeout_s, heartbeat_s=heartbeat_s)
+        _check(
+            timeout_s=timeout_s,
+            request_timeout_s=request_timeout_s,
+            heartbeat_s=heartbeat_s,
+            ledger_patience_s=ledger_patience_s,
+        )
         if concurrency < 1 or capacity < 1 or confirmations < 0 or not not_found_grace_s >= 0:
             raise ConfigurationError(
                 "concurrency and capacity must be at least 1, confirmations and not_found_grace_s at least 0"
             )
+        if ledger is not None:
+            check_keepable(endpoint)
         if budget is None:
             allowed = endpoint.allowance
             budget = RateBudget() if allowed is None else RateBudget.guessed(allowed[0], per_s=allowed[1])
@@ -104,10 +130,15 @@ class JobWatcher(Generic[J, S]):
         )
         self._concurrency = concurrency
         self._request_timeout_s = request_timeout_s
+        self._ledger = ledger
+        self._ledger_patience_s = ledger_patience_s
+        self._seeded = ledger is None  # whether the forecast knows what the ledger knows
         self._dice = dice
+        self._clock = clock
         self._given_transport = transport
         self._own_transport: AiohttpTransport | None = None
         self._pollers: Pollers[J, S] | None = None
+        self._recorder: Recorder[J, S] | None = None
         self._open: dict[J, Watch[J, S]] = {}
         self._now: Callable[[], float] = _never
 
@@ -116,11 +147,22 @@ class JobWatcher(Generic[J, S]):
         return f"<JobWatcher {self.endpoint.name} {state}>"
 
     async def __aenter__(self) -> Self:
+        """Open it.
+
+        Raises:
+            ConfigurationError: It is open already.
+            LedgerError: The ledger is not open, or cannot be read.
+        """
         if self._pollers is not None:
             raise ConfigurationError("this watcher is open already; make another one")
+        if self._ledger is not None and not self._seeded:
+            await learn_durations(self._ledger, self.endpoint.name, self._rules.forecast.durations)
+            self._seeded = True
         self._now = asyncio.get_running_loop().time
         if self._given_transport is None:
             self._own_transport = AiohttpTransport(connections=self._concurrency)
+        self._open = {}
+        self._recorder = None if self._ledger is None else self._recorder_for(self._ledger, self._open)
         self._pollers = Pollers(
             endpoint=self.endpoint,
             transport=self.transport,
@@ -129,24 +171,44 @@ class JobWatcher(Generic[J, S]):
             concurrency=self._concurrency,
             request_timeout_s=self._request_timeout_s,
             dice=self._dice,
-            on_over=self._forget,
+            clock=self._clock,
+            on_over=partial(_end, self._open) if self._recorder is None else self._recorder.over,
         )
+        if self._recorder is not None:
+            self._recorder.drive_by(self._pollers)
         return self
+
+    def _recorder_for(self, ledger: Ledger, watches: dict[J, Watch[J, S]]) -> Recorder[J, S]:
+        return Recorder(
+            ledger=ledger,
+            endpoint=self.endpoint,
+            outlook=Outlook(rules=self._rules, grace_s=self._request_timeout_s, now=self._now, clock=self._clock),
+            patience_s=self._ledger_patience_s,
+            ended=partial(_forget, watches),
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         pollers, self._pollers = self._pollers, None
+        recorder, self._recorder = self._recorder, None
         transport, self._own_transport = self._own_transport, None
+        watches, self._open = self._open, {}
         if pollers is None:
             return
         try:
-            for watch in list(self._open.values()):
+            for watch in list(watches.values()):
                 pollers.end(watch, WatcherClosed(watch.job))
-            await pollers.close()
+            if recorder is not None:
+                await recorder.close()
         finally:
-            if transport is not None:
-                await transport.close()
+            try:
+                await pollers.close()
+            finally:
+                if recorder is not None:  # cancelled before it was done
+                    recorder.forsake(watches.values())
+                if transport is not None:
+                    await transport.close()
 
     @property
     def transport(self) -> Transport:
@@ -168,19 +230,139 @@ class JobWatcher(Generic[J, S]):
     def watch(self, job: J) -> Watch[J, S]:
         """Follow this job to its outcome. The first poll goes at once; the same open job is asked once.
 
+        With a ledger the first poll goes as soon as the job is written down, and what the ledger knows of it counts: an
+        open watch goes on where it was, an end that is known is told again without asking, and a job that was
+        abandoned is asked about again, with all of `timeout_s` before it.
+
         Raises:
             WatcherClosed: The watcher is not open.
+            ConfigurationError: The ledger cannot keep the job's keys.
             RuntimeError: It was opened in another event loop.
         """
         if self._pollers is None:
             raise WatcherClosed(job)
         watch = self._open.get(job)
         if watch is None:
-            machine: WatchMachine[J, S] = WatchMachine(job, self._rules, now=self._now())
-            watch = Watch(machine, self._pollers)
-            self._pollers.add(watch)
+            if self._recorder is None:
+                machine: WatchMachine[J, S] = WatchMachine(job, self._rules, now=self._now())
+                watch = Watch(machine, self._pollers)
+                self._pollers.add(watch)
+            else:
+                self._pollers.check_loop()
+                watch = self._recorder.watch(job)
             self._open[job] = watch
         return watch
+
+    def watch_token(self, text: str) -> Watch[J, S]:
+        """Take up the watch that this `Watch.token` was of, where it was.
+
+        Its deadline is kept, but it is never more than the watcher's `timeout_s` away. If it has passed, the job is
+        asked about once more. Where there is a ledger, what that knows of the job goes before the token.
+
+        Raises:
+            TokenError: It is no token, of another version or of another endpoint. Nothing of it was used.
+            WatcherClosed: The watcher is not open.
+            RuntimeError: It was opened in another event loop.
+        """
+        if self._pollers is None:
+            raise WatcherClosed
+        self._pollers.check_loop()
+        token = read_token(self.endpoint, text)
+        watch = self._open.get(token.job)
+        if watch is None:
+            past = token.past(self._clock()).at_most(self._rules.timeout_s)
+            if self._recorder is None:
+                machine: WatchMachine[J, S] = WatchMachine.taken_up(
+                    token.job, self._rules, past, now=self._now(), grace_s=self._request_timeout_s
+                )
+                watch = Watch(machine, self._pollers)
+                self._pollers.add(watch)
+            else:
+                watch = self._recorder.watch_token(token.job, past)
+            self._open[token.job] = watch
+        return watch
+
+    async def record(self, job: J) -> Watch[J, S]:
+        """Follow this job, and return when that is on disk: from then on no crash loses the watch.
+
+        Raises:
+            LedgerError: The ledger did not take it; the job is not watched.
+            ConfigurationError: There is no ledger, or it cannot keep the job's keys.
+            WatcherClosed: The watcher is not open, or was left before it was on disk.
+            WatchStopped: The watch was stopped before it was on disk.
+        """
+        recorder = self._needs_ledger()
+        watch = self.watch(job)
+        await recorder.arrived(watch)
+        return watch
+
+    async def record_all(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Watch[J, S]]:
+        """The same for all of them, many at a time; their watches in the order of the jobs.
+
+        Raises:
+            LedgerError: The ledger did not take one of them. Those that it took are watched.
+            ConfigurationError: There is no ledger, or it cannot keep a job's keys.
+            WatcherClosed: The watcher is not open, or was left before they were on disk.
+            WatchStopped: A watch was stopped before it was on disk.
+        """
+        recorder = self._needs_ledger()
+        watches: list[Watch[J, S]] = []
+        async for job in _each(jobs):
+            watches.append(self.watch(job))
+            if len(watches) % _CHUNK == 0:
+                await asyncio.sleep(0)
+        for watch in watches:
+            await recorder.arrived(watch)
+        return watches
+
+    async def resume(self) -> list[Watch[J, S]]:
+        """Take up every watch of this endpoint that the ledger has open; all of them, in the order recorded.
+
+        Deadlines are kept by the wall clock, and each watch goes on with the polls and failures that it had. One whose
+        deadline has passed meanwhile is asked about once more before it is given up. First polls are spread over the
+        budget or, where there is none, over the pacing; they begin while the rest is still read. A watch that the
+        watcher has open already goes on as it does.
+
+        Raises:
+            LedgerError: The ledger cannot be read to the end. What was taken up goes on.
+            ConfigurationError: There is no ledger.
+            WatcherClosed: The watcher is not open, or was left meanwhile.
+        """
+        recorder = self._needs_ledger()
+        spread = Spread(self.budget.spacing_s, self._rules.pacing, self._concurrency)
+        return await take_up_all(recorder, watches=self._open, spread=spread)
+
+    def outcomes(self, *, follow: bool = False) -> Deliveries[J, S]:
+        """Every outcome of this endpoint that nobody has acknowledged: those of earlier runs, then those that come.
+
+            async for delivery in watcher.outcomes():
+                save(delivery.outcome)
+                await delivery.ack()
+
+        An outcome that was not acknowledged is delivered again by the next call, also in another process. So each
+        comes at least once; of all acknowledgements of one outcome exactly one returns True.
+
+        Args:
+            follow: Wait for more when no watch is open and all is delivered, until the watcher is left. By default
+                the iteration ends there, so begin with `resume` and `record_all`.
+
+        Returns:
+            An async iterator, which several tasks may share. It raises LedgerError when the ledger cannot be read, and
+            without `follow` WatcherClosed when the watcher is left before the end.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+            WatcherClosed: The watcher is not open.
+        """
+        recorder = self._needs_ledger()
+        return Deliveries(recorder, watches=self._open, follow=follow)
+
+    def _needs_ledger(self) -> Recorder[J, S]:
+        if self._ledger is None:
+            raise ConfigurationError("this needs a ledger: JobWatcher(..., ledger=SqliteLedger(path))")
+        if self._recorder is None:
+            raise WatcherClosed
+        return self._recorder
 
     def as_completed(self, jobs: Iterable[J] | AsyncIterable[J]) -> Batch[J, S]:
         """Watch all of them and yield each one's outcome as it comes; as many outcomes as jobs.
@@ -207,12 +389,27 @@ class JobWatcher(Generic[J, S]):
             found = [(batch.position, outcome) async for outcome in batch]
         return [outcome for _, outcome in sorted(found, key=itemgetter(0))]
 
-    def _forget(self, watch: Watch[J, S]) -> None:
-        del self._open[watch.job]
-
 
 def _never() -> float:
     return math.nan
+
+
+def _forget(watches: dict[J, Watch[J, S]], watch: Watch[J, S]) -> None:
+    del watches[watch.job]
+
+
+def _end(watches: dict[J, Watch[J, S]], watch: Watch[J, S]) -> None:
+    del watches[watch.job]
+    watch.tell(News.OVER, math.nan)
+
+
+async def _each(jobs: Iterable[J] | AsyncIterable[J]) -> AsyncIterator[J]:
+    if isinstance(jobs, AsyncIterable):
+        async for job in jobs:
+            yield job
+    else:
+        for job in jobs:
+            yield job
 
 
 def _check(**durations: float | None) -> None:

@@ -9,10 +9,13 @@ Rule 2: a command is an `async def` that returns its exit status. What it does i
 from __future__ import annotations
 
 import importlib.metadata
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from pollwise.cli.batch_options import BatchOptions, FilePath
+from pollwise.cli.exits import UsageError
 from pollwise.cli.options import CommonOptions, Count, LogOptions, Port, Seconds, Seed, Share, WatchOptions
 
 __all__ = ["app"]
@@ -37,11 +40,29 @@ Exit status:
   130  interrupted with Ctrl-C
   143  terminated
 """
+_BATCH_EXITS = """\
+Exit status:
+  0    all succeeded
+  1    some failed or were cancelled, and none was abandoned
+  2    usage, or bad rows in JOBS; nothing was sent
+  3    some were abandoned: those jobs may still be running
+  74   the ledger or another file cannot be written
+  130  interrupted with Ctrl-C; the same command goes on
+  143  terminated; the same command goes on
+"""
+_LEDGER_EXITS = """\
+Exit status:
+  0    done
+  2    usage, or there is no such ledger
+  74   the ledger cannot be read, or the output not be written
+"""
 _EXAMPLES = f"""\
 Examples:
   pollwise demo
   pollwise watch document360 TASK --base-url https://apihub.document360.io
   pollwise watch oracle-content FILE JOB --base-url https://example.com --json
+  pollwise batch jobs.jsonl --out results.jsonl --report page.html
+  pollwise ledger show jobs.jsonl.ledger
   pollwise simulator --faults 0.2
 
 {_EXITS}"""
@@ -55,10 +76,15 @@ app = App(
 )
 _watch = App(name="watch", help="Watch one job to its outcome.", help_epilogue=_EXITS)
 app.command(_watch)
+_ledger = App(
+    name="ledger", help="Look at a ledger, also while another process writes it.", help_epilogue=_LEDGER_EXITS
+)
+app.command(_ledger)
 
 _USUAL_WATCH = WatchOptions()
 _USUAL = CommonOptions()
 _USUAL_LOG = LogOptions()
+_USUAL_BATCH = BatchOptions()
 
 
 @_watch.command(name="document360", help_epilogue=_EXITS)
@@ -110,6 +136,71 @@ async def watch_oracle_content(
     from pollwise.endpoints.oracle_content import ExtractionJob
 
     return await watch_job(vendors.oracle_content(base_url), ExtractionJob(file_id, job_id), options)
+
+
+@app.command(help_epilogue=_BATCH_EXITS)
+async def batch(
+    jobs: str | None = None,
+    /,
+    *,
+    stdin: Annotated[bool, Parameter(name="-", negative="", show_default=False)] = False,
+    options: BatchOptions = _USUAL_BATCH,
+) -> int:
+    """Watch all jobs of a file, to one result file. Interrupted, it goes on.
+
+    Each row names its `endpoint` (document360 or oracle-content) and its keys:
+    `task_id`, or `file_id` and `job_id`. In JSON lines a row is an object; in
+    CSV the first row names the columns. What else a row says is carried to its
+    result. A job that is there twice is watched once.
+
+    The credentials are read from the environment, as for `pollwise watch`.
+
+    Args:
+        jobs: A file ending in .jsonl or .csv.
+        stdin: Read the jobs from stdin instead.
+        options: How to watch, what to write and what to show.
+    """
+    from pollwise.cli.batch import run_batch
+
+    if stdin == (jobs is not None):
+        raise UsageError("name one file of jobs, or - for stdin. Try: pollwise batch --help")
+    return await run_batch("-" if jobs is None else jobs, options)
+
+
+@_ledger.command(name="show", help_epilogue=_LEDGER_EXITS)
+async def show_ledger(ledger: Path, /, *, report: FilePath = None, options: CommonOptions = _USUAL) -> int:
+    """Tell what a ledger holds, in numbers.
+
+    Args:
+        ledger: The file.
+        report: Write a page for people there as well: HTML, in one file.
+        options: What to show.
+    """
+    from pollwise.cli import ledger_commands
+
+    return await ledger_commands.show_ledger(ledger, json_wanted=options.json, report=report)
+
+
+@_ledger.command(name="export", help_epilogue=_LEDGER_EXITS)
+async def export_ledger(
+    ledger: Path,
+    /,
+    *,
+    out: FilePath = None,
+    include_open: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
+) -> int:
+    """Write a ledger's outcomes as JSON lines, in the order in which they were recorded.
+
+    Args:
+        ledger: The file.
+        out: Write them there rather than to stdout: all of them, or nothing.
+        include_open: Write what has no outcome yet as well.
+        options: What to log; read by run.py.
+    """
+    from pollwise.cli import ledger_commands
+
+    return await ledger_commands.export_ledger(ledger, out=out, include_open=include_open)
 
 
 @app.command(help_epilogue=_DEMO_EXITS)

@@ -5,10 +5,12 @@
 2    usage or configuration: nothing was asked of any server
 3    abandoned: pollwise stopped looking, the job may well be running
 70   a bug in pollwise
-74   the output cannot be written, as when a disk is full
+74   the output or the ledger cannot be written, as when a disk is full
 130  interrupted with Ctrl-C
 141  nobody reads the output any more, as after `| head -1`
 143  terminated (SIGTERM)
+
+Of many jobs the worst is told: 3 before 1 before 0, for what was lost sight of may still change, and all else is final.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -27,10 +28,11 @@ from pollwise.cli.exits import Exit, UsageError
 from pollwise.cli.logs import shown_logs
 from pollwise.cli.options import LogOptions
 from pollwise.cli.text import safe
-from pollwise.errors import ConfigurationError, InsecureUrl
+from pollwise.errors import ConfigurationError, InsecureUrl, LedgerError, LedgerMissing
 
 __all__ = ["run"]
 
+_VALUE = re.compile(r"(option: -[\w-]+)=\S*")  # of an option that there is not: it may be a secret
 _SHOW_CURSOR = b"\x1b[?25h"
 
 _log = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         _nobody_reads()
         return Exit.BROKEN_PIPE
     except OSError as error:
-        _complain(f"the output cannot be written ({error.strerror})")
+        _complain(f"the output cannot be written ({_why(error)})")
         _nobody_reads()
         return Exit.OUTPUT
     except KeyboardInterrupt:
@@ -69,10 +71,14 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
             f"{error.origin} is plain http to another machine; use https, or --allow-plain-http if you accept that"
             " anybody on the way can read the credentials"
         )
-    except (UsageError, ConfigurationError) as error:
+    except (UsageError, ConfigurationError, LedgerMissing) as error:
         return _refuse(str(error))
+    except LedgerError as error:
+        _log.debug("the ledger ended the command", exc_info=True)
+        _complain(str(error))
+        return Exit.OUTPUT
     except OSError:
-        raise  # all others have been given names by now: this one is of stdout
+        raise  # all others have been given names by now: this one is of what is written
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  the last place where a bug can be told in one line
         _log.debug("a bug ended the command", exc_info=True)
         _complain(f"{type(error).__name__}: {error}. This is a bug in pollwise; -v shows where.")
@@ -131,9 +137,15 @@ def _leave_at_once(number: int) -> NoReturn:
     os._exit(128 + number)
 
 
+def _why(error: OSError) -> str:
+    """What the system says, and of which file where that is not stdout."""
+    said = error.strerror or str(error)
+    return said if error.filename is None else f"{error.filename}: {said}"
+
+
 def _words(error: CycloptsError) -> str:
     """What is wrong with the arguments, and where help is."""
-    said = str(error).strip()
+    said = _VALUE.sub(r"\1", str(error).strip())
     if isinstance(error, MissingArgumentError) and error.argument is not None and error.argument.parameter.env_var:
         said = f"{said} It may also come from the environment variable {next(iter(error.argument.parameter.env_var))}."
     said = said if said.endswith((".", "?", "!")) else f"{said}."

@@ -93,6 +93,28 @@ class Rules:
         object.__setattr__(self, "patience_level", level_of(self.pacing.patience_s))
 
 
+class _Trouble:
+    """What went wrong since the last good reading, or is not believed yet. Most watches have none, most of the time.
+
+    Attributes:
+        bad: Bad polls in a row, which set the pace of retrying.
+        failures: The same without 429s and 404s, which ends the watch.
+        last_error: What the last bad poll came to.
+        missing_since: When the first 404 in a row came.
+        overdue: The deadline passed while nobody looked: the next reading is the last.
+        refused: The credentials were refused, and renewed.
+        unconfirmed: Readings in a row that look over without being final.
+    """
+
+    __slots__ = ("bad", "failures", "last_error", "missing_since", "overdue", "refused", "unconfirmed")
+
+    def __init__(self) -> None:
+        self.bad = self.failures = self.unconfirmed = 0
+        self.last_error: PollError | None = None
+        self.missing_since: float | None = None
+        self.overdue = self.refused = False
+
+
 class WatchMachine(Generic[J, S]):
     """One watch: what is known, what was counted, and when to ask again.
 
@@ -112,18 +134,13 @@ class WatchMachine(Generic[J, S]):
     """
 
     __slots__ = (
-        "_bad",
+        "_begun_at",
+        "_begun_with",
         "_eta_s",
-        "_failures",
-        "_first_seen",
         "_good",
-        "_last_error",
-        "_missing_since",
-        "_overdue",
-        "_refused",
         "_reported_at",
         "_rules",
-        "_unconfirmed",
+        "_trouble",
         "deadline",
         "due_at",
         "fraction",
@@ -149,15 +166,10 @@ class WatchMachine(Generic[J, S]):
         self.fraction: float | None = None
         self.outcome: Outcome[J, S] | None = None
         self._good = 0  # good readings, which set the pace
-        self._bad = 0  # bad polls in a row, which set the pace of retrying
-        self._failures = 0  # the same without 429s and 404s, which ends the watch
-        self._unconfirmed = 0
-        self._refused = False
-        self._missing_since: float | None = None
-        self._last_error: PollError | None = None
-        self._first_seen: tuple[float, float] | None = None
+        self._trouble: _Trouble | None = None
+        self._begun_at: float | None = None  # when the fraction was `_begun_with`, for the ETA
+        self._begun_with = 0.0
         self._eta_s: float | None = None
-        self._overdue = False
         self.paced = False
         self.held_back = False
 
@@ -178,10 +190,12 @@ class WatchMachine(Generic[J, S]):
         machine = cls(job, rules, now=now)
         machine.started_at = machine.seen_at = now - past.age_s
         machine.polls, machine.status, machine.phase = past.polls, past.status, past.phase
-        machine._bad = machine._failures = past.failures
+        if past.failures or past.overdue:
+            trouble = machine._troubled()
+            trouble.bad = trouble.failures = past.failures
+            trouble.overdue = past.overdue
         machine._good = max(0, past.polls - past.failures)
         due_at = now + after_s
-        machine._overdue = past.overdue
         if past.overdue:
             machine.deadline = due_at + grace_s
         else:
@@ -206,12 +220,12 @@ class WatchMachine(Generic[J, S]):
         self._recover(now)
         changed = self.phase is not reading.phase or self.status != reading.status or self.fraction != reading.fraction
         self.status, self.phase, self.fraction = reading.status, reading.phase, reading.fraction
-        if reading.fraction is not None and self._first_seen is None:
+        if reading.fraction is not None and self._begun_at is None:
             # a job first seen at once began with what it shows; one first seen late began, as far as we know, with us
             late = now - self.started_at > _AT_ONCE_S
-            self._first_seen = (self.started_at, 0.0) if late else (now, reading.fraction)
+            self._begun_at, self._begun_with = (self.started_at, 0.0) if late else (now, reading.fraction)
         self._eta_s = self._estimate_s()
-        if self._overdue and not reading.unconfirmed:
+        if self._trouble is not None and self._trouble.overdue and not reading.unconfirmed:
             return self.on_deadline(now=now)
         return self._wait(changed=changed, now=now, dice=dice)
 
@@ -227,29 +241,30 @@ class WatchMachine(Generic[J, S]):
         """A poll taught nothing, or showed that asking again is no use."""
         if self.outcome is not None:
             return News.QUIET
-        if isinstance(error, AuthenticationError) and self._rules.renewable and not self._refused:
-            self._refused = True
+        trouble = self._troubled()
+        if isinstance(error, AuthenticationError) and self._rules.renewable and not trouble.refused:
+            trouble.refused = True
             self.due_at = now
             return News.RENEW
         if isinstance(error, WatchError):
-            return self._end(self._abandon(error, now))
-        self._last_error = error
-        self._bad += 1
+            return self._end(self.abandoned(error, now=now))
+        trouble.last_error = error
+        trouble.bad += 1
         match error:
             case NotVisibleYet():
                 return self._not_visible(error, now, dice)
             case RateLimited(retry_after_s=hint):
                 pass
             case ServerTrouble(retry_after_s=hint):
-                self._failures += 1
+                trouble.failures += 1
             case _:
                 hint = None
-                self._failures += 1
-        if self._failures >= self._rules.retry.max_failures:
-            gone = RetriesExhausted(self.job, self._failures, error)
+                trouble.failures += 1
+        if trouble.failures >= self._rules.retry.max_failures:
+            gone = RetriesExhausted(self.job, trouble.failures, error)
             gone.__cause__ = error
-            return self._end(self._abandon(gone, now))
-        self._ask_at(now + self._rules.retry.delay_s(self._bad, dice, hint), now, earliest=now + (hint or 0.0))
+            return self._end(self.abandoned(gone, now=now))
+        self._ask_at(now + self._rules.retry.delay_s(trouble.bad, dice, hint), now, earliest=now + (hint or 0.0))
         return News.RETRYING
 
     def on_renewed(self, *, now: float) -> None:
@@ -260,13 +275,14 @@ class WatchMachine(Generic[J, S]):
         """The deadline has passed, whatever was under way."""
         if self.outcome is not None:
             return News.QUIET
-        late = DeadlineExceeded(self.job, self._rules.timeout_s, self._last_error)
-        late.__cause__ = self._last_error
-        return self._end(self._abandon(late, now))
+        last_error = None if self._trouble is None else self._trouble.last_error
+        late = DeadlineExceeded(self.job, self._rules.timeout_s, last_error)
+        late.__cause__ = last_error
+        return self._end(self.abandoned(late, now=now))
 
     def on_stop(self, error: WatchError, *, now: float) -> News:
         """Somebody, not the server, ends the watch."""
-        return News.QUIET if self.outcome is not None else self._end(self._abandon(error, now))
+        return News.QUIET if self.outcome is not None else self._end(self.abandoned(error, now=now))
 
     # --- events -------------------------------------------------------------------------------
 
@@ -285,21 +301,22 @@ class WatchMachine(Generic[J, S]):
 
     def retrying(self, now: float) -> Retrying[J]:
         """The event for the last bad poll. Only after `News.RETRYING`."""
-        assert self._last_error is not None  # noqa: S101  # the driver asks after RETRYING only
+        trouble = self._trouble
+        assert trouble is not None  # noqa: S101  # the driver asks after RETRYING only
+        assert trouble.last_error is not None  # noqa: S101
         return Retrying(
             job=self.job,
-            error=self._last_error,
-            failures=self._failures,
+            error=trouble.last_error,
+            failures=trouble.failures,
             delay_s=max(0.0, self.due_at - now),
             elapsed_s=now - self.started_at,
             polls=self.polls,
         )
 
-    def throttled(self, now: float, free_at: float) -> Throttled[J]:
-        """The event for being held back by the budget until `free_at` at least."""
-        return Throttled(
-            job=self.job, delay_s=max(0.0, free_at - now), elapsed_s=now - self.started_at, polls=self.polls
-        )
+    def throttled(self, now: float) -> Throttled[J]:
+        """The event for being held back by the budget, until `due_at` at least."""
+        delay_s = max(0.0, self.due_at - now) if self.due_at < math.inf else 0.0
+        return Throttled(job=self.job, delay_s=delay_s, elapsed_s=now - self.started_at, polls=self.polls)
 
     def eta_s(self) -> float | None:
         """Estimated seconds from the last good reading until the job is over, or None."""
@@ -308,7 +325,7 @@ class WatchMachine(Generic[J, S]):
     @property
     def failures(self) -> int:
         """Polls in a row that taught nothing and count towards `Retry.max_failures`."""
-        return self._failures
+        return 0 if self._trouble is None else self._trouble.failures
 
     @property
     def last_poll_at(self) -> float:
@@ -316,10 +333,9 @@ class WatchMachine(Generic[J, S]):
         return self.deadline - self._rules.last_poll_s
 
     def _estimate_s(self) -> float | None:
-        if self._first_seen is None or self.fraction is None:
+        if self._begun_at is None or self.fraction is None:
             return None
-        since, begun = self._first_seen
-        done, took = self.fraction - begun, self.seen_at - since
+        done, took = self.fraction - self._begun_with, self.seen_at - self._begun_at
         return None if done <= 0 or took <= 0 else (1.0 - self.fraction) * took / done
 
     # --- what next ----------------------------------------------------------------------------
@@ -329,29 +345,43 @@ class WatchMachine(Generic[J, S]):
         self._rules.forecast.ran(self.seen_at - started_at, now - started_at, self._eta_s)
         self.seen_at = now
         self._good += 1
-        self._bad = self._failures = 0
-        self._refused = False
-        self._missing_since = self._last_error = None
+        trouble = self._trouble
+        if trouble is not None:
+            trouble.bad = trouble.failures = 0
+            trouble.refused = False
+            trouble.missing_since = trouble.last_error = None
+            if not (trouble.unconfirmed or trouble.overdue):
+                self._trouble = None
+
+    def _troubled(self) -> _Trouble:
+        if self._trouble is None:
+            self._trouble = _Trouble()
+        return self._trouble
 
     def _confirmed(self, reading: Reading[S]) -> bool:
+        trouble = self._trouble
         if not reading.unconfirmed:
-            self._unconfirmed = 0
+            if trouble is not None:
+                trouble.unconfirmed = 0
             return False
+        trouble = self._troubled()
         if reading.phase is not self.phase:
-            self._unconfirmed = 0
+            trouble.unconfirmed = 0
             self._good = 0  # what looks over is asked again soon
-        self._unconfirmed += 1
-        return self._unconfirmed > self._rules.confirmations
+        trouble.unconfirmed += 1
+        return trouble.unconfirmed > self._rules.confirmations
 
     def _wait(self, *, changed: bool, now: float, dice: float) -> News:
         rules = self._rules
         pause = min(rules.pacing.min_s, rules.last_poll_s)
-        silence_s = None if self._unconfirmed else self._worthy_s()
+        unconfirmed = self._trouble is not None and self._trouble.unconfirmed > 0
+        silence_s = None if unconfirmed else self._worthy_s()
         self._ask_at(now + rules.pacing.delay_s(self._good, dice, silence_s), now, earliest=now + pause)
-        self.paced = not self._unconfirmed
+        self.paced = not unconfirmed
         beat = rules.heartbeat_s
         if changed or (beat is not None and now - self._reported_at >= beat):
-            self._reported_at = now
+            if beat is not None:
+                self._reported_at = now
             return News.PROGRESSED
         return News.QUIET
 
@@ -363,12 +393,13 @@ class WatchMachine(Generic[J, S]):
         return rules.forecast.silence_s(rules.patience_level, age_s, eta_s, rules.pacing.max_s)
 
     def _not_visible(self, error: NotVisibleYet, now: float, dice: float) -> News:
-        if self._missing_since is None:
-            self._missing_since = now
-        over_at = self._missing_since + self._rules.not_found_grace_s
+        trouble = self._troubled()
+        if trouble.missing_since is None:
+            trouble.missing_since = now
+        over_at = trouble.missing_since + self._rules.not_found_grace_s
         if now >= over_at:
-            return self._end(self._abandon(JobNotFound(self.job, 404, error.problem), now))
-        self._ask_at(min(now + self._rules.retry.delay_s(self._bad, dice), over_at), now, earliest=now)
+            return self._end(self.abandoned(JobNotFound(self.job, 404, error.problem), now=now))
+        self._ask_at(min(now + self._rules.retry.delay_s(trouble.bad, dice), over_at), now, earliest=now)
         return News.RETRYING
 
     def _ask_at(self, at: float, now: float, *, earliest: float) -> None:
@@ -383,7 +414,7 @@ class WatchMachine(Generic[J, S]):
     def _end(self, outcome: Outcome[J, S]) -> News:
         self.outcome = outcome
         self.due_at = math.inf
-        self._last_error = None
+        self._trouble = None
         return News.OVER
 
     def _verdict(self, reading: Reading[S], now: float) -> Outcome[J, S]:
@@ -396,10 +427,14 @@ class WatchMachine(Generic[J, S]):
             case Phase.CANCELLED:
                 gone = JobCancelled(self.job, reading.status, reading.reason)
                 return Cancelled(job=self.job, status=reading.status, error=gone, elapsed_s=took, polls=self.polls)
-            case _:
+            case Phase.SUCCEEDED:
                 return Succeeded(job=self.job, status=reading.status, elapsed_s=took, polls=self.polls)
 
-    def _abandon(self, error: WatchError, now: float) -> Abandoned[J, S]:
+            case phase:
+                raise ValueError(f"a final reading must show how the job ended, not {phase}")
+
+    def abandoned(self, error: WatchError, *, now: float) -> Abandoned[J, S]:
+        """The outcome of giving up now, for this reason. It ends nothing by itself."""
         return Abandoned(
             job=self.job,
             error=error,

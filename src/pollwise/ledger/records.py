@@ -53,6 +53,11 @@ def _texts(_instance: Any, attribute: attrs.Attribute[Any], value: dict[Any, Any
             raise ConfigurationError(f"{attribute.name} must map text to text; got {key!r}: {text!r}")
 
 
+def _own(keys: Mapping[str, str]) -> dict[str, str]:
+    """A copy: what the caller does with its own is its own affair."""
+    return dict(keys)
+
+
 @attrs.frozen(kw_only=True)
 class NewWatch:
     """A job that is to be watched.
@@ -65,7 +70,7 @@ class NewWatch:
     """
 
     endpoint: str
-    keys: Mapping[str, str] = attrs.field(converter=dict, validator=_texts)
+    keys: Mapping[str, str] = attrs.field(converter=_own, validator=_texts)
     first_seen: datetime = attrs.field(validator=_aware)
     deadline: datetime | None = attrs.field(validator=_aware)
 

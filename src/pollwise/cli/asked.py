@@ -1,0 +1,97 @@
+"""What a batch was asked for: its rows, in their order, and each job once.
+
+Rule 1: a million rows cost disk, not memory: they stand in a temporary SQLite file that goes with the process,
+however that ends. A small batch never leaves SQLite's cache.
+Rule 2: what JOBS said when it was read is what counts. It may change or be a pipe; it is read once.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import attrs
+
+from pollwise.cli.jobs_file import Row
+
+__all__ = ["Asked", "AskedRow"]
+
+_CHUNK = 1_000
+_CACHE_KIB = 32_768
+_TABLES = (
+    "CREATE TABLE jobs (id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, keys TEXT NOT NULL, UNIQUE (endpoint, keys))",
+    "CREATE TABLE rows (id INTEGER PRIMARY KEY, line INTEGER NOT NULL, job INTEGER NOT NULL, rest TEXT NOT NULL)",
+)
+_ADD_JOB = "INSERT OR IGNORE INTO jobs (endpoint, keys) VALUES (?, ?)"
+_ADD_ROW = "INSERT INTO rows (line, job, rest) SELECT ?, id, ? FROM jobs WHERE endpoint = ? AND keys = ?"
+_IN_ORDER = "SELECT line, endpoint, keys, rest FROM rows JOIN jobs ON jobs.id = rows.job ORDER BY rows.id"
+
+
+@attrs.frozen(kw_only=True)
+class AskedRow:
+    """A row as it was asked. `rest` is JSON in ASCII: what the row said beside its endpoint and its keys."""
+
+    line: int
+    endpoint: str
+    keys: Mapping[str, str]
+    rest: str
+
+
+class Asked:
+    """The rows of one batch. Close it, or use it in a `with`."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)  # no name: a file of our own that nobody else can find
+        self._db.execute("PRAGMA journal_mode = OFF")
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        for table in _TABLES:
+            self._db.execute(table)
+        self.rows = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._db.close()
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add rows after those that are there. Raises OSError where there is no room for them."""
+        kept = [(row.line, _text(row.rest), row.endpoint, _text(row.keys)) for row in rows]
+        try:
+            self._db.execute("BEGIN")
+            self._db.executemany(_ADD_JOB, [job for _, _, *job in kept])
+            self._db.executemany(_ADD_ROW, kept)
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as exc:
+            raise OSError(f"{exc}; TMPDIR says where temporary files go") from exc
+        self.rows += len(kept)
+
+    @property
+    def endpoints(self) -> Mapping[str, int]:
+        """How many different jobs each endpoint has, by its name, in the order of their first rows."""
+        return dict(self._db.execute("SELECT endpoint, count(*) FROM jobs GROUP BY endpoint ORDER BY min(id)"))
+
+    def jobs(self, endpoint: str) -> Iterator[Mapping[str, str]]:
+        """The keys of each job of that endpoint, once, in the order of their first rows."""
+        for (keys,) in _pages(self._db.execute("SELECT keys FROM jobs WHERE endpoint = ? ORDER BY id", (endpoint,))):
+            yield json.loads(keys)
+
+    def in_order(self) -> Iterator[Sequence[AskedRow]]:
+        """All rows in their order, about a thousand at a time."""
+        cursor = self._db.execute(_IN_ORDER)
+        while page := cursor.fetchmany(_CHUNK):
+            yield [
+                AskedRow(line=line, endpoint=endpoint, keys=json.loads(keys), rest=rest)
+                for line, endpoint, keys, rest in page
+            ]
+
+
+def _pages(cursor: sqlite3.Cursor) -> Iterator[Any]:
+    while page := cursor.fetchmany(_CHUNK):
+        yield from page
+
+
+def _text(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, ensure_ascii=True, separators=(",", ":"))

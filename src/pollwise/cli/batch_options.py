@@ -1,0 +1,132 @@
+"""The options of `pollwise batch`.
+
+Rule 1: a value that cannot be meant is a usage error before anything is sent (options.py).
+Rule 2: where two of a batch's files would be one, that is such an error: one of them would be lost.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import attrs
+from cyclopts import Parameter
+
+from pollwise.cli.exits import UsageError
+from pollwise.cli.options import (
+    Count,
+    Seconds,  # noqa: F401  the annotations of WatchOptions are looked up in this file, too
+    WatchOptions,
+    to_timeout,
+)
+
+if TYPE_CHECKING:
+    from pollwise.cli.jobs_file import Format
+    from pollwise.core.budget import RateBudget
+
+__all__ = ["BatchOptions", "FilePath", "Rate"]
+
+_SPANS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hour": 3600.0}
+_FORMS: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_DAY_S = 86400.0
+
+
+@attrs.frozen
+class Rate:
+    """So many requests in so many seconds."""
+
+    limit: int
+    per_s: float
+
+
+def _to_rate(_type: Any, tokens: Any) -> Rate:
+    text = tokens[0].value
+    found = re.fullmatch(r"([0-9]{1,9})/([a-z]+)", text)
+    if found is None or not int(found[1]) or found[2] not in _SPANS:
+        raise ValueError(f"expected a rate such as 60/min, 10/s or 5000/h, got {text!r}")
+    return Rate(int(found[1]), _SPANS[found[2]])
+
+
+FilePath = Annotated[Path | None, Parameter(metavar="FILE", show_default=False)]
+_Url = Annotated[str | None, Parameter(metavar="URL", show_default=False)]
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class BatchOptions(WatchOptions):
+    """What `pollwise batch` understands."""
+
+    ledger: FilePath = None
+    """Where to write down how far it got: the file of the jobs with `.ledger` behind its name."""
+
+    out: FilePath = None
+    """Write the results there, once all of them are known: a JSON object for each row."""
+
+    report: FilePath = None
+    """Write a page for people there: HTML, in one file."""
+
+    rate: Annotated[
+        Rate | None,
+        Parameter(converter=_to_rate, accepts_keys=False, n_tokens=1, metavar="N/s|N/min|N/h", show_default=False),
+    ] = None
+    """Ask each vendor at most so often. Without it: what the vendor allows, as far as it says so."""
+
+    concurrency: Count = 64
+    """Have at most so many requests under way, for each vendor."""
+
+    timeout: Annotated[
+        float | None, Parameter(converter=to_timeout, metavar="SECONDS|none", show_default=lambda _: "86400, a day")
+    ] = _DAY_S
+    """Stop watching a job so many seconds after it was taken up; `none` watches for ever."""
+
+    form: Annotated[Literal["csv", "jsonl"] | None, Parameter(name="--format", show_default=False)] = None
+    """What JOBS is, where its name does not tell. Of stdin: jsonl."""
+
+    endpoint: Annotated[Literal["document360", "oracle-content"] | None, Parameter(show_default=False)] = None
+    """The endpoint of all rows that name none."""
+
+    document360_url: Annotated[_Url, Parameter(env_var="DOCUMENT360_BASE_URL")] = None
+    """The root of Document360's API."""
+
+    oracle_content_url: Annotated[_Url, Parameter(env_var="ORACLE_CONTENT_BASE_URL")] = None
+    """Where Oracle Content Management is: https://host[:port]"""
+
+    def form_of(self, jobs: str) -> Format:
+        """What JOBS is. Raises UsageError where that cannot be told."""
+        known: Format | None = self.form or ("jsonl" if jobs == "-" else _FORMS.get(Path(jobs).suffix.lower()))
+        if known is None:
+            raise UsageError(f"{jobs} ends neither in .jsonl nor in .csv; say --format jsonl or --format csv")
+        return known
+
+    def ledger_of(self, jobs: str) -> Path:
+        """Where the ledger of JOBS is. Raises UsageError for stdin without a ledger's name."""
+        if self.ledger is not None:
+            return self.ledger
+        if jobs == "-":
+            raise UsageError("jobs from stdin need --ledger FILE, where it is written down how far they got")
+        return Path(f"{jobs}.ledger")
+
+    def check_files(self, jobs: str) -> None:
+        """Raises UsageError where two files are one."""
+        named = {
+            "JOBS": None if jobs == "-" else jobs,
+            "--ledger": self.ledger_of(jobs),
+            "--out": self.out,
+            "--report": self.report,
+        }
+        seen: dict[str, str] = {}
+        for name, path in named.items():
+            if path is not None:
+                first = seen.setdefault(os.path.realpath(path), name)
+                if first != name:
+                    raise UsageError(f"{first} and {name} are the same file, {path}; name another one")
+
+    def budget(self, allowance: tuple[int, float] | None) -> RateBudget:
+        """The budget of one vendor's token: what was asked for, or what the vendor allows."""
+        from pollwise.core.budget import RateBudget  # noqa: PLC0415  `--help` pays for no engine
+
+        if self.rate is not None:
+            return RateBudget(self.rate.limit, per_s=self.rate.per_s)
+        return RateBudget() if allowance is None else RateBudget.guessed(allowance[0], per_s=allowance[1])

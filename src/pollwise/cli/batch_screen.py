@@ -1,0 +1,181 @@
+"""A batch on a terminal, in a pipe, and for programs.
+
+Rule 1: one screenful, however many jobs: numbers for all of them, names for a few. A drawing costs the same at ten
+jobs and at a hundred thousand.
+Rule 2: in a pipe, a line for each outcome goes to stdout; how it goes on, to stderr, every half a minute.
+Rule 3: with JSON, a line for each outcome, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pollwise.cli.board import Board, Line
+from pollwise.cli.live import LiveScreen
+from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
+from pollwise.cli.tally import WORDS
+from pollwise.cli.text import clock, duration, middle, safe
+from pollwise.cli.views import ENDED, AnyEndpoint, AnyEvent, look
+from pollwise.core.budget import RateBudget
+
+__all__ = ["LiveBatch", "PlainBatch", "counts_text", "open_batch_screen", "progress_text"]
+
+_EVERY_S = 30.0
+_WORD_CELLS, _TIME_CELLS, _POLLS_CELLS = 12, 8, 5
+_LEAST_LINES, _MOST_LINES = 1, 6
+_OTHER_LINES = 12  # of a frame, beside those of its endpoints and of jobs by name
+
+
+def open_batch_screen(board: Board, budgets: Mapping[str, RateBudget], *, json: bool) -> Screen:
+    """The screen that suits stdout, or JSON lines if those were asked for."""
+    screen = open_screen(json=json)
+    if isinstance(screen, JsonScreen):
+        return screen
+    return PlainBatch(board) if isinstance(screen, LineScreen) else LiveBatch(board, budgets)
+
+
+def counts_text(board: Board, words: Iterable[str] = WORDS) -> Text:
+    """How many jobs have each of these words, as far as there are any."""
+    told = [Text(f"{board.counts[word]:,} {word}", style=look(word).style) for word in words if board.counts[word]]
+    return Text(", ").join(told)
+
+
+def progress_text(board: Board, now: float) -> str:
+    """How the batch stands, in one line."""
+    share = int(100 * board.ended / max(1, board.total))
+    facts = [f"{board.ended:,} of {board.total:,} over ({share} %)", counts_text(board).plain]
+    facts.append(f"{sum(traffic.per_minute(now) for traffic in board.traffic.values()):,.0f} requests a minute")
+    eta_s = board.eta_s(now)
+    if eta_s is not None:
+        facts.append(f"about {duration(eta_s)} left")
+    return "; ".join(facts)
+
+
+class PlainBatch(LineScreen):
+    """One plain line an outcome; and on stderr, now and then, how it goes on."""
+
+    def __init__(self, board: Board) -> None:
+        super().__init__()
+        self._board = board
+        self._clock: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._clock = asyncio.create_task(self._tell(), name="pollwise progress")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            await asyncio.wait((self._clock,))
+
+    async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
+        """Print the outcome, unless an earlier run has."""
+        if not self._board.is_known(endpoint.name, endpoint.job_to_keys(event.job)):
+            await super().show(endpoint, event)
+
+    async def _tell(self) -> None:
+        now = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            with contextlib.suppress(OSError):  # nobody reads stderr: no reason to stop
+                print(f"pollwise: {progress_text(self._board, now())}", file=sys.stderr, flush=True)
+
+
+class LiveBatch(LiveScreen):
+    """The board, drawn in place. Open it before anything is shown."""
+
+    def __init__(self, board: Board, budgets: Mapping[str, RateBudget], console: Console | None = None) -> None:
+        super().__init__(console)
+        self._board = board
+        self._budgets = budgets
+
+    def expect(self, endpoint: AnyEndpoint, job: Any, /) -> None:
+        """The board knows."""
+
+    async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
+        """The board knows."""
+
+    def _frame(self) -> RenderableType:
+        board, now = self._board, asyncio.get_running_loop().time()
+        spare = self._console.height - _OTHER_LINES - len(board.traffic)
+        room = min(_MOST_LINES, max(_LEAST_LINES, spare // 3))
+        ended = [word for word in WORDS if word in ENDED]
+        parts: list[RenderableType] = [
+            _head(board, now, self._console.width),
+            ProgressBar(total=max(1, board.total), completed=board.ended),
+            counts_text(board, ended),
+            counts_text(board, [word for word in WORDS if word not in ENDED]),
+            self._traffic(now),
+        ]
+        jobs = [
+            ("longest", board.longest(room), True),
+            ("latest", board.latest(room), False),
+            ("not well", board.troubles(room), False),
+        ]
+        parts += [self._jobs(title, lines, now, running=running) for title, lines, running in jobs if lines]
+        return Group(*parts)
+
+    def _traffic(self, now: float) -> Table:
+        table = Table.grid(padding=(0, 2), pad_edge=False)
+        for name, traffic in self._board.traffic.items():
+            budget = self._budgets[name]
+            table.add_row(
+                Text(name, style="bold"),
+                Text(f"{traffic.per_minute(now):,.0f} requests a minute"),
+                Text(_limit(budget, now), style="dim"),
+                Text(f"{traffic.sent:,} sent", style="dim"),
+                Text(f"{budget.refused:,} refused", style="yellow" if budget.refused else "dim"),
+            )
+        return table
+
+    def _jobs(self, title: str, lines: Iterable[Line], now: float, *, running: bool) -> Table:
+        spare = self._console.width - _WORD_CELLS - _TIME_CELLS - _POLLS_CELLS - 4
+        job_cells = min(max(12, spare if running else spare // 2), 60)
+        table = Table.grid(padding=(0, 1), pad_edge=False)
+        table.show_header = True
+        table.add_column(Text(f"\n{title}", style="bold"), width=_WORD_CELLS, no_wrap=True, overflow="ellipsis")
+        table.add_column("", width=job_cells, no_wrap=True, overflow="ellipsis")
+        for column, cells in (("for" if running else "ago", _TIME_CELLS), ("polls", _POLLS_CELLS)):
+            table.add_column(Text(f"\n{column}", style="dim"), width=cells, no_wrap=True, justify="right")
+        table.add_column("", width=max(1, spare - job_cells), no_wrap=True, overflow="ellipsis")
+        for line in lines:
+            table.add_row(*self._line(line, job_cells, now))
+        return table
+
+    def _line(self, line: Line, job_cells: int, now: float) -> Iterator[Text]:
+        appearance = look(line.word)
+        symbol = appearance.ascii_symbol if self._console.options.ascii_only else appearance.symbol
+        yield Text(f"{symbol} {line.word}", style=appearance.style)
+        yield Text(middle([safe(value, 120) for value in line.keys.values()], job_cells))
+        yield Text(clock(now - line.at), style="dim")
+        yield Text(f"{line.polls}", style="dim")
+        yield Text(line.note, style="dim")
+
+
+def _head(board: Board, now: float, width: int) -> Text:
+    done = f"{board.ended:,} of {board.total:,} over"
+    known = f", {board.known:,} of them before" if board.known else ""
+    eta_s = board.eta_s(now)
+    time = clock(now - board.began_at) + ("" if eta_s is None else f", about {duration(eta_s)} left")
+    text = Text(done, style="bold").append(known, style="dim")
+    text.append(" " * max(2, width - len(text) - len(time)))
+    return text.append(time, style="not bold")
+
+
+def _limit(budget: RateBudget, now: float) -> str:
+    left = budget.left(now)
+    if budget.limit is None or budget.per_s is None:
+        return "no limit known" if left is None else f"{left:,} left"
+    return f"of {60 * budget.limit / budget.per_s:,.0f}, {left or 0:,} left"

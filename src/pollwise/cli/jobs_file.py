@@ -1,0 +1,284 @@
+"""What a file of jobs says: rows, and what is wrong with the others.
+
+    {"endpoint": "document360", "task_id": "65868a00c536f34594713fec"}
+    {"endpoint": "oracle-content", "file_id": "DC76", "job_id": "ZX-E8", "customer": "ACME"}
+
+    endpoint,task_id,file_id,job_id,customer
+    document360,65868a00c536f34594713fec,,,
+    oracle-content,,DC76,ZX-E8,ACME
+
+Rule 1: every row is looked at before the first job is, and everything that is wrong is told, each with its line.
+Rule 2: nothing is guessed: a row that could be meant in two ways is a bad one.
+Rule 3: what a row says beside its endpoint and its keys is carried to its result, to the letter.
+Rule 4: this file reads bytes that it is given, in pieces of any size; it opens nothing and holds one record at most.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
+
+import attrs
+
+from pollwise.cli.lines import LONGEST_LINE, Splitter
+from pollwise.endpoints.document360 import DeleteFileJob
+from pollwise.endpoints.oracle_content import ExtractionJob
+
+__all__ = ["JOB_TYPES", "BadRow", "Format", "JobsFile", "Row", "reader_for"]
+
+Format: TypeAlias = Literal["csv", "jsonl"]
+
+JOB_TYPES: Mapping[str, type[Hashable]] = {"document360": DeleteFileJob, "oracle-content": ExtractionJob}
+"""The endpoints that a row may name, and what its keys are the keys of."""
+
+_KEYS = {name: tuple(field.name for field in attrs.fields(job)) for name, job in JOB_TYPES.items()}  # type: ignore[arg-type]  # attrs classes all
+_ALL_KEYS = frozenset(key for keys in _KEYS.values() for key in keys)
+_MARK = b"\xef\xbb\xbf"  # of UTF-8, as spreadsheets put it first
+_MARKS_16 = (b"\xff\xfe", b"\xfe\xff")
+_TOO_LONG = f"longer than {LONGEST_LINE >> 20} MiB"
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """A job that is asked for: the line that it begins at, and what else its row says (`rest`)."""
+
+    line: int
+    endpoint: str
+    keys: Mapping[str, str]
+    rest: Mapping[str, Any]
+
+
+@attrs.frozen
+class BadRow:
+    """A row that names no job, and why. The words may hold a stranger's."""
+
+    line: int
+    why: str
+
+
+class JobsFile(Protocol):
+    """Reads one file of jobs from its first byte to its last."""
+
+    def feed(self, data: bytes, /) -> Iterator[Row | BadRow]:
+        """The rows that end in these bytes."""
+        ...
+
+    def end(self) -> Iterator[Row | BadRow]:
+        """The rows that the end of the file ends."""
+        ...
+
+
+def reader_for(form: Format, endpoint: str | None = None) -> JobsFile:
+    """What reads a file of that form. `endpoint` is meant where a row names none."""
+    return _CsvFile(endpoint) if form == "csv" else _JsonLinesFile(endpoint)
+
+
+class _Wrong(Exception):
+    """Something is wrong with a row; the message says what."""
+
+
+class _Lines:
+    """What both forms have in common: lines of UTF-8 text, and one complaint a row."""
+
+    def __init__(self, endpoint: str | None) -> None:
+        self._endpoint = endpoint
+        self._lines = Splitter()
+
+    def feed(self, data: bytes, /) -> Iterator[Row | BadRow]:
+        """The rows that end in these bytes."""
+        for number, line in self._lines.feed(data):
+            yield from self._take(number, line)
+
+    def end(self) -> Iterator[Row | BadRow]:
+        """The rows that the end of the file ends."""
+        for number, line in self._lines.end():
+            yield from self._take(number, line)
+        yield from self._finish()
+
+    def _take(self, number: int, line: bytes | None) -> Iterator[Row | BadRow]:
+        try:
+            text = _text(number, line)
+        except _Wrong as wrong:
+            yield BadRow(number, str(wrong))
+        else:
+            yield from self._read(number, text)
+
+    def _read(self, number: int, text: str) -> Iterator[Row | BadRow]:
+        raise NotImplementedError
+
+    def _finish(self) -> Iterator[Row | BadRow]:
+        return iter(())
+
+    def _row(self, number: int, fields: Callable[[], dict[str, Any]]) -> Row | BadRow:
+        try:
+            return _row(number, fields(), self._endpoint)
+        except _Wrong as wrong:
+            return BadRow(number, str(wrong))
+
+
+def _text(number: int, line: bytes | None) -> str:
+    if line is None:
+        raise _Wrong(_TOO_LONG)
+    if number == 1:
+        if line.startswith(_MARKS_16):
+            raise _Wrong("this file is UTF-16; save it as UTF-8")
+        line = line.removeprefix(_MARK)
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise _Wrong(f"not UTF-8: byte {error.start + 1} of the line is 0x{line[error.start]:02x}") from None
+
+
+def _row(number: int, fields: dict[str, Any], usual: str | None) -> Row:
+    """The row, taken out of `fields`."""
+    endpoint = fields.pop("endpoint", usual)
+    if endpoint is None:
+        raise _Wrong("it names no endpoint; add `endpoint`, or say --endpoint for all rows that name none")
+    if not isinstance(endpoint, str) or endpoint not in _KEYS:
+        raise _Wrong(f"there is no endpoint {endpoint!r}; there are {' and '.join(_KEYS)}")
+    missing = [key for key in _KEYS[endpoint] if fields.get(key) is None]
+    if missing:
+        raise _Wrong(f"it has no {' and no '.join(missing)}, which {endpoint} needs")
+    keys = {key: fields.pop(key) for key in _KEYS[endpoint]}
+    stray = [key for key in _ALL_KEYS & fields.keys() if fields.pop(key) is not None]
+    if stray:
+        raise _Wrong(f"it has {' and '.join(stray)}, which {endpoint} does not know")
+    try:
+        JOB_TYPES[endpoint](**keys)
+    except ValueError as error:
+        raise _Wrong(str(error)) from None
+    return Row(line=number, endpoint=endpoint, keys=keys, rest=fields)
+
+
+# --- JSON lines -------------------------------------------------------------------------------
+
+
+class _JsonLinesFile(_Lines):
+    """One JSON object a line. Blank lines are no rows."""
+
+    def _read(self, number: int, text: str) -> Iterator[Row | BadRow]:
+        if text and not text.isspace():
+            yield self._row(number, lambda: _json_object(text))
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    # The standard library's decoder: it keeps whole numbers of any size, and tells of names that come twice.
+    try:
+        found = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_number)
+        json.dumps(found, allow_nan=False)
+    except json.JSONDecodeError as error:
+        raise _Wrong(f"not JSON: {error.msg}, at character {error.pos + 1} of the line") from None
+    except RecursionError:
+        raise _Wrong("nested too deeply") from None
+    except ValueError as error:  # a number that no JSON could hold again
+        raise _Wrong(str(error)) from None
+    if not isinstance(found, dict):
+        raise _Wrong(f"expected one JSON object a line, got {text.strip()[:40]}")
+    return found
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Wrong(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise _Wrong(f"{name} is no JSON")
+
+
+# --- CSV --------------------------------------------------------------------------------------
+
+
+class _CsvFile(_Lines):
+    """Comma, semicolon or tab separated, as the first row suggests, which names the columns. Quoted as in RFC 4180.
+
+    A quoted field may go over several lines. So a quote that is never closed would take the rest of the file with it:
+    where that happens only the line of the quote is bad, and reading goes on with the one after it.
+    """
+
+    def __init__(self, endpoint: str | None) -> None:
+        super().__init__(endpoint)
+        self._columns: list[str] | None = None
+        self._delimiter = ","
+        self._hopeless = False
+        self._open: list[tuple[int, str]] = []  # the lines of a record that is not complete
+        self._size = 0
+        self._odd = False  # whether a quote is open
+
+    def _read(self, number: int, text: str) -> Iterator[Row | BadRow]:
+        self._open.append((number, text))
+        self._size += len(text) + 1
+        self._odd ^= text.count('"') % 2 == 1
+        if not self._odd:
+            lines = self._close()
+            yield from self._record(lines[0][0], [line for _, line in lines])
+        elif self._size > LONGEST_LINE:
+            yield from self._skip()
+
+    def _finish(self) -> Iterator[Row | BadRow]:
+        while self._open:
+            yield from self._skip()
+        if self._columns is None and not self._hopeless:
+            yield BadRow(1, "there is no first row that names the columns")
+
+    def _close(self) -> list[tuple[int, str]]:
+        lines, self._open, self._size, self._odd = self._open, [], 0, False
+        return lines
+
+    def _skip(self) -> Iterator[Row | BadRow]:
+        (number, _), *others = self._close()
+        yield BadRow(number, "a quote is opened here and never closed")
+        for later, text in others:
+            yield from self._read(later, text)
+
+    def _record(self, number: int, lines: Sequence[str]) -> Iterator[Row | BadRow]:
+        if self._hopeless or not any(line.strip() for line in lines):
+            return
+        try:
+            if self._columns is None:
+                self._columns = self._head(lines)
+                return
+            cells = self._cells(lines)
+        except _Wrong as wrong:
+            self._hopeless = self._columns is None
+            yield BadRow(number, str(wrong))
+        else:
+            columns = self._columns
+            yield self._row(number, lambda: _named(columns, cells))
+
+    def _head(self, lines: Sequence[str]) -> list[str]:
+        self._delimiter = max(",;\t", key=lines[0].count)  # the first of them where there is none
+        columns = [cell.strip() for cell in self._cells(lines)]
+        twice = {name for name in columns if name and columns.count(name) > 1}
+        if twice:
+            raise _Wrong(f"two columns are called {min(twice)!r}")
+        if not _ALL_KEYS & set(columns):
+            known = ", ".join(("endpoint", *sorted(_ALL_KEYS)))
+            raise _Wrong(f"the first row must name the columns, such as {known}; it names {', '.join(columns)}")
+        return columns
+
+    def _cells(self, lines: Sequence[str]) -> list[str]:
+        try:
+            records = list(csv.reader([f"{line}\n" for line in lines], delimiter=self._delimiter, strict=True))
+        except csv.Error as error:
+            raise _Wrong(f"not CSV: {error}") from None
+        return records[0] if len(records) == 1 else _no_record()
+
+
+def _no_record() -> Any:
+    raise _Wrong("not CSV: a quote stands inside a field that is not quoted")
+
+
+def _named(columns: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
+    """An empty cell says nothing. Spreadsheets leave columns without a name, which may have nothing else."""
+    if len(cells) != len(columns):
+        raise _Wrong(f"it has {len(cells)} fields, and the first row names {len(columns)}")
+    named = {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
+    if "" in named:
+        raise _Wrong(f"{named['']!r} stands in a column without a name")
+    return named

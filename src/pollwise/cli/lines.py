@@ -1,0 +1,83 @@
+"""Lines out of a file, a pipe or a terminal, without ever standing still for who writes them.
+
+Rule 1: memory is bounded: a line longer than `LONGEST_LINE` is counted and let go, never held.
+Rule 2: how the bytes come apart on their way changes nothing.
+Rule 3: while a pipe or a terminal is waited for, Ctrl-C is heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+
+__all__ = ["LONGEST_LINE", "Splitter", "chunks"]
+
+LONGEST_LINE = 1 << 20  # bytes
+_CHUNK = 1 << 16
+
+
+class Splitter:
+    """Cuts bytes into lines. Each comes with its number, from 1, and without its line end; None is one too long."""
+
+    def __init__(self, longest: int = LONGEST_LINE) -> None:
+        self._longest = longest
+        self._number = 0
+        self._begun = bytearray()
+        self._too_long = False
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes | None]]:
+        """The lines that end in these bytes."""
+        first, *others = data.split(b"\n")
+        self._add(first)
+        for piece in others:
+            yield self._cut()
+            self._add(piece)
+
+    def end(self) -> Iterator[tuple[int, bytes | None]]:
+        """The last line, where it has no line end."""
+        if self._begun or self._too_long:
+            yield self._cut()
+
+    def _add(self, piece: bytes) -> None:
+        if self._too_long or len(self._begun) + len(piece) > self._longest:
+            self._too_long = True
+            self._begun.clear()
+        else:
+            self._begun += piece
+
+    def _cut(self) -> tuple[int, bytes | None]:
+        self._number += 1
+        line = None if self._too_long else bytes(self._begun.removesuffix(b"\r"))
+        self._begun.clear()
+        self._too_long = False
+        return self._number, line
+
+
+async def chunks(descriptor: int) -> AsyncIterator[bytes]:
+    """What the descriptor holds, as it comes, to its end."""
+    while data := await _read(descriptor):
+        yield data
+        await asyncio.sleep(0)  # a file never makes us wait, and signals are heard in between
+
+
+async def _read(descriptor: int) -> bytes:
+    while True:
+        await _readable(descriptor)
+        try:
+            return os.read(descriptor, _CHUNK)
+        except BlockingIOError:  # somebody else has read it away, and the descriptor is non-blocking
+            continue
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    try:
+        loop.add_reader(descriptor, ready.set)
+    except (NotImplementedError, PermissionError):  # Windows; a file, which has no writers to wait for
+        return
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(descriptor)

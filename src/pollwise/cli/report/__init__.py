@@ -1,0 +1,36 @@
+"""The page that `--report` writes: one HTML file that needs nothing but a browser.
+
+    page.py         what the page says, and the template filled with it
+    charts.py       numbers become shapes
+    scales.py       the steps of axes: times, durations, counts
+    page.html.j2    the page
+    page.css        its looks, light and dark
+
+Rule 1: the page asks no server for anything and runs no script: its own policy forbids both.
+Rule 2: every text that comes from elsewhere is made safe (text.py) and then escaped by the template engine; shapes are
+made of numbers and of words of ours alone.
+Rule 3: its size is bounded, however many jobs there are: beyond a few hundred they are shown by their numbers.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pollwise.cli.report.page import render
+from pollwise.cli.tally import Tally
+from pollwise.cli.whole_file import whole_file
+
+__all__ = ["write_report"]
+
+
+def write_report(path: Path, tally: Tally, name: str) -> None:
+    """Write the page about `tally`, whole or not at all. `name` is what it is about.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    page = render(tally, name=name, now=datetime.now(UTC), version=importlib.metadata.version("pollwise"))
+    with whole_file(path) as write:
+        write(page.encode("utf-8"))

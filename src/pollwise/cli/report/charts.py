@@ -1,0 +1,249 @@
+"""Numbers become shapes: what the page draws, in the units of its drawings.
+
+Rule 1: everything that comes out is a number, a word of ours, or a text that was made safe before it came in.
+Rule 2: a drawing has a bounded number of shapes, however many jobs it shows.
+Rule 3: up to `MOST_LANES` jobs each have a lane of their own; more are shown as how many there were.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+
+import attrs
+
+from pollwise.cli.entries import Entry
+from pollwise.cli.report.scales import brief, count_steps, duration_edges, poll_edges, time_steps
+from pollwise.cli.tally import WORDS, Tally
+from pollwise.cli.text import duration, middle
+from pollwise.cli.views import ENDED
+
+__all__ = ["MOST_LANES", "Chart", "Label", "Shape", "durations", "flow", "lanes", "polls"]
+
+MOST_LANES = 200
+_WIDTH = 1000.0
+_HALF = 500.0  # two of these stand side by side
+_BINS = 160
+_MOST_NAMES = 8  # under bars
+_NAME = 76.0  # what a name under a bar takes, with some room around it
+_LABELLED = 40  # so many lanes have room for their jobs' names
+_ENDED = tuple(word for word in WORDS if word in ENDED)
+
+
+@attrs.frozen
+class Shape:
+    """A rectangle, or an area where `points` are given; `word` is its colour, `title` what it says when asked."""
+
+    word: str
+    x: float = 0.0
+    y: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+    points: str = ""
+    title: str = ""
+
+
+@attrs.frozen
+class Label:
+    """A text on an axis, at its place along it."""
+
+    at: float
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Chart:
+    """One drawing, `width` by `height`. Its plot is between `left` and `width`, `top` and `bottom`."""
+
+    height: float
+    left: float
+    top: float
+    bottom: float
+    shapes: Sequence[Shape]
+    across: Sequence[Label]
+    up: Sequence[Label]
+    width: float = _WIDTH
+    lines: bool = True
+
+
+# --- over time --------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Span:
+    """A time on the wall, and where it is drawn."""
+
+    start: float
+    end: float
+    left: float
+
+    def x(self, at: float) -> float:
+        share = (at - self.start) / (self.end - self.start)
+        return self.left + (_WIDTH - self.left) * min(1.0, max(0.0, share))
+
+    def labels(self) -> list[Label]:
+        return [Label(self.x(at), text) for at, text in time_steps(self.start, self.end)]
+
+
+def _span(began: Sequence[float], ends: Sequence[float], left: float) -> _Span:
+    start, end = min(began), max([*ends, *began])
+    return _Span(start, max(end, start + 1.0), left)
+
+
+def lanes(entries: Sequence[Entry], now: float) -> Chart:
+    """Each job as a bar from its beginning to its end, or until `now` (Unix seconds)."""
+    ends = [now if entry.elapsed_s is None else entry.first_seen + entry.elapsed_s for entry in entries]
+    labelled = len(entries) <= _LABELLED
+    left, pitch = (260.0, 20.0) if labelled else (0.0, 6.0)
+    span = _span([entry.first_seen for entry in entries], ends, left)
+    order = sorted(range(len(entries)), key=lambda index: (entries[index].first_seen, ends[index]))
+    shapes = [
+        _lane(entries[index], span.x(entries[index].first_seen), span.x(ends[index]), 4.0 + place * pitch, pitch)
+        for place, index in enumerate(order)
+    ]
+    bottom = 8.0 + len(entries) * pitch
+    names = [Label(4.0 + (place + 0.5) * pitch, middle(entries[index].keys, 34)) for place, index in enumerate(order)]
+    return Chart(
+        height=bottom + 26.0,
+        left=left,
+        top=0.0,
+        bottom=bottom,
+        shapes=shapes,
+        across=span.labels(),
+        up=names if labelled else (),
+        lines=False,
+    )
+
+
+def _lane(entry: Entry, x0: float, x1: float, y: float, pitch: float) -> Shape:
+    took = "still open" if entry.elapsed_s is None else f"after {duration(entry.elapsed_s)}"
+    title = f"{' / '.join(entry.keys)}: {entry.word}, {took}"
+    width = max(2.0, x1 - x0)
+    x = min(x0, _WIDTH - width)
+    return Shape(entry.word, _round(x), y, _round(width), pitch * 0.7, title=title)
+
+
+def flow(tally: Tally, now: float) -> Chart:
+    """How many jobs had begun and how many had ended, and how, at each time."""
+    left, top, bottom = 56.0, 10.0, 250.0
+    ends = [began + took for began, took in zip(tally.began, tally.took, strict=True) if not math.isnan(took)]
+    span = _span(tally.began, [*ends, now] if len(ends) < tally.total else ends, left)
+    begun, ended = _binned(tally, span)
+    up = count_steps(tally.total)
+    scale = (bottom - top) / max(1, tally.total)
+    floor = [0] * (_BINS + 1)
+    shapes = []
+    for word in _ENDED:
+        ceiling = [low + count for low, count in zip(floor, ended[word], strict=True)]
+        if ceiling != floor:
+            title = f"{word}: {tally.words[word]:,}"
+            shapes.append(
+                _area(word, span, [bottom - scale * n for n in floor], [bottom - scale * n for n in ceiling], title)
+            )
+        floor = ceiling
+    shapes.insert(
+        0, _area("running", span, [bottom - scale * n for n in floor], [bottom - scale * n for n in begun], "open")
+    )
+    return Chart(
+        height=bottom + 26.0,
+        left=left,
+        top=top,
+        bottom=bottom,
+        shapes=shapes,
+        across=span.labels(),
+        up=[Label(bottom - scale * count, f"{count:,}") for count in up],
+    )
+
+
+def _binned(tally: Tally, span: _Span) -> tuple[list[int], dict[str, list[int]]]:
+    """How many had begun, and how many had ended in each way, at each edge of the bins."""
+    width = (span.end - span.start) / _BINS
+
+    def place(at: float) -> int:
+        return min(_BINS, max(0, math.ceil((at - span.start) / width)))
+
+    begun, ended = [0] * (_BINS + 1), {word: [0] * (_BINS + 1) for word in _ENDED}
+    for began, took, code in zip(tally.began, tally.took, tally.codes, strict=True):
+        begun[place(began)] += 1
+        if not math.isnan(took):
+            ended[WORDS[code]][place(began + took)] += 1
+    return list(accumulate(begun)), {word: list(accumulate(counts)) for word, counts in ended.items()}
+
+
+def _area(word: str, span: _Span, low: Sequence[float], high: Sequence[float], title: str) -> Shape:
+    xs = [span.left + (_WIDTH - span.left) * place / _BINS for place in range(_BINS + 1)]
+    outline = [*zip(xs, high, strict=True), *reversed(list(zip(xs, low, strict=True)))]
+    return Shape(word, points=" ".join(f"{_round(x):g},{_round(y):g}" for x, y in outline), title=title)
+
+
+# --- how many of each -------------------------------------------------------------------------
+
+
+def durations(tally: Tally) -> Chart | None:
+    """How long the jobs that ended took, by how they ended; None where none did."""
+    ended = [(took, code) for took, code in zip(tally.took, tally.codes, strict=True) if not math.isnan(took)]
+    if not ended:
+        return None
+    bins = min(24, max(6, 2 * math.isqrt(len(ended))))
+    edges = duration_edges(max(0.0, min(ended)[0]), max(ended)[0], bins)
+    names = [brief(edge) for edge in edges]
+    titles = [f"{low} to {high}" for low, high in pairwise(names)]
+    return _histogram(edges, ended, titles, names, between=True)
+
+
+def polls(tally: Tally) -> Chart | None:
+    """How many requests each job took; None where there are no jobs."""
+    if not tally.total:
+        return None
+    edges = poll_edges(min(tally.polled), max(tally.polled))
+    names = [str(low) if high == low + 1 else f"{low}-{high - 1}" for low, high in pairwise(edges)]
+    titles = [f"{name} request{'' if name == '1' else 's'}" for name in names]
+    return _histogram(edges, list(zip(tally.polled, tally.codes, strict=True)), titles, names, between=False)
+
+
+def _histogram(
+    edges: Sequence[float],
+    values: Sequence[tuple[float, int]],
+    titles: Sequence[str],
+    names: Sequence[str],
+    *,
+    between: bool,
+) -> Chart:
+    """Bars over bins. The names stand under the edges (`between` the bars), or under the bars."""
+    left, top, bottom = 50.0, 10.0, 190.0
+    counts = [Counter[int]() for _ in titles]
+    for value, code in values:
+        counts[min(len(counts) - 1, max(0, bisect_right(edges, value) - 1))][code] += 1
+    most = max(sum(count.values()) for count in counts)
+    pitch, scale = (_HALF - left) / len(counts), (bottom - top) / most
+    shapes = [
+        shape
+        for place, count in enumerate(counts)
+        for shape in _stack(count, left + place * pitch, pitch, bottom, scale, titles[place])
+    ]
+    every = max(1, math.ceil(len(names) / _MOST_NAMES))
+    shift = 0.0 if between else pitch / 2
+    across = [Label(_round(left + place * pitch + shift), name) for place, name in enumerate(names)][::every]
+    if len(across) > 1 and across[-2].at > _HALF - _NAME:
+        del across[-1]  # it would stand on the one before it
+    up = [Label(bottom - scale * count, f"{count:,}") for count in count_steps(most)]
+    return Chart(
+        width=_HALF, height=bottom + 26.0, left=left, top=top, bottom=bottom, shapes=shapes, across=across, up=up
+    )
+
+
+def _stack(count: Counter[int], x: float, pitch: float, bottom: float, scale: float, title: str) -> Iterator[Shape]:
+    gap = min(6.0, pitch * 0.12)
+    y = bottom
+    for code in sorted(count):
+        height = count[code] * scale
+        y -= height
+        said = f"{title}: {count[code]:,} {WORDS[code]}"
+        yield Shape(WORDS[code], _round(x + gap / 2), _round(y), _round(pitch - gap), _round(height), title=said)
+
+
+def _round(number: float) -> float:
+    return round(number, 1)

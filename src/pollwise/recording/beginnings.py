@@ -1,0 +1,162 @@
+"""New rows, before anything is asked about their jobs.
+
+Rule 1: watches that come together are written down together: what is added while one call is under way goes with the
+next, a few hundred at most.
+Rule 2: what the ledger does not take ends its watch at once: nothing is known yet that could be lost.
+Rule 3: a job that the ledger knows is not begun anew. An open one goes on; how one has ended is said again, without
+asking; an abandoned one is opened again, for that is what watching it once more asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from pollwise.core.events import Outcome
+from pollwise.errors import ConfigurationError
+from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, OutcomeKind, Recorded, Renewal
+from pollwise.recording.duty import Duty, Start
+from pollwise.recording.kept import KeptWatch, trouble
+
+__all__ = ["Beginnings", "Host"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+_PAGE = 250  # rows in one call: some milliseconds of the loop
+
+
+class Host(Protocol[J, S]):
+    """Who knows what to do with watches whose rows have arrived."""
+
+    def begin(self, watch: KeptWatch[J, S], known: OpenWatch | Concluded | None, /) -> None:
+        """Ask about it from now on. `known` is what the ledger knew of the job before."""
+        ...
+
+    def remembered(self, watch: KeptWatch[J, S], known: Concluded, /) -> Outcome[J, S]:
+        """The outcome that the ledger has for it."""
+        ...
+
+    def renewal(self, watch: KeptWatch[J, S], /) -> Renewal:
+        """How an abandoned one is to be opened again."""
+        ...
+
+    def tell(self, watch: KeptWatch[J, S], outcome: Outcome[J, S], /) -> None:
+        """This is how it ended, unless that was told before."""
+        ...
+
+    def over(self, watch: KeptWatch[J, S], /) -> None:
+        """Its machine came to an end while its row was under way."""
+        ...
+
+
+class _Page(Generic[J, S]):
+    """Rows that travel together."""
+
+    __slots__ = ("arrived", "entries")
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[KeptWatch[J, S], NewWatch]] = []
+        self.arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class Beginnings(Generic[J, S]):
+    """Writes new watches down, and lets them begin.
+
+    Args:
+        ledger: Where to.
+        host: What to do with them then.
+        start: Starts tasks.
+        now: Returns monotonic seconds.
+
+    Attributes:
+        reopened: How often abandoned watches were opened again here, by number.
+    """
+
+    def __init__(self, *, ledger: Ledger, host: Host[J, S], start: Start, now: Callable[[], float]) -> None:
+        self._ledger = ledger
+        self._host = host
+        self._now = now
+        self._pages: deque[_Page[J, S]] = deque()
+        self._under_way: dict[KeptWatch[J, S], _Page[J, S]] = {}
+        self._duty = Duty(self._work, start, "pollwise-beginnings")
+        self.reopened: dict[int, int] = {}
+
+    def add(self, watch: KeptWatch[J, S], row: NewWatch) -> None:
+        """Write this one down."""
+        if not self._pages or len(self._pages[-1].entries) >= _PAGE:
+            self._pages.append(_Page())
+        page = self._pages[-1]
+        page.entries.append((watch, row))
+        self._under_way[watch] = page
+        self._duty.wake()
+
+    async def arrived(self, watch: KeptWatch[J, S]) -> None:
+        """Wait until its row has arrived, or will not."""
+        page = self._under_way.get(watch)
+        if page is not None:
+            await asyncio.shield(page.arrived)
+
+    async def finished(self) -> None:
+        """Wait until all have arrived, or will not."""
+        await self._duty.finished()
+
+    async def _work(self) -> None:
+        while self._pages:
+            page = self._pages.popleft()
+            try:
+                await self._record(page.entries)
+            finally:
+                for watch, _ in page.entries:
+                    del self._under_way[watch]
+                page.arrived.set_result(None)
+
+    async def _record(self, entries: Sequence[tuple[KeptWatch[J, S], NewWatch]]) -> None:
+        try:
+            found = await self._ledger.record([row for _, row in entries])
+        except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
+            if isinstance(exc, ConfigurationError) and len(entries) > 1:  # the fault lies in one of them
+                middle = len(entries) // 2
+                await self._record(entries[:middle])
+                await self._record(entries[middle:])
+            else:
+                self._refuse([watch for watch, _ in entries], exc)
+            return
+        abandoned = [watch for (watch, _), known in zip(entries, found, strict=True) if not self._arrive(watch, known)]
+        if abandoned:
+            await self._reopen({watch: known for (watch, _), known in zip(entries, found, strict=True)}, abandoned)
+
+    def _arrive(self, watch: KeptWatch[J, S], recorded: Recorded) -> bool:
+        """Its row is on disk. False where it has to be opened again first."""
+        watch.number, known = recorded.id, recorded.known
+        if not isinstance(known, Concluded):
+            self._begin(watch, known)
+        elif known.outcome is OutcomeKind.ABANDONED and watch.machine.outcome is None:
+            return False
+        else:
+            self._host.tell(watch, self._host.remembered(watch, known))
+        return True
+
+    async def _reopen(self, found: dict[KeptWatch[J, S], Recorded], abandoned: list[KeptWatch[J, S]]) -> None:
+        try:
+            await self._ledger.reopen([self._host.renewal(watch) for watch in abandoned])
+        except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
+            self._refuse(abandoned, exc)
+            return
+        for watch in abandoned:
+            self.reopened[watch.number] = self.reopened.get(watch.number, 0) + 1
+            self._begin(watch, found[watch].known)
+
+    def _begin(self, watch: KeptWatch[J, S], known: OpenWatch | Concluded | None) -> None:
+        if watch.outcome is not None:
+            return
+        if watch.machine.outcome is None:
+            self._host.begin(watch, known)
+        else:
+            self._host.over(watch)
+
+    def _refuse(self, watches: Sequence[KeptWatch[Any, Any]], exc: Exception) -> None:
+        for watch in watches:
+            self._host.tell(watch, watch.machine.outcome or trouble(watch, exc, self._now()))

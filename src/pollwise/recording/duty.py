@@ -1,0 +1,58 @@
+"""Work that one task does at a time, and only while there is some."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+__all__ = ["Duty", "Start", "pause"]
+
+
+class Start(Protocol):
+    """Starts a task, and will end it with the watcher."""
+
+    def __call__(self, work: Coroutine[Any, Any, None], /, *, name: str) -> asyncio.Task[None]:
+        """Start it."""
+        ...
+
+
+class Duty:
+    """Runs `work` in a task whenever it is woken and not running.
+
+    Args:
+        work: Does all that there is to do. It must find nothing left to do and return in one step, without awaiting.
+        start: Starts the task.
+        name: The task's.
+    """
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], start: Start, name: str) -> None:
+        self._work = work
+        self._start = start
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """There is something to do."""
+        if self._task is None:
+            self._task = self._start(self._run(), name=self._name)
+
+    async def finished(self) -> None:
+        """Wait until there is nothing left to do."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        try:
+            await self._work()
+        finally:
+            self._task = None
+
+
+async def pause(seconds: float, closing: asyncio.Event) -> None:
+    """Wait so long, or until that is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await closing.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,155 @@
+"""Outcomes, before anybody is told.
+
+Rule 1: an outcome is told when it is on disk, and not before. Those that come together are written down together.
+Rule 2: what the ledger does not take is tried again for `patience_s`. Then the watch ends with `LedgerTrouble`, and the
+ledger still has it as open: the next run finds out once more. A ledger that is closed gets no second chance.
+Rule 3: a status that the endpoint cannot put in JSON is that endpoint's bug, as it is when it cannot read one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from pollwise.core.events import Abandoned, Outcome
+from pollwise.core.wire import Endpoint
+from pollwise.errors import ConfigurationError, EndpointBug, LedgerClosed
+from pollwise.keeping import conclusion_of, unkeepable
+from pollwise.ledger import Conclusion, Ledger
+from pollwise.recording.duty import Duty, Start, pause
+from pollwise.recording.kept import KeptWatch, trouble, words_of
+
+__all__ = ["Endings"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+_PAGE = 250  # rows in one call: some milliseconds of the loop
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.define(eq=False)
+class _Ending(Generic[J, S]):
+    """An outcome on its way to the disk."""
+
+    watch: KeptWatch[J, S]
+    outcome: Outcome[J, S]
+    conclusion: Conclusion
+    decided_at: float
+
+
+class Endings(Generic[J, S]):
+    """Writes outcomes down, and has them told.
+
+    Args:
+        ledger: Where to.
+        endpoint: Whose jobs they are of.
+        kept: Called with each watch whose outcome has just been written down, before any of them is told.
+        tell: Tells a watch's outcome to everybody.
+        start: Starts tasks.
+        now: Returns monotonic seconds.
+        patience_s: How long an outcome is tried again, in seconds.
+        closing: Set when each outcome that is left gets one last try.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        endpoint: Endpoint[J, S],
+        kept: Callable[[KeptWatch[J, S], Outcome[J, S]], None],
+        tell: Callable[[KeptWatch[J, S], Outcome[J, S]], None],
+        start: Start,
+        now: Callable[[], float],
+        patience_s: float,
+        closing: asyncio.Event,
+    ) -> None:
+        self._ledger = ledger
+        self._endpoint = endpoint
+        self._kept = kept
+        self._tell = tell
+        self._now = now
+        self._patience_s = patience_s
+        self._closing = closing
+        self._over: deque[_Ending[J, S]] = deque()
+        self._duty = Duty(self._work, start, "pollwise-endings")
+
+    def add(self, watch: KeptWatch[J, S], outcome: Outcome[J, S]) -> None:
+        """This is how it ended, of which nobody knows yet."""
+        self._over.append(self._ending(watch, outcome))
+        self._duty.wake()
+
+    async def finished(self) -> None:
+        """Wait until all are told."""
+        await self._duty.finished()
+
+    def _ending(self, watch: KeptWatch[J, S], outcome: Outcome[J, S]) -> _Ending[J, S]:
+        failures = watch.machine.failures
+        try:
+            conclusion = conclusion_of(watch.number, outcome, failures, self._endpoint)
+        except Exception as exc:  # noqa: BLE001  # an endpoint may be anybody's
+            outcome = unkeepable(outcome, exc)
+            conclusion = conclusion_of(watch.number, outcome, failures, self._endpoint)
+        return _Ending(watch, outcome, conclusion, self._now())
+
+    async def _work(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while self._over:
+            again = await self._conclude([self._over.popleft() for _ in range(min(_PAGE, len(self._over)))])
+            if again:
+                self._over.extendleft(reversed(again))
+                await pause(pause_s, self._closing)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            else:
+                pause_s = _FIRST_PAUSE_S
+
+    async def _conclude(self, endings: Sequence[_Ending[J, S]]) -> Sequence[_Ending[J, S]]:
+        """Those that are to be tried again."""
+        try:
+            await self._ledger.conclude([ending.conclusion for ending in endings])
+        except ConfigurationError as exc:
+            if len(endings) == 1:
+                return self._spoiled(endings[0], exc)
+            middle = len(endings) // 2  # the fault lies in one of them
+            return [*await self._conclude(endings[:middle]), *await self._conclude(endings[middle:])]
+        except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
+            return self._put_off(endings, exc)
+        for ending in endings:
+            self._kept(ending.watch, ending.outcome)
+        for ending in endings:
+            self._tell(ending.watch, ending.outcome)
+        return ()
+
+    def _spoiled(self, ending: _Ending[J, S], exc: ConfigurationError) -> Sequence[_Ending[Any, Any]]:
+        """The ledger cannot keep this one as it is; without its status, perhaps."""
+        watch, outcome = ending.watch, ending.outcome
+        if isinstance(outcome, Abandoned) and isinstance(outcome.error, EndpointBug):
+            self._tell(watch, trouble(watch, exc, self._now()))
+            return ()
+        return [self._ending(watch, unkeepable(outcome, exc))]
+
+    def _put_off(self, endings: Sequence[_Ending[J, S]], exc: Exception) -> Sequence[_Ending[J, S]]:
+        now = self._now()
+        oldest = now - self._patience_s
+        if self._closing.is_set() or isinstance(exc, LedgerClosed):
+            oldest = now
+        again = [ending for ending in endings if ending.decided_at > oldest]
+        _log.warning(
+            "the ledger does not take %d outcomes (%s: %s); %d are tried again",
+            len(endings),
+            type(exc).__name__,
+            words_of(exc),
+            len(again),
+        )
+        for ending in endings:
+            if ending.decided_at <= oldest:
+                self._tell(ending.watch, trouble(ending.watch, exc, now))
+        return again

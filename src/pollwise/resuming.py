@@ -1,0 +1,95 @@
+"""Taking up the watches that a ledger has open.
+
+Rule 1: nothing stampedes. First polls are spread over the budget where its rate is known, and else over the pacing: as
+many a second as can be in flight, or so that all are asked within its longest wait.
+Rule 2: what was taken up, or has ended, while the rows were read is not taken up again.
+Rule 3: a row that is not a job of the endpoint's stays in the ledger as it is, and is said to be there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from typing import TypeVar
+
+from pollwise.core.forecast import Durations
+from pollwise.core.pacing import Pacing
+from pollwise.errors import WatcherClosed
+from pollwise.keeping import job_of
+from pollwise.ledger import Ledger
+from pollwise.recording import Recorder
+from pollwise.watch import Watch
+
+__all__ = ["Spread", "learn_durations", "take_up_all"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+_FEW = 25  # durations learnt without giving way to the rest of the program: some milliseconds
+_CHUNK = 100  # rows made into watches without giving way to the rest of the program: some milliseconds
+_GOLDEN = 0.6180339887498949  # its multiples lie evenly between whole numbers, however many there are
+
+
+async def learn_durations(ledger: Ledger, endpoint: str, durations: Durations) -> None:
+    """How long the endpoint's jobs took so far, by the ledger. Raises LedgerError if it cannot be read."""
+    for n, elapsed_s in enumerate(reversed(await ledger.durations(endpoint)), 1):
+        took_s = max(0.0, elapsed_s)
+        durations.ran(0.0, took_s)
+        durations.over(took_s, took_s)
+        if n % _FEW == 0:
+            await asyncio.sleep(0)
+
+
+class Spread:
+    """Places in time for any number of first polls.
+
+    Args:
+        spacing_s: Seconds between two requests at the budget's full rate; 0 where it is not known.
+        pacing: Whose waits bound the spread otherwise.
+        concurrency: Most requests in flight at once.
+    """
+
+    __slots__ = ("_given", "_longest_s", "_spacing_s")
+
+    def __init__(self, spacing_s: float, pacing: Pacing, concurrency: int) -> None:
+        self._longest_s = pacing.max_s if spacing_s == 0.0 else None
+        self._spacing_s = spacing_s or pacing.min_s / concurrency
+        self._given = 0
+
+    def next_s(self) -> float:
+        """Seconds until the next one's first poll."""
+        place_s = self._given * self._spacing_s
+        if self._longest_s is not None and place_s > self._longest_s:
+            place_s = self._given * _GOLDEN % 1.0 * self._longest_s
+        self._given += 1
+        return place_s
+
+
+async def take_up_all(recorder: Recorder[J, S], *, watches: dict[J, Watch[J, S]], spread: Spread) -> list[Watch[J, S]]:
+    """All watches that the ledger has open, in the order recorded; those that are new are added to `watches`.
+
+    Raises:
+        LedgerError: It could not be read to the end. What was taken up goes on.
+        WatcherClosed: The watcher was left meanwhile.
+    """
+    endpoint = recorder.endpoint
+    found: list[Watch[J, S]] = []
+    ended: set[int] = set()
+    recorder.readers.append(ended)
+    try:
+        async for chunk in recorder.ledger.open_watches(endpoint.name):
+            for n, known in enumerate(chunk, 1):
+                if n % _CHUNK == 0:
+                    await asyncio.sleep(0)
+                if recorder.closing:
+                    raise WatcherClosed
+                job = None if known.id in ended else job_of(known, endpoint)
+                if job is None:
+                    continue
+                watch = watches.get(job)
+                if watch is None:
+                    watch = watches[job] = recorder.take_up(job, known, after_s=spread.next_s())
+                found.append(watch)
+    finally:
+        recorder.readers.remove(ended)
+    return found

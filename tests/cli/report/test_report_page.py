@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pollwise.cli.entries import Entry
+from pollwise.cli.report import write_report
+from pollwise.cli.report.page import render
+from pollwise.cli.tally import Tally
+from pollwise.cli.views import look
+
+Page = Callable[..., str]
+SCRIPT = """<script>document.title='pwned'</script>'"><img src=x onerror="document.title='pwned'">{{ 7 * 7 }}</style>"""
+CSS = Path(render.__code__.co_filename).with_name("page.css").read_text(encoding="utf-8")
+
+
+class Shape(HTMLParser):
+    """The tags of a page with the names of their attributes, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, ...]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, *(name for name, _ in attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_page_needs_nothing_else(page: Page) -> None:
+    """No address, no script, no event handler, and a policy that would allow none."""
+    html = page(300)
+    assert "default-src 'none'" in html
+    assert not re.search(r"https?:|//\w|url\(|@import|javascript:", html)
+    shape = Shape(html)
+    assert not {tag for tag, *_ in shape.tags} & {"script", "img", "link", "iframe", "object", "embed", "a", "form"}
+    names = {name for _, *attributes in shape.tags for name in attributes}
+    assert not [name for name in names if name.startswith("on") or name in {"src", "href", "srcset"}]
+
+
+@pytest.mark.parametrize("count", [1, 30, 120, 300])
+def test_hostile_words_are_only_words(count: int, page: Page) -> None:
+    """A page with hostile names and messages has the very tags of one with harmless ones."""
+    harmless, hostile = Shape(page(count)), Shape(page(count, words=SCRIPT, name=SCRIPT))
+    assert hostile.tags == harmless.tags
+    assert "pwned" in hostile.text
+    assert "{{ 7 * 7 }}" in hostile.text
+
+
+def test_hostile_letters(page: Page, hostile: str) -> None:
+    """Escape codes and letters that reorder others do not reach the page."""
+    html = page(30, words=hostile, name=hostile)
+    assert not [letter for letter in html if not letter.isprintable() and letter != "\n"]
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "headline"),
+    [(0, {}, "No jobs yet"), (50, {"still_open": 1.0}, "0 of 50 are over")],
+)
+def test_the_headline(count: int, options: dict[str, float], headline: str, page: Page) -> None:
+    """What one wants to know first."""
+    assert f">{headline}<" in page(count, **options)
+
+
+def test_all_well_and_not_all_well() -> None:
+    """A batch in which all went well says so; else how many did."""
+    well = Entry(endpoint="e", keys=("k",), word="succeeded", first_seen=1.0, elapsed_s=1.0, polls=1, reason="")
+    tally, now = Tally(), datetime(2026, 1, 1, tzinfo=UTC)
+    tally.add([well])
+    assert ">It succeeded<" in render(tally, name="x", now=now, version="1")
+    tally.add([well, well])
+    assert "All 3 succeeded" in render(tally, name="x", now=now, version="1")
+    tally.add([Entry(endpoint="e", keys=("k",), word="failed", first_seen=1.0, elapsed_s=1.0, polls=1, reason="why")])
+    html = render(tally, name="x", now=now, version="1")
+    assert "3 of 4 succeeded" in html
+    assert "What went wrong" in html
+    assert "1 January 1970, 00:00 to 00:00 UTC" in html
+
+
+def test_the_table_is_bounded(page: Page) -> None:
+    """Of more than a thousand jobs a thousand are listed, and the page says so and where the others are."""
+    html = page(1500)
+    assert html.count("<tr><td><small>") == 1000
+    assert "1,000 of 1,500" in html
+    assert "pollwise ledger export" in html
+    assert html.count("<tr><td><small>") < 1500 < len(html) < 600_000
+    assert "of 200:" not in page(200)
+
+
+def test_reasons_are_bounded() -> None:
+    """A page lists the commonest reasons and counts the others."""
+    tally = Tally()
+    for number in range(1100):
+        seen = {"endpoint": "e", "keys": ("k",), "first_seen": 1.0, "elapsed_s": 1.0, "polls": 1}
+        tally.add([Entry(word="failed", reason=f"why {number}", **seen)])  # type: ignore[arg-type]  # as above
+    html = render(tally, name="x", now=datetime(2026, 1, 1, tzinfo=UTC), version="1")
+    assert html.count('class="count"') == 25
+    assert "There are 975 more reasons, and 100 jobs with reasons beyond those that were kept." in html
+
+
+def test_an_open_batch(page: Page) -> None:
+    """A page of a batch that was interrupted says that it is not the whole story."""
+    html = page(100, still_open=0.5)
+    assert "still open. This page shows what was known when it was made." in html
+    assert "still open" not in page(100).replace("still open,", "")
+
+
+def test_the_file(tmp_path: Path) -> None:
+    """The page is written whole, in UTF-8."""
+    write_report(tmp_path / "page.html", Tally(), "jobs ä.jsonl")
+    assert "jobs ä.jsonl" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+# --- looks --------------------------------------------------------------------------------------
+
+
+def schemes() -> Iterator[dict[str, str]]:
+    """The colours by name, light and dark."""
+    for block in re.findall(r":root \{(.*?)\}", CSS, re.DOTALL):
+        yield dict(re.findall(r"--(\w+): (#\w{6})", block))
+
+
+def contrast(one: str, other: str) -> float:
+    """As in WCAG 2.2, 1.4.3."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_both_schemes_can_be_read() -> None:
+    """Text has a contrast of 4.5 in light and in dark, and the colours that carry a meaning can be told from the card."""
+    found = list(schemes())
+    assert len(found) == 2
+    for colours in found:
+        for surface in ("page", "card"):
+            assert contrast(colours["ink"], colours[surface]) > 7
+            assert contrast(colours["soft"], colours[surface]) > 4.5
+        for word in ("succeeded", "failed", "cancelled", "running"):
+            assert contrast(colours[word], colours["card"]) > 3
+        assert look("abandoned").symbol
+        assert contrast(colours["abandoned"], colours["card"]) > 2.4
+
+
+def test_every_word_has_its_colour() -> None:
+    """In both schemes, and a class of its own."""
+    light, dark = schemes()
+    assert light.keys() == dark.keys()
+    for word in (
+        "succeeded",
+        "failed",
+        "cancelled",
+        "abandoned",
+        "running",
+        "confirming",
+        "retrying",
+        "queued",
+        "waiting",
+    ):
+        assert word in light
+        assert f".{word} {{ --word: var(--{word}); }}" in CSS

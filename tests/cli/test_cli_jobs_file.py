@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pollwise.cli.jobs_file import BadRow, Format, Row, reader_for
+from pollwise.cli.lines import LONGEST_LINE
+
+
+def read(data: bytes | str, form: Format = "jsonl", endpoint: str | None = None, size: int = 1 << 16) -> list[Any]:
+    reader = reader_for(form, endpoint)
+    data = data.encode() if isinstance(data, str) else data
+    found = [row for place in range(0, len(data), size) for row in reader.feed(data[place : place + size])]
+    return [*found, *reader.end()]
+
+
+def deletion(line: int, task_id: str = "t", **rest: Any) -> Row:
+    return Row(line=line, endpoint="document360", keys={"task_id": task_id}, rest=rest)
+
+
+def extraction(line: int, file_id: str = "f", job_id: str = "j", **rest: Any) -> Row:
+    return Row(line=line, endpoint="oracle-content", keys={"file_id": file_id, "job_id": job_id}, rest=rest)
+
+
+D = '{"endpoint": "document360", "task_id": "t"}'
+E = '{"endpoint": "oracle-content", "file_id": "f", "job_id": "j"}'
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        ("", []),
+        (D, [deletion(1)]),
+        (f"{D}\n{E}\n", [deletion(1), extraction(2)]),
+        (f"\n  \n{D}\r\n\r\n{E}\r\n", [deletion(3), extraction(5)]),
+        (b"\xef\xbb\xbf" + D.encode(), [deletion(1)]),
+        ('{"task_id":"t","endpoint":"document360","deep":{"a":[null]}}', [deletion(1, deep={"a": [None]})]),
+        (
+            '{"endpoint":"document360","task_id":"t","n":12345678901234567890123}',
+            [deletion(1, n=12345678901234567890123)],
+        ),
+        ('{"endpoint":"document360","task_id":"日本/%2F ?#"}', [deletion(1, "日本/%2F ?#")]),
+        ('{"endpoint":"document360","task_id":"t","file_id":null}', [deletion(1)]),
+    ],
+)
+def test_json_lines(data: str | bytes, rows: list[Row]) -> None:
+    """A row is an object in a line; blank lines, a BOM and both line ends are fine; what else it says is kept."""
+    assert read(data) == rows
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "not JSON: "),
+        ("[]", "expected one JSON object a line, got []"),
+        ('"x"', "expected one JSON object a line"),
+        ("{}", "it names no endpoint; add `endpoint`, or say --endpoint"),
+        ('{"endpoint": null, "task_id": "t"}', "it names no endpoint"),
+        ('{"endpoint": "oracle", "task_id": "t"}', "there is no endpoint 'oracle'; there are document360 and oracle"),
+        ('{"endpoint": ["document360"], "task_id": "t"}', "there is no endpoint"),
+        ('{"endpoint": "document360"}', "it has no task_id, which document360 needs"),
+        ('{"endpoint": "oracle-content"}', "it has no file_id and no job_id"),
+        ('{"endpoint": "oracle-content", "file_id": "f", "job_id": null}', "it has no job_id"),
+        (
+            '{"endpoint": "document360", "task_id": "t", "job_id": "j"}',
+            "it has job_id, which document360 does not know",
+        ),
+        ('{"endpoint": "document360", "task_id": 7}', "task_id must be a str, got int"),
+        ('{"endpoint": "document360", "task_id": ""}', "task_id must have 1 to 1024 characters"),
+        ('{"endpoint": "document360", "task_id": ".."}', "task_id must not be '..'"),
+        ('{"endpoint": "document360", "task_id": "a\\u0000b"}', "control characters"),
+        ('{"endpoint": "document360", "task_id": "\\ud800"}', "lone surrogates"),
+        ('{"endpoint": "document360", "task_id": "t", "task_id": "u"}', "'task_id' is there twice"),
+        ('{"endpoint": "document360", "task_id": "t", "x": NaN}', "NaN is no JSON"),
+        ('{"endpoint": "document360", "task_id": "t", "x": 1e999}', "not JSON compliant"),
+        ('{"endpoint": "document360", "task_id": "t", "x": ' + "9" * 5000 + "}", "digits"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        ("\0" * 300, "not JSON"),
+        (f'{{"x": "{"y" * LONGEST_LINE}"}}', "longer than 1 MiB"),
+    ],
+)
+def test_bad_json_rows(line: str, words: str) -> None:
+    """Every way to be wrong is told with its line, and the rows around it are read."""
+    found = read(f"{D}\n{line}\n{E}\n")
+    assert (found[0], found[2]) == (deletion(1), extraction(3))
+    assert isinstance(found[1], BadRow)
+    assert found[1].line == 2
+    assert words in found[1].why
+
+
+def test_bytes_that_are_no_text() -> None:
+    """Invalid UTF-8 is told with its place, and a file in UTF-16 by what to do about it."""
+    assert read(b'{"endpoint": "\xff"}') == [BadRow(1, "not UTF-8: byte 15 of the line is 0xff")]
+    assert read(D.encode("utf-16"))[0] == BadRow(1, "this file is UTF-16; save it as UTF-8")
+
+
+def test_an_endpoint_for_all_rows() -> None:
+    """A row that names no endpoint is of the one that was said; one that names another is of that."""
+    rows = read(f'{{"task_id": "t"}}\n{E}', endpoint="document360")
+    assert rows == [deletion(1), extraction(2)]
+    assert read("task_id\nt\n", "csv", "document360") == [deletion(2)]
+
+
+HEAD = "endpoint,task_id,file_id,job_id,note\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        (HEAD, []),
+        (f"{HEAD}document360,t,,,\n", [deletion(2)]),
+        (f"{HEAD}oracle-content,,f,j,hello\r\n\r\n", [extraction(2, note="hello")]),
+        (f'{HEAD}document360,"t,1",,,"say ""hi"""\n', [deletion(2, "t,1", note='say "hi"')]),
+        (
+            f'{HEAD}document360,t,,,"two\nlines\n"\ndocument360,u,,,\n',
+            [deletion(2, note="two\nlines\n"), deletion(5, "u")],
+        ),
+        ("\ufeffendpoint;task_id\ndocument360;t\n", [deletion(2)]),
+        ("endpoint\ttask_id\ndocument360\tt\n", [deletion(2)]),
+        (" endpoint , task_id \ndocument360,t\n", [deletion(2)]),
+        ("endpoint,task_id,,\ndocument360,t,,\n", [deletion(2)]),
+        ("\n\nendpoint,task_id\ndocument360,t", [deletion(4)]),
+    ],
+)
+def test_csv(data: str, rows: list[Row]) -> None:
+    """The first row names the columns, quoting is RFC 4180's, an empty cell says nothing; spreadsheets' ways are fine."""
+    assert read(data, "csv") == rows
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "words"),
+    [
+        ("", 1, "there is no first row"),
+        (
+            "a,b\n1,2\n",
+            1,
+            "the first row must name the columns, such as endpoint, file_id, job_id, task_id; it names a, b",
+        ),
+        ("task_id,x,x\n", 1, "two columns are called 'x'"),
+        (f"{HEAD},,,,\n", 2, "it names no endpoint"),
+        (f"{HEAD}document360,t\n", 2, "it has 2 fields, and the first row names 5"),
+        (f"{HEAD}document360,t,,,,\n", 2, "it has 6 fields"),
+        ("endpoint,task_id,\ndocument360,t,x\n", 2, "'x' stands in a column without a name"),
+        (f'{HEAD}document360,"t"x,,,\n', 2, "not CSV"),
+        (f"{HEAD}document360,a\rb,,,\n", 2, "not CSV"),
+        (f"{HEAD}document360,t\0,,,\n", 2, "control characters"),
+        (f"{HEAD}document360,{'x' * 200_000},,,\n", 2, "field larger than field limit"),
+    ],
+)
+def test_bad_csv_rows(data: str, line: int, words: str) -> None:
+    """What is wrong is told with its line; a first row that names nothing is told once, and not for each row."""
+    bad = [row for row in read(data, "csv") if isinstance(row, BadRow)]
+    assert len(bad) == 1
+    assert bad[0].line == line
+    assert words in bad[0].why
+
+
+def test_a_quote_that_is_never_closed_takes_one_line() -> None:
+    """The rows after it are still looked at, so that all of what is wrong is told at once."""
+    data = f'{HEAD}document360,"t,,,\ndocument360,u,,,\ndocument360,,,,\n'
+    found = read(data, "csv")
+    assert found[0] == BadRow(2, "a quote is opened here and never closed")
+    assert found[1] == deletion(3, "u")
+    assert isinstance(found[2], BadRow)
+    many = f'{HEAD}document360,"t,,,\n' + "document360,u,,,\n" * 80_000  # more than one record may hold
+    found = read(many, "csv")
+    assert found[0] == BadRow(2, "a quote is opened here and never closed")
+    assert len(found) == 80_001
+    assert found[-1] == deletion(80_002, "u")
+
+
+@given(st.lists(st.text(max_size=20), max_size=4), st.integers(1, 7))
+def test_how_a_csv_file_arrives_changes_nothing(cells: list[str], size: int) -> None:
+    """Pieces of any size give the same rows and the same complaints, whatever is in them."""
+    data = f"{HEAD}{','.join(cells)}\ndocument360,t,,,\n".encode("utf-8", "replace")
+    assert read(data, "csv", size=size) == read(data, "csv")
+
+
+@given(st.binary(max_size=300), st.sampled_from(["csv", "jsonl"]))
+def test_rubbish_is_only_ever_bad(data: bytes, form: Format) -> None:
+    """No bytes make a reader fail in another way."""
+    assert all(isinstance(row, Row | BadRow) for row in read(data, form))

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pollwise.cli.ledger_commands import ascii_json
+from pollwise.core.phase import Phase
+from pollwise.ledger import Change, Conclusion, NewWatch, OutcomeKind, SqliteLedger
+
+Run = Callable[..., Any]
+BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+async def fill(ledger: SqliteLedger, count: int = 6, word: str = "broken") -> None:
+    """So many watches: every third failed, every third is running, the others succeeded."""
+    new = [
+        NewWatch(endpoint="document360", keys={"task_id": f"t{n}"}, first_seen=BEGAN, deadline=None)
+        for n in range(count)
+    ]
+    numbers = [found.id for found in await ledger.record(new)]
+    seen: dict[str, Any] = {"polls": 2, "status": b'{"said":"\xc3\xa4"}'}
+    succeeded: dict[str, Any] = {"outcome": OutcomeKind.SUCCEEDED, "phase": Phase.SUCCEEDED, "elapsed_s": 3.0}
+    failed: dict[str, Any] = {"outcome": OutcomeKind.FAILED, "phase": Phase.FAILED, "elapsed_s": 4.0}
+    told = {"error_type": "JobFailed", "error_message": word}
+    await ledger.conclude([Conclusion(id=number, **succeeded, **seen) for number in numbers[::3]])
+    await ledger.conclude([Conclusion(id=number, **failed, **seen, **told) for number in numbers[1::3]])
+    await ledger.update([Change(id=number, phase=Phase.RUNNING, failures=0, **seen) for number in numbers[2::3]])
+
+
+@pytest.fixture
+async def path(tmp_path: Path) -> Path:
+    path = tmp_path / "jobs.ledger"
+    async with SqliteLedger(path) as ledger:
+        await fill(ledger)
+    return path
+
+
+async def test_a_ledger_in_words(path: Path, command: Run) -> None:
+    """How many watches there are, how they stand, and why some failed."""
+    status, out, err = await command("ledger", "show", str(path))
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        str(path),
+        "6 watches since 2026-01-02 03:04:05 UTC, 2 of them open; 4 outcomes not acknowledged; 12 requests",
+        "document360: 2 succeeded, 2 failed, 2 running",
+        "2 failed document360: broken (t1)",
+    ]
+
+
+async def test_a_ledger_as_json(path: Path, command: Run) -> None:
+    """One object with the same numbers."""
+    status, out, err = await command("ledger", "show", str(path), "--json")
+    assert (status, err, out.count("\n")) == (0, "", 1)
+    facts = json.loads(out)
+    assert {name: facts[name] for name in ("watches", "open", "unacknowledged", "polls", "first_seen")} == {
+        "watches": 6,
+        "open": 2,
+        "unacknowledged": 4,
+        "polls": 12,
+        "first_seen": "2026-01-02T03:04:05+00:00",
+    }
+    assert facts["phases"]["running"] == facts["endpoints"]["document360"]["running"] == 2
+    assert facts["reasons"] == [
+        {"count": 2, "event": "failed", "endpoint": "document360", "reason": "broken", "examples": ["t1", "t4"]}
+    ]
+
+
+async def test_an_empty_ledger(tmp_path: Path, command: Run) -> None:
+    """It says so, in both forms."""
+    async with SqliteLedger(tmp_path / "new"):
+        pass
+    assert (await command("ledger", "show", str(tmp_path / "new")))[1].splitlines()[1] == "no watches yet"
+    assert json.loads((await command("ledger", "show", str(tmp_path / "new"), "--json"))[1])["first_seen"] is None
+
+
+async def test_many_reasons_are_cut(tmp_path: Path, command: Run) -> None:
+    """The commonest are told, the others counted."""
+    async with SqliteLedger(tmp_path / "ledger") as ledger:
+        new = [NewWatch(endpoint="e", keys={"id": str(n)}, first_seen=BEGAN, deadline=None) for n in range(15)]
+        seen: dict[str, Any] = {"polls": 2, "status": None, "elapsed_s": 1.0, "error_type": "X"}
+        failed = {"outcome": OutcomeKind.FAILED, "phase": Phase.FAILED}
+        for found in await ledger.record(new):
+            await ledger.conclude([Conclusion(id=found.id, error_message=f"why {found.id}", **failed, **seen)])
+    out = (await command("ledger", "show", str(tmp_path / "ledger")))[1]
+    assert out.splitlines()[-1] == "and 5 more reasons"
+
+
+async def test_it_is_exported(path: Path, command: Run, tmp_path: Path) -> None:
+    """Outcomes as JSON lines in ASCII, to stdout or to a file; with `--include-open` all watches."""
+    status, out, err = await command("ledger", "export", str(path))
+    assert (status, err) == (0, "")
+    assert out.isascii()
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [line["outcome"] for line in found] == ["succeeded", "failed", "succeeded", "failed"]
+    assert found[0]["status"] == {"said": "ä"}
+    assert (await command("ledger", "export", str(path), "--out", str(tmp_path / "out")))[:2] == (0, "")
+    assert (tmp_path / "out").read_text() == out
+    more = (await command("ledger", "export", str(path), "--include-open"))[1]
+    assert [json.loads(line)["outcome"] for line in more.splitlines()].count(None) == 2
+
+
+async def test_while_another_writes(tmp_path: Path, command: Run) -> None:
+    """A ledger that is being written can be looked at, and its writer does not notice."""
+    async with SqliteLedger(tmp_path / "ledger") as ledger:
+        await fill(ledger, 3000)
+        assert "3,000 watches" in (await command("ledger", "show", str(tmp_path / "ledger")))[1]
+        assert (await command("ledger", "export", str(tmp_path / "ledger")))[1].count("\n") == 2000
+        await ledger.acknowledge([1])
+
+
+async def test_what_is_no_ledger(tmp_path: Path, command: Run) -> None:
+    """No file is a usage error, another file one of its own; both are left as they are."""
+    status, out, err = await command("ledger", "show", str(tmp_path / "missing"))
+    assert (status, out) == (2, "")
+    assert "does not exist" in err
+    assert os.listdir(tmp_path) == []  # noqa: PTH208  names are all that is wanted
+    (tmp_path / "text").write_text("x" * 1000)
+    for name in ("show", "export"):
+        status, out, err = await command("ledger", name, str(tmp_path / "text"))
+        assert (status, out) == (74, "")
+        assert "is not a ledger" in err
+    assert (tmp_path / "text").read_text() == "x" * 1000
+    out_file = tmp_path / "out"
+    assert (await command("ledger", "export", str(tmp_path / "text"), "--out", str(out_file)))[0] == 74
+    assert not out_file.exists()
+
+
+async def test_a_page_of_a_ledger(path: Path, command: Run, tmp_path: Path) -> None:
+    """The page that `batch --report` writes can be had of any ledger, also of one that is not finished."""
+    page = tmp_path / "page.html"
+    assert (await command("ledger", "show", str(path), "--report", str(page)))[0] == 0
+    assert "4 of 6 are over" in page.read_text(encoding="utf-8")
+    status, out, err = await command("ledger", "show", str(path), "--report", str(tmp_path / "missing" / "page"))
+    assert (status, out) == (74, "")
+    assert err.startswith("pollwise: the output cannot be written (")
+
+
+def test_json_in_ascii() -> None:
+    """What is not ASCII is escaped inside its text, letter by letter, and means the same."""
+    line = '{"a":"ä\u202e日本\U0001f600","b":"\\u001b"}'
+    assert ascii_json(line.encode()).isascii()
+    assert json.loads(ascii_json(line.encode())) == json.loads(line)
+    assert ascii_json(b'{"a":1}\n') == '{"a":1}\n'

@@ -1,0 +1,178 @@
+"""A ledger in memory, which needs no thread and so lives under a virtual clock, and which fails when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Self
+
+import attrs
+import orjson
+
+from pollwise.errors import ConfigurationError
+from pollwise.ledger import (
+    Change,
+    Concluded,
+    Conclusion,
+    Ledger,
+    NewWatch,
+    OpenWatch,
+    OutcomeKind,
+    Recorded,
+    Renewal,
+)
+
+Row = OpenWatch | Concluded
+
+
+class MemoryLedger(Ledger):
+    """Keeps the promises of `Ledger` for as long as the process lives.
+
+    Attributes:
+        rows: By number.
+        calls: The name of each call that was made, with how many items it brought.
+        latency_s: How long each call takes.
+        failures: What the next calls of a name raise, in order; None lets one through.
+        broken: What every call of a name raises.
+        chunk: How many rows a page has.
+    """
+
+    def __init__(self, *, latency_s: float = 0.001, chunk: int = 1_000) -> None:
+        self.rows: dict[int, Row] = {}
+        self.calls: list[tuple[str, int]] = []
+        self.latency_s = latency_s
+        self.failures: dict[str, list[Exception | None]] = {}
+        self.broken: dict[str, Exception] = {}
+        self.chunk = chunk
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+    def named(self, name: str) -> list[int]:
+        """How many items each call of this name brought."""
+        return [items for called, items in self.calls if called == name]
+
+    def of(self, **keys: str) -> Row:
+        """The row of a job."""
+        return next(row for row in self.rows.values() if row.keys == keys)
+
+    async def _call(self, name: str, items: Sequence[Any] = ()) -> None:
+        self.calls.append((name, len(items)))
+        await asyncio.sleep(self.latency_s)
+        planned = self.failures.get(name)
+        failure = planned.pop(0) if planned else self.broken.get(name)
+        if failure is not None:
+            raise failure.with_traceback(None)
+
+    async def record(self, watches: Sequence[NewWatch], /) -> Sequence[Recorded]:
+        async with self._lock:
+            await self._call("record", watches)
+            for watch in watches:
+                _check_text(*watch.keys.values())
+            return [self._record(watch) for watch in watches]
+
+    def _record(self, watch: NewWatch) -> Recorded:
+        for row in self.rows.values():
+            if (row.endpoint, row.keys) == (watch.endpoint, watch.keys):
+                return Recorded(id=row.id, known=row)
+        number = len(self.rows) + 1
+        self.rows[number] = OpenWatch(
+            id=number,
+            endpoint=watch.endpoint,
+            keys=watch.keys,
+            first_seen=watch.first_seen,
+            deadline=watch.deadline,
+            phase=None,
+            polls=0,
+            failures=0,
+            status=None,
+        )
+        return Recorded(id=number, known=None)
+
+    async def update(self, changes: Sequence[Change], /) -> None:
+        async with self._lock:
+            await self._call("update", changes)
+            for change in changes:
+                row = self.rows[change.id]
+                if isinstance(row, OpenWatch):
+                    self.rows[change.id] = attrs.evolve(row, **attrs.asdict(change, recurse=False))
+
+    async def conclude(self, outcomes: Sequence[Conclusion], /) -> int:
+        async with self._lock:
+            await self._call("conclude", outcomes)
+            for end in outcomes:
+                if end.status is not None:
+                    orjson.loads(end.status)
+            new = [end for end in outcomes if isinstance(self.rows[end.id], OpenWatch)]
+            for end in new:
+                known = attrs.asdict(self.rows[end.id], recurse=False)
+                self.rows[end.id] = Concluded(**{**known, **attrs.asdict(end, recurse=False), "acknowledged": False})
+            return len(new)
+
+    async def acknowledge(self, ids: Sequence[int], /) -> int:
+        async with self._lock:
+            await self._call("acknowledge", ids)
+            new = 0
+            for number in ids:
+                row = self.rows[number]
+                if isinstance(row, Concluded) and not row.acknowledged:
+                    self.rows[number] = attrs.evolve(row, acknowledged=True)
+                    new += 1
+            return new
+
+    async def reopen(self, renewals: Sequence[Renewal], /) -> int:
+        async with self._lock:
+            await self._call("reopen", renewals)
+            new = 0
+            for renewal in renewals:
+                row = self.rows[renewal.id]
+                if isinstance(row, Concluded) and row.outcome is OutcomeKind.ABANDONED:
+                    kept = {field.name: getattr(row, field.name) for field in attrs.fields(OpenWatch)}
+                    self.rows[row.id] = OpenWatch(**{**kept, "deadline": renewal.deadline, "failures": 0})
+                    new += 1
+            return new
+
+    async def _pages(self, name: str, endpoint: str, kind: type[Any]) -> AsyncIterator[Sequence[Any]]:
+        after = 0
+        while True:
+            async with self._lock:
+                await self._call(name)
+                page = [
+                    row
+                    for number, row in sorted(self.rows.items())
+                    if number > after and row.endpoint == endpoint and isinstance(row, kind)
+                    if not getattr(row, "acknowledged", False)
+                ][: self.chunk]
+            if not page:
+                return
+            yield page
+            after = page[-1].id
+
+    def open_watches(self, endpoint: str, /) -> AsyncIterator[Sequence[OpenWatch]]:
+        return self._pages("open_watches", endpoint, OpenWatch)
+
+    def unacknowledged(self, endpoint: str, /) -> AsyncIterator[Sequence[Concluded]]:
+        return self._pages("unacknowledged", endpoint, Concluded)
+
+    async def durations(self, endpoint: str, /, *, newest: int = 1_000) -> Sequence[float]:
+        await self._call("durations")
+        rows = [row for _, row in sorted(self.rows.items(), reverse=True) if row.endpoint == endpoint]
+        ends = [row for row in rows if isinstance(row, Concluded) and row.outcome is OutcomeKind.SUCCEEDED]
+        return [row.elapsed_s for row in ends[:newest]]
+
+    async def export(self, *, include_open: bool = False) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+        yield b""
+
+
+def _check_text(*texts: str) -> None:
+    for text in texts:
+        if not text.isprintable():
+            raise ConfigurationError(f"{text!a} cannot be kept")
