@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def main_of(name: str) -> Callable[[], Awaitable[None]]:
+def main_of(name: str) -> Callable[..., Awaitable[None]]:
     spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -56,6 +56,20 @@ async def test_many_jobs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert len(lines) == 100
     assert len({line.split()[0] for line in lines}) == 100
     assert sum("did not work out" in line for line in lines) == 1
+
+
+async def test_survive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The ledger's example reports each job once, over two runs."""
+    async with Simulator(api_token="t0ken-of-a-test") as sim:
+        for name in ("one", "two"):
+            sim.add_delete(name, duration_s=0.0)
+        monkeypatch.setenv("DOCUMENT360_BASE_URL", sim.document360_url)
+        monkeypatch.setenv("DOCUMENT360_API_TOKEN", "t0ken-of-a-test")
+        monkeypatch.setenv("LEDGER", str(tmp_path / "jobs.ledger"))
+        main = main_of("survive")
+        await main("one", "two")
+        await main()
+    assert sorted(capsys.readouterr().out.splitlines()) == ["one succeeded", "two succeeded"]
 
 
 async def test_own_endpoint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
