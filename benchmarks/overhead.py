@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import attrs
@@ -44,6 +45,7 @@ class Plan:
     slice_s: float
     peer_pairs: int
     watched: int
+    bodies: tuple[str, ...]
     connections: tuple[int, ...]
     peer_connections: tuple[int, ...]
     instructions: tuple[int, int] | None  # polls in the short and in the long run
@@ -55,6 +57,7 @@ class Plan:
             return cls(
                 pairs=1,
                 slice_s=0.2,
+                bodies=("changing",),
                 peer_pairs=1,
                 watched=100,
                 connections=(8,),
@@ -65,6 +68,7 @@ class Plan:
         return cls(
             pairs=args.pairs,
             slice_s=0.8,
+            bodies=("changing", "unchanged"),
             peer_pairs=max(3, args.pairs // 3),
             watched=2_000,
             connections=(64, 256),
@@ -181,12 +185,8 @@ def instructions(name: str, kind: str, connections: int, watched: int, lengths: 
 
 
 def _against_plain(plan: Plan) -> list[dict[str, Any]]:
-    rows = []
-    for connections in plan.connections:
-        rows += [
-            compare(name, kind, connections, plan, plan.pairs) for name in _OURS for kind in ("changing", "unchanged")
-        ]
-    return rows
+    cases = product(plan.connections, _OURS, plan.bodies)
+    return [compare(name, kind, connections, plan, plan.pairs) for connections, name, kind in cases]
 
 
 def _against_peers(plan: Plan, *, quick: bool) -> list[dict[str, Any]]:
@@ -205,7 +205,7 @@ def _counted(plan: Plan) -> list[dict[str, Any]]:
     if plan.instructions is None:
         return rows
     for connections in plan.connections:
-        for kind in ("changing", "unchanged"):
+        for kind in plan.bodies:
             names = ("plain", *_OURS)
             found = {name: instructions(name, kind, connections, 300, plan.instructions) for name in names}
             rows += [

@@ -175,7 +175,7 @@ class PollwiseLives(Pollwise):
         self._done = 0
         async with self.watcher() as watcher:
             watcher.capacity = len(self.jobs)
-            reader = asyncio.create_task(self._read(watcher))
+            self.reader = reader = asyncio.create_task(self._read(watcher))
             yield
             reader.cancel()
             with suppress(asyncio.CancelledError):
@@ -184,7 +184,7 @@ class PollwiseLives(Pollwise):
     async def settle(self) -> None:
         while self._done < len(self.jobs) // POLLS_A_JOB:  # noqa: ASYNC110  # as in `spend`
             await asyncio.sleep(0.02)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.5)
 
     async def _read(self, watcher: JobWatcher[Any, Any]) -> None:
         async for _ in watcher.as_completed(self._endless()):

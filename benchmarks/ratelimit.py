@@ -216,7 +216,7 @@ def _draw(rows: list[dict[str, Any]]) -> None:
         sizes = [str(row["watched"]) for row in rows if row["policy"] == policy and row["window"] == "fixed"]
         axes[0].set_xticks(range(len(sizes)), [f"{size} jobs" for size in sizes])
         axes[0].set_ylabel("requests that were refused, %")
-        axes[0].legend(frameon=False)
+        axes[0].legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.02))
 
     report.plot("ratelimit", 1, draw, size=(8, 3.8))
 

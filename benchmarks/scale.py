@@ -347,6 +347,8 @@ def _draw(rows: list[dict[str, Any]]) -> None:
         for axis, label in zip(axes, ("memory for all watches, MB", "loop lag, ms"), strict=True):
             axis.set(xscale="log", yscale="log", xlabel="watches", ylabel=label)
             axis.legend(frameon=False)
+            axis.xaxis.set_major_formatter("{x:,g}")
+            axis.yaxis.set_major_formatter("{x:,g}")
 
     report.plot("scale", 2, draw, size=(9, 3.8))
 

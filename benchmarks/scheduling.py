@@ -133,13 +133,13 @@ def _target(row: dict[str, Any]) -> float | None:
 
 def _draw(rows: list[dict[str, Any]], curves: list[dict[str, Any]]) -> None:
     shown = ["round-robin", "pollwise", "pollwise, with progress"]
+    colours = [report.GREY, report.COLOURS[1], report.COLOURS[0]]
 
     def draw(axes: Any) -> None:
         for n, policy in enumerate(shown):
             mine = [row for row in rows if row["policy"] == policy and row["load"] == 0.25]
             places = [place + 0.27 * (n - 1) for place in range(len(mine))]
-            colour = report.GREY if n == 0 else report.COLOURS[n - 1]
-            axes[0].bar(places, [row["mean_s"] for row in mine], width=0.25, label=policy, color=colour)
+            axes[0].bar(places, [row["mean_s"] for row in mine], width=0.25, label=policy, color=colours[n])
         axes[0].set_xticks(range(len(lab.WORKLOADS)), list(lab.WORKLOADS))
         axes[0].set(ylabel="mean delay, s", title="60 requests a minute, 0.25 jobs/s")
         axes[0].legend(frameon=False)
@@ -149,6 +149,9 @@ def _draw(rows: list[dict[str, Any]], curves: list[dict[str, Any]]) -> None:
         axes[1].set(
             xscale="log", yscale="log", xlabel="requests a job", ylabel="mean delay, s", title="one job alone, no limit"
         )
+        for scale in (axes[1].xaxis, axes[1].yaxis):
+            scale.set_major_formatter("{x:g}")
+            scale.set_minor_formatter("")
         axes[1].legend(frameon=False)
 
     report.plot("scheduling", 2, draw, size=(10, 4))

@@ -44,6 +44,7 @@ class MemoryLedger(Ledger):
         self.failures: dict[str, list[Exception | None]] = {}
         self.broken: dict[str, Exception] = {}
         self.chunk = chunk
+        self._numbers: dict[tuple[Any, ...], int] = {}
         self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -79,10 +80,11 @@ class MemoryLedger(Ledger):
             return [self._record(watch) for watch in watches]
 
     def _record(self, watch: NewWatch) -> Recorded:
-        for row in self.rows.values():
-            if (row.endpoint, row.keys) == (watch.endpoint, watch.keys):
-                return Recorded(id=row.id, known=row)
-        number = len(self.rows) + 1
+        identity = (watch.endpoint, *sorted(watch.keys.items()))
+        if identity in self._numbers:
+            number = self._numbers[identity]
+            return Recorded(id=number, known=self.rows[number])
+        number = self._numbers[identity] = len(self.rows) + 1
         self.rows[number] = OpenWatch(
             id=number,
             endpoint=watch.endpoint,

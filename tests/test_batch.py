@@ -44,7 +44,7 @@ def taking(request: Request) -> Answer:
 
 async def read_into(seen: list[str], outcomes: AsyncIterable[Outcome[ToyJob, ToyStatus]]) -> None:
     async for outcome in outcomes:
-        seen.append(outcome.job.id)  # noqa: PERF401  # what was read before it raised counts
+        seen.append(outcome.job.id)  # what was read before it raised counts
 
 
 async def trickle(source: Iterable[ToyJob]) -> AsyncIterator[ToyJob]:

@@ -86,8 +86,7 @@ class Deliveries(Generic[J, S]):
         self._reading = asyncio.Lock()
         self._news = asyncio.Event()
         self._left = False
-        self._closed = False
-        recorder.listeners.add(self)
+        recorder.tell_too(self)
 
     def __aiter__(self) -> Self:
         return self
@@ -99,7 +98,7 @@ class Deliveries(Generic[J, S]):
                 outcome = self._outcome(kept) if isinstance(kept, Concluded) else kept
                 if outcome is not None:
                     return Delivery(outcome, partial(self._acknowledge, number, opened))
-            elif self._closed:
+            elif self._recorder.closing:
                 self._left = True
                 if not self._follow:
                     raise WatcherClosed
@@ -116,15 +115,14 @@ class Deliveries(Generic[J, S]):
         """Give no more out. What was not acknowledged stays in the ledger."""
         self._left = True
         self._ready.clear()
-        self._recorder.listeners.discard(self)
         self._news.set()
 
     # --- told by the recorder -----------------------------------------------------------------
 
     def concluded(self, number: int, outcome: Outcome[J, S]) -> None:
         """This outcome is on disk."""
-        if self._behind and self._chunks is None:
-            return  # it will be read
+        if self._left or (self._behind and self._chunks is None):
+            return  # nobody wants it, or it will be read
         if len(self._ready) < _MOST_READY:
             self._add(number, outcome)
         else:
@@ -137,7 +135,6 @@ class Deliveries(Generic[J, S]):
 
     def closed(self) -> None:
         """Nothing more will come."""
-        self._closed = True
         self._ready.clear()
         self._news.set()
 
@@ -145,7 +142,7 @@ class Deliveries(Generic[J, S]):
 
     async def _read(self) -> None:
         async with self._reading:
-            if self._ready or not self._behind or self._closed:
+            if self._ready or not self._behind:
                 return  # another task has read
             if self._chunks is None:
                 self._missed = False

@@ -26,6 +26,7 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 _FEW = 25  # durations learnt without giving way to the rest of the program: some milliseconds
+_SEEN_LATE = 0.95  # an end was seen a little later than it came
 _CHUNK = 100  # rows made into watches without giving way to the rest of the program: some milliseconds
 _GOLDEN = 0.6180339887498949  # its multiples lie evenly between whole numbers, however many there are
 
@@ -34,8 +35,8 @@ async def learn_durations(ledger: Ledger, endpoint: str, durations: Durations) -
     """How long the endpoint's jobs took so far, by the ledger. Raises LedgerError if it cannot be read."""
     for n, elapsed_s in enumerate(reversed(await ledger.durations(endpoint)), 1):
         took_s = max(0.0, elapsed_s)
-        durations.ran(0.0, took_s)
-        durations.over(took_s, took_s)
+        durations.ran(0.0, _SEEN_LATE * took_s)
+        durations.over(_SEEN_LATE * took_s, took_s)
         if n % _FEW == 0:
             await asyncio.sleep(0)
 

@@ -10,7 +10,6 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _NEEDS = {
     "overhead": ["azure.core", "aiobotocore", "tenacity", "stamina", "google.api_core"],
-    "scheduling": ["matplotlib"],
 }
 
 

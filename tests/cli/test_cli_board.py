@@ -23,13 +23,11 @@ def test_counts_add_up() -> None:
     assert dict(seen.counts) == {"waiting": 10}
     take(seen, 1)
     take(seen, 2, "running")
-    seen.knew("e", {"id": "3"}, "failed")
+    seen.knew("failed")
     seen.changed(1, "queued", 1, 101.0)
     seen.ended_as(2, "succeeded", 4, None, 102.0)
     assert +seen.counts == {"waiting": 7, "queued": 1, "failed": 1, "succeeded": 1}
     assert (seen.ended, seen.known) == (2, 1)
-    assert seen.is_known("e", {"id": "3"})
-    assert not seen.is_known("e", {"id": "2"})
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(WORDS), st.sampled_from("tkce"))))
@@ -41,7 +39,7 @@ def test_no_news_can_upset_it(news: list[tuple[int, str, str]]) -> None:
             case "t":
                 take(seen, number, word)
             case "k":
-                seen.knew("e", {"id": str(number)}, word)
+                seen.knew(word)
             case "c":
                 seen.changed(number, word, 1, 101.0)
             case _:
@@ -104,7 +102,7 @@ def test_how_long_it_will_take() -> None:
     seen = board(1000, 0.0)
     for number in range(600):
         take(seen, number)
-    seen.knew("e", {"id": "known"}, "succeeded")
+    seen.knew("succeeded")
     assert seen.eta_s(0.0) is None
     for second in range(1, 101):
         seen.ended_as(second, "succeeded", 1, None, float(second))

@@ -92,7 +92,7 @@ async def test_a_cancelled_command_stops_following(simulator: Simulator) -> None
     endpoint = ExtractionEndpoint(simulator.oracle_content_url)
     async with JobWatcher(endpoint, **QUICK) as watcher:
         task = asyncio.create_task(follow_all([(watcher, endpoint, ExtractionJob("F", "J"))], Notebook()))
-        while not simulator.requests.total:  # noqa: ASYNC110  the simulator has no event to wait for
+        while not simulator.requests.total:
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

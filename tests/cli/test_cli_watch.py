@@ -28,7 +28,7 @@ def deletion(simulator: Simulator, *more: str, task_id: str = "T") -> list[str]:
 
 async def asked(simulator: Simulator) -> None:
     """Wait for the first request."""
-    while not simulator.requests.total:  # noqa: ASYNC110  the simulator has no event to wait for
+    while not simulator.requests.total:
         await asyncio.sleep(0.01)
 
 

@@ -1,5 +1,5 @@
 # A test that looks at files and processes has its loop to itself, so it may block it.
-# ruff: noqa: ASYNC220, ASYNC221, ASYNC240
+# ruff: noqa: ASYNC220, ASYNC221
 
 from __future__ import annotations
 

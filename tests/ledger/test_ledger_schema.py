@@ -1,5 +1,4 @@
 # A test that looks at files and processes has its loop to itself, so it may block it.
-# ruff: noqa: ASYNC240
 
 from __future__ import annotations
 

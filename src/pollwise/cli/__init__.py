@@ -6,10 +6,30 @@
     exits.py        the exit statuses and what they mean
     options.py      the options that commands share
     vendors.py      each vendor's secrets, endpoint and words
+
     watch.py        `pollwise watch`
     demo.py         `pollwise demo`
     cast.py         the jobs that the demo plays and the simulator offers
     simulate.py     `pollwise simulator`
+
+    batch.py        `pollwise batch`: from a file of jobs to a file of results
+    batch_options.py  its options
+    intake.py       JOBS is read, and everything that is wrong with it is told
+    lines.py        lines out of a file, a pipe or a terminal
+    jobs_file.py    JSON lines and CSV become rows
+    asked.py        the rows, in their order and on disk
+    gate.py         what every request passes
+    witness.py      the board learns from the ledger
+    board.py        how a batch stands
+    batch_screen.py   the board on a terminal, and in a pipe
+    results.py      the result file
+    whole_file.py   a file that is there whole, or as it was
+
+    ledger_commands.py  `pollwise ledger show` and `export`
+    entries.py      a ledger's watches, in words
+    tally.py        a ledger in numbers
+    report/         the page that `--report` writes
+
     follow.py       watches on a screen, and a record of each
     screen.py       JSON lines and plain lines
     live.py         live rows

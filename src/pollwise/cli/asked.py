@@ -93,5 +93,8 @@ def _pages(cursor: sqlite3.Cursor) -> Iterator[Any]:
         yield from page
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
+
+
 def _text(fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
+    return _ENCODER.encode(fields) if fields else "{}"

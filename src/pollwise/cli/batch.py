@@ -45,6 +45,7 @@ from pollwise.watcher import JobWatcher
 __all__ = ["exit_for_all", "run_batch"]
 
 _MOST_REASONS = 5
+_LEDGER_PATIENCE_S = 60.0  # so long room can be made on a full disk
 _PATIENCE = Retry(max_failures=50)  # about half an hour: an outage of that length abandons nobody
 
 
@@ -137,6 +138,7 @@ class _Batch:
             budget=budget,
             concurrency=options.concurrency,
             ledger=ledger,
+            ledger_patience_s=_LEDGER_PATIENCE_S,
         )
         async with transport, watcher:
             jobs = map(endpoint.job_from_keys, self.asked.jobs(endpoint.name))

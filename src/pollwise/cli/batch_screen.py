@@ -4,6 +4,7 @@ Rule 1: one screenful, however many jobs: numbers for all of them, names for a f
 jobs and at a hundred thousand.
 Rule 2: in a pipe, a line for each outcome goes to stdout; how it goes on, to stderr, every half a minute.
 Rule 3: with JSON, a line for each outcome, and nothing else.
+Rule 4: each run tells every outcome, also those of earlier runs: whoever reads one run has read all.
 """
 
 from __future__ import annotations
@@ -80,11 +81,6 @@ class PlainBatch(LineScreen):
             self._clock.cancel()
             await asyncio.wait((self._clock,))
 
-    async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
-        """Print the outcome, unless an earlier run has."""
-        if not self._board.is_known(endpoint.name, endpoint.job_to_keys(event.job)):
-            await super().show(endpoint, event)
-
     async def _tell(self) -> None:
         now = asyncio.get_running_loop().time
         while True:
@@ -114,7 +110,7 @@ class LiveBatch(LiveScreen):
         ended = [word for word in WORDS if word in ENDED]
         parts: list[RenderableType] = [
             _head(board, now, self._console.width),
-            ProgressBar(total=max(1, board.total), completed=board.ended),
+            _bar(board),
             counts_text(board, ended),
             counts_text(board, [word for word in WORDS if word not in ENDED]),
             self._traffic(now),
@@ -129,12 +125,15 @@ class LiveBatch(LiveScreen):
 
     def _traffic(self, now: float) -> Table:
         table = Table.grid(padding=(0, 2), pad_edge=False)
+        for _ in range(6):
+            table.add_column(no_wrap=True, overflow="ellipsis")
         for name, traffic in self._board.traffic.items():
             budget = self._budgets[name]
             table.add_row(
                 Text(name, style="bold"),
-                Text(f"{traffic.per_minute(now):,.0f} requests a minute"),
-                Text(_limit(budget, now), style="dim"),
+                Text(f"{traffic.per_minute(now):,.0f}/min"),
+                Text(_limit(budget), style="dim"),
+                Text("" if (left := budget.left(now)) is None else f"{left:,} left", style="dim"),
                 Text(f"{traffic.sent:,} sent", style="dim"),
                 Text(f"{budget.refused:,} refused", style="yellow" if budget.refused else "dim"),
             )
@@ -174,8 +173,13 @@ def _head(board: Board, now: float, width: int) -> Text:
     return text.append(time, style="not bold")
 
 
-def _limit(budget: RateBudget, now: float) -> str:
-    left = budget.left(now)
+def _bar(board: Board) -> Table:
+    bar = Table.grid(expand=True)  # a bar alone does not end its line
+    bar.add_row(ProgressBar(total=max(1, board.total), completed=board.ended))
+    return bar
+
+
+def _limit(budget: RateBudget) -> str:
     if budget.limit is None or budget.per_s is None:
-        return "no limit known" if left is None else f"{left:,} left"
-    return f"of {60 * budget.limit / budget.per_s:,.0f}, {left or 0:,} left"
+        return "no limit known"
+    return f"of {60 * budget.limit / budget.per_s:,.0f}"

@@ -24,8 +24,8 @@ _REMEMBERED = 20
 _RATE_S = 60
 _ETA_S = 120.0
 _SAMPLE_S = 1.0
-_ETA_ENDS = 10  # so many jobs must have ended, and so many seconds gone, before a guess is worth saying
-_ETA_AFTER_S = 5.0
+_ETA_AFTER_S = 5.0  # so long, and so many jobs, it must have gone on before a guess is worth saying
+_ETA_FEWEST, _ETA_SHARE, _ETA_MOST = 10, 0.02, 1_000
 
 
 @attrs.frozen
@@ -90,15 +90,16 @@ class Board:
 
     Attributes:
         counts: How many jobs have each word; those that were not taken up yet are `waiting`.
+        known: How many of them had ended before this run.
         traffic: The requests of each endpoint, by its name.
     """
 
     def __init__(self, total: int, endpoints: Iterable[str], now: float) -> None:
         self.total = total
         self.began_at = now
+        self.known = 0
         self.counts: Counter[str] = Counter(waiting=total)
         self.traffic = {endpoint: Traffic() for endpoint in endpoints}
-        self._known: set[int] = set()  # hashes: a million jobs are as many numbers, and not their texts
         self._open: dict[int, _Open] = {}
         self._latest: deque[tuple[int, Line]] = deque(maxlen=_REMEMBERED)
         self._troubles: deque[Line] = deque(maxlen=_REMEMBERED)
@@ -108,11 +109,6 @@ class Board:
     def ended(self) -> int:
         """How many jobs have an outcome."""
         return sum(self.counts[word] for word in ENDED)
-
-    @property
-    def known(self) -> int:
-        """How many of them had ended before this run."""
-        return len(self._known)
 
     # --- news -------------------------------------------------------------------------------
 
@@ -124,14 +120,10 @@ class Board:
             self._open[number] = _Open(endpoint, keys, began_at, word, polls)
             self._move("waiting", word)
 
-    def knew(self, endpoint: str, keys: Mapping[str, str], word: str) -> None:
+    def knew(self, word: str) -> None:
         """A job has ended before this run."""
-        self._known.add(hash((endpoint, *keys.values())))
+        self.known += 1
         self._move("waiting", word)
-
-    def is_known(self, endpoint: str, keys: Mapping[str, str]) -> bool:
-        """Whether the job has ended before this run."""
-        return hash((endpoint, *keys.values())) in self._known
 
     def changed(self, number: int, word: str, polls: int, now: float) -> None:
         """Something was learnt of a job that is watched."""
@@ -187,6 +179,7 @@ class Board:
         since, then = self._samples[0]
         done = self.ended - self.known - then
         took = now - since
-        if done < _ETA_ENDS or took < _ETA_AFTER_S:
+        enough = min(max(_ETA_FEWEST, _ETA_SHARE * self.total), _ETA_MOST)
+        if self.ended - self.known < enough or took < _ETA_AFTER_S:
             return None
-        return (self.total - self.ended) * took / done
+        return (self.total - self.ended) * took / done if done else None

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -164,15 +165,13 @@ class _JsonLinesFile(_Lines):
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    # The standard library's decoder: it keeps whole numbers of any size, and tells of names that come twice.
     try:
-        found = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_number)
-        json.dumps(found, allow_nan=False)
+        found = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise _Wrong(f"not JSON: {error.msg}, at character {error.pos + 1} of the line") from None
     except RecursionError:
         raise _Wrong("nested too deeply") from None
-    except ValueError as error:  # a number that no JSON could hold again
+    except ValueError as error:  # a whole number of very many digits
         raise _Wrong(str(error)) from None
     if not isinstance(found, dict):
         raise _Wrong(f"expected one JSON object a line, got {text.strip()[:40]}")
@@ -189,6 +188,17 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> Any:
     raise _Wrong(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise _Wrong(f"{digits} is too large a number")
+    return number
+
+
+# The standard library's decoder: it keeps whole numbers of any size, and tells of names that come twice.
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_number, parse_float=_finite)
 
 
 # --- CSV --------------------------------------------------------------------------------------

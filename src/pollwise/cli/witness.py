@@ -38,7 +38,7 @@ class WitnessedLedger(Ledger):
                 case Concluded(outcome=OutcomeKind.ABANDONED) as known:
                     self._lost[found.id] = known
                 case Concluded(outcome=outcome):
-                    self._board.knew(watch.endpoint, watch.keys, outcome.value)
+                    self._board.knew(outcome.value)
                 case OpenWatch() as known:
                     self._take_up(known, known.failures)
                 case None:

@@ -414,7 +414,8 @@ class WatchMachine(Generic[J, S]):
     def _end(self, outcome: Outcome[J, S]) -> News:
         self.outcome = outcome
         self.due_at = math.inf
-        self._trouble = None
+        if self._trouble is not None:
+            self._trouble.last_error = None  # the count is written down with the outcome
         return News.OVER
 
     def _verdict(self, reading: Reading[S], now: float) -> Outcome[J, S]:

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
-from weakref import WeakSet
+from weakref import ref
 
 import attrs
 
@@ -93,7 +93,6 @@ class Recorder(Generic[J, S]):
     Attributes:
         ledger: Where to.
         endpoint: Whose jobs they are of.
-        listeners: Who wants to know.
         readers: For each who reads the open watches just now, the numbers of those that ended since.
     """
 
@@ -126,7 +125,7 @@ class Recorder(Generic[J, S]):
             patience_s=patience_s,
             closing=self._closing,
         )
-        self.listeners: WeakSet[Listener] = WeakSet()
+        self._listeners: list[ref[Listener]] = []
         self.readers: list[set[int]] = []
 
     def drive_by(self, driver: Driver) -> None:
@@ -197,7 +196,7 @@ class Recorder(Generic[J, S]):
         await self._beginnings.finished()
         await self._endings.finished()
         await self._changes.finished()
-        for listener in list(self.listeners):
+        for listener in self._hearing():
             listener.closed()
 
     def forsake(self, watches: Iterable[Watch[J, S]]) -> None:
@@ -205,6 +204,10 @@ class Recorder(Generic[J, S]):
         for watch in list(watches):
             assert isinstance(watch, KeptWatch)  # noqa: S101  # we made it
             self.tell(watch, watch.machine.abandoned(WatcherClosed(watch.job), now=self._outlook.now()))
+
+    def tell_too(self, listener: Listener) -> None:
+        """Let this one know, for as long as somebody else holds it."""
+        self._listeners.append(ref(listener, self._listeners.remove))
 
     def reopened(self, number: int) -> int:
         """How often this watch was opened again here after it had been abandoned."""
@@ -218,8 +221,6 @@ class Recorder(Generic[J, S]):
         assert isinstance(watch, KeptWatch)  # noqa: S101  # we made it
         assert outcome is not None  # noqa: S101  # it is over
         if is_left_open(outcome):
-            if watch.number:
-                self._changes.add(watch)
             self.tell(watch, outcome)
         elif watch.number:
             self._endings.add(watch, outcome)
@@ -253,11 +254,14 @@ class Recorder(Generic[J, S]):
             return
         self._ended(watch)
         watch.conclude(outcome, self._outlook.now())
-        for listener in list(self.listeners):
+        for listener in self._hearing():
             listener.woken()
 
     def _announce(self, watch: KeptWatch[J, S], outcome: Outcome[J, S]) -> None:
         for ended in self.readers:
             ended.add(watch.number)
-        for listener in list(self.listeners):
+        for listener in self._hearing():
             listener.concluded(watch.number, outcome)
+
+    def _hearing(self) -> list[Listener]:
+        return [listener for there in self._listeners if (listener := there()) is not None]

@@ -45,7 +45,10 @@ class OAuthClient:
 
     def refuses(self, headers: Mapping[str, str], form: Mapping[str, list[str]]) -> Answer | None:
         """The error of RFC 6749, 5.2, for a request for a token; None if the request is good."""
-        good = {_basic(self.client_id, self.client_secret), _basic(quote_plus(self.client_id), quote_plus(self.client_secret))}
+        good = {
+            _basic(self.client_id, self.client_secret),
+            _basic(quote_plus(self.client_id), quote_plus(self.client_secret)),
+        }
         if headers.get("Authorization") not in good:
             return _oauth_error("invalid_client", 401).with_headers({"WWW-Authenticate": 'Basic realm="simulator"'})
         if headers.get("Content-Type", "").partition(";")[0].strip().lower() != _FORM:

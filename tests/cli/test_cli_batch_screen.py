@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pollwise.cli import batch_screen
+from pollwise.cli.batch_screen import LiveBatch, PlainBatch, open_batch_screen, progress_text
+from pollwise.cli.board import Board
+from pollwise.cli.screen import JsonScreen
+from pollwise.core.budget import RateBudget
+from pollwise.core.events import Succeeded
+from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
+
+BUDGETS = {"document360": RateBudget(60, per_s=60.0), "oracle-content": RateBudget()}
+
+
+def busy(total: int, now: float, words: str = "task") -> Board:
+    """A board in the middle of a batch: a third is over, some of it not well."""
+    board = Board(total, BUDGETS, now - 300)
+    for number in range(total * 2 // 3):
+        endpoint = "document360" if number % 2 else "oracle-content"
+        board.took_up(number, endpoint, {"task_id": f"{words}-{number}"}, "waiting", now - 290 + number / total, 0)
+        board.changed(number, "running" if number % 3 else "retrying", 2, now - 100)
+        board.traffic[endpoint].add(now - 30 + 20 * number / total)
+    for number in range(total // 3):
+        failed = number % 20 == 0
+        board.ended_as(
+            number,
+            "failed" if failed else "succeeded",
+            5,
+            f"why {words}" if failed else None,
+            now - 60 + number / total * 50,
+        )
+    return board
+
+
+def frame(board: Board, *, width: int = 80, height: int = 24, encoding: str = "utf-8") -> list[str]:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=file, width=width, height=height, color_system=None)
+    console.print(LiveBatch(board, BUDGETS, console)._frame())
+    file.flush()
+    assert isinstance(file.buffer, io.BytesIO)
+    return [row.rstrip() for row in file.buffer.getvalue().decode(encoding).splitlines()]
+
+
+async def test_one_screenful() -> None:
+    """Ten thousand jobs fit 80 columns and 24 lines: numbers for all, names for a few."""
+    rows = frame(busy(10_000, asyncio.get_running_loop().time()))
+    assert len(rows) <= 24
+    assert max(map(len, rows)) <= 80
+    assert rows[0].startswith("3,333 of 10,000 over")
+    assert rows[0].endswith("left")
+    assert "3,166 succeeded, 167 failed" in rows[2]
+    assert "waiting" in rows[3]
+    text = "\n".join(rows)
+    assert "document360" in text
+    assert "of 60" in text
+    assert "no limit known" in text
+    assert "…" not in rows[4] + rows[5]
+    for title in ("longest", "latest", "not well"):
+        assert title in text
+    assert "why task" in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("height", [10, 24, 60])
+async def test_it_fits_any_terminal(width: int, height: int, hostile: str) -> None:
+    """However hostile the words and however small the terminal, no row leaves its line, and the screen stays bounded."""
+    rows = frame(busy(300, asyncio.get_running_loop().time(), hostile * 3), width=width, height=height)
+    assert all(row.isprintable() and len(row) <= width for row in rows)
+    assert len(rows) <= max(height, 20) if width >= 80 else len(rows) <= 60
+
+
+async def test_on_a_terminal_that_only_knows_ascii() -> None:
+    """The words carry the meaning."""
+    rows = frame(busy(300, asyncio.get_running_loop().time()), encoding="ascii")
+    assert "x failed" in "\n".join(rows)
+
+
+async def test_before_anything_happened() -> None:
+    """An empty batch, and one that has just begun, have a screen as well."""
+    now = asyncio.get_running_loop().time()
+    assert frame(Board(0, [], now))[0].startswith("0 of 0 over")
+    assert "3 waiting" in "\n".join(frame(Board(3, ["document360"], now)))
+
+
+async def test_what_an_earlier_run_has_done() -> None:
+    """It counts as done, and is told apart."""
+    board = Board(10, [], asyncio.get_running_loop().time())
+    for _ in range(4):
+        board.knew("succeeded")
+    assert frame(board)[0].startswith("4 of 10 over, 4 of them before")
+
+
+@pytest.mark.looptime
+async def test_now_and_then_a_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a pipe stderr tells every half a minute how it goes on."""
+    async with PlainBatch(busy(300, asyncio.get_running_loop().time())):
+        await asyncio.sleep(65)
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("pollwise: 100 of 300 over (33 %); 95 succeeded, 5 failed, ")
+    assert "requests a minute" in lines[0]
+
+
+@pytest.mark.looptime
+async def test_nobody_reads_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is no reason to stop."""
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    async with PlainBatch(busy(30, asyncio.get_running_loop().time())):
+        await asyncio.sleep(65)
+
+
+async def test_a_line_for_each_outcome(
+    deletions: DeleteFileEndpoint, deletion_status: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a pipe an outcome is a line, as of `pollwise watch`."""
+    screen = PlainBatch(Board(1, ["document360"], 0.0))
+    await screen.show(deletions, Succeeded(job=DeleteFileJob("a"), status=deletion_status(), elapsed_s=1.0, polls=2))
+    assert capsys.readouterr().out == "document360 a succeeded (2 polls, 1.0 s)\n"
+
+
+async def test_how_it_stands_in_one_line() -> None:
+    """With the time left as soon as that can be guessed."""
+    now = asyncio.get_running_loop().time()
+    assert progress_text(Board(5, [], now), now) == "0 of 5 over (0 %); 5 waiting; 0 requests a minute"
+    assert "left" in progress_text(busy(300, now), now)
+
+
+def test_the_screen_that_suits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON if asked for, lines in a pipe, the board on a terminal."""
+    board = Board(1, [], 0.0)
+    assert isinstance(open_batch_screen(board, {}, json=True), JsonScreen)
+    assert isinstance(open_batch_screen(board, {}, json=False), PlainBatch)
+    monkeypatch.setattr(batch_screen, "open_screen", lambda *, json: None)
+    assert isinstance(open_batch_screen(board, {}, json=False), LiveBatch)
+
+
+@pytest.mark.looptime
+async def test_events_cost_nothing(deletions: DeleteFileEndpoint, deletion_status: Callable[..., Any]) -> None:
+    """On a terminal the board tells all; an outcome by itself draws nothing."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    console = Console(file=file, force_terminal=True, width=80, height=24)
+    async with LiveBatch(busy(30, asyncio.get_running_loop().time()), BUDGETS, console) as screen:
+        screen.expect(deletions, DeleteFileJob("a"))
+        await screen.show(
+            deletions, Succeeded(job=DeleteFileJob("a"), status=deletion_status(), elapsed_s=1.0, polls=2)
+        )
+        await asyncio.sleep(1)
+    file.flush()
+    assert isinstance(file.buffer, io.BytesIO)
+    assert "10 of 30 over" in file.buffer.getvalue().decode()

@@ -1,0 +1,45 @@
+"""docs/cli.md says what the command does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pollwise.cli import main
+from pollwise.cli.exits import Exit
+from pollwise.cli.jobs_file import Row, reader_for
+
+TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["watch document360", "watch oracle-content", "batch", "ledger show", "ledger export"],
+)
+def test_every_option_is_told(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each option of a command that people use is in its page."""
+    assert main([*command.split(), "--help"]) == 0
+    options = set(re.findall(r"--[a-z][a-z0-9-]+", capsys.readouterr().out))
+    assert [option for option in sorted(options) if f"`{option}" not in TEXT and f" {option}" not in TEXT] == []
+    assert f"pollwise {command}" in TEXT
+
+
+def test_every_status_is_told() -> None:
+    """So is each exit status."""
+    assert [status for status in Exit if f"| {status.value} |" not in TEXT] == []
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_the_examples_can_be_read(form: str) -> None:
+    """The files of jobs that the page shows are good ones, and say the same."""
+    [example] = re.findall(rf"```{form}\n(.*?)```", TEXT, re.DOTALL)
+    reader = reader_for("csv" if form == "csv" else "jsonl")
+    rows = [*reader.feed(example.encode()), *reader.end()]
+    assert [row.keys for row in rows if isinstance(row, Row)] == [
+        {"task_id": "65868a00c536f34594713fec"},
+        {"file_id": "DC765D5C", "job_id": "ZX-E83150A2"},
+    ]
+    assert isinstance(rows[-1], Row)
+    assert rows[-1].rest == {"customer": "ACME"}

@@ -1,0 +1,175 @@
+"""What is left of a watch that was written down, by clocks that may have jumped; and a machine that goes on from it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pollwise.core.events import Abandoned, Succeeded
+from pollwise.core.machine import News, Rules, WatchMachine
+from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.past import Past
+from pollwise.core.phase import Phase, Reading
+from pollwise.errors import DeadlineExceeded, RetriesExhausted, ServerTrouble
+
+DAY_S = 86_400.0
+BEGAN_S = 1_750_000_000.0
+RULES = Rules(pacing=Pacing(adaptive=False, jitter=0.0), retry=Retry(max_failures=5), timeout_s=3600.0)
+RUNNING = Reading(status="running", phase=Phase.RUNNING, fraction=0.5)
+DONE = Reading(status="done", phase=Phase.SUCCEEDED, final=True)
+
+
+def taken_up(past: Past[str], now: float = 100.0, **options: float) -> WatchMachine[str, str]:
+    return WatchMachine.taken_up("job", RULES, past, now=now, **options)
+
+
+# --- clocks -------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_is_right_keeps_age_and_deadline() -> None:
+    """Ten minutes later there are fifty left of the hour."""
+    past: Past[str] = Past.between(BEGAN_S, BEGAN_S + 3600, BEGAN_S + 600)
+    assert (past.age_s, past.left_s, past.overdue) == (600, 3000, False)
+
+
+def test_a_clock_that_jumped_back_a_day() -> None:
+    """Time does not run backwards, and the deadline is no farther away than it was in the beginning."""
+    past: Past[str] = Past.between(BEGAN_S, BEGAN_S + 3600, BEGAN_S + 600 - DAY_S)
+    assert (past.age_s, past.left_s, past.overdue) == (0, 3600, False)
+
+
+def test_a_clock_that_jumped_forward_a_day() -> None:
+    """The deadline has passed, as far as anybody can tell."""
+    past: Past[str] = Past.between(BEGAN_S, BEGAN_S + 3600, BEGAN_S + 600 + DAY_S)
+    assert past.overdue
+
+
+def test_without_a_deadline_nothing_is_overdue() -> None:
+    """However late it is."""
+    past: Past[str] = Past.between(BEGAN_S, None, BEGAN_S + 1000 * DAY_S)
+    assert (past.left_s, past.overdue) == (None, False)
+
+
+@given(
+    began_s=st.floats(0, 1e11),
+    allowed_s=st.none() | st.floats(0.001, 1e9),
+    wall_now=st.floats(-1e11, 1e12),
+)
+def test_no_clock_makes_nonsense(began_s: float, allowed_s: float | None, wall_now: float) -> None:
+    """Whatever it shows: the age is not negative, and no more is left than there ever was."""
+    deadline_s = None if allowed_s is None else began_s + allowed_s
+    past: Past[str] = Past.between(began_s, deadline_s, wall_now)
+    assert past.age_s >= 0
+    assert (past.left_s is None) is (deadline_s is None)
+    if past.left_s is not None and deadline_s is not None:
+        assert past.left_s <= deadline_s - began_s
+    machine = taken_up(past, grace_s=30.0)
+    assert machine.started_at <= 100.0 <= machine.due_at <= machine.deadline
+
+
+def test_the_watchers_own_limit_can_be_put_on_it() -> None:
+    """A text from outside gives nobody more time than the watcher would."""
+    for left_s in (None, 7200.0):
+        past: Past[str] = Past(age_s=1, left_s=left_s)
+        assert past.at_most(3600.0).left_s == 3600.0
+        assert past.at_most(None).left_s == left_s
+    assert Past(age_s=1, left_s=5.0).at_most(3600.0).left_s == 5.0
+    assert Past(age_s=1, left_s=-5.0).at_most(3600.0).overdue
+
+
+# --- going on -----------------------------------------------------------------------------------
+
+
+def test_a_machine_goes_on_where_it_was() -> None:
+    """Age, polls, failures in a row, status and phase are those of before."""
+    past = Past(age_s=600, left_s=3000, polls=12, failures=4, phase=Phase.RUNNING, status="running")
+    machine = taken_up(past)
+    assert (machine.started_at, machine.deadline, machine.due_at) == (-500, 3100, 100)
+    assert (machine.polls, machine.failures, machine.phase, machine.status) == (12, 4, Phase.RUNNING, "running")
+    machine.asked()
+    assert machine.on_error(ServerTrouble(503), now=101, dice=0.5) is News.OVER
+    assert isinstance(machine.outcome, Abandoned)
+    assert isinstance(machine.outcome.error, RetriesExhausted)
+    assert (machine.outcome.polls, machine.outcome.elapsed_s) == (13, 601)
+
+
+def test_the_pace_goes_on_where_it_was() -> None:
+    """A job that has run for long is not asked as if it had just begun."""
+    fresh, old = taken_up(Past(age_s=0, left_s=3600)), taken_up(Past(age_s=600, left_s=3000, polls=20))
+    for machine in (fresh, old):
+        machine.asked()
+        machine.on_reading(RUNNING, now=100, dice=0.0)
+    assert fresh.due_at == 101
+    assert old.due_at == 160
+
+
+def test_the_estimate_goes_on_where_it_was() -> None:
+    """Half done after ten minutes and a restart leaves ten minutes."""
+    machine = taken_up(Past(age_s=600, left_s=3000))
+    machine.asked()
+    machine.on_reading(RUNNING, now=100, dice=0.0)
+    assert machine.eta_s() == pytest.approx(600)
+
+
+def test_only_changes_are_news() -> None:
+    """Also those since the last run: a fraction is not written down, hence new, and a status alone is not."""
+    machine = taken_up(Past(age_s=600, left_s=3000, polls=1, phase=Phase.RUNNING, status="running"))
+    plain = Reading(status="running", phase=Phase.RUNNING)
+    assert machine.on_reading(plain, now=100, dice=0.0) is News.QUIET
+    assert machine.on_reading(RUNNING, now=101, dice=0.0) is News.PROGRESSED
+
+
+def test_its_place_in_a_spread_is_kept() -> None:
+    """Unless the deadline wants its last poll sooner."""
+    assert taken_up(Past(age_s=1, left_s=3000), after_s=50).due_at == 150
+    soon = taken_up(Past(age_s=1, left_s=20), after_s=50)
+    assert (soon.due_at, soon.deadline) == (119, 120)
+    at_once = taken_up(Past(age_s=1, left_s=0.5), after_s=50)
+    assert (at_once.due_at, at_once.deadline) == (100, 100.5)
+
+
+# --- overdue ------------------------------------------------------------------------------------
+
+
+def overdue() -> WatchMachine[str, str]:
+    machine = taken_up(Past(age_s=7200, left_s=-3600, polls=3), after_s=50, grace_s=30)
+    assert (machine.due_at, machine.deadline) == (150, 180)
+    machine.asked()
+    return machine
+
+
+def test_what_is_overdue_is_asked_once_more() -> None:
+    """An end that came in time, while nobody looked, is found."""
+    machine = overdue()
+    assert machine.on_reading(DONE, now=151, dice=0.0) is News.OVER
+    assert isinstance(machine.outcome, Succeeded)
+
+
+def test_what_is_overdue_and_still_runs_is_over() -> None:
+    """With the first answer that says so, which the outcome shows."""
+    machine = overdue()
+    assert machine.on_reading(RUNNING, now=151, dice=0.0) is News.OVER
+    assert isinstance(machine.outcome, Abandoned)
+    assert isinstance(machine.outcome.error, DeadlineExceeded)
+    assert (machine.outcome.status, machine.outcome.polls) == ("running", 4)
+
+
+def test_what_is_overdue_is_not_given_up_for_a_bad_poll() -> None:
+    """One that taught nothing is repeated, until the time of grace has passed."""
+    machine = overdue()
+    assert machine.on_error(ServerTrouble(503), now=151, dice=0.5) is News.RETRYING
+    assert machine.due_at < machine.deadline
+    machine.asked()
+    assert machine.on_reading(DONE, now=machine.due_at, dice=0.0) is News.OVER
+    assert isinstance(machine.outcome, Succeeded)
+
+
+def test_what_is_overdue_and_looks_over_is_confirmed() -> None:
+    """As always, within the time of grace."""
+    machine = overdue()
+    maybe = Reading(status="maybe", phase=Phase.FAILED, unconfirmed=True)
+    assert machine.on_reading(maybe, now=151, dice=0.0) is News.PROGRESSED
+    assert machine.due_at < machine.deadline < math.inf

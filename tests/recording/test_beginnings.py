@@ -1,0 +1,393 @@
+"""New rows: before anything is asked, together, and what becomes of a job that the ledger knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kept_toy import NOON_S, KeptToyEndpoint, MemoryLedger, keeping, toys
+from pollwise.core.events import Abandoned, Cancelled, Failed, Progressed, Succeeded
+from pollwise.core.pacing import Retry
+from pollwise.core.phase import Phase
+from pollwise.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    EndpointBug,
+    JobFailed,
+    LedgerClosed,
+    LedgerFull,
+    LedgerTrouble,
+    RetriesExhausted,
+    WatcherClosed,
+    WatchStopped,
+)
+from pollwise.ledger import Concluded, OpenWatch, OutcomeKind
+from pollwise.testing import Answer, Hang
+from pollwise.watcher import JobWatcher
+from toy import CANCELLED, FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, ToyStatus, by_job, running, settle, watching
+
+pytestmark = pytest.mark.looptime
+
+FULL = LedgerFull("jobs.ledger", "disk full")
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+# --- before anything is asked -------------------------------------------------------------------
+
+
+async def test_nothing_is_asked_before_its_row_is_on_disk() -> None:
+    """A crash right after the first poll finds the watch in the ledger."""
+    async with keeping(MemoryLedger(latency_s=2.0), [SUCCEEDED]) as (watcher, transport):
+        await asyncio.sleep(1)
+        watch = watcher.watch(ToyJob())
+        await asyncio.sleep(1.9)
+        assert transport.times == []
+        await watch
+        assert transport.times == [pytest.approx(5.0)]  # two seconds were for the durations
+
+
+async def test_recorded_means_on_disk() -> None:
+    """`record` returns when the row is there, with all that the next run needs."""
+    ledger = MemoryLedger(latency_s=2.0)
+    async with keeping(ledger, [RUNNING], timeout_s=600) as (watcher, _):
+        watch = await watcher.record(ToyJob("a"))
+        assert now() == pytest.approx(4.0)
+        row = ledger.of(id="a")
+        began = datetime.fromtimestamp(NOON_S + 2, UTC)
+        assert (row.endpoint, row.keys) == ("toy", {"id": "a"})
+        assert (row.first_seen, row.deadline) == (began, began + timedelta(seconds=600))
+        assert watcher.watch(ToyJob("a")) is watch
+        assert await watcher.record(ToyJob("a")) is watch
+        assert ledger.named("record") == [1]
+
+
+async def test_waiting_for_ever_is_written_down_as_such() -> None:
+    """No deadline, and one thousands of years away, are no deadline in a ledger."""
+    ledger = MemoryLedger()
+    for timeout_s in (None, 1e13):
+        async with keeping(ledger, [RUNNING], timeout_s=timeout_s) as (watcher, _):
+            await watcher.record(ToyJob(str(timeout_s)))
+            assert ledger.of(id=str(timeout_s)).deadline is None
+
+
+async def test_all_rows_of_many_jobs() -> None:
+    """`record_all` takes any iterable, gives the watches in order, and writes hundreds of rows at a time."""
+    ledger = MemoryLedger()
+    jobs = toys(1_000)
+
+    async def lazily() -> AsyncIterator[ToyJob]:
+        for job in jobs:
+            yield job
+
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        watches = await watcher.record_all(jobs[:300])
+        assert [watch.job for watch in watches] == jobs[:300]
+        assert [watch.job for watch in await watcher.record_all(lazily())] == jobs
+        assert len(ledger.rows) == 1_000
+        assert sum(ledger.named("record")) == 1_000
+        assert len(ledger.named("record")) <= 10
+
+
+async def test_watches_that_come_together_travel_together() -> None:
+    """Whoever comes while a call is under way goes with the next one."""
+    ledger = MemoryLedger(latency_s=1.0)
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        for n in range(7):
+            watcher.watch(ToyJob(f"first-{n}"))
+        await asyncio.sleep(0.5)
+        for n in range(5):
+            watcher.watch(ToyJob(f"second-{n}"))
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(3)
+        assert ledger.named("record") == [7, 5]
+
+
+async def test_streams_ask_only_what_is_on_disk() -> None:
+    """`as_completed` and `gather` take the same road."""
+    ledger = MemoryLedger()
+    ledger.failures["record"] = [None, FULL]
+    script = by_job({"a": [SUCCEEDED], "b": [FAILED]})
+    async with keeping(ledger, script) as (watcher, transport):
+        assert [type(outcome) for outcome in await watcher.gather([ToyJob("a"), ToyJob("b")])] == [Succeeded, Failed]
+        async for outcome in watcher.as_completed([ToyJob("c")]):
+            assert isinstance(outcome.error, LedgerTrouble)
+        assert len(transport.requests) == 2
+
+
+async def test_a_ledger_is_neither_needed_nor_forgotten() -> None:
+    """What needs one says so at once; so does an endpoint that cannot be used with one."""
+    async with watching([RUNNING]) as (watcher, _):
+        for call in (watcher.record(ToyJob()), watcher.record_all([]), watcher.resume()):
+            with pytest.raises(ConfigurationError, match="needs a ledger"):
+                await call
+        with pytest.raises(ConfigurationError, match="needs a ledger"):
+            watcher.outcomes()
+    with pytest.raises(ConfigurationError, match="job_from_keys"):
+        JobWatcher(ToyEndpoint(), timeout_s=1, ledger=MemoryLedger())
+    closed = JobWatcher(KeptToyEndpoint(), timeout_s=1, ledger=MemoryLedger())
+    with pytest.raises(WatcherClosed):
+        await closed.record(ToyJob())
+    with pytest.raises(WatcherClosed):
+        closed.outcomes()
+
+
+async def test_a_ledger_that_is_not_open_is_noticed_on_the_way_in() -> None:
+    """And nothing is left half open."""
+    ledger = MemoryLedger()
+    ledger.failures["durations"] = [LedgerClosed("jobs.ledger", "it was not opened yet")]
+    watcher = JobWatcher(KeptToyEndpoint(), timeout_s=10, ledger=ledger)
+    with pytest.raises(LedgerClosed):
+        await watcher.__aenter__()
+    async with watcher:
+        assert watcher.watches == 0
+
+
+# --- what the ledger does not take --------------------------------------------------------------
+
+
+async def test_a_row_that_the_ledger_does_not_take_ends_its_watch() -> None:
+    """At once, typed, with nothing asked; and the job can be watched again."""
+    ledger = MemoryLedger()
+    ledger.failures["record"] = [FULL, FULL]
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, transport):
+        with pytest.raises(LedgerFull):
+            await watcher.record(ToyJob())
+        with pytest.raises(LedgerTrouble) as caught:
+            await watcher.watch(ToyJob())
+        assert (caught.value.kind, caught.value.job) == ("LedgerFull", ToyJob())
+        assert "disk full" in str(caught.value)
+        assert isinstance(caught.value.__cause__, LedgerFull)
+        assert transport.requests == []
+        assert watcher.watches == 0
+        assert (await watcher.watch(ToyJob())).state == "succeeded"
+
+
+async def test_a_strangers_fault_is_not_repeated() -> None:
+    """A ledger of somebody's own may raise anything, and its words may hold anything."""
+    ledger = MemoryLedger()
+    ledger.failures["record"] = [OSError("password=hunter2")]
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        with pytest.raises(LedgerTrouble) as caught:
+            await watcher.record(ToyJob())
+        assert caught.value.kind == "OSError"
+        assert "hunter2" not in str(caught.value)
+
+
+async def test_one_jobs_keys_do_not_harm_the_others() -> None:
+    """What cannot be kept is found among those that it travelled with, and only its watch ends."""
+    ledger = MemoryLedger()
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        jobs = toys(9)
+        jobs[4] = ToyJob("\x00")
+        watches = [watcher.watch(job) for job in jobs]
+        with pytest.raises(ConfigurationError):
+            await watcher.record(jobs[4])
+        outcomes = [type((await asyncio.gather(watch, return_exceptions=True))[0]) for watch in watches]
+        assert outcomes == [ToyStatus] * 4 + [LedgerTrouble] + [ToyStatus] * 4
+
+
+async def test_a_key_that_is_no_text_is_refused_at_once() -> None:
+    """Before anything is written or asked."""
+
+    class Numbered(KeptToyEndpoint):
+        def job_to_keys(self, job: ToyJob, /) -> dict[str, str]:
+            return {"id": 7}  # type: ignore[dict-item]  # the mistake
+
+    async with keeping(MemoryLedger(), [RUNNING], endpoint=Numbered()) as (watcher, _):
+        with pytest.raises(ConfigurationError):
+            watcher.watch(ToyJob())
+        assert watcher.watches == 0
+
+
+# --- what the ledger knows ----------------------------------------------------------------------
+
+
+async def one_run(ledger: MemoryLedger, script: list[Answer], for_s: float = 10.0, **options: object) -> None:
+    """A run that watches the toy and is left."""
+    async with keeping(ledger, script, **options) as (watcher, _):
+        watcher.watch(ToyJob())
+        await asyncio.sleep(for_s)
+
+
+async def test_an_open_job_goes_on() -> None:
+    """Watched again by the next run it keeps its beginning, deadline, polls and what was last seen."""
+    ledger = MemoryLedger()
+    await one_run(ledger, [running(3)], for_s=10.5, timeout_s=100)
+    row = ledger.of(id="a")
+    assert isinstance(row, OpenWatch)
+    assert (row.polls, row.phase) == (11, Phase.RUNNING)
+    await asyncio.sleep(40)
+    async with keeping(ledger, [running(3), running(9)], timeout_s=1_000) as (watcher, _):
+        watch = await watcher.record(ToyJob())
+        assert isinstance(watch.last, Progressed)
+        assert watch.last.status == ToyStatus("running", 3)
+        with pytest.raises(DeadlineExceeded):
+            await watch
+        assert now() == pytest.approx(100, abs=0.1)
+        assert isinstance(watch.outcome, Abandoned)
+        assert watch.outcome.polls == pytest.approx(60, abs=2)
+        assert watch.outcome.elapsed_s == pytest.approx(100, abs=0.1)
+
+
+@pytest.mark.parametrize(("answer", "kind"), [(SUCCEEDED, Succeeded), (FAILED, Failed), (CANCELLED, Cancelled)])
+async def test_an_end_that_is_known_is_told_without_asking(answer: Answer, kind: type) -> None:
+    """The same outcome as before, to who awaits and to who iterates."""
+    ledger = MemoryLedger()
+    async with keeping(ledger, [RUNNING, answer]) as (watcher, _):
+        watch = watcher.watch(ToyJob())
+        await asyncio.wait([asyncio.ensure_future(asyncio.gather(watch, return_exceptions=True))])
+        before = watch.outcome
+    async with keeping(ledger, [RUNNING]) as (watcher, transport):
+        watch = await watcher.record(ToyJob())
+        assert isinstance(watch.outcome, kind)
+        assert repr(watch.outcome) == repr(before)
+        assert [event async for event in watch] == [watch.outcome]
+        assert transport.requests == []
+        if kind is Failed:
+            with pytest.raises(JobFailed, match="no disk") as caught:
+                await watch
+            assert caught.value.reason == "no disk"
+
+
+async def test_an_end_that_cannot_be_read_is_not_made_up() -> None:
+    """It is the endpoint's bug, the ledger keeps what it has, and nothing is asked."""
+
+    class Forgetful(KeptToyEndpoint):
+        def status_from_json(self, data: object, /) -> ToyStatus:
+            raise LookupError
+
+    ledger = MemoryLedger()
+    await one_run(ledger, [SUCCEEDED])
+    async with keeping(ledger, [RUNNING], endpoint=Forgetful()) as (watcher, transport):
+        with pytest.raises(EndpointBug):
+            await watcher.watch(ToyJob())
+        assert transport.requests == []
+    assert isinstance(ledger.of(id="a"), Concluded)
+
+
+async def test_an_abandoned_job_that_is_watched_again_is_asked_again() -> None:
+    """With all of the time before it, and its polls counted on."""
+    ledger = MemoryLedger()
+    await one_run(ledger, [running(2), 503], for_s=300, retry=Retry(max_failures=3))
+    row = ledger.of(id="a")
+    assert isinstance(row, Concluded)
+    assert (row.outcome, row.error_type, row.polls) == (OutcomeKind.ABANDONED, "RetriesExhausted", 4)
+    async with keeping(ledger, [running(5)], timeout_s=50, retry=Retry(max_failures=3)) as (watcher, _):
+        began = now()
+        watch = await watcher.record(ToyJob())
+        assert isinstance(ledger.of(id="a"), OpenWatch)
+        assert isinstance(watch.last, Progressed)
+        with pytest.raises(DeadlineExceeded):
+            await watch
+        assert now() - began == pytest.approx(50, abs=0.1)
+        assert watch.machine.polls > 40
+
+
+async def test_abandoned_and_watched_again_in_one_run() -> None:
+    """The first outcome stays what it was; the second comes to the ledger."""
+    ledger = MemoryLedger()
+    async with keeping(ledger, [503, 503, SUCCEEDED], retry=Retry(max_failures=2)) as (watcher, _):
+        with pytest.raises(RetriesExhausted):
+            await watcher.watch(ToyJob())
+        assert (await watcher.watch(ToyJob())).state == "succeeded"
+        row = ledger.of(id="a")
+        assert isinstance(row, Concluded)
+        assert (row.outcome, row.polls) == (OutcomeKind.SUCCEEDED, 3)
+
+
+async def test_a_ledger_that_does_not_open_it_again() -> None:
+    """Then it is not asked about either."""
+    ledger = MemoryLedger()
+    await one_run(ledger, [403])
+    ledger.failures["reopen"] = [FULL]
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, transport):
+        with pytest.raises(LedgerTrouble):
+            await watcher.watch(ToyJob())
+        assert transport.requests == []
+        assert (await watcher.watch(ToyJob())).state == "succeeded"
+
+
+# --- while its row is under way -----------------------------------------------------------------
+
+
+async def test_stopped_while_its_row_is_under_way() -> None:
+    """It ends as stopped, when that is on disk."""
+    ledger = MemoryLedger(latency_s=1.0)
+    async with keeping(ledger, [RUNNING]) as (watcher, transport):
+        watch = watcher.watch(ToyJob())
+        watch.stop()
+        assert watch.outcome is None
+        assert watcher.watch(ToyJob()) is watch
+        with pytest.raises(WatchStopped):
+            await watch
+        row = ledger.of(id="a")
+        assert isinstance(row, Concluded)
+        assert row.error_type == "WatchStopped"
+        assert transport.requests == []
+
+
+async def test_stopped_while_its_row_is_refused() -> None:
+    """It ends as stopped: nothing was lost."""
+    ledger = MemoryLedger(latency_s=1.0)
+    ledger.failures["record"] = [FULL]
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        watch = watcher.watch(ToyJob())
+        watch.stop()
+        with pytest.raises(WatchStopped):
+            await watcher.record(ToyJob())
+
+
+@pytest.mark.parametrize("before", [[SUCCEEDED], [403]])
+async def test_stopped_while_it_turns_out_to_have_ended(before: list[Answer]) -> None:
+    """What the ledger knows is more than that somebody stopped looking."""
+    ledger = MemoryLedger(latency_s=1.0)
+    await one_run(ledger, before)
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        watch = watcher.watch(ToyJob())
+        watch.stop()
+        await asyncio.sleep(5)
+        assert type(watch.outcome) is (Succeeded if before == [SUCCEEDED] else Abandoned)
+        assert not isinstance(getattr(watch.outcome, "error", None), WatchStopped)
+
+
+async def test_left_while_its_row_is_under_way() -> None:
+    """The row is written all the same, and the next run takes it up."""
+    ledger = MemoryLedger(latency_s=1.0)
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        watch = watcher.watch(ToyJob())
+        recording = asyncio.create_task(watcher.record(ToyJob("b")))
+        await settle()
+    with pytest.raises(WatcherClosed):
+        await watch
+    assert (await recording).job == ToyJob("b")
+    assert len(ledger.rows) == 2
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        assert len(await watcher.resume()) == 2
+
+
+async def test_left_while_its_row_is_refused() -> None:
+    """Who waits for it hears that the watcher was left."""
+    ledger = MemoryLedger(latency_s=1.0)
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        ledger.broken["record"] = FULL
+        recording = asyncio.create_task(watcher.record(ToyJob()))
+        await settle()
+    with pytest.raises(WatcherClosed):
+        await recording
+
+
+async def test_to_stop_waiting_for_the_disk_stops_nothing_else() -> None:
+    """A cancelled `record` leaves the watch, and others who wait for it, as they are."""
+    ledger = MemoryLedger(latency_s=1.0)
+    async with keeping(ledger, [Hang()]) as (watcher, _):
+        one, two = (asyncio.create_task(watcher.record(ToyJob())) for _ in range(2))
+        await settle()
+        one.cancel()
+        assert (await two) is watcher.watch(ToyJob())
+        assert one.cancelled()

@@ -1,0 +1,332 @@
+"""What docs/workers.md shows is what runs: in a web app, in a queue's task, as a service, and after each of them died."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import re
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from taskiq import TaskiqMessage, TaskiqResult
+
+from pollwise import BearerAuth, DeadlineExceeded, JobWatcher, LedgerInUse, SqliteLedger, WatcherClosed
+from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.simulator import Simulator
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ("web_app", "queue_task", "service")
+SECRET = "t0ken-of-a-test"
+FILE, JOB = "D1", "ZX-1"
+PATH = f"/extractions/{FILE}/{JOB}"
+NEVER = float("inf")
+
+
+def load(name: str) -> ModuleType:
+    """A module of its own at each call, as a new process would have."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # taskiq looks for it there
+    spec.loader.exec_module(module)
+    return module
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until this is so."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def simulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Simulator]:
+    """The server, and the environment that points the examples at it."""
+    async with Simulator(bearer=SECRET) as simulator:
+        monkeypatch.setenv("ORACLE_CONTENT_BASE_URL", simulator.oracle_content_url)
+        monkeypatch.setenv("ORACLE_CONTENT_TOKEN", SECRET)
+        for name in ("JOBS", "LEDGER", "RESULTS", "TOKENS"):
+            monkeypatch.setenv(name, str(tmp_path / name.lower()))
+        yield simulator
+    for name in EXAMPLES:
+        sys.modules.pop(name, None)
+
+
+def test_the_programs_of_the_page_are_the_examples() -> None:
+    """Every Python block of docs/workers.md is a whole file of `examples/`, to the letter."""
+    page = (ROOT / "docs" / "workers.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    files = [(ROOT / "examples" / f"{name}.py").read_text("utf-8") for name in EXAMPLES]
+    assert sorted(blocks) == sorted(files)
+
+
+# --- web_app.py -------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def web_app(*, wait_s: float = 20.0) -> AsyncIterator[tuple[TestClient[Any, Any], Any]]:
+    """The app as one process of it would run, and its watcher."""
+    module = load("web_app")
+    module.WAIT_S = wait_s
+    async with TestClient(TestServer(module.make_app())) as client:
+        yield client, client.app[module.WATCHER]
+
+
+async def answer(reply: Awaitable[Any]) -> tuple[int, Any]:
+    async with await reply as response:
+        return response.status, await response.json()
+
+
+async def test_a_client_waits_for_a_job(simulator: Simulator) -> None:
+    """Who asks waits until the job is over, and is told how it ended."""
+    simulator.add_extraction(FILE, JOB, duration_s=0.0)
+    simulator.add_extraction(FILE, "ZX-2", duration_s=0.0, outcome="failed")
+    async with web_app() as (client, _):
+        status, said = await answer(client.get(PATH))
+        assert (status, said["state"]) == (200, "succeeded")
+        status, said = await answer(client.get(f"/extractions/{FILE}/ZX-2"))
+        assert (status, said["state"]) == (200, "failed")
+        status, said = await answer(client.get(f"/extractions/{FILE}/ZX-3"))
+        assert (status, said["state"]) == (502, "unknown")
+
+
+async def test_a_client_is_answered_before_it_gives_up(simulator: Simulator) -> None:
+    """The handler's deadline ends the waiting, not the watch."""
+    simulator.add_extraction(FILE, JOB, duration_s=NEVER)
+    async with web_app(wait_s=0.02) as (client, watcher):
+        assert await answer(client.get(PATH)) == (202, {"state": "running"})
+        assert watcher.watches == 1
+
+
+async def test_a_name_that_cannot_be_is_refused(simulator: Simulator) -> None:
+    """What no job can be called is the client's mistake, and nothing is sent."""
+    async with web_app() as (client, _), client.get("/extractions/D1/..%00") as response:
+        assert response.status == 400
+    assert simulator.requests.total == 0
+
+
+async def test_a_restarted_app_goes_on(simulator: Simulator) -> None:
+    """What was taken over goes on without anybody asking; what is known is told without asking the vendor."""
+    simulator.add_extraction(FILE, JOB, duration_s=NEVER)
+    async with web_app() as (client, _):
+        assert await answer(client.post(PATH)) == (202, {"state": "running"})
+        await until(lambda: simulator.polls(FILE, JOB) == 1)
+    simulator.finish(FILE, JOB)
+    async with web_app() as (_, watcher):
+        assert watcher.watches == 1
+        await until(lambda: watcher.watches == 0)
+    polls = simulator.polls(FILE, JOB)
+    async with web_app() as (client, _):
+        assert (await answer(client.get(PATH)))[1]["state"] == "succeeded"
+    assert simulator.polls(FILE, JOB) == polls
+
+
+async def test_a_shutdown_answers_who_waits(simulator: Simulator) -> None:
+    """No client holds a shutdown up, and none is hung up on."""
+    simulator.add_extraction(FILE, JOB, duration_s=NEVER)
+    async with web_app(wait_s=600) as (client, _):
+        asked = asyncio.create_task(answer(client.get(PATH)))
+        await until(lambda: simulator.polls(FILE, JOB) == 1)
+        await client.server.close()
+        assert await asked == (503, {"state": "running"})
+
+
+# --- queue_task.py ----------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def worker() -> AsyncIterator[ModuleType]:
+    """One worker; leaving it, as a deployment does, waits for no job."""
+    module = load("queue_task")
+    await module.broker.startup()
+    try:
+        yield module
+    finally:
+        await module.broker.shutdown()
+        await settled(module)
+
+
+async def settled(module: ModuleType) -> None:
+    """Every task has ended, those too that the queue has tried again."""
+    while module.broker._running_tasks:
+        await module.broker.wait_all()
+        await asyncio.sleep(0)  # a task that is done is forgotten a pass later
+
+
+async def deliver(module: ModuleType, **labels: Any) -> None:
+    """What the queue gives to a worker: the same message each time."""
+    task = module.extraction
+    message = TaskiqMessage(
+        task_id="task-1",
+        task_name=task.task_name,
+        labels={**task.labels, **labels},
+        args=[FILE, JOB],
+        kwargs={},
+    )
+    await module.broker.kick(module.broker.formatter.dumps(message))
+
+
+async def result_of(module: ModuleType) -> TaskiqResult[Any]:
+    await settled(module)
+    result: TaskiqResult[Any] = await module.broker.result_backend.get_result("task-1")
+    return result
+
+
+def tokens() -> dict[str, str]:
+    with contextlib.closing(sqlite3.connect(os.environ["TOKENS"])) as connection:
+        return dict(connection.execute("SELECT task_id, token FROM tokens"))
+
+
+@pytest.mark.parametrize(("outcome", "words"), [("succeeded", "processed"), ("failed", "did not work out")])
+async def test_a_tasks_result_is_the_vendors_word(simulator: Simulator, outcome: Any, words: str) -> None:
+    """Success and failure are results, which the queue does not try again; no token stays."""
+    simulator.add_extraction(FILE, JOB, duration_s=0.0, outcome=outcome)
+    async with worker() as module:
+        await deliver(module)
+        result = await result_of(module)
+    assert not result.is_err
+    assert words in result.return_value
+    assert simulator.polls(FILE, JOB) == 1
+    assert tokens() == {}
+
+
+async def test_the_program_prints_the_result(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Run as it is, the example queues one task and waits for it."""
+    simulator.add_extraction("DC765D5CD846E67B395AE676435D1DBF", "ZX-E83150A29A911D33", duration_s=0.0)
+    await load("queue_task").main()
+    assert "processed" in capsys.readouterr().out
+
+
+async def test_a_task_that_is_delivered_again_goes_on(simulator: Simulator) -> None:
+    """A worker that went left the token, and the next one takes the watch up by it."""
+    simulator.add_extraction(FILE, JOB, duration_s=NEVER)
+    async with worker() as module:
+        await deliver(module)
+        await until(lambda: simulator.polls(FILE, JOB) == 1)
+    assert isinstance((await result_of(module)).error, WatcherClosed)
+    assert tokens().keys() == {"task-1"}
+    simulator.finish(FILE, JOB)
+    async with worker() as module:
+        await deliver(module)
+        assert not (await result_of(module)).is_err
+    assert tokens() == {}
+
+
+async def test_a_delivery_is_no_new_deadline(simulator: Simulator) -> None:
+    """Each delivery after the deadline asks once more, and gives up as the first would have."""
+    simulator.add_extraction(FILE, JOB, duration_s=NEVER)
+    async with worker() as module:
+        endpoint = ExtractionEndpoint(simulator.oracle_content_url, auth=BearerAuth(SECRET))
+        async with JobWatcher(endpoint, timeout_s=10, clock=lambda: time.time() - 100) as earlier:
+            module.broker.state.tokens.save("task-1", earlier.watch(ExtractionJob(FILE, JOB)).token)
+        asked = simulator.polls(FILE, JOB)
+        await deliver(module, max_retries=3)
+        assert isinstance((await result_of(module)).error, DeadlineExceeded)
+    assert simulator.polls(FILE, JOB) == asked + 3
+
+
+async def test_the_queues_own_limit_ends_the_watch(simulator: Simulator) -> None:
+    """A task that the queue cuts off leaves no watch behind, but its token."""
+    simulator.add_extraction(FILE, JOB, duration_s=NEVER)
+    async with worker() as module:
+        await deliver(module, timeout=0.02, max_retries=1)
+        assert isinstance((await result_of(module)).error, TimeoutError)
+        assert module.broker.state.watcher.watches == 0
+    assert tokens().keys() == {"task-1"}
+
+
+async def test_two_tasks_of_one_job_ask_once(simulator: Simulator) -> None:
+    """In one process the same message twice is one watch."""
+    simulator.add_extraction(FILE, JOB, duration_s=0.0)
+    async with worker() as module:
+        await deliver(module)
+        await deliver(module)
+        assert not (await result_of(module)).is_err
+    assert simulator.polls(FILE, JOB) == 1
+
+
+# --- service.py -------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def service() -> AsyncIterator[asyncio.subprocess.Process]:
+    """The service as a process of its own, with warnings as errors."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", str(ROOT / "examples" / "service.py")), stdout=pipe, stderr=pipe
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def write_jobs(*names: str) -> None:
+    Path(os.environ["JOBS"]).write_text("".join(f"{FILE} {name}\n" for name in names), encoding="utf-8")
+
+
+def results() -> dict[str, str]:
+    with contextlib.closing(sqlite3.connect(os.environ["RESULTS"])) as connection:
+        return dict(connection.execute("SELECT job_id, outcome FROM results"))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+async def test_a_service_goes_on_where_it_was_ended(simulator: Simulator, number: int, status: int) -> None:
+    """However it ends, its next start reports the rest, each once, and asks nothing twice."""
+    names = [f"ZX-{count}" for count in range(6)]
+    write_jobs(*names)
+    for name in names:
+        simulator.add_extraction(FILE, name, duration_s=0.0 if name in names[:3] else NEVER)
+    async with service() as first:
+        assert first.stdout is not None
+        heard = {(await first.stdout.readline()).split()[0].decode() for _ in range(3)}
+        await until(lambda: all(simulator.polls(FILE, name) for name in names))
+        with pytest.raises(LedgerInUse):
+            await SqliteLedger(os.environ["LEDGER"], busy_timeout_s=0).__aenter__()
+        first.send_signal(number)
+        out, err = await first.communicate()
+        assert (first.returncode, err) == (status, b"")
+        assert (b"goes on" in out) == (number == signal.SIGTERM)
+    assert heard == set(names[:3])
+    assert results().keys() == heard
+    for name in names[3:]:
+        simulator.finish(FILE, name, outcome="failed" if name == names[5] else None)
+    async with service() as second:
+        out, err = await second.communicate()
+        assert (second.returncode, err) == (0, b"")
+    assert {line.split()[0] for line in out.decode().splitlines()} == set(names[3:])
+    assert results() == {name: "Failed" if name == names[5] else "Succeeded" for name in names}
+    assert [simulator.polls(FILE, name) for name in names[:3]] == [1, 1, 1]
+
+
+async def test_an_outcome_that_was_not_acknowledged_comes_again(simulator: Simulator) -> None:
+    """Dying between the result and the acknowledgement repeats the delivery, and changes no result."""
+    write_jobs(JOB)
+    simulator.add_extraction(FILE, JOB, duration_s=0.0)
+    endpoint = ExtractionEndpoint(simulator.oracle_content_url, auth=BearerAuth(SECRET))
+    async with (
+        SqliteLedger(os.environ["LEDGER"]) as ledger,
+        JobWatcher(endpoint, timeout_s=60, ledger=ledger) as watcher,
+    ):
+        await watcher.watch(ExtractionJob(FILE, JOB))
+    for lines in (1, 0):
+        async with service() as process:
+            out, err = await process.communicate()
+            assert (process.returncode, err) == (0, b"")
+        assert len(out.splitlines()) == lines
+        assert results() == {JOB: "Succeeded"}
+    assert simulator.polls(FILE, JOB) == 1
