@@ -99,7 +99,7 @@ class Contender(ABC):
     async def spend(self, polls: int) -> None:
         """Poll so often, as nearly as can be told."""
         async with self.running():
-            while self.polls < polls:  # noqa: ASYNC110  # to be told of each poll would be a part of what is measured
+            while self.polls < polls:  # to be told of each poll would be a part of what is measured
                 await asyncio.sleep(0.002)
 
     async def settle(self) -> None:
@@ -140,7 +140,7 @@ class Pollwise(Contender):
         self.watches = []
 
     async def settle(self) -> None:
-        while not all(watch.machine.polls for watch in self.watches):  # noqa: ASYNC110  # as in `spend`
+        while not all(watch.machine.polls for watch in self.watches):  # as in `spend`
             await asyncio.sleep(0.02)
         await super().settle()
 
@@ -182,7 +182,7 @@ class PollwiseLives(Pollwise):
                 await reader
 
     async def settle(self) -> None:
-        while self._done < len(self.jobs) // POLLS_A_JOB:  # noqa: ASYNC110  # as in `spend`
+        while self._done < len(self.jobs) // POLLS_A_JOB:  # as in `spend`
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.5)
 

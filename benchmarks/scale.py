@@ -151,7 +151,7 @@ class Completed(Watched):
 
     async def add(self) -> None:
         self._reader = asyncio.create_task(self._read())
-        while self._watcher.watches < len(self.jobs):  # noqa: ASYNC110  # nobody tells of each watch
+        while self._watcher.watches < len(self.jobs):  # nobody tells of each watch
             await asyncio.sleep(0)
 
     async def _read(self) -> None:

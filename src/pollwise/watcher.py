@@ -153,11 +153,11 @@ class JobWatcher(Generic[J, S]):
             ConfigurationError: It is open already.
             LedgerError: The ledger is not open, or cannot be read.
         """
-        if self._pollers is not None:
-            raise ConfigurationError("this watcher is open already; make another one")
         if self._ledger is not None and not self._seeded:
             await learn_durations(self._ledger, self.endpoint.name, self._rules.forecast.durations)
             self._seeded = True
+        if self._pollers is not None:
+            raise ConfigurationError("this watcher is open already; make another one")
         self._now = asyncio.get_running_loop().time
         if self._given_transport is None:
             self._own_transport = AiohttpTransport(connections=self._concurrency)

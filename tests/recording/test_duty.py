@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pollwise.errors import WatcherClosed
 from pollwise.recording.duty import Duty, pause
 
 pytestmark = pytest.mark.looptime
@@ -54,3 +55,36 @@ async def test_a_pause_ends_early_when_it_is_closing() -> None:
     loop.call_later(1.0, closing.set)
     await pause(5.0, closing)
     assert loop.time() == pytest.approx(6.0)
+
+
+async def test_a_stranger_who_cancels_does_not_end_the_work() -> None:
+    """What was left is done a little later, unless the watcher is gone by then."""
+    todo, done = [1, 2], []
+
+    async def work() -> None:
+        while todo:
+            await asyncio.sleep(1)
+            done.append(todo.pop(0))
+
+    duty = Duty(work, start, "duty")
+    duty.wake()
+    await asyncio.sleep(0.5)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await duty.finished()
+    assert done == []
+    await asyncio.sleep(5)
+    assert done == [1, 2]
+
+    def closed(work: Coroutine[Any, Any, None], /, *, name: str) -> asyncio.Task[None]:
+        work.close()
+        raise WatcherClosed
+
+    todo.append(3)
+    duty.wake()
+    await asyncio.sleep(0)
+    (task,) = asyncio.all_tasks() - {asyncio.current_task()}
+    duty._start = closed
+    task.cancel()
+    await asyncio.sleep(5)
+    assert todo == [3]

@@ -125,6 +125,60 @@ def test_it_can_be_cancelled_at_every_step(at: float, again_after: int | None) -
         run(cancelled_after(steps), debug=True)
 
 
+@pytest.mark.looptime
+@pytest.mark.parametrize("at", [1.0, 2.5, 3.5, 4.5])
+async def test_a_stranger_who_cancels_its_tasks_keeps_nobody_waiting(at: float) -> None:
+    """Rows and outcomes that were under way are written a little later."""
+    ledger = MemoryLedger(latency_s=2.0)
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        watch = watcher.watch(ToyJob())
+        recording = asyncio.create_task(watcher.record(ToyJob()))
+        await asyncio.sleep(at)
+        for task in asyncio.all_tasks():
+            if task.get_name().startswith("pollwise-") and "poller" not in task.get_name():
+                task.cancel()
+        assert (await asyncio.wait_for(watch, 20)).state == "succeeded"
+        assert await recording is watch
+    assert isinstance(ledger.of(id="a"), Concluded)
+    assert len(ledger.rows) == 1
+
+
+class Short(MemoryLedger):
+    """Answers for one row fewer than it was asked for."""
+
+    async def record(self, watches: Sequence[NewWatch], /) -> Sequence[Recorded]:
+        return (await super().record(watches))[1:]
+
+
+@pytest.mark.looptime
+async def test_a_ledger_that_answers_nonsense() -> None:
+    """Keeps nobody waiting either."""
+    async with keeping(Short(), [SUCCEEDED]) as (watcher, transport):
+        outcomes = await watcher.gather(toys(3))
+        assert all(isinstance(outcome, Abandoned) for outcome in outcomes)
+        assert transport.requests == []
+
+
+@pytest.mark.looptime
+async def test_being_cancelled_while_leaving_does_not_leave_a_recording_open() -> None:
+    """Whoever waits for a row that will not be written hears of it."""
+    ledger = MemoryLedger()
+    waiting: list[asyncio.Task[object]] = []
+
+    async def main() -> None:
+        async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+            ledger.latency_s = 100.0
+            waiting.append(asyncio.create_task(watcher.record(ToyJob())))
+            await asyncio.sleep(1)
+            watcher.watch(ToyJob()).stop()
+
+    task = asyncio.create_task(main())
+    await asyncio.sleep(2)
+    task.cancel()
+    await asyncio.wait([task])
+    assert isinstance((await asyncio.gather(*waiting, return_exceptions=True))[0], WatcherClosed)
+
+
 def test_a_watcher_of_another_loop_is_refused() -> None:
     """As without a ledger."""
 

@@ -178,8 +178,9 @@ class _Batch:
 
     def _advise(self, board: Board) -> None:
         ledger = shlex.quote(safe(self.options.ledger_of(self.jobs)))
+        others = "" if board.ended == board.total else "; the others may still be running"
         print(
-            f"pollwise: {board.ended:,} of {board.total:,} jobs are over; the others may still be running."
+            f"pollwise: {board.ended:,} of {board.total:,} jobs are over{others}."
             f" The same command goes on from here, and `pollwise ledger export {ledger}` has what is known.",
             file=sys.stderr,
             flush=True,
@@ -201,9 +202,11 @@ async def _unless(trouble: asyncio.Future[None], work: Coroutine[Any, Any, None]
         await asyncio.wait((task, trouble), return_when=asyncio.FIRST_COMPLETED)
         (trouble if trouble.done() else task).result()
     finally:
-        trouble.cancel()
         task.cancel()
         await asyncio.wait((task,))
+        for future in (task, trouble):  # of two that fail at once, one is told
+            if not future.cancel() and not future.cancelled():
+                future.exception()
 
 
 def exit_for_all(board: Board) -> Exit:

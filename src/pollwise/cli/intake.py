@@ -79,7 +79,7 @@ class _Intake:
 @contextmanager
 def _opened(jobs: str) -> Iterator[int]:
     try:
-        descriptor = sys.stdin.fileno() if jobs == "-" else os.open(jobs, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = sys.stdin.fileno() if jobs == "-" else os.open(jobs, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError, AttributeError) as error:  # the last two: a stdin that is closed, or is no file
         raise UsageError(f"{jobs} cannot be read ({getattr(error, 'strerror', None) or error})") from error
     try:

@@ -26,6 +26,7 @@ _FINEST_S = 1 / 4096
 _COARSE_FROM_S = 32 * _SLOT_S  # a shorter wait is rounded up by at most a thirty-second part of itself
 _EXPIRY_S = 1 / 32
 _MOST_AT_ONCE = 1_000  # about 2 ms of work
+_MOST_RISES = 50
 
 
 class Slots(Generic[T]):
@@ -195,9 +196,12 @@ class Agenda(Generic[T]):
         heapq.heappush(self._levels.setdefault(level, []), (rises_at, next(self._turn), item))
 
     def _raise(self, now: float) -> None:
-        for level in list(self._levels):
+        # a bounded number at a time: who is not ranked anew now is so at one of the next decisions
+        left = _MOST_RISES
+        for level in sorted(self._levels, reverse=True):
             heap = self._levels[level]
-            while heap and heap[0][0] <= now:
+            while left and heap and heap[0][0] <= now:
+                left -= 1
                 item = heapq.heappop(heap)[2]
                 if self._held.get(item) == level:
                     self._push(item, now)

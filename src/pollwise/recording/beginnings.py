@@ -103,19 +103,30 @@ class Beginnings(Generic[J, S]):
         """Wait until all have arrived, or will not."""
         await self._duty.finished()
 
+    def forsake(self) -> None:
+        """Let go of all that are still under way."""
+        while self._pages:
+            self._close(self._pages.popleft())
+
     async def _work(self) -> None:
         while self._pages:
             page = self._pages.popleft()
             try:
                 await self._record(page.entries)
-            finally:
-                for watch, _ in page.entries:
-                    del self._under_way[watch]
-                page.arrived.set_result(None)
+            except asyncio.CancelledError:  # to record once more what was recorded does no harm
+                self._pages.appendleft(page)
+                raise
+            self._close(page)
+
+    def _close(self, page: _Page[J, S]) -> None:
+        for watch, _ in page.entries:
+            del self._under_way[watch]
+        page.arrived.set_result(None)
 
     async def _record(self, entries: Sequence[tuple[KeptWatch[J, S], NewWatch]]) -> None:
         try:
             found = await self._ledger.record([row for _, row in entries])
+            pairs = [(watch, known) for (watch, _), known in zip(entries, found, strict=True)]
         except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
             if isinstance(exc, ConfigurationError) and len(entries) > 1:  # the fault lies in one of them
                 middle = len(entries) // 2
@@ -124,9 +135,9 @@ class Beginnings(Generic[J, S]):
             else:
                 self._refuse([watch for watch, _ in entries], exc)
             return
-        abandoned = [watch for (watch, _), known in zip(entries, found, strict=True) if not self._arrive(watch, known)]
+        abandoned = [(watch, recorded.known) for watch, recorded in pairs if not self._arrive(watch, recorded)]
         if abandoned:
-            await self._reopen({watch: known for (watch, _), known in zip(entries, found, strict=True)}, abandoned)
+            await self._reopen(abandoned)
 
     def _arrive(self, watch: KeptWatch[J, S], recorded: Recorded) -> bool:
         """Its row is on disk. False where it has to be opened again first."""
@@ -139,15 +150,15 @@ class Beginnings(Generic[J, S]):
             self._host.tell(watch, self._host.remembered(watch, known))
         return True
 
-    async def _reopen(self, found: dict[KeptWatch[J, S], Recorded], abandoned: list[KeptWatch[J, S]]) -> None:
+    async def _reopen(self, abandoned: Sequence[tuple[KeptWatch[J, S], OpenWatch | Concluded | None]]) -> None:
         try:
-            await self._ledger.reopen([self._host.renewal(watch) for watch in abandoned])
+            await self._ledger.reopen([self._host.renewal(watch) for watch, _ in abandoned])
         except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
-            self._refuse(abandoned, exc)
+            self._refuse([watch for watch, _ in abandoned], exc)
             return
-        for watch in abandoned:
+        for watch, known in abandoned:
             self.reopened[watch.number] = self.reopened.get(watch.number, 0) + 1
-            self._begin(watch, found[watch].known)
+            self._begin(watch, known)
 
     def _begin(self, watch: KeptWatch[J, S], known: OpenWatch | Concluded | None) -> None:
         if watch.outcome is not None:

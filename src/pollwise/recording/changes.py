@@ -62,10 +62,13 @@ class Changes(Generic[J, S]):
         while self._changed:
             await pause(_EVERY_S, self._closing)
             changed, self._changed = list(self._changed), {}
-            left = await self._push(changed)
+            left = changed
+            try:
+                left = await self._push(changed)
+            finally:
+                self._changed = {**dict.fromkeys(left), **self._changed}
             if left and self._closing.is_set():
                 return
-            self._changed = {**dict.fromkeys(left), **self._changed}
 
     async def _push(self, changed: list[KeptWatch[J, S]]) -> list[KeptWatch[J, S]]:
         """Those that are left."""

@@ -1,12 +1,21 @@
-"""Work that one task does at a time, and only while there is some."""
+"""Work that one task does at a time, and only while there is some.
+
+Rule: a stranger who cancels the task does not end the work. As a rule that is somebody who ends the program, so what is
+left waits a little for that.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Protocol
 
+from pollwise.errors import WatcherClosed
+
 __all__ = ["Duty", "Start", "pause"]
+
+_REVIVAL_S = 1.0
 
 
 class Start(Protocol):
@@ -22,6 +31,7 @@ class Duty:
 
     Args:
         work: Does all that there is to do. It must find nothing left to do and return in one step, without awaiting.
+            Cancelled, it must leave to be done again what it has not finished.
         start: Starts the task.
         name: The task's.
     """
@@ -37,6 +47,10 @@ class Duty:
         if self._task is None:
             self._task = self._start(self._run(), name=self._name)
 
+    def _revive(self) -> None:
+        with suppress(WatcherClosed):  # it was the watcher who cancelled it
+            self.wake()
+
     async def finished(self) -> None:
         """Wait until there is nothing left to do."""
         while self._task is not None:
@@ -45,6 +59,9 @@ class Duty:
     async def _run(self) -> None:
         try:
             await self._work()
+        except asyncio.CancelledError:
+            asyncio.get_running_loop().call_later(_REVIVAL_S, self._revive)
+            raise
         finally:
             self._task = None
 

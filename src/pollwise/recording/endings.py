@@ -103,7 +103,12 @@ class Endings(Generic[J, S]):
     async def _work(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while self._over:
-            again = await self._conclude([self._over.popleft() for _ in range(min(_PAGE, len(self._over)))])
+            endings = [self._over.popleft() for _ in range(min(_PAGE, len(self._over)))]
+            try:
+                again = await self._conclude(endings)
+            except asyncio.CancelledError:  # to conclude once more what was concluded does no harm
+                self._over.extendleft(reversed(endings))
+                raise
             if again:
                 self._over.extendleft(reversed(again))
                 await pause(pause_s, self._closing)

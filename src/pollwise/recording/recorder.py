@@ -180,10 +180,11 @@ class Recorder(Generic[J, S]):
         """
         assert isinstance(watch, KeptWatch)  # noqa: S101  # we made it
         await self._beginnings.arrived(watch)
-        if watch.number == 0 and isinstance(watch.outcome, Abandoned):
-            error = watch.outcome.error
-            cause = error.__cause__
-            raise twin(cause if isinstance(cause, (LedgerError, ConfigurationError)) else error)
+        if watch.number:
+            return
+        error = watch.outcome.error if isinstance(watch.outcome, Abandoned) else WatcherClosed(watch.job)
+        cause = error.__cause__
+        raise twin(cause if isinstance(cause, (LedgerError, ConfigurationError)) else error)
 
     @property
     def closing(self) -> bool:
@@ -201,6 +202,7 @@ class Recorder(Generic[J, S]):
 
     def forsake(self, watches: Iterable[Watch[J, S]]) -> None:
         """Nothing more will come of these here; what the ledger has of them stays as it is."""
+        self._beginnings.forsake()
         for watch in list(watches):
             assert isinstance(watch, KeptWatch)  # noqa: S101  # we made it
             self.tell(watch, watch.machine.abandoned(WatcherClosed(watch.job), now=self._outlook.now()))
