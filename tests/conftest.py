@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import signal
 import socket
@@ -145,6 +146,8 @@ def leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 async def leaves_nothing_on_its_loop() -> AsyncIterator[None]:
     """The part of `leaves_nothing_behind` that needs the test's own event loop."""
+    # Debug mode logs each step of the loop that takes long. A loaded machine's steps do, and a timing is no test.
+    asyncio.get_running_loop().slow_callback_duration = math.inf
     before = Belongings.now()
     yield
     for _ in range(_LOOP_PASSES):
