@@ -110,6 +110,7 @@ def test_where_the_ledger_is() -> None:
         ("x", {"out": Path("./x.ledger")}, "--ledger and --out"),
         ("x", {"out": Path("o"), "report": Path("o")}, "--out and --report"),
         ("-", {"ledger": Path("l"), "report": Path("l")}, "--ledger and --report"),
+        ("x", {"out": Path("x.ledger"), "report": Path("x.ledger")}, "--ledger and --out"),
     ],
 )
 def test_no_two_files_are_one(jobs: str, options: dict[str, Path], words: str) -> None:
@@ -117,6 +118,15 @@ def test_no_two_files_are_one(jobs: str, options: dict[str, Path], words: str) -
     with pytest.raises(UsageError, match=f"{words} are the same file"):
         attrs.evolve(USUAL, **options).check_files(jobs)
     attrs.evolve(USUAL, out=Path("o"), report=Path("p"), ledger=Path("l")).check_files(jobs)
+
+
+@pytest.mark.parametrize("end", ["-lock", "-wal", "-shm", "-journal", "-pollwise-new"])
+def test_what_belongs_to_the_ledger_is_not_written_over(end: str) -> None:
+    """Its lock kept a second process away, and its log holds the newest outcomes."""
+    with pytest.raises(UsageError, match="is a part of the ledger l; name another file for --out"):
+        attrs.evolve(USUAL, ledger=Path("l"), out=Path(f"./l{end}")).check_files("x")
+    with pytest.raises(UsageError, match="for JOBS"):
+        attrs.evolve(USUAL, ledger=Path("l")).check_files(f"l{end}")
 
 
 def test_a_rate_is_a_budget() -> None:

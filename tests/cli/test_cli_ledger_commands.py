@@ -141,6 +141,21 @@ async def test_a_page_of_a_ledger(path: Path, command: Run, tmp_path: Path) -> N
     assert err.startswith("pollwise: the output cannot be written (")
 
 
+@pytest.mark.parametrize("arguments", [("export", "--out"), ("show", "--report")])
+@pytest.mark.parametrize("name", ["jobs.ledger", "link", "jobs.ledger-lock"])
+async def test_a_ledger_is_never_written_over(
+    arguments: tuple[str, str], name: str, path: Path, command: Run, tmp_path: Path
+) -> None:
+    """By whichever name: what was looked at is still a ledger afterwards."""
+    (tmp_path / "link").symlink_to(path)
+    action, option = arguments
+    status, out, err = await command("ledger", action, str(path), option, str(tmp_path / name))
+    assert (status, out) == (2, "")
+    assert option in err
+    assert "6 watches" in (await command("ledger", "show", str(path)))[1]
+    assert (tmp_path / "jobs.ledger-lock").read_bytes() == b""
+
+
 def test_json_in_ascii() -> None:
     """What is not ASCII is escaped inside its text, letter by letter, and means the same."""
     line = '{"a":"ä\u202e日本\U0001f600","b":"\\u001b"}'

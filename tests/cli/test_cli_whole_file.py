@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -76,8 +78,30 @@ def test_a_place_is_tried_before(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError) as error:
         probe(tmp_path)
     assert error.value.filename == str(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        probe(tmp_path / "missing" / "new")
+    missing = tmp_path / "missing" / "new"
+    with pytest.raises(FileNotFoundError) as found:
+        probe(missing)
+    assert found.value.filename == str(missing)
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    """And not the one that is written in its stead, whose name nobody knows; a full disk on the way, too."""
+    missing = tmp_path / "missing" / "new"
+    with pytest.raises(FileNotFoundError) as found, whole_file(missing):
+        pass
+    assert found.value.filename == str(missing)
+    code = (
+        "import pathlib, resource, signal\n"
+        "from pollwise.cli.whole_file import whole_file\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "with whole_file(pathlib.Path('out')) as write:\n"
+        "    for _ in range(9):\n"
+        "        write(b'x' * 100_000)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "OSError: [Errno 27] File too large: 'out'"
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
 def test_the_longest_names(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ Rule 2: where two of a batch's files would be one, that is such an error: one of
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,6 +20,7 @@ from pollwise.cli.options import (
     WatchOptions,
     to_timeout,
 )
+from pollwise.cli.whole_file import check_apart
 
 if TYPE_CHECKING:
     from pollwise.cli.jobs_file import Format
@@ -110,18 +110,14 @@ class BatchOptions(WatchOptions):
 
     def check_files(self, jobs: str) -> None:
         """Raises UsageError where two files are one."""
+        ledger = self.ledger_of(jobs)
         named = {
             "JOBS": None if jobs == "-" else jobs,
-            "--ledger": self.ledger_of(jobs),
+            "--ledger": ledger,
             "--out": self.out,
             "--report": self.report,
         }
-        seen: dict[str, str] = {}
-        for name, path in named.items():
-            if path is not None:
-                first = seen.setdefault(os.path.realpath(path), name)
-                if first != name:
-                    raise UsageError(f"{first} and {name} are the same file, {path}; name another one")
+        check_apart(named, ledger=ledger)
 
     def budget(self, allowance: tuple[int, float] | None) -> RateBudget:
         """The budget of one vendor's token: what was asked for, or what the vendor allows."""

@@ -24,7 +24,7 @@ from pollwise.cli.screen import open_screen
 from pollwise.cli.tally import WORDS, Tally
 from pollwise.cli.text import safe
 from pollwise.cli.views import look
-from pollwise.cli.whole_file import probe, whole_file
+from pollwise.cli.whole_file import check_apart, probe, whole_file
 from pollwise.ledger import Ledger, SqliteLedger
 
 __all__ = ["ascii_json", "export_ledger", "reason_texts", "show_ledger", "tally_of"]
@@ -37,9 +37,11 @@ async def show_ledger(path: Path, *, json_wanted: bool, report: Path | None) -> 
     """Tell what the ledger holds, in numbers.
 
     Raises:
+        UsageError: The report would be written over the ledger.
         LedgerError: It cannot be read.
         OSError: The report cannot be written.
     """
+    check_apart({"LEDGER": path, "--report": report}, ledger=path)
     if report is not None:
         probe(report)
     async with SqliteLedger(path, read_only=True) as ledger:
@@ -59,9 +61,11 @@ async def export_ledger(path: Path, *, out: Path | None, include_open: bool) -> 
     """Write all watches with an outcome, or simply all, as JSON lines.
 
     Raises:
+        UsageError: The output would be written over the ledger.
         LedgerError: It cannot be read.
         OSError: The output cannot be written.
     """
+    check_apart({"LEDGER": path, "--out": out}, ledger=path)
     output = Output()
     with ExitStack() as stack:
         write = None if out is None else stack.enter_context(whole_file(out))
