@@ -132,7 +132,8 @@ async def test_a_job_that_is_there_twice(addresses: Simulator, command: Run, tmp
 async def test_an_empty_file(addresses: Simulator, command: Run, tmp_path: Path) -> None:
     """No jobs are no error; their results are an empty file."""
     jobs = write(tmp_path / "jobs.jsonl", [])
-    assert (await command("batch", jobs, "--out", str(tmp_path / "out")))[0] == 0
+    status, out, err = await command("batch", jobs, "--out", str(tmp_path / "out"))
+    assert (status, out, err) == (0, f"There are no jobs.\nresults: {tmp_path / 'out'}\n", "")
     assert (tmp_path / "out").read_text() == ""
 
 

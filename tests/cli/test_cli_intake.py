@@ -72,5 +72,5 @@ async def test_a_file_that_cannot_be_read(tmp_path: Path, asked: Asked, monkeypa
         with pytest.raises(UsageError, match=words):
             await take_in(str(name), "csv", None, asked)
     monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="stdin cannot be read: it is closed"):
         await take_in("-", "jsonl", None, asked)

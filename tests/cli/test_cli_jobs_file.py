@@ -76,7 +76,10 @@ def test_json_lines(data: str | bytes, rows: list[Row]) -> None:
         ('{"endpoint": "document360", "task_id": "t", "task_id": "u"}', "'task_id' is there twice"),
         ('{"endpoint": "document360", "task_id": "t", "x": NaN}', "NaN is no JSON"),
         ('{"endpoint": "document360", "task_id": "t", "x": 1e999}', "1e999 is too large a number"),
-        ('{"endpoint": "document360", "task_id": "t", "x": ' + "9" * 5000 + "}", "digits"),
+        (
+            '{"endpoint": "document360", "task_id": "t", "x": ' + "9" * 5000 + "}",
+            "a whole number in it has too many digits",
+        ),
         ('{"a":' * 100_000, "nested too deeply"),
         ("\0" * 300, "not JSON"),
         (f'{{"x": "{"y" * LONGEST_LINE}"}}', "longer than 1 MiB"),
@@ -92,9 +95,17 @@ def test_bad_json_rows(line: str, words: str) -> None:
 
 
 def test_bytes_that_are_no_text() -> None:
-    """Invalid UTF-8 is told with its place, and a file in UTF-16 by what to do about it."""
+    """Invalid UTF-8 is told with its place."""
     assert read(b'{"endpoint": "\xff"}') == [BadRow(1, "not UTF-8: byte 15 of the line is 0xff")]
-    assert read(D.encode("utf-16"))[0] == BadRow(1, "this file is UTF-16; save it as UTF-8")
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("text", [f"{D}\n{D}\n", "endpoint,task_id\ndocument360,t\ndocument360,u\n"])
+def test_another_unicode(coding: str, form: Format, text: str) -> None:
+    """A file in UTF-16 or UTF-32, with a mark or without, is told once, and by what to do about it."""
+    data = text.encode(coding)
+    assert read(data, form) == [BadRow(1, "this file is UTF-16, UTF-32 or no text; save it as UTF-8")]
 
 
 def test_an_endpoint_for_all_rows() -> None:
@@ -146,7 +157,7 @@ def test_csv(data: str, rows: list[Row]) -> None:
         ("endpoint,task_id,\ndocument360,t,x\n", 2, "'x' stands in a column without a name"),
         (f'{HEAD}document360,"t"x,,,\n', 2, "not CSV"),
         (f'{HEAD}document360,a"b,,,\nx"y\n', 2, "a quote stands inside a field"),
-        (f"{HEAD}document360,a\rb,,,\n", 2, "not CSV"),
+        (f"{HEAD}document360,a\rb,,,\n", 2, "not CSV: a line ends in CR alone"),
         (f"{HEAD}document360,t\0,,,\n", 2, "control characters"),
         (f"{HEAD}document360,{'x' * 200_000},,,\n", 2, "field larger than field limit"),
     ],

@@ -17,7 +17,7 @@ from pollwise.cli import main
 from pollwise.cli.exits import UsageError
 from pollwise.cli.options import LogOptions
 from pollwise.cli.run import run
-from pollwise.errors import ConfigurationError, InsecureUrl
+from pollwise.errors import ConfigurationError, InsecureUrl, LedgerInUse
 
 USUAL = LogOptions()
 
@@ -55,6 +55,14 @@ def test_a_command_gives_the_exit_status(commands: App) -> None:
             InsecureUrl("http://x"),
             2,
             "pollwise: http://x is plain http to another machine; use https, or --allow-plain",
+        ),
+        (
+            LedgerInUse("x.ledger"),
+            74,
+            (
+                "pollwise: x.ledger is in use: one ledger is written by one process at a time. Stop the other one, use"
+                " another file, or only look at it with `pollwise ledger show`.\n"
+            ),
         ),
         (KeyError("k"), 70, "pollwise: KeyError: 'k'. This is a bug in pollwise; -v shows where.\n"),
         (

@@ -161,7 +161,8 @@ class _Batch:
         polls = sum(traffic.sent for traffic in board.traffic.values())
         known = f", {board.known:,} of them before" if board.known else ""
         text = Text(f"{board.total:,} jobs in {duration(took_s)}{known}: ").append(counts_text(board))
-        await screen.say(text.append(f". {polls:,} requests."))
+        text.append(f". {polls:,} requests.")
+        await screen.say(text if board.total else Text("There are no jobs."))
         if board.ended > board.counts["succeeded"] and not self.options.json:
             for reason in reason_texts(await tally_of(self.ledger), _MOST_REASONS):
                 await screen.say(reason)

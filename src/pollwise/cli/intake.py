@@ -79,11 +79,18 @@ class _Intake:
 @contextmanager
 def _opened(jobs: str) -> Iterator[int]:
     try:
-        descriptor = sys.stdin.fileno() if jobs == "-" else os.open(jobs, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    except (OSError, ValueError, AttributeError) as error:  # the last two: a stdin that is closed, or is no file
-        raise UsageError(f"{jobs} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+        descriptor = _stdin() if jobs == "-" else os.open(jobs, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise UsageError(f"{jobs} cannot be read ({error.strerror or error})") from error
     try:
         yield descriptor
     finally:
         if jobs != "-":
             os.close(descriptor)
+
+
+def _stdin() -> int:
+    try:
+        return sys.stdin.fileno()
+    except (OSError, ValueError, AttributeError) as error:  # an embedding program's; the last one: closed by the shell
+        raise UsageError("stdin cannot be read: it is closed, or no file") from error

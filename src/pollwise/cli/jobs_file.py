@@ -37,7 +37,7 @@ JOB_TYPES: Mapping[str, type[Hashable]] = {"document360": DeleteFileJob, "oracle
 _KEYS = {name: tuple(field.name for field in attrs.fields(job)) for name, job in JOB_TYPES.items()}  # type: ignore[arg-type]  # attrs classes all
 _ALL_KEYS = frozenset(key for keys in _KEYS.values() for key in keys)
 _MARK = b"\xef\xbb\xbf"  # of UTF-8, as spreadsheets put it first
-_MARKS_16 = (b"\xff\xfe", b"\xfe\xff")
+_OTHER_UNICODE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")  # the marks of UTF-16 and UTF-32
 _TOO_LONG = f"longer than {LONGEST_LINE >> 20} MiB"
 
 
@@ -80,12 +80,17 @@ class _Wrong(Exception):
     """Something is wrong with a row; the message says what."""
 
 
+class _Foreign(_Wrong):
+    """The whole file is something else, so that no row of it is worth a word."""
+
+
 class _Lines:
     """What both forms have in common: lines of UTF-8 text, and one complaint a row."""
 
     def __init__(self, endpoint: str | None) -> None:
         self._endpoint = endpoint
         self._lines = Splitter()
+        self._hopeless = False
 
     def feed(self, data: bytes, /) -> Iterator[Row | BadRow]:
         """The rows that end in these bytes."""
@@ -99,9 +104,12 @@ class _Lines:
         yield from self._finish()
 
     def _take(self, number: int, line: bytes | None) -> Iterator[Row | BadRow]:
+        if self._hopeless:
+            return
         try:
             text = _text(number, line)
         except _Wrong as wrong:
+            self._hopeless = isinstance(wrong, _Foreign)
             yield BadRow(number, str(wrong))
         else:
             yield from self._read(number, text)
@@ -123,8 +131,8 @@ def _text(number: int, line: bytes | None) -> str:
     if line is None:
         raise _Wrong(_TOO_LONG)
     if number == 1:
-        if line.startswith(_MARKS_16):
-            raise _Wrong("this file is UTF-16; save it as UTF-8")
+        if line.startswith(_OTHER_UNICODE) or b"\0" in line[:4]:
+            raise _Foreign("this file is UTF-16, UTF-32 or no text; save it as UTF-8")
         line = line.removeprefix(_MARK)
     try:
         return line.decode()
@@ -171,8 +179,8 @@ def _json_object(text: str) -> dict[str, Any]:
         raise _Wrong(f"not JSON: {error.msg}, at character {error.pos + 1} of the line") from None
     except RecursionError:
         raise _Wrong("nested too deeply") from None
-    except ValueError as error:  # a whole number of very many digits
-        raise _Wrong(str(error)) from None
+    except ValueError:  # sys.set_int_max_str_digits
+        raise _Wrong("a whole number in it has too many digits") from None
     if not isinstance(found, dict):
         raise _Wrong(f"expected one JSON object a line, got {text.strip()[:40]}")
     return found
@@ -215,7 +223,6 @@ class _CsvFile(_Lines):
         super().__init__(endpoint)
         self._columns: list[str] | None = None
         self._delimiter = ","
-        self._hopeless = False
         self._open: list[tuple[int, str]] = []  # the lines of a record that is not complete
         self._size = 0
         self._odd = False  # whether a quote is open
@@ -276,7 +283,8 @@ class _CsvFile(_Lines):
         try:
             records = list(csv.reader([f"{line}\n" for line in lines], delimiter=self._delimiter, strict=True))
         except csv.Error as error:
-            raise _Wrong(f"not CSV: {error}") from None
+            said = "a line ends in CR alone" if "new-line" in str(error) else str(error)  # its advice is a programmer's
+            raise _Wrong(f"not CSV: {said}") from None
         return records[0] if len(records) == 1 else _no_record()
 
 

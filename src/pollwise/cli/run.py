@@ -75,7 +75,8 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
         return _refuse(str(error))
     except LedgerError as error:
         _log.debug("the ledger ended the command", exc_info=True)
-        _complain(str(error))
+        # the advice of these two is a programmer's
+        _complain(str(error).replace("with read_only=True", "with `pollwise ledger show`"))
         return Exit.OUTPUT
     except OSError:
         raise  # all others have been given names by now: this one is of what is written
