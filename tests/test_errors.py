@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+from collections.abc import Callable
 
 import attrs
 import pytest
@@ -50,6 +52,20 @@ def test_an_error_survives_pickling(error: PollwiseError) -> None:
     assert [getattr(again, field.name) for field in attrs.fields(type(error)) if field.name != "last_error"] == [
         getattr(error, field.name) for field in attrs.fields(type(error)) if field.name != "last_error"
     ]
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])  # noqa: S301
+@pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
+def test_notes_go_along(error: PollwiseError, again: Callable[[PollwiseError], PollwiseError]) -> None:
+    """A note may say what matters most, such as that a job may have been started all the same."""
+    error = type(error)(*error.args)
+    error.add_note("it may be running")
+    error.ours = 1  # as a caller may do
+    made = again(error)
+    made.add_note("another")
+    assert error.__notes__ == ["it may be running"]
+    assert made.__notes__ == ["it may be running", "another"]
+    assert made.ours == 1
 
 
 @pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)

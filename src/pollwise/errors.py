@@ -130,6 +130,20 @@ def _words(problem: Problem | None) -> str:
 class PollwiseError(Exception):
     """The root of the tree. Catch this to catch all that pollwise can raise."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The state that attrs gives a slotted class has its fields alone: notes, and what else was put on the error,
+        # would be left behind.
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[PollwiseError], args: tuple[Any, ...], more: dict[str, Any]) -> PollwiseError:
+    """The error once more, as a pickle or a copy makes it."""
+    error = kind(*args)
+    error.__dict__.update(more)
+    if "__notes__" in more:
+        error.__dict__["__notes__"] = list(more["__notes__"])  # a note on a copy is the copy's
+    return error
+
 
 # --- the job is over, and not well ------------------------------------------------------------
 
