@@ -16,10 +16,10 @@ TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8
 
 @pytest.mark.parametrize(
     "command",
-    ["watch document360", "watch oracle-content", "batch", "ledger show", "ledger export"],
+    ["watch document360", "watch oracle-content", "batch", "ledger show", "ledger export", "demo", "simulator"],
 )
 def test_every_option_is_told(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each option of a command that people use is in its page."""
+    """Each option of each command is in its page."""
     assert main([*command.split(), "--help"]) == 0
     options = set(re.findall(r"--[a-z][a-z0-9-]+", capsys.readouterr().out))
     assert [option for option in sorted(options) if f"`{option}" not in TEXT and f" {option}" not in TEXT] == []
