@@ -38,7 +38,7 @@ class ExportEndpoint(Endpoint[Export, ExportStatus]):
         self._base = URL(base_url)
 
     def request(self, job: Export, /) -> Request:
-        return Request(self._base.with_path(f"/exports/{job.export_id}", encoded=True))
+        return Request(self._base / "exports" / str(job.export_id))
 
     def read(self, reply: Reply, /) -> Reading[ExportStatus]:
         try:

@@ -80,7 +80,9 @@ async def test_own_endpoint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
     app = web.Application()
     app.router.add_get("/exports/7", export)
+    app.router.add_get("/api/v1/exports/7", export)
     async with TestServer(app) as server:
-        monkeypatch.setenv("EXPORTS_BASE_URL", str(server.make_url("")))
-        await main_of("own_endpoint")()
-    assert "ExportStatus(state='done', rows_done=40, rows=40)" in capsys.readouterr().out
+        for path in ("", "/api/v1", "/api/v1/"):  # a base URL keeps its path
+            monkeypatch.setenv("EXPORTS_BASE_URL", str(server.make_url(path)))
+            await main_of("own_endpoint")()
+    assert capsys.readouterr().out.count("ExportStatus(state='done', rows_done=40, rows=40)") == 3
