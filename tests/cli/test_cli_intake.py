@@ -43,14 +43,15 @@ async def test_all_bad_rows_are_told(tmp_path: Path, asked: Asked, capsys: pytes
 async def test_the_complaints_fit_a_screen(
     tmp_path: Path, asked: Asked, capsys: pytest.CaptureFixture[str], hostile: str
 ) -> None:
-    """Of very many bad rows the first are told and the others counted; what they hold is only text."""
+    """Of very many bad rows the first are told, and of the others the lines; what they hold is only text."""
     path = tmp_path / "jobs.jsonl"
-    path.write_text((f'{{"endpoint": "{hostile[:9]}"}}\n' * 3000).replace("\x1b", "\\u001b\\u009b2J\\u202e"))
-    with pytest.raises(UsageError, match="3,000 of 3,000 rows"):
+    bad = (f'{{"endpoint": "{hostile[:9]}"}}\n' * 3000).replace("\x1b", "\\u001b\\u009b2J\\u202e")
+    path.write_text(bad + GOOD % 1 + "[]\n" + GOOD % 2 + "[]\n[]\n")
+    with pytest.raises(UsageError, match="3,003 of 3,005 rows"):
         await take_in(str(path), "jsonl", None, asked)
     told = capsys.readouterr().err.splitlines()
     assert len(told) == MOST_COMPLAINTS + 1
-    assert told[-1] == "pollwise: and 2,950 more"
+    assert told[-1] == "pollwise: and 2,953 more, at lines 51-3000, 3002, 3004-3005"
     assert all(line.isprintable() for line in told)
 
 

@@ -1,6 +1,6 @@
 """JOBS is read: all of it, once, before anything is sent.
 
-Rule 1: every bad row is told with its line, up to a screenful or two; the others are counted.
+Rule 1: every bad row is told with its line: a screenful or two with what is wrong, the others by their lines alone.
 Rule 2: one bad row is enough for nothing to be sent.
 """
 
@@ -48,6 +48,7 @@ class _Intake:
         self._good: list[Row] = []
         self._rows = 0
         self._bad = 0
+        self._others: list[list[int]] = []  # the first and the last of lines that follow each other
 
     def take(self, found: Iterator[Row | BadRow]) -> None:
         for row in found:
@@ -61,7 +62,8 @@ class _Intake:
 
     def finish(self) -> None:
         if self._bad > MOST_COMPLAINTS:
-            print(f"pollwise: and {self._bad - MOST_COMPLAINTS:,} more", file=sys.stderr)
+            lines = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in self._others)
+            print(f"pollwise: and {self._bad - MOST_COMPLAINTS:,} more, at lines {lines}", file=sys.stderr)
         if self._bad:
             raise UsageError(f"{self._bad:,} of {self._rows:,} rows of {self._name} are bad; nothing was sent")
         self._keep()
@@ -74,6 +76,10 @@ class _Intake:
         self._bad += 1
         if self._bad <= MOST_COMPLAINTS:
             print(f"pollwise: {safe(self._name, 200)}:{bad.line}: {safe(bad.why)}", file=sys.stderr)
+        elif self._others and self._others[-1][1] == bad.line - 1:
+            self._others[-1][1] = bad.line
+        else:
+            self._others.append([bad.line, bad.line])
 
 
 @contextmanager
