@@ -95,6 +95,23 @@ async def test_an_overdue_token_is_asked_about_once() -> None:
 
 
 @pytest.mark.looptime
+async def test_an_overdue_token_stays_overdue() -> None:
+    """Whoever saves it once more at each try does not give it more time by that."""
+    token = made({**GOOD, "s": NOON_S - 1000, "d": NOON_S - 900})
+    for _ in range(3):
+        async with keeping(None, [503]) as (watcher, _):
+            watch = watcher.watch_token(token)
+            await asyncio.sleep(3)
+            assert watch.outcome is None
+            token = watch.token
+            assert (said(token)["s"], said(token)["d"]) == (NOON_S - 1000, NOON_S - 900)
+    async with keeping(None, [RUNNING]) as (watcher, transport):
+        with pytest.raises(DeadlineExceeded):
+            await watcher.watch_token(token)
+        assert len(transport.requests) == 1
+
+
+@pytest.mark.looptime
 @pytest.mark.parametrize("deadline_s", [None, NOON_S + 1e9])
 async def test_a_token_gives_nobody_more_time(deadline_s: float | None) -> None:
     """Whatever it says, the watcher's own limit holds."""

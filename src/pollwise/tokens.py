@@ -85,8 +85,8 @@ def write_token(endpoint: Endpoint[J, Any], machine: WatchMachine[J, Any], *, no
         "s": _rounded(wall_now - (now - machine.started_at)),
         "p": machine.polls,
     }
-    if machine.deadline < math.inf:
-        said["d"] = _rounded(wall_now + (machine.deadline - now))
+    if machine.agreed_deadline < math.inf:  # grace goes into no token, or each one would add some
+        said["d"] = _rounded(wall_now + (machine.agreed_deadline - now))
     if machine.failures:
         said["f"] = machine.failures
     if machine.phase is not None:

@@ -173,3 +173,13 @@ def test_what_is_overdue_and_looks_over_is_confirmed() -> None:
     maybe = Reading(status="maybe", phase=Phase.FAILED, unconfirmed=True)
     assert machine.on_reading(maybe, now=151, dice=0.0) is News.PROGRESSED
     assert machine.due_at < machine.deadline < math.inf
+
+
+def test_grace_is_no_part_of_the_agreement() -> None:
+    """It is for the one answer, and whoever writes the watch down again writes the deadline that it had."""
+    machine = overdue()
+    assert machine.agreed_deadline == -3500
+    machine.on_error(ServerTrouble(503), now=151, dice=0.5)
+    assert (machine.agreed_deadline, machine.deadline) == (-3500, 180)
+    assert taken_up(Past(age_s=1, left_s=20)).agreed_deadline == 120
+    assert taken_up(Past(age_s=1, left_s=None)).agreed_deadline == math.inf

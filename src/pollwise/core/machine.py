@@ -101,7 +101,7 @@ class _Trouble:
         failures: The same without 429s and 404s, which ends the watch.
         last_error: What the last bad poll came to.
         missing_since: When the first 404 in a row came.
-        overdue: The deadline passed while nobody looked: the next reading is the last.
+        overdue: The deadline that passed while nobody looked, if one did: the next reading is the last.
         refused: The credentials were refused, and renewed.
         unconfirmed: Readings in a row that look over without being final.
     """
@@ -112,7 +112,8 @@ class _Trouble:
         self.bad = self.failures = self.unconfirmed = 0
         self.last_error: PollError | None = None
         self.missing_since: float | None = None
-        self.overdue = self.refused = False
+        self.overdue: float | None = None
+        self.refused = False
 
 
 class WatchMachine(Generic[J, S]):
@@ -190,16 +191,16 @@ class WatchMachine(Generic[J, S]):
         machine = cls(job, rules, now=now)
         machine.started_at = machine.seen_at = now - past.age_s
         machine.polls, machine.status, machine.phase = past.polls, past.status, past.phase
-        if past.failures or past.overdue:
+        if past.failures:
             trouble = machine._troubled()
             trouble.bad = trouble.failures = past.failures
-            trouble.overdue = past.overdue
         machine._good = max(0, past.polls - past.failures)
         due_at = now + after_s
+        machine.deadline = math.inf if past.left_s is None else now + past.left_s
         if past.overdue:
+            machine._troubled().overdue = machine.deadline
             machine.deadline = due_at + grace_s
         else:
-            machine.deadline = math.inf if past.left_s is None else now + past.left_s
             due_at = min(due_at, max(now, machine.last_poll_at))
         machine.due_at = due_at
         return machine
@@ -225,7 +226,7 @@ class WatchMachine(Generic[J, S]):
             late = now - self.started_at > _AT_ONCE_S
             self._begun_at, self._begun_with = (self.started_at, 0.0) if late else (now, reading.fraction)
         self._eta_s = self._estimate_s()
-        if self._trouble is not None and self._trouble.overdue and not reading.unconfirmed:
+        if self._trouble is not None and self._trouble.overdue is not None and not reading.unconfirmed:
             return self.on_deadline(now=now)
         return self._wait(changed=changed, now=now, dice=dice)
 
@@ -328,6 +329,12 @@ class WatchMachine(Generic[J, S]):
         return 0 if self._trouble is None else self._trouble.failures
 
     @property
+    def agreed_deadline(self) -> float:
+        """The deadline without the time of grace that one who is overdue is given, in monotonic seconds."""
+        overdue = None if self._trouble is None else self._trouble.overdue
+        return self.deadline if overdue is None else overdue
+
+    @property
     def last_poll_at(self) -> float:
         """When the last poll before the deadline is to be asked, in monotonic seconds."""
         return self.deadline - self._rules.last_poll_s
@@ -350,7 +357,7 @@ class WatchMachine(Generic[J, S]):
             trouble.bad = trouble.failures = 0
             trouble.refused = False
             trouble.missing_since = trouble.last_error = None
-            if not (trouble.unconfirmed or trouble.overdue):
+            if not trouble.unconfirmed and trouble.overdue is None:
                 self._trouble = None
 
     def _troubled(self) -> _Trouble:
