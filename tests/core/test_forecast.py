@@ -100,7 +100,7 @@ def test_progress_that_foretells_worse_than_durations_is_not_used() -> None:
         for age in range(0, 580, 20):
             forecast.ran(age, age + 20, 1.0)
         forecast.over(580, 600, 1.0)
-    assert forecast.chance(20, 100, 1.0) < 0.1
+    assert forecast.worth(20, 100, 1.0) < 1  # by progress nearly all of the 20 s
     good = Forecast()
     dice = random.Random(3)
     for _ in range(60):
@@ -108,8 +108,45 @@ def test_progress_that_foretells_worse_than_durations_is_not_used() -> None:
         for age in range(0, int(length) - 20, 20):
             good.ran(age, age + 20, length - age)
         good.over(length - 20, length, 20.0)
-    assert good.chance(10, 5000, 20.0) < 0.3
-    assert good.chance(40, 5000, 20.0) > 0.7
+    assert good.worth(10, 5000, 20.0) < 1
+    assert good.worth(40, 5000, 20.0) > 10  # by durations less than one
+
+
+def test_who_cannot_have_been_over_for_long_need_not_be_asked() -> None:
+    """Of jobs of one length none is over half-way; near the end some are, and later some have long been."""
+    dice = random.Random(5)
+    forecast = Forecast()
+    forecast.durations = taught([dice.gauss(600, 30) for _ in range(500)], 20.0)
+    assert not forecast.may_be_over(400, 0, None, 50)
+    assert not forecast.may_be_over(600, 0, None, 200)
+    assert forecast.may_be_over(620, 0, None, 50)
+    assert forecast.may_be_over(100, 560, None, 50)
+
+
+def test_either_foreteller_may_raise_a_doubt() -> None:
+    """A progress that is nearly through counts against durations that say not yet, and the other way round."""
+    forecast = Forecast()
+    forecast.durations = taught([600.0] * 500, 20.0)
+    assert forecast.may_be_over(300, 100, 50.0, 100)
+    assert forecast.may_be_over(700, 0, 1e6, 50)
+
+
+def test_the_straggler_of_a_group_is_doubted() -> None:
+    """With jobs of 30 s and of 1,800 s one seen at 60 s is as good as in the first group; one seen at 300 s is not."""
+    dice = random.Random(6)
+    forecast = Forecast()
+    forecast.durations = taught([kind * dice.lognormvariate(0, 0.25) for kind in (30, 1800) for _ in range(400)], 10.0)
+    assert forecast.may_be_over(300, 45, None, 200)
+    assert not forecast.may_be_over(300, 300, None, 200)
+
+
+def test_of_ages_that_hardly_any_job_reached_nothing_is_known() -> None:
+    """Whoever is older than all jobs seen may be over, though no end says so."""
+    forecast = Forecast()
+    assert forecast.may_be_over(100, 0, None, 50)
+    forecast.durations = taught([100.0] * 50, 5.0)
+    forecast.durations.ran(0, 100_000)
+    assert forecast.may_be_over(100, 5000, None, 50)
 
 
 @given(st.integers(-30, 30), ages, st.none() | st.floats(0.01, 1e5))

@@ -96,6 +96,18 @@ def test_nobody_starves() -> None:
         assert max(gaps) <= 2.0 * 200
 
 
+def test_however_sure_the_forecast_is_nobody_is_silent_for_long() -> None:
+    """A thousand jobs took 600 s; one that ends at once is found after three rounds and no later."""
+    desk = Desk(RateBudget(60, per_s=60.0))
+    for _ in range(1000):
+        desk.rules.forecast.durations.ran(0, 599)
+        desk.rules.forecast.durations.over(599, 600)
+    for _ in range(700):
+        desk.add(1, desk.now + (600 if desk.now % 70 else 1.0))
+        desk.run(desk.now + 5)
+    assert max(desk.late) < 3.6 * 120  # of 120 jobs each
+
+
 def test_those_likely_to_be_over_are_asked_first() -> None:
     """Once jobs are known to take about 300 s, polls go to those of that age, not to those that have just begun."""
     dice = random.Random(4)

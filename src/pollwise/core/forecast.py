@@ -4,8 +4,8 @@ Rule 1: the worth of asking a watch now is the waiting that may have gone undete
 ended, summed over the seconds since it was last seen running. With a constant hazard `h` that is about `h·a²/2`
 after `a` silent seconds. It grows without bound, so no watch starves.
 Rule 2: the chance comes from the job's own progress where it reports any; else from how long the endpoint's jobs
-took so far, those still running included, or where those have foretold the ends better; else from the one thing known of a job of unknown length: that the longer
-it runs, the longer it may.
+took so far, those still running included, or where those have foretold the ends better; else from the one thing
+known of a job of unknown length: that the longer it runs, the longer it may.
 Rule 3: nothing here is a promise. `Pacing` keeps the bounds, and the agenda keeps an age cap.
 """
 
@@ -20,9 +20,14 @@ _FIRST_S = 0.25  # the end of the first bin of durations
 _RATIO = 1.05  # each bin is this much longer than the one before
 _BINS = 340  # up to about six weeks
 _LOG_RATIO = math.log(_RATIO)
-_PRIOR_JOBS = 0.3  # so many jobs' worth of belief that a job of age t ends in the next dt with chance dt/t
+_PRIOR_JOBS = 0.1  # so many jobs' worth of belief that a job of age t ends in the next dt with chance dt/t
+_HEADSTART_S = 2.0  # a job may have run before it was watched
 _MEMORY = 1_000  # ends of jobs after which older ones count half
 
+_ENDS_TO_KNOW = 5.0
+_SOME = 0.025  # a smaller chance is none: that much is always left of not knowing
+_SHARE = 0.07
+_STRAGGLE = 1.3
 _LEAST_ETA_S = 0.05
 _GAIN_MEMORY = 0.005
 LEVELS_TO_DOUBLE = 2  # levels of worth in a factor of two
@@ -46,7 +51,7 @@ class Durations:
     hazards known so far put it.
     """
 
-    __slots__ = ("_ahead", "_ends", "_hazards", "_stale", "_survival", "_times", "ended", "version")
+    __slots__ = ("_ahead", "_beyond", "_ends", "_hazards", "_stale", "_survival", "_times", "ended", "version")
 
     def __init__(self) -> None:
         self._ends = [0.0] * _BINS
@@ -54,6 +59,7 @@ class Durations:
         self._hazards = [0.0] * _BINS
         self._survival = [1.0] * (_BINS + 1)  # the share of jobs that live to the bin's begin
         self._ahead = [0.0] * (_BINS + 1)  # the survival summed from the bin's begin on, in seconds
+        self._beyond = [0.0] * (_BINS + 1)  # the ends seen from the bin's begin on
         self._stale = 0
         self.ended = 0.0
         self.version = 0
@@ -89,6 +95,10 @@ class Durations:
         alive = self._living(since_s)
         return 1.0 - self._living(until_s) / alive if alive > 0.0 else 1.0
 
+    def knows(self, age_s: float) -> bool:
+        """Whether enough jobs were seen to end at this age or later to say when those that reach it do."""
+        return self._beyond[_bin(age_s)] >= _ENDS_TO_KNOW
+
     def undetected_s(self, since_s: float, until_s: float) -> float:
         """The sum of that chance over the time between, in seconds."""
         alive = self._living(since_s)
@@ -117,7 +127,7 @@ class Durations:
         alive = 1.0
         for n in range(_BINS):
             width = _EDGES[n + 1] - _EDGES[n]
-            prior = _PRIOR_JOBS * width / ((_EDGES[n] + _EDGES[n + 1]) / 2)
+            prior = _PRIOR_JOBS * width / ((_EDGES[n] + _EDGES[n + 1]) / 2 + _HEADSTART_S)
             self._hazards[n] = (self._ends[n] + prior) / (self._times[n] + _PRIOR_JOBS * width)
             self._survival[n] = alive
             alive *= math.exp(-self._hazards[n] * width)
@@ -125,6 +135,7 @@ class Durations:
         for n in range(_BINS - 1, -1, -1):
             lived = -self._survival[n] * math.expm1(-self._hazards[n] * (_EDGES[n + 1] - _EDGES[n])) / self._hazards[n]
             self._ahead[n] = self._ahead[n + 1] + lived
+            self._beyond[n] = self._beyond[n + 1] + self._ends[n]
 
 
 class Estimates:
@@ -225,16 +236,19 @@ class Forecast:
         gain = math.log(max(by_progress, 1e-4) / max(by_duration, 1e-4))
         self._progress_gain = (1.0 - _GAIN_MEMORY) * self._progress_gain + gain
 
-    def chance(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
-        """The chance that the job is over by now; the arguments are those of `worth`."""
-        if eta_s is not None and self._progress_gain >= 0.0:
-            return self.estimates.chance(silent_s / max(eta_s, _LEAST_ETA_S))
-        return self.durations.chance(age_s, age_s + silent_s)
-
-    def chance_at_most(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
-        """The larger of the chances by progress and by duration: either may be wrong."""
-        by_duration = self.durations.chance(age_s, age_s + silent_s)
-        return by_duration if eta_s is None else max(by_duration, self.chance(silent_s, age_s, eta_s))
+    def may_be_over(self, silent_s: float, age_s: float, eta_s: float | None, for_s: float) -> bool:
+        """Whether the job may have been over for so long: by progress or by durations, for either may be wrong."""
+        durations, until_s = self.durations, age_s + silent_s
+        # who has just outlived a group of jobs may be its straggler: doubted as one a little younger would be
+        younger_s = age_s / _STRAGGLE
+        if not durations.knows(until_s) or _is_doubtful(
+            durations.chance(younger_s, until_s), durations.chance(younger_s, until_s - for_s)
+        ):
+            return True
+        if eta_s is None:
+            return False
+        by_progress, eta_s = self.estimates.chance, max(eta_s, _LEAST_ETA_S)
+        return _is_doubtful(by_progress(silent_s / eta_s), by_progress((silent_s - for_s) / eta_s))
 
     def worth(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
         """What asking is worth, in seconds of waiting.
@@ -276,6 +290,11 @@ class Forecast:
             else:
                 high = middle
         return high
+
+
+def _is_doubtful(over: float, long_over: float) -> bool:
+    """Whether that many are over, and enough of them for long, that a job should be asked for fairness's sake."""
+    return over > _SOME and long_over > _SHARE * over
 
 
 def worth_of(level: int) -> float:

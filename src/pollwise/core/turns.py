@@ -3,8 +3,8 @@
 Rule 1: without pressure a watch is asked when it is due, and the budget is asked for nothing but leave.
 Rule 2: under pressure the budget is spent where a poll is worth most, and all of it is spent. A watch that was
 asked is not due again before it is worth half of what polls are worth now: so most of those who wait, wait cheaply.
-Rule 3: nobody starves. Who has some chance of being over and was silent for longer than a round of all watches at
-the full rate takes goes first.
+Rule 3: nobody starves. Who may have been over for longer than a round of all watches at the full rate takes goes
+first; and after a few rounds anybody does, however sure the forecast is that the job still runs.
 Rule 4: only who is really held back is told so, once for each holding.
 """
 
@@ -23,11 +23,10 @@ __all__ = ["Turns"]
 
 _TOP_LEVEL = 1_000
 _LAST_LEVEL = 900  # one last poll before the deadline goes before everything but those who starve
-_PATIENCE = 1.35  # so many rounds of all watches may somebody be silent who has some chance of being over
-_SOME_CHANCE = 0.015
-_OLD_ROUNDS = 3.5  # a job of this age is anybody's guess
-_OLD_PATIENCE = 0.95
-_RISE = 0.12  # a watch is ranked anew after this share more silence: about one level
+_PATIENCE = 1.25  # so many rounds of all watches may a job be over and not be asked
+_MOST_PATIENCE = 3.0  # so many rounds may anybody be silent
+_RISE = 1.05  # a watch is ranked anew after so many times its silence, at the soonest
+_LEAST_RISE_S = 0.05
 _PRICE_MEMORY = 0.02
 
 
@@ -76,9 +75,9 @@ class Turns(Generic[W]):
         machine = watch.machine
         due_at, deadline = machine.due_at, machine.deadline
         if self._price > 0.0 and due_at > now and machine.paced and due_at < deadline:
+            age, eta_s = machine.seen_at - machine.started_at, machine.eta_s()
             level = level_of(self._price) - LEVELS_TO_DOUBLE
-            eta_s = machine.eta_s()
-            silence = self._forecast.silence_s(level, machine.seen_at - machine.started_at, eta_s, self._round_s())
+            silence = self._forecast.silence_s(level, age, eta_s, self._round_s())
             worthy_at = min(machine.seen_at + silence, machine.last_poll_at)
             if worthy_at > due_at:
                 due_at = worthy_at
@@ -153,19 +152,23 @@ class Turns(Generic[W]):
         machine = watch.machine
         if machine.outcome is not None:
             return _TOP_LEVEL, math.inf
-        silent, age = now - machine.seen_at, machine.seen_at - machine.started_at
         if now >= machine.last_poll_at:
             return _LAST_LEVEL, math.inf
-        eta_s = machine.eta_s()
-        worth = self._forecast.worth(silent, age, eta_s)
-        round_s = self._round_s()
-        old = age > _OLD_ROUNDS * round_s
-        if silent > (_OLD_PATIENCE if old else _PATIENCE) * round_s and (
-            old or self._forecast.chance_at_most(silent, age, eta_s) > _SOME_CHANCE
-        ):
+        since, eta_s = machine.seen_at, machine.eta_s()
+        silent, age = now - since, since - machine.started_at
+        if self._starves(silent, age, eta_s):
             return _TOP_LEVEL, math.inf
-        pause = silent if eta_s is None else min(silent, eta_s)
-        return level_of(worth), min(now + max(0.05, _RISE * pause), machine.last_poll_at)
+        level = level_of(self._forecast.worth(silent, age, eta_s))
+        higher = max(level + 1, level_of(self._price) - LEVELS_TO_DOUBLE)  # below that nobody goes as things are
+        rises = self._forecast.silence_s(higher, age, eta_s, _PATIENCE * self._round_s())
+        return level, min(since + max(rises, _RISE * silent, _LEAST_RISE_S), machine.last_poll_at)
+
+    def _starves(self, silent_s: float, age_s: float, eta_s: float | None) -> bool:
+        rounds = silent_s / self._round_s()
+        if rounds <= _PATIENCE:
+            return False
+        for_s = silent_s * _PATIENCE / rounds
+        return rounds >= _MOST_PATIENCE or self._forecast.may_be_over(silent_s, age_s, eta_s, for_s)
 
 
 def _deadline(watch: Watching) -> float:
