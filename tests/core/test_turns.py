@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from itertools import pairwise
 
 from pollwise.core.budget import RateBudget
@@ -97,15 +98,18 @@ def test_nobody_starves() -> None:
 
 
 def test_however_sure_the_forecast_is_nobody_is_silent_for_long() -> None:
-    """A thousand jobs took 600 s; one that ends at once is found after three rounds and no later."""
+    """Jobs took 100 s or a day. Those of an hour are asked every three rounds, though others may be over any moment."""
     desk = Desk(RateBudget(60, per_s=60.0))
-    for _ in range(1000):
-        desk.rules.forecast.durations.ran(0, 599)
-        desk.rules.forecast.durations.over(599, 600)
-    for _ in range(700):
-        desk.add(1, desk.now + (600 if desk.now % 70 else 1.0))
-        desk.run(desk.now + 5)
-    assert max(desk.late) < 3.6 * 120  # of 120 jobs each
+    for _ in range(400):
+        for length in (100, 86_400):
+            desk.rules.forecast.durations.ran(0, length - 1)
+            desk.rules.forecast.durations.over(length - 1, length)
+    for age in [86_000] * 100 + [3_600] * 50:
+        desk.turns.put(Following(WatchMachine(age, desk.rules, now=-age), math.inf), 0.0)
+    desk.run(3000)
+    sure = Counter(watch for at, watch in desk.sent if watch.machine.job == 3_600 and at >= 60)
+    assert len(sure) == 50
+    assert min(sure.values()) >= 3000 // (3 * 150 + 60)
 
 
 def test_those_likely_to_be_over_are_asked_first() -> None:
