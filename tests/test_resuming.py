@@ -317,7 +317,7 @@ async def test_few_are_asked_at_once() -> None:
     """As many a second as may be in flight are no stampede."""
     ledger = MemoryLedger()
     await left_open(ledger, 20)
-    async with keeping(ledger, [Hang()], concurrency=64) as (watcher, transport):
+    async with keeping(ledger, [Hang()], concurrency=64, budget=RateBudget(1000, per_s=1.0)) as (watcher, transport):
         began = now()
         await watcher.resume()
         await asyncio.sleep(1)

@@ -117,6 +117,48 @@ def test_an_unknown_budget_is_learnt_at_the_price_of_a_few_refusals(window: str,
     assert budget.limit == 60
 
 
+@pytest.mark.parametrize("window", ["fixed", "sliding"])
+@pytest.mark.parametrize("told", ["everything", "remaining"])
+def test_a_first_burst_is_no_burst_of_refusals(window: str, told: str) -> None:
+    """Sixty-four may be in flight and sixty are allowed: the first replies say so before the last is sent."""
+    server = Server(60, 60.0, window, told)
+    drive(RateBudget(), server, 59.0, flights=64)
+    assert server.accepted == 60
+    assert server.refused <= 1
+
+
+@pytest.mark.parametrize("latency", [0.01, 0.1, 2.0])
+def test_without_a_limit_the_start_is_slow_for_a_moment_only(latency: float) -> None:
+    """After the second round of replies all connections are busy, and they stay so."""
+    server = Server(10**9, 1.0, "sliding", "nothing")
+    drive(RateBudget(), server, 40 * latency, latency=latency, flights=64)
+    assert server.refused == 0
+    assert server.accepted >= 64 * 37
+
+
+def test_a_first_request_that_hangs_does_not_hold_up_the_others() -> None:
+    """With no reply at all more and more are let go as time passes."""
+    budget = RateBudget()
+    taken, now = 0, 0.0
+    while now < 1.1:
+        free_at = budget.free_at(now)
+        if free_at <= now:
+            budget.take(now)
+            taken += 1
+        else:
+            assert free_at < now + 0.1
+            now = free_at
+    assert 64 <= taken <= 100
+
+
+def test_a_budget_that_was_told_does_not_start_slowly() -> None:
+    """Nor does one that a vendor documents."""
+    for budget in (RateBudget(50, per_s=1.0), RateBudget.guessed(50, per_s=1.0)):
+        for _ in range(50):
+            assert budget.free_at(0.0) == 0.0
+            budget.take(0.0)
+
+
 def test_a_documented_budget_gives_way_to_the_servers_word() -> None:
     """A plan that allows more than the guess is used; one that allows less is respected."""
     budget = RateBudget.guessed(60, per_s=60.0)

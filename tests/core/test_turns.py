@@ -133,6 +133,18 @@ def test_being_held_back_is_told_once_for_each_holding() -> None:
     assert desk.held[-1] is desk.sent[0][1]
 
 
+def test_the_slow_start_of_an_unknown_budget_holds_nobody_back() -> None:
+    """Until the first replies it is a matter of a moment, of which nobody is told."""
+    desk = Desk(RateBudget())
+    desk.add(20, math.inf)
+    taken = 0
+    while isinstance(turn := desk.turns.next(0.0), tuple):
+        taken += 1
+    assert 0 < taken < 10
+    assert 0.0 < turn < 0.1
+    assert desk.held == []
+
+
 def test_who_is_held_back_past_a_deadline_expires_unasked() -> None:
     """Nobody is asked after the deadline, and nobody is forgotten."""
     desk = Desk(RateBudget(1, per_s=30.0), timeout_s=100.0)

@@ -5,7 +5,8 @@ A request fills its place from the moment it is sent until `per_s` after its rep
 knows when in between it was counted. So both fixed and sliding windows on the server's side are kept.
 Rule 2: what the server says wins: fewer left than we think (others use the token too), a lower limit, a pause.
 Rule 3: under pressure the requests are spread evenly over the window: a poll in time is worth more than two at once.
-Rule 4: what is not known is learnt from `Remaining` as it falls and refills, and from one refusal, not from many.
+Rule 4: what is not known is learnt from `Remaining` as it falls and refills, and from one refusal, not from many. So
+the first requests are few, until replies have told a limit or, some of them, that none is told.
 Rule 5: watchers that share a token take turns while more than one of them is waiting.
 Rule 6: the budget decides and never waits; who is refused is told when asking again can help. It is pure: a budget
 across processes can stand on the same decisions.
@@ -26,6 +27,10 @@ _BLIND_STEP = 0.02  # by so much a rate that was found by trying is tried higher
 _BLIND_WINDOWS = 10  # after so many windows' worth of good replies
 _FIRST_PROBE_S = 1.0
 _LONGEST_PROBE_S = 60.0
+_FIRST_IN_FLIGHT = 4  # as many go before the first reply, and with each reply as many more
+_SLOW_REPLY_S = 0.25  # and twice as many after each such time: a server that hangs shall not hold up all
+_FIRST_REPLIES = 16  # after so many replies without a word there is no limit to be careful of
+_LOOK_AGAIN_S = 1 / 64
 
 
 class RateBudget:
@@ -34,6 +39,9 @@ class RateBudget:
     Args:
         limit: Requests that the server allows in one window, at least 1. None learns it from the replies.
         per_s: Length of the window in seconds. None learns it from the replies.
+
+    Attributes:
+        starting: Whether no reply has told yet how many may go: who is held back now is so for a moment only.
     """
 
     __slots__ = (
@@ -57,6 +65,7 @@ class RateBudget:
         "_serial",
         "limit",
         "per_s",
+        "starting",
     )
 
     def __init__(self, limit: int | None = None, *, per_s: float | None = None) -> None:
@@ -66,6 +75,7 @@ class RateBudget:
         self.per_s = per_s
         self._cap = limit  # what was configured is never exceeded, whatever the server allows
         self._learning = limit is None or per_s is None
+        self.starting = self._learning
         self._in_flight = 0
         self._freed_at: deque[float] = deque()  # when each answered request stops filling a place
         self._sent: deque[float] = deque()  # when the last `limit` requests were sent
@@ -128,7 +138,10 @@ class RateBudget:
         """
         if now < self._paused_until:
             return self._paused_until
-        self._free(now)
+        if self.starting and self._in_flight >= self._first_in_flight(now):
+            return now + _LOOK_AGAIN_S
+        if self._freed_at:
+            self._free(now)
         if self.limit is not None and self.per_s is not None:
             places = self.limit - len(self._freed_at) - self._in_flight
             if places <= 0:
@@ -138,9 +151,11 @@ class RateBudget:
                 return self._freed_at[0]
             if waiting > places and self._next_at > now:
                 return self._next_at
-        if self._left is not None and self._left <= 0:
-            return self._refill_at(now)
-        return now
+        return self._refill_at(now) if self._left is not None and self._left <= 0 else now
+
+    def _first_in_flight(self, now: float) -> int:
+        replies, waited_s = self._serial - self._in_flight, now - self._first_sent if self._serial else 0.0
+        return _FIRST_IN_FLIGHT * (replies + (1 << int(min(waited_s / _SLOW_REPLY_S, 20.0))))
 
     def take(self, now: float) -> int:
         """One request goes now. Returns its number, to be given back to `settle`."""
@@ -170,6 +185,7 @@ class RateBudget:
         """The request with this number was answered with 429: nothing goes until it may."""
         self._land(serial, now, hints)
         self._refused += 1
+        self.starting = False
         reset_s = None if hints is None else hints.reset_s
         told = [wait for wait in (retry_after_s, reset_s) if wait is not None]
         if told:
@@ -194,6 +210,8 @@ class RateBudget:
 
     def _land(self, serial: int, now: float, hints: RateHints | None) -> None:
         self._in_flight -= 1
+        if self.starting:
+            self.starting = hints is None and self._serial - self._in_flight < _FIRST_REPLIES
         if self.per_s is not None:
             self._freed_at.append(now + self.per_s)
         if hints is not None:
@@ -298,6 +316,11 @@ class Lane:
     def spacing_s(self) -> float:
         """As `RateBudget.spacing_s`."""
         return self._budget.spacing_s
+
+    @property
+    def starting(self) -> bool:
+        """As `RateBudget.starting`."""
+        return self._budget.starting
 
     def left(self, now: float) -> int | None:
         """As `RateBudget.left`."""

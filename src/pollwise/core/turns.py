@@ -101,7 +101,8 @@ class Turns(Generic[W]):
             if lane is not None:
                 free_at = lane.free_at(now, waiting=agenda.held)
                 if free_at > now:
-                    return self._hold(now, free_at)
+                    # at the start it is a matter of a moment: no reason to rank, and nothing to tell
+                    return free_at if lane.starting else self._hold(now, free_at)
             ranked = agenda.ranked
             watch = agenda.take(now)
             if watch is None:
