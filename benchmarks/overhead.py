@@ -32,6 +32,7 @@ _OURS: dict[str, type[peers.Contender]] = {"everything on": peers.Pollwise, "lea
 _CONTENDERS: dict[str, type[peers.Contender]] = {
     **_OURS,
     "plain": peers.Workers,
+    "transport alone": peers.Sending,
     **{name: peer.contender for name, peer in peers.PEERS.items()},
 }
 _PLAIN: dict[str, type[peers.Contender]] = {name: peer.plain for name, peer in peers.PEERS.items()}

@@ -235,6 +235,23 @@ class Workers(Contender):
         return orjson.loads(body)
 
 
+class Sending(Workers):
+    """The transport of pollwise in the plain loop: what is left of a poll's cost when nothing is decided."""
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.transport = await stack.enter_async_context(AiohttpTransport(connections=self.connections))
+        endpoint = ExtractionEndpoint(self.url)
+        self.requests = cycle([endpoint.request(job) for job in self.jobs])
+        self.done = 0
+        self.stopping = False
+
+    async def work(self) -> None:
+        while not self.stopping:
+            reply = await self.transport.send(next(self.requests))
+            self.done += 1
+            assert orjson.loads(reply.body)["progress"] in {"PROCESSING", "SUCCEEDED"}
+
+
 class PlainForeign(Workers):
     """The plain loop where the bodies are not the extraction's."""
 

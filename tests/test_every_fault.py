@@ -177,13 +177,25 @@ async def test_the_secret_is_nowhere(caplog: pytest.LogCaptureFixture) -> None:
         echo = as_json(orjson.dumps({"you sent": f"Bearer {secret}"}))
         sim.add_extraction("F", "J", script=[echo] * 5)
         sim.add_extraction("F", "K", script=[as_json(orjson.dumps({"title": f"bad {secret}"}), 401)] * 5)
+        wordy = {"errorCode": secret, "errorKey": f"!{secret}", "errorMessage": f"bad token {secret}", "title": secret}
+        sim.add_extraction("F", "L", script=[as_json(orjson.dumps(wordy), 400)] * 5)
+        failed = {"progress": "FAILED", "completed": "true", "completedPercentage": "9", "message": f"bad {secret}"}
+        sim.add_extraction("F", "M", script=[as_json(orjson.dumps(failed))] * 5)
         endpoint = ExtractionEndpoint(sim.oracle_content_url, auth=BearerAuth(secret))
         watcher = JobWatcher(endpoint, timeout_s=5, retry=Retry(max_failures=3, base_s=0.01))
         async with watcher:
             seen = [event async for event in watcher.watch(ExtractionJob("F", "J"))]
             seen += [event async for event in watcher.watch(ExtractionJob("F", "K"))]
+            seen += [event async for event in watcher.watch(ExtractionJob("F", "L"))]
+            seen += [event async for event in watcher.watch(ExtractionJob("F", "M"))]
+    assert [type(event) for event in seen if not isinstance(event, Retrying)] == [
+        Abandoned,
+        Abandoned,
+        Abandoned,
+        Failed,
+    ]
     text = "".join(map(repr, [*seen, endpoint, endpoint.auth, watcher]))
-    text += "".join(str(event.error) for event in seen if isinstance(event, (Retrying, Abandoned)))
+    text += "".join(str(event.error) for event in seen if isinstance(event, (Retrying, Abandoned, Failed)))
     assert secret not in text
     assert secret not in caplog.text
 

@@ -359,7 +359,9 @@ async def test_a_raised_error_keeps_its_cause_and_notes() -> None:
         with pytest.raises(RetriesExhausted) as caught:
             await watch
     assert isinstance(caught.value.__cause__, ServerTrouble)
-    assert caught.value.__notes__ == ["seen on a Monday"]
+    caught.value.add_note("by one of many")
+    assert caught.value.__notes__ == ["seen on a Monday", "by one of many"]
+    assert watch.outcome.error.__notes__ == ["seen on a Monday"]
 
 
 class Stubborn(WatchError):

@@ -221,11 +221,15 @@ async def test_a_watcher_belongs_to_its_event_loop() -> None:
                 watcher.watch(ToyJob("elsewhere"))
             except RuntimeError as exc:
                 raised.append(str(exc))
+            try:
+                await watcher.gather([ToyJob("elsewhere")])
+            except RuntimeError as exc:
+                raised.append(str(exc))
 
         thread = threading.Thread(target=lambda: asyncio.run(elsewhere()))
         thread.start()
         thread.join()
-        assert raised == ["a watcher belongs to the event loop that it was opened in"]
+        assert raised == 2 * ["a watcher belongs to the event loop that it was opened in"]
         assert watcher.watches == 0
         assert (await watcher.watch(ToyJob("elsewhere"))).state == "succeeded"
         assert len(transport.times) == 1

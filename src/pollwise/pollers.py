@@ -27,7 +27,7 @@ from pollwise.core.hints import RateHints, rate_hints, retry_after_s
 from pollwise.core.machine import News
 from pollwise.core.turns import Turns
 from pollwise.core.verdict import refusal
-from pollwise.core.wire import Endpoint, Reply, Request, Transport
+from pollwise.core.wire import Auth, Endpoint, Reply, Request, Transport
 from pollwise.errors import (
     AuthenticationError,
     ConnectFailed,
@@ -166,7 +166,13 @@ class Pollers(Generic[J, S]):
 
         Raises:
             WatcherClosed: The pool has been closed.
+            RuntimeError: This is not the event loop that the watcher was opened in.
         """
+        try:
+            self.check_loop()
+        except RuntimeError:
+            work.close()
+            raise
         if self._closed:
             work.close()
             raise WatcherClosed
@@ -290,7 +296,11 @@ class Pollers(Generic[J, S]):
         self._limit(poller, watch, now)
         try:
             try:
-                reply = await self._exchange(poller, watch, now)
+                auth = self._endpoint.auth
+                if auth is None:  # told apart here, for a coroutine less
+                    reply = await self._transport.send(self._endpoint.request(watch.job))
+                else:
+                    reply = await self._authorised(poller, watch, auth, now)
                 news = self._learn(poller, watch, reply)
                 return await self._renew(poller, watch) if news is News.RENEW else news
             except PollError as exc:
@@ -314,12 +324,9 @@ class Pollers(Generic[J, S]):
         poller.limit_at = min(now + self._request_timeout_s, watch.machine.deadline)
         self._wake_at(poller.limit_at)
 
-    async def _exchange(self, poller: _Poller[J, S], watch: Watch[J, S], now: float) -> Reply:
-        """Send the poll, with credentials that are good as far as we know."""
+    async def _authorised(self, poller: _Poller[J, S], watch: Watch[J, S], auth: Auth, now: float) -> Reply:
+        """Send the poll, with credentials that are good as far as we know, and let no echo of them come back."""
         request = self._endpoint.request(watch.job)
-        auth = self._endpoint.auth
-        if auth is None:
-            return await self._transport.send(request)
         headers = auth.headers(now)
         if headers is None:
             await auth.renew(self._transport, now, None)
@@ -331,7 +338,8 @@ class Pollers(Generic[J, S]):
         poller.credentials = headers
         if request.headers:
             headers = {**request.headers, **headers}
-        return await self._transport.send(Request(request.url, headers, request.method, request.body))
+        reply = await self._transport.send(Request(request.url, headers, request.method, request.body))
+        return reply.masking(poller.credentials)
 
     async def _renew(self, poller: _Poller[J, S], watch: Watch[J, S]) -> News:
         auth, refused = self._endpoint.auth, poller.refusal

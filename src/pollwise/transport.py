@@ -24,6 +24,7 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
+from pollwise.core.making import maker
 from pollwise.core.wire import Reply, Request
 from pollwise.errors import (
     ConfigurationError,
@@ -36,6 +37,8 @@ from pollwise.foreign import FOREIGN, wrapped
 from pollwise.inflate import BadCoding, TooMuch, inflated
 
 __all__ = ["AiohttpTransport"]
+
+_make_reply = maker(Reply)
 
 _NO_TIMEOUTS: Final = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 # What our own session has as its defaults is not said again with each request: that would cost a hundredth of it.
@@ -138,7 +141,7 @@ class AiohttpTransport:
                 fields = response.headers
                 if hdrs.CONTENT_ENCODING in fields or len(body) > self._max_body:
                     body = self._decoded(response, body)
-                return Reply(response.status, fields, body, request)
+                return _make_reply(response.status, fields, body, request)
             finally:
                 if not response.closed:
                     response.close()

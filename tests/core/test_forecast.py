@@ -68,6 +68,21 @@ def test_those_still_running_count() -> None:
     assert durations.chance(0, 30) < short / 4
 
 
+@given(st.lists(st.floats(0.01, 50), min_size=1, max_size=30), st.floats(0.5, 20))
+def test_looking_more_often_teaches_no_more(steps_s: list[float], every_s: float) -> None:
+    """However often a job was seen running, its forecast at its end is that of one seen once."""
+    often, once, age = Forecast(), Forecast(), 0.0
+    for step in steps_s:
+        often.ran(age, age + step, None)
+        age += step
+    once.ran(0.0, age, None)
+    for forecast in (often, once):
+        for _ in range(3):
+            forecast.over(age, age + every_s, None)
+    for span in (1.0, 10.0, 100.0):
+        assert often.durations.chance(0.0, span) == pytest.approx(once.durations.chance(0.0, span), rel=1e-6)
+
+
 def test_of_an_unknown_job_older_means_longer() -> None:
     """Nothing known: the chance to end within a tenth of its age is about a tenth, at any age."""
     durations = Durations()

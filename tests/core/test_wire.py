@@ -50,6 +50,22 @@ def test_an_excerpt_masks_the_credentials_that_were_sent(secret: str) -> None:
     assert "***" in text
 
 
+@pytest.mark.parametrize("echo", ["Bearer s3cr3t/t0ken", "s3cr3t/t0ken", r"s3cr3t\/t0ken"])
+def test_a_reply_is_read_without_the_credentials_that_it_echoes(echo: str) -> None:
+    """With their scheme and without it, also as JSON may escape them; and the rest is as it was."""
+    made = reply(f'{{"why": "bad {echo}!", "n": 1}}'.encode(), Content_Type="application/json")
+    masked = made.masking({"Authorization": "Bearer s3cr3t/t0ken"})
+    assert b"t0ken" not in masked.body
+    assert masked.body.endswith(b'***!", "n": 1}')
+    assert (masked.status, masked.headers) == (made.status, made.headers)
+
+
+def test_a_reply_without_an_echo_is_left_alone() -> None:
+    """Nothing is copied for it; and a credential so short that it may be a word of the reply's masks nothing."""
+    made = reply(b'{"status": 2}')
+    assert made.masking({"Authorization": "Bearer s3cr3t-t0ken", "api_token": "status"}) is made
+
+
 @given(st.binary(max_size=4000))
 def test_an_excerpt_is_short_and_printable(body: bytes) -> None:
     """Any bytes: no control characters, no long words that may be a credential."""

@@ -212,12 +212,17 @@ class Forecast:
         self._progress_gain = 0.0  # how much better progress has foretold the ends than durations did
 
     def ran(self, since_s: float, until_s: float, eta_s: float | None) -> None:
-        """A job was seen running at both ages; at the first it seemed to have `eta_s` seconds left."""
-        if eta_s is not None:
-            self._compare(since_s, until_s, eta_s, over=False)
-            if until_s - since_s > eta_s:
-                self.estimates.learn(eta_s, until_s - since_s)
-        self.durations.ran(since_s, until_s)
+        """A job was seen running at both ages; at the first it seemed to have `eta_s` seconds left.
+
+        It teaches something when it grows out of a bin. To look more often than that teaches no more.
+        """
+        if eta_s is not None and until_s - since_s > eta_s:
+            self.estimates.learn(eta_s, until_s - since_s)
+        first, last = _bin(since_s), _bin(until_s)
+        if first < last:
+            if eta_s is not None:
+                self._compare(since_s, until_s, eta_s, over=False)
+            self.durations.ran(_EDGES[first], _EDGES[last])
 
     def over(self, since_s: float, until_s: float, eta_s: float | None) -> None:
         """A job was seen running at the first age, or just begun, and over at the second."""
@@ -225,6 +230,7 @@ class Forecast:
             self._compare(since_s, until_s, eta_s, over=True)
             silent = until_s - since_s
             self.estimates.learn(eta_s, eta_s if eta_s <= silent else silent / 2)
+        self.durations.ran(_EDGES[_bin(since_s)], since_s)  # which `ran` has left out
         self.durations.over(since_s, until_s)
 
     def _compare(self, since_s: float, until_s: float, eta_s: float, *, over: bool) -> None:

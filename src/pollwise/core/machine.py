@@ -76,6 +76,8 @@ class Rules:
         heartbeat_s: Report an unchanged status when nothing was reported for this long; None for never.
         renewable: Whether there are credentials to renew after a 401.
         forecast: What these watches teach about when jobs end.
+        patience_level: The pacing's patience, as a level of worth.
+        pause_s: Shortest wait between a poll and the last one before the deadline.
     """
 
     pacing: Pacing
@@ -88,9 +90,11 @@ class Rules:
     renewable: bool = False
     forecast: Forecast = attrs.field(factory=Forecast)
     patience_level: int = attrs.field(init=False)
+    pause_s: float = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "patience_level", level_of(self.pacing.patience_s))
+        object.__setattr__(self, "pause_s", min(self.pacing.min_s, self.last_poll_s))
 
 
 class _Trouble:
@@ -380,10 +384,9 @@ class WatchMachine(Generic[J, S]):
 
     def _wait(self, *, changed: bool, now: float, dice: float) -> News:
         rules = self._rules
-        pause = min(rules.pacing.min_s, rules.last_poll_s)
         unconfirmed = self._trouble is not None and self._trouble.unconfirmed > 0
         silence_s = None if unconfirmed else self._worthy_s()
-        self._ask_at(now + rules.pacing.delay_s(self._good, dice, silence_s), now, earliest=now + pause)
+        self._ask_at(now + rules.pacing.delay_s(self._good, dice, silence_s), now, earliest=now + rules.pause_s)
         self.paced = not unconfirmed
         beat = rules.heartbeat_s
         if changed or (beat is not None and now - self._reported_at >= beat):
@@ -393,7 +396,7 @@ class WatchMachine(Generic[J, S]):
         return News.QUIET
 
     def _worthy_s(self) -> float | None:
-        rules, eta_s = self._rules, self.eta_s()
+        rules, eta_s = self._rules, self._eta_s
         if not rules.pacing.adaptive or (eta_s is None and rules.forecast.durations.ended < _ENDS_TO_GO_BY):
             return None
         age_s = self.seen_at - self.started_at
@@ -410,7 +413,7 @@ class WatchMachine(Generic[J, S]):
         return News.RETRYING
 
     def _ask_at(self, at: float, now: float, *, earliest: float) -> None:
-        last = self.last_poll_at
+        last = self.deadline - self._rules.last_poll_s
         self.paced = False
         if now < last < at:
             at = max(last, earliest)

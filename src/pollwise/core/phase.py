@@ -29,7 +29,7 @@ class Phase(enum.Enum):
 TERMINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED})
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Reading(Generic[S]):
     """What an endpoint makes of one good reply.
 

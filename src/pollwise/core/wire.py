@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar, cast
 
 import attrs
@@ -24,10 +25,11 @@ S = TypeVar("S")
 _NO_HEADERS: Mapping[str, str] = {}
 _EXCERPT_CHARS = 160
 _SHORTEST_SECRET = 4
+_SHORTEST_ECHO = 8  # what is shorter may be a word of the reply's own
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9+/_.~=-]{24,}")
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Request:
     """One HTTP request, whole: nothing is added to it on the way but connection headers.
 
@@ -44,7 +46,7 @@ class Request:
     body: bytes | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Reply:
     """One whole HTTP reply, body decompressed and within the size limit.
 
@@ -64,30 +66,51 @@ class Reply:
     def content_type(self) -> str | None:
         """The media type without parameters, in lower case, or None."""
         value = self.headers.get("Content-Type")
-        return None if value is None else value.partition(";")[0].strip().lower()
+        return None if value is None else _media_type(value)
 
     @property
     def is_json(self) -> bool:
         """True for `application/json` and every `application/*+json` (RFC 6839)."""
-        kind = self.content_type
-        return kind is not None and (
-            kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
-        )
+        value = self.headers.get("Content-Type")
+        return value is not None and _means_json(value)
 
     def malformed(self, reason: str) -> MalformedReply:
         """The error for this reply, with a redacted excerpt of it."""
         return MalformedReply(reason, self.status, self.content_type, self.excerpt())
 
+    def masking(self, credentials: Mapping[str, str]) -> Reply:
+        """This reply without the credentials that a server has echoed in its body, whatever they stand in."""
+        body = self.body
+        for secret in _secrets(credentials):
+            if len(secret) >= _SHORTEST_ECHO:
+                body = body.replace(secret.encode(), b"***").replace(secret.replace("/", r"\/").encode(), b"***")
+        return self if body == self.body else attrs.evolve(self, body=body)
+
     def excerpt(self) -> str:
         """The first characters of the body, escaped, with everything that may be a credential masked."""
         text = self.body[: 4 * _EXCERPT_CHARS].decode("utf-8", "replace")
         if self.request is not None:
-            for value in self.request.headers.values():
-                for secret in {value, value.rpartition(" ")[2]}:
-                    if len(secret) >= _SHORTEST_SECRET:
-                        text = text.replace(secret, "***")
+            for secret in _secrets(self.request.headers):
+                if len(secret) >= _SHORTEST_SECRET:
+                    text = text.replace(secret, "***")
         text = _TOKEN_LIKE.sub("***", text)[:_EXCERPT_CHARS]
         return ascii(text)[1:-1]
+
+
+def _secrets(headers: Mapping[str, str]) -> set[str]:
+    """What may be a credential: each whole value, and its last word without the scheme before it."""
+    values = headers.values()
+    return {*values, *(value.rpartition(" ")[2] for value in values)}
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+@lru_cache(maxsize=64)  # a server says the same each time
+def _means_json(content_type: str) -> bool:
+    kind = _media_type(content_type)
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 class Transport(Protocol):

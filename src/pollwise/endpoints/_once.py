@@ -43,10 +43,10 @@ async def send_once(via: Transport, request: Request, auth: Auth | None, *, time
     limit = asyncio.timeout(timeout_s)
     try:
         async with limit:
-            if auth is not None:
-                request = attrs.evolve(request, headers={**request.headers, **await _credentials(auth, via)})
+            credentials = {} if auth is None else await _credentials(auth, via)
+            request = attrs.evolve(request, headers={**request.headers, **credentials})
             sent = True
-            return await via.send(request)
+            return (await via.send(request)).masking(credentials)
     except (PollError, TimeoutError) as exc:
         error = PollTimeout(timeout_s) if limit.expired() else exc
         if sent:

@@ -18,6 +18,7 @@ from cattrs import AttributeValidationNote, BaseValidationError, Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import make_converter
 
+from pollwise.core.making import maker
 from pollwise.core.wire import Reply
 from pollwise.endpoints._strict import Hook, shown
 from pollwise.errors import ConfigurationError
@@ -129,7 +130,7 @@ class Reader(Generic[T]):
             )
             for field in attrs.fields(attrs.resolve_types(cls))
         }
-        return partial(_object, make_dict_structure_fn(cls, converter, **overrides))
+        return partial(_object, make_dict_structure_fn(maker(cls), converter, **overrides))
 
     def _unstructure_class(self, cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
         overrides: dict[str, Any] = {

@@ -7,15 +7,20 @@ from typing import Any, TypeVar
 
 import attrs
 
-from pollwise.core.wire import Auth, Endpoint
+from pollwise.core.making import maker
+from pollwise.core.phase import Reading
+from pollwise.core.wire import Auth, Endpoint, Request
 from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._reader import Reader
 from pollwise.errors import ConfigurationError
 
-__all__ = ["VendorEndpoint"]
+__all__ = ["VendorEndpoint", "make_reading", "make_request"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
+
+make_request = maker(Request)
+make_reading = maker(Reading)
 
 
 class VendorEndpoint(Endpoint[J, S]):

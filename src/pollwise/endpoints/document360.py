@@ -30,7 +30,7 @@ from pollwise.endpoints._strict import (
     true_or_false,
     unknown,
 )
-from pollwise.endpoints._vendor import VendorEndpoint
+from pollwise.endpoints._vendor import VendorEndpoint, make_reading, make_request
 from pollwise.errors import Problem
 
 __all__ = [
@@ -201,7 +201,7 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
 
     def request(self, job: DeleteFileJob, /) -> Request:
         """`GET …/v2/Drive/Folders/DeleteFile/Status/{task_id}`."""
-        return Request(self._root.url(_PATH + segment(job.task_id)))
+        return make_request(self._root.url(_PATH + segment(job.task_id)))
 
     def read(self, reply: Reply, /) -> Reading[DeleteFileStatus]:
         """What the reply says, by the rules of this module. The fraction done is never known.
@@ -212,7 +212,7 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
         status = _STATUS.read(reply)
         state, complete = status.task_status.status, status.task_status.is_complete
         phase = _phase(status)
-        return Reading(
+        return make_reading(
             status=status,
             phase=phase,
             final=complete,

@@ -38,7 +38,7 @@ from pollwise.endpoints._strict import (
     whole_number,
     yes_or_no,
 )
-from pollwise.endpoints._vendor import VendorEndpoint
+from pollwise.endpoints._vendor import VendorEndpoint, make_reading, make_request
 from pollwise.errors import ConfigurationError, MalformedReply, Problem, RequestRejected
 
 __all__ = [
@@ -178,7 +178,7 @@ class ExtractionStatus:
         return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no files"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class _Started:
     job_id: str | None = None
     error_code: int = 0
@@ -264,7 +264,7 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
 
     def request(self, job: ExtractionJob, /) -> Request:
         """`GET …/documents/api/1.2/files/{file_id}/_extract/{job_id}`."""
-        return Request(self._root.url(f"{_FILES}{segment(job.file_id)}/_extract/{segment(job.job_id)}"))
+        return make_request(self._root.url(f"{_FILES}{segment(job.file_id)}/_extract/{segment(job.job_id)}"))
 
     def read(self, reply: Reply, /) -> Reading[ExtractionStatus]:
         """What the reply says, by the rules of this module. The fraction done is `completedPercentage`.
@@ -275,7 +275,7 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
         status = _STATUS.read(reply)
         known = _MEANING.get(status.progress)
         phase, final, unconfirmed = known or _meaning_of_unknown(status)
-        return Reading(
+        return make_reading(
             status=status,
             phase=phase,
             final=final,
