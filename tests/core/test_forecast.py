@@ -173,6 +173,16 @@ def test_silence_ends_when_asking_is_worth_it(level: int, age: float, eta: float
     assert forecast.worth(silence / 1.3, age, eta) <= worth_of(level) * 1.3 + 0.01
 
 
+def test_a_silence_is_as_exact_between_ages_as_at_them() -> None:
+    """A table is looked up, and still the worth at its end is the one asked for, to within a tenth."""
+    dice = random.Random(8)
+    forecast = Forecast()
+    forecast.durations = taught([dice.lognormvariate(math.log(300), 0.5) for _ in range(900)], 10.0)
+    for age in range(60, 600, 7):
+        silence = forecast.silence_s(6, age, None, math.inf)
+        assert forecast.worth(silence, age, None) == pytest.approx(worth_of(6), rel=0.1)
+
+
 def test_silence_is_bounded() -> None:
     """However little is to be gained, a watch is asked after the longest silence."""
     assert Forecast().silence_s(40, 10.0, 1e9, 60.0) == 60.0

@@ -25,7 +25,7 @@ _HEADSTART_S = 2.0  # a job may have run before it was watched
 _MEMORY = 1_000  # ends of jobs after which older ones count half
 
 _ENDS_TO_KNOW = 5.0
-_SOME = 0.025  # a smaller chance is none: that much is always left of not knowing
+_SOME = 0.035  # a smaller chance is none: that much is always left of not knowing
 _SHARE = 0.07
 _STRAGGLE = 1.3
 _LEAST_ETA_S = 0.05
@@ -101,21 +101,22 @@ class Durations:
 
     def undetected_s(self, since_s: float, until_s: float) -> float:
         """The sum of that chance over the time between, in seconds."""
-        alive = self._living(since_s)
+        alive, ahead = self._living_and_ahead(since_s)
         if alive <= 0.0:
             return until_s - since_s
-        return max(0.0, until_s - since_s - (self._living_ahead(since_s) - self._living_ahead(until_s)) / alive)
+        return max(0.0, until_s - since_s - (ahead - self._living_and_ahead(until_s)[1]) / alive)
 
     def _living(self, age_s: float) -> float:
         n = _bin(age_s)
         return self._survival[n] * math.exp(-self._hazards[n] * (age_s - _EDGES[n]))
 
-    def _living_ahead(self, age_s: float) -> float:
+    def _living_and_ahead(self, age_s: float) -> tuple[float, float]:
+        """The share of jobs that live to this age, and that share summed from there on."""
         # summed from the far end, so that little is left of little where few live
         n = _bin(age_s)
-        hazard, rest = self._hazards[n], _EDGES[n + 1] - age_s
+        hazard = self._hazards[n]
         living = self._survival[n] * math.exp(-hazard * (age_s - _EDGES[n]))
-        return self._ahead[n + 1] - living * math.expm1(-hazard * rest) / hazard
+        return living, self._ahead[n + 1] - living * math.expm1(-hazard * (_EDGES[n + 1] - age_s)) / hazard
 
     def _refresh(self) -> None:
         self._stale = 0
@@ -280,12 +281,18 @@ class Forecast:
         if self._version != self.durations.version:
             self._version = self.durations.version
             self._silences.clear()
-        # ages of one bin share one silence: the answer to within a twentieth, and a look-up instead of a search
-        place = (level, _bin(age_s))
+        n = _bin(age_s)
+        silence, later = self._silence_at(level, worth, n), self._silence_at(level, worth, n + 1)
+        silence += (later - silence) * (age_s - _EDGES[n]) / (_EDGES[n + 1] - _EDGES[n])
+        return min(at_most_s, silence)
+
+    def _silence_at(self, level: int, worth: float, edge: int) -> float:
+        """The silence for an age where a bin begins: a look-up instead of a search."""
+        place = (level, edge)
         silence = self._silences.get(place)
         if silence is None:
-            silence = self._silences[place] = self._search(worth, age_s)
-        return min(at_most_s, silence)
+            silence = self._silences[place] = self._search(worth, _EDGES[edge])
+        return silence
 
     def _search(self, worth: float, age_s: float) -> float:
         low, high = worth, _EDGES[-1] / 2

@@ -24,8 +24,10 @@ __all__ = ["Turns"]
 _TOP_LEVEL = 1_000
 _LAST_LEVEL = 900  # one last poll before the deadline goes before everything but those who starve
 _PATIENCE = 1.25  # so many rounds of all watches may a job be over and not be asked
-_MOST_PATIENCE = 3.0  # so many rounds may anybody be silent
-_RISE = 1.05  # a watch is ranked anew after so many times its silence, at the soonest
+_MOST_PATIENCE = 3.3  # so many rounds may anybody be silent
+_RISE = 0.12  # a watch is ranked anew after this share more silence at the soonest: about one level
+_RISES_A_ROUND = 12  # or so often in a round, for the sake of those who come to starve
+_SURE = 1.03  # so much later the level is reached, for all that the tables of silences are rounded
 _LEAST_RISE_S = 0.05
 _PRICE_MEMORY = 0.02
 
@@ -51,7 +53,7 @@ class Turns(Generic[W]):
         on_held: Called with a watch that the budget holds back, the time, and the time at which one may go.
     """
 
-    __slots__ = ("_agenda", "_forecast", "_lane", "_on_held", "_price")
+    __slots__ = ("_agenda", "_forecast", "_lane", "_low", "_on_held", "_price")
 
     def __init__(self, forecast: Forecast, lane: Lane | None, on_held: Callable[[W, float, float], None]) -> None:
         self._forecast = forecast
@@ -59,6 +61,7 @@ class Turns(Generic[W]):
         self._on_held = on_held
         self._agenda: Agenda[W] = Agenda(self._rank, _deadline)
         self._price = 0.0  # the worth at which polls go now; 0 without pressure
+        self._low = level_of(0.0)  # the level of half of it
 
     @property
     def next_at(self) -> float:
@@ -76,8 +79,7 @@ class Turns(Generic[W]):
         due_at, deadline = machine.due_at, machine.deadline
         if self._price > 0.0 and due_at > now and machine.paced and due_at < deadline:
             age, eta_s = machine.seen_at - machine.started_at, machine.eta_s()
-            level = level_of(self._price) - LEVELS_TO_DOUBLE
-            silence = self._forecast.silence_s(level, age, eta_s, self._round_s())
+            silence = self._forecast.silence_s(self._low, age, eta_s, self._round_s())
             worthy_at = min(machine.seen_at + silence, machine.last_poll_at)
             if worthy_at > due_at:
                 due_at = worthy_at
@@ -140,14 +142,15 @@ class Turns(Generic[W]):
         return self._agenda.size * spacing if spacing else math.inf
 
     def _learn_price(self, machine: WatchMachine[Any, Any], now: float, *, ranked: bool) -> None:
-        if not ranked:
+        if ranked:
+            eta_s = machine.eta_s()
+            worth = self._forecast.worth(now - machine.seen_at, machine.seen_at - machine.started_at, eta_s)
+            self._price += _PRICE_MEMORY * (min(worth, 4 * self._price + 1.0) - self._price)
+        else:
             self._price *= 1.0 - 4 * _PRICE_MEMORY
             if self._price < worth_of(-8 * LEVELS_TO_DOUBLE):
                 self._price = 0.0
-            return
-        eta_s = machine.eta_s()
-        worth = self._forecast.worth(now - machine.seen_at, machine.seen_at - machine.started_at, eta_s)
-        self._price += _PRICE_MEMORY * (min(worth, 4 * self._price + 1.0) - self._price)
+        self._low = level_of(self._price) - LEVELS_TO_DOUBLE
 
     def _rank(self, watch: W, now: float) -> tuple[int, float]:
         machine = watch.machine
@@ -157,19 +160,19 @@ class Turns(Generic[W]):
             return _LAST_LEVEL, math.inf
         since, eta_s = machine.seen_at, machine.eta_s()
         silent, age = now - since, since - machine.started_at
-        if self._starves(silent, age, eta_s):
+        round_s = self._round_s()
+        patience = _PATIENCE * round_s
+        if silent > patience and self._starves(silent, age, eta_s, patience):
             return _TOP_LEVEL, math.inf
         level = level_of(self._forecast.worth(silent, age, eta_s))
-        higher = max(level + 1, level_of(self._price) - LEVELS_TO_DOUBLE)  # below that nobody goes as things are
-        rises = self._forecast.silence_s(higher, age, eta_s, _PATIENCE * self._round_s())
-        return level, min(since + max(rises, _RISE * silent, _LEAST_RISE_S), machine.last_poll_at)
+        # below the price nobody goes as things are: who waits there is ranked again when the price is reached
+        rises = self._forecast.silence_s(max(level + 1, self._low + LEVELS_TO_DOUBLE), age, eta_s, patience)
+        soonest = silent + max(_LEAST_RISE_S, min(_RISE * silent, round_s / _RISES_A_ROUND))
+        return level, min(since + max(_SURE * rises, soonest), machine.last_poll_at)
 
-    def _starves(self, silent_s: float, age_s: float, eta_s: float | None) -> bool:
-        rounds = silent_s / self._round_s()
-        if rounds <= _PATIENCE:
-            return False
-        for_s = silent_s * _PATIENCE / rounds
-        return rounds >= _MOST_PATIENCE or self._forecast.may_be_over(silent_s, age_s, eta_s, for_s)
+    def _starves(self, silent_s: float, age_s: float, eta_s: float | None, patience_s: float) -> bool:
+        longest = patience_s * _MOST_PATIENCE / _PATIENCE
+        return silent_s >= longest or self._forecast.may_be_over(silent_s, age_s, eta_s, patience_s)
 
 
 def _deadline(watch: Watching) -> float:
