@@ -859,3 +859,18 @@ def test_a_budget_is_never_overdrawn(lives: list[int], limit: int, per_s: float,
     times = run(main(), debug=True)
     assert len(times) == sum(lives) + len(lives)
     assert all(later - earlier >= per_s - 1e-6 for earlier, later in zip(times, times[limit:], strict=False))
+
+
+async def test_each_poll_is_in_the_debug_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A line says what a poll came to, and no word of the vendor's; at INFO nothing is said."""
+    for level, lines in ((logging.DEBUG, 3), (logging.INFO, 0)):
+        caplog.clear()
+        caplog.set_level(level, "pollwise")
+        async with watching([running(3), 503, FAILED]) as (watcher, _):
+            await events_of(watcher.watch(ToyJob("j")))
+        said = [record.getMessage() for record in caplog.records if record.name == "pollwise.pollers"]
+        assert len(said) == lines
+        if said:
+            assert said[0] == "toy: ToyJob(id='j'): poll 1: running, progressed, asked again in 1 s"
+            assert said[1].startswith("toy: ToyJob(id='j'): poll 2: running, retrying, asked again in ")
+            assert said[2] == "toy: ToyJob(id='j'): poll 3: failed"

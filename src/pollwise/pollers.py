@@ -24,7 +24,7 @@ from typing import Any, Generic, TypeVar
 from pollwise.core.budget import RateBudget
 from pollwise.core.forecast import Forecast
 from pollwise.core.hints import RateHints, rate_hints, retry_after_s
-from pollwise.core.machine import News
+from pollwise.core.machine import News, WatchMachine
 from pollwise.core.turns import Turns
 from pollwise.core.verdict import refusal
 from pollwise.core.wire import Auth, Endpoint, Reply, Request, Transport
@@ -122,6 +122,7 @@ class Pollers(Generic[J, S]):
         self._timer_at = math.inf
         self._pump_soon: asyncio.Handle | None = None
         self._unknown_values: set[str] = set()
+        self._logs_polls = _log.isEnabledFor(logging.DEBUG)  # looked at once: it is on the way of every poll
 
     # --- from outside -------------------------------------------------------------------------
 
@@ -282,6 +283,8 @@ class Pollers(Generic[J, S]):
             else:
                 news = await self._poll(poller, watch)
             now = self._now()
+            if self._logs_polls:
+                _log_poll(self._endpoint.name, watch.machine, news, now)
             if news is News.OVER:
                 self._tell(watch, news, now)
             elif watch.machine.outcome is None:
@@ -445,6 +448,17 @@ class Pollers(Generic[J, S]):
             self._tell(watch, news, self._now())
         # a stranger who cancels tasks ends the program as a rule: what else is due waits a little for that
         self._wake_at(self._now() + _REVIVAL_S)
+
+
+def _log_poll(endpoint: str, machine: WatchMachine[Any, Any], news: News, now: float) -> None:
+    """What a poll came to: a line that holds the job and the counts, and no word of the vendor's."""
+    outcome, phase = machine.outcome, machine.phase
+    if outcome is not None:
+        what = type(outcome).__name__.lower()
+    else:
+        seen = "not seen yet" if phase is None else phase.value
+        what = f"{seen}, {news.name.lower()}, asked again in {max(0.0, machine.due_at - now):.3g} s"
+    _log.debug("%s: %r: poll %d: %s", endpoint, machine.job, machine.polls, what)
 
 
 async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -243,6 +243,18 @@ async def test_trouble_is_said_in_the_log(caplog: pytest.LogCaptureFixture) -> N
     assert "hunter2" not in caplog.text
 
 
+async def test_trouble_that_goes_on_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk is no reason to fill the log; when it comes back after a good while it is news again."""
+    ledger = MemoryLedger()
+    ledger.failures["conclude"] = [FULL, FULL, FULL]
+    with caplog.at_level(logging.INFO):
+        async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+            await watcher.watch(ToyJob("a"))
+            ledger.failures["conclude"] = [FULL]
+            await watcher.watch(ToyJob("b"))
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+
+
 # --- what cannot be kept ------------------------------------------------------------------------
 
 

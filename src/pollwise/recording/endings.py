@@ -80,6 +80,7 @@ class Endings(Generic[J, S]):
         self._patience_s = patience_s
         self._closing = closing
         self._over: deque[_Ending[J, S]] = deque()
+        self._said = ""  # of the trouble that goes on
         self._duty = Duty(self._work, start, "pollwise-endings")
 
     def add(self, watch: KeptWatch[J, S], outcome: Outcome[J, S]) -> None:
@@ -127,6 +128,7 @@ class Endings(Generic[J, S]):
             return [*await self._conclude(endings[:middle]), *await self._conclude(endings[middle:])]
         except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
             return self._put_off(endings, exc)
+        self._said = ""
         for ending in endings:
             self._kept(ending.watch, ending.outcome)
         for ending in endings:
@@ -147,13 +149,11 @@ class Endings(Generic[J, S]):
         if self._closing.is_set() or isinstance(exc, LedgerClosed):
             oldest = now
         again = [ending for ending in endings if ending.decided_at > oldest]
-        _log.warning(
-            "the ledger does not take %d outcomes (%s: %s); %d are tried again",
-            len(endings),
-            type(exc).__name__,
-            words_of(exc),
-            len(again),
-        )
+        why = f"{type(exc).__name__}: {words_of(exc)}"
+        # the same trouble is said once, and again for those who get no further try: a full disk stays full for a while
+        known, self._said = why == self._said and len(again) == len(endings), why
+        level = logging.DEBUG if known else logging.WARNING
+        _log.log(level, "the ledger does not take %d outcomes (%s); %d are tried again", len(endings), why, len(again))
         for ending in endings:
             if ending.decided_at <= oldest:
                 self._tell(ending.watch, trouble(ending.watch, exc, now))
