@@ -87,13 +87,16 @@ class Model(RuleBasedStateMachine):
     @rule(watches=st.lists(new_watches, max_size=4))
     def record(self, watches: list[NewWatch]) -> None:
         answers = self.runner.run(self.ledger.record(watches))
-        assert list(answers) == [self.recorded(watch) for watch in watches]
+        assert list(answers) == [
+            self.recorded(watch, answer.id) for watch, answer in zip(watches, answers, strict=True)
+        ]
 
-    def recorded(self, watch: NewWatch) -> Recorded:
+    def recorded(self, watch: NewWatch, number: int) -> Recorded:
+        """What is to be answered; of a new number it is promised that it is higher than all before."""
         for known in self.known.values():
             if (known.endpoint, known.keys) == (watch.endpoint, watch.keys):
                 return Recorded(id=known.id, known=known)
-        number = len(self.known) + 1
+        assert number > max(self.known, default=0)
         told = attrs.asdict(watch, recurse=False)
         self.known[number] = OpenWatch(id=number, phase=None, polls=0, failures=0, status=None, **told)
         return Recorded(id=number, known=None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,25 @@ async def test_the_same_job_twice_in_one_call(ledger: SqliteLedger) -> None:
     assert first.known is None
     assert isinstance(second.known, OpenWatch)
     assert second.id == first.id
+
+
+async def test_known_and_new_jobs_in_one_call(ledger: SqliteLedger) -> None:
+    """However many: each answer is its own job's, and new numbers rise in the order of the call."""
+    known = {int(one.keys["job_id"][3:]): one for one in await filled(ledger, range(0, 500, 3))}
+    answers = await ledger.record([new(number) for number in range(500)])
+    assert {number: answer.known for number, answer in enumerate(answers) if answer.known} == known
+    fresh = [answer.id for answer in answers if answer.known is None]
+    assert fresh == sorted(set(fresh))
+    assert len(fresh) + len(known) == 500
+    rows = await every(ledger.open_watches(ENDPOINT))
+    assert {row.id: row.keys["job_id"] for row in rows} == {
+        answer.id: f"ZX-{number}" for number, answer in enumerate(answers)
+    }
+
+
+async def filled(ledger: SqliteLedger, numbers: Iterable[int]) -> list[OpenWatch]:
+    await ledger.record([new(number) for number in numbers])
+    return await every(ledger.open_watches(ENDPOINT))
 
 
 async def test_a_finished_job_says_so(ledger: SqliteLedger) -> None:

@@ -9,8 +9,8 @@ import pytest
 from ledger_values import ENDPOINT, every, folder_of, new, raw
 
 from pollwise.errors import LedgerInUse
-from pollwise.ledger import SqliteLedger, rows
-from pollwise.ledger.rows import Work
+from pollwise.ledger import SqliteLedger, work
+from pollwise.ledger.work import Work
 
 
 async def test_a_failed_commit_is_told_to_all(path: Path) -> None:
@@ -47,7 +47,7 @@ async def test_half_a_call_is_taken_back(ledger: SqliteLedger, monkeypatch: pyte
     """A call that fails half-way leaves nothing of its first half."""
 
     def half(db: sqlite3.Connection, watches: Any) -> Any:
-        rows.RECORD.run(db, watches)
+        work.RECORD.run(db, watches)
         failing()
 
     with monkeypatch.context() as patch:

@@ -3,7 +3,8 @@
     records.py   the values that cross, and the `Ledger` protocol
     sqlite.py    `SqliteLedger`: the embedded default, and the only file that an event loop sees
     writer.py    its thread: which calls become one transaction, and who is told what
-    rows.py      what each call reads and writes
+    work.py      what each call reads and writes
+    rows.py      the values in rows, and back
     files.py     opening and making a ledger's file without ever harming one
     schema.py    tables, versions, migrations
 

@@ -34,7 +34,7 @@ from pollwise.ledger.records import (
     Recorded,
     Renewal,
 )
-from pollwise.ledger.rows import (
+from pollwise.ledger.work import (
     ACKNOWLEDGE,
     CONCLUDE,
     DURATIONS,

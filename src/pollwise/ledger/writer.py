@@ -22,7 +22,7 @@ import attrs
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger.files import Opening, open_ledger, our_error
-from pollwise.ledger.rows import Work
+from pollwise.ledger.work import Work
 
 __all__ = ["Call", "Inbox", "Settled", "serve"]
 

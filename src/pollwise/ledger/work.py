@@ -1,0 +1,193 @@
+"""What each call on a ledger reads and writes.
+
+Rule 1: everything here runs on the writer's thread, the writing inside a transaction that the writer began.
+Rule 2: whoever comes first wins by the WHERE or the ON CONFLICT of the statement, so no answer depends on what was
+read before.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from pollwise.ledger.records import Change, Concluded, Conclusion, NewWatch, OpenWatch, Recorded, Renewal
+from pollwise.ledger.rows import (
+    COLUMNS,
+    OPEN_COLUMNS,
+    Row,
+    concluded,
+    key_text,
+    line_of,
+    microseconds,
+    open_watch,
+    seconds,
+    state_of,
+    text_of,
+)
+
+__all__ = [
+    "ACKNOWLEDGE",
+    "CONCLUDE",
+    "DURATIONS",
+    "EXPORT",
+    "OPEN",
+    "RECORD",
+    "REOPEN",
+    "UNACKNOWLEDGED",
+    "UPDATE",
+    "Page",
+    "Work",
+]
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+@attrs.frozen
+class Work(Generic[P, R]):
+    """One kind of call. `run` gets the connection and what the call brought.
+
+    Attributes:
+        run: Carries it out.
+        writes: It belongs in a transaction.
+        urgent: Its caller wants to go on; without it, it may wait a moment for others.
+    """
+
+    run: Callable[[sqlite3.Connection, P], R]
+    writes: bool = False
+    urgent: bool = True
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+_FIND = f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND job = ?"  # noqa: S608 - constants alone, here and below
+_LAST = "SELECT max(id) FROM watches"
+_SINCE = "SELECT endpoint, job, id FROM watches WHERE id > ?"
+# Many rows in one statement: a third of the CPU time, and the interpreter is free for the loop meanwhile, which a
+# statement for each row would take from it and hand back each time.
+_INSERT = (
+    "INSERT INTO watches (endpoint, job, first_seen_us, deadline_us) VALUES {} ON CONFLICT (endpoint, job) DO NOTHING"
+)
+_AT_ONCE = 100  # rows; every SQLite takes 999 parameters
+_UPDATE = "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ? WHERE id = ? AND outcome IS NULL"
+_CONCLUDE = (
+    "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, outcome = ?, elapsed_s = ?,"
+    " error_type = ?, error_message = ? WHERE id = ? AND outcome IS NULL"
+)
+_ACKNOWLEDGE = "UPDATE watches SET acknowledged = 1 WHERE id = ? AND outcome IS NOT NULL AND acknowledged = 0"
+_REOPEN = (
+    "UPDATE watches SET deadline_us = ?, failures = 0, outcome = NULL, elapsed_s = NULL, error_type = NULL,"
+    " error_message = NULL, acknowledged = 0 WHERE id = ? AND outcome = 'abandoned'"
+)
+
+
+def _record(db: sqlite3.Connection, watches: Sequence[NewWatch]) -> Sequence[Recorded]:
+    jobs = [(watch.endpoint, key_text(watch.keys)) for watch in watches]
+    (last,) = db.execute(_LAST).fetchone()
+    for n in range(0, len(watches), _AT_ONCE):
+        _insert(db, watches[n : n + _AT_ONCE], jobs[n : n + _AT_ONCE])
+    new = {(endpoint, job): number for endpoint, job, number in db.execute(_SINCE, (last or 0,))}
+    return [_recorded(db, job, new.pop(job, None)) for job in jobs]
+
+
+def _insert(db: sqlite3.Connection, watches: Sequence[NewWatch], jobs: Sequence[tuple[str, str]]) -> None:
+    values: list[Any] = []
+    for watch, job in zip(watches, jobs, strict=True):
+        values += (*job, microseconds(watch.first_seen), microseconds(watch.deadline))
+    db.execute(_INSERT.format(", ".join(["(?, ?, ?, ?)"] * len(jobs))), values)
+
+
+def _recorded(db: sqlite3.Connection, job: tuple[str, str], new: int | None) -> Recorded:
+    if new is not None:
+        return Recorded(id=new, known=None)
+    row = db.execute(_FIND, job).fetchone()
+    return Recorded(id=row[0], known=open_watch(row) if row[9] is None else concluded(row))
+
+
+def _update(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
+    _each(db, _UPDATE, ((*state_of(change), change.id) for change in changes))
+
+
+def _conclude(db: sqlite3.Connection, outcomes: Sequence[Conclusion]) -> int:
+    rows = (
+        (
+            *state_of(end),
+            end.outcome.value,
+            seconds(end.elapsed_s),
+            text_of(end.error_type),
+            text_of(end.error_message),
+            end.id,
+        )
+        for end in outcomes
+    )
+    return _each(db, _CONCLUDE, rows)
+
+
+def _acknowledge(db: sqlite3.Connection, ids: Sequence[int]) -> int:
+    return _each(db, _ACKNOWLEDGE, ((number,) for number in ids))
+
+
+def _reopen(db: sqlite3.Connection, renewals: Sequence[Renewal]) -> int:
+    return _each(db, _REOPEN, ((microseconds(renewal.deadline), renewal.id) for renewal in renewals))
+
+
+def _each(db: sqlite3.Connection, sql: str, rows: Iterable[Row]) -> int:
+    """How many rows were changed."""
+    return max(0, db.executemany(sql, rows).rowcount)
+
+
+RECORD = Work(_record, writes=True)
+UPDATE = Work(_update, writes=True, urgent=False)
+CONCLUDE = Work(_conclude, writes=True)
+ACKNOWLEDGE = Work(_acknowledge, writes=True)
+REOPEN = Work(_reopen, writes=True)
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Page:
+    """The next `limit` rows after the watch `after`; of one endpoint, or of all for an export."""
+
+    after: int
+    limit: int
+    endpoint: str = ""
+    include_open: bool = False
+
+
+_NEXT = "id > ? ORDER BY id LIMIT ?"
+_OPEN = f"SELECT {OPEN_COLUMNS} FROM watches WHERE endpoint = ? AND outcome IS NULL AND {_NEXT}"  # noqa: S608
+_UNACKNOWLEDGED = (
+    f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND outcome IS NOT NULL AND acknowledged = 0 AND {_NEXT}"  # noqa: S608
+)
+_EXPORT = f"SELECT {COLUMNS} FROM watches WHERE (? OR outcome IS NOT NULL) AND {_NEXT}"  # noqa: S608
+# The plus keeps SQLite from collecting and sorting all rows of the endpoint by its index.
+_DURATIONS = "SELECT elapsed_s FROM watches WHERE +endpoint = ? AND outcome = 'succeeded' ORDER BY id DESC LIMIT ?"
+
+
+def _open(db: sqlite3.Connection, page: Page) -> Sequence[OpenWatch]:
+    return [open_watch(row) for row in db.execute(_OPEN, (page.endpoint, page.after, page.limit))]
+
+
+def _unacknowledged(db: sqlite3.Connection, page: Page) -> Sequence[Concluded]:
+    return [concluded(row) for row in db.execute(_UNACKNOWLEDGED, (page.endpoint, page.after, page.limit))]
+
+
+def _export(db: sqlite3.Connection, page: Page) -> tuple[int, bytes]:
+    """The last id, or 0, and the lines."""
+    rows = db.execute(_EXPORT, (page.include_open, page.after, page.limit)).fetchall()
+    return (rows[-1][0] if rows else 0), b"".join(map(line_of, rows))
+
+
+def _durations(db: sqlite3.Connection, wanted: tuple[str, int]) -> Sequence[float]:
+    return [elapsed_s for (elapsed_s,) in db.execute(_DURATIONS, wanted)]
+
+
+OPEN = Work(_open)
+UNACKNOWLEDGED = Work(_unacknowledged)
+EXPORT = Work(_export)
+DURATIONS = Work(_durations)
