@@ -109,6 +109,38 @@ def test_who_is_held_past_a_deadline_expires(items: list[tuple[int, float]], now
     assert agenda.expired(1e9) == []
 
 
+@given(st.lists(st.sampled_from(["put", "take", "look", "hold"]), max_size=60))
+def test_whoever_is_left_over_expires_and_nobody_else(steps: list[str]) -> None:
+    """However those that are due come and go: each is handed out or expires, in time and once."""
+    agenda: Agenda[int] = Agenda(lambda item, _now: (item % 3, math.inf), lambda item: 10.0 + item / 100)
+    given_out: list[int] = []
+    put = 0
+    for step in steps:
+        if step == "put":
+            agenda.put(put, 0.0, 0.0)
+            put += 1
+        elif step == "take" and (item := agenda.take(0.0)) is not None:
+            given_out.append(item)
+        elif step == "look":
+            left = sorted(set(range(put)) - set(given_out))
+            assert agenda.expired(9.0) == []
+            assert agenda.next_expiry() <= 10.0 + left[0] / 100 + 1 / 32 if left else True
+        elif step == "hold":
+            agenda.hold(0.0)
+    assert sorted(given_out + agenda.expired(20.0)) == list(range(put))
+
+
+def test_who_is_handed_out_at_once_is_not_asked_for_a_deadline() -> None:
+    """Without pressure a deadline costs a decision nothing."""
+    asked: list[int] = []
+    agenda: Agenda[int] = Agenda(lambda _item, _now: (0, math.inf), lambda item: asked.append(item) or math.inf)
+    agenda.put(1, 5.0, 0.0)
+    agenda.ripen(6.0)
+    assert agenda.take(6.0) == 1
+    assert agenda.next_expiry() == math.inf
+    assert asked == []
+
+
 def test_holding_is_bounded_at_a_time() -> None:
     """A hundred thousand at once do not block the program: the rest is ranked next time."""
     agenda = plain()

@@ -5,7 +5,8 @@ Rule 2: due times are gathered into slots, always rounded up, so that one wake-u
 watch costs one place in a list. A due time of which `exact` is said is not rounded.
 Rule 3: without pressure, first due is first asked. What is held back is ranked: the highest level goes first, and
 within a level whoever would rise soonest. Nothing is scanned: O(log n) a decision.
-Rule 4: what is due and past its deadline is given out as expired, without being asked.
+Rule 4: what is due and past its deadline is given out as expired, without being asked. Whoever is handed out as soon as
+it is due costs nothing for that: deadlines are noted of those that are left over.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Agenda(Generic[T]):
         "_new",
         "_rank",
         "_turn",
+        "_unnoted",
         "_waiting",
         "size",
     )
@@ -91,6 +93,7 @@ class Agenda(Generic[T]):
         self._levels: dict[int, list[tuple[float, int, T]]] = {}
         self._expiring: dict[float, set[T]] = {}
         self._edges: list[float] = []
+        self._unnoted = 0  # so many of the last of the fresh ones have not had their deadlines noted
         self._new: dict[T, None] = {}  # held back, and not yet given out by `newly_held`
         self._turn = count()
         self.size = 0  # watches that wait or are due
@@ -135,7 +138,10 @@ class Agenda(Generic[T]):
             if not self._fresh:
                 return None
             item = self._fresh.popleft()
-            self._forget_deadline(item)
+            if self._unnoted > len(self._fresh):
+                self._unnoted -= 1
+            else:
+                self._forget_deadline(item)
             self.size -= 1
             return item
         self.hold(now)
@@ -157,6 +163,7 @@ class Agenda(Generic[T]):
     def hold(self, now: float) -> bool:
         """Rank what is due but may not be asked now, a bounded number at a time. Returns whether that was all."""
         fresh = self._fresh
+        self._note_deadlines()
         for _ in range(min(len(fresh), _MOST_AT_ONCE)):
             item = fresh.popleft()
             self._push(item, now)
@@ -177,11 +184,13 @@ class Agenda(Generic[T]):
 
     def next_expiry(self) -> float:
         """When the first of those that are due may expire; infinite when none can."""
+        self._note_deadlines()
         return self._edges[0] if self._edges else math.inf
 
     def expired(self, now: float) -> list[T]:
         """Those that are due and past their deadline. They may be handed out once more, to be dropped."""
         gone: list[T] = []
+        self._note_deadlines()
         while self._edges and self._edges[0] <= now:
             for item in self._expiring.pop(heapq.heappop(self._edges)):
                 if self._held.pop(item, None) is not None:
@@ -208,15 +217,20 @@ class Agenda(Generic[T]):
 
     def _ripe(self, item: T) -> None:
         self._fresh.append(item)
-        deadline = self._deadline(item)
-        if deadline < math.inf:
-            edge = _edge(deadline)
-            # an emptied set stays until its time has come: edges are never in the heap twice
-            waiting = self._expiring.get(edge)
-            if waiting is None:
-                waiting = self._expiring[edge] = set()
-                heapq.heappush(self._edges, edge)
-            waiting.add(item)
+        self._unnoted += 1
+
+    def _note_deadlines(self) -> None:
+        for item in islice(reversed(self._fresh), self._unnoted):
+            deadline = self._deadline(item)
+            if deadline < math.inf:
+                edge = _edge(deadline)
+                # an emptied set stays until its time has come: edges are never in the heap twice
+                waiting = self._expiring.get(edge)
+                if waiting is None:
+                    waiting = self._expiring[edge] = set()
+                    heapq.heappush(self._edges, edge)
+                waiting.add(item)
+        self._unnoted = 0
 
     def _forget_deadline(self, item: T) -> None:
         deadline = self._deadline(item)
