@@ -3,7 +3,8 @@
 Virtual time over the real core (see lab.py), so it takes minutes, not days. Shown is the delay from a job's end to the
 poll that sees it, and what it cost. Round-robin is everybody in turn at the full rate; the clairvoyant bound asks each
 job once, as it ends; the bound without progress (see bounds.py) is what nobody could beat who knows from the beginning
-how long such jobs take, and nothing of any one of them. Fixed intervals and per-job backoff know nothing of each other, so the server refuses some.
+how long such jobs take, and nothing of any one of them. Fixed intervals and per-job backoff know nothing of each other,
+so the server refuses some.
 """
 
 from __future__ import annotations
