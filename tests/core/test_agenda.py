@@ -141,6 +141,19 @@ def test_who_is_handed_out_at_once_is_not_asked_for_a_deadline() -> None:
     assert asked == []
 
 
+def test_noting_deadlines_is_bounded_at_a_time() -> None:
+    """A hundred thousand that fall due at once do not block the program: the rest is looked at next time, which is now."""
+    asked: list[int] = []
+    agenda: Agenda[int] = Agenda(lambda _item, _now: (0, math.inf), lambda item: asked.append(item) or 10.0)
+    for item in range(2500):
+        agenda.put(item, 0.0, 0.0)
+    assert agenda.next_expiry() == 0.0
+    assert len(asked) == 1000
+    assert agenda.expired(1.0) == []
+    assert agenda.next_expiry() == 10.0
+    assert len(agenda.expired(10.0)) == 2500
+
+
 def test_holding_is_bounded_at_a_time() -> None:
     """A hundred thousand at once do not block the program: the rest is ranked next time."""
     agenda = plain()

@@ -75,11 +75,11 @@ class Agenda(Generic[T]):
         "_expiring",
         "_fresh",
         "_held",
+        "_left",
         "_levels",
         "_new",
         "_rank",
         "_turn",
-        "_unnoted",
         "_waiting",
         "size",
     )
@@ -88,12 +88,12 @@ class Agenda(Generic[T]):
         self._rank = rank
         self._deadline = deadline
         self._waiting: Slots[T] = Slots()
-        self._fresh: deque[T] = deque()  # due, and not ranked
+        self._fresh: deque[T] = deque()  # just fallen due
+        self._left: deque[T] = deque()  # due and left over, with their deadlines noted, and not ranked
         self._held: dict[T, int] = {}
         self._levels: dict[int, list[tuple[float, int, T]]] = {}
         self._expiring: dict[float, set[T]] = {}
         self._edges: list[float] = []
-        self._unnoted = 0  # so many of the last of the fresh ones have not had their deadlines noted
         self._new: dict[T, None] = {}  # held back, and not yet given out by `newly_held`
         self._turn = count()
         self.size = 0  # watches that wait or are due
@@ -106,7 +106,7 @@ class Agenda(Generic[T]):
     @property
     def held(self) -> int:
         """How many watches are due and not handed out."""
-        return len(self._held) + len(self._fresh)
+        return len(self._held) + len(self._left) + len(self._fresh)
 
     @property
     def ranked(self) -> bool:
@@ -117,7 +117,7 @@ class Agenda(Generic[T]):
         """Ask this one at `at` or, rounded up, a little later. Returns the time at which it falls due."""
         self.size += 1
         if at <= now:
-            self._ripe(item)
+            self._fresh.append(item)
             return now
         if not exact:
             wait = at - now
@@ -129,19 +129,18 @@ class Agenda(Generic[T]):
     def ripen(self, now: float) -> None:
         """Let everything that is due by now be handed out."""
         while due := self._waiting.due(now):
-            for item in due:
-                self._ripe(item)
+            self._fresh.extend(due)
 
     def take(self, now: float) -> T | None:
         """Hand out the one to be asked now, or None when nothing is due."""
         if not self._held:
-            if not self._fresh:
-                return None
-            item = self._fresh.popleft()
-            if self._unnoted > len(self._fresh):
-                self._unnoted -= 1
-            else:
+            if self._left:
+                item = self._left.popleft()
                 self._forget_deadline(item)
+            elif self._fresh:
+                item = self._fresh.popleft()
+            else:
+                return None
             self.size -= 1
             return item
         self.hold(now)
@@ -162,13 +161,12 @@ class Agenda(Generic[T]):
 
     def hold(self, now: float) -> bool:
         """Rank what is due but may not be asked now, a bounded number at a time. Returns whether that was all."""
-        fresh = self._fresh
         self._note_deadlines()
-        for _ in range(min(len(fresh), _MOST_AT_ONCE)):
-            item = fresh.popleft()
+        for _ in range(min(len(self._left), _MOST_AT_ONCE)):
+            item = self._left.popleft()
             self._push(item, now)
             self._new[item] = None
-        return not fresh
+        return not self._left and not self._fresh
 
     def newly_held(self) -> list[T]:
         """Those held back of whom this was not said before, a bounded number at a time."""
@@ -183,9 +181,9 @@ class Agenda(Generic[T]):
         return bool(self._new)
 
     def next_expiry(self) -> float:
-        """When the first of those that are due may expire; infinite when none can."""
+        """When the first of those that are due may expire; infinite when none can, and 0 when that takes another look."""
         self._note_deadlines()
-        return self._edges[0] if self._edges else math.inf
+        return 0.0 if self._fresh else self._edges[0] if self._edges else math.inf
 
     def expired(self, now: float) -> list[T]:
         """Those that are due and past their deadline. They may be handed out once more, to be dropped."""
@@ -215,12 +213,11 @@ class Agenda(Generic[T]):
                 if self._held.get(item) == level:
                     self._push(item, now)
 
-    def _ripe(self, item: T) -> None:
-        self._fresh.append(item)
-        self._unnoted += 1
-
     def _note_deadlines(self) -> None:
-        for item in islice(reversed(self._fresh), self._unnoted):
+        """Note when those that are left over expire, a bounded number at a time."""
+        for _ in range(min(len(self._fresh), _MOST_AT_ONCE)):
+            item = self._fresh.popleft()
+            self._left.append(item)
             deadline = self._deadline(item)
             if deadline < math.inf:
                 edge = _edge(deadline)
@@ -230,7 +227,6 @@ class Agenda(Generic[T]):
                     waiting = self._expiring[edge] = set()
                     heapq.heappush(self._edges, edge)
                 waiting.add(item)
-        self._unnoted = 0
 
     def _forget_deadline(self, item: T) -> None:
         deadline = self._deadline(item)
