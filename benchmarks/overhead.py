@@ -28,11 +28,14 @@ from benchmarks import loopback, peers, report
 
 _PACKAGES = ("orjson", "backoff", "tenacity", "stamina", "google-api-core", "azure-core", "aiobotocore", "uvloop")
 _CALLGRIND_SLOWNESS = 40.0  # about; else timers would fire for every poll, and count as the polls' own cost
-_OURS: dict[str, type[peers.Contender]] = {"everything on": peers.Pollwise, "lean": peers.PollwiseLean}
+_OURS: dict[str, type[peers.Contender]] = {
+    "everything on": peers.Pollwise,
+    "lean": peers.PollwiseLean,
+    "transport alone": peers.Sending,
+}
 _CONTENDERS: dict[str, type[peers.Contender]] = {
     **_OURS,
     "plain": peers.Workers,
-    "transport alone": peers.Sending,
     **{name: peer.contender for name, peer in peers.PEERS.items()},
 }
 _PLAIN: dict[str, type[peers.Contender]] = {name: peer.plain for name, peer in peers.PEERS.items()}
@@ -257,7 +260,9 @@ def _draw(rows: list[dict[str, Any]], counted: int) -> None:
     shown = [
         row
         for row in rows
-        if row["connections"] == counted and row["bodies"] != "unchanged" and row["contender"] != "lean"
+        if row["connections"] == counted
+        and row["bodies"] != "unchanged"
+        and row["contender"] not in {"lean", "transport alone"}
     ]
     shown.sort(key=lambda row: -row["cpu_ratio"])
 
