@@ -53,8 +53,12 @@ from toy import (
     watching,
 )
 
-AMPLE = RateBudget(10_000, per_s=1.0)  # of which all may go at once, for it is known
 LATE_S = 0.1
+
+
+def ample() -> RateBudget:
+    """A limit that is known, so that as many as there are may go at once."""
+    return RateBudget(10_000, per_s=1.0)
 
 
 def now() -> float:
@@ -278,7 +282,7 @@ async def test_500_refused_watches_renew_once() -> None:
             return SUCCEEDED
         return Slow(reply(status=401), float(len(job_of(request))))  # those with longer IDs hear of it later
 
-    async with watching(script, auth=auth, concurrency=500, budget=AMPLE) as (watcher, transport):
+    async with watching(script, auth=auth, concurrency=500, budget=ample()) as (watcher, transport):
         outcomes = await watcher.gather([ToyJob("x" * (n % 3) + str(n)) for n in range(500)])
     assert {type(outcome) for outcome in outcomes} == {Succeeded}
     assert auth.renewals == 1
@@ -312,7 +316,7 @@ async def test_a_renewal_may_fail_for_a_while() -> None:
 async def test_a_renewal_that_is_refused_ends_the_watches() -> None:
     """Asking again would not help, so it is not done; nobody is asked twice."""
     for auth in (ToyAuth(AuthenticationError("Bad secret.")), ToyAuth(AuthenticationError("Bad secret."), fresh=False)):
-        async with watching(guarded(auth, 1), auth=auth, budget=AMPLE) as (watcher, transport):
+        async with watching(guarded(auth, 1), auth=auth, budget=ample()) as (watcher, transport):
             outcomes = await watcher.gather([ToyJob(str(n)) for n in range(20)])
         assert all(isinstance(outcome, Abandoned) for outcome in outcomes)
         assert {str(outcome.error) for outcome in outcomes if isinstance(outcome, Abandoned)} == {
@@ -741,7 +745,7 @@ async def test_no_more_requests_than_allowed_are_in_flight() -> None:
 async def test_a_thousand_waiting_watches_are_one_timer_and_few_tasks() -> None:
     """A waiting watch has no task, timer or future of its own."""
     loop: Any = asyncio.get_running_loop()
-    async with watching([RUNNING], concurrency=5, pacing=Pacing.fixed(100), budget=AMPLE) as (watcher, _):
+    async with watching([RUNNING], concurrency=5, pacing=Pacing.fixed(100), budget=ample()) as (watcher, _):
         before = len(asyncio.all_tasks())
         for n in range(1000):
             watcher.watch(ToyJob(str(n)))

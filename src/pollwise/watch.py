@@ -273,9 +273,6 @@ def twin(error: E) -> E:
         twin = copy.copy(error)
     except Exception:  # noqa: BLE001  # a class of an endpoint's own that cannot be copied
         return error.with_traceback(None)
-    twin.__dict__.update(error.__dict__)
-    if hasattr(error, "__notes__"):
-        twin.__notes__ = list(error.__notes__)  # else a note on one would be on all
     twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
     return twin
 

@@ -75,7 +75,7 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
         return _refuse(str(error))
     except LedgerError as error:
         _log.debug("the ledger ended the command", exc_info=True)
-        # the advice of these two is a programmer's
+        # what the error advises is a programmer's word for it
         _complain(str(error).replace("with read_only=True", "with `pollwise ledger show`"))
         return Exit.OUTPUT
     except OSError:

@@ -413,7 +413,7 @@ class WatchMachine(Generic[J, S]):
         return News.RETRYING
 
     def _ask_at(self, at: float, now: float, *, earliest: float) -> None:
-        last = self.deadline - self._rules.last_poll_s
+        last = self.last_poll_at
         self.paced = False
         if now < last < at:
             at = max(last, earliest)

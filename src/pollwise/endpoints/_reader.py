@@ -130,7 +130,8 @@ class Reader(Generic[T]):
             )
             for field in attrs.fields(attrs.resolve_types(cls))
         }
-        return partial(_object, make_dict_structure_fn(maker(cls), converter, **overrides))
+        made = cls if converter.detailed_validation else maker(cls)  # what only looks for a fault makes nothing
+        return partial(_object, make_dict_structure_fn(made, converter, **overrides))
 
     def _unstructure_class(self, cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
         overrides: dict[str, Any] = {
