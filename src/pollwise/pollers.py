@@ -270,31 +270,34 @@ class Pollers(Generic[J, S]):
 
     async def _run(self, poller: _Poller[J, S]) -> None:
         poller.task = asyncio.current_task()
+        now = self._now()
         while not self._closed:
             watch = poller.watch
             if watch is None:
                 poller.call = self.loop.create_future()
                 self._idle.append(poller)
                 await poller.call
+                now = self._now()
                 continue
             if watch.machine.outcome is not None:  # it was stopped after it had been handed over
-                self._settle(poller)
+                self._settle(poller, now)
                 news = News.QUIET
             else:
-                news = await self._poll(poller, watch)
-            now = self._now()
+                news = await self._poll(poller, watch, now)
+                now = self._now()
             if self._logs_polls:
                 _log_poll(self._endpoint.name, watch.machine, news, now)
             if news is News.OVER:
                 self._tell(watch, news, now)
             elif watch.machine.outcome is None:
                 watch.tell(news, now)
-                self._wake_at(self._turns.put(watch, now))
+                due_at = self._turns.put(watch, now)
+                if due_at < self._timer_at:
+                    self._wake_at(due_at)
             poller.watch, poller.ticket = self._next(now) or (None, 0)
 
-    async def _poll(self, poller: _Poller[J, S], watch: Watch[J, S]) -> News:
+    async def _poll(self, poller: _Poller[J, S], watch: Watch[J, S], now: float) -> News:
         """One exchange, from the request to the news."""
-        now = self._now()
         watch.machine.asked()
         self._limit(poller, watch, now)
         try:
@@ -320,12 +323,14 @@ class Pollers(Generic[J, S]):
             if poller.cut and poller.task is not None:
                 poller.cut = False
                 poller.task.uncancel()
-            self._settle(poller)
+            if poller.ticket:
+                self._settle(poller, self._now())
 
     def _limit(self, poller: _Poller[J, S], watch: Watch[J, S], now: float) -> None:
         """From now on this request has its whole time."""
-        poller.limit_at = min(now + self._request_timeout_s, watch.machine.deadline)
-        self._wake_at(poller.limit_at)
+        poller.limit_at = limit_at = min(now + self._request_timeout_s, watch.machine.deadline)
+        if limit_at < self._timer_at:
+            self._wake_at(limit_at)
 
     async def _authorised(self, poller: _Poller[J, S], watch: Watch[J, S], auth: Auth, now: float) -> Reply:
         """Send the poll, with credentials that are good as far as we know, and let no echo of them come back."""
@@ -360,13 +365,17 @@ class Pollers(Generic[J, S]):
 
     def _learn(self, poller: _Poller[J, S], watch: Watch[J, S], reply: Reply) -> News:
         machine, status = watch.machine, reply.status
-        self._heed(poller, reply)
+        now = self._now()
+        if self._silent_replies < _SILENT_REPLIES or status == 429:
+            self._heed(poller, reply, now)
+        else:
+            self._settle(poller, now)
         if not 200 <= status < 300:
             error = refusal(reply, self._endpoint.problem(reply), watch.job, wall_now=self._clock())
             return self._fail(poller, watch, error)
         reply_hash = hash(reply.body) ^ status  # with the status: a 202 and a 200 can both be empty
         if reply_hash == watch.reply_hash and machine.phase is not None:
-            return machine.on_unchanged(now=self._now(), dice=self._dice())
+            return machine.on_unchanged(now=now, dice=self._dice())
         try:
             reading = self._endpoint.read(reply)
         except (PollError, WatchError) as exc:
@@ -375,7 +384,7 @@ class Pollers(Generic[J, S]):
         watch.reply_hash = 0 if reading.unconfirmed else reply_hash
         if reading.unknown is not None:
             self._report_unknown(reading.unknown)
-        return machine.on_reading(reading, now=self._now(), dice=self._dice())
+        return machine.on_reading(reading, now=now, dice=self._dice())
 
     def _fail(self, poller: _Poller[J, S], watch: Watch[J, S], error: PollError | WatchError) -> News:
         """The poll taught nothing, or showed that asking again as we did is no use."""
@@ -406,22 +415,20 @@ class Pollers(Generic[J, S]):
 
     # --- ends ---------------------------------------------------------------------------------
 
-    def _heed(self, poller: _Poller[J, S], reply: Reply) -> None:
-        """Let the budget know what the reply says about it."""
-        if reply.status != 429 and self._silent_replies >= _SILENT_REPLIES:
-            return
+    def _heed(self, poller: _Poller[J, S], reply: Reply, now: float) -> None:
+        """Let the budget know that the reply has come, and what it says about how many may go."""
         wall_now = self._clock()
         hints: RateHints | None = rate_hints(reply.headers, wall_now)
         self._silent_replies = self._silent_replies + 1 if hints is None and reply.status != 429 else 0
         ticket, poller.ticket = poller.ticket, 0
         if reply.status == 429:
-            self._lane.refuse(ticket, self._now(), retry_after_s(reply.headers, wall_now), hints)
+            self._lane.refuse(ticket, now, retry_after_s(reply.headers, wall_now), hints)
         else:
-            self._lane.settle(ticket, self._now(), hints)
+            self._lane.settle(ticket, now, hints)
 
-    def _settle(self, poller: _Poller[J, S]) -> None:
+    def _settle(self, poller: _Poller[J, S], now: float) -> None:
         if poller.ticket:
-            self._lane.settle(poller.ticket, self._now())
+            self._lane.settle(poller.ticket, now)
             poller.ticket = 0
 
     def _expire(self, watch: Watch[J, S], now: float) -> None:
@@ -439,7 +446,7 @@ class Pollers(Generic[J, S]):
         self._pollers.discard(poller)
         if poller in self._idle:
             self._idle.remove(poller)
-        self._settle(poller)
+        self._settle(poller, self._now())
         if self._closed:
             return
         watch = poller.watch

@@ -156,14 +156,16 @@ class Watch(Generic[J, S]):
             self._events += 1
         else:
             return
-        self._wake(over=news is News.OVER)
+        if self._audience is not None:
+            self._wake(self._audience, over=news is News.OVER)
 
     def tell_throttled(self, now: float, free_at: float) -> None:
         """The budget holds the next poll back."""
         self._events = self._throttled = self._events + 1
         if now < free_at < math.inf:
             self.machine.due_at = max(self.machine.due_at, free_at)
-        self._wake(over=False)
+        if self._audience is not None:
+            self._wake(self._audience, over=False)
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -212,10 +214,7 @@ class Watch(Generic[J, S]):
             self._audience = _Audience()
         return self._audience
 
-    def _wake(self, *, over: bool) -> None:
-        audience = self._audience
-        if audience is None:
-            return
+    def _wake(self, audience: _Audience, *, over: bool) -> None:
         _resolve(audience.readers)
         if over:
             self._audience = None

@@ -426,6 +426,20 @@ def test_the_request_is_the_documented_one() -> None:
     assert dict(request.headers) == {}  # the transport asks for JSON
 
 
+def test_the_request_of_a_job_is_made_once() -> None:
+    """A poll does not pay for the URL again, while fewer than two thousand jobs are asked in turn; no more are kept."""
+    endpoint = ExtractionEndpoint("https://example.com")
+    first = endpoint.request(ExtractionJob("F", "J"))
+    for n in range(2_047):
+        endpoint.request(ExtractionJob("F", f"J{n}"))
+    assert endpoint.request(ExtractionJob("F", "J")) is first
+    for n in range(2_048):
+        endpoint.request(ExtractionJob("G", f"J{n}"))
+    again = endpoint.request(ExtractionJob("F", "J"))
+    assert again == first
+    assert again is not first
+
+
 def test_what_the_endpoint_says_of_itself() -> None:
     """Its name, no documented allowance, no credentials of its own, and a repr that shows where it asks."""
     assert ENDPOINT.name == "oracle-content"

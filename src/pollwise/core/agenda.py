@@ -5,8 +5,8 @@ Rule 2: due times are gathered into slots, always rounded up, so that one wake-u
 watch costs one place in a list. A due time of which `exact` is said is not rounded.
 Rule 3: without pressure, first due is first asked. What is held back is ranked: the highest level goes first, and
 within a level whoever would rise soonest. Nothing is scanned: O(log n) a decision.
-Rule 4: what is due and past its deadline is given out as expired, without being asked. Whoever is handed out as soon as
-it is due costs nothing for that: deadlines are noted of those that are left over.
+Rule 4: what is due and past its deadline is given out as expired, without being asked. Whoever is handed out soon after
+it is due costs next to nothing for that: of those only the soonest deadline is known, until it has come.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _MOST_RISES = 50
 
 
 class Slots(Generic[T]):
-    """Times with the things that fall due then: a heap of slots, each holding many."""
+    """Times with the things that fall due then: a heap of slots, each holding many.
 
-    __slots__ = ("_at", "_slots")
+    Attributes:
+        next_at: When the first slot falls due; infinite when there is none.
+    """
+
+    __slots__ = ("_at", "_slots", "next_at")
 
     def __init__(self) -> None:
         self._slots: dict[float, list[T]] = {}
         self._at: list[float] = []
-
-    @property
-    def next_at(self) -> float:
-        """When the first slot falls due; infinite when there is none."""
-        return self._at[0] if self._at else math.inf
+        self.next_at = math.inf
 
     def put(self, item: T, at: float) -> None:
         """Add one thing at this very time."""
@@ -50,14 +50,17 @@ class Slots(Generic[T]):
         if slot is None:
             self._slots[at] = [item]
             heapq.heappush(self._at, at)
+            self.next_at = self._at[0]
         else:
             slot.append(item)
 
     def due(self, now: float) -> list[T]:
         """Take out the first slot that is due by now; empty when there is none."""
-        if not self._at or self._at[0] > now:
+        if self.next_at > now:
             return []
-        return self._slots.pop(heapq.heappop(self._at))
+        due = self._slots.pop(heapq.heappop(self._at))
+        self.next_at = self._at[0] if self._at else math.inf
+        return due
 
 
 class Agenda(Generic[T]):
@@ -67,6 +70,10 @@ class Agenda(Generic[T]):
         rank: For a watch that is held back, and the time: its level (higher is asked sooner) and the time at which
             it may rise to a higher one.
         deadline: When a watch expires, infinite for never.
+
+    Attributes:
+        held: How many watches are due and not handed out.
+        size: How many watches wait or are due.
     """
 
     __slots__ = (
@@ -79,8 +86,10 @@ class Agenda(Generic[T]):
         "_levels",
         "_new",
         "_rank",
+        "_soonest",
         "_turn",
         "_waiting",
+        "held",
         "size",
     )
 
@@ -89,6 +98,7 @@ class Agenda(Generic[T]):
         self._deadline = deadline
         self._waiting: Slots[T] = Slots()
         self._fresh: deque[T] = deque()  # just fallen due
+        self._soonest = math.inf  # no deadline of theirs is before
         self._left: deque[T] = deque()  # due and left over, with their deadlines noted, and not ranked
         self._held: dict[T, int] = {}
         self._levels: dict[int, list[tuple[float, int, T]]] = {}
@@ -96,17 +106,13 @@ class Agenda(Generic[T]):
         self._edges: list[float] = []
         self._new: dict[T, None] = {}  # held back, and not yet given out by `newly_held`
         self._turn = count()
-        self.size = 0  # watches that wait or are due
+        self.held = 0
+        self.size = 0
 
     @property
     def next_at(self) -> float:
         """When something falls due next; infinite when nothing waits. What is due already is not counted."""
         return self._waiting.next_at
-
-    @property
-    def held(self) -> int:
-        """How many watches are due and not handed out."""
-        return len(self._held) + len(self._left) + len(self._fresh)
 
     @property
     def ranked(self) -> bool:
@@ -118,6 +124,8 @@ class Agenda(Generic[T]):
         self.size += 1
         if at <= now:
             self._fresh.append(item)
+            self._soonest = min(self._soonest, self._deadline(item))
+            self.held += 1
             return now
         if not exact:
             wait = at - now
@@ -128,8 +136,12 @@ class Agenda(Generic[T]):
 
     def ripen(self, now: float) -> None:
         """Let everything that is due by now be handed out."""
-        while due := self._waiting.due(now):
+        while self._waiting.next_at <= now:
+            due = self._waiting.due(now)
             self._fresh.extend(due)
+            soonest = min(map(self._deadline, due))
+            self._soonest = min(self._soonest, soonest)
+            self.held += len(due)
 
     def take(self, now: float) -> T | None:
         """Hand out the one to be asked now, or None when nothing is due."""
@@ -141,6 +153,7 @@ class Agenda(Generic[T]):
                 item = self._fresh.popleft()
             else:
                 return None
+            self.held -= 1
             self.size -= 1
             return item
         self.hold(now)
@@ -154,6 +167,7 @@ class Agenda(Generic[T]):
                     del self._held[item]
                     self._new.pop(item, None)
                     self._forget_deadline(item)
+                    self.held -= 1
                     self.size -= 1
                     return item
             del self._levels[level]
@@ -180,19 +194,21 @@ class Agenda(Generic[T]):
         """Whether `newly_held` has left something for the next time."""
         return bool(self._new)
 
+    @property
     def next_expiry(self) -> float:
-        """When the first of those that are due may expire; infinite when none can, and 0 when that takes another look."""
-        self._note_deadlines()
-        return 0.0 if self._fresh else self._edges[0] if self._edges else math.inf
+        """When to look for those that have expired, at the latest; infinite when none of those that are due can."""
+        return min(self._soonest, self._edges[0]) if self._edges else self._soonest
 
     def expired(self, now: float) -> list[T]:
         """Those that are due and past their deadline. They may be handed out once more, to be dropped."""
         gone: list[T] = []
-        self._note_deadlines()
+        if self._soonest <= now:
+            self._note_deadlines()
         while self._edges and self._edges[0] <= now:
             for item in self._expiring.pop(heapq.heappop(self._edges)):
                 if self._held.pop(item, None) is not None:
                     self._new.pop(item, None)
+                    self.held -= 1
                     self.size -= 1
                 gone.append(item)
         return gone
@@ -227,6 +243,8 @@ class Agenda(Generic[T]):
                     waiting = self._expiring[edge] = set()
                     heapq.heappush(self._edges, edge)
                 waiting.add(item)
+        if not self._fresh:
+            self._soonest = math.inf
 
     def _forget_deadline(self, item: T) -> None:
         deadline = self._deadline(item)

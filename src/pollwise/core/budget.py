@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import Final
 
 from pollwise.core.hints import RateHints
 from pollwise.errors import ConfigurationError
@@ -140,7 +141,7 @@ class RateBudget:
             return self._paused_until
         if self.starting and self._in_flight >= self._first_in_flight(now):
             return now + _LOOK_AGAIN_S
-        if self._freed_at:
+        if self._freed_at and self._freed_at[0] <= now:
             self._free(now)
         if self.limit is not None and self.per_s is not None:
             places = self.limit - len(self._freed_at) - self._in_flight
@@ -163,23 +164,26 @@ class RateBudget:
             self._first_sent = now
         self._serial += 1
         self._in_flight += 1
-        self._sent.append(now)
-        if len(self._sent) > (self.limit or 10_000):
-            self._sent.popleft()
+        if self._learning:
+            self._sent.append(now)
+            if len(self._sent) > (self.limit or 10_000):
+                self._sent.popleft()
         if self._left is not None:
             self._left -= 1
-        # whoever was idle may catch up, with a whole window at most
-        self._next_at = max(self._next_at, now - (self.per_s or 0.0)) + self.spacing_s
+        if self.per_s is not None and self.limit:
+            # whoever was idle may catch up, with a whole window at most
+            self._next_at = max(self._next_at, now - self.per_s) + self.per_s / self.limit
         return self._serial
 
     def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:
         """The request with this number is over: answered, failed or cut, but not refused with 429."""
         self._land(serial, now, hints)
         self._good += 1
-        if hints is None and self._blind:
-            self._learn_blind(now)
-        elif hints is None and self._probes:
-            self._probes, self._left = 0, None
+        if hints is None and (self._blind or self._probes):
+            if self._blind:
+                self._learn_blind(now)
+            else:
+                self._probes, self._left = 0, None
 
     def refuse(self, serial: int, now: float, retry_after_s: float | None, hints: RateHints | None) -> None:
         """The request with this number was answered with 429: nothing goes until it may."""
@@ -285,13 +289,19 @@ class Lane:
     """One watcher's place at a budget. While several are waiting, they take turns.
 
     Attributes:
+        left: As `RateBudget.left`.
+        refuse: As `RateBudget.refuse`.
         served: Turns taken; a lane that was away starts level with the others.
+        settle: As `RateBudget.settle`.
     """
 
-    __slots__ = ("_budget", "served")
+    __slots__ = ("_budget", "left", "refuse", "served", "settle")
 
     def __init__(self, budget: RateBudget) -> None:
         self._budget = budget
+        self.left: Final = budget.left
+        self.settle: Final = budget.settle
+        self.refuse: Final = budget.refuse
         self.served = 0.0
 
     def free_at(self, now: float, *, waiting: int = 1) -> float:
@@ -304,7 +314,12 @@ class Lane:
                 self.served = max([self.served, *(lane.served for lane in hungry)])
             hungry[self] = at + _patience(budget)
             return at
-        for lane, until in list(hungry.items()) if hungry else ():
+        return self._turn_at(now) if hungry else now
+
+    def _turn_at(self, now: float) -> float:
+        """When it is this lane's turn, as far as others want theirs first."""
+        budget, hungry = self._budget, self._budget._hungry  # noqa: SLF001
+        for lane, until in list(hungry.items()):
             if until < now:
                 del hungry[lane]
             elif lane is not self and lane.served < self.served:
@@ -322,23 +337,13 @@ class Lane:
         """As `RateBudget.starting`."""
         return self._budget.starting
 
-    def left(self, now: float) -> int | None:
-        """As `RateBudget.left`."""
-        return self._budget.left(now)
-
-    def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:
-        """As `RateBudget.settle`."""
-        self._budget.settle(serial, now, hints)
-
-    def refuse(self, serial: int, now: float, retry_after_s: float | None, hints: RateHints | None) -> None:
-        """As `RateBudget.refuse`."""
-        self._budget.refuse(serial, now, retry_after_s, hints)
-
     def take(self, now: float) -> int:
         """As `RateBudget.take`."""
-        self._budget._hungry.pop(self, None)  # noqa: SLF001
+        budget = self._budget
+        if budget._hungry:  # noqa: SLF001
+            budget._hungry.pop(self, None)  # noqa: SLF001
         self.served += 1
-        return self._budget.take(now)
+        return budget.take(now)
 
 
 def _patience(budget: RateBudget) -> float:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from itertools import accumulate, pairwise
+from operator import mul
 
 __all__ = ["LEVELS_TO_DOUBLE", "Durations", "Estimates", "Forecast", "level_of", "worth_of"]
 
@@ -35,6 +37,11 @@ _LEAST_WORTH = 1e-3
 _LEAST_LEVEL = -10 * LEVELS_TO_DOUBLE
 
 _EDGES = [0.0, *(_FIRST_S * _RATIO**n for n in range(_BINS))]
+_WIDTHS = [end - begin for begin, end in pairwise(_EDGES)]
+_PRIOR_TIMES = [_PRIOR_JOBS * width for width in _WIDTHS]
+_PRIOR_ENDS = [
+    time / ((begin + end) / 2 + _HEADSTART_S) for time, (begin, end) in zip(_PRIOR_TIMES, pairwise(_EDGES), strict=True)
+]
 
 
 def _bin(age_s: float) -> int:
@@ -53,13 +60,14 @@ class Durations:
 
     __slots__ = ("_ahead", "_beyond", "_ends", "_hazards", "_stale", "_survival", "_times", "ended", "version")
 
+    _hazards: list[float]
+    _survival: list[float]  # the share of jobs that live to the bin's begin
+    _ahead: list[float]  # the survival summed from the bin's begin on, in seconds
+    _beyond: list[float]  # the ends seen from the bin's begin on
+
     def __init__(self) -> None:
         self._ends = [0.0] * _BINS
         self._times = [0.0] * _BINS
-        self._hazards = [0.0] * _BINS
-        self._survival = [1.0] * (_BINS + 1)  # the share of jobs that live to the bin's begin
-        self._ahead = [0.0] * (_BINS + 1)  # the survival summed from the bin's begin on, in seconds
-        self._beyond = [0.0] * (_BINS + 1)  # the ends seen from the bin's begin on
         self._stale = 0
         self.ended = 0.0
         self.version = 0
@@ -73,6 +81,16 @@ class Durations:
             since_s = _EDGES[n + 1]
             n += 1
         self._times[n] += until_s - since_s
+
+    def outgrew(self, first: int, last: int) -> None:
+        """A job was seen running from the begin of one bin to that of another."""
+        for n in range(first, last):
+            self._times[n] += _WIDTHS[n]
+
+    def outliving(self, first: int, last: int) -> float:
+        """The chance that a job which lives to the begin of one bin lives to that of another."""
+        alive = self._survival[first]
+        return self._survival[last] / alive if alive > 0.0 else 0.0
 
     def over(self, since_s: float, until_s: float) -> None:
         """A job was seen running at the first age, or just begun, and over at the second."""
@@ -125,18 +143,21 @@ class Durations:
             self.ended /= 2
             self._ends = [value / 2 for value in self._ends]
             self._times = [value / 2 for value in self._times]
-        alive = 1.0
-        for n in range(_BINS):
-            width = _EDGES[n + 1] - _EDGES[n]
-            prior = _PRIOR_JOBS * width / ((_EDGES[n] + _EDGES[n + 1]) / 2 + _HEADSTART_S)
-            self._hazards[n] = (self._ends[n] + prior) / (self._times[n] + _PRIOR_JOBS * width)
-            self._survival[n] = alive
-            alive *= math.exp(-self._hazards[n] * width)
-        self._survival[_BINS] = alive
-        for n in range(_BINS - 1, -1, -1):
-            lived = -self._survival[n] * math.expm1(-self._hazards[n] * (_EDGES[n + 1] - _EDGES[n])) / self._hazards[n]
-            self._ahead[n] = self._ahead[n + 1] + lived
-            self._beyond[n] = self._beyond[n + 1] + self._ends[n]
+        seen = zip(self._ends, self._times, _PRIOR_ENDS, _PRIOR_TIMES, strict=True)
+        self._hazards = hazards = [(ends + few) / (times + little) for ends, times, few, little in seen]
+        faded = [-hazard * width for hazard, width in zip(hazards, _WIDTHS, strict=True)]
+        self._survival = survival = list(accumulate(map(math.exp, faded), mul, initial=1.0))
+        lived = [
+            -alive * gone / hazard
+            for alive, gone, hazard in zip(survival[:-1], map(math.expm1, faded), hazards, strict=True)
+        ]
+        self._ahead = _summed_from_the_end(lived)
+        self._beyond = _summed_from_the_end(self._ends)
+
+
+def _summed_from_the_end(values: list[float]) -> list[float]:
+    """For each place the sum of the values from there on, and 0 for the place after the last."""
+    return list(accumulate(reversed(values), initial=0.0))[::-1]
 
 
 class Estimates:
@@ -219,27 +240,28 @@ class Forecast:
         """
         if eta_s is not None and until_s - since_s > eta_s:
             self.estimates.learn(eta_s, until_s - since_s)
-        first, last = _bin(since_s), _bin(until_s)
-        if first < last:
-            if eta_s is not None:
-                self._compare(since_s, until_s, eta_s, over=False)
-            self.durations.ran(_EDGES[first], _EDGES[last])
+        first = _bin(since_s)
+        if until_s < _EDGES[first + 1]:
+            return
+        last = _bin(until_s)
+        if eta_s is not None:
+            # of whole bins, as what is learnt: so it does not matter how often one looks, and costs no logarithm of ages
+            share_of_eta = (_EDGES[last] - _EDGES[first]) / max(eta_s, _LEAST_ETA_S)
+            self._score(1.0 - self.estimates.chance(share_of_eta), self.durations.outliving(first, last))
+        self.durations.outgrew(first, last)
 
     def over(self, since_s: float, until_s: float, eta_s: float | None) -> None:
         """A job was seen running at the first age, or just begun, and over at the second."""
         if eta_s is not None:
-            self._compare(since_s, until_s, eta_s, over=True)
             silent = until_s - since_s
+            by_progress = self.estimates.chance(silent / max(eta_s, _LEAST_ETA_S))
+            self._score(by_progress, self.durations.chance(since_s, until_s))
             self.estimates.learn(eta_s, eta_s if eta_s <= silent else silent / 2)
         self.durations.ran(_EDGES[_bin(since_s)], since_s)  # which `ran` has left out
         self.durations.over(since_s, until_s)
 
-    def _compare(self, since_s: float, until_s: float, eta_s: float, *, over: bool) -> None:
-        """Keep the score of who was less surprised by what was seen: logarithms of chances, slowly forgotten."""
-        by_progress = self.estimates.chance((until_s - since_s) / max(eta_s, _LEAST_ETA_S))
-        by_duration = self.durations.chance(since_s, until_s)
-        if not over:
-            by_progress, by_duration = 1.0 - by_progress, 1.0 - by_duration
+    def _score(self, by_progress: float, by_duration: float) -> None:
+        """Keep the score of who was less surprised by what was seen: logarithms of its chances, slowly forgotten."""
         gain = math.log(max(by_progress, 1e-4) / max(by_duration, 1e-4))
         self._progress_gain = (1.0 - _GAIN_MEMORY) * self._progress_gain + gain
 

@@ -220,7 +220,8 @@ class WatchMachine(Generic[J, S]):
         """A poll gave a reading."""
         if self.outcome is not None:
             return News.QUIET
-        if reading.final or self._confirmed(reading):
+        doubtful = reading.unconfirmed or self._trouble is not None
+        if reading.final or (doubtful and self._confirmed(reading)):
             return self._end(self._verdict(reading, now))
         self._recover(now)
         changed = self.phase is not reading.phase or self.status != reading.status or self.fraction != reading.fraction
@@ -413,11 +414,11 @@ class WatchMachine(Generic[J, S]):
         return News.RETRYING
 
     def _ask_at(self, at: float, now: float, *, earliest: float) -> None:
-        last = self.last_poll_at
         self.paced = False
+        last = self.deadline - self._rules.last_poll_s
         if now < last < at:
             at = max(last, earliest)
-        self.due_at = min(at, self.deadline)
+        self.due_at = min(self.deadline, at)
 
     # --- how it ends --------------------------------------------------------------------------
 

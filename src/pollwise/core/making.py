@@ -20,11 +20,15 @@ __all__ = ["maker"]
 T = TypeVar("T")
 
 
-def maker(frozen: type[T]) -> type[T]:
+def maker(frozen: type[T], *, every: bool = False) -> type[T]:
     """What makes values of this frozen attrs class, declared with `weakref_slot=False`; called as the class itself is.
 
     It is an open twin of the class. A value begins as the twin's and becomes the class's own once its fields are set,
     which CPython allows where the slots of both lie in the same places.
+
+    Args:
+        frozen: The class to make values of.
+        every: Whether each field must be given, defaults or not; then each may be given by its place too.
 
     Raises:
         TypeError: The class does more when it is made than to set its fields, or has other slots.
@@ -41,8 +45,10 @@ def maker(frozen: type[T]) -> type[T]:
     body: dict[str, Any] = {"__attrs_post_init__": become_frozen, "__module__": frozen.__module__}
     bases = vars(frozen).get("__orig_bases__", frozen.__bases__)
     twin: type[T] = types.new_class(frozen.__name__, bases, exec_body=lambda namespace: namespace.update(body))
-    return attrs.define(twin, these={field.name: _open(field) for field in fields}, weakref_slot=False)
-
-
-def _open(field: attrs.Attribute[Any]) -> Any:
-    return attrs.field(default=field.default, kw_only=field.kw_only, alias=field.alias, type=field.type)
+    these = {
+        field.name: attrs.field(alias=field.alias, type=field.type)
+        if every
+        else attrs.field(default=field.default, kw_only=field.kw_only, alias=field.alias, type=field.type)
+        for field in fields
+    }
+    return attrs.define(twin, these=these, weakref_slot=False)

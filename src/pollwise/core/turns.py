@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
+from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 from pollwise.core.agenda import Agenda
@@ -43,6 +44,8 @@ class Watching(Hashable, Protocol):
 
 W = TypeVar("W", bound=Watching)
 
+_deadline: Callable[[Watching], float] = attrgetter("machine.deadline")
+
 
 class Turns(Generic[W]):
     """Hands out the watches of one watcher, each when it is its turn.
@@ -66,7 +69,7 @@ class Turns(Generic[W]):
     @property
     def next_at(self) -> float:
         """When something falls due or expires next; infinite for never."""
-        return min(self._agenda.next_at, self._agenda.next_expiry())
+        return min(self._agenda.next_at, self._agenda.next_expiry)
 
     @property
     def held(self) -> int:
@@ -173,7 +176,3 @@ class Turns(Generic[W]):
     def _starves(self, silent_s: float, age_s: float, eta_s: float | None, patience_s: float) -> bool:
         longest = patience_s * _MOST_PATIENCE / _PATIENCE
         return silent_s >= longest or self._forecast.may_be_over(silent_s, age_s, eta_s, patience_s)
-
-
-def _deadline(watch: Watching) -> float:
-    return watch.machine.deadline

@@ -32,22 +32,6 @@ _MAX_ENTRY = 500
 _FAULTS = (ValueError, KeyError, TypeError, BaseValidationError)
 
 
-def _json_object(reply: Reply) -> dict[str, Any]:
-    """The JSON object that the reply is. Raises MalformedReply if it is none."""
-    if not reply.is_json:
-        raise reply.malformed("expected JSON")
-    try:
-        data = orjson.loads(reply.body)
-    except orjson.JSONDecodeError as exc:
-        why = f"broken JSON, {exc.msg} at character {exc.pos}"
-    else:
-        if type(data) is dict:
-            return data
-        why = f"expected an object, got {shown(data)}"
-    # Raised out here, for the decoder's error holds the whole body and would go along as the context.
-    raise reply.malformed(why)
-
-
 def json_object_in(reply: Reply) -> dict[str, Any] | None:
     """The JSON object in the body of a refusal, whatever it calls itself, or None. Never raises."""
     try:
@@ -91,14 +75,21 @@ class Reader(Generic[T]):
 
     def read(self, reply: Reply) -> T:
         """What the reply says. Raises MalformedReply, with the path of the first field that is wrong."""
-        data = _json_object(reply)
+        if not reply.is_json:
+            raise reply.malformed("expected JSON")
         try:
-            made: T = self._quick(data, self._made)
-        except (ValueError, KeyError, TypeError):
-            why = self._fault(data)
+            data = orjson.loads(reply.body)
+        except orjson.JSONDecodeError as exc:
+            why = f"broken JSON, {exc.msg} at character {exc.pos}"
         else:
-            return made
-        raise reply.malformed(why)  # out here, so that the error does not drag the value along as its context
+            try:
+                made: T = self._quick(data, self._made)
+            except (ValueError, KeyError, TypeError):
+                why = self._fault(data)
+            else:
+                return made
+        # Raised out here, so that the error does not drag the body or the value along as its context.
+        raise reply.malformed(why)
 
     def structure(self, data: object) -> T:
         """The same from data that is decoded already. Raises ConfigurationError, which is a ValueError."""
@@ -130,8 +121,15 @@ class Reader(Generic[T]):
             )
             for field in attrs.fields(attrs.resolve_types(cls))
         }
-        made = cls if converter.detailed_validation else maker(cls)  # what only looks for a fault makes nothing
-        return partial(_object, make_dict_structure_fn(made, converter, **overrides))
+        if converter.detailed_validation:  # what only looks for a fault makes nothing
+            return partial(_object, {}, make_dict_structure_fn(cls, converter, **overrides))
+        # What is absent is filled in beforehand: to look for each optional key would cost a third of all this.
+        absent = {
+            self._wire_name(field.name): converter.unstructure(field.default)
+            for field in attrs.fields(cls)
+            if field.default is not attrs.NOTHING
+        }
+        return partial(_object, absent, make_dict_structure_fn(maker(cls, every=True), converter, **overrides))
 
     def _unstructure_class(self, cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
         overrides: dict[str, Any] = {
@@ -163,10 +161,10 @@ class Reader(Generic[T]):
         return f"field {path[1:]}: {why}" if path else why
 
 
-def _object(fields: Hook, value: object, type_: object, /) -> Any:
+def _object(absent: dict[str, Any], fields: Hook, value: object, type_: object, /) -> Any:
     # Without this, text would pass for an object with none of its optional keys.
     if type(value) is dict:
-        return fields(value, type_)
+        return fields(absent | value, type_)
     raise ValueError(f"expected an object, got {shown(value)}")
 
 

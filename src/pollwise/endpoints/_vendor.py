@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import attrs
@@ -14,20 +15,26 @@ from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._reader import Reader
 from pollwise.errors import ConfigurationError
 
-__all__ = ["VendorEndpoint", "make_reading", "make_request"]
+__all__ = ["VendorEndpoint", "make_reading"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-make_request = maker(Request)
 make_reading = maker(Reading)
+_make_request = maker(Request)
+_KEPT_REQUESTS = (
+    2_048  # of some 700 bytes each: to make one, and for aiohttp to ask a new URL all that it asks, costs more
+)
 
 
 class VendorEndpoint(Endpoint[J, S]):
     """An endpoint whose jobs are attrs classes of IDs, and whose statuses a `Reader` makes."""
 
-    def __init__(self, base_url: str, *, auth: Auth | None, job: type[J], reader: Reader[S]) -> None:
-        self._root = ApiRoot.parse(base_url)
+    def __init__(
+        self, base_url: str, *, auth: Auth | None, job: type[J], path: Callable[[J], str], reader: Reader[S]
+    ) -> None:
+        self._root = root = ApiRoot.parse(base_url)
+        self._request = lru_cache(_KEPT_REQUESTS)(lambda job: _make_request(root.url(path(job))))
         self._auth = auth
         self._job = job
         self._keys = tuple(field.name for field in attrs.fields(job))  # type: ignore[arg-type]  # J is an attrs class
@@ -40,6 +47,10 @@ class VendorEndpoint(Endpoint[J, S]):
     def auth(self) -> Auth | None:
         """The credentials to send, or None."""
         return self._auth
+
+    def request(self, job: J, /) -> Request:
+        """The GET that asks for the job's status, without credentials."""
+        return self._request(job)
 
     def job_to_keys(self, job: J, /) -> dict[str, str]:
         """The job's IDs by their names."""

@@ -19,7 +19,7 @@ from typing import Any, Final
 import attrs
 
 from pollwise.core.phase import Phase, Reading
-from pollwise.core.wire import Auth, Reply, Request
+from pollwise.core.wire import Auth, Reply
 from pollwise.endpoints._address import one_segment, segment
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
 from pollwise.endpoints._strict import (
@@ -30,7 +30,7 @@ from pollwise.endpoints._strict import (
     true_or_false,
     unknown,
 )
-from pollwise.endpoints._vendor import VendorEndpoint, make_reading, make_request
+from pollwise.endpoints._vendor import VendorEndpoint, make_reading
 from pollwise.errors import Problem
 
 __all__ = [
@@ -159,6 +159,10 @@ _STATUS: Final = Reader(
 _ENDS: Final[Mapping[int, Phase]] = {TaskState.ERROR: Phase.FAILED, TaskState.CANCELLED: Phase.CANCELLED}
 
 
+def _status_path(job: DeleteFileJob) -> str:
+    return _PATH + segment(job.task_id)
+
+
 def _phase(status: DeleteFileStatus) -> Phase:
     task = status.task_status
     end = _ENDS.get(task.status)
@@ -179,7 +183,7 @@ def _problem(codes: Iterable[object], descriptions: Iterable[object]) -> Problem
 
 
 class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
-    """The status call of Document360's delete-file task.
+    """The status call of Document360's delete-file task, `GET …/v2/Drive/Folders/DeleteFile/Status/{task_id}`.
 
     Args:
         base_url: The API's root, which differs by region, such as `https://apihub.document360.io`; may have a path.
@@ -192,16 +196,12 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
     name = "document360"
 
     def __init__(self, base_url: str, *, auth: Auth | None = None) -> None:
-        super().__init__(base_url, auth=auth, job=DeleteFileJob, reader=_STATUS)
+        super().__init__(base_url, auth=auth, job=DeleteFileJob, path=_status_path, reader=_STATUS)
 
     @property
     def allowance(self) -> tuple[int, float]:
         """60 requests in 60 seconds: what the vendor allows every token, on its smaller plans too."""
         return _ALLOWANCE
-
-    def request(self, job: DeleteFileJob, /) -> Request:
-        """`GET …/v2/Drive/Folders/DeleteFile/Status/{task_id}`."""
-        return make_request(self._root.url(_PATH + segment(job.task_id)))
 
     def read(self, reply: Reply, /) -> Reading[DeleteFileStatus]:
         """What the reply says, by the rules of this module. The fraction done is never known.

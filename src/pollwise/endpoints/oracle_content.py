@@ -38,7 +38,7 @@ from pollwise.endpoints._strict import (
     whole_number,
     yes_or_no,
 )
-from pollwise.endpoints._vendor import VendorEndpoint, make_reading, make_request
+from pollwise.endpoints._vendor import VendorEndpoint, make_reading
 from pollwise.errors import ConfigurationError, MalformedReply, Problem, RequestRejected
 
 __all__ = [
@@ -184,25 +184,33 @@ class _Started:
     error_code: int = 0
 
 
-_WORDS: Final[Mapping[str, ExtractionProgress]] = {word.value: word for word in ExtractionProgress}
-_TYPES: Final = {"file": "file"}  # one string for a hundred thousand statuses
+_WORDS: Final[Mapping[object, ExtractionProgress]] = {word.value: word for word in ExtractionProgress}
+_PERCENTAGES: Final[Mapping[object, int]] = {str(number): number for number in range(101)}
+_TYPES: Final[Mapping[object, str]] = {"file": "file"}  # one string for a hundred thousand statuses
 
 
 def _progress(value: object, _type: object = None, /) -> ExtractionProgress | str:
-    word = text(value)
-    return _WORDS.get(word, word)
+    try:
+        return _WORDS[value]
+    except (KeyError, TypeError):
+        return text(value)
 
 
 def _percentage(value: object, _type: object = None, /) -> int:
-    number = whole_number(value)
+    try:
+        return _PERCENTAGES[value]
+    except (KeyError, TypeError):
+        number = whole_number(value)
     if 0 <= number <= 100:
         return number
     raise ValueError(f"expected 0 to 100, got {shown(value)}")
 
 
 def _type_name(value: object, _type: object = None, /) -> str | None:
-    name = text_or_null(value)
-    return None if name is None else _TYPES.get(name, name)
+    try:
+        return _TYPES[value]
+    except (KeyError, TypeError):
+        return text_or_null(value)
 
 
 def _camel(name: str) -> str:
@@ -234,6 +242,10 @@ _MEANING: Final[Mapping[str, tuple[Phase, bool, bool]]] = {  # phase, final, unc
 }
 
 
+def _status_path(job: ExtractionJob) -> str:
+    return f"{_FILES}{segment(job.file_id)}/_extract/{segment(job.job_id)}"
+
+
 def _meaning_of_unknown(status: ExtractionStatus) -> tuple[Phase, bool, bool]:
     if not status.completed:
         return Phase.RUNNING, False, False
@@ -249,6 +261,8 @@ def _reason(status: ExtractionStatus) -> str | None:
 class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
     """The status call of Oracle Content Management's ZIP extraction, and the call that starts one.
 
+    The former is `GET …/documents/api/1.2/files/{file_id}/_extract/{job_id}`.
+
     Args:
         base_url: `https://host[:port]`; may have a path.
         auth: What puts the `Authorization` header on: Basic, Bearer, or OAuth 2 client credentials.
@@ -260,11 +274,7 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
     name = "oracle-content"
 
     def __init__(self, base_url: str, *, auth: Auth | None = None) -> None:
-        super().__init__(base_url, auth=auth, job=ExtractionJob, reader=_STATUS)
-
-    def request(self, job: ExtractionJob, /) -> Request:
-        """`GET …/documents/api/1.2/files/{file_id}/_extract/{job_id}`."""
-        return make_request(self._root.url(f"{_FILES}{segment(job.file_id)}/_extract/{segment(job.job_id)}"))
+        super().__init__(base_url, auth=auth, job=ExtractionJob, path=_status_path, reader=_STATUS)
 
     def read(self, reply: Reply, /) -> Reading[ExtractionStatus]:
         """What the reply says, by the rules of this module. The fraction done is `completedPercentage`.
