@@ -26,10 +26,11 @@ _PRIOR_JOBS = 0.1  # so many jobs' worth of belief that a job of age t ends in t
 _HEADSTART_S = 2.0  # a job may have run before it was watched
 _MEMORY = 1_000  # ends of jobs after which older ones count half
 
-_ENDS_TO_KNOW = 5.0
+_ENDS_TO_KNOW = 15.0  # by fewer a chance of a few hundredths cannot be told
 _SOME = 0.035  # a smaller chance is none: that much is always left of not knowing
-_SHARE = 0.07
-_STRAGGLE = 1.3
+_RARE = 0.005  # no smaller chance that a job is over for too long makes anybody ask for fairness's sake
+_RARE_WITH_PROGRESS = 0.03
+_STRAGGLE = 1.5  # a straggler of a group takes up to so many times as long as the group
 _LEAST_ETA_S = 0.05
 _GAIN_MEMORY = 0.005
 LEVELS_TO_DOUBLE = 2  # levels of worth in a factor of two
@@ -267,17 +268,21 @@ class Forecast:
 
     def may_be_over(self, silent_s: float, age_s: float, eta_s: float | None, for_s: float) -> bool:
         """Whether the job may have been over for so long: by progress or by durations, for either may be wrong."""
-        durations, until_s = self.durations, age_s + silent_s
-        # who has just outlived a group of jobs may be its straggler: doubted as one a little younger would be
-        younger_s = age_s / _STRAGGLE
-        if not durations.knows(until_s) or _is_doubtful(
-            durations.chance(younger_s, until_s), durations.chance(younger_s, until_s - for_s)
-        ):
+        durations = self.durations
+        if not durations.knows(age_s + silent_s):
             return True
+        # who has just outlived a group of jobs may be its straggler, which only progress can tell: doubted also as one
+        # a little younger would be
+        tells = eta_s is not None and self._progress_gain >= 0.0
+        # the longer nobody has looked, the less is it rare
+        rare = _RARE_WITH_PROGRESS if tells else _RARE * for_s / silent_s
+        for age in (age_s,) if tells else (age_s, age_s / _STRAGGLE):
+            if _SOME < durations.chance(age, age + silent_s) and rare < durations.chance(age, age + silent_s - for_s):
+                return True
         if eta_s is None:
             return False
         by_progress, eta_s = self.estimates.chance, max(eta_s, _LEAST_ETA_S)
-        return _is_doubtful(by_progress(silent_s / eta_s), by_progress((silent_s - for_s) / eta_s))
+        return _SOME < by_progress(silent_s / eta_s) and rare < by_progress((silent_s - for_s) / eta_s)
 
     def worth(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
         """What asking is worth, in seconds of waiting.
@@ -325,11 +330,6 @@ class Forecast:
             else:
                 high = middle
         return high
-
-
-def _is_doubtful(over: float, long_over: float) -> bool:
-    """Whether that many are over, and enough of them for long, that a job should be asked for fairness's sake."""
-    return over > _SOME and long_over > _SHARE * over
 
 
 def worth_of(level: int) -> float:

@@ -24,7 +24,8 @@ __all__ = ["Turns"]
 
 _TOP_LEVEL = 1_000
 _LAST_LEVEL = 900  # one last poll before the deadline goes before everything but those who starve
-_PATIENCE = 1.25  # so many rounds of all watches may a job be over and not be asked
+_PATIENCE = 1.28  # so many rounds of all watches may a job be over and not be asked
+_PATIENCE_WITH_PROGRESS = 1.38  # who says how far it is may wait a little longer: there are few surprises
 _MOST_PATIENCE = 3.3  # so many rounds may anybody be silent
 _RISE = 0.12  # a watch is ranked anew after this share more silence at the soonest: about one level
 _RISES_A_ROUND = 12  # or so often in a round, for the sake of those who come to starve
@@ -164,8 +165,8 @@ class Turns(Generic[W]):
         since, eta_s = machine.seen_at, machine.eta_s()
         silent, age = now - since, since - machine.started_at
         round_s = self._round_s()
-        patience = _PATIENCE * round_s
-        if silent > patience and self._starves(silent, age, eta_s, patience):
+        patience = (_PATIENCE if eta_s is None else _PATIENCE_WITH_PROGRESS) * round_s
+        if silent > patience and self._starves(silent, age, eta_s, patience, round_s):
             return _TOP_LEVEL, math.inf
         level = level_of(self._forecast.worth(silent, age, eta_s))
         # below the price nobody goes as things are: who waits there is ranked again when the price is reached
@@ -173,6 +174,5 @@ class Turns(Generic[W]):
         soonest = silent + max(_LEAST_RISE_S, min(_RISE * silent, round_s / _RISES_A_ROUND))
         return level, min(since + max(_SURE * rises, soonest), machine.last_poll_at)
 
-    def _starves(self, silent_s: float, age_s: float, eta_s: float | None, patience_s: float) -> bool:
-        longest = patience_s * _MOST_PATIENCE / _PATIENCE
-        return silent_s >= longest or self._forecast.may_be_over(silent_s, age_s, eta_s, patience_s)
+    def _starves(self, silent_s: float, age_s: float, eta_s: float | None, patience_s: float, round_s: float) -> bool:
+        return silent_s >= _MOST_PATIENCE * round_s or self._forecast.may_be_over(silent_s, age_s, eta_s, patience_s)
