@@ -44,6 +44,7 @@ S = TypeVar("S")
 
 _LAST_POLL_S = 1.0
 _LAST_POLL_SHARE = 0.1
+_AHEAD = 4_000  # jobs that may be ahead of the ledger: enough for the next call while one is under way
 _CHUNK = 200  # jobs taken without giving way to the rest of the program: about a millisecond
 
 
@@ -299,6 +300,8 @@ class JobWatcher(Generic[J, S]):
     async def record_all(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Watch[J, S]]:
         """The same for all of them, many at a time; their watches in the order of the jobs.
 
+        Jobs are taken from the iterable as the ledger takes them, some thousands ahead.
+
         Raises:
             LedgerError: The ledger did not take one of them. Those that it took are watched.
             ConfigurationError: There is no ledger, or it cannot keep a job's keys.
@@ -311,6 +314,8 @@ class JobWatcher(Generic[J, S]):
             watches.append(self.watch(job))
             if len(watches) % _CHUNK == 0:
                 await asyncio.sleep(0)
+                if len(watches) > _AHEAD:
+                    await recorder.answered(watches[-_AHEAD])
         for watch in watches:
             await recorder.arrived(watch)
         return watches

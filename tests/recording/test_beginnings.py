@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from kept_toy import NOON_S, KeptToyEndpoint, MemoryLedger, keeping, toys
+from pollwise.core.budget import RateBudget
 from pollwise.core.events import Abandoned, Cancelled, Failed, Progressed, Succeeded
 from pollwise.core.pacing import Retry
 from pollwise.core.phase import Phase
@@ -24,7 +27,8 @@ from pollwise.errors import (
     WatcherClosed,
     WatchStopped,
 )
-from pollwise.ledger import Concluded, OpenWatch, OutcomeKind
+from pollwise.ledger import Concluded, NewWatch, OpenWatch, OutcomeKind
+from pollwise.recording.beginnings import Beginnings
 from pollwise.testing import Answer, Hang
 from pollwise.watcher import JobWatcher
 from toy import CANCELLED, FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, ToyStatus, by_job, running, settle, watching
@@ -92,6 +96,75 @@ async def test_all_rows_of_many_jobs() -> None:
         assert len(ledger.rows) == 1_000
         assert sum(ledger.named("record")) == 1_000
         assert len(ledger.named("record")) <= 10
+
+
+async def test_a_commit_takes_thousands_of_rows() -> None:
+    """While one call is under way, the next is gathered: how long one takes does not set how many are recorded a second."""
+    ledger = MemoryLedger(latency_s=1.0)
+    async with keeping(ledger, [RUNNING], budget=RateBudget(1, per_s=1000)) as (watcher, _):
+        began = now()
+        await watcher.record_all(toys(8_000))
+        assert now() - began < 8
+        assert sum(ledger.named("record")) == 8_000
+        assert max(ledger.named("record")) <= 2_000
+
+
+async def test_no_more_jobs_are_taken_than_the_ledger_keeps_up_with() -> None:
+    """A million jobs of a generator do not pile up in memory before a slow ledger."""
+    ledger = MemoryLedger(latency_s=1.0)
+    taken = 0
+
+    async def lazily() -> AsyncIterator[ToyJob]:
+        nonlocal taken
+        for job in toys(12_000):
+            taken += 1
+            yield job
+
+    async with keeping(ledger, [RUNNING], budget=RateBudget(1, per_s=1000)) as (watcher, _):
+        recording = asyncio.create_task(watcher.record_all(lazily()))
+        ahead = 0
+        while not recording.done():
+            await asyncio.sleep(0.5)
+            ahead = max(ahead, taken - len(ledger.rows))
+        assert len(await recording) == taken == len(ledger.rows) == 12_000
+        assert 2_000 < ahead <= 6_500
+
+
+class Row:
+    """Stands for a watch: all that is asked of it here."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.outcome = None
+        self.machine = SimpleNamespace(outcome=None)
+
+
+async def test_rows_are_taken_in_a_page_at_a_time_also_when_that_is_interrupted() -> None:
+    """Whoever has begun when a stranger cancels the task is not begun once more; the others begin all the same."""
+    begun: list[Any] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    def begin(watch: Any, _known: object) -> None:
+        begun.append(watch)
+        if len(begun) == 250:
+            asyncio.get_running_loop().call_soon(tasks[0].cancel)
+
+    host: Any = SimpleNamespace(begin=begin)
+
+    def start(work: Coroutine[Any, Any, None], /, *, name: str) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(work, name=name))
+        return tasks[-1]
+
+    beginnings: Beginnings[Any, Any] = Beginnings(ledger=MemoryLedger(), host=host, start=start, now=now)
+    rows: list[Any] = [Row() for _ in range(1_000)]
+    noon = datetime.fromtimestamp(NOON_S, UTC)
+    for n, row in enumerate(rows):
+        beginnings.add(row, NewWatch(endpoint="toy", keys={"id": str(n)}, first_seen=noon, deadline=None))
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+    assert len(begun) == 250
+    await beginnings.arrived(rows[-1])
+    assert begun == rows
 
 
 async def test_watches_that_come_together_travel_together() -> None:

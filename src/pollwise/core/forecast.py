@@ -277,12 +277,12 @@ class Forecast:
         # the longer nobody has looked, the less is it rare
         rare = _RARE_WITH_PROGRESS if tells else _RARE * for_s / silent_s
         for age in (age_s,) if tells else (age_s, age_s / _STRAGGLE):
-            if _SOME < durations.chance(age, age + silent_s) and rare < durations.chance(age, age + silent_s - for_s):
+            if durations.chance(age, age + silent_s) > _SOME and durations.chance(age, age + silent_s - for_s) > rare:
                 return True
         if eta_s is None:
             return False
         by_progress, eta_s = self.estimates.chance, max(eta_s, _LEAST_ETA_S)
-        return _SOME < by_progress(silent_s / eta_s) and rare < by_progress((silent_s - for_s) / eta_s)
+        return by_progress(silent_s / eta_s) > _SOME and by_progress((silent_s - for_s) / eta_s) > rare
 
     def worth(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
         """What asking is worth, in seconds of waiting.

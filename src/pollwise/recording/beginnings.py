@@ -1,7 +1,7 @@
 """New rows, before anything is asked about their jobs.
 
 Rule 1: watches that come together are written down together: what is added while one call is under way goes with the
-next, a few hundred at most.
+next, some pages of rows at most. What comes back is taken in page by page, so that the loop is not held up.
 Rule 2: what the ledger does not take ends its watch at once: nothing is known yet that could be lost.
 Rule 3: a job that the ledger knows is not begun anew. An open one goes on; how one has ended is said again, without
 asking; an abandoned one is opened again, for that is what watching it once more asks for.
@@ -25,7 +25,8 @@ __all__ = ["Beginnings", "Host"]
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-_PAGE = 250  # rows in one call: some milliseconds of the loop
+_PAGE = 250  # rows that are taken in at a time: some milliseconds of the loop
+_PAGES = 8  # in one call: a commit costs as much for thousands of rows as for one
 
 
 class Host(Protocol[J, S]):
@@ -39,8 +40,8 @@ class Host(Protocol[J, S]):
         """The outcome that the ledger has for it."""
         ...
 
-    def renewal(self, watch: KeptWatch[J, S], /) -> Renewal:
-        """How an abandoned one is to be opened again."""
+    def renewal(self, number: int, /) -> Renewal:
+        """How the abandoned one of this number is to be opened again."""
         ...
 
     def tell(self, watch: KeptWatch[J, S], outcome: Outcome[J, S], /) -> None:
@@ -110,13 +111,15 @@ class Beginnings(Generic[J, S]):
 
     async def _work(self) -> None:
         while self._pages:
-            page = self._pages.popleft()
+            pages = [self._pages.popleft() for _ in range(min(len(self._pages), _PAGES))]
             try:
-                await self._record(page.entries)
+                # who has a number has begun, and was interrupted after that
+                await self._record([entry for page in pages for entry in page.entries if not entry[0].number])
             except asyncio.CancelledError:  # to record once more what was recorded does no harm
-                self._pages.appendleft(page)
+                self._pages.extendleft(reversed(pages))
                 raise
-            self._close(page)
+            for page in pages:
+                self._close(page)
 
     def _close(self, page: _Page[J, S]) -> None:
         for watch, _ in page.entries:
@@ -124,6 +127,8 @@ class Beginnings(Generic[J, S]):
         page.arrived.set_result(None)
 
     async def _record(self, entries: Sequence[tuple[KeptWatch[J, S], NewWatch]]) -> None:
+        if not entries:
+            return
         try:
             found = await self._ledger.record([row for _, row in entries])
             pairs = [(watch, known) for (watch, _), known in zip(entries, found, strict=True)]
@@ -135,30 +140,39 @@ class Beginnings(Generic[J, S]):
             else:
                 self._refuse([watch for watch, _ in entries], exc)
             return
-        abandoned = [(watch, recorded.known) for watch, recorded in pairs if not self._arrive(watch, recorded)]
-        if abandoned:
-            await self._reopen(abandoned)
+        for n in range(0, len(pairs), _PAGE):
+            if n:
+                await asyncio.sleep(0)
+            page = pairs[n : n + _PAGE]
+            abandoned = [(watch, recorded) for watch, recorded in page if not self._arrive(watch, recorded)]
+            if abandoned:
+                await self._reopen(abandoned)
 
     def _arrive(self, watch: KeptWatch[J, S], recorded: Recorded) -> bool:
         """Its row is on disk. False where it has to be opened again first."""
-        watch.number, known = recorded.id, recorded.known
-        if not isinstance(known, Concluded):
-            self._begin(watch, known)
-        elif known.outcome is OutcomeKind.ABANDONED and watch.machine.outcome is None:
+        known = recorded.known
+        abandoned = isinstance(known, Concluded) and known.outcome is OutcomeKind.ABANDONED
+        if abandoned and watch.machine.outcome is None:
             return False
-        else:
+        watch.number = recorded.id
+        if isinstance(known, Concluded):
             self._host.tell(watch, self._host.remembered(watch, known))
+        else:
+            self._begin(watch, known)
         return True
 
-    async def _reopen(self, abandoned: Sequence[tuple[KeptWatch[J, S], OpenWatch | Concluded | None]]) -> None:
+    async def _reopen(self, abandoned: Sequence[tuple[KeptWatch[J, S], Recorded]]) -> None:
         try:
-            await self._ledger.reopen([self._host.renewal(watch) for watch, _ in abandoned])
+            await self._ledger.reopen([self._host.renewal(recorded.id) for _, recorded in abandoned])
         except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
+            for watch, recorded in abandoned:
+                watch.number = recorded.id
             self._refuse([watch for watch, _ in abandoned], exc)
             return
-        for watch, known in abandoned:
-            self.reopened[watch.number] = self.reopened.get(watch.number, 0) + 1
-            self._begin(watch, known)
+        for watch, recorded in abandoned:
+            watch.number = recorded.id
+            self.reopened[recorded.id] = self.reopened.get(recorded.id, 0) + 1
+            self._begin(watch, recorded.known)
 
     def _begin(self, watch: KeptWatch[J, S], known: OpenWatch | Concluded | None) -> None:
         if watch.outcome is not None:

@@ -186,6 +186,11 @@ class Recorder(Generic[J, S]):
         cause = error.__cause__
         raise twin(cause if isinstance(cause, (LedgerError, ConfigurationError)) else error)
 
+    async def answered(self, watch: Watch[J, S]) -> None:
+        """Return when its row is on disk, or will not be."""
+        assert isinstance(watch, KeptWatch)  # noqa: S101  # we made it
+        await self._beginnings.arrived(watch)
+
     @property
     def closing(self) -> bool:
         """Whether the watcher has been left."""
@@ -245,10 +250,10 @@ class Recorder(Generic[J, S]):
         except Exception as exc:  # noqa: BLE001  # an endpoint may be anybody's
             return unreadable(known, watch.job, exc)
 
-    def renewal(self, watch: KeptWatch[J, S]) -> Renewal:
+    def renewal(self, number: int) -> Renewal:
         """How an abandoned one is to be opened again: with all of its time before it."""
         outlook = self._outlook
-        return Renewal(id=watch.number, deadline=deadline_of(moment(outlook.clock()), outlook.rules.timeout_s))
+        return Renewal(id=number, deadline=deadline_of(moment(outlook.clock()), outlook.rules.timeout_s))
 
     def tell(self, watch: KeptWatch[J, S], outcome: Outcome[J, S]) -> None:
         """This is how it ended, unless that was told before."""
