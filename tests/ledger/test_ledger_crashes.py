@@ -10,8 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from ledger_values import ENDPOINT, every, raw
+from ledger_values import ENDPOINT, every, new, raw
 
+from pollwise.errors import LedgerFailed
 from pollwise.ledger import OpenWatch, OutcomeKind, SqliteLedger
 
 CHILD = Path(__file__).with_name("ledger_child.py")
@@ -29,6 +30,23 @@ def work_until_killed(path: Path, first: int, lines: int) -> list[list[str]]:
         other.kill()
         told += [line for line in other.stdout if line.endswith("\n")]
     return [line.split() for line in told]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_file_that_is_gone_is_noticed(path: Path, replaced: bool) -> None:
+    """SQLite would go on writing a deleted file as if nothing were: nothing is promised of one that nobody can open."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(1)])
+        elsewhere = path.with_name("elsewhere")
+        path.rename(elsewhere)
+        if replaced:
+            path.write_bytes(b"")
+        with pytest.raises(LedgerFailed, match="deleted, moved or replaced"):
+            await ledger.record([new(2)])
+        elsewhere.replace(path)
+        await ledger.record([new(3)])
+    async with SqliteLedger(path) as ledger:
+        assert [known.keys["job_id"] for known in await every(ledger.open_watches(ENDPOINT))] == ["ZX-1", "ZX-3"]
 
 
 async def test_nothing_promised_is_lost(path: Path) -> None:

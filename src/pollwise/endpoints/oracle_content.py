@@ -186,6 +186,7 @@ class _Started:
 
 _WORDS: Final[Mapping[object, ExtractionProgress]] = {word.value: word for word in ExtractionProgress}
 _PERCENTAGES: Final[Mapping[object, int]] = {str(number): number for number in range(101)}
+_FRACTIONS: Final = tuple(number / 100 for number in range(101))  # a hundred thousand watches keep one each
 _TYPES: Final[Mapping[object, str]] = {"file": "file"}  # one string for a hundred thousand statuses
 
 
@@ -290,7 +291,7 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
             phase=phase,
             final=final,
             unconfirmed=unconfirmed,
-            fraction=status.completed_percentage / 100,
+            fraction=_FRACTIONS[status.completed_percentage],
             reason=_reason(status) if (final or unconfirmed) and phase is not Phase.SUCCEEDED else None,
             unknown=None if known else unknown("progress", status.progress),
         )

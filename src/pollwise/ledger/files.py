@@ -36,7 +36,10 @@ from pollwise.errors import (
 )
 from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate, version_of
 
-__all__ = ["Opening", "Synchronous", "UnreadableRow", "open_ledger", "our_error"]
+__all__ = ["Opening", "Place", "Synchronous", "UnreadableRow", "open_ledger", "our_error", "place_of"]
+
+Place: TypeAlias = tuple[int, int]
+"""A file system, and a file in it."""
 
 Synchronous: TypeAlias = Literal["full", "normal"]
 
@@ -258,6 +261,15 @@ _TOLD_BY_CODE: Mapping[int, type[LedgerCorrupt | LedgerFull | LedgerUnwritable |
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _REFUSED = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def place_of(path: str) -> Place | None:
+    """Which file is at this path, whatever links lead to it; None where there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def our_error(exc: Exception, path: str) -> Exception:

@@ -5,7 +5,8 @@ one transaction, hence one fsync (a group commit), and their callers are told in
 Rule 2: a transaction that fails keeps nothing, and every one of its callers is told, each with an error of its own.
 Where the fault lies in a call's values, each call is tried alone, so only its own caller suffers for it.
 Rule 3: this thread outlives every error. It ends when it is told to, having done all that came before.
-Rule 4: the connection is a local of this thread. After a fork the child has neither, so it cannot close what the
+Rule 4: nothing is promised of a file that is not where it was: SQLite would go on writing one that was deleted.
+Rule 5: the connection is a local of this thread. After a fork the child has neither, so it cannot close what the
 parent goes on using (sqlite.org/howtocorrupt.html, 2.6).
 """
 
@@ -20,8 +21,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from pollwise.errors import ConfigurationError
-from pollwise.ledger.files import Opening, open_ledger, our_error
+from pollwise.errors import ConfigurationError, LedgerFailed
+from pollwise.ledger.files import Opening, Place, open_ledger, our_error, place_of
 from pollwise.ledger.work import Work
 
 __all__ = ["Call", "Inbox", "Settled", "serve"]
@@ -53,7 +54,7 @@ def serve(opening: Opening, inbox: Inbox, opened: asyncio.Future[None], tell: Te
             tell([(opened, None, exc)])
             return
         tell([(opened, None, None)])
-        writer = _Writer(db, opening.path)
+        writer = _Writer(db, opening.path, place_of(opening.path))
         for calls in _batches(inbox):
             tell(writer.carry_out(calls))
 
@@ -76,6 +77,7 @@ def _batches(inbox: Inbox) -> Iterator[Sequence[Call]]:
 class _Writer:
     db: sqlite3.Connection
     path: str
+    place: Place | None
 
     def carry_out(self, calls: Sequence[Call]) -> Sequence[Settled]:
         settled: list[Settled] = []
@@ -111,6 +113,7 @@ class _Writer:
         try:
             self.db.execute("BEGIN IMMEDIATE")
             results = [call.work.run(self.db, call.payload) for call in calls]
+            self._check_place()
             self.db.execute("COMMIT")
         except BaseException:
             if self.db.in_transaction:  # SQLite has ended it by itself after some errors
@@ -118,6 +121,10 @@ class _Writer:
                     self.db.execute("ROLLBACK")
             raise
         return results
+
+    def _check_place(self) -> None:
+        if place_of(self.path) != self.place:
+            raise LedgerFailed(self.path, "it was deleted, moved or replaced while it was in use")
 
 
 def _caused(error: Exception, by: Exception) -> Exception:
