@@ -81,11 +81,12 @@ class Agenda(Generic[T]):
         "_edges",
         "_expiring",
         "_fresh",
-        "_held",
+        "_gone",
         "_left",
         "_levels",
         "_new",
         "_rank",
+        "_ranked",
         "_soonest",
         "_turn",
         "_waiting",
@@ -100,7 +101,8 @@ class Agenda(Generic[T]):
         self._fresh: deque[T] = deque()  # just fallen due
         self._soonest = math.inf  # no deadline of theirs is before
         self._left: deque[T] = deque()  # due and left over, with their deadlines noted, and not ranked
-        self._held: dict[T, int] = {}
+        self._ranked = 0
+        self._gone: set[T] = set()  # expired, and still somewhere among those who are due
         self._levels: dict[int, list[tuple[float, int, T]]] = {}
         self._expiring: dict[float, set[T]] = {}
         self._edges: list[float] = []
@@ -117,7 +119,7 @@ class Agenda(Generic[T]):
     @property
     def ranked(self) -> bool:
         """Whether there are watches that are due and have been ranked."""
-        return bool(self._held)
+        return self._ranked > 0
 
     def put(self, item: T, at: float, now: float, *, exact: bool = False) -> float:
         """Ask this one at `at` or, rounded up, a little later. Returns the time at which it falls due."""
@@ -145,39 +147,45 @@ class Agenda(Generic[T]):
 
     def take(self, now: float) -> T | None:
         """Hand out the one to be asked now, or None when nothing is due."""
-        if not self._held:
-            if self._left:
+        if self._ranked:
+            self.hold(now)
+            self._raise(now)
+        while True:
+            if self._ranked:
+                item = self._pop_ranked()
+                self._new.pop(item, None)
+                self._forget_deadline(item)
+            elif self._left:
                 item = self._left.popleft()
                 self._forget_deadline(item)
             elif self._fresh:
                 item = self._fresh.popleft()
             else:
                 return None
+            if self._gone and item in self._gone:
+                self._gone.remove(item)
+                continue
             self.held -= 1
             self.size -= 1
             return item
-        self.hold(now)
-        self._raise(now)
-        while self._levels:
-            level = max(self._levels)
-            heap = self._levels[level]
-            while heap:
-                item = heapq.heappop(heap)[2]
-                if self._held.get(item) == level:
-                    del self._held[item]
-                    self._new.pop(item, None)
-                    self._forget_deadline(item)
-                    self.held -= 1
-                    self.size -= 1
-                    return item
+
+    def _pop_ranked(self) -> T:
+        level = max(self._levels)
+        heap = self._levels[level]
+        item = heapq.heappop(heap)[2]
+        if not heap:
             del self._levels[level]
-        return None
+        self._ranked -= 1
+        return item
 
     def hold(self, now: float) -> bool:
         """Rank what is due but may not be asked now, a bounded number at a time. Returns whether that was all."""
         self._note_deadlines()
         for _ in range(min(len(self._left), _MOST_AT_ONCE)):
             item = self._left.popleft()
+            if item in self._gone:
+                self._gone.remove(item)
+                continue
             self._push(item, now)
             self._new[item] = None
         return not self._left and not self._fresh
@@ -200,22 +208,22 @@ class Agenda(Generic[T]):
         return min(self._soonest, self._edges[0]) if self._edges else self._soonest
 
     def expired(self, now: float) -> list[T]:
-        """Those that are due and past their deadline. They may be handed out once more, to be dropped."""
+        """Those that are due and past their deadline. They are not handed out any more."""
         gone: list[T] = []
         if self._soonest <= now:
             self._note_deadlines()
         while self._edges and self._edges[0] <= now:
             for item in self._expiring.pop(heapq.heappop(self._edges)):
-                if self._held.pop(item, None) is not None:
-                    self._new.pop(item, None)
-                    self.held -= 1
-                    self.size -= 1
+                self._new.pop(item, None)
+                self._gone.add(item)
+                self.held -= 1
+                self.size -= 1
                 gone.append(item)
         return gone
 
     def _push(self, item: T, now: float) -> None:
         level, rises_at = self._rank(item, now)
-        self._held[item] = level
+        self._ranked += 1
         heapq.heappush(self._levels.setdefault(level, []), (rises_at, next(self._turn), item))
 
     def _raise(self, now: float) -> None:
@@ -226,8 +234,13 @@ class Agenda(Generic[T]):
             while left and heap and heap[0][0] <= now:
                 left -= 1
                 item = heapq.heappop(heap)[2]
-                if self._held.get(item) == level:
+                self._ranked -= 1
+                if item in self._gone:
+                    self._gone.remove(item)
+                else:
                     self._push(item, now)
+            if not heap:
+                del self._levels[level]
 
     def _note_deadlines(self) -> None:
         """Note when those that are left over expire, a bounded number at a time."""

@@ -141,7 +141,6 @@ class WatchMachine(Generic[J, S]):
     __slots__ = (
         "_begun_at",
         "_begun_with",
-        "_eta_s",
         "_good",
         "_reported_at",
         "_rules",
@@ -174,7 +173,6 @@ class WatchMachine(Generic[J, S]):
         self._trouble: _Trouble | None = None
         self._begun_at: float | None = None  # when the fraction was `_begun_with`, for the ETA
         self._begun_with = 0.0
-        self._eta_s: float | None = None
         self.paced = False
         self.held_back = False
 
@@ -230,7 +228,6 @@ class WatchMachine(Generic[J, S]):
             # a job first seen at once began with what it shows; one first seen late began, as far as we know, with us
             late = now - self.started_at > _AT_ONCE_S
             self._begun_at, self._begun_with = (self.started_at, 0.0) if late else (now, reading.fraction)
-        self._eta_s = self._estimate_s()
         if self._trouble is not None and self._trouble.overdue is not None and not reading.unconfirmed:
             return self.on_deadline(now=now)
         return self._wait(changed=changed, now=now, dice=dice)
@@ -240,7 +237,6 @@ class WatchMachine(Generic[J, S]):
         if self.outcome is not None:
             return News.QUIET
         self._recover(now)
-        self._eta_s = self._estimate_s()
         return self._wait(changed=False, now=now, dice=dice)
 
     def on_error(self, error: PollError | WatchError, *, now: float, dice: float) -> News:
@@ -326,7 +322,12 @@ class WatchMachine(Generic[J, S]):
 
     def eta_s(self) -> float | None:
         """Estimated seconds from the last good reading until the job is over, or None."""
-        return self._eta_s
+        # made when it is asked for: a hundred thousand watches need not keep it
+        fraction = self.fraction
+        if self._begun_at is None or fraction is None:
+            return None
+        done, took = fraction - self._begun_with, self.seen_at - self._begun_at
+        return None if done <= 0 or took <= 0 else (1.0 - fraction) * took / done
 
     @property
     def failures(self) -> int:
@@ -344,17 +345,11 @@ class WatchMachine(Generic[J, S]):
         """When the last poll before the deadline is to be asked, in monotonic seconds."""
         return self.deadline - self._rules.last_poll_s
 
-    def _estimate_s(self) -> float | None:
-        if self._begun_at is None or self.fraction is None:
-            return None
-        done, took = self.fraction - self._begun_with, self.seen_at - self._begun_at
-        return None if done <= 0 or took <= 0 else (1.0 - self.fraction) * took / done
-
     # --- what next ----------------------------------------------------------------------------
 
     def _recover(self, now: float) -> None:
         started_at = self.started_at
-        self._rules.forecast.ran(self.seen_at - started_at, now - started_at, self._eta_s)
+        self._rules.forecast.ran(self.seen_at - started_at, now - started_at, self.eta_s())
         self.seen_at = now
         self._good += 1
         trouble = self._trouble
@@ -397,7 +392,7 @@ class WatchMachine(Generic[J, S]):
         return News.QUIET
 
     def _worthy_s(self) -> float | None:
-        rules, eta_s = self._rules, self._eta_s
+        rules, eta_s = self._rules, self.eta_s()
         if not rules.pacing.adaptive or (eta_s is None and rules.forecast.durations.ended < _ENDS_TO_GO_BY):
             return None
         age_s = self.seen_at - self.started_at
@@ -431,7 +426,7 @@ class WatchMachine(Generic[J, S]):
 
     def _verdict(self, reading: Reading[S], now: float) -> Outcome[J, S]:
         took = now - self.started_at
-        self._rules.forecast.over(self.seen_at - self.started_at, took, self._eta_s)
+        self._rules.forecast.over(self.seen_at - self.started_at, took, self.eta_s())
         match reading.phase:
             case Phase.FAILED:
                 error = JobFailed(self.job, reading.status, reading.reason)
