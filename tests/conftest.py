@@ -30,14 +30,15 @@ _THREAD_END_S = 1.0
 
 # No deadlines anywhere: a timing is a benchmark, never a test.
 settings.register_profile("dev", deadline=None)
-settings.register_profile(
-    "ci",
-    deadline=None,
-    derandomize=True,
-    max_examples=50,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],  # a loaded machine is slow, and no test is wrong for it
-)
+for name, examples in (("ci", 50), ("brief", 10)):
+    settings.register_profile(
+        name,
+        deadline=None,
+        derandomize=True,
+        max_examples=examples,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],  # a loaded machine is slow, and no test is wrong for it
+    )
 settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
