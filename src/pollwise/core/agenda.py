@@ -27,7 +27,7 @@ _FINEST_S = 1 / 4096
 _COARSE_FROM_S = 32 * _SLOT_S  # a shorter wait is rounded up by at most a thirty-second part of itself
 _EXPIRY_S = 1 / 32
 _MOST_AT_ONCE = 1_000  # about 2 ms of work
-_MOST_RISES = 50
+_MOST_RISES = 16
 
 
 class Slots(Generic[T]):
