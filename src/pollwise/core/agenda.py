@@ -125,9 +125,7 @@ class Agenda(Generic[T]):
         """Ask this one at `at` or, rounded up, a little later. Returns the time at which it falls due."""
         self.size += 1
         if at <= now:
-            self._fresh.append(item)
-            self._soonest = min(self._soonest, self._deadline(item))
-            self.held += 1
+            self._ripe([item])
             return now
         if not exact:
             wait = at - now
@@ -139,11 +137,7 @@ class Agenda(Generic[T]):
     def ripen(self, now: float) -> None:
         """Let everything that is due by now be handed out."""
         while self._waiting.next_at <= now:
-            due = self._waiting.due(now)
-            self._fresh.extend(due)
-            soonest = min(map(self._deadline, due))
-            self._soonest = min(self._soonest, soonest)
-            self.held += len(due)
+            self._ripe(self._waiting.due(now))
 
     def take(self, now: float) -> T | None:
         """Hand out the one to be asked now, or None when nothing is due."""
@@ -152,7 +146,7 @@ class Agenda(Generic[T]):
             self._raise(now)
         while True:
             if self._ranked:
-                item = self._pop_ranked()
+                item = self._pop(max(self._levels))
                 self._new.pop(item, None)
                 self._forget_deadline(item)
             elif self._left:
@@ -162,15 +156,26 @@ class Agenda(Generic[T]):
                 item = self._fresh.popleft()
             else:
                 return None
-            if self._gone and item in self._gone:
-                self._gone.remove(item)
+            if self._gone and self._is_gone(item):
                 continue
             self.held -= 1
             self.size -= 1
             return item
 
-    def _pop_ranked(self) -> T:
-        level = max(self._levels)
+    def _ripe(self, due: list[T]) -> None:
+        self._fresh.extend(due)
+        soonest = min(map(self._deadline, due))
+        self._soonest = min(self._soonest, soonest)
+        self.held += len(due)
+
+    def _is_gone(self, item: T) -> bool:
+        """Whether it has expired since; to be asked once, where it is met."""
+        if item in self._gone:
+            self._gone.remove(item)
+            return True
+        return False
+
+    def _pop(self, level: int) -> T:
         heap = self._levels[level]
         item = heapq.heappop(heap)[2]
         if not heap:
@@ -183,11 +188,9 @@ class Agenda(Generic[T]):
         self._note_deadlines()
         for _ in range(min(len(self._left), _MOST_AT_ONCE)):
             item = self._left.popleft()
-            if item in self._gone:
-                self._gone.remove(item)
-                continue
-            self._push(item, now)
-            self._new[item] = None
+            if not self._is_gone(item):
+                self._push(item, now)
+                self._new[item] = None
         return not self._left and not self._fresh
 
     def newly_held(self) -> list[T]:
@@ -230,17 +233,11 @@ class Agenda(Generic[T]):
         # a bounded number at a time: who is not ranked anew now is so at one of the next decisions
         left = _MOST_RISES
         for level in sorted(self._levels, reverse=True):
-            heap = self._levels[level]
-            while left and heap and heap[0][0] <= now:
+            while left and (heap := self._levels.get(level)) and heap[0][0] <= now:
                 left -= 1
-                item = heapq.heappop(heap)[2]
-                self._ranked -= 1
-                if item in self._gone:
-                    self._gone.remove(item)
-                else:
+                item = self._pop(level)
+                if not self._is_gone(item):
                     self._push(item, now)
-            if not heap:
-                del self._levels[level]
 
     def _note_deadlines(self) -> None:
         """Note when those that are left over expire, a bounded number at a time."""

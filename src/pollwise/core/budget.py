@@ -170,20 +170,19 @@ class RateBudget:
                 self._sent.popleft()
         if self._left is not None:
             self._left -= 1
-        if self.per_s is not None and self.limit:
+        if self.per_s is not None:
             # whoever was idle may catch up, with a whole window at most
-            self._next_at = max(self._next_at, now - self.per_s) + self.per_s / self.limit
+            self._next_at = max(self._next_at, now - self.per_s) + self.spacing_s
         return self._serial
 
     def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:
         """The request with this number is over: answered, failed or cut, but not refused with 429."""
         self._land(serial, now, hints)
         self._good += 1
-        if hints is None and (self._blind or self._probes):
-            if self._blind:
-                self._learn_blind(now)
-            else:
-                self._probes, self._left = 0, None
+        if hints is None and self._blind:
+            self._learn_blind(now)
+        elif hints is None and self._probes:
+            self._probes, self._left = 0, None
 
     def refuse(self, serial: int, now: float, retry_after_s: float | None, hints: RateHints | None) -> None:
         """The request with this number was answered with 429: nothing goes until it may."""

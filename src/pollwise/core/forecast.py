@@ -77,11 +77,9 @@ class Durations:
     def ran(self, since_s: float, until_s: float) -> None:
         """A job was seen running at both ages."""
         n, last = _bin(since_s), _bin(until_s)
-        while n < last:
-            self._times[n] += _EDGES[n + 1] - since_s
-            since_s = _EDGES[n + 1]
-            n += 1
-        self._times[n] += until_s - since_s
+        self.outgrew(n, last)
+        self._times[n] -= since_s - _EDGES[n]
+        self._times[last] += until_s - _EDGES[last]
 
     def outgrew(self, first: int, last: int) -> None:
         """A job was seen running from the begin of one bin to that of another."""
@@ -277,12 +275,12 @@ class Forecast:
         # the longer nobody has looked, the less is it rare
         rare = _RARE_WITH_PROGRESS if tells else _RARE * for_s / silent_s
         for age in (age_s,) if tells else (age_s, age_s / _STRAGGLE):
-            if durations.chance(age, age + silent_s) > _SOME and durations.chance(age, age + silent_s - for_s) > rare:
+            if _is_doubtful(durations.chance(age, age + silent_s), durations.chance(age, age + silent_s - for_s), rare):
                 return True
         if eta_s is None:
             return False
         by_progress, eta_s = self.estimates.chance, max(eta_s, _LEAST_ETA_S)
-        return by_progress(silent_s / eta_s) > _SOME and by_progress((silent_s - for_s) / eta_s) > rare
+        return _is_doubtful(by_progress(silent_s / eta_s), by_progress((silent_s - for_s) / eta_s), rare)
 
     def worth(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
         """What asking is worth, in seconds of waiting.
@@ -310,7 +308,7 @@ class Forecast:
             self._silences.clear()
         n = _bin(age_s)
         silence, later = self._silence_at(level, worth, n), self._silence_at(level, worth, n + 1)
-        silence += (later - silence) * (age_s - _EDGES[n]) / (_EDGES[n + 1] - _EDGES[n])
+        silence += (later - silence) * (age_s - _EDGES[n]) / _WIDTHS[n]
         return min(at_most_s, silence)
 
     def _silence_at(self, level: int, worth: float, edge: int) -> float:
@@ -330,6 +328,11 @@ class Forecast:
             else:
                 high = middle
         return high
+
+
+def _is_doubtful(over: float, long_over: float, rare: float) -> bool:
+    """Whether that many are over, and enough of them for long, that a job should be asked for fairness's sake."""
+    return over > _SOME and long_over > rare
 
 
 def worth_of(level: int) -> float:

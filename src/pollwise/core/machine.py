@@ -410,7 +410,7 @@ class WatchMachine(Generic[J, S]):
 
     def _ask_at(self, at: float, now: float, *, earliest: float) -> None:
         self.paced = False
-        last = self.deadline - self._rules.last_poll_s
+        last = self.last_poll_at
         if now < last < at:
             at = max(last, earliest)
         self.due_at = min(self.deadline, at)

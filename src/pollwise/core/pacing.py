@@ -126,7 +126,7 @@ class Pacing:
         if silence_s is None or not self.adaptive:
             wait = self._table.delay_s(attempt)
         else:
-            wait = self.min_s if silence_s < self.min_s else min(silence_s, self.max_s)
+            wait = min(max(silence_s, self.min_s), self.max_s)
         return wait * (1.0 + self.jitter * dice)
 
 

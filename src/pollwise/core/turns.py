@@ -166,13 +166,13 @@ class Turns(Generic[W]):
         silent, age = now - since, since - machine.started_at
         round_s = self._round_s()
         patience = (_PATIENCE if eta_s is None else _PATIENCE_WITH_PROGRESS) * round_s
-        if silent > patience and self._starves(silent, age, eta_s, patience, round_s):
+        forecast = self._forecast
+        if silent > patience and (
+            silent >= _MOST_PATIENCE * round_s or forecast.may_be_over(silent, age, eta_s, patience)
+        ):
             return _TOP_LEVEL, math.inf
-        level = level_of(self._forecast.worth(silent, age, eta_s))
+        level = level_of(forecast.worth(silent, age, eta_s))
         # below the price nobody goes as things are: who waits there is ranked again when the price is reached
-        rises = self._forecast.silence_s(max(level + 1, self._low + LEVELS_TO_DOUBLE), age, eta_s, patience)
+        rises = forecast.silence_s(max(level + 1, self._low + LEVELS_TO_DOUBLE), age, eta_s, patience)
         soonest = silent + max(_LEAST_RISE_S, min(_RISE * silent, round_s / _RISES_A_ROUND))
         return level, min(since + max(_SURE * rises, soonest), machine.last_poll_at)
-
-    def _starves(self, silent_s: float, age_s: float, eta_s: float | None, patience_s: float, round_s: float) -> bool:
-        return silent_s >= _MOST_PATIENCE * round_s or self._forecast.may_be_over(silent_s, age_s, eta_s, patience_s)

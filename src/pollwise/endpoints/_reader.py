@@ -78,28 +78,31 @@ class Reader(Generic[T]):
         if not reply.is_json:
             raise reply.malformed("expected JSON")
         try:
-            data = orjson.loads(reply.body)
+            return self._make(orjson.loads(reply.body))
         except orjson.JSONDecodeError as exc:
             why = f"broken JSON, {exc.msg} at character {exc.pos}"
-        else:
-            try:
-                made: T = self._quick(data, self._made)
-            except (ValueError, KeyError, TypeError):
-                why = self._fault(data)
-            else:
-                return made
+        except _Unfit as exc:
+            why = str(exc)
         # Raised out here, so that the error does not drag the body or the value along as its context.
         raise reply.malformed(why)
 
     def structure(self, data: object) -> T:
         """The same from data that is decoded already. Raises ConfigurationError, which is a ValueError."""
         try:
+            return self._make(data)
+        except _Unfit as exc:
+            why = str(exc)
+        raise ConfigurationError(f"this is no {self._made.__name__}: {why}")
+
+    def _make(self, data: object) -> T:
+        """The value. Raises _Unfit, with the path of the first field that is wrong."""
+        try:
             made: T = self._quick(data, self._made)
         except (ValueError, KeyError, TypeError):
             why = self._fault(data)
         else:
             return made
-        raise ConfigurationError(f"this is no {self._made.__name__}: {why}")
+        raise _Unfit(why)
 
     def unstructure(self, value: T) -> dict[str, Any]:
         """JSON-ready values by the vendor's keys, of which `structure` makes an equal value again."""
@@ -166,6 +169,10 @@ def _object(absent: dict[str, Any], fields: Hook, value: object, type_: object, 
     if type(value) is dict:
         return fields(absent | value, type_)
     raise ValueError(f"expected an object, got {shown(value)}")
+
+
+class _Unfit(Exception):
+    """The data is not what it should be: where, and why."""
 
 
 class _BadItem(ValueError):

@@ -22,9 +22,8 @@ S = TypeVar("S")
 
 make_reading = maker(Reading)
 _make_request = maker(Request)
-_KEPT_REQUESTS = (
-    2_048  # of some 700 bytes each: to make one, and for aiohttp to ask a new URL all that it asks, costs more
-)
+# Of some 700 bytes each. To make one anew, and for aiohttp to ask a new URL all that it asks, costs more.
+_KEPT_REQUESTS = 2_048
 
 
 class VendorEndpoint(Endpoint[J, S]):
