@@ -78,7 +78,7 @@ def end_row(**other: Any) -> Concluded:
 
 def through(outcome: Outcome[Any, Any], endpoint: Endpoint[Any, Any], job: Any) -> Outcome[Any, Any]:
     """The outcome written down and read back."""
-    end = attrs.asdict(conclusion_of(7, outcome, 2, endpoint), recurse=False)
+    end = attrs.asdict(conclusion_of(7, outcome, endpoint, failures=2, seen_s=7.0), recurse=False)
     row = end_row(**{**end, "keys": endpoint.job_to_keys(job), "endpoint": endpoint.name})
     found = job_of(row, endpoint)
     assert found == job
@@ -86,10 +86,11 @@ def through(outcome: Outcome[Any, Any], endpoint: Endpoint[Any, Any], job: Any) 
 
 
 FAILED = ToyStatus("failed", 1)
+ENDED: dict[str, Any] = {"elapsed_s": 9.5, "polls": 5, "detected_within_s": 2.5}
 OUTCOMES: list[Outcome[ToyJob, ToyStatus]] = [
-    Succeeded(job=JOB, status=ToyStatus("succeeded", 10), elapsed_s=9.5, polls=5),
-    Failed(job=JOB, status=FAILED, error=JobFailed(JOB, FAILED, "no disk"), elapsed_s=9.5, polls=5),
-    Cancelled(job=JOB, status=FAILED, error=JobCancelled(JOB, FAILED), elapsed_s=9.5, polls=5),
+    Succeeded(job=JOB, status=ToyStatus("succeeded", 10), **ENDED),
+    Failed(job=JOB, status=FAILED, error=JobFailed(JOB, FAILED, "no disk"), **ENDED),
+    Cancelled(job=JOB, status=FAILED, error=JobCancelled(JOB, FAILED), **ENDED),
     Abandoned(job=JOB, error=DeadlineExceeded(JOB, 60.0), status=STATUS, phase=Phase.RUNNING, elapsed_s=60.0, polls=9),
     Abandoned(job=JOB, error=DeadlineExceeded(JOB, 60.0), status=None, phase=None, elapsed_s=60.0, polls=9),
 ]
@@ -115,7 +116,7 @@ def test_the_vendors_outcomes_come_back() -> None:
     }
     status: Any = extraction.read(reply(document)).status
     job: Any = ExtractionJob("D1", "ZX-1")
-    outcome: Any = Succeeded(job=job, status=status, elapsed_s=1.0, polls=1)
+    outcome: Any = Succeeded(job=job, status=status, **ENDED)
     assert through(outcome, extraction, job) == outcome
     deletion = DeleteFileEndpoint("https://a.example")
     document360 = {
@@ -127,7 +128,7 @@ def test_the_vendors_outcomes_come_back() -> None:
         "information": None,
     }
     status, job = deletion.read(reply(document360)).status, DeleteFileJob("t")
-    failed: Any = Failed(job=job, status=status, error=JobFailed(job, status, "why"), elapsed_s=1.0, polls=1)
+    failed: Any = Failed(job=job, status=status, error=JobFailed(job, status, "why"), **ENDED)
     assert repr(through(failed, deletion, job)) == repr(failed)
 
 
@@ -136,7 +137,7 @@ def test_how_far_a_watch_got() -> None:
     rules = Rules(pacing=Pacing(), retry=Retry(), timeout_s=60.0)
     machine: WatchMachine[ToyJob, ToyStatus] = WatchMachine(JOB, rules, now=0.0)
     fresh = change_of(7, machine, ENDPOINT)
-    assert (fresh.phase, fresh.polls, fresh.failures, fresh.status) == (None, 0, 0, None)
+    assert (fresh.phase, fresh.polls, fresh.failures, fresh.status, fresh.seen_s) == (None, 0, 0, None, None)
     machine.asked()
     machine.on_reading(Reading(status=STATUS, phase=Phase.RUNNING), now=1.0, dice=0.0)
     machine.asked()
@@ -144,9 +145,12 @@ def test_how_far_a_watch_got() -> None:
     change = change_of(7, machine, ENDPOINT)
     assert (change.id, change.phase, change.polls, change.failures) == (7, Phase.RUNNING, 2, 1)
     assert change.status is not None
-    past = past_of(open_row(status=change.status), ENDPOINT, (NOON + timedelta(minutes=10)).timestamp())
+    assert change.seen_s == 1.0
+    past = past_of(
+        open_row(status=change.status, seen_s=change.seen_s), ENDPOINT, (NOON + timedelta(minutes=10)).timestamp()
+    )
     assert (past.status, past.phase, past.polls, past.failures) == (STATUS, Phase.RUNNING, 5, 2)
-    assert (past.age_s, past.left_s) == (600, 3000)
+    assert (past.age_s, past.left_s, past.seen_s) == (600, 3000, 1.0)
 
 
 def test_a_row_without_a_status_has_no_phase() -> None:
@@ -191,10 +195,10 @@ def test_what_an_endpoint_cannot_write_raises() -> None:
     """And what is told in its place says whose bug it is."""
     outcome = Succeeded(job=JOB, status=ToyStatus("unreadable"), elapsed_s=1.0, polls=1)
     with pytest.raises(KeyError) as caught:
-        conclusion_of(7, outcome, 0, ENDPOINT)
+        conclusion_of(7, outcome, ENDPOINT)
     told = unkeepable(outcome, caught.value)
     assert isinstance(told.error, EndpointBug)
-    assert conclusion_of(7, told, 0, ENDPOINT).status is None
+    assert conclusion_of(7, told, ENDPOINT).status is None
 
 
 def test_an_endpoint_must_be_able_to_read_what_it_writes() -> None:
@@ -217,6 +221,6 @@ def test_a_new_row() -> None:
 
 def test_a_status_is_one_json_document() -> None:
     """With the vendor's field names, as `--json` shows them."""
-    conclusion = conclusion_of(7, OUTCOMES[0], 0, ENDPOINT)
+    conclusion = conclusion_of(7, OUTCOMES[0], ENDPOINT)
     assert conclusion.status is not None
     assert orjson.loads(conclusion.status) == {"state": "succeeded", "done": 10}

@@ -94,17 +94,27 @@ def change_of(number: int, machine: WatchMachine[Any, S], endpoint: Endpoint[Any
     except Exception as exc:  # noqa: BLE001  # a stranger's fault; the outcome will tell of it
         _log.error("%s: a status could not be put in JSON (%s), and is left out", endpoint.name, type(exc).__name__)
         status = None
-    return Change(id=number, phase=machine.phase, polls=machine.polls, failures=machine.failures, status=status)
+    return Change(
+        id=number,
+        phase=machine.phase,
+        polls=machine.polls,
+        failures=machine.failures,
+        status=status,
+        seen_s=machine.seen_s,
+    )
 
 
-def conclusion_of(number: int, outcome: Outcome[Any, S], failures: int, endpoint: Endpoint[Any, S]) -> Conclusion:
+def conclusion_of(
+    number: int, outcome: Outcome[Any, S], endpoint: Endpoint[Any, S], *, failures: int = 0, seen_s: float | None = None
+) -> Conclusion:
     """How a watch ended. Raises whatever the endpoint does where its status cannot be put in JSON.
 
     Args:
         number: The watch's.
         outcome: Its outcome.
-        failures: Polls in a row that taught nothing, at the end.
         endpoint: What the status is of.
+        failures: Polls in a row that taught nothing, at the end.
+        seen_s: How old the watch was when the job was last seen going on, in seconds.
     """
     kind = OutcomeKind(type(outcome).__name__.lower())
     error = None if isinstance(outcome, Succeeded) else outcome.error
@@ -115,6 +125,7 @@ def conclusion_of(number: int, outcome: Outcome[Any, S], failures: int, endpoint
         polls=outcome.polls,
         failures=failures if isinstance(outcome, Abandoned) else 0,
         status=_json(outcome.status, endpoint),
+        seen_s=seen_s,
         elapsed_s=outcome.elapsed_s,
         error_type=None if error is None else type(error).__name__,
         error_message=None if error is None else str(error),
@@ -159,6 +170,7 @@ def past_of(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], wall_now: 
         failures=known.failures,
         phase=None if status is None else known.phase,
         status=status,
+        seen_s=known.seen_s,
     )
 
 
@@ -168,7 +180,7 @@ def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S]) -> Outcome[J,
     Raises:
         Exception: Whatever the endpoint raises for the status of an end that it cannot read; see `unreadable`.
     """
-    told, polls, elapsed_s = known.error_message, known.polls, known.elapsed_s
+    told, polls, elapsed_s, within_s = known.error_message, known.polls, known.elapsed_s, known.detected_within_s
     if known.outcome is OutcomeKind.ABANDONED:
         error = recalled_error(known.error_type or "", told or "", job)
         seen = _status_if_any(known, endpoint)
@@ -178,11 +190,15 @@ def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S]) -> Outcome[J,
     status = _status(known.status, endpoint)
     if known.outcome is OutcomeKind.FAILED:
         failed = recalled_failure(told, job, status)
-        return Failed(job=job, status=status, error=failed, elapsed_s=elapsed_s, polls=polls)
+        return Failed(
+            job=job, status=status, error=failed, elapsed_s=elapsed_s, polls=polls, detected_within_s=within_s
+        )
     if known.outcome is OutcomeKind.CANCELLED:
         gone = recalled_cancellation(told, job, status)
-        return Cancelled(job=job, status=status, error=gone, elapsed_s=elapsed_s, polls=polls)
-    return Succeeded(job=job, status=status, elapsed_s=elapsed_s, polls=polls)
+        return Cancelled(
+            job=job, status=status, error=gone, elapsed_s=elapsed_s, polls=polls, detected_within_s=within_s
+        )
+    return Succeeded(job=job, status=status, elapsed_s=elapsed_s, polls=polls, detected_within_s=within_s)
 
 
 def unreadable(known: Concluded, job: J, exc: Exception) -> Abandoned[J, Any]:

@@ -67,7 +67,10 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def timeless(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Results without what depends on when was asked."""
-    return [{name: value for name, value in line.items() if name not in {"elapsed_s", "polls"}} for line in results]
+    return [
+        {name: value for name, value in line.items() if name not in {"elapsed_s", "detected_within_s", "polls"}}
+        for line in results
+    ]
 
 
 def truth(simulator: Simulator, rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -85,7 +85,7 @@ async def test_a_ledger_in_entries(tmp_path: Any, hostile: str) -> None:
         usual: dict[str, Any] = {"polls": 3, "status": None, "elapsed_s": 1.5}
         await ledger.conclude(
             [
-                Conclusion(id=first.id, outcome=OutcomeKind.SUCCEEDED, phase=Phase.SUCCEEDED, **usual),
+                Conclusion(id=first.id, outcome=OutcomeKind.SUCCEEDED, phase=Phase.SUCCEEDED, seen_s=1.25, **usual),
                 Conclusion(
                     id=second.id,
                     outcome=OutcomeKind.ABANDONED,
@@ -105,6 +105,7 @@ async def test_a_ledger_in_entries(tmp_path: Any, hostile: str) -> None:
         word="succeeded",
         first_seen=began.timestamp(),
         elapsed_s=1.5,
+        detected_within_s=0.25,
         polls=3,
         reason="",
         acknowledged=True,
@@ -125,6 +126,7 @@ def test_an_error_without_a_message() -> None:
         "first_seen": "2026-01-02T03:04:05Z",
         "deadline": None,
         "elapsed_s": 1.0,
+        "detected_within_s": None,
         "polls": 0,
         "failures": 0,
         "status": None,

@@ -13,7 +13,10 @@ from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.errors import DeadlineExceeded, JobCancelled, JobFailed, ServerTrouble
 
-KEYS = ["event", "endpoint", "job", "phase", "fraction", "eta_s", "elapsed_s", "polls", "status", "error"]
+KEYS = [
+    *("event", "endpoint", "job", "phase", "fraction", "eta_s", "elapsed_s", "detected_within_s", "polls", "status"),
+    "error",
+]
 
 
 def test_progressed(
@@ -40,6 +43,7 @@ def test_progressed(
         "fraction": 0.25,
         "eta_s": 12.346,
         "elapsed_s": 3.0,
+        "detected_within_s": None,
         "polls": 2,
         "error": None,
     }
@@ -58,7 +62,7 @@ def test_every_event_has_the_same_keys_in_the_same_order(
     events: list[tuple[Any, str | None, str | None]] = [
         (Retrying(error=ServerTrouble(503), failures=1, delay_s=2.0, **seen), None, "ServerTrouble"),
         (Throttled(delay_s=2.0, **seen), None, None),
-        (Succeeded(status=status, **seen), "succeeded", None),
+        (Succeeded(status=status, detected_within_s=0.5, **seen), "succeeded", None),
         (Failed(status=status, error=JobFailed(delete_job, status, "why"), **seen), "failed", "JobFailed"),
         (Cancelled(status=status, error=JobCancelled(delete_job, status), **seen), "cancelled", "JobCancelled"),
         (
@@ -78,6 +82,7 @@ def test_every_event_has_the_same_keys_in_the_same_order(
         assert shown["event"] == type(event).__name__.lower()
         assert shown["phase"] == phase
         assert (shown["error"] and shown["error"]["type"]) == error
+        assert shown["detected_within_s"] == getattr(event, "detected_within_s", None)
         assert shown["fraction"] is None
         assert shown["eta_s"] is None
 

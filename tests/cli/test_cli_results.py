@@ -43,7 +43,7 @@ async def record(ledger: SqliteLedger, endpoint: DeleteFileEndpoint, *outcomes: 
     for outcome in outcomes:
         keys = endpoint.job_to_keys(outcome.job)
         [found] = await ledger.record([NewWatch(endpoint=endpoint.name, keys=keys, first_seen=now, deadline=None)])
-        await ledger.conclude([conclusion_of(found.id, outcome, 0, endpoint)])
+        await ledger.conclude([conclusion_of(found.id, outcome, endpoint, seen_s=0.5)])
 
 
 async def test_a_line_says_what_json_says(
@@ -58,10 +58,11 @@ async def test_a_line_says_what_json_says(
     status = deletion_status(warnings=[{"description": hostile}])
     jobs = [DeleteFileJob(f"{number}日本") for number in range(4)]
     seen: dict[str, Any] = {"elapsed_s": 1.23456, "polls": 7}
+    ended: dict[str, Any] = {**seen, "detected_within_s": 0.73456}
     outcomes: list[Outcome[Any, Any]] = [
-        Succeeded(job=jobs[0], status=status, **seen),
-        Failed(job=jobs[1], status=status, error=JobFailed(jobs[1], status, hostile), **seen),
-        Cancelled(job=jobs[2], status=status, error=JobCancelled(jobs[2], status), **seen),
+        Succeeded(job=jobs[0], status=status, **ended),
+        Failed(job=jobs[1], status=status, error=JobFailed(jobs[1], status, hostile), **ended),
+        Cancelled(job=jobs[2], status=status, error=JobCancelled(jobs[2], status), **ended),
         Abandoned(job=jobs[3], status=None, phase=Phase.RUNNING, error=JobNotFound(jobs[3], 404), **seen),
     ]
     await record(ledger, deletions, *outcomes)

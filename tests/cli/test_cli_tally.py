@@ -27,11 +27,13 @@ def test_every_word_is_counted() -> None:
 def test_numbers_of_all_and_endpoints_apart() -> None:
     """Each watch leaves its times and its requests; endpoints are counted apart as well."""
     tally = Tally()
-    tally.add([entry("a"), entry("b", "running", endpoint="f", polls=0, first_seen=5.0)])
+    tally.add([entry("a", detected_within_s=0.5), entry("b", "running", endpoint="f", polls=0, first_seen=5.0)])
     assert tally.endpoints == {"e": {"succeeded": 1}, "f": {"running": 1}}
     assert list(tally.began) == [1.0, 5.0]
     assert tally.took[0] == 2.0
     assert math.isnan(tally.took[1])
+    assert tally.detected[0] == 0.5
+    assert math.isnan(tally.detected[1])
     assert list(tally.polled) == [3, 0]
     assert [WORDS[code] for code in tally.codes] == ["succeeded", "running"]
 

@@ -79,6 +79,17 @@ def test_rule_1_a_final_reading_is_the_outcome(phase: Phase, kind: type) -> None
     outcome = machine.outcome
     assert type(outcome) is kind
     assert (outcome.status, outcome.elapsed_s, outcome.polls) == ("over", 2.0, 1)
+    assert outcome.detected_within_s is None  # it was never seen going on
+
+
+@pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED])
+def test_an_outcome_says_within_how_long_it_was_detected(phase: Phase) -> None:
+    """The end lies between the outcome and the last good reading before it, whatever went wrong in between."""
+    machine = make()
+    machine.on_reading(running(), now=3.0, dice=0)
+    machine.on_error(ServerTrouble(503), now=5.0, dice=0)
+    machine.on_reading(final(phase), now=8.5, dice=0)
+    assert machine.outcome.detected_within_s == 5.5
 
 
 def test_rule_1_a_failure_keeps_the_vendors_reason() -> None:

@@ -70,6 +70,31 @@ def test_no_clock_makes_nonsense(began_s: float, allowed_s: float | None, wall_n
     assert machine.started_at <= 100.0 <= machine.due_at <= machine.deadline
 
 
+def test_when_a_job_was_last_seen_goes_on() -> None:
+    """An end after the gap is known to have come since then, and no clock puts that into the future."""
+    past: Past[str] = Past.between(
+        BEGAN_S, None, BEGAN_S + 600, seen_s=540.0, phase=Phase.RUNNING, status="running", polls=3
+    )
+    machine = taken_up(past)
+    machine.on_reading(DONE, now=130.0, dice=0.0)
+    assert isinstance(machine.outcome, Succeeded)
+    assert machine.outcome.elapsed_s == 630.0
+    assert machine.outcome.detected_within_s == 90.0
+    for wall_now, seen_s, expected_s in ((BEGAN_S - DAY_S, 540.0, 0.0), (BEGAN_S + 600, -9.0, 0.0)):
+        assert Past.between(BEGAN_S, None, wall_now, seen_s=seen_s).seen_s == expected_s
+
+
+def test_what_ran_before_the_gap_counts() -> None:
+    """Jobs that are known to have run for long teach the forecast so, though another process saw it."""
+    rules = Rules(pacing=Pacing(), retry=Retry(), timeout_s=None)
+    before = rules.forecast.durations.chance(0.0, 100.0)
+    past: Past[str] = Past(age_s=600.0, left_s=None, seen_s=540.0, phase=Phase.RUNNING, status="running", polls=3)
+    for _ in range(50):
+        WatchMachine.taken_up("job", rules, past, now=0.0)
+    rules.forecast.durations.over(500.0, 540.0)
+    assert rules.forecast.durations.chance(0.0, 100.0) < before / 10
+
+
 def test_the_watchers_own_limit_can_be_put_on_it() -> None:
     """A text from outside gives nobody more time than the watcher would."""
     for left_s in (None, 7200.0):

@@ -29,7 +29,14 @@ def new(number: int, **other: Any) -> NewWatch:
 
 
 def change(number: int, **other: Any) -> Change:
-    given = {"id": number, "phase": Phase.RUNNING, "polls": 3, "failures": 1, "status": b'{"progress": "PROCESSING"}'}
+    given = {
+        "id": number,
+        "phase": Phase.RUNNING,
+        "polls": 3,
+        "failures": 1,
+        "status": b'{"progress": "PROCESSING"}',
+        "seen_s": 7.5,
+    }
     return Change(**{**given, **other})
 
 
@@ -41,6 +48,7 @@ def success(number: int, **other: Any) -> Conclusion:
         "polls": 4,
         "status": b'{"progress": "SUCCEEDED"}',
         "elapsed_s": 12.5,
+        "seen_s": 10.0,
     }
     return Conclusion(**{**given, **other})
 

@@ -44,7 +44,10 @@ new_watches = st.builds(
     first_seen=moments,
     deadline=st.none() | moments,
 )
-changes = st.builds(Change, id=numbers, phase=phases, polls=counts, failures=counts, status=statuses)
+ages = st.floats(0, 1e9)
+changes = st.builds(
+    Change, id=numbers, phase=phases, polls=counts, failures=counts, status=statuses, seen_s=st.none() | ages
+)
 conclusions = st.builds(
     Conclusion,
     id=numbers,
@@ -53,7 +56,8 @@ conclusions = st.builds(
     polls=counts,
     failures=counts,
     status=statuses,
-    elapsed_s=st.floats(0, 1e9),
+    seen_s=st.none() | ages,
+    elapsed_s=ages,
     error_type=st.none() | texts,
     error_message=st.none() | texts,
 )

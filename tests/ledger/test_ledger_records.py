@@ -59,7 +59,7 @@ def test_values_have_no_place_for_a_credential() -> None:
     told = {field.name for kind in (NewWatch, Change, Conclusion, Renewal) for field in attrs.fields(kind)}
     assert told == {
         *("endpoint", "keys", "first_seen", "deadline"),
-        *("id", "phase", "polls", "failures", "status"),
+        *("id", "phase", "polls", "failures", "status", "seen_s"),
         *("outcome", "elapsed_s", "error_type", "error_message"),
     }
 

@@ -178,12 +178,20 @@ async def test_an_open_watch_cannot_be_acknowledged(ledger: SqliteLedger) -> Non
     assert len(await every(ledger.unacknowledged(ENDPOINT))) == 1
 
 
-@pytest.mark.parametrize("elapsed_s", [float("nan"), float("inf")])
-async def test_a_duration_is_a_number(ledger: SqliteLedger, elapsed_s: float) -> None:
-    """A duration that is no number of seconds is refused."""
+@pytest.mark.parametrize("name", ["elapsed_s", "seen_s"])
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
+async def test_a_duration_is_a_number(ledger: SqliteLedger, name: str, seconds: float) -> None:
+    """A duration that is no number of seconds is refused, by its name."""
     await ledger.record([new(1)])
-    with pytest.raises(ConfigurationError, match="finite number of seconds"):
-        await ledger.conclude([success(1, elapsed_s=elapsed_s)])
+    with pytest.raises(ConfigurationError, match=f"{name} must be a finite number of seconds"):
+        await ledger.conclude([success(1, **{name: seconds})])
+
+
+async def test_within_how_long_an_end_was_seen(ledger: SqliteLedger) -> None:
+    """Since the job was last seen going on; of what never was, and of what was abandoned, nobody knows."""
+    await ledger.record([new(1), new(2), new(3)])
+    await ledger.conclude([success(1), success(2, seen_s=None), abandoned(3)])
+    assert [known.detected_within_s for known in await every(ledger.unacknowledged(ENDPOINT))] == [2.5, None, None]
 
 
 async def test_an_error_message_need_not_be_clean(ledger: SqliteLedger) -> None:
@@ -263,6 +271,7 @@ async def test_export_is_json_lines(ledger: SqliteLedger) -> None:
         "first_seen": "2026-03-01T12:00:00.123456Z",
         "deadline": "2026-03-01T13:00:00.123456Z",
         "elapsed_s": 12.5,
+        "detected_within_s": 2.5,
         "polls": 4,
         "failures": 0,
         "status": {"n": [1]},

@@ -42,6 +42,7 @@ class Entry:
         word: How it ended, or where it stands: one of the words of `views.look`.
         first_seen: When it began, in Unix seconds.
         elapsed_s: Seconds until its outcome, or None while it is open.
+        detected_within_s: Its job ended at most so many seconds before that, or None where nobody knows.
         polls: Status exchanges so far, good and bad.
         reason: Why it ended so; empty for a success and while it is open.
         acknowledged: Whether its outcome has reached who wanted it.
@@ -55,6 +56,7 @@ class Entry:
     polls: int
     reason: str
     acknowledged: bool = False
+    detected_within_s: float | None = None
 
 
 async def entries(ledger: Ledger, *, include_open: bool = True) -> AsyncIterator[list[Entry]]:
@@ -75,6 +77,7 @@ def entry_of(exported: Mapping[str, Any]) -> Entry:
         polls=exported["polls"],
         reason="" if error is None else reason_of(exported["endpoint"], exported["job"], error["message"] or ""),
         acknowledged=exported["acknowledged"],
+        detected_within_s=exported["detected_within_s"],
     )
 
 

@@ -9,6 +9,7 @@ Rule 1: one object a line, and always these keys, in this order; a key that an e
     fraction   share of the work done, 0..1; only progressed may know it
     eta_s      estimated seconds until the job is over; only progressed may know it
     elapsed_s  seconds since the watch began, to the millisecond
+    detected_within_s  the job ended at most so many seconds before; only succeeded, failed and cancelled may know it
     polls      status exchanges so far, good and bad
     status     the vendor's own field names with typed values; null for retrying and throttled
     error      {"type": ..., "message": ...} for retrying, failed, cancelled and abandoned
@@ -41,6 +42,7 @@ def event_to_json(endpoint: Endpoint[Any, Any], event: Event[Any, Any]) -> str:
         "fraction": event.fraction if isinstance(event, Progressed) else None,
         "eta_s": _milliseconds(event.eta_s) if isinstance(event, Progressed) else None,
         "elapsed_s": _milliseconds(event.elapsed_s),
+        "detected_within_s": _milliseconds(getattr(event, "detected_within_s", None)),
         "polls": event.polls,
         "status": None if status is None else endpoint.status_to_json(status),
         "error": _error(getattr(event, "error", None)),

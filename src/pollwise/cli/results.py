@@ -56,6 +56,7 @@ def result_line(row: AskedRow, known: Concluded) -> str:
     """The row's line, without its line end."""
     abandoned = known.outcome is OutcomeKind.ABANDONED
     phase = known.outcome.value if not abandoned else None if known.phase is None else known.phase.value
+    within_s = known.detected_within_s
     error = None if known.error_type is None else {"type": known.error_type, "message": known.error_message}
     fields = {
         "event": known.outcome.value,
@@ -65,6 +66,7 @@ def result_line(row: AskedRow, known: Concluded) -> str:
         "fraction": None,
         "eta_s": None,
         "elapsed_s": round(known.elapsed_s, 3),
+        "detected_within_s": None if within_s is None else round(within_s, 3),
         "polls": known.polls,
         "status": None if known.status is None else json.loads(known.status),
         "error": error,

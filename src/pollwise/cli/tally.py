@@ -7,6 +7,7 @@ Rule 2: of rows, those that tell most are kept: what did not succeed first, then
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -48,6 +49,7 @@ class Tally:
         unacknowledged: How many outcomes have not reached who wanted them.
         began: When each watch began, in Unix seconds, in the order recorded.
         took: How long each ended watch took in seconds, and not-a-number for the others, in the same order.
+        detected: Within how many seconds each job's end was seen, and not-a-number where nobody knows, in the same order.
         polled: How many status exchanges each took, in the same order.
         codes: The index in `WORDS` of each one's word, in the same order.
         unnamed: How many entries have a reason that is none of `reasons`, since there were too many.
@@ -60,6 +62,7 @@ class Tally:
         self.unacknowledged = 0
         self.began = array("d")
         self.took = array("d")
+        self.detected = array("d")
         self.polled = array("Q")
         self.codes = bytearray()
         self.unnamed = 0
@@ -99,7 +102,8 @@ class Tally:
         self.polls += entry.polls
         self.unacknowledged += entry.word in ENDED and not entry.acknowledged
         self.began.append(entry.first_seen)
-        self.took.append(float("nan") if entry.elapsed_s is None else entry.elapsed_s)
+        self.took.append(math.nan if entry.elapsed_s is None else entry.elapsed_s)
+        self.detected.append(math.nan if entry.detected_within_s is None else entry.detected_within_s)
         self.polled.append(entry.polls)
         self.codes.append(WORDS.index(entry.word))
         if entry.reason:

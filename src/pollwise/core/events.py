@@ -85,34 +85,52 @@ class Throttled(Generic[J]):
 
 @attrs.frozen(kw_only=True)
 class Succeeded(Generic[J, S]):
-    """The job is over and succeeded. `elapsed_s` is seconds since the watch began; `polls` counts exchanges."""
+    """The job is over and succeeded.
+
+    Attributes:
+        job: The job that was watched.
+        status: The vendor's own typed answer.
+        elapsed_s: Seconds since the watch began.
+        polls: Status exchanges, good and bad.
+        detected_within_s: The job ended at most so many seconds before this: it was seen going on then. None where it
+            never was, so that nobody knows.
+    """
 
     job: J
     status: S
     elapsed_s: float
     polls: int
+    detected_within_s: float | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Failed(Generic[J, S]):
-    """The job is over and failed: the vendor said so. `error` is what awaiting the watch raises."""
+    """The job is over and failed: the vendor said so.
+
+    `error` is what awaiting the watch raises; the others are as in `Succeeded`.
+    """
 
     job: J
     status: S
     error: JobFailed
     elapsed_s: float
     polls: int
+    detected_within_s: float | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Cancelled(Generic[J, S]):
-    """The job was cancelled on the server's side. `error` is what awaiting the watch raises."""
+    """The job was cancelled on the server's side.
+
+    `error` is what awaiting the watch raises; the others are as in `Succeeded`.
+    """
 
     job: J
     status: S
     error: JobCancelled
     elapsed_s: float
     polls: int
+    detected_within_s: float | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -193,6 +193,9 @@ class WatchMachine(Generic[J, S]):
         machine = cls(job, rules, now=now)
         machine.started_at = machine.seen_at = now - past.age_s
         machine.polls, machine.status, machine.phase = past.polls, past.status, past.phase
+        if past.seen_s is not None:
+            rules.forecast.durations.ran(0.0, past.seen_s)
+            machine.seen_at = machine.started_at + past.seen_s
         if past.failures:
             trouble = machine._troubled()
             trouble.bad = trouble.failures = past.failures
@@ -335,6 +338,11 @@ class WatchMachine(Generic[J, S]):
         return 0 if self._trouble is None else self._trouble.failures
 
     @property
+    def seen_s(self) -> float | None:
+        """How old the watch was when the job was last seen going on, in seconds, or None if it never was."""
+        return None if self.phase is None else self.seen_at - self.started_at
+
+    @property
     def agreed_deadline(self) -> float:
         """The deadline without the time of grace that one who is overdue is given, in monotonic seconds."""
         overdue = None if self._trouble is None else self._trouble.overdue
@@ -425,18 +433,23 @@ class WatchMachine(Generic[J, S]):
         return News.OVER
 
     def _verdict(self, reading: Reading[S], now: float) -> Outcome[J, S]:
-        took = now - self.started_at
+        took, seen_s = now - self.started_at, self.seen_s
         self._rules.forecast.over(self.seen_at - self.started_at, took, self.eta_s())
+        job, status, polls = self.job, reading.status, self.polls
+        within_s = None if seen_s is None else took - seen_s
         match reading.phase:
             case Phase.FAILED:
-                error = JobFailed(self.job, reading.status, reading.reason)
-                return Failed(job=self.job, status=reading.status, error=error, elapsed_s=took, polls=self.polls)
+                failed = JobFailed(job, status, reading.reason)
+                return Failed(
+                    job=job, status=status, error=failed, elapsed_s=took, polls=polls, detected_within_s=within_s
+                )
             case Phase.CANCELLED:
-                gone = JobCancelled(self.job, reading.status, reading.reason)
-                return Cancelled(job=self.job, status=reading.status, error=gone, elapsed_s=took, polls=self.polls)
+                gone = JobCancelled(job, status, reading.reason)
+                return Cancelled(
+                    job=job, status=status, error=gone, elapsed_s=took, polls=polls, detected_within_s=within_s
+                )
             case Phase.SUCCEEDED:
-                return Succeeded(job=self.job, status=reading.status, elapsed_s=took, polls=self.polls)
-
+                return Succeeded(job=job, status=status, elapsed_s=took, polls=polls, detected_within_s=within_s)
             case phase:
                 raise ValueError(f"a final reading must show how the job ended, not {phase}")
 

@@ -32,6 +32,7 @@ class Past(Generic[S]):
         failures: Polls in a row that taught nothing.
         phase: The phase last seen, or None.
         status: The status last seen, or None.
+        seen_s: How old it was when the job was last seen going on, in seconds; at most `age_s`. None if it never was.
     """
 
     age_s: float
@@ -40,6 +41,7 @@ class Past(Generic[S]):
     failures: int = 0
     phase: Phase | None = None
     status: S | None = None
+    seen_s: float | None = None
 
     @classmethod
     def between(  # noqa: D417  # the rest is as in the class
@@ -52,6 +54,7 @@ class Past(Generic[S]):
         failures: int = 0,
         phase: Phase | None = None,
         status: S | None = None,
+        seen_s: float | None = None,
     ) -> Self:
         """The past of a watch that began at one time and ends at another, as seen from now.
 
@@ -61,13 +64,15 @@ class Past(Generic[S]):
             wall_now: The time now, in epoch seconds.
         """
         left_s = None if deadline_s is None else min(deadline_s - wall_now, deadline_s - first_seen_s)
+        age_s = max(0.0, wall_now - first_seen_s)
         return cls(
-            age_s=max(0.0, wall_now - first_seen_s),
+            age_s=age_s,
             left_s=left_s,
             polls=polls,
             failures=failures,
             phase=phase,
             status=status,
+            seen_s=None if seen_s is None else min(max(0.0, seen_s), age_s),
         )
 
     @property

@@ -85,6 +85,7 @@ class Change:
         polls: Status exchanges so far, good and bad.
         failures: Polls in a row that taught nothing.
         status: The last status as one JSON document, or None before the first good reading.
+        seen_s: Seconds from the watch's beginning until the job was last seen going on, or None if it never was.
     """
 
     id: int
@@ -92,6 +93,7 @@ class Change:
     polls: int
     failures: int
     status: bytes | None = attrs.field(repr=False)
+    seen_s: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -108,6 +110,7 @@ class Conclusion:
         elapsed_s: Seconds from the watch's beginning to its outcome.
         error_type: The class name of the outcome's error, or None for a success.
         error_message: Its message, which holds no secret, or None for a success. Untrusted text.
+        seen_s: Seconds from the watch's beginning until the job was last seen going on, or None if it never was.
     """
 
     id: int
@@ -119,6 +122,7 @@ class Conclusion:
     elapsed_s: float
     error_type: str | None = None
     error_message: str | None = None
+    seen_s: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -142,6 +146,7 @@ class OpenWatch:
     polls: int
     failures: int
     status: bytes | None = attrs.field(repr=False)
+    seen_s: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -162,6 +167,14 @@ class Concluded:
     error_type: str | None
     error_message: str | None
     acknowledged: bool
+    seen_s: float | None = None
+
+    @property
+    def detected_within_s(self) -> float | None:
+        """The job ended at most so many seconds before its end was seen; None where nobody knows."""
+        if self.seen_s is None or self.outcome is OutcomeKind.ABANDONED:
+            return None
+        return self.elapsed_s - self.seen_s
 
 
 @attrs.frozen(kw_only=True)
@@ -244,8 +257,8 @@ class Ledger(Protocol):
 
         Yields:
             Whole lines, many at a time, each one object: `outcome` (null while open), `endpoint`, `job` (its keys),
-            `phase`, `first_seen`, `deadline` (RFC 3339, or null), `elapsed_s`, `polls`, `failures`, `status`,
-            `error` (`type` and `message`, or null), `acknowledged`.
+            `phase`, `first_seen`, `deadline` (RFC 3339, or null), `elapsed_s`, `detected_within_s` (as in `Succeeded`),
+            `polls`, `failures`, `status`, `error` (`type` and `message`, or null), `acknowledged`.
         """
         ...
 

@@ -67,21 +67,27 @@ def text_of(words: str | None) -> str | None:
     return None if words is None else words.encode("utf-8", "backslashreplace").decode()
 
 
-def seconds(elapsed_s: float) -> float:
-    """The same. Raises ConfigurationError for a number that JSON does not have."""
-    if not math.isfinite(elapsed_s):
-        raise ConfigurationError(f"elapsed_s must be a finite number of seconds, got {elapsed_s!r}")
-    return elapsed_s
+def seconds(number: float, name: str = "elapsed_s") -> float:
+    """The same. Raises ConfigurationError, with this name, for a number that JSON does not have."""
+    if not math.isfinite(number):
+        raise ConfigurationError(f"{name} must be a finite number of seconds, got {number!r}")
+    return number
 
 
 def state_of(known: Change | Conclusion) -> Row:
     """What a change and an outcome have in common."""
-    return (None if known.phase is None else known.phase.value, known.polls, known.failures, _json(known.status))
+    return (
+        None if known.phase is None else known.phase.value,
+        known.polls,
+        known.failures,
+        _json(known.status),
+        None if known.seen_s is None else seconds(known.seen_s, "seen_s"),
+    )
 
 
 # --- out of rows ------------------------------------------------------------------------------
 
-OPEN_COLUMNS = "id, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status"
+OPEN_COLUMNS = "id, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status, seen_s"
 COLUMNS = f"{OPEN_COLUMNS}, outcome, elapsed_s, error_type, error_message, acknowledged"
 _PHASES: Mapping[str | None, Phase | None] = {None: None, **{phase.value: phase for phase in Phase}}
 _KINDS = {kind.value: kind for kind in OutcomeKind}
@@ -100,7 +106,7 @@ def _keys(text: str) -> Mapping[str, str]:
 
 def open_watch(row: Row) -> OpenWatch:
     """A row whose first columns are `OPEN_COLUMNS`. Raises UnreadableRow for what no ledger writes."""
-    number, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status = row[:9]
+    number, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status, seen_s = row[:10]
     try:
         return OpenWatch(
             id=number,
@@ -112,6 +118,7 @@ def open_watch(row: Row) -> OpenWatch:
             polls=polls,
             failures=failures,
             status=status,
+            seen_s=None if seen_s is None else float(seen_s),
         )
     except (ValueError, TypeError, KeyError, OverflowError) as exc:
         raise UnreadableRow(f"the row of watch {number} cannot be read ({exc})") from exc
@@ -119,8 +126,8 @@ def open_watch(row: Row) -> OpenWatch:
 
 def concluded(row: Row) -> Concluded:
     """A row of `COLUMNS` that has an outcome. Raises UnreadableRow for what no ledger writes."""
-    number, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status = row[:9]
-    outcome, elapsed_s, error_type, error_message, acknowledged = row[9:]
+    number, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status, seen_s = row[:10]
+    outcome, elapsed_s, error_type, error_message, acknowledged = row[10:]
     try:
         return Concluded(
             id=number,
@@ -132,6 +139,7 @@ def concluded(row: Row) -> Concluded:
             polls=polls,
             failures=failures,
             status=status,
+            seen_s=None if seen_s is None else float(seen_s),
             outcome=_KINDS[outcome],
             elapsed_s=elapsed_s,
             error_type=error_type,
@@ -144,7 +152,7 @@ def concluded(row: Row) -> Concluded:
 
 def line_of(row: Row) -> bytes:
     """A row of `COLUMNS` as one line of JSON. Raises UnreadableRow for what no ledger writes."""
-    known = open_watch(row) if row[9] is None else concluded(row)
+    known = open_watch(row) if row[10] is None else concluded(row)
     ended = known if isinstance(known, Concluded) else None
     error = None
     if ended is not None and ended.error_type is not None:
@@ -161,6 +169,7 @@ def line_of(row: Row) -> bytes:
         "first_seen": known.first_seen,
         "deadline": known.deadline,
         "elapsed_s": None if ended is None else ended.elapsed_s,
+        "detected_within_s": None if ended is None else ended.detected_within_s,
         "polls": known.polls,
         "failures": known.failures,
         "status": status,

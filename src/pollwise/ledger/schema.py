@@ -31,6 +31,7 @@ _VERSION_1: Migration = (
         polls INTEGER NOT NULL DEFAULT 0,
         failures INTEGER NOT NULL DEFAULT 0,
         status BLOB,
+        seen_s REAL,
         outcome TEXT,
         elapsed_s REAL,
         error_type TEXT,

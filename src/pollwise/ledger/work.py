@@ -72,9 +72,11 @@ _INSERT = (
     "INSERT INTO watches (endpoint, job, first_seen_us, deadline_us) VALUES {} ON CONFLICT (endpoint, job) DO NOTHING"
 )
 _AT_ONCE = 100  # rows; every SQLite takes 999 parameters
-_UPDATE = "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ? WHERE id = ? AND outcome IS NULL"
+_UPDATE = (
+    "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, seen_s = ? WHERE id = ? AND outcome IS NULL"
+)
 _CONCLUDE = (
-    "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, outcome = ?, elapsed_s = ?,"
+    "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, seen_s = ?, outcome = ?, elapsed_s = ?,"
     " error_type = ?, error_message = ? WHERE id = ? AND outcome IS NULL"
 )
 _ACKNOWLEDGE = "UPDATE watches SET acknowledged = 1 WHERE id = ? AND outcome IS NOT NULL AND acknowledged = 0"
@@ -104,7 +106,7 @@ def _recorded(db: sqlite3.Connection, job: tuple[str, str], new: int | None) -> 
     if new is not None:
         return Recorded(id=new, known=None)
     row = db.execute(_FIND, job).fetchone()
-    return Recorded(id=row[0], known=open_watch(row) if row[9] is None else concluded(row))
+    return Recorded(id=row[0], known=open_watch(row) if row[10] is None else concluded(row))
 
 
 def _update(db: sqlite3.Connection, changes: Sequence[Change]) -> None:

@@ -93,13 +93,16 @@ class Endings(Generic[J, S]):
         await self._duty.finished()
 
     def _ending(self, watch: KeptWatch[J, S], outcome: Outcome[J, S]) -> _Ending[J, S]:
-        failures = watch.machine.failures
         try:
-            conclusion = conclusion_of(watch.number, outcome, failures, self._endpoint)
+            conclusion = self._conclusion(watch, outcome)
         except Exception as exc:  # noqa: BLE001  # an endpoint may be anybody's
             outcome = unkeepable(outcome, exc)
-            conclusion = conclusion_of(watch.number, outcome, failures, self._endpoint)
+            conclusion = self._conclusion(watch, outcome)
         return _Ending(watch, outcome, conclusion, self._now())
+
+    def _conclusion(self, watch: KeptWatch[J, S], outcome: Outcome[J, S]) -> Conclusion:
+        machine = watch.machine
+        return conclusion_of(watch.number, outcome, self._endpoint, failures=machine.failures, seen_s=machine.seen_s)
 
     async def _work(self) -> None:
         pause_s = _FIRST_PAUSE_S

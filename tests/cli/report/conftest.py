@@ -35,6 +35,7 @@ def drawn() -> Callable[..., Tally]:
                     "phase": {"running": "running", "queued": "queued", "confirming": "failed"}.get(word),
                     "first_seen": f"2026-11-23T18:00:{dice.uniform(10, 59):.6f}+00:00",
                     "elapsed_s": dice.lognormvariate(5.5, 0.6) if ended else None,
+                    "detected_within_s": dice.expovariate(0.2) if ended and word != "abandoned" else None,
                     "polls": int(dice.expovariate(0.2)),
                     "failures": int(word == "retrying"),
                     "error": None if not ended or word == "succeeded" else {"type": "X", "message": words},

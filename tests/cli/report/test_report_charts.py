@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pollwise.cli.entries import Entry
-from pollwise.cli.report.charts import Chart, Shape, durations, flow, lanes, polls
+from pollwise.cli.report.charts import Chart, Shape, delays, durations, flow, lanes, polls
 from pollwise.cli.tally import WORDS, Tally
 
 Make = Callable[..., Tally]
@@ -88,7 +88,7 @@ def test_a_flow_of_jobs_that_took_no_time() -> None:
     assert stays_inside(lanes([entry(elapsed_s=-1000.0), entry()], NOW))
 
 
-@pytest.mark.parametrize("draw", [durations, polls])
+@pytest.mark.parametrize("draw", [durations, delays, polls])
 @pytest.mark.parametrize("count", [1, 7, 1000])
 def test_bars_hold_every_job(draw: Callable[[Tally], Chart | None], count: int, drawn: Make) -> None:
     """The bars together are as high as there are jobs, and none leaves the plot."""
@@ -97,7 +97,7 @@ def test_bars_hold_every_job(draw: Callable[[Tally], Chart | None], count: int, 
     assert chart is not None
     assert stays_inside(chart)
     said = sum(int(shape.title.rpartition(": ")[2].split()[0].replace(",", "")) for shape in chart.shapes)
-    assert said == made.ended
+    assert said == made.ended - (made.words["abandoned"] if draw is delays else 0)
     assert len(chart.shapes) <= 4 * 60
     assert len(chart.across) <= 9
 
@@ -105,6 +105,7 @@ def test_bars_hold_every_job(draw: Callable[[Tally], Chart | None], count: int, 
 def test_bars_of_nothing() -> None:
     """Where nothing has ended, or nothing is there, nothing is drawn."""
     assert durations(tally(entry(word="running", elapsed_s=None))) is None
+    assert delays(tally(entry())) is None
     assert polls(tally()) is None
 
 
@@ -112,7 +113,7 @@ def test_names_under_bars_do_not_touch(drawn: Make) -> None:
     """The last one stands at the edge, so the one before it keeps its distance."""
     for count in (3, 10, 30, 100, 1000):
         for seed in range(8):
-            for draw in (durations, polls):
+            for draw in (durations, delays, polls):
                 chart = draw(drawn(count, seed=seed))
                 assert chart is not None
                 places = [label.at for label in chart.across]

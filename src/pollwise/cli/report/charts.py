@@ -21,13 +21,13 @@ from pollwise.cli.tally import WORDS, Tally
 from pollwise.cli.text import duration, middle
 from pollwise.cli.views import ENDED
 
-__all__ = ["MOST_LANES", "Chart", "Label", "Shape", "durations", "flow", "lanes", "polls"]
+__all__ = ["MOST_LANES", "Chart", "Label", "Shape", "delays", "durations", "flow", "lanes", "polls"]
 
 MOST_LANES = 200
 _WIDTH = 1000.0
-_HALF = 500.0  # two of these stand side by side
+_THIRD = 340.0  # three of these stand side by side
 _BINS = 160
-_MOST_NAMES = 8  # under bars
+_MOST_NAMES = 5  # under bars
 _NAME = 76.0  # what a name under a bar takes, with some room around it
 _LABELLED = 40  # so many lanes have room for their jobs' names
 _ENDED = tuple(word for word in WORDS if word in ENDED)
@@ -184,14 +184,23 @@ def _area(word: str, span: _Span, low: Sequence[float], high: Sequence[float], t
 
 def durations(tally: Tally) -> Chart | None:
     """How long the jobs that ended took, by how they ended; None where none did."""
-    ended = [(took, code) for took, code in zip(tally.took, tally.codes, strict=True) if not math.isnan(took)]
-    if not ended:
+    return _times(tally.took, tally)
+
+
+def delays(tally: Tally) -> Chart | None:
+    """Within how long their ends were seen, by how they ended; None where that is known of none."""
+    return _times(tally.detected, tally)
+
+
+def _times(seconds: Sequence[float], tally: Tally) -> Chart | None:
+    known = [(each, code) for each, code in zip(seconds, tally.codes, strict=True) if not math.isnan(each)]
+    if not known:
         return None
-    bins = min(24, max(6, 2 * math.isqrt(len(ended))))
-    edges = duration_edges(max(0.0, min(ended)[0]), max(ended)[0], bins)
+    bins = min(24, max(6, 2 * math.isqrt(len(known))))
+    edges = duration_edges(max(0.0, min(known)[0]), max(known)[0], bins)
     names = [brief(edge) for edge in edges]
     titles = [f"{low} to {high}" for low, high in pairwise(names)]
-    return _histogram(edges, ended, titles, names, between=True)
+    return _histogram(edges, known, titles, names, between=True)
 
 
 def polls(tally: Tally) -> Chart | None:
@@ -218,7 +227,7 @@ def _histogram(
     for value, code in values:
         counts[min(len(counts) - 1, max(0, bisect_right(edges, value) - 1))][code] += 1
     most = max(sum(count.values()) for count in counts)
-    pitch, scale = (_HALF - left) / len(counts), (bottom - top) / most
+    pitch, scale = (_THIRD - left) / len(counts), (bottom - top) / most
     shapes = [
         shape
         for place, count in enumerate(counts)
@@ -227,11 +236,11 @@ def _histogram(
     every = max(1, math.ceil(len(names) / _MOST_NAMES))
     shift = 0.0 if between else pitch / 2
     across = [Label(_round(left + place * pitch + shift), name) for place, name in enumerate(names)][::every]
-    if len(across) > 1 and across[-2].at > _HALF - _NAME:
+    if len(across) > 1 and across[-2].at > _THIRD - _NAME:
         del across[-1]  # it would stand on the one before it
     up = [Label(bottom - scale * count, f"{count:,}") for count in count_steps(most)]
     return Chart(
-        width=_HALF, height=bottom + 26.0, left=left, top=top, bottom=bottom, shapes=shapes, across=across, up=up
+        width=_THIRD, height=bottom + 26.0, left=left, top=top, bottom=bottom, shapes=shapes, across=across, up=up
     )
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import attrs
 import jinja2
 
-from pollwise.cli.report.charts import MOST_LANES, Chart, durations, flow, lanes, polls
+from pollwise.cli.report.charts import MOST_LANES, Chart, delays, durations, flow, lanes, polls
 from pollwise.cli.tally import WORDS, Tally
 from pollwise.cli.text import duration, safe
 from pollwise.cli.views import look
@@ -114,7 +114,7 @@ def _headline(tally: Tally) -> str:
 
 
 def _facts(tally: Tally) -> list[_Fact]:
-    took = sorted(seconds for seconds in tally.took if not math.isnan(seconds))
+    took, detected = _known(tally.took), _known(tally.detected)
     each = tally.polls / max(1, tally.total)
     facts = [
         _Fact(f"{tally.polls:,}", f"requests, {each:.1f} a job"),
@@ -126,7 +126,13 @@ def _facts(tally: Tally) -> list[_Fact]:
             _Fact(duration(_quantile(took, 0.95)), "until 95 % were over"),
             _Fact(duration(took[-1]), "for the longest of them"),
         ]
+    if detected:
+        facts.append(_Fact(duration(_quantile(detected, 0.5)), "within which half of the ends were seen"))
     return facts
+
+
+def _known(seconds: Sequence[float]) -> list[float]:
+    return sorted(each for each in seconds if not math.isnan(each))
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
@@ -161,7 +167,8 @@ def _timeline(tally: Tally, now: float) -> _Drawing | None:
 
 def _histograms(tally: Tally) -> list[_Drawing]:
     drawn = [
-        ("Durations", "From the first look at a job to its outcome.", durations(tally)),
-        ("Requests spent", "Status requests for each job, good and bad.", polls(tally)),
+        ("Durations", "From the first look to the outcome.", durations(tally)),
+        ("Delays", "An end was seen at most so late.", delays(tally)),
+        ("Requests spent", "For each job, good and bad.", polls(tally)),
     ]
     return [_Drawing(heading, told, chart) for heading, told, chart in drawn if chart is not None]
