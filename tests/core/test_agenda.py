@@ -91,11 +91,33 @@ def test_what_waits_rises() -> None:
     assert agenda.take(10.0) == 1
 
 
+def test_newcomers_stand_in_line() -> None:
+    """Of those who differ by nothing but how long they wait the first alone is ranked, with all the others."""
+    asked: list[int] = []
+
+    def rank(item: int, now: float) -> tuple[int, float]:
+        asked.append(item)
+        return {0: 1, 1: 3}.get(item, 2 if now < 5 else 4), 5.0 if now < 5 else math.inf
+
+    agenda: Agenda[int] = Agenda(rank, lambda _item: math.inf, lambda item: item >= 2)
+    for item in range(100):
+        agenda.put(item, 0.0, 0.0)
+    agenda.hold(0.0)
+    assert agenda.newly_held() == list(range(100))
+    assert asked == [0, 1, 2]
+    assert [agenda.take(0.0), agenda.take(0.0), agenda.take(0.0)] == [1, 2, 3]
+    assert agenda.take(6.0) == 4
+    assert asked == [0, 1, 2, 3, 4, 4, 0, 5]  # who is first in line rises like everybody
+    assert [agenda.take(6.0) for _ in range(97)] == [*range(5, 100), 0, None]
+
+
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0.1, 50)), max_size=30), st.floats(0, 60))
 def test_who_is_held_past_a_deadline_expires(items: list[tuple[int, float]], now: float) -> None:
     """Once, without being handed out, and within a slot of the deadline."""
     deadlines = {n: deadline for n, (_, deadline) in enumerate(items)}
-    agenda: Agenda[int] = Agenda(lambda item, _now: (items[item][0], math.inf), deadlines.__getitem__)
+    agenda: Agenda[int] = Agenda(
+        lambda item, _now: (items[item][0], math.inf), deadlines.__getitem__, lambda item: items[item][0] == 2
+    )
     for item in deadlines:
         agenda.put(item, 0.0, 0.0)
     agenda.hold(0.0)
@@ -112,7 +134,9 @@ def test_who_is_held_past_a_deadline_expires(items: list[tuple[int, float]], now
 @given(st.lists(st.sampled_from(["put", "take", "look", "hold"]), max_size=60))
 def test_whoever_is_left_over_expires_and_nobody_else(steps: list[str]) -> None:
     """However those that are due come and go: each is handed out or expires, in time and once."""
-    agenda: Agenda[int] = Agenda(lambda item, _now: (item % 3, math.inf), lambda item: 10.0 + item / 100)
+    agenda: Agenda[int] = Agenda(
+        lambda item, _now: (item % 3, math.inf), lambda item: 10.0 + item / 100, lambda item: item % 4 < 2
+    )
     given_out: list[int] = []
     put = 0
     for step in steps:

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pollwise.core.events import Abandoned, Cancelled, Failed, Succeeded
 from pollwise.core.machine import News, Rules, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.past import Past
 from pollwise.core.phase import Phase, Reading
 from pollwise.errors import (
     AuthenticationError,
@@ -80,6 +81,17 @@ def test_rule_1_a_final_reading_is_the_outcome(phase: Phase, kind: type) -> None
     assert type(outcome) is kind
     assert (outcome.status, outcome.elapsed_s, outcome.polls) == ("over", 2.0, 1)
     assert outcome.detected_within_s is None  # it was never seen going on
+
+
+def test_who_is_new() -> None:
+    """Until it is asked about; and not one who began elsewhere, whose time is not what the others have."""
+    machine = make()
+    assert machine.is_new
+    machine.asked()
+    assert not machine.is_new
+    past: Past[str] = Past(age_s=5.0, left_s=1.0)
+    rules = Rules(pacing=Pacing(), retry=Retry(), timeout_s=60.0)
+    assert not WatchMachine.taken_up("job", rules, past, now=0.0).is_new
 
 
 @pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED])

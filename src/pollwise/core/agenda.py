@@ -4,7 +4,8 @@ Rule 1: nothing is handed out before its time.
 Rule 2: due times are gathered into slots, always rounded up, so that one wake-up serves many watches and a waiting
 watch costs one place in a list. A due time of which `exact` is said is not rounded.
 Rule 3: without pressure, first due is first asked. What is held back is ranked: the highest level goes first, and
-within a level whoever would rise soonest. Nothing is scanned: O(log n) a decision.
+within a level whoever would rise soonest. Nothing is scanned: O(log n) a decision. Newcomers differ by nothing but how
+long they have waited, so they stand in line, and the first of the line alone is ranked.
 Rule 4: what is due and past its deadline is given out as expired, without being asked. Whoever is handed out soon after
 it is due costs next to nothing for that: of those only the soonest deadline is known, until it has come.
 """
@@ -70,6 +71,7 @@ class Agenda(Generic[T]):
         rank: For a watch that is held back, and the time: its level (higher is asked sooner) and the time at which
             it may rise to a higher one.
         deadline: When a watch expires, infinite for never.
+        is_new: Whether a watch is one of those of whom who has waited longest is to be asked first.
 
     Attributes:
         held: How many watches are due and not handed out.
@@ -80,10 +82,13 @@ class Agenda(Generic[T]):
         "_deadline",
         "_edges",
         "_expiring",
+        "_first",
         "_fresh",
         "_gone",
+        "_is_new",
         "_left",
         "_levels",
+        "_line",
         "_new",
         "_rank",
         "_ranked",
@@ -94,14 +99,22 @@ class Agenda(Generic[T]):
         "size",
     )
 
-    def __init__(self, rank: Callable[[T, float], tuple[int, float]], deadline: Callable[[T], float]) -> None:
+    def __init__(
+        self,
+        rank: Callable[[T, float], tuple[int, float]],
+        deadline: Callable[[T], float],
+        is_new: Callable[[T], bool] = lambda _item: False,
+    ) -> None:
         self._rank = rank
         self._deadline = deadline
+        self._is_new = is_new
         self._waiting: Slots[T] = Slots()
         self._fresh: deque[T] = deque()  # just fallen due
         self._soonest = math.inf  # no deadline of theirs is before
         self._left: deque[T] = deque()  # due and left over, with their deadlines noted, and not ranked
         self._ranked = 0
+        self._line: deque[T] = deque()  # newcomers that are held back, but for the first
+        self._first: T | None = None  # of the line; this one is ranked
         self._gone: set[T] = set()  # expired, and still somewhere among those who are due
         self._levels: dict[int, list[tuple[float, int, T]]] = {}
         self._expiring: dict[float, set[T]] = {}
@@ -147,6 +160,8 @@ class Agenda(Generic[T]):
         while True:
             if self._ranked:
                 item = self._pop(max(self._levels))
+                if item is self._first:
+                    self._advance(now)
                 self._new.pop(item, None)
                 self._forget_deadline(item)
             elif self._left:
@@ -189,8 +204,13 @@ class Agenda(Generic[T]):
         for _ in range(min(len(self._left), _MOST_AT_ONCE)):
             item = self._left.popleft()
             if not self._is_gone(item):
-                self._push(item, now)
+                if self._is_new(item):
+                    self._line.append(item)
+                else:
+                    self._push(item, now)
                 self._new[item] = None
+        if self._first is None:
+            self._advance(now)
         return not self._left and not self._fresh
 
     def newly_held(self) -> list[T]:
@@ -229,6 +249,15 @@ class Agenda(Generic[T]):
         self._ranked += 1
         heapq.heappush(self._levels.setdefault(level, []), (rises_at, next(self._turn), item))
 
+    def _advance(self, now: float) -> None:
+        """Rank whoever is first in line now."""
+        self._first = None
+        while self._line and self._first is None:
+            item = self._line.popleft()
+            if not self._is_gone(item):
+                self._first = item
+                self._push(item, now)
+
     def _raise(self, now: float) -> None:
         # a bounded number at a time: who is not ranked anew now is so at one of the next decisions
         left = _MOST_RISES
@@ -238,6 +267,8 @@ class Agenda(Generic[T]):
                 item = self._pop(level)
                 if not self._is_gone(item):
                     self._push(item, now)
+                elif item is self._first:
+                    self._advance(now)
 
     def _note_deadlines(self) -> None:
         """Note when those that are left over expire, a bounded number at a time."""

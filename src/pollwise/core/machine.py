@@ -338,6 +338,12 @@ class WatchMachine(Generic[J, S]):
         return 0 if self._trouble is None else self._trouble.failures
 
     @property
+    def is_new(self) -> bool:
+        """Whether nobody has asked yet, and all of its time was before it when it began."""
+        timeout_s = self._rules.timeout_s
+        return self.polls == 0 and (timeout_s is None or self.deadline == self.started_at + timeout_s)
+
+    @property
     def seen_s(self) -> float | None:
         """How old the watch was when the job was last seen going on, in seconds, or None if it never was."""
         return None if self.phase is None else self.seen_at - self.started_at

@@ -46,6 +46,7 @@ class Watching(Hashable, Protocol):
 W = TypeVar("W", bound=Watching)
 
 _deadline: Callable[[Watching], float] = attrgetter("machine.deadline")
+_is_new: Callable[[Watching], bool] = attrgetter("machine.is_new")
 
 
 class Turns(Generic[W]):
@@ -63,7 +64,7 @@ class Turns(Generic[W]):
         self._forecast = forecast
         self._lane = lane
         self._on_held = on_held
-        self._agenda: Agenda[W] = Agenda(self._rank, _deadline)
+        self._agenda: Agenda[W] = self._empty()
         self._price = 0.0  # the worth at which polls go now; 0 without pressure
         self._low = level_of(0.0)  # the level of half of it
 
@@ -127,7 +128,10 @@ class Turns(Generic[W]):
 
     def clear(self) -> None:
         """Let go of every watch."""
-        self._agenda = Agenda(self._rank, _deadline)
+        self._agenda = self._empty()
+
+    def _empty(self) -> Agenda[W]:
+        return Agenda(self._rank, _deadline, _is_new)
 
     def _hold(self, now: float, free_at: float) -> float:
         all_ranked = self._agenda.hold(now)
