@@ -52,6 +52,7 @@ class Ticker:
     def __init__(self, tick_s: float = _TICK_S) -> None:
         self.lags: list[float] = []
         self._tick_s = tick_s
+        self._began = 0.0
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
@@ -64,9 +65,14 @@ class Ticker:
 
     async def _run(self) -> None:
         while True:
-            began = time.perf_counter()
+            self._began = time.perf_counter()
             await asyncio.sleep(self._tick_s)
-            self.lags.append(time.perf_counter() - began - self._tick_s)
+            self.lags.append(time.perf_counter() - self._began - self._tick_s)
+
+    def begin_now(self) -> None:
+        """Forget all before this moment, at which a tick is over."""
+        self.lags.clear()
+        self._began = time.perf_counter() - self._tick_s
 
     def quantile_ms(self, share: float) -> float:
         """That quantile of the lags in milliseconds; 1 for the longest."""
@@ -233,9 +239,7 @@ async def _hold(name: str, url: str, watched: int, for_s: float) -> dict[str, An
             await crowd.add()
             added_s = time.perf_counter() - began
             if crowd.calls_s:  # the caller's own block is told as such
-                adding.lags.clear()
-                await asyncio.sleep(0)
-                adding.lags.clear()
+                adding.begin_now()
             await asyncio.sleep(0.5)
         async with Ticker() as ticker:
             cpu, began = time.process_time(), time.perf_counter()

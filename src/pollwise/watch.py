@@ -45,17 +45,14 @@ class Keeper(Protocol):
 
 
 class _Audience:
-    """Who waits for a watch: readers for any event, enders for the outcome. Made when the first one comes.
-
-    Each crowd is made for its own first one: a batch has a callback on every watch, and nobody else.
-    """
+    """Who waits for a watch: readers for any event, enders for the outcome. Each crowd is made when its first one comes."""
 
     __slots__ = ("callbacks", "enders", "readers")
 
     def __init__(self) -> None:
         self.readers: set[asyncio.Future[None]] | None = None
         self.enders: set[asyncio.Future[None]] | None = None
-        self.callbacks: list[Callable[[Any], object]] | None = None
+        self.callbacks: list[Callable[[Any], object]] = []
 
 
 class Watch(Generic[J, S]):
@@ -75,7 +72,8 @@ class Watch(Generic[J, S]):
         self._events = self._progressed = 0 if machine.phase is None else 1
         self._retried: tuple[int, Retrying[J]] | None = None
         self._throttled = 0  # the event itself is made when it is read: under pressure it happens to all watches
-        self._audience: _Audience | None = None
+        # a batch has one callback on every watch, and nobody else: that is kept as it is
+        self._audience: _Audience | Callable[[Any], object] | None = None
 
     def __repr__(self) -> str:
         machine, outcome = self.machine, self.outcome
@@ -137,11 +135,10 @@ class Watch(Generic[J, S]):
         if self.outcome is not None:
             self._call(callback)
             return
-        audience = self._listen()
-        if audience.callbacks is None:
-            audience.callbacks = [callback]
+        if self._audience is None:
+            self._audience = callback
         else:
-            audience.callbacks.append(callback)
+            self._listen().callbacks.append(callback)
 
     # --- told by whoever drives the watch -----------------------------------------------------
 
@@ -210,16 +207,25 @@ class Watch(Generic[J, S]):
             crowd.discard(future)
 
     def _listen(self) -> _Audience:
-        if self._audience is None:
-            self._audience = _Audience()
-        return self._audience
+        audience = self._audience
+        if isinstance(audience, _Audience):
+            return audience
+        self._audience = made = _Audience()
+        if audience is not None:
+            made.callbacks.append(audience)
+        return made
 
-    def _wake(self, audience: _Audience, *, over: bool) -> None:
-        _resolve(audience.readers)
+    def _wake(self, audience: _Audience | Callable[[Any], object], *, over: bool) -> None:
         if over:
             self._audience = None
+        if not isinstance(audience, _Audience):
+            if over:
+                self._call(audience)
+            return
+        _resolve(audience.readers)
+        if over:
             _resolve(audience.enders)
-            for callback in audience.callbacks or ():
+            for callback in audience.callbacks:
                 self._call(callback)
 
     def _call(self, callback: Callable[[Watch[J, S]], object]) -> None:

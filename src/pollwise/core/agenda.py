@@ -27,7 +27,7 @@ _SLOT_S = 1 / 16  # powers of two: slots of different sizes share their edges, a
 _FINEST_S = 1 / 4096
 _COARSE_FROM_S = 32 * _SLOT_S  # a shorter wait is rounded up by at most a thirty-second part of itself
 _EXPIRY_S = 1 / 32
-_MOST_AT_ONCE = 1_000  # about 2 ms of work
+_MOST_AT_ONCE = 100  # less than a millisecond of work, and each of many pollers may do it in one step of the loop
 _MOST_RISES = 16
 
 
@@ -41,25 +41,26 @@ class Slots(Generic[T]):
     __slots__ = ("_at", "_slots", "next_at")
 
     def __init__(self) -> None:
-        self._slots: dict[float, list[T]] = {}
+        self._slots: dict[float, tuple[float, list[T]]] = {}
         self._at: list[float] = []
         self.next_at = math.inf
 
-    def put(self, item: T, at: float) -> None:
-        """Add one thing at this very time."""
+    def put(self, item: T, at: float) -> float:
+        """Add one thing at this very time. Returns it: the same object for all of a slot, for each keeps it."""
         slot = self._slots.get(at)
         if slot is None:
-            self._slots[at] = [item]
+            self._slots[at] = (at, [item])
             heapq.heappush(self._at, at)
             self.next_at = self._at[0]
-        else:
-            slot.append(item)
+            return at
+        slot[1].append(item)
+        return slot[0]
 
     def due(self, now: float) -> list[T]:
         """Take out the first slot that is due by now; empty when there is none."""
         if self.next_at > now:
             return []
-        due = self._slots.pop(heapq.heappop(self._at))
+        _, due = self._slots.pop(heapq.heappop(self._at))
         self.next_at = self._at[0] if self._at else math.inf
         return due
 
@@ -144,8 +145,7 @@ class Agenda(Generic[T]):
             wait = at - now
             step = _SLOT_S if wait >= _COARSE_FROM_S else max(_FINEST_S, 2.0 ** (math.frexp(wait)[1] - 6))
             at = math.ceil(at / step) * step
-        self._waiting.put(item, at)
-        return at
+        return self._waiting.put(item, at)
 
     def ripen(self, now: float) -> None:
         """Let everything that is due by now be handed out."""

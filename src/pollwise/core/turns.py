@@ -79,7 +79,7 @@ class Turns(Generic[W]):
         return self._agenda.held
 
     def put(self, watch: W, now: float) -> float:
-        """Ask this watch when it is due. Returns the time at which something may have to be done for it."""
+        """Ask this watch when it is due, or a little later, which is when it is due then. Returns that time."""
         machine = watch.machine
         due_at, deadline = machine.due_at, machine.deadline
         if self._price > 0.0 and due_at > now and machine.paced and due_at < deadline:
@@ -89,7 +89,8 @@ class Turns(Generic[W]):
             if worthy_at > due_at:
                 due_at = worthy_at
                 self._tell(watch, now, due_at)
-        return self._agenda.put(watch, due_at, now, exact=due_at >= deadline)
+        machine.due_at = due_at = self._agenda.put(watch, due_at, now, exact=due_at >= deadline)
+        return due_at
 
     def ripen(self, now: float) -> None:
         """Let everything that is due by now have its turn."""
