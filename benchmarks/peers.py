@@ -1,7 +1,9 @@
 """Who polls in the `overhead` benchmark: pollwise, the plain loop, and what people use instead.
 
 Rule 1: all do the same work: ask for the status of one of many jobs, parse the JSON, see whether it is over, go on.
-Rule 2: each is used as its documentation shows, without pauses between polls, and with as many workers as connections.
+Rule 2: each is used as its documentation shows. Those that a job's coroutine is written with follow as many jobs at once
+as pollwise does, with its pauses, and at most as many requests at once as there are connections. What brings its own
+client polls without pauses, in as many coroutines as connections, which is in its favour.
 Rule 3: all get what the allocator needs (see `warm_allocator`) and a connection pool that is warm.
 """
 
@@ -88,6 +90,11 @@ class Contender(ABC):
     def polls(self) -> int:
         """Polls so far."""
 
+    @property
+    def interval_s(self) -> float:
+        """Short enough for more to be due than can be asked: 16,000 polls a second, or as many in a slower time."""
+        return len(self.jobs) / 16_000 * self.slowness
+
     async def slice(self, for_s: float) -> Slice:
         """Measure one stretch, after everything is warm."""
         async with self.running():
@@ -108,11 +115,6 @@ class Contender(ABC):
 
 class Pollwise(Contender):
     """A watcher with more due than it can ask, and everything on: budget, adaptive pacing, time limits, typed statuses."""
-
-    @property
-    def interval_s(self) -> float:
-        """Short enough for more to be due than can be asked: 16,000 polls a second, or as many in a slower time."""
-        return len(self.jobs) / 16_000 * self.slowness
 
     async def open(self, stack: AsyncExitStack) -> None:
         self.transport = await stack.enter_async_context(AiohttpTransport(connections=self.connections))
@@ -263,38 +265,71 @@ class _PendingError(Exception):
     """The job is not over."""
 
 
-class ByBackoff(Workers):
+class Waiters(Workers):
+    """A coroutine for each job, which waits between its polls; a semaphore lets as many ask as there are connections."""
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        await super().open(stack)
+        self.places = asyncio.Semaphore(self.connections)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.done = 0
+        waiters = [asyncio.create_task(self.work()) for _ in self.jobs]
+        yield
+        for waiter in waiters:
+            waiter.cancel()
+        await asyncio.gather(*waiters, return_exceptions=True)
+
+    async def settle(self) -> None:
+        while self.done < len(self.jobs):
+            await asyncio.sleep(0.02)
+        await super().settle()
+
+    async def fetch(self, url: str) -> Any:
+        async with self.places:
+            return await super().fetch(url)
+
+
+class ByBackoff(Waiters):
     async def open(self, stack: AsyncExitStack) -> None:
         import backoff  # noqa: PLC0415
 
         await super().open(stack)
-        pending = backoff.on_predicate(backoff.constant, _is_pending, interval=0, jitter=None, logger=None)
+        pending = backoff.on_predicate(
+            backoff.constant, _is_pending, interval=self.interval_s, jitter=None, logger=None
+        )
         self.until_over: Callable[[str], Awaitable[Any]] = pending(self.fetch)
 
     async def follow(self, url: str) -> None:
         await self.until_over(url)
 
 
-class ByTenacity(Workers):
+class ByTenacity(Waiters):
     async def open(self, stack: AsyncExitStack) -> None:
         import tenacity  # noqa: PLC0415
 
         await super().open(stack)
-        pending = tenacity.retry(retry=tenacity.retry_if_result(_is_pending), wait=tenacity.wait_none())
+        pending = tenacity.retry(retry=tenacity.retry_if_result(_is_pending), wait=tenacity.wait_fixed(self.interval_s))
         self.until_over: Callable[[str], Awaitable[Any]] = pending(self.fetch)
 
     async def follow(self, url: str) -> None:
         await self.until_over(url)
 
 
-class ByStamina(Workers):
+class ByStamina(Waiters):
     async def open(self, stack: AsyncExitStack) -> None:
         import stamina  # noqa: PLC0415
 
         await super().open(stack)
         stamina.instrumentation.set_on_retry_hooks([])
         self.attempts: Callable[[], Any] = lambda: stamina.retry_context(
-            on=_PendingError, attempts=None, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0
+            on=_PendingError,
+            attempts=None,
+            timeout=None,
+            wait_initial=self.interval_s,
+            wait_max=self.interval_s,
+            wait_jitter=0,
         )
 
     async def follow(self, url: str) -> None:
@@ -313,10 +348,11 @@ class ByGoogle(ByStamina):
     async def open(self, stack: AsyncExitStack) -> None:
         from google.api_core import retry  # noqa: PLC0415
 
-        await Workers.open(self, stack)
+        await Waiters.open(self, stack)
         predicate = retry.if_exception_type(_PendingError)
-        # a wait of no time at all is refused by some versions
-        again = retry.AsyncRetry(predicate=predicate, initial=1e-9, maximum=1e-9, multiplier=1, timeout=None)
+        again = retry.AsyncRetry(
+            predicate=predicate, initial=self.interval_s, maximum=self.interval_s, multiplier=1, timeout=None
+        )
         self.until_over: Callable[[str], Awaitable[Any]] = again(self.demand)
 
     async def follow(self, url: str) -> None:

@@ -153,16 +153,19 @@ class Watch(Generic[J, S]):
             self._events += 1
         else:
             return
-        if self._audience is not None:
-            self._wake(self._audience, over=news is News.OVER)
+        audience = self._audience
+        if isinstance(audience, _Audience):
+            _resolve(audience.readers)
+        if news is News.OVER and audience is not None:
+            self._dismiss(audience)
 
     def tell_throttled(self, now: float, free_at: float) -> None:
         """The budget holds the next poll back."""
         self._events = self._throttled = self._events + 1
         if now < free_at < math.inf:
             self.machine.due_at = max(self.machine.due_at, free_at)
-        if self._audience is not None:
-            self._wake(self._audience, over=False)
+        if isinstance(self._audience, _Audience):
+            _resolve(self._audience.readers)
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -215,18 +218,15 @@ class Watch(Generic[J, S]):
             made.callbacks.append(audience)
         return made
 
-    def _wake(self, audience: _Audience | Callable[[Any], object], *, over: bool) -> None:
-        if over:
-            self._audience = None
-        if not isinstance(audience, _Audience):
-            if over:
-                self._call(audience)
-            return
-        _resolve(audience.readers)
-        if over:
+    def _dismiss(self, audience: _Audience | Callable[[Any], object]) -> None:
+        """Nothing more will come."""
+        self._audience = None
+        if isinstance(audience, _Audience):
             _resolve(audience.enders)
             for callback in audience.callbacks:
                 self._call(callback)
+        else:
+            self._call(audience)
 
     def _call(self, callback: Callable[[Watch[J, S]], object]) -> None:
         try:

@@ -228,7 +228,7 @@ class Forecast:
     def __init__(self) -> None:
         self.durations = Durations()
         self.estimates = Estimates()
-        self._silences: dict[tuple[int, int], float] = {}
+        self._silences: dict[int, list[float]] = {}  # by level, for the begin of each bin; 0 for not known yet
         self._version = 0
         self._progress_gain = 0.0  # how much better progress has foretold the ends than durations did
 
@@ -299,24 +299,23 @@ class Forecast:
 
     def silence_s(self, level: int, age_s: float, eta_s: float | None, at_most_s: float) -> float:
         """How long to stay silent until asking is worth `worth_of(level)` seconds; at most so many seconds."""
-        worth = worth_of(level)
         if eta_s is not None and self._progress_gain >= 0.0:
             eta_s = max(eta_s, _LEAST_ETA_S)
-            return min(at_most_s, eta_s * self.estimates.ratio(worth / eta_s))
+            return min(at_most_s, eta_s * self.estimates.ratio(worth_of(level) / eta_s))
         if self._version != self.durations.version:
             self._version = self.durations.version
             self._silences.clear()
+        silences = self._silences.get(level)
+        if silences is None:
+            silences = self._silences[level] = [0.0] * (_BINS + 1)
+        # where a bin begins, a look-up instead of a search; in between, in proportion
         n = _bin(age_s)
-        silence, later = self._silence_at(level, worth, n), self._silence_at(level, worth, n + 1)
-        silence += (later - silence) * (age_s - _EDGES[n]) / _WIDTHS[n]
-        return min(at_most_s, silence)
+        silence = silences[n] or self._searched(silences, level, n)
+        later = silences[n + 1] or self._searched(silences, level, n + 1)
+        return min(at_most_s, silence + (later - silence) * (age_s - _EDGES[n]) / _WIDTHS[n])
 
-    def _silence_at(self, level: int, worth: float, edge: int) -> float:
-        """The silence for an age where a bin begins: a look-up instead of a search."""
-        place = (level, edge)
-        silence = self._silences.get(place)
-        if silence is None:
-            silence = self._silences[place] = self._search(worth, _EDGES[edge])
+    def _searched(self, silences: list[float], level: int, edge: int) -> float:
+        silences[edge] = silence = self._search(worth_of(level), _EDGES[edge])
         return silence
 
     def _search(self, worth: float, age_s: float) -> float:
