@@ -138,6 +138,24 @@ def test_who_cannot_have_been_over_for_long_need_not_be_asked() -> None:
     assert forecast.may_be_over(100, 560, None, 50)
 
 
+@given(st.lists(st.tuples(st.booleans(), ages, spans), max_size=30), ages, spans, spans)
+def test_a_suspicion_is_a_chance(seen: list[tuple[bool, float, float]], age: float, span: float, more: float) -> None:
+    """Whatever was seen: between 0 and 1, and not smaller after a longer silence."""
+    durations = Durations()
+    for over, since, silent in seen:
+        (durations.over if over else durations.ran)(since, since + silent)
+    assert 0.0 <= durations.suspicion(age, age + span) <= durations.suspicion(age, age + span + more) <= 1.0
+
+
+def test_suspicion_goes_by_ends_that_were_seen() -> None:
+    """One end among hundreds makes others suspect that are a little younger or older; where none was there is none."""
+    durations = taught([40.0] + [100.0] * 300, 1.0)
+    assert durations.suspicion(10, 30) == 0.0
+    assert durations.chance(10, 30) > 0.0  # for all that nobody knows
+    assert 1e-4 < durations.suspicion(35, 46) < 0.02
+    assert durations.suspicion(50, 80) == 0.0
+
+
 def test_either_foreteller_may_raise_a_doubt() -> None:
     """A progress that is nearly through counts against durations that say not yet, and the other way round."""
     forecast = Forecast()

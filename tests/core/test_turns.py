@@ -97,6 +97,18 @@ def test_nobody_starves() -> None:
         assert max(gaps) <= 2.0 * 200
 
 
+def test_of_those_who_starve_the_longest_silent_goes_first() -> None:
+    """Newcomers in line are not passed by those who were asked since: all had their turn in little more than a round."""
+    desk = Desk(RateBudget(60, per_s=60.0))
+    watches = []
+    for _ in range(250):
+        watches += desk.add(1, 30.0) + desk.add(1, 1800.0)
+    desk.run(2000)
+    first = {watch: at for at, watch in reversed(desk.sent)}
+    assert len(first) == len(watches)
+    assert max(first.values()) <= 1.2 * len(watches)
+
+
 def test_however_sure_the_forecast_is_nobody_is_silent_for_long() -> None:
     """Jobs took 100 s or a day. Those of an hour are asked in turn, though others may be over any moment."""
     desk = Desk(RateBudget(60, per_s=60.0))

@@ -28,9 +28,10 @@ _MEMORY = 1_000  # ends of jobs after which older ones count half
 
 _ENDS_TO_KNOW = 15.0  # by fewer a chance of a few hundredths cannot be told
 _SOME = 0.035  # a smaller chance is none: that much is always left of not knowing
-_RARE = 0.005  # no smaller chance that a job is over for too long makes anybody ask for fairness's sake
-_RARE_WITH_PROGRESS = 0.03
+_RARE = 0.03  # no smaller chance that a job which tells its progress is over for too long makes anybody ask
+_UNFAIR = 0.0035  # of what is too long: so much waiting beyond it makes anybody ask for fairness's sake
 _STRAGGLE = 1.5  # a straggler of a group takes up to so many times as long as the group
+_SMEAR = 3  # bins: an end that was seen makes others likely at ages up to a sixth younger or older
 _LEAST_ETA_S = 0.05
 _GAIN_MEMORY = 0.005
 LEVELS_TO_DOUBLE = 2  # levels of worth in a factor of two
@@ -59,12 +60,13 @@ class Durations:
     hazards known so far put it.
     """
 
-    __slots__ = ("_ahead", "_beyond", "_ends", "_hazards", "_stale", "_survival", "_times", "ended", "version")
+    __slots__ = ("_ahead", "_beyond", "_ends", "_hazards", "_seen", "_stale", "_survival", "_times", "ended", "version")
 
     _hazards: list[float]
     _survival: list[float]  # the share of jobs that live to the bin's begin
     _ahead: list[float]  # the survival summed from the bin's begin on, in seconds
     _beyond: list[float]  # the ends seen from the bin's begin on
+    _seen: list[float]  # the hazards of ends that were seen, smeared, summed up to the bin's begin
 
     def __init__(self) -> None:
         self._ends = [0.0] * _BINS
@@ -112,6 +114,10 @@ class Durations:
         alive = self._living(since_s)
         return 1.0 - self._living(until_s) / alive if alive > 0.0 else 1.0
 
+    def suspicion(self, since_s: float, until_s: float) -> float:
+        """The same by nothing but the ends that were seen, each smeared over the ages around it; 0 where there are none."""
+        return -math.expm1(self._seen_until(since_s) - self._seen_until(until_s))
+
     def knows(self, age_s: float) -> bool:
         """Whether enough jobs were seen to end at this age or later to say when those that reach it do."""
         return self._beyond[_bin(age_s)] >= _ENDS_TO_KNOW
@@ -122,6 +128,10 @@ class Durations:
         if alive <= 0.0:
             return until_s - since_s
         return max(0.0, until_s - since_s - (ahead - self._living_and_ahead(until_s)[1]) / alive)
+
+    def _seen_until(self, age_s: float) -> float:
+        n = _bin(age_s)
+        return self._seen[n] + (self._seen[n + 1] - self._seen[n]) * (age_s - _EDGES[n]) / _WIDTHS[n]
 
     def _living(self, age_s: float) -> float:
         n = _bin(age_s)
@@ -152,11 +162,21 @@ class Durations:
         ]
         self._ahead = _summed_from_the_end(lived)
         self._beyond = _summed_from_the_end(self._ends)
+        exposed = zip(_smeared(self._ends), self._times, _PRIOR_TIMES, _WIDTHS, strict=True)
+        self._seen = list(
+            accumulate((ends * width / (times + little) for ends, times, little, width in exposed), initial=0.0)
+        )
 
 
 def _summed_from_the_end(values: list[float]) -> list[float]:
     """For each place the sum of the values from there on, and 0 for the place after the last."""
     return list(accumulate(reversed(values), initial=0.0))[::-1]
+
+
+def _smeared(values: list[float]) -> list[float]:
+    """For each place the mean of the values around it."""
+    sums, last = [0.0, *accumulate(values)], len(values)
+    return [(sums[min(last, n + _SMEAR + 1)] - sums[max(0, n - _SMEAR)]) / (2 * _SMEAR + 1) for n in range(last)]
 
 
 class Estimates:
@@ -264,23 +284,26 @@ class Forecast:
         gain = math.log(max(by_progress, 1e-4) / max(by_duration, 1e-4))
         self._progress_gain = (1.0 - _GAIN_MEMORY) * self._progress_gain + gain
 
-    def may_be_over(self, silent_s: float, age_s: float, eta_s: float | None, for_s: float) -> bool:
-        """Whether the job may have been over for so long: by progress or by durations, for either may be wrong."""
-        durations = self.durations
+    def may_be_over(self, silent_s: float, age_s: float, eta_s: float | None, too_long_s: float) -> bool:
+        """Whether to ask for fairness's sake, for the job may have been over for too long: more than `too_long_s`."""
+        durations, beyond_s = self.durations, silent_s - too_long_s
         if not durations.knows(age_s + silent_s):
             return True
-        # who has just outlived a group of jobs may be its straggler, which only progress can tell: doubted also as one
-        # a little younger would be
-        tells = eta_s is not None and self._progress_gain >= 0.0
-        # the longer nobody has looked, the less is it rare
-        rare = _RARE_WITH_PROGRESS if tells else _RARE * for_s / silent_s
-        for age in (age_s,) if tells else (age_s, age_s / _STRAGGLE):
-            if _is_doubtful(durations.chance(age, age + silent_s), durations.chance(age, age + silent_s - for_s), rare):
-                return True
+        if eta_s is None or self._progress_gain < 0.0:
+            # who has just outlived a group of jobs may be its straggler: suspected also as one a little younger would be
+            for age in (age_s, age_s / _STRAGGLE):
+                if durations.suspicion(age, age + silent_s) > _SOME:
+                    half_s = beyond_s / 2
+                    # Simpson's rule for the chance summed over what is too long; it begins at 0
+                    half, all_of_it = durations.suspicion(age, age + half_s), durations.suspicion(age, age + beyond_s)
+                    if beyond_s / 6 * (4 * half + all_of_it) > _UNFAIR * too_long_s:
+                        return True
+        elif _is_doubtful(durations.chance(age_s, age_s + silent_s), durations.chance(age_s, age_s + beyond_s)):
+            return True
         if eta_s is None:
             return False
         by_progress, eta_s = self.estimates.chance, max(eta_s, _LEAST_ETA_S)
-        return _is_doubtful(by_progress(silent_s / eta_s), by_progress((silent_s - for_s) / eta_s), rare)
+        return _is_doubtful(by_progress(silent_s / eta_s), by_progress(beyond_s / eta_s))
 
     def worth(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
         """What asking is worth, in seconds of waiting.
@@ -329,9 +352,9 @@ class Forecast:
         return high
 
 
-def _is_doubtful(over: float, long_over: float, rare: float) -> bool:
+def _is_doubtful(over: float, long_over: float) -> bool:
     """Whether that many are over, and enough of them for long, that a job should be asked for fairness's sake."""
-    return over > _SOME and long_over > rare
+    return over > _SOME and long_over > _RARE
 
 
 def worth_of(level: int) -> float:

@@ -23,8 +23,9 @@ from pollwise.core.machine import WatchMachine
 __all__ = ["Turns"]
 
 _TOP_LEVEL = 1_000
+_NEVER_S = 1e12  # nobody rises from the top; who has been silent for longest goes first there
 _LAST_LEVEL = 900  # one last poll before the deadline goes before everything but those who starve
-_PATIENCE = 1.28  # so many rounds of all watches may a job be over and not be asked
+_PATIENCE = 0.9  # so many rounds of all watches may a job be over and not be asked
 _PATIENCE_WITH_PROGRESS = 1.38  # who says how far it is may wait a little longer: there are few surprises
 _MOST_PATIENCE = 3.3  # so many rounds may anybody be silent
 _RISE = 0.12  # a watch is ranked anew after this share more silence at the soonest: about one level
@@ -164,7 +165,7 @@ class Turns(Generic[W]):
     def _rank(self, watch: W, now: float) -> tuple[int, float]:
         machine = watch.machine
         if machine.outcome is not None:
-            return _TOP_LEVEL, math.inf
+            return _TOP_LEVEL, _NEVER_S
         if now >= machine.last_poll_at:
             return _LAST_LEVEL, math.inf
         since, eta_s = machine.seen_at, machine.eta_s()
@@ -175,7 +176,7 @@ class Turns(Generic[W]):
         if silent > patience and (
             silent >= _MOST_PATIENCE * round_s or forecast.may_be_over(silent, age, eta_s, patience)
         ):
-            return _TOP_LEVEL, math.inf
+            return _TOP_LEVEL, _NEVER_S + since
         level = level_of(forecast.worth(silent, age, eta_s))
         # below the price nobody goes as things are: who waits there is ranked again when the price is reached
         rises = forecast.silence_s(max(level + 1, self._low + LEVELS_TO_DOUBLE), age, eta_s, patience)
