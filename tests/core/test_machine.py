@@ -312,6 +312,15 @@ def test_the_eta_follows_progress() -> None:
     assert machine.progressed().eta_s == pytest.approx(10.0)
 
 
+def test_hardly_any_progress_gives_no_eta() -> None:
+    """A share too small to divide by says nothing: the ETA is none, and the end is learnt as of a job without one."""
+    machine = make()
+    machine.on_reading(running(), now=0, dice=0)
+    machine.on_reading(running(fraction=5e-324), now=10, dice=0)
+    assert machine.progressed().eta_s is None
+    assert machine.on_reading(final(Phase.SUCCEEDED), now=40, dice=0) is News.OVER
+
+
 class AnyWatch(RuleBasedStateMachine):
     """Random replies and times: one outcome, nothing after it, no poll early, the deadline kept."""
 

@@ -60,7 +60,19 @@ class Durations:
     hazards known so far put it.
     """
 
-    __slots__ = ("_ahead", "_beyond", "_ends", "_hazards", "_seen", "_stale", "_survival", "_times", "ended", "version")
+    __slots__ = (
+        "_ahead",
+        "_beyond",
+        "_ends",
+        "_hazards",
+        "_outgrown",
+        "_seen",
+        "_stale",
+        "_survival",
+        "_times",
+        "ended",
+        "version",
+    )
 
     _hazards: list[float]
     _survival: list[float]  # the share of jobs that live to the bin's begin
@@ -71,6 +83,9 @@ class Durations:
     def __init__(self) -> None:
         self._ends = [0.0] * _BINS
         self._times = [0.0] * _BINS
+        self._outgrown = [
+            0
+        ] * _BINS  # what `outgrew` was told since: the sum up to a bin is how many have run through it
         self._stale = 0
         self.ended = 0.0
         self.version = 0
@@ -85,8 +100,8 @@ class Durations:
 
     def outgrew(self, first: int, last: int) -> None:
         """A job was seen running from the begin of one bin to that of another."""
-        for n in range(first, last):
-            self._times[n] += _WIDTHS[n]
+        self._outgrown[first] += 1
+        self._outgrown[last] -= 1
 
     def outliving(self, first: int, last: int) -> float:
         """The chance that a job which lives to the begin of one bin lives to that of another."""
@@ -148,6 +163,9 @@ class Durations:
     def _refresh(self) -> None:
         self._stale = 0
         self.version += 1
+        through = accumulate(self._outgrown)
+        self._times = [time + jobs * width for time, jobs, width in zip(self._times, through, _WIDTHS, strict=True)]
+        self._outgrown = [0] * _BINS
         if self.ended > _MEMORY:
             self.ended /= 2
             self._ends = [value / 2 for value in self._ends]

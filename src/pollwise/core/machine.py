@@ -54,6 +54,7 @@ S = TypeVar("S")
 
 _ENDS_TO_GO_BY = 5  # jobs that must have ended before their durations say anything
 _AT_ONCE_S = 1.0
+_LEAST_DONE = 1e-9  # a smaller share of the work says nothing about the rest
 
 
 class News(enum.Enum):
@@ -330,7 +331,7 @@ class WatchMachine(Generic[J, S]):
         if self._begun_at is None or fraction is None:
             return None
         done, took = fraction - self._begun_with, self.seen_at - self._begun_at
-        return None if done <= 0 or took <= 0 else (1.0 - fraction) * took / done
+        return None if done < _LEAST_DONE or took <= 0 else (1.0 - fraction) * took / done
 
     @property
     def failures(self) -> int:
