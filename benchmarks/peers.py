@@ -1,9 +1,9 @@
 """Who polls in the `overhead` benchmark: pollwise, the plain loop, and what people use instead.
 
 Rule 1: all do the same work: ask for the status of one of many jobs, parse the JSON, see whether it is over, go on.
-Rule 2: each is used as its documentation shows. Those that a job's coroutine is written with follow as many jobs at once
-as pollwise does, with its pauses, and at most as many requests at once as there are connections. What brings its own
-client polls without pauses, in as many coroutines as connections, which is in its favour.
+Rule 2: each is used as its documentation shows. With what one writes a coroutine for each job with, as many jobs as by
+pollwise are followed at once, with its pauses, and at most as many asked at once as there are connections. What brings
+its own client polls without pauses, in as many coroutines as connections, which is in its favour.
 Rule 3: all get what the allocator needs (see `warm_allocator`) and a connection pool that is warm.
 """
 

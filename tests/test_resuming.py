@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+import attrs
 import pytest
 import time_machine
 
@@ -16,6 +17,7 @@ from pollwise.core.budget import RateBudget
 from pollwise.core.events import Abandoned, Failed, Progressed, Succeeded
 from pollwise.core.forecast import Durations
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.phase import Phase
 from pollwise.errors import DeadlineExceeded, LedgerFailed, RetriesExhausted, WatcherClosed
 from pollwise.ledger import Concluded, OpenWatch
 from pollwise.resuming import Spread, learn_durations
@@ -186,6 +188,28 @@ async def test_durations_that_were_learnt_are_learnt_again() -> None:
         assert durations.ended == 60
     async with watcher:
         assert durations.ended == 60
+
+
+async def test_how_long_open_jobs_have_run_is_learnt() -> None:
+    """Jobs that were seen going on for nine minutes teach once that few are over after two."""
+    ledger = MemoryLedger()
+    await left_open(ledger, 50, timeout_s=None)
+    await asyncio.sleep(600)
+    for number, row in list(ledger.rows.items()):
+        ledger.rows[number] = attrs.evolve(
+            row, seen_s=540.0, phase=Phase.RUNNING, status=b'{"state":"running","done":1}'
+        )
+    async with keeping(ledger, [Hang()], timeout_s=None) as (watcher, _):
+        durations = watcher._rules.forecast.durations
+        durations.over(0.0, 600.0)
+        before = durations.chance(0.0, 100.0)
+        await watcher.resume()
+        durations.over(500.0, 540.0)
+        after = durations.chance(0.0, 100.0)
+        assert after < before / 10
+        await watcher.resume()
+        durations.over(500.0, 540.0)
+        assert durations.chance(0.0, 100.0) > 0.9 * after
 
 
 # --- by clocks that may have jumped -------------------------------------------------------------

@@ -170,7 +170,7 @@ def past_of(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], wall_now: 
         failures=known.failures,
         phase=None if status is None else known.phase,
         status=status,
-        seen_s=known.seen_s,
+        seen_s=None if status is None else known.seen_s,
     )
 
 

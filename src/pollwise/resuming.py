@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Hashable
 from typing import TypeVar
 
-from pollwise.core.forecast import Durations
+from pollwise.core.forecast import Durations, Forecast
 from pollwise.core.pacing import Pacing
 from pollwise.errors import WatcherClosed
 from pollwise.keeping import job_of
@@ -66,8 +66,12 @@ class Spread:
         return place_s
 
 
-async def take_up_all(recorder: Recorder[J, S], *, watches: dict[J, Watch[J, S]], spread: Spread) -> list[Watch[J, S]]:
+async def take_up_all(
+    recorder: Recorder[J, S], *, watches: dict[J, Watch[J, S]], spread: Spread, forecast: Forecast | None
+) -> list[Watch[J, S]]:
     """All watches that the ledger has open, in the order recorded; those that are new are added to `watches`.
+
+    For how long their jobs were seen going on is taught to `forecast`, unless it is None, which is for who knows that.
 
     Raises:
         LedgerError: It could not be read to the end. What was taken up goes on.
@@ -90,6 +94,8 @@ async def take_up_all(recorder: Recorder[J, S], *, watches: dict[J, Watch[J, S]]
                 watch = watches.get(job)
                 if watch is None:
                     watch = watches[job] = recorder.take_up(job, known, after_s=spread.next_s())
+                    if forecast is not None and (seen_s := watch.machine.seen_s) is not None:
+                        forecast.ran(0.0, seen_s, None)
                 found.append(watch)
     finally:
         recorder.readers.remove(ended)

@@ -23,6 +23,7 @@ from typing import Generic, Self, TypeVar
 from pollwise.batch import Batch
 from pollwise.core.budget import RateBudget
 from pollwise.core.events import Outcome
+from pollwise.core.forecast import Forecast
 from pollwise.core.machine import News, Rules, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.wire import Endpoint, Transport
@@ -133,7 +134,8 @@ class JobWatcher(Generic[J, S]):
         self._request_timeout_s = request_timeout_s
         self._ledger = ledger
         self._ledger_patience_s = ledger_patience_s
-        self._seeded = ledger is None  # whether the forecast knows what the ledger knows
+        self._seeded = ledger is None  # whether the forecast knows of the jobs that the ledger has seen to end
+        self._untaught: Forecast | None = self._rules.forecast  # if it does not know of those that it has open
         self._dice = dice
         self._clock = clock
         self._given_transport = transport
@@ -335,7 +337,9 @@ class JobWatcher(Generic[J, S]):
         """
         recorder = self._needs_ledger()
         spread = Spread(self.budget.spacing_s, self._rules.pacing, self._concurrency)
-        return await take_up_all(recorder, watches=self._open, spread=spread)
+        watches = await take_up_all(recorder, watches=self._open, spread=spread, forecast=self._untaught)
+        self._untaught = None
+        return watches
 
     def outcomes(self, *, follow: bool = False) -> Deliveries[J, S]:
         """Every outcome of this endpoint that nobody has acknowledged: those of earlier runs, then those that come.

@@ -111,6 +111,19 @@ def test_newcomers_stand_in_line() -> None:
     assert [agenda.take(6.0) for _ in range(97)] == [*range(5, 100), 0, None]
 
 
+def test_the_line_moves_on_when_the_first_of_it_expires() -> None:
+    """Whoever is next is ranked in its place, when that is noticed while ranking anew as when it is when handing out."""
+    for rises_at in (5.0, math.inf):
+        agenda: Agenda[int] = Agenda(
+            lambda _item, _now, at=rises_at: (0, at), lambda item: 4.0 + 10 * item, lambda _item: True
+        )
+        for item in range(3):
+            agenda.put(item, 0.0, 0.0)
+        agenda.hold(0.0)
+        assert agenda.expired(4.5) == [0]
+        assert [agenda.take(6.0), agenda.take(6.0), agenda.take(6.0)] == [1, 2, None]
+
+
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0.1, 50)), max_size=30), st.floats(0, 60))
 def test_who_is_held_past_a_deadline_expires(items: list[tuple[int, float]], now: float) -> None:
     """Once, without being handed out, and within a slot of the deadline."""

@@ -89,9 +89,10 @@ def test_who_is_new() -> None:
     assert machine.is_new
     machine.asked()
     assert not machine.is_new
-    past: Past[str] = Past(age_s=5.0, left_s=1.0)
-    rules = Rules(pacing=Pacing(), retry=Retry(), timeout_s=60.0)
-    assert not WatchMachine.taken_up("job", rules, past, now=0.0).is_new
+    for timeout_s, left_s in ((60.0, 1.0), (60.0, 55.0), (None, None)):
+        past: Past[str] = Past(age_s=5.0, left_s=left_s)
+        rules = Rules(pacing=Pacing(), retry=Retry(), timeout_s=timeout_s)
+        assert not WatchMachine.taken_up("job", rules, past, now=0.0).is_new
 
 
 @pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED])
@@ -276,6 +277,19 @@ def test_rule_8_what_looks_over_is_confirmed_and_then_believed() -> None:
     assert machine.on_reading(unsure(), now=1, dice=0) is News.QUIET
     assert machine.on_reading(unsure(), now=2, dice=0) is News.OVER
     assert isinstance(machine.outcome, Failed)
+    assert machine.outcome.detected_within_s is None  # it never was seen going on
+
+
+def test_rule_8_what_looks_over_is_not_seen_going_on() -> None:
+    """The end is known to lie after the last reading that showed a running job, however long it was then confirmed."""
+    for last in (unsure(), final(Phase.FAILED)):
+        machine = make(confirmations=2)
+        machine.on_reading(running(), now=5, dice=0)
+        machine.on_reading(unsure(Phase.CANCELLED), now=8, dice=0)
+        machine.on_reading(unsure(), now=9, dice=0)
+        machine.on_reading(unsure(), now=10, dice=0)
+        assert machine.on_reading(last, now=12, dice=0) is News.OVER
+        assert machine.outcome.detected_within_s == 7.0
 
 
 def test_rule_8_a_contradiction_starts_the_confirmation_again() -> None:

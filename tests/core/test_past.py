@@ -84,17 +84,6 @@ def test_when_a_job_was_last_seen_goes_on() -> None:
         assert Past.between(BEGAN_S, None, wall_now, seen_s=seen_s).seen_s == expected_s
 
 
-def test_what_ran_before_the_gap_counts() -> None:
-    """Jobs that are known to have run for long teach the forecast so, though another process saw it."""
-    rules = Rules(pacing=Pacing(), retry=Retry(), timeout_s=None)
-    before = rules.forecast.durations.chance(0.0, 100.0)
-    past: Past[str] = Past(age_s=600.0, left_s=None, seen_s=540.0, phase=Phase.RUNNING, status="running", polls=3)
-    for _ in range(50):
-        WatchMachine.taken_up("job", rules, past, now=0.0)
-    rules.forecast.durations.over(500.0, 540.0)
-    assert rules.forecast.durations.chance(0.0, 100.0) < before / 10
-
-
 def test_the_watchers_own_limit_can_be_put_on_it() -> None:
     """A text from outside gives nobody more time than the watcher would."""
     for left_s in (None, 7200.0):

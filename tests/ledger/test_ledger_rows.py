@@ -30,7 +30,16 @@ async def test_a_row_that_nobody_wrote(path: Path, damage: str) -> None:
             await every(ledger.open_watches(ENDPOINT))
 
 
-@pytest.mark.parametrize("damage", ["outcome = 'won'", "status = 'no json'", "error_type = CAST(x'ff' AS TEXT)"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "outcome = 'won'",
+        "status = 'no json'",
+        "error_type = CAST(x'ff' AS TEXT)",
+        "elapsed_s = 'x'",
+        "elapsed_s = NULL",
+    ],
+)
 async def test_an_outcome_that_nobody_wrote(path: Path, damage: str) -> None:
     """The same for outcomes and their export."""
     async with SqliteLedger(path) as ledger:

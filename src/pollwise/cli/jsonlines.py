@@ -27,7 +27,7 @@ from pollwise.core.events import Abandoned, Cancelled, Event, Failed, Progressed
 from pollwise.core.phase import Phase
 from pollwise.core.wire import Endpoint
 
-__all__ = ["event_to_json"]
+__all__ = ["event_to_json", "milliseconds"]
 
 
 def event_to_json(endpoint: Endpoint[Any, Any], event: Event[Any, Any]) -> str:
@@ -40,9 +40,9 @@ def event_to_json(endpoint: Endpoint[Any, Any], event: Event[Any, Any]) -> str:
         "job": endpoint.job_to_keys(event.job),
         "phase": None if phase is None else phase.value,
         "fraction": event.fraction if isinstance(event, Progressed) else None,
-        "eta_s": _milliseconds(event.eta_s) if isinstance(event, Progressed) else None,
-        "elapsed_s": _milliseconds(event.elapsed_s),
-        "detected_within_s": _milliseconds(getattr(event, "detected_within_s", None)),
+        "eta_s": milliseconds(event.eta_s) if isinstance(event, Progressed) else None,
+        "elapsed_s": milliseconds(event.elapsed_s),
+        "detected_within_s": milliseconds(getattr(event, "detected_within_s", None)),
         "polls": event.polls,
         "status": None if status is None else endpoint.status_to_json(status),
         "error": _error(getattr(event, "error", None)),
@@ -64,7 +64,8 @@ def _phase(event: Event[Any, Any]) -> Phase | None:
             return None
 
 
-def _milliseconds(seconds: float | None) -> float | None:
+def milliseconds(seconds: float | None) -> float | None:
+    """A number of seconds as the lines have it."""
     return None if seconds is None else round(seconds, 3)
 
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pollwise.cli.asked import Asked, AskedRow
+from pollwise.cli.jsonlines import milliseconds
 from pollwise.cli.whole_file import whole_file
 from pollwise.ledger import Concluded, Ledger, NewWatch, OutcomeKind
 
@@ -56,7 +57,6 @@ def result_line(row: AskedRow, known: Concluded) -> str:
     """The row's line, without its line end."""
     abandoned = known.outcome is OutcomeKind.ABANDONED
     phase = known.outcome.value if not abandoned else None if known.phase is None else known.phase.value
-    within_s = known.detected_within_s
     error = None if known.error_type is None else {"type": known.error_type, "message": known.error_message}
     fields = {
         "event": known.outcome.value,
@@ -65,8 +65,8 @@ def result_line(row: AskedRow, known: Concluded) -> str:
         "phase": phase,
         "fraction": None,
         "eta_s": None,
-        "elapsed_s": round(known.elapsed_s, 3),
-        "detected_within_s": None if within_s is None else round(within_s, 3),
+        "elapsed_s": milliseconds(known.elapsed_s),
+        "detected_within_s": milliseconds(known.detected_within_s),
         "polls": known.polls,
         "status": None if known.status is None else json.loads(known.status),
         "error": error,

@@ -72,7 +72,7 @@ class Agenda(Generic[T]):
         rank: For a watch that is held back, and the time: its level (higher is asked sooner) and the time at which
             it may rise to a higher one.
         deadline: When a watch expires, infinite for never.
-        is_new: Whether a watch is one of those of whom who has waited longest is to be asked first.
+        is_new: Whether nobody has asked about a watch yet: of those, whoever has waited longest goes first.
 
     Attributes:
         held: How many watches are due and not handed out.

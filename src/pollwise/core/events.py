@@ -92,8 +92,8 @@ class Succeeded(Generic[J, S]):
         status: The vendor's own typed answer.
         elapsed_s: Seconds since the watch began.
         polls: Status exchanges, good and bad.
-        detected_within_s: The job ended at most so many seconds before this: it was seen going on then. None where it
-            never was, so that nobody knows.
+        detected_within_s: The job ended at most so many seconds before this, counted from reply to reply: the last one
+            before said that it went on. None where none did, or none that this watch knows of.
     """
 
     job: J

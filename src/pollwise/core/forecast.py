@@ -83,9 +83,8 @@ class Durations:
     def __init__(self) -> None:
         self._ends = [0.0] * _BINS
         self._times = [0.0] * _BINS
-        self._outgrown = [
-            0
-        ] * _BINS  # what `outgrew` was told since: the sum up to a bin is how many have run through it
+        # what `outgrew` was told since the last refresh: the sum up to a bin is how many have run through it
+        self._outgrown = [0] * _BINS
         self._stale = 0
         self.ended = 0.0
         self.version = 0
@@ -194,7 +193,8 @@ def _summed_from_the_end(values: list[float]) -> list[float]:
 def _smeared(values: list[float]) -> list[float]:
     """For each place the mean of the values around it."""
     sums, last = [0.0, *accumulate(values)], len(values)
-    return [(sums[min(last, n + _SMEAR + 1)] - sums[max(0, n - _SMEAR)]) / (2 * _SMEAR + 1) for n in range(last)]
+    spans = ((max(0, n - _SMEAR), min(last, n + _SMEAR + 1)) for n in range(last))
+    return [(sums[end] - sums[begin]) / (end - begin) for begin, end in spans]
 
 
 class Estimates:

@@ -108,16 +108,18 @@ class _Trouble:
         missing_since: When the first 404 in a row came.
         overdue: The deadline that passed while nobody looked, if one did: the next reading is the last.
         refused: The credentials were refused, and renewed.
+        seen_s: How old the watch was when the job was last seen going on, before it looked over; None if it never was.
         unconfirmed: Readings in a row that look over without being final.
     """
 
-    __slots__ = ("bad", "failures", "last_error", "missing_since", "overdue", "refused", "unconfirmed")
+    __slots__ = ("bad", "failures", "last_error", "missing_since", "overdue", "refused", "seen_s", "unconfirmed")
 
     def __init__(self) -> None:
         self.bad = self.failures = self.unconfirmed = 0
         self.last_error: PollError | None = None
         self.missing_since: float | None = None
         self.overdue: float | None = None
+        self.seen_s: float | None = None
         self.refused = False
 
 
@@ -195,7 +197,6 @@ class WatchMachine(Generic[J, S]):
         machine.started_at = machine.seen_at = now - past.age_s
         machine.polls, machine.status, machine.phase = past.polls, past.status, past.phase
         if past.seen_s is not None:
-            rules.forecast.durations.ran(0.0, past.seen_s)
             machine.seen_at = machine.started_at + past.seen_s
         if past.failures:
             trouble = machine._troubled()
@@ -340,13 +341,17 @@ class WatchMachine(Generic[J, S]):
 
     @property
     def is_new(self) -> bool:
-        """Whether nobody has asked yet, and all of its time was before it when it began."""
+        """Whether nobody has asked yet, and it began here, with all the time that a watch of the watcher's has."""
+        began_here = self.polls == 0 and self.started_at == self._reported_at
         timeout_s = self._rules.timeout_s
-        return self.polls == 0 and (timeout_s is None or self.deadline == self.started_at + timeout_s)
+        return began_here and self.deadline == (math.inf if timeout_s is None else self.started_at + timeout_s)
 
     @property
     def seen_s(self) -> float | None:
         """How old the watch was when the job was last seen going on, in seconds, or None if it never was."""
+        trouble = self._trouble
+        if trouble is not None and trouble.unconfirmed:
+            return trouble.seen_s
         return None if self.phase is None else self.seen_at - self.started_at
 
     @property
@@ -363,11 +368,11 @@ class WatchMachine(Generic[J, S]):
     # --- what next ----------------------------------------------------------------------------
 
     def _recover(self, now: float) -> None:
-        started_at = self.started_at
-        self._rules.forecast.ran(self.seen_at - started_at, now - started_at, self.eta_s())
+        started_at, trouble = self.started_at, self._trouble
+        if trouble is None or not trouble.unconfirmed:
+            self._rules.forecast.ran(self.seen_at - started_at, now - started_at, self.eta_s())
         self.seen_at = now
         self._good += 1
-        trouble = self._trouble
         if trouble is not None:
             trouble.bad = trouble.failures = 0
             trouble.refused = False
@@ -387,6 +392,8 @@ class WatchMachine(Generic[J, S]):
                 trouble.unconfirmed = 0
             return False
         trouble = self._troubled()
+        if not trouble.unconfirmed:
+            trouble.seen_s = self.seen_s
         if reading.phase is not self.phase:
             trouble.unconfirmed = 0
             self._good = 0  # what looks over is asked again soon
@@ -441,7 +448,7 @@ class WatchMachine(Generic[J, S]):
 
     def _verdict(self, reading: Reading[S], now: float) -> Outcome[J, S]:
         took, seen_s = now - self.started_at, self.seen_s
-        self._rules.forecast.over(self.seen_at - self.started_at, took, self.eta_s())
+        self._rules.forecast.over(seen_s or 0.0, took, self.eta_s())
         job, status, polls = self.job, reading.status, self.polls
         within_s = None if seen_s is None else took - seen_s
         match reading.phase:

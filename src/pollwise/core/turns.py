@@ -3,8 +3,8 @@
 Rule 1: without pressure a watch is asked when it is due, and the budget is asked for nothing but leave.
 Rule 2: under pressure the budget is spent where a poll is worth most, and all of it is spent. A watch that was
 asked is not due again before it is worth half of what polls are worth now: so most of those who wait, wait cheaply.
-Rule 3: nobody starves. Who may have been over for longer than a round of all watches at the full rate takes goes
-first; and after a few rounds anybody does, however sure the forecast is that the job still runs.
+Rule 3: nobody starves. Whose job may have been over for about as long as a round of all watches at the full rate takes
+goes first; and after a few rounds anybody does, however sure the forecast is that the job still runs.
 Rule 4: only who is really held back is told so, once for each holding.
 """
 
@@ -80,7 +80,7 @@ class Turns(Generic[W]):
         return self._agenda.held
 
     def put(self, watch: W, now: float) -> float:
-        """Ask this watch when it is due, or a little later, which is when it is due then. Returns that time."""
+        """Ask this watch when it is due. Returns that time, which is rounded up a little."""
         machine = watch.machine
         due_at, deadline = machine.due_at, machine.deadline
         if self._price > 0.0 and due_at > now and machine.paced and due_at < deadline:

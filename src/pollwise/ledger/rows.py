@@ -141,7 +141,7 @@ def concluded(row: Row) -> Concluded:
             status=status,
             seen_s=None if seen_s is None else float(seen_s),
             outcome=_KINDS[outcome],
-            elapsed_s=elapsed_s,
+            elapsed_s=float(elapsed_s),
             error_type=error_type,
             error_message=error_message,
             acknowledged=bool(acknowledged),

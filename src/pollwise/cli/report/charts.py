@@ -28,7 +28,7 @@ _WIDTH = 1000.0
 _THIRD = 340.0  # three of these stand side by side
 _BINS = 160
 _MOST_NAMES = 5  # under bars
-_NAME = 76.0  # what a name under a bar takes, with some room around it
+_NAME = 64.0  # what a name under a bar takes, with some room around it
 _LABELLED = 40  # so many lanes have room for their jobs' names
 _ENDED = tuple(word for word in WORDS if word in ENDED)
 
@@ -233,7 +233,7 @@ def _histogram(
         for place, count in enumerate(counts)
         for shape in _stack(count, left + place * pitch, pitch, bottom, scale, titles[place])
     ]
-    every = max(1, math.ceil(len(names) / _MOST_NAMES))
+    every = math.ceil(max(1.0, len(names) / _MOST_NAMES, _NAME / pitch))
     shift = 0.0 if between else pitch / 2
     across = [Label(_round(left + place * pitch + shift), name) for place, name in enumerate(names)][::every]
     if len(across) > 1 and across[-2].at > _THIRD - _NAME:
