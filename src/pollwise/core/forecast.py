@@ -132,6 +132,11 @@ class Durations:
         """The same by nothing but the ends that were seen, each smeared over the ages around it; 0 where there are none."""
         return -math.expm1(self._seen_until(since_s) - self._seen_until(until_s))
 
+    def suspected_s(self, since_s: float, until_s: float) -> float:
+        """That chance summed over the time between, in seconds."""
+        silent_s = until_s - since_s  # Simpson's rule; at the beginning the chance is 0
+        return silent_s / 6 * (4 * self.suspicion(since_s, since_s + silent_s / 2) + self.suspicion(since_s, until_s))
+
     def knows(self, age_s: float) -> bool:
         """Whether enough jobs were seen to end at this age or later to say when those that reach it do."""
         return self._beyond[_bin(age_s)] >= _ENDS_TO_KNOW
@@ -310,12 +315,9 @@ class Forecast:
         if eta_s is None or self._progress_gain < 0.0:
             # who has just outlived a group of jobs may be its straggler: suspected also as one a little younger would be
             for age in (age_s, age_s / _STRAGGLE):
-                if durations.suspicion(age, age + silent_s) > _SOME:
-                    half_s = beyond_s / 2
-                    # Simpson's rule for the chance summed over what is too long; it begins at 0
-                    half, all_of_it = durations.suspicion(age, age + half_s), durations.suspicion(age, age + beyond_s)
-                    if beyond_s / 6 * (4 * half + all_of_it) > _UNFAIR * too_long_s:
-                        return True
+                unfair_s = durations.suspected_s(age, age + beyond_s)
+                if unfair_s > _UNFAIR * too_long_s and durations.suspicion(age, age + silent_s) > _SOME:
+                    return True
         elif _is_doubtful(durations.chance(age_s, age_s + silent_s), durations.chance(age_s, age_s + beyond_s)):
             return True
         if eta_s is None:
