@@ -28,7 +28,7 @@ _MEMORY = 1_000  # ends of jobs after which older ones count half
 
 _ENDS_TO_KNOW = 15.0  # by fewer a chance of a few hundredths cannot be told
 _SOME = 0.035  # a smaller chance is none: that much is always left of not knowing
-_RARE = 0.03  # no smaller chance that a job which tells its progress is over for too long makes anybody ask
+_RARE = 0.1  # no smaller chance that a job which tells its progress is over for too long makes anybody ask
 _UNFAIR = 0.0035  # of what is too long: so much waiting beyond it makes anybody ask for fairness's sake
 _STRAGGLE = 1.5  # a straggler of a group takes up to so many times as long as the group
 _SMEAR = 3  # bins: an end that was seen makes others likely at ages up to a sixth younger or older
