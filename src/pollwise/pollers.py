@@ -121,6 +121,7 @@ class Pollers(Generic[J, S]):
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
+        self._next_limit = math.inf  # no request in flight is cut before; it may have been answered since
         self._pump_soon: asyncio.Handle | None = None
         self._unknown_values: set[str] = set()
         self._logs_polls = _log.isEnabledFor(logging.DEBUG)  # looked at once: it is on the way of every poll
@@ -199,12 +200,8 @@ class Pollers(Generic[J, S]):
         """Hand out what is due, to idle pollers or new ones, and set the timer for what comes next."""
         self._pump_soon = None
         now = self._now()
-        for poller in self._pollers:
-            if poller.limit_at <= now and poller.watch is not None:
-                watch = poller.watch
-                self._cut(poller, watch)
-                if watch.machine.deadline <= now:
-                    self._expire(watch, now)
+        if self._next_limit <= now:
+            self._cut_late(now)
         self._turns.ripen(now)
         while self._idle or len(self._pollers) < self._concurrency:
             found = self._next(now)
@@ -214,11 +211,17 @@ class Pollers(Generic[J, S]):
         for watch in self._turns.expired(now):
             if watch.machine.outcome is None:
                 self._expire(watch, now)
-        self._wake_at(self._earliest())
+        self._wake_at(min(self._turns.next_at, self._next_limit))
 
-    def _earliest(self) -> float:
-        limits = (poller.limit_at for poller in self._pollers)
-        return min(self._turns.next_at, min(limits, default=math.inf))
+    def _cut_late(self, now: float) -> None:
+        """Cut the requests whose time is over."""
+        for poller in self._pollers:
+            if poller.limit_at <= now and poller.watch is not None:
+                watch = poller.watch
+                self._cut(poller, watch)
+                if watch.machine.deadline <= now:
+                    self._expire(watch, now)
+        self._next_limit = min((poller.limit_at for poller in self._pollers), default=math.inf)
 
     def _wake_at(self, at: float) -> None:
         if at >= self._timer_at:
@@ -330,7 +333,8 @@ class Pollers(Generic[J, S]):
     def _limit(self, poller: _Poller[J, S], watch: Watch[J, S], now: float) -> None:
         """From now on this request has its whole time."""
         poller.limit_at = limit_at = min(now + self._request_timeout_s, watch.machine.deadline)
-        if limit_at < self._timer_at:
+        if limit_at < self._next_limit:
+            self._next_limit = limit_at
             self._wake_at(limit_at)
 
     async def _authorised(self, poller: _Poller[J, S], watch: Watch[J, S], auth: Auth, now: float) -> Reply:
