@@ -23,6 +23,7 @@ __all__ = [
     "Row",
     "concluded",
     "key_text",
+    "known_watch",
     "line_of",
     "microseconds",
     "open_watch",
@@ -89,6 +90,7 @@ def state_of(known: Change | Conclusion) -> Row:
 
 OPEN_COLUMNS = "id, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status, seen_s"
 COLUMNS = f"{OPEN_COLUMNS}, outcome, elapsed_s, error_type, error_message, acknowledged"
+_OUTCOME = len(OPEN_COLUMNS.split(", "))  # its place among `COLUMNS`
 _PHASES: Mapping[str | None, Phase | None] = {None: None, **{phase.value: phase for phase in Phase}}
 _KINDS = {kind.value: kind for kind in OutcomeKind}
 
@@ -106,7 +108,7 @@ def _keys(text: str) -> Mapping[str, str]:
 
 def open_watch(row: Row) -> OpenWatch:
     """A row whose first columns are `OPEN_COLUMNS`. Raises UnreadableRow for what no ledger writes."""
-    number, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status, seen_s = row[:10]
+    number, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status, seen_s = row[:_OUTCOME]
     try:
         return OpenWatch(
             id=number,
@@ -126,8 +128,8 @@ def open_watch(row: Row) -> OpenWatch:
 
 def concluded(row: Row) -> Concluded:
     """A row of `COLUMNS` that has an outcome. Raises UnreadableRow for what no ledger writes."""
-    number, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status, seen_s = row[:10]
-    outcome, elapsed_s, error_type, error_message, acknowledged = row[10:]
+    number, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status, seen_s = row[:_OUTCOME]
+    outcome, elapsed_s, error_type, error_message, acknowledged = row[_OUTCOME:]
     try:
         return Concluded(
             id=number,
@@ -150,9 +152,14 @@ def concluded(row: Row) -> Concluded:
         raise UnreadableRow(f"the row of watch {number} cannot be read ({exc})") from exc
 
 
+def known_watch(row: Row) -> OpenWatch | Concluded:
+    """A row of `COLUMNS`, with an outcome or without. Raises UnreadableRow for what no ledger writes."""
+    return open_watch(row) if row[_OUTCOME] is None else concluded(row)
+
+
 def line_of(row: Row) -> bytes:
     """A row of `COLUMNS` as one line of JSON. Raises UnreadableRow for what no ledger writes."""
-    known = open_watch(row) if row[10] is None else concluded(row)
+    known = known_watch(row)
     ended = known if isinstance(known, Concluded) else None
     error = None
     if ended is not None and ended.error_type is not None:

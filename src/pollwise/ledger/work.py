@@ -20,6 +20,7 @@ from pollwise.ledger.rows import (
     Row,
     concluded,
     key_text,
+    known_watch,
     line_of,
     microseconds,
     open_watch,
@@ -106,7 +107,7 @@ def _recorded(db: sqlite3.Connection, job: tuple[str, str], new: int | None) -> 
     if new is not None:
         return Recorded(id=new, known=None)
     row = db.execute(_FIND, job).fetchone()
-    return Recorded(id=row[0], known=open_watch(row) if row[10] is None else concluded(row))
+    return Recorded(id=row[0], known=known_watch(row))
 
 
 def _update(db: sqlite3.Connection, changes: Sequence[Change]) -> None:

@@ -178,18 +178,18 @@ class Recorder(Generic[J, S]):
             ConfigurationError: The ledger cannot keep it.
             WatchError: It was ended before.
         """
-        assert isinstance(watch, KeptWatch)  # noqa: S101  # we made it
-        await self._beginnings.arrived(watch)
-        if watch.number:
+        kept = await self.answered(watch)
+        if kept.number:
             return
-        error = watch.outcome.error if isinstance(watch.outcome, Abandoned) else WatcherClosed(watch.job)
+        error = kept.outcome.error if isinstance(kept.outcome, Abandoned) else WatcherClosed(kept.job)
         cause = error.__cause__
         raise twin(cause if isinstance(cause, (LedgerError, ConfigurationError)) else error)
 
-    async def answered(self, watch: Watch[J, S]) -> None:
-        """Return when its row is on disk, or will not be."""
+    async def answered(self, watch: Watch[J, S]) -> KeptWatch[J, S]:
+        """Return it when its row is on disk, or will not be."""
         assert isinstance(watch, KeptWatch)  # noqa: S101  # we made it
         await self._beginnings.arrived(watch)
+        return watch
 
     @property
     def closing(self) -> bool:
