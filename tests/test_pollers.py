@@ -499,9 +499,12 @@ class FaultyEndpoint(ToyEndpoint):
         return self.fault()
 
 
-class Unequal:
-    def __ne__(self, other: object) -> bool:
+class Incomparable:
+    def __eq__(self, other: object) -> bool:
         raise ArithmeticError
+
+    def __hash__(self) -> int:
+        return 0
 
 
 def _raise(error: BaseException) -> Callable[[], Any]:
@@ -519,7 +522,7 @@ FAULTS: dict[str, tuple[str, Callable[[], Any], str]] = {
     "read raises": ("read", _raise(ZeroDivisionError()), "ZeroDivisionError"),
     "read raises more": ("read", _raise(Stop()), "Stop"),
     "read gives nothing": ("read", lambda: None, "AttributeError"),
-    "read gives garbage": ("read", lambda: Reading(status=Unequal(), phase=Phase.RUNNING, fraction=3.0), "Arithmetic"),
+    "read gives garbage": ("read", lambda: Reading(status=Incomparable(), phase=Phase.RUNNING), "Arithmetic"),
     "read raises a job's error": ("read", _raise(PermissionDenied("bad", 200)), "permission denied"),
     "problem raises": ("problem", _raise(RecursionError()), "RecursionError"),
 }

@@ -103,6 +103,7 @@ class Pollers(Generic[J, S]):
         on_over: Callable[[Watch[J, S]], None],
     ) -> None:
         self._endpoint = endpoint
+        self._auth = endpoint.auth
         self._transport = transport
         self._lane = budget.lane()
         self._concurrency = concurrency
@@ -306,11 +307,10 @@ class Pollers(Generic[J, S]):
         self._limit(poller, watch, now)
         try:
             try:
-                auth = self._endpoint.auth
-                if auth is None:  # told apart here, for a coroutine less
+                if self._auth is None:  # told apart here, for a coroutine less
                     reply = await self._transport.send(self._endpoint.request(watch.job))
                 else:
-                    reply = await self._authorised(poller, watch, auth, now)
+                    reply = await self._authorised(poller, watch, self._auth, now)
                 news = self._learn(poller, watch, reply)
                 return await self._renew(poller, watch) if news is News.RENEW else news
             except PollError as exc:
@@ -332,7 +332,8 @@ class Pollers(Generic[J, S]):
 
     def _limit(self, poller: _Poller[J, S], watch: Watch[J, S], now: float) -> None:
         """From now on this request has its whole time."""
-        poller.limit_at = limit_at = min(now + self._request_timeout_s, watch.machine.deadline)
+        limit_at, deadline = now + self._request_timeout_s, watch.machine.deadline
+        poller.limit_at = limit_at = deadline if deadline < limit_at else limit_at
         if limit_at < self._next_limit:
             self._next_limit = limit_at
             self._wake_at(limit_at)
@@ -355,7 +356,7 @@ class Pollers(Generic[J, S]):
         return reply.masking(poller.credentials)
 
     async def _renew(self, poller: _Poller[J, S], watch: Watch[J, S]) -> News:
-        auth, refused = self._endpoint.auth, poller.refusal
+        auth, refused = self._auth, poller.refusal
         poller.refusal = None
         if auth is not None:
             self._limit(poller, watch, self._now())  # this is a request of its own

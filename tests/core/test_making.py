@@ -63,6 +63,15 @@ def test_arguments_are_checked_as_by_the_class() -> None:
             maker(Pair)(*arguments, **keywords)
 
 
+def test_only_the_named_fields_may_be_left_out() -> None:
+    """Of the rest each must be given, by its place or its name; those are given by name."""
+    assert maker(Pair, defaults=())(1, [2]) == maker(Pair, defaults=())(right=[2], left=1) == Pair(1, right=[2])
+    assert maker(Pair, defaults={"right"})(1) == Pair(1)
+    for make, arguments in ((maker(Pair, defaults=()), (1,)), (maker(Pair, defaults={"right"}), (1, [2]))):
+        with pytest.raises(TypeError):
+            make(*arguments)
+
+
 @attrs.frozen(weakref_slot=False)
 class Checked:
     size: int = attrs.field(validator=attrs.validators.instance_of(int))

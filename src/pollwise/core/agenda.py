@@ -76,6 +76,7 @@ class Agenda(Generic[T]):
 
     Attributes:
         held: How many watches are due and not handed out.
+        ranked: How many of those have been ranked.
         size: How many watches wait or are due.
     """
 
@@ -92,11 +93,11 @@ class Agenda(Generic[T]):
         "_line",
         "_new",
         "_rank",
-        "_ranked",
         "_soonest",
         "_turn",
         "_waiting",
         "held",
+        "ranked",
         "size",
     )
 
@@ -113,7 +114,6 @@ class Agenda(Generic[T]):
         self._fresh: deque[T] = deque()  # just fallen due
         self._soonest = math.inf  # no deadline of theirs is before
         self._left: deque[T] = deque()  # due and left over, with their deadlines noted, and not ranked
-        self._ranked = 0
         self._line: deque[T] = deque()  # newcomers that are held back, but for the first
         self._first: T | None = None  # of the line; this one is ranked
         self._gone: set[T] = set()  # expired, and still somewhere among those who are due
@@ -123,17 +123,13 @@ class Agenda(Generic[T]):
         self._new: dict[T, None] = {}  # held back, and not yet given out by `newly_held`
         self._turn = count()
         self.held = 0
+        self.ranked = 0
         self.size = 0
 
     @property
     def next_at(self) -> float:
         """When something falls due next; infinite when nothing waits. What is due already is not counted."""
         return self._waiting.next_at
-
-    @property
-    def ranked(self) -> bool:
-        """Whether there are watches that are due and have been ranked."""
-        return self._ranked > 0
 
     def put(self, item: T, at: float, now: float, *, exact: bool = False) -> float:
         """Ask this one at `at` or, rounded up, a little later. Returns the time at which it falls due."""
@@ -143,7 +139,11 @@ class Agenda(Generic[T]):
             return now
         if not exact:
             wait = at - now
-            step = _SLOT_S if wait >= _COARSE_FROM_S else max(_FINEST_S, 2.0 ** (math.frexp(wait)[1] - 6))
+            step = _SLOT_S
+            if wait < _COARSE_FROM_S:
+                step = math.ldexp(1.0, math.frexp(wait)[1] - 6)
+                if step < _FINEST_S:
+                    step = _FINEST_S
             at = math.ceil(at / step) * step
         return self._waiting.put(item, at)
 
@@ -154,11 +154,11 @@ class Agenda(Generic[T]):
 
     def take(self, now: float) -> T | None:
         """Hand out the one to be asked now, or None when nothing is due."""
-        if self._ranked:
+        if self.ranked:
             self.hold(now)
             self._raise(now)
         while True:
-            if self._ranked:
+            if self.ranked:
                 item = self._pop(max(self._levels))
                 if item is self._first:
                     self._advance(now)
@@ -195,7 +195,7 @@ class Agenda(Generic[T]):
         item = heapq.heappop(heap)[2]
         if not heap:
             del self._levels[level]
-        self._ranked -= 1
+        self.ranked -= 1
         return item
 
     def hold(self, now: float) -> bool:
@@ -246,7 +246,7 @@ class Agenda(Generic[T]):
 
     def _push(self, item: T, now: float) -> None:
         level, rises_at = self._rank(item, now)
-        self._ranked += 1
+        self.ranked += 1
         heapq.heappush(self._levels.setdefault(level, []), (rises_at, next(self._turn), item))
 
     def _advance(self, now: float) -> None:

@@ -170,9 +170,12 @@ class RateBudget:
                 self._sent.popleft()
         if self._left is not None:
             self._left -= 1
-        if self.per_s is not None:
+        per_s = self.per_s
+        if per_s is not None:
             # whoever was idle may catch up, with a whole window at most
-            self._next_at = max(self._next_at, now - self.per_s) + self.spacing_s
+            earliest = now - per_s
+            next_at = self._next_at if self._next_at > earliest else earliest
+            self._next_at = next_at + per_s / self.limit if self.limit else next_at
         return self._serial
 
     def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:
@@ -219,7 +222,8 @@ class RateBudget:
             self._freed_at.append(now + self.per_s)
         if hints is not None:
             self._learn(serial, now, hints)
-        self._newest_settled = max(self._newest_settled, serial)
+        if serial > self._newest_settled:
+            self._newest_settled = serial
 
     def _free(self, now: float) -> None:
         freed = self._freed_at

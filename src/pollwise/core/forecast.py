@@ -34,6 +34,7 @@ _STRAGGLE = 1.5  # a straggler of a group takes up to so many times as long as t
 _SMEAR = 3  # bins: an end that was seen makes others likely at ages up to a sixth younger or older
 _LEAST_ETA_S = 0.05
 _GAIN_MEMORY = 0.005
+_LEAST_CHANCE = 1e-4
 LEVELS_TO_DOUBLE = 2  # levels of worth in a factor of two
 _LEAST_WORTH = 1e-3
 _LEAST_LEVEL = -10 * LEVELS_TO_DOUBLE
@@ -50,7 +51,8 @@ def _bin(age_s: float) -> int:
     """The bin of an age: bin n holds _EDGES[n] <= age < _EDGES[n + 1]."""
     if age_s < _FIRST_S:
         return 0
-    return min(_BINS - 1, 1 + int(math.log(age_s / _FIRST_S) / _LOG_RATIO))
+    n = 1 + int(math.log(age_s / _FIRST_S) / _LOG_RATIO)
+    return n if n < _BINS else _BINS - 1
 
 
 class Durations:
@@ -285,12 +287,13 @@ class Forecast:
         first = _bin(since_s)
         if until_s < _EDGES[first + 1]:
             return
-        last = _bin(until_s)
+        last, durations = _bin(until_s), self.durations
         if eta_s is not None:
-            # of whole bins, as what is learnt: so it does not matter how often one looks, and costs no logarithm of ages
-            share_of_eta = (_EDGES[last] - _EDGES[first]) / max(eta_s, _LEAST_ETA_S)
-            self._score(1.0 - self.estimates.chance(share_of_eta), self.durations.outliving(first, last))
-        self.durations.outgrew(first, last)
+            # of whole bins, as what is learnt: so it does not matter how often one looks
+            eta_s = eta_s if eta_s > _LEAST_ETA_S else _LEAST_ETA_S
+            by_progress = 1.0 - self.estimates.chance((_EDGES[last] - _EDGES[first]) / eta_s)
+            self._score(by_progress, durations.outliving(first, last))
+        durations.outgrew(first, last)
 
     def over(self, since_s: float, until_s: float, eta_s: float | None) -> None:
         """A job was seen running at the first age, or just begun, and over at the second."""
@@ -304,8 +307,9 @@ class Forecast:
 
     def _score(self, by_progress: float, by_duration: float) -> None:
         """Keep the score of who was less surprised by what was seen: logarithms of its chances, slowly forgotten."""
-        gain = math.log(max(by_progress, 1e-4) / max(by_duration, 1e-4))
-        self._progress_gain = (1.0 - _GAIN_MEMORY) * self._progress_gain + gain
+        progress = by_progress if by_progress > _LEAST_CHANCE else _LEAST_CHANCE
+        duration = by_duration if by_duration > _LEAST_CHANCE else _LEAST_CHANCE
+        self._progress_gain = (1.0 - _GAIN_MEMORY) * self._progress_gain + math.log(progress / duration)
 
     def may_be_over(self, silent_s: float, age_s: float, eta_s: float | None, too_long_s: float) -> bool:
         """Whether to ask for fairness's sake, for the job may have been over for too long: more than `too_long_s`."""

@@ -227,15 +227,16 @@ class WatchMachine(Generic[J, S]):
         if reading.final or (doubtful and self._confirmed(reading)):
             return self._end(self._verdict(reading, now))
         self._recover(now)
-        changed = self.phase is not reading.phase or self.status != reading.status or self.fraction != reading.fraction
-        self.status, self.phase, self.fraction = reading.status, reading.phase, reading.fraction
-        if reading.fraction is not None and self._begun_at is None:
+        status, phase, fraction = reading.status, reading.phase, reading.fraction
+        same = phase is self.phase and fraction == self.fraction and status == self.status
+        self.status, self.phase, self.fraction = status, phase, fraction
+        if fraction is not None and self._begun_at is None:
             # a job first seen at once began with what it shows; one first seen late began, as far as we know, with us
             late = now - self.started_at > _AT_ONCE_S
-            self._begun_at, self._begun_with = (self.started_at, 0.0) if late else (now, reading.fraction)
+            self._begun_at, self._begun_with = (self.started_at, 0.0) if late else (now, fraction)
         if self._trouble is not None and self._trouble.overdue is not None and not reading.unconfirmed:
             return self.on_deadline(now=now)
-        return self._wait(changed=changed, now=now, dice=dice)
+        return self._wait(changed=not same, now=now, dice=dice)
 
     def on_unchanged(self, *, now: float, dice: float) -> News:
         """A poll gave the very reply that the last reading came from, which was not unconfirmed."""
@@ -368,8 +369,9 @@ class WatchMachine(Generic[J, S]):
     # --- what next ----------------------------------------------------------------------------
 
     def _recover(self, now: float) -> None:
-        started_at, trouble = self.started_at, self._trouble
+        trouble = self._trouble
         if trouble is None or not trouble.unconfirmed:
+            started_at = self.started_at
             self._rules.forecast.ran(self.seen_at - started_at, now - started_at, self.eta_s())
         self.seen_at = now
         self._good += 1
@@ -432,10 +434,10 @@ class WatchMachine(Generic[J, S]):
 
     def _ask_at(self, at: float, now: float, *, earliest: float) -> None:
         self.paced = False
-        last = self.last_poll_at
+        last = self.deadline - self._rules.last_poll_s
         if now < last < at:
             at = max(last, earliest)
-        self.due_at = min(self.deadline, at)
+        self.due_at = at if at < self.deadline else self.deadline
 
     # --- how it ends --------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ with one, CPython takes two layouts for different that are the same. Another is 
 from __future__ import annotations
 
 import types
+from collections.abc import Container
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -20,7 +21,7 @@ __all__ = ["maker"]
 T = TypeVar("T")
 
 
-def maker(frozen: type[T], *, every: bool = False) -> type[T]:
+def maker(frozen: type[T], *, defaults: Container[str] | None = None) -> type[T]:
     """What makes values of this frozen attrs class, declared with `weakref_slot=False`; called as the class itself is.
 
     It is an open twin of the class. A value begins as the twin's and becomes the class's own once its fields are set,
@@ -28,7 +29,8 @@ def maker(frozen: type[T], *, every: bool = False) -> type[T]:
 
     Args:
         frozen: The class to make values of.
-        every: Whether each field must be given, defaults or not; then each may be given by its place too.
+        defaults: Names of the fields that may be left out, and are given by name then. Each other must be given, and may
+            be given by its place too. None for what the class itself demands.
 
     Raises:
         TypeError: The class does more when it is made than to set its fields, or has other slots.
@@ -47,8 +49,10 @@ def maker(frozen: type[T], *, every: bool = False) -> type[T]:
     twin: type[T] = types.new_class(frozen.__name__, bases, exec_body=lambda namespace: namespace.update(body))
     these = {
         field.name: attrs.field(alias=field.alias, type=field.type)
-        if every
-        else attrs.field(default=field.default, kw_only=field.kw_only, alias=field.alias, type=field.type)
+        if defaults is not None and field.name not in defaults
+        else attrs.field(
+            default=field.default, kw_only=field.kw_only or defaults is not None, alias=field.alias, type=field.type
+        )
         for field in fields
     }
     return attrs.define(twin, these=these, weakref_slot=False)

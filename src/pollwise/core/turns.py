@@ -112,7 +112,7 @@ class Turns(Generic[W]):
                 if free_at > now:
                     # at the start it is a matter of a moment: no reason to rank, and nothing to tell
                     return free_at if lane.starting else self._hold(now, free_at)
-            ranked = agenda.ranked
+            ranked = agenda.ranked > 0
             watch = agenda.take(now)
             if watch is None:
                 break

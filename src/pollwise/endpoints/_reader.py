@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 _MAX_ENTRIES = 20
 _MAX_ENTRY = 500
-_FAULTS = (ValueError, KeyError, TypeError, BaseValidationError)
+_FAULTS = (ValueError, KeyError, TypeError)
+_TRACED = (*_FAULTS, BaseValidationError)
 
 
 def json_object_in(reply: Reply) -> dict[str, Any] | None:
@@ -71,38 +72,28 @@ class Reader(Generic[T]):
         self._wire_name = wire_name
         self._converter = self._converter_for(detailed=False)
         self._tracing = self._converter_for(detailed=True)
-        self._quick: Hook = self._converter.get_structure_hook(made)
+        self._quick: Callable[[object, type[T]], T] = self._converter.get_structure_hook(made)
 
     def read(self, reply: Reply) -> T:
         """What the reply says. Raises MalformedReply, with the path of the first field that is wrong."""
         if not reply.is_json:
             raise reply.malformed("expected JSON")
         try:
-            return self._make(orjson.loads(reply.body))
+            return self._quick(orjson.loads(reply.body), self._made)
         except orjson.JSONDecodeError as exc:
             why = f"broken JSON, {exc.msg} at character {exc.pos}"
-        except _Unfit as exc:
-            why = str(exc)
+        except _FAULTS:
+            why = self._fault(orjson.loads(reply.body))
         # Raised out here, so that the error does not drag the body or the value along as its context.
         raise reply.malformed(why)
 
     def structure(self, data: object) -> T:
         """The same from data that is decoded already. Raises ConfigurationError, which is a ValueError."""
         try:
-            return self._make(data)
-        except _Unfit as exc:
-            why = str(exc)
-        raise ConfigurationError(f"this is no {self._made.__name__}: {why}")
-
-    def _make(self, data: object) -> T:
-        """The value. Raises _Unfit, with the path of the first field that is wrong."""
-        try:
-            made: T = self._quick(data, self._made)
-        except (ValueError, KeyError, TypeError):
+            return self._quick(data, self._made)
+        except _FAULTS:
             why = self._fault(data)
-        else:
-            return made
-        raise _Unfit(why)
+        raise ConfigurationError(f"this is no {self._made.__name__}: {why}")
 
     def unstructure(self, value: T) -> dict[str, Any]:
         """JSON-ready values by the vendor's keys, of which `structure` makes an equal value again."""
@@ -126,13 +117,16 @@ class Reader(Generic[T]):
         }
         if converter.detailed_validation:  # what only looks for a fault makes nothing
             return partial(_object, {}, make_dict_structure_fn(cls, converter, **overrides))
-        # What is absent is filled in beforehand: to look for each optional key would cost a third of all this.
+        # Lists are often not sent, all else nearly always: to look for each optional key would cost a third of all this.
+        optional = [field for field in attrs.fields(cls) if field.default is not attrs.NOTHING]
+        lists = {field.name for field in optional if field.default == ()}
         absent = {
             self._wire_name(field.name): converter.unstructure(field.default)
-            for field in attrs.fields(cls)
-            if field.default is not attrs.NOTHING
+            for field in optional
+            if field.name not in lists
         }
-        return partial(_object, absent, make_dict_structure_fn(maker(cls, every=True), converter, **overrides))
+        make = maker(cls, defaults=lists)
+        return partial(_object, absent, make_dict_structure_fn(make, converter, **overrides))
 
     def _unstructure_class(self, cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
         overrides: dict[str, Any] = {
@@ -150,7 +144,7 @@ class Reader(Generic[T]):
         fault: BaseException = ValueError("is not understood")
         try:
             self._tracing.structure(data, self._made)
-        except _FAULTS as exc:
+        except _TRACED as exc:
             fault = exc
         while isinstance(fault, BaseValidationError | _BadItem):
             if isinstance(fault, _BadItem):
@@ -167,12 +161,11 @@ class Reader(Generic[T]):
 def _object(absent: dict[str, Any], fields: Hook, value: object, type_: object, /) -> Any:
     # Without this, text would pass for an object with none of its optional keys.
     if type(value) is dict:
-        return fields(absent | value, type_)
+        try:
+            return fields(value, type_)
+        except KeyError:  # then it may be one of those that are nearly always sent
+            return fields(absent | value, type_)
     raise ValueError(f"expected an object, got {shown(value)}")
-
-
-class _Unfit(Exception):
-    """The data is not what it should be: where, and why."""
 
 
 class _BadItem(ValueError):
@@ -201,7 +194,7 @@ def _traced_items(item: Hook, values: list[Any], /) -> tuple[Any, ...]:
     for index, value in enumerate(values):
         try:
             item(value, None)
-        except _FAULTS as exc:
+        except _TRACED as exc:
             raise _BadItem(index, exc) from None
     return ()
 

@@ -212,14 +212,10 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
         status = _STATUS.read(reply)
         state, complete = status.task_status.status, status.task_status.is_complete
         phase = _phase(status)
-        return make_reading(
-            status=status,
-            phase=phase,
-            final=complete,
-            unconfirmed=not complete and state in _ENDS,
-            reason=_reason(status.errors) if phase is Phase.FAILED or phase is Phase.CANCELLED else None,
-            unknown=None if isinstance(state, TaskState) else unknown("status", state),
-        )
+        unconfirmed = not complete and state in _ENDS
+        reason = _reason(status.errors) if phase is Phase.FAILED or phase is Phase.CANCELLED else None
+        strange = None if isinstance(state, TaskState) else unknown("status", state)
+        return make_reading(status, phase, complete, unconfirmed, None, reason, strange)
 
     def problem(self, reply: Reply, /) -> Problem | None:
         """The codes and descriptions of the envelope's errors; None where the body is no such envelope."""

@@ -286,15 +286,10 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
         status = _STATUS.read(reply)
         known = _MEANING.get(status.progress)
         phase, final, unconfirmed = known or _meaning_of_unknown(status)
-        return make_reading(
-            status=status,
-            phase=phase,
-            final=final,
-            unconfirmed=unconfirmed,
-            fraction=_FRACTIONS[status.completed_percentage],
-            reason=_reason(status) if (final or unconfirmed) and phase is not Phase.SUCCEEDED else None,
-            unknown=None if known else unknown("progress", status.progress),
-        )
+        fraction = _FRACTIONS[status.completed_percentage]
+        reason = _reason(status) if (final or unconfirmed) and phase is not Phase.SUCCEEDED else None
+        strange = None if known else unknown("progress", status.progress)
+        return make_reading(status, phase, final, unconfirmed, fraction, reason, strange)
 
     def problem(self, reply: Reply, /) -> Problem | None:
         """The code, the message and the key in an error body; None where the body is none."""
