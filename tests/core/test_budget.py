@@ -240,6 +240,46 @@ def test_under_pressure_requests_are_spread() -> None:
     assert all(later - earlier == pytest.approx(1.0) for earlier, later in pairwise(sent[60:]))
 
 
+def spent(count: int, *, limit: int | None = 60, per_s: float | None = 60.0) -> RateBudget:
+    """A budget of which so many were used at the time 0."""
+    budget = RateBudget(limit, per_s=per_s)
+    for _ in range(count):
+        budget.settle(budget.take(0.0), 0.0)
+    return budget
+
+
+def test_what_is_left_is_rationed() -> None:
+    """Waits that grow by a half each, as many as there are requests left for each, last until the first is free again."""
+    wait = spent(20).ration_s(0.0, 10)
+    assert sum(wait * 1.5**n for n in range(4)) == pytest.approx(60)
+    assert spent(50).ration_s(55.0, 10) == pytest.approx(5.0)  # the fifty come back after five seconds
+
+
+def test_nobody_is_rationed_to_less_than_an_even_rate() -> None:
+    """At one in as many seconds as there are watches a budget of one a second lasts for ever."""
+    assert spent(59).ration_s(0.0, 30) == 30.0
+    assert spent(60).ration_s(0.0, 30) == 30.0
+    assert spent(60).ration_s(60.0, 30) < 30.0  # all are free again
+
+
+@pytest.mark.parametrize("budget", [spent(3), spent(40, limit=10_000), spent(9, limit=None), spent(9, per_s=None)])
+def test_plenty_and_the_unknown_are_not_rationed(budget: RateBudget) -> None:
+    """Where twenty requests are left for each, or nobody knows how many, everybody may ask at once."""
+    assert budget.ration_s(0.0, 2) == 0.0
+
+
+def test_more_watches_than_requests_are_not_rationed() -> None:
+    """Some of them are held back whatever the others do, and whom is the agenda's to say."""
+    assert spent(60).ration_s(0.0, 61) == 0.0
+
+
+def test_what_the_server_leaves_is_rationed() -> None:
+    """Others have used the token: two of sixty are left, says the server, for the four of us."""
+    budget = RateBudget(60, per_s=60.0)
+    budget.settle(budget.take(0.0), 0.0, RateHints(remaining=2))
+    assert budget.ration_s(0.0, 4) == pytest.approx(4.0)
+
+
 def test_watchers_that_share_a_budget_take_turns() -> None:
     """One with a thousand jobs waiting does not starve one with three."""
     budget = RateBudget(10, per_s=10.0)

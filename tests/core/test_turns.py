@@ -7,6 +7,8 @@ import random
 from collections import Counter
 from itertools import pairwise
 
+import pytest
+
 from pollwise.core.budget import RateBudget
 from pollwise.core.machine import News, Rules, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
@@ -84,6 +86,44 @@ def test_under_pressure_the_whole_budget_is_spent_and_no_more() -> None:
     times = [at for at, _ in desk.sent]
     assert 0.97 * 1200 <= len(times) <= 1200 + 60
     assert all(sum(start <= at < start + 60 for at in times) <= 60 for start in range(0, 1200, 7))
+
+
+@pytest.mark.parametrize("watches", [10, 20, 30])
+def test_tens_of_watches_do_not_spend_the_window_in_its_first_seconds(watches: int) -> None:
+    """Nobody knows when their jobs end, and sixty a minute last them: there is no pause of more than half a minute."""
+    desk = Desk(RateBudget(60, per_s=60))
+    desk.add(watches, math.inf)
+    desk.run(60)
+    times = [at for at, _ in desk.sent]
+    assert max(after - before for before, after in pairwise([*times, 60.0])) < 31
+
+
+def test_twenty_quick_jobs_are_seen_to_end_within_a_round() -> None:
+    """They end after four seconds. A round of twenty, at one a second, takes twenty."""
+    desk = Desk(RateBudget(60, per_s=60))
+    desk.add(20, 4.0)
+    desk.run(60)
+    assert len(desk.late) == 20
+    assert max(desk.late) <= 20
+
+
+def test_a_few_watches_go_at_their_own_pace() -> None:
+    """What is not scarce is not rationed."""
+    rationed, free = Desk(RateBudget(60, per_s=60)), Desk(None)
+    for desk in (rationed, free):
+        desk.add(5, math.inf)
+        desk.run(60)
+    assert [at for at, _ in rationed.sent] == [at for at, _ in free.sent]
+    assert rationed.held == []
+
+
+def test_a_ration_puts_no_poll_off_beyond_the_last_before_a_deadline() -> None:
+    """Each of thirty is asked just before its time is up."""
+    desk = Desk(RateBudget(60, per_s=60), timeout_s=20)
+    watches = desk.add(30, math.inf)
+    desk.run(20)
+    last = {watch: at for at, watch in desk.sent}
+    assert all(last[watch] >= 19 for watch in watches)
 
 
 def test_nobody_starves() -> None:

@@ -32,6 +32,8 @@ _FIRST_IN_FLIGHT = 4  # as many go before the first reply, and with each reply a
 _SLOW_REPLY_S = 0.25  # and twice as many after each such time: a server that hangs shall not hold up all
 _FIRST_REPLIES = 16  # after so many replies without a word there is no limit to be careful of
 _LOOK_AGAIN_S = 1 / 64
+_GROWTH = 1.5  # of a wait between two polls to the next
+_PLENTY = 20  # requests left for each: so many such waits are as long as the first a thousand times
 
 
 class RateBudget:
@@ -121,6 +123,27 @@ class RateBudget:
         if self._left is not None:
             known.append(self._left)
         return max(0, min(known)) if known else None
+
+    def ration_s(self, now: float, among: int) -> float:
+        """How soon each of so many may ask again, for what is left of the window to last until more may go.
+
+        Each wait is taken to be half as long again as the one before it, as it is with `Pacing`; and no longer than at an
+        even rate for good. 0 where there is plenty, where the rate is not known, and for more than the limit: of those
+        some are held back in any case.
+        """
+        if self.limit is None or self.per_s is None or among > self.limit:
+            return 0.0
+        self._free(now)
+        left = self.limit - self._in_flight - len(self._freed_at)
+        if self._left is not None and self._left < left:
+            left = self._left
+        if left > _PLENTY * among:
+            return 0.0
+        even_s = among * self.spacing_s
+        if left <= 0:
+            return even_s
+        more_at = self._freed_at[0] if self._freed_at else now + self.per_s
+        return min(even_s, (more_at - now) * (_GROWTH - 1.0) / (math.pow(_GROWTH, left / among) - 1.0))
 
     def lane(self) -> Lane:
         """A place in the queue for one watcher."""
@@ -293,16 +316,18 @@ class Lane:
 
     Attributes:
         left: As `RateBudget.left`.
+        ration_s: As `RateBudget.ration_s`.
         refuse: As `RateBudget.refuse`.
         served: Turns taken; a lane that was away starts level with the others.
         settle: As `RateBudget.settle`.
     """
 
-    __slots__ = ("_budget", "left", "refuse", "served", "settle")
+    __slots__ = ("_budget", "left", "ration_s", "refuse", "served", "settle")
 
     def __init__(self, budget: RateBudget) -> None:
         self._budget = budget
         self.left: Final = budget.left
+        self.ration_s: Final = budget.ration_s
         self.settle: Final = budget.settle
         self.refuse: Final = budget.refuse
         self.served = 0.0

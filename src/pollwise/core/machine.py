@@ -28,7 +28,7 @@ from typing import Generic, Self, TypeVar
 import attrs
 
 from pollwise.core.events import Abandoned, Cancelled, Failed, Outcome, Progressed, Retrying, Succeeded, Throttled
-from pollwise.core.forecast import Forecast, level_of
+from pollwise.core.forecast import ENDS_TO_GO_BY, Forecast, level_of
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.past import Past
 from pollwise.core.phase import Phase, Reading
@@ -52,7 +52,6 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 
-_ENDS_TO_GO_BY = 5  # jobs that must have ended before their durations say anything
 _AT_ONCE_S = 1.0
 _LEAST_DONE = 1e-9  # a smaller share of the work says nothing about the rest
 
@@ -417,7 +416,7 @@ class WatchMachine(Generic[J, S]):
 
     def _worthy_s(self) -> float | None:
         rules, eta_s = self._rules, self.eta_s()
-        if not rules.pacing.adaptive or (eta_s is None and rules.forecast.durations.ended < _ENDS_TO_GO_BY):
+        if not rules.pacing.adaptive or (eta_s is None and rules.forecast.durations.ended < ENDS_TO_GO_BY):
             return None
         age_s = self.seen_at - self.started_at
         return rules.forecast.silence_s(rules.patience_level, age_s, eta_s, rules.pacing.max_s)

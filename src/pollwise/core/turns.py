@@ -1,11 +1,14 @@
 """Whose turn it is: the agenda's order, the budget's leave and the forecast's worth, put together.
 
-Rule 1: without pressure a watch is asked when it is due, and the budget is asked for nothing but leave.
+Rule 1: without pressure a watch is asked when it is due, and the budget is asked for nothing but leave. One exception
+is rule 3.
 Rule 2: under pressure the budget is spent where a poll is worth most, and all of it is spent. A watch that was
 asked is not due again before it is worth half of what polls are worth now: so most of those who wait, wait cheaply.
-Rule 3: nobody starves. Whose job may have been over for about as long as a round of all watches at the full rate takes
+Rule 3: while nothing is known of when the jobs end, what is left of the budget is rationed: else some tens of watches
+would have spent it in their first seconds, and nobody could be asked for the rest of the window.
+Rule 4: nobody starves. Whose job may have been over for about as long as a round of all watches at the full rate takes
 goes first; and after a few rounds anybody does, however sure the forecast is that the job still runs.
-Rule 4: only who is really held back is told so, once for each holding.
+Rule 5: only who is really held back is told so, once for each holding.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pollwise.core.agenda import Agenda
 from pollwise.core.budget import Lane
-from pollwise.core.forecast import LEVELS_TO_DOUBLE, Forecast, level_of, worth_of
+from pollwise.core.forecast import ENDS_TO_GO_BY, LEVELS_TO_DOUBLE, Forecast, level_of, worth_of
 from pollwise.core.machine import WatchMachine
 
 __all__ = ["Turns"]
@@ -83,13 +86,12 @@ class Turns(Generic[W]):
         """Ask this watch when it is due. Returns that time, which is rounded up a little."""
         machine = watch.machine
         due_at, deadline = machine.due_at, machine.deadline
-        if self._price > 0.0 and due_at > now and machine.paced and due_at < deadline:
-            age, eta_s = machine.seen_at - machine.started_at, machine.eta_s()
-            silence = self._forecast.silence_s(self._low, age, eta_s, self._round_s())
-            worthy_at = min(machine.seen_at + silence, machine.last_poll_at)
-            if worthy_at > due_at:
-                due_at = worthy_at
-                self._tell(watch, now, due_at)
+        if due_at > now and machine.paced and due_at < deadline:
+            later_at = min(self._later_at(machine, now), machine.last_poll_at)
+            if later_at > due_at:
+                due_at = later_at
+                if self._price > 0.0:
+                    self._tell(watch, now, due_at)
         machine.due_at = due_at = self._agenda.put(watch, due_at, now, exact=due_at >= deadline)
         return due_at
 
@@ -134,6 +136,16 @@ class Turns(Generic[W]):
 
     def _empty(self) -> Agenda[W]:
         return Agenda(self._rank, _deadline, _is_new)
+
+    def _later_at(self, machine: WatchMachine[Any, Any], now: float) -> float:
+        """Until when the budget has better use for a request, as far as it can be said before there is none left."""
+        eta_s = machine.eta_s()
+        if self._price > 0.0:
+            age = machine.seen_at - machine.started_at
+            return machine.seen_at + self._forecast.silence_s(self._low, age, eta_s, self._round_s())
+        if self._lane is not None and eta_s is None and self._forecast.durations.ended < ENDS_TO_GO_BY:
+            return now + self._lane.ration_s(now, self._agenda.size + 1)
+        return now
 
     def _hold(self, now: float, free_at: float) -> float:
         all_ranked = self._agenda.hold(now)
