@@ -33,7 +33,7 @@ _SLOW_REPLY_S = 0.25  # and twice as many after each such time: a server that ha
 _FIRST_REPLIES = 16  # after so many replies without a word there is no limit to be careful of
 _LOOK_AGAIN_S = 1 / 64
 _GROWTH = 1.5  # of a wait between two polls to the next
-_PLENTY = 20  # requests left for each: so many such waits are as long as the first a thousand times
+_PLENTY = 20  # requests left for each: the first of so many waits would be next to nothing
 
 
 class RateBudget:
