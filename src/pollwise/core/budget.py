@@ -133,10 +133,9 @@ class RateBudget:
         """
         if self.limit is None or self.per_s is None or among > self.limit:
             return 0.0
-        self._free(now)
-        left = self.limit - self._in_flight - len(self._freed_at)
-        if self._left is not None and self._left < left:
-            left = self._left
+        if self._left is None and self.limit - self._in_flight - len(self._freed_at) > _PLENTY * among:
+            return 0.0  # most often; those that have come back meanwhile need not be counted
+        left = self.left(now) or 0
         if left > _PLENTY * among:
             return 0.0
         even_s = among * self.spacing_s
