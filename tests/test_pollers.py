@@ -499,7 +499,7 @@ class FaultyEndpoint(ToyEndpoint):
         return self.fault()
 
 
-class Incomparable:
+class Unequal:
     def __eq__(self, other: object) -> bool:
         raise ArithmeticError
 
@@ -522,7 +522,7 @@ FAULTS: dict[str, tuple[str, Callable[[], Any], str]] = {
     "read raises": ("read", _raise(ZeroDivisionError()), "ZeroDivisionError"),
     "read raises more": ("read", _raise(Stop()), "Stop"),
     "read gives nothing": ("read", lambda: None, "AttributeError"),
-    "read gives garbage": ("read", lambda: Reading(status=Incomparable(), phase=Phase.RUNNING), "Arithmetic"),
+    "read gives garbage": ("read", lambda: Reading(status=Unequal(), phase=Phase.RUNNING, fraction=3.0), "Arithmetic"),
     "read raises a job's error": ("read", _raise(PermissionDenied("bad", 200)), "permission denied"),
     "problem raises": ("problem", _raise(RecursionError()), "RecursionError"),
 }

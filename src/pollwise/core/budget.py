@@ -19,6 +19,7 @@ from collections import deque
 from typing import Final
 
 from pollwise.core.hints import RateHints
+from pollwise.core.pacing import GROWTH
 from pollwise.errors import ConfigurationError
 
 __all__ = ["Lane", "RateBudget"]
@@ -32,7 +33,6 @@ _FIRST_IN_FLIGHT = 4  # as many go before the first reply, and with each reply a
 _SLOW_REPLY_S = 0.25  # and twice as many after each such time: a server that hangs shall not hold up all
 _FIRST_REPLIES = 16  # after so many replies without a word there is no limit to be careful of
 _LOOK_AGAIN_S = 1 / 64
-_GROWTH = 1.5  # of a wait between two polls to the next
 _PLENTY = 20  # requests left for each: the first of so many waits would be next to nothing
 
 
@@ -119,10 +119,11 @@ class RateBudget:
     def left(self, now: float) -> int | None:
         """How many requests may go at once now, or None while no limit is known."""
         self._free(now)
-        known = [] if self.limit is None or self.per_s is None else [self.limit - self._in_flight - len(self._freed_at)]
-        if self._left is not None:
-            known.append(self._left)
-        return max(0, min(known)) if known else None
+        left = self._left
+        if self.limit is not None and self.per_s is not None:
+            places = self.limit - self._in_flight - len(self._freed_at)
+            left = places if left is None or places < left else left
+        return None if left is None else max(0, left)
 
     def ration_s(self, now: float, among: int) -> float:
         """How soon each of so many may ask again, for what is left of the window to last until more may go.
@@ -133,16 +134,14 @@ class RateBudget:
         """
         if self.limit is None or self.per_s is None or among > self.limit:
             return 0.0
-        if self._left is None and self.limit - self._in_flight - len(self._freed_at) > _PLENTY * among:
-            return 0.0  # most often; those that have come back meanwhile need not be counted
-        left = self.left(now) or 0
-        if left > _PLENTY * among:
+        left = self.left(now)
+        if left is None or left > _PLENTY * among:
             return 0.0
         even_s = among * self.spacing_s
-        if left <= 0:
+        if left == 0:
             return even_s
         more_at = self._freed_at[0] if self._freed_at else now + self.per_s
-        return min(even_s, (more_at - now) * (_GROWTH - 1.0) / (math.pow(_GROWTH, left / among) - 1.0))
+        return min(even_s, (more_at - now) * (GROWTH - 1.0) / (math.pow(GROWTH, left / among) - 1.0))
 
     def lane(self) -> Lane:
         """A place in the queue for one watcher."""
@@ -197,7 +196,7 @@ class RateBudget:
             # whoever was idle may catch up, with a whole window at most
             earliest = now - per_s
             next_at = self._next_at if self._next_at > earliest else earliest
-            self._next_at = next_at + per_s / self.limit if self.limit else next_at
+            self._next_at = next_at + self.spacing_s
         return self._serial
 
     def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:

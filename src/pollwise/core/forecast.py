@@ -16,7 +16,7 @@ from bisect import bisect_left
 from itertools import accumulate, pairwise
 from operator import mul
 
-__all__ = ["ENDS_TO_GO_BY", "LEVELS_TO_DOUBLE", "Durations", "Estimates", "Forecast", "level_of", "worth_of"]
+__all__ = ["LEVELS_TO_DOUBLE", "Durations", "Estimates", "Forecast", "level_of", "worth_of"]
 
 _FIRST_S = 0.25  # the end of the first bin of durations
 _RATIO = 1.05  # each bin is this much longer than the one before
@@ -26,7 +26,7 @@ _PRIOR_JOBS = 0.1  # so many jobs' worth of belief that a job of age t ends in t
 _HEADSTART_S = 2.0  # a job may have run before it was watched
 _MEMORY = 1_000  # ends of jobs after which older ones count half
 
-ENDS_TO_GO_BY = 5  # jobs that must have ended before their durations say anything
+_ENDS_TO_GO_BY = 5  # jobs that must have ended before their durations say anything
 _ENDS_TO_KNOW = 15.0  # by fewer a chance of a few hundredths cannot be told
 _SOME = 0.035  # a smaller chance is none: that much is always left of not knowing
 _RARE = 0.1  # no smaller chance that a job which tells its progress is over for too long makes anybody ask
@@ -277,6 +277,10 @@ class Forecast:
         self._silences: dict[int, list[float]] = {}  # by level, for the begin of each bin; 0 for not known yet
         self._version = 0
         self._progress_gain = 0.0  # how much better progress has foretold the ends than durations did
+
+    def tells(self, eta_s: float | None) -> bool:
+        """Whether anything is known of when a job ends: by its own progress, or by how long others took."""
+        return eta_s is not None or self.durations.ended >= _ENDS_TO_GO_BY
 
     def ran(self, since_s: float, until_s: float, eta_s: float | None) -> None:
         """A job was seen running at both ages; at the first it seemed to have `eta_s` seconds left.

@@ -28,7 +28,7 @@ from typing import Generic, Self, TypeVar
 import attrs
 
 from pollwise.core.events import Abandoned, Cancelled, Failed, Outcome, Progressed, Retrying, Succeeded, Throttled
-from pollwise.core.forecast import ENDS_TO_GO_BY, Forecast, level_of
+from pollwise.core.forecast import Forecast, level_of
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.past import Past
 from pollwise.core.phase import Phase, Reading
@@ -227,7 +227,7 @@ class WatchMachine(Generic[J, S]):
             return self._end(self._verdict(reading, now))
         self._recover(now)
         status, phase, fraction = reading.status, reading.phase, reading.fraction
-        same = phase is self.phase and fraction == self.fraction and status == self.status
+        same = phase is self.phase and status == self.status and fraction == self.fraction
         self.status, self.phase, self.fraction = status, phase, fraction
         if fraction is not None and self._begun_at is None:
             # a job first seen at once began with what it shows; one first seen late began, as far as we know, with us
@@ -416,7 +416,7 @@ class WatchMachine(Generic[J, S]):
 
     def _worthy_s(self) -> float | None:
         rules, eta_s = self._rules, self.eta_s()
-        if not rules.pacing.adaptive or (eta_s is None and rules.forecast.durations.ended < ENDS_TO_GO_BY):
+        if not rules.pacing.adaptive or not rules.forecast.tells(eta_s):
             return None
         age_s = self.seen_at - self.started_at
         return rules.forecast.silence_s(rules.patience_level, age_s, eta_s, rules.pacing.max_s)
@@ -433,7 +433,7 @@ class WatchMachine(Generic[J, S]):
 
     def _ask_at(self, at: float, now: float, *, earliest: float) -> None:
         self.paced = False
-        last = self.deadline - self._rules.last_poll_s
+        last = self.last_poll_at
         if now < last < at:
             at = max(last, earliest)
         self.due_at = at if at < self.deadline else self.deadline

@@ -48,10 +48,11 @@ def maker(frozen: type[T], *, defaults: Container[str] | None = None) -> type[T]
     bases = vars(frozen).get("__orig_bases__", frozen.__bases__)
     twin: type[T] = types.new_class(frozen.__name__, bases, exec_body=lambda namespace: namespace.update(body))
     these = {
-        field.name: attrs.field(alias=field.alias, type=field.type)
-        if defaults is not None and field.name not in defaults
-        else attrs.field(
-            default=field.default, kw_only=field.kw_only or defaults is not None, alias=field.alias, type=field.type
+        field.name: attrs.field(
+            default=field.default if defaults is None or field.name in defaults else attrs.NOTHING,
+            kw_only=field.kw_only if defaults is None else field.name in defaults,
+            alias=field.alias,
+            type=field.type,
         )
         for field in fields
     }

@@ -21,12 +21,13 @@ import backoff
 
 from pollwise.errors import ConfigurationError
 
-__all__ = ["Pacing", "Retry", "WaitFactory"]
+__all__ = ["GROWTH", "Pacing", "Retry", "WaitFactory"]
 
 WaitFactory: TypeAlias = Callable[[], Generator[Any, Any, None]]
 """Makes a generator of delays in seconds; primed with `send(None)` as backoff's are, or not, as plain ones are."""
 
-_GEOMETRIC = functools.partial(backoff.expo, base=1.5)
+GROWTH = 1.5  # of a wait to the next, where nothing else is known
+_GEOMETRIC = functools.partial(backoff.expo, base=GROWTH)
 _LONGEST_TABLE = 512  # backoff.expo without a maximum overflows a float at attempt 1,024
 
 

@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pollwise.core.agenda import Agenda
 from pollwise.core.budget import Lane
-from pollwise.core.forecast import ENDS_TO_GO_BY, LEVELS_TO_DOUBLE, Forecast, level_of, worth_of
+from pollwise.core.forecast import LEVELS_TO_DOUBLE, Forecast, level_of, worth_of
 from pollwise.core.machine import WatchMachine
 
 __all__ = ["Turns"]
@@ -87,10 +87,10 @@ class Turns(Generic[W]):
         machine = watch.machine
         due_at, deadline = machine.due_at, machine.deadline
         if due_at > now and machine.paced and due_at < deadline:
-            later_at = self._later_at(machine, now)
+            later_at = min(self._later_at(machine, now), machine.last_poll_at)
             if later_at > due_at:
-                own_at, due_at = due_at, max(due_at, min(later_at, machine.last_poll_at))
-                if self._price > 0.0 and due_at > own_at:
+                due_at = later_at
+                if self._price > 0.0:
                     self._tell(watch, now, due_at)
         machine.due_at = due_at = self._agenda.put(watch, due_at, now, exact=due_at >= deadline)
         return due_at
@@ -139,11 +139,11 @@ class Turns(Generic[W]):
 
     def _later_at(self, machine: WatchMachine[Any, Any], now: float) -> float:
         """Until when the budget has better use for a request, as far as it can be said before there is none left."""
-        forecast = self._forecast
+        forecast, eta_s = self._forecast, machine.eta_s()
         if self._price > 0.0:
-            age, eta_s = machine.seen_at - machine.started_at, machine.eta_s()
+            age = machine.seen_at - machine.started_at
             return machine.seen_at + forecast.silence_s(self._low, age, eta_s, self._round_s())
-        if forecast.durations.ended < ENDS_TO_GO_BY and self._lane is not None and machine.eta_s() is None:
+        if self._lane is not None and not forecast.tells(eta_s):
             return now + self._lane.ration_s(now, self._agenda.size + 1)
         return now
 

@@ -167,7 +167,7 @@ class Endpoint(Protocol[J, S]):
 
     @property
     def auth(self) -> Auth | None:
-        """The credentials to send, or None."""
+        """The credentials to send, or None. Looked up when a watcher is made and opened, not for every poll."""
         return None
 
     @property
