@@ -643,6 +643,45 @@ async def test_a_poller_that_a_stranger_cancels_takes_one_watch_with_it() -> Non
             assert (await watch).state == "succeeded"
 
 
+@pytest.mark.looptime
+@pytest.mark.parametrize("steps", range(12))
+@pytest.mark.parametrize("answers", [[SUCCEEDED], [401, SUCCEEDED]], ids=str)
+async def test_whenever_a_stranger_cancels_nothing_hangs(answers: list[Answer], steps: int) -> None:
+    """Sending, answered, being given the next or renewing: each watch ends, and no place in the budget is lost."""
+    budget = RateBudget(2, per_s=1)
+    async with watching(
+        by_job({name: [*answers] for name in ("a", "b", "c", "late")}),
+        endpoint=ToyEndpoint(ToyAuth()),
+        concurrency=2,
+        budget=budget,
+    ) as (watcher, _):
+        watches = [watcher.watch(ToyJob(name)) for name in ("a", "b", "c")]
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        for task in pollers():
+            task.cancel()
+        watches.append(watcher.watch(ToyJob("late")))
+        for watch in watches:
+            outcome = (await events_of(watch))[-1]
+            assert isinstance(outcome, Succeeded) or isinstance(getattr(outcome, "error", None), WatcherClosed)
+        assert isinstance(watches[-1].outcome, Succeeded)
+        await asyncio.sleep(2)
+        assert budget.left(now()) == 2
+
+
+@pytest.mark.looptime
+async def test_more_than_an_error_costs_no_other_answer() -> None:
+    """What came in the same turn of the event loop is taken in all the same, and nobody is asked again for it."""
+    script = by_job({"bad": [{"state": "bad"}], **{str(n): [SUCCEEDED] for n in range(8)}})
+    endpoint = FaultyEndpoint("read", _raise(Stop()))
+    async with watching(script, endpoint=endpoint, concurrency=9, budget=ample()) as (watcher, transport):
+        watches = [watcher.watch(ToyJob(name)) for name in ("0", "1", "2", "bad", "3", "4", "5", "6", "7")]
+        for watch in watches:
+            await events_of(watch)
+    assert [type(watch.outcome) for watch in watches].count(Succeeded) == 8
+    assert len(transport.requests) == 9
+
+
 # --- stopping -------------------------------------------------------------------------------------
 
 
@@ -755,6 +794,35 @@ async def test_a_thousand_waiting_watches_are_one_timer_and_few_tasks() -> None:
         await asyncio.sleep(50)
         assert len(asyncio.all_tasks()) == before + 5
         assert len([handle for handle in loop._scheduled if not handle.cancelled()]) == 1
+
+
+class Noting(ToyEndpoint):
+    """Notes when it is asked for a request, and when for a reading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[str] = []
+
+    def request(self, job: ToyJob, /) -> Request:
+        self.noted.append("send")
+        return super().request(job)
+
+    def read(self, reply: Reply, /) -> Reading[ToyStatus]:
+        self.noted.append("read")
+        return super().read(reply)
+
+
+@pytest.mark.looptime
+async def test_what_is_answered_at_once_is_read_at_once() -> None:
+    """All that a turn of the event loop has brought is taken in before anybody is asked again."""
+    endpoint = Noting()
+    answers: list[Answer] = [RUNNING, running(1), running(2), SUCCEEDED]
+    script = by_job({str(n): answers for n in range(20)})
+    async with watching(script, endpoint=endpoint, concurrency=5, budget=ample()) as (watcher, _):
+        for watch in [watcher.watch(ToyJob(str(n))) for n in range(20)]:
+            await watch
+    assert endpoint.noted[:40] == [*["send"] * 5, *["read"] * 5] * 4
+    assert endpoint.noted.count("read") == 80
 
 
 # --- properties -----------------------------------------------------------------------------------

@@ -4,10 +4,12 @@ Rule 1: it decides nothing. What is asked when is the agenda's and the machine's
 what a reply means is the endpoint's and the verdict's.
 Rule 2: a waiting watch has no task, timer or future of its own. One timer serves the whole pool: for what falls due,
 for the budget, and for the time limit of every request in flight.
-Rule 3: a request is cut by cancelling its send, at its time limit or the watch's deadline, whichever is first. At the
-deadline the watch ends there and then, however long the send takes to give in.
-Rule 4: nothing that an endpoint, a transport or an auth raises ends more than the watch that it happened to.
-Rule 5: the tasks of a watcher are started here and end here. They run in the context of who opened the watcher, not
+Rule 3: what has been answered is taken in together, once in each turn of the event loop, and who is next is handed out
+together. To decide in between, a poll here and a poll there, would cost twice as much: what decides would have to come
+into the processor's caches each time anew.
+Rule 4: at its deadline a watch ends there and then, however long a send that was cut takes to give in.
+Rule 5: nothing that an endpoint, a transport or an auth raises ends more than the watch that it happened to.
+Rule 6: the tasks of a watcher are started here and end here. They run in the context of who opened the watcher, not
 of who happened to watch first.
 """
 
@@ -17,7 +19,8 @@ import asyncio
 import contextvars
 import logging
 import math
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -27,18 +30,18 @@ from pollwise.core.hints import RateHints, rate_hints, retry_after_s
 from pollwise.core.machine import News, WatchMachine
 from pollwise.core.turns import Turns
 from pollwise.core.verdict import refusal
-from pollwise.core.wire import Auth, Endpoint, Reply, Request, Transport
+from pollwise.core.wire import Endpoint, Reply, Transport
 from pollwise.errors import (
     AuthenticationError,
     ConnectFailed,
     EndpointBug,
     PollError,
-    PollTimeout,
     PollwiseError,
     WatcherClosed,
     WatchError,
     WatchStopped,
 )
+from pollwise.poller import Answer, Poller, Unasked
 from pollwise.tokens import write_token
 from pollwise.watch import Watch
 
@@ -56,22 +59,6 @@ _REVIVAL_S = 1.0
 _RECHECK_S = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-class _Poller(Generic[J, S]):
-    """One task of the pool, and what it is doing."""
-
-    __slots__ = ("call", "credentials", "cut", "limit_at", "refusal", "task", "ticket", "watch")
-
-    def __init__(self) -> None:
-        self.task: asyncio.Task[Any] | None = None
-        self.watch: Watch[J, S] | None = None
-        self.ticket = 0  # the number of its request at the budget, until it is settled; 0 for none
-        self.call: asyncio.Future[None] | None = None  # resolved when there is work for an idle poller
-        self.credentials: Mapping[str, str] | None = None  # as last sent
-        self.refusal: AuthenticationError | None = None  # what the server said to them
-        self.limit_at = math.inf  # when the request in flight is cut
-        self.cut = False
 
 
 class Pollers(Generic[J, S]):
@@ -103,7 +90,6 @@ class Pollers(Generic[J, S]):
         on_over: Callable[[Watch[J, S]], None],
     ) -> None:
         self._endpoint = endpoint
-        self._auth = endpoint.auth
         self._transport = transport
         self._lane = budget.lane()
         self._concurrency = concurrency
@@ -117,8 +103,9 @@ class Pollers(Generic[J, S]):
         self._turns: Turns[Watch[J, S]] = Turns(forecast, self._lane, Watch.tell_throttled)
         self._silent_replies = 0
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._pollers: set[_Poller[J, S]] = set()
-        self._idle: list[_Poller[J, S]] = []
+        self._pollers: set[Poller[J, S]] = set()
+        self._idle: list[Poller[J, S]] = []
+        self._answered: deque[Poller[J, S]] = deque()
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -142,8 +129,7 @@ class Pollers(Generic[J, S]):
         """
         self.check_loop()
         self._turns.put(watch, self._now())
-        if self._pump_soon is None:
-            self._pump_soon = self.loop.call_soon(self._pump, context=self._context)
+        self._soon()
 
     def stop(self, watch: Watch[J, S]) -> None:
         """End this watch now; a request of its that is in flight is cut."""
@@ -151,7 +137,7 @@ class Pollers(Generic[J, S]):
         for poller in self._pollers:
             if poller.watch is watch:
                 # not at once: this may be that poller's own task, inside a transport or an endpoint
-                self.loop.call_soon(self._cut, poller, watch, context=self._context)
+                self.loop.call_soon(_cut, poller, watch, context=self._context)
 
     def end(self, watch: Watch[J, S], error: WatchError) -> None:
         """End this watch now, unless it has ended; a request of its that is in flight goes on unheard."""
@@ -194,13 +180,26 @@ class Pollers(Generic[J, S]):
         self._timer_at = -math.inf  # nothing is scheduled any more
         self._turns.clear()  # a watch knows its pool; the pool lets go of it
         await end_all(self._tasks)
+        self._answered.clear()
 
     # --- the one timer ------------------------------------------------------------------------
 
+    def _soon(self) -> None:
+        """There is something to do, in the next turn of the event loop."""
+        if self._pump_soon is None:
+            self._pump_soon = self.loop.call_soon(self._pump, context=self._context)
+
     def _pump(self) -> None:
-        """Hand out what is due, to idle pollers or new ones, and set the timer for what comes next."""
+        """Take in what has come, hand out what is due, to idle pollers or new ones, and set the timer for what is next."""
         self._pump_soon = None
         now = self._now()
+        if self._answered:
+            try:
+                self._take_in(now)
+            finally:
+                if self._answered:  # something more than an error was raised: the others' are taken in next time
+                    self._soon()
+            now = self._now()
         if self._next_limit <= now:
             self._cut_late(now)
         self._turns.ripen(now)
@@ -208,7 +207,7 @@ class Pollers(Generic[J, S]):
             found = self._next(now)
             if found is None:
                 break
-            self._hand(*found)
+            self._hand(*found, now)
         for watch in self._turns.expired(now):
             if watch.machine.outcome is None:
                 self._expire(watch, now)
@@ -219,7 +218,7 @@ class Pollers(Generic[J, S]):
         for poller in self._pollers:
             if poller.limit_at <= now and poller.watch is not None:
                 watch = poller.watch
-                self._cut(poller, watch)
+                poller.cut()
                 if watch.machine.deadline <= now:
                     self._expire(watch, now)
         self._next_limit = min((poller.limit_at for poller in self._pollers), default=math.inf)
@@ -250,135 +249,86 @@ class Pollers(Generic[J, S]):
             self._wake_at(min(turn, now + _RECHECK_S))
         return None
 
-    def _hand(self, watch: Watch[J, S], ticket: int) -> None:
+    def _hand(self, watch: Watch[J, S], ticket: int, now: float) -> None:
         while self._idle:
             poller = self._idle.pop()
-            if poller.call is not None and not poller.call.done():  # else somebody has cancelled it
-                poller.watch, poller.ticket = watch, ticket
-                poller.call.set_result(None)
-                return
-        poller = _Poller()
-        poller.watch, poller.ticket = watch, ticket
-        self._pollers.add(poller)
-        name = f"pollwise-poller-{len(self._pollers)}"
-        poller.task = self.start(self._run(poller), name=name, context=self._context.copy())
-        poller.task.add_done_callback(partial(self._bury, poller), context=self._context)
+            if poller.is_idle:  # else somebody has cancelled it
+                poller.give(watch, ticket, now)
+                break
+        else:
+            poller = Poller(
+                endpoint=self._endpoint,
+                transport=self._transport,
+                timeout_s=self._request_timeout_s,
+                loop=self.loop,
+                on_answer=self._on_answer,
+            )
+            poller.give(watch, ticket, now)
+            self._pollers.add(poller)
+            name = f"pollwise-poller-{len(self._pollers)}"
+            task = self.start(poller.run(), name=name, context=self._context.copy())
+            task.add_done_callback(partial(self._bury, poller), context=self._context)
+        if poller.limit_at < self._next_limit:
+            self._next_limit = poller.limit_at
 
-    def _cut(self, poller: _Poller[J, S], watch: Watch[J, S]) -> None:
-        """Cancel the send for this watch. Only ever called between two steps of the poller's task."""
-        if poller.watch is watch and poller.limit_at < math.inf and not poller.cut and poller.task is not None:
-            poller.cut = True
-            poller.limit_at = math.inf
-            poller.task.cancel()
+    # --- answers ------------------------------------------------------------------------------
 
-    # --- one poller ---------------------------------------------------------------------------
+    def _on_answer(self, poller: Poller[J, S]) -> None:
+        self._answered.append(poller)
+        if self._pump_soon is None:
+            self._soon()
 
-    async def _run(self, poller: _Poller[J, S]) -> None:
-        poller.task = asyncio.current_task()
-        now = self._now()
-        while not self._closed:
-            watch = poller.watch
-            if watch is None:
-                poller.call = self.loop.create_future()
+    def _take_in(self, now: float) -> None:
+        """Learn from every answer that has come, and say when its watch is to be asked again."""
+        while self._answered:
+            poller = self._answered.popleft()
+            watch, answer = poller.watch, poller.answer
+            poller.watch, poller.answer = None, Unasked.IDLE
+            assert watch is not None  # noqa: S101  # who has an answer has its watch in hand
+            try:
+                news = self._news(poller, watch, answer, now)
+            except Exception as exc:  # noqa: BLE001  # rule 5
+                news = self._give_up(watch, exc, now)
+            except BaseException as exc:
                 self._idle.append(poller)
-                await poller.call
-                now = self._now()
-                continue
-            if watch.machine.outcome is not None:  # it was stopped after it had been handed over
-                self._settle(poller, now)
-                news = News.QUIET
-            else:
-                news = await self._poll(poller, watch, now)
-                now = self._now()
+                self._tell(watch, self._give_up(watch, exc, now), now)
+                raise
+            finally:
+                if poller.ticket:
+                    self._settle(poller, now)
             if self._logs_polls:
                 _log_poll(self._endpoint.name, watch.machine, news, now)
+            if news is News.RENEW:
+                if poller.is_idle:
+                    poller.renew(watch, now)
+                    continue
+                news = self._give_up(watch, WatcherClosed(watch.job), now)  # a stranger has cancelled it
+            self._idle.append(poller)
             if news is News.OVER:
-                self._tell(watch, news, now)
+                self._on_over(watch)
             elif watch.machine.outcome is None:
                 watch.tell(news, now)
-                due_at = self._turns.put(watch, now)
-                if due_at < self._timer_at:
-                    self._wake_at(due_at)
-            poller.watch, poller.ticket = self._next(now) or (None, 0)
+                self._turns.put(watch, now)
 
-    async def _poll(self, poller: _Poller[J, S], watch: Watch[J, S], now: float) -> News:
-        """One exchange, from the request to the news."""
-        watch.machine.asked()
-        self._limit(poller, watch, now)
-        try:
-            try:
-                if self._auth is None:  # told apart here, for a coroutine less
-                    reply = await self._transport.send(self._endpoint.request(watch.job))
-                else:
-                    reply = await self._authorised(poller, watch, self._auth, now)
-                news = self._learn(poller, watch, reply)
-                return await self._renew(poller, watch) if news is News.RENEW else news
-            except PollError as exc:
-                return self._fail(poller, watch, exc)
-            except asyncio.CancelledError:
-                if poller.task is None or poller.task.cancelling() > poller.cut:  # somebody ends the whole poller
-                    raise
-                error = PollTimeout(self._request_timeout_s) if poller.cut else ConnectFailed("cancelled from within")
-                return self._fail(poller, watch, error)
-        except Exception as exc:  # noqa: BLE001  # rule 4
-            return self._give_up(watch, exc)
-        finally:
-            poller.limit_at = math.inf
-            if poller.cut and poller.task is not None:
-                poller.cut = False
-                poller.task.uncancel()
-            if poller.ticket:
-                self._settle(poller, self._now())
+    def _news(self, poller: Poller[J, S], watch: Watch[J, S], answer: Answer, now: float) -> News:
+        """What the answer means for the watch."""
+        if isinstance(answer, PollError):
+            return self._fail(poller, watch, answer, now)
+        if isinstance(answer, Exception):
+            return self._give_up(watch, answer, now)
+        if isinstance(answer, Unasked):
+            if answer is Unasked.RENEWED:
+                watch.machine.on_renewed(now=now)
+            return News.QUIET
+        return self._learn(poller, watch, answer, now)
 
-    def _limit(self, poller: _Poller[J, S], watch: Watch[J, S], now: float) -> None:
-        """From now on this request has its whole time."""
-        limit_at, deadline = now + self._request_timeout_s, watch.machine.deadline
-        poller.limit_at = limit_at = deadline if deadline < limit_at else limit_at
-        if limit_at < self._next_limit:
-            self._next_limit = limit_at
-            self._wake_at(limit_at)
-
-    async def _authorised(self, poller: _Poller[J, S], watch: Watch[J, S], auth: Auth, now: float) -> Reply:
-        """Send the poll, with credentials that are good as far as we know, and let no echo of them come back."""
-        request = self._endpoint.request(watch.job)
-        headers = auth.headers(now)
-        if headers is None:
-            await auth.renew(self._transport, now, None)
-            now = self._now()
-            self._limit(poller, watch, now)  # that was a request of its own
-            headers = auth.headers(now)
-            if headers is None:
-                raise AuthenticationError(f"{watch.job}: the new credentials have expired already.")
-        poller.credentials = headers
-        if request.headers:
-            headers = {**request.headers, **headers}
-        reply = await self._transport.send(Request(request.url, headers, request.method, request.body))
-        return reply.masking(poller.credentials)
-
-    async def _renew(self, poller: _Poller[J, S], watch: Watch[J, S]) -> News:
-        auth, refused = self._auth, poller.refusal
-        poller.refusal = None
-        if auth is not None:
-            self._limit(poller, watch, self._now())  # this is a request of its own
-            try:
-                await auth.renew(self._transport, self._now(), poller.credentials)
-            except AuthenticationError as exc:
-                if exc.problem is not None or refused is None:
-                    raise
-                raise AuthenticationError(exc.detail, refused.problem) from exc  # the server's words tell more
-        watch.machine.on_renewed(now=self._now())
-        return News.QUIET
-
-    def _learn(self, poller: _Poller[J, S], watch: Watch[J, S], reply: Reply) -> News:
+    def _learn(self, poller: Poller[J, S], watch: Watch[J, S], reply: Reply, now: float) -> News:
         machine, status = watch.machine, reply.status
-        now = self._now()
         if self._silent_replies < _SILENT_REPLIES or status == 429:
             self._heed(poller, reply, now)
-        else:
-            self._settle(poller, now)
         if not 200 <= status < 300:
             error = refusal(reply, self._endpoint.problem(reply), watch.job, wall_now=self._clock())
-            return self._fail(poller, watch, error)
+            return self._fail(poller, watch, error, now)
         # with the status, for a 202 and a 200 can both be empty; and of 60 bits, which take a third less memory than 64
         reply_hash = (hash(reply.body) ^ status) & _HASH_BITS
         if reply_hash == watch.reply_hash and machine.phase is not None:
@@ -386,25 +336,25 @@ class Pollers(Generic[J, S]):
         try:
             reading = self._endpoint.read(reply)
         except (PollError, WatchError) as exc:
-            return self._fail(poller, watch, exc)
+            return self._fail(poller, watch, exc, now)
+        except asyncio.CancelledError:
+            return self._fail(poller, watch, ConnectFailed("cancelled from within"), now)
         # an unconfirmed reading is read again each time: each showing counts
         watch.reply_hash = 0 if reading.unconfirmed else reply_hash
         if reading.unknown is not None:
             self._report_unknown(reading.unknown)
         return machine.on_reading(reading, now=now, dice=self._dice())
 
-    def _fail(self, poller: _Poller[J, S], watch: Watch[J, S], error: PollError | WatchError) -> News:
+    def _fail(self, poller: Poller[J, S], watch: Watch[J, S], error: PollError | WatchError, now: float) -> News:
         """The poll taught nothing, or showed that asking again as we did is no use."""
-        now = self._now()
         if now >= watch.machine.deadline:
             return watch.machine.on_deadline(now=now)
         if isinstance(error, AuthenticationError):
             poller.refusal = error
         return watch.machine.on_error(_bare(error), now=now, dice=self._dice())
 
-    def _give_up(self, watch: Watch[J, S], exc: BaseException) -> News:
+    def _give_up(self, watch: Watch[J, S], exc: BaseException, now: float) -> News:
         """Whatever it is that was raised, asking again would not mend it."""
-        now = self._now()
         if now >= watch.machine.deadline:
             return watch.machine.on_deadline(now=now)
         if isinstance(exc, WatchError):
@@ -422,7 +372,7 @@ class Pollers(Generic[J, S]):
 
     # --- ends ---------------------------------------------------------------------------------
 
-    def _heed(self, poller: _Poller[J, S], reply: Reply, now: float) -> None:
+    def _heed(self, poller: Poller[J, S], reply: Reply, now: float) -> None:
         """Let the budget know that the reply has come, and what it says about how many may go."""
         wall_now = self._clock()
         hints: RateHints | None = rate_hints(reply.headers, wall_now)
@@ -433,7 +383,7 @@ class Pollers(Generic[J, S]):
         else:
             self._lane.settle(ticket, now, hints)
 
-    def _settle(self, poller: _Poller[J, S], now: float) -> None:
+    def _settle(self, poller: Poller[J, S], now: float) -> None:
         if poller.ticket:
             self._lane.settle(poller.ticket, now)
             poller.ticket = 0
@@ -447,21 +397,29 @@ class Pollers(Generic[J, S]):
         else:
             watch.tell(news, now)
 
-    def _bury(self, poller: _Poller[J, S], task: asyncio.Task[None]) -> None:
+    def _bury(self, poller: Poller[J, S], task: asyncio.Task[None]) -> None:
         """A poller's task is over: at the close, cancelled by a stranger, or killed by more than an `Exception`."""
         killer = None if task.cancelled() else task.exception()
         self._pollers.discard(poller)
         if poller in self._idle:
             self._idle.remove(poller)
-        self._settle(poller, self._now())
+        if poller in self._answered and not self._closed:
+            return  # its answer is good
+        now = self._now()
+        self._settle(poller, now)
         if self._closed:
             return
         watch = poller.watch
         if watch is not None and watch.machine.outcome is None:
-            news = self._give_up(watch, WatcherClosed(watch.job) if killer is None else killer)
-            self._tell(watch, news, self._now())
+            self._tell(watch, self._give_up(watch, WatcherClosed(watch.job) if killer is None else killer, now), now)
         # a stranger who cancels tasks ends the program as a rule: what else is due waits a little for that
-        self._wake_at(self._now() + _REVIVAL_S)
+        self._wake_at(now + _REVIVAL_S)
+
+
+def _cut(poller: Poller[J, S], watch: Watch[J, S]) -> None:
+    """Cut the request for this watch, if it is still in hand."""
+    if poller.watch is watch:
+        poller.cut()
 
 
 def _log_poll(endpoint: str, machine: WatchMachine[Any, Any], news: News, now: float) -> None:
