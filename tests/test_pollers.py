@@ -670,6 +670,21 @@ async def test_whenever_a_stranger_cancels_nothing_hangs(answers: list[Answer], 
 
 
 @pytest.mark.looptime
+async def test_what_was_answered_counts_though_a_stranger_cancels() -> None:
+    """Between the answer and its being taken in."""
+    transport = Counting(ScriptedTransport([SUCCEEDED]))
+    async with watching(transport, concurrency=3, budget=ample()) as (watcher, _):
+        watches = [watcher.watch(ToyJob(str(n))) for n in range(3)]
+        while not transport.most or transport.now:
+            await asyncio.sleep(0)
+        for task in pollers():
+            task.cancel()
+        for watch in watches:
+            assert (await watch).state == "succeeded"
+        assert (await watcher.watch(ToyJob("late"))).state == "succeeded"
+
+
+@pytest.mark.looptime
 async def test_more_than_an_error_costs_no_other_answer() -> None:
     """What came in the same turn of the event loop is taken in all the same, and nobody is asked again for it."""
     script = by_job({"bad": [{"state": "bad"}], **{str(n): [SUCCEEDED] for n in range(8)}})
@@ -678,6 +693,7 @@ async def test_more_than_an_error_costs_no_other_answer() -> None:
         watches = [watcher.watch(ToyJob(name)) for name in ("0", "1", "2", "bad", "3", "4", "5", "6", "7")]
         for watch in watches:
             await events_of(watch)
+        assert now() == 0.0
     assert [type(watch.outcome) for watch in watches].count(Succeeded) == 8
     assert len(transport.requests) == 9
 
@@ -823,6 +839,42 @@ async def test_what_is_answered_at_once_is_read_at_once() -> None:
             await watch
     assert endpoint.noted[:40] == [*["send"] * 5, *["read"] * 5] * 4
     assert endpoint.noted.count("read") == 80
+
+
+@pytest.mark.looptime
+async def test_a_busy_processor_asks_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While there is no time to spare, and not when there is: then again as many as the caller allows."""
+    busy = 1.0
+    monkeypatch.setattr("pollwise.pollers.thread_time", lambda: busy * now())
+    transport = Counting(ScriptedTransport([Slow(RUNNING, 0.005)]))
+    options = {"concurrency": 64, "budget": RateBudget(10**6, per_s=1.0), "pacing": Pacing.fixed(0.001)}
+    async with watching(transport, **options) as (watcher, _):
+        for n in range(200):
+            watcher.watch(ToyJob(str(n)))
+        await asyncio.sleep(1)
+        assert transport.most == 64
+        transport.most = 0
+        await asyncio.sleep(0.5)
+        assert transport.most == 16
+        busy = 0.0
+        await asyncio.sleep(0.5)
+        assert transport.most == 64
+
+
+@pytest.mark.looptime
+async def test_a_server_that_falls_silent_holds_up_nobody_whom_it_would_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the few in flight hang, others go as soon as the processor has time, without an answer to wake anybody."""
+    monkeypatch.setattr("pollwise.pollers.thread_time", lambda: min(now(), 0.4 + 0.6 * now()))
+    silent = False
+    options = {"concurrency": 64, "budget": RateBudget(10**6, per_s=1.0), "pacing": Pacing.fixed(0.001)}
+    transport = Counting(ScriptedTransport(lambda _request: Hang() if silent else Slow(RUNNING, 0.005)))
+    async with watching(transport, **options) as (watcher, _):
+        for n in range(200):
+            watcher.watch(ToyJob(str(n)))
+        await asyncio.sleep(1)
+        silent = True
+        await asyncio.sleep(0.5)
+        assert transport.now == 64
 
 
 # --- properties -----------------------------------------------------------------------------------

@@ -106,23 +106,22 @@ class Poller(Generic[J, S]):
 
     # --- from outside the task ----------------------------------------------------------------
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether it waits for something to do. One that was cancelled meanwhile does not."""
-        return self._call is not None and not self._call.done()
-
-    def give(self, watch: Watch[J, S], ticket: int, now: float) -> None:
-        """Poll this watch: only for one that is idle, or whose task has not begun yet."""
+    def give(self, watch: Watch[J, S], ticket: int, now: float) -> bool:
+        """Poll this watch: for one that waits, or whose task is about to begin. Whether it can: it may be cancelled."""
+        call = self._call
+        if call is not None:
+            if call.done():
+                return False
+            call.set_result(None)
         self.watch = watch
         self.ticket = ticket
         self._limit(now)
-        if self._call is not None:
-            self._call.set_result(None)
+        return True
 
-    def renew(self, watch: Watch[J, S], now: float) -> None:
-        """Renew the credentials, which the server has refused for this watch."""
+    def renew(self, watch: Watch[J, S], now: float) -> bool:
+        """Renew the credentials, which the server has refused for this watch. Whether it can."""
         self._renewing = True
-        self.give(watch, 0, now)
+        return self.give(watch, 0, now)
 
     def cut(self) -> None:
         """Cancel the send. Only ever called between two steps of the task."""
@@ -138,20 +137,20 @@ class Poller(Generic[J, S]):
         self.task = task = asyncio.current_task()
         assert task is not None  # noqa: S101  # for the type checker: this is a task's own coroutine
         while True:
-            watch = self.watch
-            assert watch is not None  # noqa: S101  # it is called only with something to do
+            assert self.watch is not None  # noqa: S101  # it is called only with something to do
+            machine = self.watch.machine
             self._sending = True
             try:
-                if watch.machine.outcome is not None:  # it was stopped after it had been given
+                if machine.outcome is not None:  # it was stopped after it had been given
                     self.answer = Unasked.IDLE
                 elif self._renewing:
                     self.answer = await self._renew()
                 else:
-                    watch.machine.asked()
+                    machine.asked()
                     if self._auth is None:  # told apart here, for a coroutine less
-                        self.answer = await self._transport.send(self._endpoint.request(watch.job))
+                        self.answer = await self._transport.send(self._endpoint.request(machine.job))
                     else:
-                        self.answer = await self._authorised(watch, self._auth)
+                        self.answer = await self._authorised(machine.job, self._auth)
             except asyncio.CancelledError:
                 if task.cancelling() > self._cut:  # somebody ends the whole poller
                     raise
@@ -163,11 +162,11 @@ class Poller(Generic[J, S]):
             if self._cut:
                 self._cut = False
                 task.uncancel()
-            del watch  # to wait with it would keep it alive
+            del machine  # to wait with it would keep it and its watch alive
+            self._call = asyncio.Future(loop=self._loop)
             self._on_answer(self)
             if task.cancelling():  # whoever ends the poller was not heard, for the send has swallowed it
-                return
-            self._call = asyncio.Future(loop=self._loop)
+                self._call.cancel()
             await self._call
 
     def _limit(self, now: float) -> None:
@@ -176,9 +175,9 @@ class Poller(Generic[J, S]):
         limit_at, deadline = now + self._timeout_s, self.watch.machine.deadline
         self.limit_at = deadline if deadline < limit_at else limit_at
 
-    async def _authorised(self, watch: Watch[J, S], auth: Auth) -> Reply:
+    async def _authorised(self, job: J, auth: Auth) -> Reply:
         """Send the poll with credentials that are good as far as we know."""
-        request, now = self._endpoint.request(watch.job), self._now()
+        request, now = self._endpoint.request(job), self._now()
         headers = auth.headers(now)
         if headers is None:
             await auth.renew(self._transport, now, None)
@@ -186,7 +185,7 @@ class Poller(Generic[J, S]):
             self._limit(now)  # that was a request of its own
             headers = auth.headers(now)
             if headers is None:
-                raise AuthenticationError(f"{watch.job}: the new credentials have expired already.")
+                raise AuthenticationError(f"{job}: the new credentials have expired already.")
         self._credentials = headers
         if request.headers:
             headers = {**request.headers, **headers}

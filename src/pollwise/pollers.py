@@ -22,9 +22,11 @@ import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterable
 from functools import partial
+from time import thread_time
 from typing import Any, Generic, TypeVar
 
 from pollwise.core.budget import RateBudget
+from pollwise.core.crowd import Crowd
 from pollwise.core.forecast import Forecast
 from pollwise.core.hints import RateHints, rate_hints, retry_after_s
 from pollwise.core.machine import News, WatchMachine
@@ -92,7 +94,7 @@ class Pollers(Generic[J, S]):
         self._endpoint = endpoint
         self._transport = transport
         self._lane = budget.lane()
-        self._concurrency = concurrency
+        self._crowd = Crowd(concurrency)
         self._request_timeout_s = request_timeout_s
         self._dice = dice
         self._clock = clock
@@ -180,7 +182,6 @@ class Pollers(Generic[J, S]):
         self._timer_at = -math.inf  # nothing is scheduled any more
         self._turns.clear()  # a watch knows its pool; the pool lets go of it
         await end_all(self._tasks)
-        self._answered.clear()
 
     # --- the one timer ------------------------------------------------------------------------
 
@@ -203,15 +204,26 @@ class Pollers(Generic[J, S]):
         if self._next_limit <= now:
             self._cut_late(now)
         self._turns.ripen(now)
-        while self._idle or len(self._pollers) < self._concurrency:
+        while len(self._pollers) - len(self._idle) < self._crowd.limit:
             found = self._next(now)
             if found is None:
                 break
             self._hand(*found, now)
+        if now >= self._crowd.look_at:
+            self._look(now)
         for watch in self._turns.expired(now):
             if watch.machine.outcome is None:
                 self._expire(watch, now)
         self._wake_at(min(self._turns.next_at, self._next_limit))
+
+    def _look(self, now: float) -> None:
+        """Let more or fewer be in flight from now on."""
+        crowd, in_flight, before = self._crowd, len(self._pollers) - len(self._idle), self._crowd.limit
+        crowd.look(now, thread_time(), waiting=self._turns.held > 0 and in_flight >= before)
+        if crowd.limit > before:
+            self._soon()
+        if crowd.limit < crowd.most:
+            self._wake_at(crowd.look_at)  # it may be that nothing is answered until then
 
     def _cut_late(self, now: float) -> None:
         """Cut the requests whose time is over."""
@@ -252,8 +264,7 @@ class Pollers(Generic[J, S]):
     def _hand(self, watch: Watch[J, S], ticket: int, now: float) -> None:
         while self._idle:
             poller = self._idle.pop()
-            if poller.is_idle:  # else somebody has cancelled it
-                poller.give(watch, ticket, now)
+            if poller.give(watch, ticket, now):  # else somebody has cancelled it
                 break
         else:
             poller = Poller(
@@ -294,13 +305,11 @@ class Pollers(Generic[J, S]):
                 self._tell(watch, self._give_up(watch, exc, now), now)
                 raise
             finally:
-                if poller.ticket:
-                    self._settle(poller, now)
+                self._settle(poller, now)
             if self._logs_polls:
                 _log_poll(self._endpoint.name, watch.machine, news, now)
             if news is News.RENEW:
-                if poller.is_idle:
-                    poller.renew(watch, now)
+                if poller.renew(watch, now):
                     continue
                 news = self._give_up(watch, WatcherClosed(watch.job), now)  # a stranger has cancelled it
             self._idle.append(poller)
@@ -316,9 +325,10 @@ class Pollers(Generic[J, S]):
             return self._fail(poller, watch, answer, now)
         if isinstance(answer, Exception):
             return self._give_up(watch, answer, now)
-        if isinstance(answer, Unasked):
-            if answer is Unasked.RENEWED:
-                watch.machine.on_renewed(now=now)
+        if answer is Unasked.RENEWED:
+            watch.machine.on_renewed(now=now)
+            return News.QUIET
+        if answer is Unasked.IDLE:
             return News.QUIET
         return self._learn(poller, watch, answer, now)
 
@@ -401,10 +411,9 @@ class Pollers(Generic[J, S]):
         """A poller's task is over: at the close, cancelled by a stranger, or killed by more than an `Exception`."""
         killer = None if task.cancelled() else task.exception()
         self._pollers.discard(poller)
-        if poller in self._idle:
-            self._idle.remove(poller)
-        if poller in self._answered and not self._closed:
-            return  # its answer is good
+        for those in (self._idle, self._answered):
+            if poller in those:
+                those.remove(poller)
         now = self._now()
         self._settle(poller, now)
         if self._closed:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from functools import cache
+from http.cookies import SimpleCookie
 from importlib.metadata import version
 from ipaddress import ip_address
 from ssl import SSLContext
@@ -47,6 +48,15 @@ _GIVEN_OPTIONS: Final[dict[str, Any]] = {"auto_decompress": False, "raise_for_st
 _KEEPALIVE_S: Final = 60.0  # longer than the usual pause between two polls, or each would shake hands anew
 _MANY_HOSTS: Final = 1_000
 _MALLOC_HINT: Final = 1 << 20
+
+
+class _NoCookies(aiohttp.DummyCookieJar):
+    """Keeps none, and has none to send: always the same none, for aiohttp asks for each request."""
+
+    _NONE: Final = SimpleCookie()
+
+    def filter_cookies(self, request_url: URL) -> SimpleCookie:  # noqa: ARG002  # for no URL is there any
+        return self._NONE
 
 
 class AiohttpTransport:
@@ -163,7 +173,7 @@ class AiohttpTransport:
             connector=aiohttp.TCPConnector(
                 limit=self._connections, keepalive_timeout=_KEEPALIVE_S, ssl=True if self._ssl is None else self._ssl
             ),
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=_NoCookies(),
             timeout=_NO_TIMEOUTS,
             headers=_own_headers(),
             auto_decompress=False,

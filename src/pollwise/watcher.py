@@ -65,7 +65,7 @@ class JobWatcher(Generic[J, S]):
         transport: What sends; yours to close. By default an `AiohttpTransport` that the watcher opens and closes.
         budget: The token's rate limit; share one between all watchers that use the same token. By default what
             the endpoint's vendor documents until the server says otherwise, or what the server's replies teach.
-        concurrency: Most requests in flight at once.
+        concurrency: Most requests in flight at once. While the processor has no time to spare they are fewer.
         capacity: Most watches that `as_completed` and `gather` keep open at once.
         request_timeout_s: Longest time for one request, in seconds.
         not_found_grace_s: How long a 404 may only mean "not visible yet", in seconds.

@@ -46,7 +46,7 @@ from pollwise.errors import (
     WatchError,
 )
 
-__all__ = ["News", "Rules", "WatchMachine"]
+__all__ = ["News", "Pace", "Rules", "WatchMachine"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -64,6 +64,17 @@ class News(enum.Enum):
     RETRYING = enum.auto()
     RENEW = enum.auto()
     OVER = enum.auto()
+
+
+class Pace(enum.Enum):
+    """Who has chosen when to ask next."""
+
+    GIVEN = enum.auto()
+    """A retry, a server, a deadline: the time stands."""
+    BLIND = enum.auto()
+    """The pacing, by how often the watch was asked. Pressure may put it off."""
+    FORESEEN = enum.auto()
+    """The pacing, by when the job may be over. Pressure may put it off."""
 
 
 @attrs.frozen(kw_only=True)
@@ -132,7 +143,7 @@ class WatchMachine(Generic[J, S]):
         held_back: Whether it was said that the budget holds the next poll back.
         job: What is watched.
         outcome: The one terminal event, once there is one.
-        paced: Whether `due_at` is the pacing's choice, which pressure may put off.
+        pace: Who has chosen `due_at`.
         phase: The phase last seen, or None before the first good reading.
         polls: Status exchanges so far, good and bad.
         seen_at: When the last good reading came, in monotonic seconds; the start before the first one.
@@ -153,7 +164,7 @@ class WatchMachine(Generic[J, S]):
         "held_back",
         "job",
         "outcome",
-        "paced",
+        "pace",
         "phase",
         "polls",
         "seen_at",
@@ -175,7 +186,7 @@ class WatchMachine(Generic[J, S]):
         self._trouble: _Trouble | None = None
         self._begun_at: float | None = None  # when the fraction was `_begun_with`, for the ETA
         self._begun_with = 0.0
-        self.paced = False
+        self.pace = Pace.GIVEN
         self.held_back = False
 
     @classmethod
@@ -406,7 +417,8 @@ class WatchMachine(Generic[J, S]):
         unconfirmed = self._trouble is not None and self._trouble.unconfirmed > 0
         silence_s = None if unconfirmed else self._worthy_s()
         self._ask_at(now + rules.pacing.delay_s(self._good, dice, silence_s), now, earliest=now + rules.pause_s)
-        self.paced = not unconfirmed
+        if not unconfirmed:
+            self.pace = Pace.BLIND if silence_s is None else Pace.FORESEEN
         beat = rules.heartbeat_s
         if changed or (beat is not None and now - self._reported_at >= beat):
             if beat is not None:
@@ -432,7 +444,7 @@ class WatchMachine(Generic[J, S]):
         return News.RETRYING
 
     def _ask_at(self, at: float, now: float, *, earliest: float) -> None:
-        self.paced = False
+        self.pace = Pace.GIVEN
         last = self.last_poll_at
         if now < last < at:
             at = max(last, earliest)

@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pollwise.core.agenda import Agenda
 from pollwise.core.budget import Lane
 from pollwise.core.forecast import LEVELS_TO_DOUBLE, Forecast, level_of, worth_of
-from pollwise.core.machine import WatchMachine
+from pollwise.core.machine import Pace, WatchMachine
 
 __all__ = ["Turns"]
 
@@ -86,10 +86,10 @@ class Turns(Generic[W]):
         """Ask this watch when it is due. Returns that time, which is rounded up a little."""
         machine = watch.machine
         due_at, deadline = machine.due_at, machine.deadline
-        if due_at > now and machine.paced and due_at < deadline:
-            later_at = min(self._later_at(machine, now), machine.last_poll_at)
-            if later_at > due_at:
-                due_at = later_at
+        if now < due_at < deadline and machine.pace is not Pace.GIVEN:
+            later_at = self._later_at(machine, now)
+            if later_at > due_at and machine.last_poll_at > due_at:
+                due_at = min(later_at, machine.last_poll_at)
                 if self._price > 0.0:
                     self._tell(watch, now, due_at)
         machine.due_at = due_at = self._agenda.put(watch, due_at, now, exact=due_at >= deadline)
@@ -139,11 +139,11 @@ class Turns(Generic[W]):
 
     def _later_at(self, machine: WatchMachine[Any, Any], now: float) -> float:
         """Until when the budget has better use for a request, as far as it can be said before there is none left."""
-        forecast, eta_s = self._forecast, machine.eta_s()
         if self._price > 0.0:
             age = machine.seen_at - machine.started_at
-            return machine.seen_at + forecast.silence_s(self._low, age, eta_s, self._round_s())
-        if self._lane is not None and not forecast.tells(eta_s):
+            return machine.seen_at + self._forecast.silence_s(self._low, age, machine.eta_s(), self._round_s())
+        blind = machine.pace is Pace.BLIND and not self._forecast.tells(machine.eta_s())
+        if blind and self._lane is not None:
             return now + self._lane.ration_s(now, self._agenda.size + 1)
         return now
 
