@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Generator, Mapping
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import attrs
@@ -839,6 +839,32 @@ async def test_what_is_answered_at_once_is_read_at_once() -> None:
             await watch
     assert endpoint.noted[:40] == [*["send"] * 5, *["read"] * 5] * 4
     assert endpoint.noted.count("read") == 80
+
+
+@pytest.mark.looptime
+async def test_others_are_asked_before_all_are_read() -> None:
+    """Of many answers some are taken in at a time, so that a slow server has something to do meanwhile."""
+    endpoint = Noting()
+    async with watching([RUNNING, SUCCEEDED], endpoint=endpoint, concurrency=64, budget=ample()) as (watcher, _):
+        for watch in [watcher.watch(ToyJob(str(n))) for n in range(200)]:
+            await watch
+    runs = [(what, len(list(run))) for what, run in groupby(endpoint.noted)]
+    assert runs[:5] == [("send", 64), *[("read", 16), ("send", 16)] * 2]
+
+
+@pytest.mark.looptime
+async def test_an_answer_that_comes_alone_waits_for_no_other() -> None:
+    """It is read in the very step in which it came, by the poller's own task."""
+    readers: list[asyncio.Task[Any] | None] = []
+
+    class Telling(ToyEndpoint):
+        def read(self, reply: Reply, /) -> Reading[ToyStatus]:
+            readers.append(asyncio.current_task())
+            return super().read(reply)
+
+    async with watching([Slow(RUNNING, 0.01), Slow(SUCCEEDED, 0.01)], endpoint=Telling()) as (watcher, _):
+        await watcher.watch(ToyJob())
+        assert readers == pollers() * 2
 
 
 @pytest.mark.looptime
