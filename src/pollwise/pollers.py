@@ -5,7 +5,7 @@ what a reply means is the endpoint's and the verdict's.
 Rule 2: a waiting watch has no task, timer or future of its own. One timer serves the whole pool: for what falls due,
 for the budget, and for the time limit of every request in flight.
 Rule 3: what is answered in one turn of the event loop is taken in together, and who is next is handed out together. To
-decide in between, a poll here and a poll there, would cost twice as much: what decides would have to come into the
+decide in between, a poll here and a poll there, would cost half as much again: what decides would have to come into the
 processor's caches each time anew. An answer that comes alone waits for no other.
 Rule 4: at its deadline a watch ends there and then, however long a send that was cut takes to give in.
 Rule 5: nothing that an endpoint, a transport or an auth raises ends more than the watch that it happened to.
