@@ -519,6 +519,7 @@ FAULTS: dict[str, tuple[str, Callable[[], Any], str]] = {
     "request gives nothing": ("request", lambda: None, "AttributeError"),
     "request raises more": ("request", _raise(Stop()), "Stop"),
     "request is cancelled": ("request", _raise(asyncio.CancelledError()), "cancelled from within"),
+    "read is cancelled": ("read", _raise(asyncio.CancelledError()), "cancelled from within"),
     "read raises": ("read", _raise(ZeroDivisionError()), "ZeroDivisionError"),
     "read raises more": ("read", _raise(Stop()), "Stop"),
     "read gives nothing": ("read", lambda: None, "AttributeError"),
@@ -545,6 +546,15 @@ async def test_a_bug_in_an_endpoint_ends_its_own_watch_only(
         assert word in str(error)
         assert (await other).state == "succeeded"
         assert (await watcher.watch(ToyJob("late"))).state == "succeeded"
+
+
+@pytest.mark.looptime
+async def test_a_cancellation_out_of_problem_is_a_poll_that_taught_nothing() -> None:
+    """As out of `request` and `read`: it ends neither the poller nor, at the first time, the watch."""
+    endpoint = FaultyEndpoint("problem", _raise(asyncio.CancelledError()))
+    async with watching([418, SUCCEEDED], endpoint=endpoint) as (watcher, _):
+        events = await events_of(watcher.watch(ToyJob("bad")))
+        assert [type(event) for event in events] == [Retrying, Succeeded]
 
 
 @pytest.mark.looptime

@@ -17,7 +17,9 @@ from pollwise.core.wire import Auth, Endpoint, Reply, Request, Transport
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
 from pollwise.watch import Watch
 
-__all__ = ["Answer", "Poller", "Unasked"]
+__all__ = ["CANCELLED_WITHIN", "Answer", "Poller", "Unasked"]
+
+CANCELLED_WITHIN = "cancelled from within"  # nobody of ours did it: it is a poll that taught nothing
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -154,7 +156,7 @@ class Poller(Generic[J, S]):
             except asyncio.CancelledError:
                 if task.cancelling() > self._cut:  # somebody ends the whole poller
                     raise
-                self.answer = PollTimeout(self._timeout_s) if self._cut else ConnectFailed("cancelled from within")
+                self.answer = PollTimeout(self._timeout_s) if self._cut else ConnectFailed(CANCELLED_WITHIN)
             except Exception as exc:  # noqa: BLE001  # rule 3
                 self.answer = exc
             self._sending = self._renewing = False

@@ -43,7 +43,7 @@ from pollwise.errors import (
     WatchError,
     WatchStopped,
 )
-from pollwise.poller import Answer, Poller, Unasked
+from pollwise.poller import CANCELLED_WITHIN, Answer, Poller, Unasked
 from pollwise.tokens import write_token
 from pollwise.watch import Watch
 
@@ -307,6 +307,8 @@ class Pollers(Generic[J, S]):
             assert watch is not None  # noqa: S101  # who has an answer has its watch in hand
             try:
                 news = self._news(poller, watch, answer, now)
+            except asyncio.CancelledError:
+                news = self._fail(poller, watch, ConnectFailed(CANCELLED_WITHIN), now)
             except Exception as exc:  # noqa: BLE001  # rule 5
                 news = self._give_up(watch, exc, now)
             except BaseException as exc:
@@ -356,8 +358,6 @@ class Pollers(Generic[J, S]):
             reading = self._endpoint.read(reply)
         except (PollError, WatchError) as exc:
             return self._fail(poller, watch, exc, now)
-        except asyncio.CancelledError:
-            return self._fail(poller, watch, ConnectFailed("cancelled from within"), now)
         # an unconfirmed reading is read again each time: each showing counts
         watch.reply_hash = 0 if reading.unconfirmed else reply_hash
         if reading.unknown is not None:

@@ -196,7 +196,7 @@ class RateBudget:
             # whoever was idle may catch up, with a whole window at most
             earliest = now - per_s
             next_at = self._next_at if self._next_at > earliest else earliest
-            self._next_at = next_at + per_s / self.limit if self.limit else next_at
+            self._next_at = next_at + self.spacing_s
         return self._serial
 
     def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:

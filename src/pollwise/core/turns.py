@@ -142,8 +142,7 @@ class Turns(Generic[W]):
         if self._price > 0.0:
             age = machine.seen_at - machine.started_at
             return machine.seen_at + self._forecast.silence_s(self._low, age, machine.eta_s(), self._round_s())
-        blind = machine.pace is Pace.BLIND and not self._forecast.tells(machine.eta_s())
-        if blind and self._lane is not None:
+        if self._lane is not None and machine.pace is Pace.BLIND and not self._forecast.tells(machine.eta_s()):
             return now + self._lane.ration_s(now, self._agenda.size + 1)
         return now
 
