@@ -6,6 +6,7 @@ import math
 import random
 from collections import Counter
 from itertools import pairwise
+from statistics import fmean
 
 import pytest
 
@@ -46,12 +47,13 @@ class Desk:
         return new
 
     def run(self, until: float) -> None:
-        while self.now < until:
-            self.expired += self.turns.expired(self.now)
-            turn = self.turns.next(self.now)
-            if isinstance(turn, float):
-                self.now = max(math.nextafter(self.now, math.inf), min(turn, self.turns.next_at, until))
-                continue
+        run_together([self], until)
+
+    def work(self) -> float:
+        """Do what can be done now. Returns when to go on."""
+        self.turns.ripen(self.now)
+        self.expired += self.turns.expired(self.now)
+        while isinstance(turn := self.turns.next(self.now), tuple):
             watch, ticket = turn
             if ticket < 0:
                 self.expired.append(watch)
@@ -67,6 +69,19 @@ class Desk:
                 self.late.append(self.now - watch.ends_at)
             else:
                 self.turns.put(watch, self.now)
+        return min(turn, self.turns.next_at)
+
+
+def run_together(desks: list[Desk], until: float) -> None:
+    """Drive them all in the same virtual time."""
+    now = max(desk.now for desk in desks)
+    while now < until:
+        for desk in desks:
+            desk.now = now
+        wake_at = min(desk.work() for desk in desks)
+        now = max(math.nextafter(now, math.inf), min(wake_at, until))
+    for desk in desks:
+        desk.now = now
 
 
 def test_without_a_budget_everybody_goes_at_their_own_pace() -> None:
@@ -96,6 +111,44 @@ def test_tens_of_watches_do_not_spend_the_window_in_its_first_seconds(watches: i
     desk.run(60)
     times = [at for at, _ in desk.sent]
     assert max(after - before for before, after in pairwise([*times, 60.0])) < 31
+
+
+def test_watchers_that_share_a_budget_ration_what_is_left_among_all_of_their_watches() -> None:
+    """Two with fifteen each leave as short a pause as one with thirty; one that has left is not counted."""
+    budget = RateBudget(60, per_s=60)
+    desks = [Desk(budget), Desk(budget)]
+    for desk in desks:
+        desk.add(15, math.inf)
+    run_together(desks, 60)
+    times = sorted(at for desk in desks for at, _ in desk.sent)
+    assert max(after - before for before, after in pairwise([*times, 60.0])) < 31
+    assert desks[0].lane is not None
+    assert desks[0].lane.others == 15
+    desks[1].turns.clear()
+    assert desks[0].lane.others == 0
+
+
+def test_eight_watchers_that_share_a_budget_find_ends_about_as_soon_as_one_with_all_jobs() -> None:
+    """A round is one of all watches that share it: who has an eighth of them must not think that everybody starves."""
+    assert _mean_delay(watchers=8) < 1.5 * _mean_delay(watchers=1)
+
+
+def _mean_delay(watchers: int) -> float:
+    """Of 240 jobs that take about ten minutes each, as is known."""
+    dice = random.Random(1)
+    budget = RateBudget(60, per_s=60)
+    desks = [Desk(budget) for _ in range(watchers)]
+    for length in [dice.gauss(600, 60) for _ in range(300)]:
+        for desk in desks:
+            desk.rules.forecast.durations.ran(0, length - 1)
+            desk.rules.forecast.durations.over(length - 1, length)
+    for n, arrives_at in enumerate(sorted(dice.uniform(0, 800) for _ in range(240))):
+        run_together(desks, arrives_at)
+        desks[n % watchers].add(1, arrives_at + dice.gauss(600, 60))
+    run_together(desks, 3_000)
+    late = [delay for desk in desks for delay in desk.late]
+    assert len(late) == 240
+    return fmean(late)
 
 
 def test_twenty_quick_jobs_are_seen_to_end_within_a_round() -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from typing import Final
+from weakref import WeakSet
 
 from pollwise.core.hints import RateHints
 from pollwise.core.pacing import GROWTH
@@ -55,6 +56,7 @@ class RateBudget:
         "_good",
         "_hungry",
         "_in_flight",
+        "_lanes",
         "_last_served",
         "_learning",
         "_left",
@@ -94,6 +96,7 @@ class RateBudget:
         self._first_sent = math.nan
         self._good = 0
         self._hungry: dict[Lane, float] = {}
+        self._lanes: WeakSet[Lane] = WeakSet()  # a watcher that is gone is counted no more
         self._last_served: Lane | None = None
 
     def __repr__(self) -> str:
@@ -145,7 +148,9 @@ class RateBudget:
 
     def lane(self) -> Lane:
         """A place in the queue for one watcher."""
-        return Lane(self)
+        lane = Lane(self)
+        self._lanes.add(lane)
+        return lane
 
     # --- deciding -----------------------------------------------------------------------------
 
@@ -318,9 +323,10 @@ class Lane:
         refuse: As `RateBudget.refuse`.
         served: Turns taken; a lane that was away starts level with the others.
         settle: As `RateBudget.settle`.
+        size: How many watches stand in it, as the watcher said last.
     """
 
-    __slots__ = ("_budget", "left", "ration_s", "refuse", "served", "settle")
+    __slots__ = ("__weakref__", "_budget", "left", "ration_s", "refuse", "served", "settle", "size")
 
     def __init__(self, budget: RateBudget) -> None:
         self._budget = budget
@@ -329,11 +335,18 @@ class Lane:
         self.settle: Final = budget.settle
         self.refuse: Final = budget.refuse
         self.served = 0.0
+        self.size = 0
+
+    @property
+    def others(self) -> int:
+        """How many watches stand in the other lanes of this budget."""
+        lanes = self._budget._lanes  # noqa: SLF001  # a lane is a part of its budget
+        return 0 if len(lanes) == 1 else sum(lane.size for lane in lanes) - self.size
 
     def free_at(self, now: float, *, waiting: int = 1) -> float:
         """As `RateBudget.free_at`, but after the others' turns."""
         budget = self._budget
-        hungry = budget._hungry  # noqa: SLF001  # a lane is a part of its budget
+        hungry = budget._hungry  # noqa: SLF001
         at = budget.free_at(now, waiting=waiting)
         if at > now:
             if self not in hungry:

@@ -62,13 +62,14 @@ class Turns(Generic[W]):
         on_held: Called with a watch that the budget holds back, the time, and the time at which one may go.
     """
 
-    __slots__ = ("_agenda", "_forecast", "_lane", "_low", "_on_held", "_price")
+    __slots__ = ("_agenda", "_forecast", "_lane", "_low", "_on_held", "_others", "_price")
 
     def __init__(self, forecast: Forecast, lane: Lane | None, on_held: Callable[[W, float, float], None]) -> None:
         self._forecast = forecast
         self._lane = lane
         self._on_held = on_held
         self._agenda: Agenda[W] = self._empty()
+        self._others = 0  # watches of other watchers that use the budget, as far as it has been looked at
         self._price = 0.0  # the worth at which polls go now; 0 without pressure
         self._low = level_of(0.0)  # the level of half of it
 
@@ -96,8 +97,12 @@ class Turns(Generic[W]):
         return due_at
 
     def ripen(self, now: float) -> None:
-        """Let everything that is due by now have its turn."""
+        """Let everything that is due by now have its turn, and see who else uses the budget."""
         self._agenda.ripen(now)
+        lane = self._lane
+        if lane is not None:
+            lane.size = self._agenda.size
+            self._others = lane.others
 
     def next(self, now: float) -> tuple[W, int] | float:
         """The watch whose turn it is, with the number of its request at the budget.
@@ -133,6 +138,8 @@ class Turns(Generic[W]):
     def clear(self) -> None:
         """Let go of every watch."""
         self._agenda = self._empty()
+        if self._lane is not None:
+            self._lane.size = 0
 
     def _empty(self) -> Agenda[W]:
         return Agenda(self._rank, _deadline, _is_new)
@@ -143,7 +150,7 @@ class Turns(Generic[W]):
             age = machine.seen_at - machine.started_at
             return machine.seen_at + self._forecast.silence_s(self._low, age, machine.eta_s(), self._round_s())
         if self._lane is not None and machine.pace is Pace.BLIND and not self._forecast.tells(machine.eta_s()):
-            return now + self._lane.ration_s(now, self._agenda.size + 1)
+            return now + self._lane.ration_s(now, self._others + self._agenda.size + 1)
         return now
 
     def _hold(self, now: float, free_at: float) -> float:
@@ -160,7 +167,7 @@ class Turns(Generic[W]):
 
     def _round_s(self) -> float:
         spacing = 0.0 if self._lane is None else self._lane.spacing_s
-        return self._agenda.size * spacing if spacing else math.inf
+        return (self._others + self._agenda.size) * spacing if spacing else math.inf
 
     def _learn_price(self, machine: WatchMachine[Any, Any], now: float, *, ranked: bool) -> None:
         if ranked:
