@@ -22,7 +22,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["KINDS", "Loopback", "peak_rate", "pin", "serve"]
+__all__ = ["KINDS", "Loopback", "bodies", "peak_rate", "pin", "serve"]
 
 _BODIES = 1009  # prime: whoever asks jobs in turn never meets the same body twice in a row, however many jobs there are
 POLLS_A_JOB = 50
@@ -77,6 +77,11 @@ KINDS: dict[str, Callable[[], list[bytes]]] = {
     "azure": lambda: _ending(_azure, "Succeeded", "Operation-Location: http://127.0.0.1/operations/1"),
     "dynamodb": lambda: _ending(_dynamodb, "ACTIVE"),
 }
+
+
+def bodies(kind: str) -> list[bytes]:
+    """What a server of this kind answers, without the heads."""
+    return [reply.partition(_END)[2] for reply in KINDS[kind]()]
 
 
 class _Answering(asyncio.Protocol):

@@ -8,7 +8,8 @@ and sleeps; its tasks start spread out, for it would choke on its connection poo
 `watch()` in a plain loop blocks whoever calls it for as long as the calls take, by its nature; what is shown for it is the
 longest block after the calls. `as_completed` takes jobs piece by piece, and what is shown is the longest block at all.
 What is left of blocks then is the garbage collector, which looks at every object of the program now and again; so one row
-is of a program that keeps it from that while it adds, and calls `gc.freeze()` afterwards.
+is of a program that keeps it from that while it adds, and calls `gc.freeze()` afterwards. How long it would take over the
+jobs and their typed statuses alone, kept in two lists and followed by nobody, is a table of its own.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ import asyncio
 import gc
 import json
 import os
+import random
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import cycle
 from pathlib import Path
+from statistics import median
 from typing import Any, Self
 
 import aiohttp
+from multidict import CIMultiDict
 
 from benchmarks import loopback, peers, report
 from pollwise import JobWatcher, Pacing, RateBudget
@@ -36,6 +41,7 @@ _RATE = 1_000
 _TICK_S = 0.010
 _FINE_TICK_S = 0.001
 _CONNECTIONS = 64
+_ROUNDS = 3
 _PACKAGES = ("orjson", "attrs", "cattrs")
 
 
@@ -311,12 +317,40 @@ async def _flow(url: str, total: int) -> list[dict[str, Any]]:
     return rows
 
 
+async def _alone(url: str, number: int) -> list[dict[str, Any]]:
+    """Jobs and their statuses in two lists: what one pass of the garbage collector takes over them."""
+    endpoint, dice = ExtractionEndpoint(url), random.Random(1)
+    headers = CIMultiDict({"Content-Type": "application/json"})
+    replies = cycle([Reply(200, headers, body) for body in loopback.bodies("changing")])
+    jobs, rows = peers.jobs(number), []
+    statuses: list[Any] = [None] * number
+    for rounds in range(_ROUNDS + 1):
+        if rounds:  # each is replaced, in whatever order they are due: that is how they lie in memory then
+            for place in dice.sample(range(number), number):
+                statuses[place] = endpoint.read(next(replies)).status
+        passes = [_timed(gc.collect) for _ in range(5)]
+        rows.append({"held": len(jobs), "rounds": rounds, "gc_objects": _objects(), "pass_ms": 1000 * median(passes)})
+    return rows
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
 def _child(args: argparse.Namespace) -> None:
     loopback.pin(0)
-    work: Awaitable[Any]
     name, url, number, for_s = args.child
-    work = _flow(url, int(number)) if name == "flow" else _hold(name, url, int(number), float(for_s))
-    print(json.dumps(asyncio.run(work)))  # type: ignore[arg-type]  # both are coroutines
+    work: Awaitable[Any]
+    match name:
+        case "flow":
+            work = _flow(url, int(number))
+        case "alone":
+            work = _alone(url, int(number))
+        case _:
+            work = _hold(name, url, int(number), float(for_s))
+    print(json.dumps(asyncio.run(work)))  # type: ignore[arg-type]  # all are coroutines
 
 
 # --- who starts them ----------------------------------------------------------------------------
@@ -403,11 +437,15 @@ def main() -> None:
         if crowd is not Frozen or size == sizes[-1]  # few are not worth the trouble
     ]
     _show(rows)
+    alone = run("alone", "changing", sizes[-1])
+    cells = [tuple(row.values()) for row in alone]
+    headers = ("jobs", "statuses read for each", "GC objects", "one pass of the collector, ms")
+    report.table("jobs and their typed statuses in two lists, followed by nobody", headers, cells)
     total = 500 if args.quick else args.flow
     flow = run("flow", "over", total) if total else []
     cells = [tuple(row.values()) for row in flow]
     report.table("short jobs through one watcher", ("completed", "RSS MB", "GC objects", "seconds"), cells)
-    report.save("scale", {"polls_a_s": _RATE, "waiting": rows, "flow": flow}, *_PACKAGES, quick=args.quick)
+    report.save("scale", {"polls_a_s": _RATE, "waiting": rows, "alone": alone, "flow": flow}, *_PACKAGES, quick=args.quick)
     if args.plot:
         _draw(rows)
 
