@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import logging
 import math
-import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from pollwise.core.budget import RateBudget
 from pollwise.core.events import Abandoned, Succeeded
 from pollwise.core.wire import Reply, Request
-from pollwise.errors import ConfigurationError, WatcherClosed
+from pollwise.errors import ConfigurationError, WatcherClosed, WatchStopped
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, run
 from pollwise.transport import AiohttpTransport
 from pollwise.watch import Watch
@@ -213,26 +212,30 @@ async def test_a_transport_that_was_handed_in_is_used_and_never_closed() -> None
 
 async def test_a_watcher_belongs_to_its_event_loop() -> None:
     """Another thread's call is refused at once, rather than never heard of again."""
-    async with watching([SUCCEEDED]) as (watcher, transport):
-        raised: list[str] = []
+    async with watching(by_job({"here": [Hang()], "elsewhere": [SUCCEEDED]})) as (watcher, transport):
+        here = watcher.watch(ToyJob("here"))
 
         async def elsewhere() -> None:
-            try:
+            with pytest.raises(RuntimeError, match="belongs to the event loop that it was opened in"):
                 watcher.watch(ToyJob("elsewhere"))
-            except RuntimeError as exc:
-                raised.append(str(exc))
-            try:
+            with pytest.raises(RuntimeError, match="belongs to the event loop that it was opened in"):
                 await watcher.gather([ToyJob("elsewhere")])
-            except RuntimeError as exc:
-                raised.append(str(exc))
+            with pytest.raises(RuntimeError, match="belongs to the event loop that it was opened in"):
+                here.stop()
 
-        thread = threading.Thread(target=lambda: asyncio.run(elsewhere()))
-        thread.start()
-        thread.join()
-        assert raised == 2 * ["a watcher belongs to the event loop that it was opened in"]
-        assert watcher.watches == 0
+        def without_a_loop() -> None:
+            with pytest.raises(RuntimeError, match="call_soon_threadsafe"):
+                here.stop()
+
+        await asyncio.to_thread(asyncio.run, elsewhere())
+        await asyncio.to_thread(without_a_loop)
+        assert (watcher.watches, here.outcome) == (1, None)
         assert (await watcher.watch(ToyJob("elsewhere"))).state == "succeeded"
-        assert len(transport.times) == 1
+        assert len(transport.times) == 2
+        asyncio.get_running_loop().call_soon_threadsafe(here.stop)
+        with pytest.raises(WatchStopped):
+            await here
+        await asyncio.to_thread(here.stop)  # after the end it does nothing, wherever it is called
 
 
 # --- leaving ------------------------------------------------------------------------------------

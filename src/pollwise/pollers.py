@@ -123,8 +123,15 @@ class Pollers(Generic[J, S]):
 
     def check_loop(self) -> None:
         """Raise RuntimeError if this is not the event loop that the watcher was opened in."""
-        if asyncio.get_running_loop() is not self.loop:
-            raise RuntimeError("a watcher belongs to the event loop that it was opened in")
+        try:
+            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is not self.loop:
+            raise RuntimeError(
+                "a watcher belongs to the event loop that it was opened in;"
+                " from elsewhere go through that loop's call_soon_threadsafe"
+            )
 
     def add(self, watch: Watch[J, S]) -> None:
         """Drive this watch from now on.
@@ -137,7 +144,14 @@ class Pollers(Generic[J, S]):
         self._soon()
 
     def stop(self, watch: Watch[J, S]) -> None:
-        """End this watch now; a request of its that is in flight is cut."""
+        """End this watch now; a request of its that is in flight is cut.
+
+        Raises:
+            RuntimeError: The watch goes on, and this is not the event loop that the watcher was opened in.
+        """
+        if watch.machine.outcome is not None:
+            return
+        self.check_loop()
         self.end(watch, WatchStopped(watch.job))
         for poller in self._pollers:
             if poller.watch is watch:

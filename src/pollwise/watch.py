@@ -110,7 +110,11 @@ class Watch(Generic[J, S]):
         return self._keeper.token(self)
 
     def stop(self) -> None:
-        """End the watch: its outcome is `Abandoned` with `WatchStopped`. Does nothing after the end."""
+        """End the watch: its outcome is `Abandoned` with `WatchStopped`. Does nothing after the end.
+
+        Raises:
+            RuntimeError: The watcher was opened in another event loop.
+        """
         self._keeper.stop(self)
 
     def __await__(self) -> Generator[Any, None, S]:

@@ -335,6 +335,17 @@ def test_hardly_any_progress_gives_no_eta() -> None:
     assert machine.on_reading(final(Phase.SUCCEEDED), now=40, dice=0) is News.OVER
 
 
+@pytest.mark.parametrize("fraction", [math.nan, -0.1, 1.01, 25.0, math.inf])
+def test_a_fraction_that_is_no_share_says_nothing(fraction: float) -> None:
+    """Neither news at each poll, for nan equals nothing, nor a time at which the job would be over."""
+    machine = make()
+    machine.on_reading(running(), now=0, dice=0)
+    for now in (1.0, 2.0):
+        assert machine.on_reading(running(fraction=fraction), now=now, dice=0) is News.QUIET
+    assert machine.fraction is None
+    assert machine.eta_s() is None
+
+
 class AnyWatch(RuleBasedStateMachine):
     """Random replies and times: one outcome, nothing after it, no poll early, the deadline kept."""
 

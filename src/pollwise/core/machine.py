@@ -238,6 +238,8 @@ class WatchMachine(Generic[J, S]):
             return self._end(self._verdict(reading, now))
         self._recover(now)
         status, phase, fraction = reading.status, reading.phase, reading.fraction
+        if fraction is not None and not 0.0 <= fraction <= 1.0:
+            fraction = None  # no share of anything, nor a reason to end the watch
         same = phase is self.phase and status == self.status and fraction == self.fraction
         self.status, self.phase, self.fraction = status, phase, fraction
         if fraction is not None and self._begun_at is None:

@@ -38,7 +38,8 @@ class Reading(Generic[S]):
         phase: The common view. Terminal exactly when `final` or `unconfirmed` is true.
         final: The vendor's rule says that the job is over.
         unconfirmed: The answer looks over, but the vendor's own rule does not call it final.
-        fraction: Share of the work done, 0..1, or None where the vendor does not say.
+        fraction: Share of the work done, 0..1, or None where the vendor does not say. Anything else, such as nan or
+            a percentage, is taken as None.
         reason: The vendor's words for a failure or a cancellation, if it gave any. Untrusted text.
         unknown: An enum value that this version does not know, as `field=value`, or None.
     """
