@@ -445,7 +445,9 @@ def main() -> None:
     flow = run("flow", "over", total) if total else []
     cells = [tuple(row.values()) for row in flow]
     report.table("short jobs through one watcher", ("completed", "RSS MB", "GC objects", "seconds"), cells)
-    report.save("scale", {"polls_a_s": _RATE, "waiting": rows, "alone": alone, "flow": flow}, *_PACKAGES, quick=args.quick)
+    report.save(
+        "scale", {"polls_a_s": _RATE, "waiting": rows, "alone": alone, "flow": flow}, *_PACKAGES, quick=args.quick
+    )
     if args.plot:
         _draw(rows)
 

@@ -262,6 +262,43 @@ async def test_leaving_ends_every_open_watch() -> None:
     assert others() == set()
 
 
+async def test_leaving_a_thousand_watches_lets_the_rest_of_the_program_go_on() -> None:
+    """They end some at a time, and none of them is asked about meanwhile."""
+    turns = 0
+
+    async def rest() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with watching([RUNNING]) as (watcher, transport):
+        watches = [watcher.watch(ToyJob(str(n))) for n in range(1_000)]
+        task = asyncio.create_task(rest())
+    task.cancel()
+    assert all(isinstance(watch.outcome, Abandoned) for watch in watches)
+    assert turns >= 3
+    assert len(transport.times) == 0
+
+
+async def test_leaving_that_is_cancelled_ends_every_open_watch_all_the_same() -> None:
+    """What has not ended by then ends at once, and the cancellation is passed on."""
+    kept: list[Watch[ToyJob, ToyStatus]] = []
+
+    async def main() -> None:
+        async with watching([RUNNING]) as (watcher, _):
+            kept.extend(watcher.watch(ToyJob(str(n))) for n in range(1_000))
+
+    task = asyncio.create_task(main())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert len(kept) == 1_000
+    assert all(isinstance(watch.outcome, Abandoned) for watch in kept)
+    assert others() == set()
+
+
 async def test_leaving_by_an_exception_ends_every_open_watch() -> None:
     """The exception goes on its way, and nothing is left."""
     kept: list[Watch[ToyJob, ToyStatus]] = []

@@ -20,7 +20,7 @@ import contextvars
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator
 from functools import partial
 from time import thread_time
 from typing import Any, Generic, TypeVar
@@ -60,6 +60,7 @@ _LONGEST_VALUE = 200
 _REVIVAL_S = 1.0
 _RECHECK_S = 1.0
 _DENSE_S = 0.0003  # answers that come sooner after one another are worth waiting for
+_CHUNK = 200  # watches that are ended without giving way to the rest of the program: about a millisecond
 _TOGETHER = 16  # to take in more before anybody is asked again would leave a slow server idle
 
 _log = logging.getLogger(__name__)
@@ -190,14 +191,28 @@ class Pollers(Generic[J, S]):
         task.add_done_callback(self._tasks.discard)
         return task
 
+    async def retire(self, watches: Iterable[Watch[J, S]]) -> None:
+        """Ask nobody any more, and end these watches, some at a time; all that are left at once if it is cancelled."""
+        self._turns.clear()  # of all of them: nobody falls due any more
+        left = list(watches)[::-1]  # to be popped: each is freed when it has ended
+        try:
+            while left:
+                for watch in _popped(left, _CHUNK):
+                    self.end(watch, WatcherClosed(watch.job))
+                if left:
+                    await asyncio.sleep(0)
+        finally:
+            for watch in _popped(left, len(left)):
+                self.end(watch, WatcherClosed(watch.job))
+
     async def close(self) -> None:
-        """End all tasks, and return when they are over. Whoever owns the watches has ended them before."""
+        """End all tasks, and return when they are over. Whoever owns the watches has retired it before."""
         self._closed = True
         for handle in (self._timer, self._pump_soon):
             if handle is not None:
                 handle.cancel()
         self._timer_at = -math.inf  # nothing is scheduled any more
-        self._turns.clear()  # a watch knows its pool; the pool lets go of it
+        self._turns.clear()  # of what was answered since: a watch knows its pool; the pool lets go of it
         await end_all(self._tasks)
 
     # --- the one timer ------------------------------------------------------------------------
@@ -446,6 +461,11 @@ class Pollers(Generic[J, S]):
             self._tell(watch, self._give_up(watch, WatcherClosed(watch.job) if killer is None else killer, now), now)
         # a stranger who cancels tasks ends the program as a rule: what else is due waits a little for that
         self._wake_at(now + _REVIVAL_S)
+
+
+def _popped(watches: list[Watch[J, S]], most: int) -> Iterator[Watch[J, S]]:
+    for _ in range(min(most, len(watches))):
+        yield watches.pop()
 
 
 def _cut(poller: Poller[J, S], watch: Watch[J, S]) -> None:

@@ -200,8 +200,7 @@ class JobWatcher(Generic[J, S]):
         if pollers is None:
             return
         try:
-            for watch in list(watches.values()):
-                pollers.end(watch, WatcherClosed(watch.job))
+            await pollers.retire(watches.values())
             if recorder is not None:
                 await recorder.close()
         finally:
