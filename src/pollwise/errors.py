@@ -527,8 +527,8 @@ class LedgerUnwritable(LedgerError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} cannot be written here: {self.detail}. The file and its directory must be writable;"
-            " a ledger can be looked at with read_only=True."
+            f"{self.path} cannot be opened here: {self.detail}. To write it, the file and its directory must be"
+            " writable; to look at it with read_only=True, the file must be readable."
         )
 
 

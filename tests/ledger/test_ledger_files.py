@@ -191,14 +191,14 @@ async def test_a_path_through_a_file(tmp_path: Path) -> None:
 
 async def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
     """A folder in the ledger's place is refused."""
-    with pytest.raises(LedgerUnwritable, match="not a regular file"):
+    with pytest.raises(NotALedger, match="no regular file"):
         await opened(tmp_path)
 
 
 async def test_a_pipe_is_no_ledger(path: Path) -> None:
     """A pipe in the ledger's place is refused, and not waited for."""
     os.mkfifo(path)
-    with pytest.raises(LedgerUnwritable, match="not a regular file"):
+    with pytest.raises(NotALedger, match="no regular file"):
         await opened(path)
 
 

@@ -133,7 +133,7 @@ def _look(path: str) -> bool:
     except FileNotFoundError:
         return False
     if not stat.S_ISREG(found.st_mode):
-        raise LedgerUnwritable(path, "it is not a regular file")
+        raise NotALedger(path, "it is no regular file")
     if found.st_size == 0:
         raise NotALedger(path, "the file is empty")
     try:
