@@ -1,16 +1,17 @@
 """The pool that drives watches: a bounded number of tasks, each sending one poll at a time.
 
 Rule 1: it decides nothing. What is asked when is the agenda's and the machine's, whether it may go is the budget's,
-what a reply means is the endpoint's and the verdict's.
+what an answer means is said in `answers.py`.
 Rule 2: a waiting watch has no task, timer or future of its own. One timer serves the whole pool: for what falls due,
 for the budget, and for the time limit of every request in flight.
 Rule 3: what is answered in one turn of the event loop is taken in together, and who is next is handed out together. To
 decide in between, a poll here and a poll there, would cost half as much again: what decides would have to come into the
 processor's caches each time anew. An answer that comes alone waits for no other.
 Rule 4: at its deadline a watch ends there and then, however long a send that was cut takes to give in.
-Rule 5: nothing that an endpoint, a transport or an auth raises ends more than the watch that it happened to.
-Rule 6: the tasks of a watcher are started here and end here. They run in the context of who opened the watcher, not
+Rule 5: the tasks of a watcher are started here and end here. They run in the context of who opened the watcher, not
 of who happened to watch first.
+
+This file is long because taking in, handing out and the timer work on one state.
 """
 
 from __future__ import annotations
@@ -25,38 +26,23 @@ from functools import partial
 from time import thread_time
 from typing import Any, Generic, TypeVar
 
+from pollwise.answers import Answers, give_up
 from pollwise.core.budget import RateBudget
 from pollwise.core.crowd import Crowd
 from pollwise.core.forecast import Forecast
-from pollwise.core.hints import RateHints, rate_hints, retry_after_s
 from pollwise.core.machine import News, WatchMachine
 from pollwise.core.turns import Turns
-from pollwise.core.verdict import refusal
-from pollwise.core.wire import Endpoint, Reply, Transport
-from pollwise.errors import (
-    AuthenticationError,
-    ConnectFailed,
-    EndpointBug,
-    PollError,
-    PollwiseError,
-    WatcherClosed,
-    WatchError,
-    WatchStopped,
-)
-from pollwise.poller import CANCELLED_WITHIN, Answer, Poller, Unasked
+from pollwise.core.wire import Endpoint, Transport
+from pollwise.errors import WatcherClosed, WatchError, WatchStopped
+from pollwise.poller import Poller, Unasked
 from pollwise.tokens import write_token
 from pollwise.watch import Watch
 
-__all__ = ["Pollers", "end_all"]
+__all__ = ["Pollers"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
-E = TypeVar("E", bound=PollwiseError)
 
-_SILENT_REPLIES = 16  # after so many replies that say nothing of a rate limit they are not searched any more
-_HASH_BITS = (1 << 60) - 1
-_MOST_UNKNOWN_VALUES = 1_000
-_LONGEST_VALUE = 200
 _REVIVAL_S = 1.0
 _RECHECK_S = 1.0
 _DENSE_S = 0.0003  # answers that come sooner after one another are worth waiting for
@@ -99,14 +85,13 @@ class Pollers(Generic[J, S]):
         self._lane = budget.lane()
         self._crowd = Crowd(concurrency)
         self._request_timeout_s = request_timeout_s
-        self._dice = dice
         self._clock = clock
         self._on_over = on_over
         self.loop = asyncio.get_running_loop()
         self._now = self.loop.time
         self._context = contextvars.copy_context()
         self._turns: Turns[Watch[J, S]] = Turns(forecast, self._lane, Watch.tell_throttled)
-        self._silent_replies = 0
+        self._answers = Answers(endpoint=endpoint, lane=self._lane, dice=dice, clock=clock)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pollers: set[Poller[J, S]] = set()
         self._idle: list[Poller[J, S]] = []
@@ -117,7 +102,6 @@ class Pollers(Generic[J, S]):
         self._next_limit = math.inf  # no request in flight is cut before; it may have been answered since
         self._pump_soon: asyncio.Handle | None = None
         self._pumped_at = -math.inf  # when all was done last
-        self._unknown_values: set[str] = set()
         self._logs_polls = _log.isEnabledFor(logging.DEBUG)  # looked at once: it is on the way of every poll
 
     # --- from outside -------------------------------------------------------------------------
@@ -213,7 +197,7 @@ class Pollers(Generic[J, S]):
                 handle.cancel()
         self._timer_at = -math.inf  # nothing is scheduled any more
         self._turns.clear()  # of what was answered since: a watch knows its pool; the pool lets go of it
-        await end_all(self._tasks)
+        await _end_all(self._tasks)
 
     # --- the one timer ------------------------------------------------------------------------
 
@@ -335,14 +319,10 @@ class Pollers(Generic[J, S]):
             poller.watch, poller.answer = None, Unasked.IDLE
             assert watch is not None  # noqa: S101  # who has an answer has its watch in hand
             try:
-                news = self._news(poller, watch, answer, now)
-            except asyncio.CancelledError:
-                news = self._fail(poller, watch, ConnectFailed(CANCELLED_WITHIN), now)
-            except Exception as exc:  # noqa: BLE001  # rule 5
-                news = self._give_up(watch, exc, now)
+                news = self._answers.news(poller, watch, answer, now)
             except BaseException as exc:
                 self._idle.append(poller)
-                self._tell(watch, self._give_up(watch, exc, now), now)
+                self._tell(watch, give_up(watch, exc, now), now)
                 raise
             finally:
                 self._settle(poller, now)
@@ -351,7 +331,7 @@ class Pollers(Generic[J, S]):
             if news is News.RENEW:
                 if poller.renew(watch, now):
                     continue
-                news = self._give_up(watch, WatcherClosed(watch.job), now)  # a stranger has cancelled it
+                news = give_up(watch, WatcherClosed(watch.job), now)  # a stranger has cancelled it
             self._idle.append(poller)
             if news is News.OVER:
                 self._on_over(watch)
@@ -359,77 +339,7 @@ class Pollers(Generic[J, S]):
                 watch.tell(news, now)
                 self._turns.put(watch, now)
 
-    def _news(self, poller: Poller[J, S], watch: Watch[J, S], answer: Answer, now: float) -> News:
-        """What the answer means for the watch."""
-        if isinstance(answer, PollError):
-            return self._fail(poller, watch, answer, now)
-        if isinstance(answer, Exception):
-            return self._give_up(watch, answer, now)
-        if answer is Unasked.RENEWED:
-            watch.machine.on_renewed(now=now)
-            return News.QUIET
-        if answer is Unasked.IDLE:
-            return News.QUIET
-        return self._learn(poller, watch, answer, now)
-
-    def _learn(self, poller: Poller[J, S], watch: Watch[J, S], reply: Reply, now: float) -> News:
-        machine, status = watch.machine, reply.status
-        if self._silent_replies < _SILENT_REPLIES or status == 429:
-            self._heed(poller, reply, now)
-        if not 200 <= status < 300:
-            error = refusal(reply, self._endpoint.problem(reply), watch.job, wall_now=self._clock())
-            return self._fail(poller, watch, error, now)
-        # with the status, for a 202 and a 200 can both be empty; and of 60 bits, which take a third less memory than 64
-        reply_hash = (hash(reply.body) ^ status) & _HASH_BITS
-        if reply_hash == watch.reply_hash and machine.phase is not None:
-            return machine.on_unchanged(now=now, dice=self._dice())
-        try:
-            reading = self._endpoint.read(reply)
-        except (PollError, WatchError) as exc:
-            return self._fail(poller, watch, exc, now)
-        # an unconfirmed reading is read again each time: each showing counts
-        watch.reply_hash = 0 if reading.unconfirmed else reply_hash
-        if reading.unknown is not None:
-            self._report_unknown(reading.unknown)
-        return machine.on_reading(reading, now=now, dice=self._dice())
-
-    def _fail(self, poller: Poller[J, S], watch: Watch[J, S], error: PollError | WatchError, now: float) -> News:
-        """The poll taught nothing, or showed that asking again as we did is no use."""
-        if now >= watch.machine.deadline:
-            return watch.machine.on_deadline(now=now)
-        if isinstance(error, AuthenticationError):
-            poller.refusal = error
-        return watch.machine.on_error(_bare(error), now=now, dice=self._dice())
-
-    def _give_up(self, watch: Watch[J, S], exc: BaseException, now: float) -> News:
-        """Whatever it is that was raised, asking again would not mend it."""
-        if now >= watch.machine.deadline:
-            return watch.machine.on_deadline(now=now)
-        if isinstance(exc, WatchError):
-            return watch.machine.on_stop(_bare(exc), now=now)
-        # its message may hold a part of a reply; its type and its traceback say where to look
-        bug = EndpointBug(watch.job, type(exc).__name__, "see __cause__")
-        bug.__cause__ = exc
-        return watch.machine.on_stop(bug, now=now)
-
-    def _report_unknown(self, value: str) -> None:
-        value = value[:_LONGEST_VALUE]
-        if value not in self._unknown_values and len(self._unknown_values) < _MOST_UNKNOWN_VALUES:
-            self._unknown_values.add(value)
-            _log.warning("%s: unknown value %s, taken as running", self._endpoint.name, ascii(value))
-
     # --- ends ---------------------------------------------------------------------------------
-
-    def _heed(self, poller: Poller[J, S], reply: Reply, now: float) -> None:
-        """Let the budget know that the reply has come, and what it says about how many may go."""
-        wall_now = self._clock()
-        hints: RateHints | None = rate_hints(reply.headers, wall_now)
-        self._silent_replies = self._silent_replies + 1 if hints is None and reply.status != 429 else 0
-        ticket, poller.ticket = poller.ticket, 0
-        if reply.status == 429:
-            self._lane.refuse(ticket, now, retry_after_s(reply.headers, wall_now), hints)
-        else:
-            self._lane.settle(ticket, now, hints)
 
     def _settle(self, poller: Poller[J, S], now: float) -> None:
         if poller.ticket:
@@ -458,7 +368,7 @@ class Pollers(Generic[J, S]):
             return
         watch = poller.watch
         if watch is not None and watch.machine.outcome is None:
-            self._tell(watch, self._give_up(watch, WatcherClosed(watch.job) if killer is None else killer, now), now)
+            self._tell(watch, give_up(watch, WatcherClosed(watch.job) if killer is None else killer, now), now)
         # a stranger who cancels tasks ends the program as a rule: what else is due waits a little for that
         self._wake_at(now + _REVIVAL_S)
 
@@ -485,7 +395,7 @@ def _log_poll(endpoint: str, machine: WatchMachine[Any, Any], news: News, now: f
     _log.debug("%s: %r: poll %d: %s", endpoint, machine.job, machine.polls, what)
 
 
-async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def _end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel these and wait for their ends. To be cancelled meanwhile cancels them once more, and is passed on."""
     pending = set(tasks)
     cancelled: asyncio.CancelledError | None = None
@@ -499,12 +409,3 @@ async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
         pending = {task for task in pending if not task.done()}
     if cancelled is not None:
         raise cancelled
-
-
-def _bare(error: E) -> E:
-    """The error without tracebacks: their frames would keep the watch, the reply and the credentials alive."""
-    chain: list[BaseException] = [error]
-    for link in chain:  # grows; what has no traceback left is not added again
-        link.__traceback__ = None
-        chain += [more for more in (link.__cause__, link.__context__) if more is not None and more.__traceback__]
-    return error

@@ -1,0 +1,221 @@
+"""What an answer means for its watch. What becomes of that in a whole pool is in `test_pollers.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+import attrs
+import pytest
+
+from pollwise.answers import Answers, give_up
+from pollwise.core.budget import RateBudget
+from pollwise.core.events import Abandoned
+from pollwise.core.machine import News, Rules, WatchMachine
+from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.phase import Reading
+from pollwise.core.wire import Reply
+from pollwise.errors import (
+    AuthenticationError,
+    ConnectFailed,
+    DeadlineExceeded,
+    EndpointBug,
+    MalformedReply,
+    PollError,
+    ServerTrouble,
+    WatcherClosed,
+    WatchError,
+)
+from pollwise.poller import Answer, Poller, Unasked
+from pollwise.testing import reply
+from pollwise.watch import Watch
+from toy import FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, ToyStatus, running
+
+
+class Counted(ToyEndpoint):
+    """Counts what it reads; `instead` is done in place of reading, if it is given."""
+
+    def __init__(self, instead: Callable[[Reply], Reading[ToyStatus]] | None = None) -> None:
+        super().__init__()
+        self.instead = instead
+        self.reads = 0
+
+    def read(self, reply: Reply, /) -> Reading[ToyStatus]:
+        self.reads += 1
+        return super().read(reply) if self.instead is None else self.instead(reply)
+
+
+@attrs.define
+class Hand:
+    """What an answer needs of the poller that has got it."""
+
+    ticket: int = 0
+    refusal: AuthenticationError | None = None
+
+
+class Desk:
+    """Answers for one watch, with all that is about them in reach."""
+
+    def __init__(self, endpoint: Counted | None = None, *, timeout_s: float | None = None) -> None:
+        self.endpoint = endpoint or Counted()
+        self.budget = RateBudget()
+        self.hand = Hand()
+        rules = Rules(pacing=Pacing(), retry=Retry(), timeout_s=timeout_s)
+        machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)
+        self.watch = Watch(machine, cast("Any", None))  # nobody here asks its pool for anything
+        self.lane = self.budget.lane()
+        self._answers = Answers(endpoint=self.endpoint, lane=self.lane, dice=lambda: 0.5, clock=lambda: 1e9)
+
+    def take(self, answer: Answer, now: float = 1.0) -> News:
+        self.hand.ticket = self.lane.take(now)
+        self.watch.machine.asked()
+        return self._answers.news(cast("Poller[ToyJob, ToyStatus]", self.hand), self.watch, answer, now)
+
+    @property
+    def why(self) -> WatchError:
+        assert isinstance(self.watch.outcome, Abandoned)
+        return self.watch.outcome.error
+
+
+def test_a_reply_is_read_and_the_same_again_is_not() -> None:
+    """A change is news; what is no other than the last costs no reading."""
+    desk = Desk()
+    assert desk.take(reply(running(1))) is News.PROGRESSED
+    assert desk.take(reply(running(1))) is News.QUIET
+    assert desk.endpoint.reads == 1
+    assert desk.take(reply(running(2))) is News.PROGRESSED
+    assert desk.take(reply(SUCCEEDED)) is News.OVER
+    assert desk.endpoint.reads == 3
+
+
+def test_what_is_unconfirmed_is_read_each_time() -> None:
+    """Each showing counts towards being believed."""
+    desk = Desk()
+    for _ in range(3):
+        desk.take(reply({"state": "maybe-failed"}))
+    assert desk.endpoint.reads == 3
+    assert desk.watch.outcome is not None
+
+
+def test_the_budget_hears_what_the_server_says_of_it() -> None:
+    """With a good reply and with a refusal; the request is settled then."""
+    desk = Desk()
+    desk.take(reply(RUNNING, headers={"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "59"}))
+    assert (desk.budget.limit, desk.hand.ticket) == (60, 0)
+    assert desk.take(reply(status=429, headers={"Retry-After": "7"})) is News.RETRYING
+    assert (desk.budget.refused, desk.hand.ticket) == (1, 0)
+    assert desk.lane.free_at(1.0) == pytest.approx(8.0)
+
+
+def test_a_server_that_never_speaks_of_a_limit_is_not_searched_for_it_but_a_429_is() -> None:
+    """After some replies their header fields are looked at no more; whoever has the poller settles the request then."""
+    desk = Desk()
+    for _ in range(16):
+        desk.take(reply(RUNNING))
+        assert desk.hand.ticket == 0
+    desk.take(reply(RUNNING, headers={"X-RateLimit-Limit": "60"}))
+    assert desk.hand.ticket > 0
+    assert desk.budget.limit is None
+    desk.take(reply(status=429, headers={"Retry-After": "7"}))
+    assert desk.budget.refused == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [(reply(status=503), ServerTrouble), (reply([]), MalformedReply), (ConnectFailed("reset"), ConnectFailed)],
+)
+def test_what_teaches_nothing_is_repeated(answer: Answer, kind: type[PollError]) -> None:
+    """Whether the transport raised it, the status code says so, or the endpoint could not read it."""
+    desk = Desk()
+    assert desk.take(answer) is News.RETRYING
+    event = desk.watch.machine.retrying(1.0)
+    assert type(event.error) is kind
+    assert event.error.__traceback__ is None
+
+
+def test_a_cancellation_out_of_an_endpoint_is_a_poll_that_taught_nothing() -> None:
+    """Nobody of ours has cancelled anything."""
+
+    def cancelled(_reply: Reply) -> Reading[ToyStatus]:
+        raise asyncio.CancelledError
+
+    desk = Desk(Counted(cancelled))
+    assert desk.take(reply(RUNNING)) is News.RETRYING
+
+
+@pytest.mark.parametrize("answer", [reply(RUNNING), ZeroDivisionError("secret"), cast("Answer", None)])
+def test_what_cannot_be_mended_by_asking_again_ends_the_watch(answer: Answer) -> None:
+    """An endpoint that raises, a transport that does, and one that gives no reply: the error names the kind alone."""
+
+    def broken(_reply: Reply) -> Reading[ToyStatus]:
+        raise ZeroDivisionError("secret")
+
+    desk = Desk(Counted(broken))
+    assert desk.take(answer) is News.OVER
+    assert isinstance(desk.why, EndpointBug)
+    assert "secret" not in str(desk.why)
+    assert isinstance(desk.why.__cause__, (ZeroDivisionError, AttributeError))
+
+
+def test_more_than_an_exception_is_for_whoever_runs_the_program() -> None:
+    """KeyboardInterrupt goes through."""
+
+    def interrupted(_reply: Reply) -> Reading[ToyStatus]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Desk(Counted(interrupted)).take(reply(RUNNING))
+
+
+def test_after_the_deadline_it_is_the_deadline_that_ends_the_watch() -> None:
+    """Whatever was answered, unless the job is over."""
+    for answer in (reply(status=503), ConnectFailed("reset"), ZeroDivisionError(), WatcherClosed()):
+        desk = Desk(timeout_s=10)
+        assert desk.take(answer, now=10.0) is News.OVER
+        assert isinstance(desk.why, DeadlineExceeded)
+
+
+def test_the_servers_words_about_credentials_stay_with_the_poller() -> None:
+    """A renewal that fails says less than they do."""
+    desk = Desk()
+    desk.take(reply({"code": 1}, status=401))
+    assert desk.hand.refusal is not None
+    assert desk.hand.refusal.problem is not None
+
+
+def test_a_renewal_has_the_watch_asked_again_at_once_and_nothing_asked_is_nothing_new() -> None:
+    """Neither is news."""
+    desk = Desk()
+    desk.take(reply(RUNNING))
+    due_at = desk.watch.machine.due_at
+    assert desk.take(Unasked.IDLE) is News.QUIET
+    assert desk.watch.machine.due_at == due_at > 1.0
+    assert desk.take(Unasked.RENEWED) is News.QUIET
+    assert desk.watch.machine.due_at == 1.0
+
+
+def test_an_unknown_value_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """And no more than a thousand different ones."""
+    desk = Desk()
+    with caplog.at_level(logging.WARNING, logger="pollwise"):
+        for n in range(1_002):
+            for done in (n, -n):
+                desk.take(reply({"state": f"odd-{n}", "done": done}))
+    assert len(caplog.records) == 1_000
+
+
+def test_giving_up_for_a_reason_of_ours_keeps_the_reason() -> None:
+    """What was raised as the end of a watch is its end."""
+    desk = Desk()
+    assert give_up(desk.watch, WatcherClosed(desk.watch.job), 1.0) is News.OVER
+    assert isinstance(desk.why, WatcherClosed)
+    assert give_up(desk.watch, ZeroDivisionError(), 1.0) is News.QUIET
+
+
+def test_a_failed_job_is_the_vendors_word() -> None:
+    """It is no error of ours."""
+    desk = Desk()
+    assert desk.take(reply(FAILED)) is News.OVER
+    assert not isinstance(desk.watch.outcome, Abandoned)
