@@ -207,10 +207,13 @@ def test_an_unknown_value_is_logged_once(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_giving_up_for_a_reason_of_ours_keeps_the_reason() -> None:
-    """What was raised as the end of a watch is its end."""
+    """What was raised as the end of a watch is its end, without the frames that it was raised in."""
     desk = Desk()
-    assert give_up(desk.watch, WatcherClosed(desk.watch.job), 1.0) is News.OVER
+    with pytest.raises(WatcherClosed) as caught:
+        raise WatcherClosed(desk.watch.job)
+    assert give_up(desk.watch, caught.value, 1.0) is News.OVER
     assert isinstance(desk.why, WatcherClosed)
+    assert desk.why.__traceback__ is None
     assert give_up(desk.watch, ZeroDivisionError(), 1.0) is News.QUIET
 
 
