@@ -315,6 +315,44 @@ def test_a_lane_whose_watcher_is_gone_holds_nobody_up() -> None:
     assert sent >= 18
 
 
+def test_a_lane_that_waited_for_a_reply_does_not_keep_its_turn_for_ever() -> None:
+    """It was told that only a reply can help, and never came back: its turn lapses as any other does."""
+    budget = RateBudget(1, per_s=1.0)
+    gone, here = budget.lane(), budget.lane()
+    ticket = here.take(0.0)
+    assert gone.free_at(0.0) == math.inf
+    budget.settle(ticket, 0.5)
+    assert any(here.free_at(1.5 + n / 16) <= 1.5 + n / 16 for n in range(16))
+
+
+def test_a_lane_that_is_left_is_nobodys_turn() -> None:
+    """Those who are still here need not wait for it at all."""
+    budget = RateBudget(1, per_s=1.0)
+    gone, here = budget.lane(), budget.lane()
+    budget.settle(here.take(0.0), 0.0)
+    gone.size = 7
+    assert gone.free_at(0.5) == here.free_at(0.5) == 1.0
+    assert here.free_at(1.0) > 1.0  # it has had a turn, and the other one has not
+    gone.leave()
+    assert here.others == 0
+    assert here.free_at(1.0) == 1.0
+
+
+def test_those_in_flight_are_rationed_too() -> None:
+    """They will want to be asked again as soon as they are answered."""
+    budget = RateBudget(60, per_s=60.0)
+    tickets = [budget.take(0.0) for _ in range(20)]
+    budget.settle(tickets.pop(), 0.0)
+    assert budget.ration_s(0.0, 1) == pytest.approx(RateBudget.ration_s(_after(20), 0.0, 20))
+
+
+def _after(requests: int) -> RateBudget:
+    budget = RateBudget(60, per_s=60.0)
+    for _ in range(requests):
+        budget.settle(budget.take(0.0), 0.0)
+    return budget
+
+
 @pytest.mark.parametrize(("limit", "per_s"), [(0, 1), (1, 0), (5, float("inf")), (5, -1)])
 def test_an_impossible_budget_is_refused(limit: int, per_s: float) -> None:
     """At least one request in a positive, finite time."""

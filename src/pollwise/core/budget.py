@@ -38,7 +38,7 @@ _PLENTY = 20  # requests left for each: the first of so many waits would be next
 
 
 class RateBudget:
-    """Requests per time, shared by every watch that uses the same token. Share one between watchers.
+    """Requests per time, shared by every watch that uses the same token. Share one between watchers of one event loop.
 
     Args:
         limit: Requests that the server allows in one window, at least 1. None learns it from the replies.
@@ -57,7 +57,6 @@ class RateBudget:
         "_hungry",
         "_in_flight",
         "_lanes",
-        "_last_served",
         "_learning",
         "_left",
         "_most_left",
@@ -97,7 +96,6 @@ class RateBudget:
         self._good = 0
         self._hungry: dict[Lane, float] = {}
         self._lanes: WeakSet[Lane] = WeakSet()  # a watcher that is gone is counted no more
-        self._last_served: Lane | None = None
 
     def __repr__(self) -> str:
         return f"RateBudget({self.limit}, per_s={self.per_s})"
@@ -129,12 +127,13 @@ class RateBudget:
         return None if left is None else max(0, left)
 
     def ration_s(self, now: float, among: int) -> float:
-        """How soon each of so many may ask again, for what is left of the window to last until more may go.
+        """How soon each of so many, and of those in flight, may ask again, for the window to last until more may go.
 
         Each wait is taken to be half as long again as the one before it, as it is with `Pacing`; and no longer than at an
         even rate for good. 0 where there is plenty, where the rate is not known, and for more than the limit: of those
         some are held back in any case.
         """
+        among += self._in_flight
         if self.limit is None or self.per_s is None or among > self.limit:
             return 0.0
         left = self.left(now)
@@ -323,7 +322,7 @@ class Lane:
         refuse: As `RateBudget.refuse`.
         served: Turns taken; a lane that was away starts level with the others.
         settle: As `RateBudget.settle`.
-        size: How many watches stand in it, as the watcher said last.
+        size: How many watches stand in it, as the watcher said last; without those in flight.
     """
 
     __slots__ = ("__weakref__", "_budget", "left", "ration_s", "refuse", "served", "settle", "size")
@@ -337,10 +336,15 @@ class Lane:
         self.served = 0.0
         self.size = 0
 
+    def leave(self) -> None:
+        """Nobody stands in it any more, and nobody is to wait for its turn."""
+        self.size = 0
+        self._budget._hungry.pop(self, None)  # noqa: SLF001  # a lane is a part of its budget
+
     @property
     def others(self) -> int:
         """How many watches stand in the other lanes of this budget."""
-        lanes = self._budget._lanes  # noqa: SLF001  # a lane is a part of its budget
+        lanes = self._budget._lanes  # noqa: SLF001
         return 0 if len(lanes) == 1 else sum(lane.size for lane in lanes) - self.size
 
     def free_at(self, now: float, *, waiting: int = 1) -> float:
@@ -351,7 +355,7 @@ class Lane:
         if at > now:
             if self not in hungry:
                 self.served = max([self.served, *(lane.served for lane in hungry)])
-            hungry[self] = at + _patience(budget)
+            hungry[self] = (at if at < math.inf else now) + _patience(budget)
             return at
         return self._turn_at(now) if hungry else now
 

@@ -139,7 +139,7 @@ class Turns(Generic[W]):
         """Let go of every watch."""
         self._agenda = self._empty()
         if self._lane is not None:
-            self._lane.size = 0
+            self._lane.leave()
 
     def _empty(self) -> Agenda[W]:
         return Agenda(self._rank, _deadline, _is_new)
