@@ -76,15 +76,24 @@ async def test_a_stranger_who_cancels_does_not_end_the_work() -> None:
     await asyncio.sleep(5)
     assert done == [1, 2]
 
+    todo.append(3)
+    duty.wake()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()  # before its first step
+    await duty.finished()
+    assert done == [1, 2]
+    await asyncio.sleep(5)
+    assert done == [1, 2, 3]
+
     def closed(work: Coroutine[Any, Any, None], /, *, name: str) -> asyncio.Task[None]:
         work.close()
         raise WatcherClosed
 
-    todo.append(3)
+    todo.append(4)
     duty.wake()
     await asyncio.sleep(0)
     (task,) = asyncio.all_tasks() - {asyncio.current_task()}
     duty._start = closed
     task.cancel()
     await asyncio.sleep(5)
-    assert todo == [3]
+    assert todo == [4]

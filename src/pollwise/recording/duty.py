@@ -46,6 +46,15 @@ class Duty:
         """There is something to do."""
         if self._task is None:
             self._task = self._start(self._run(), name=self._name)
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self._task is task:  # it was cancelled before its first step
+            self._rest()
+
+    def _rest(self) -> None:
+        self._task = None
+        asyncio.get_running_loop().call_later(_REVIVAL_S, self._revive)
 
     def _revive(self) -> None:
         with suppress(WatcherClosed):  # it was the watcher who cancelled it
@@ -60,7 +69,7 @@ class Duty:
         try:
             await self._work()
         except asyncio.CancelledError:
-            asyncio.get_running_loop().call_later(_REVIVAL_S, self._revive)
+            self._rest()
             raise
         finally:
             self._task = None
