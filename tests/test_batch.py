@@ -9,7 +9,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -333,6 +333,29 @@ async def test_leaving_the_watcher_ends_the_stream_with_an_error() -> None:
     with pytest.raises(WatcherClosed):
         await read_into(rest, outcomes)
     assert len(rest) == 3
+
+
+async def test_leaving_the_watcher_loses_no_outcome_of_a_stream() -> None:
+    """However many were begun: each of them first, and then it is said that jobs were left out."""
+    async with watching([Hang()], capacity=1_000) as (watcher, _):
+        found: list[str] = []
+        reading = asyncio.create_task(read_into(found, watcher.as_completed(ToyJob(str(n)) for n in count())))
+        await asyncio.sleep(0.5)
+        assert watcher.watches == 1_000
+    with pytest.raises(WatcherClosed):
+        await reading
+    assert len(found) == 1_000
+
+
+async def test_a_stream_whose_feeder_is_ended_before_its_first_step_says_so() -> None:
+    """Read by a task that begins in the very turn in which the watcher is left."""
+    async with watching([SUCCEEDED]) as (watcher, transport):
+        reading = asyncio.create_task(watcher.gather(jobs(3)))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        with pytest.raises(WatcherClosed):
+            await reading
+    assert transport.times == []
 
 
 async def test_leaving_the_watcher_ends_a_stream_whose_jobs_are_all_taken() -> None:

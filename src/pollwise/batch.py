@@ -58,6 +58,7 @@ class Batch(Generic[J, S]):
     async def __anext__(self) -> Outcome[J, S]:
         if self._feeder is None and not self._flow.left:
             self._feeder = self._start(self._flow.feed(self._jobs), name="pollwise-feeder")
+            self._feeder.add_done_callback(self._flow.fed)
         self.position, outcome = await self._flow.take()
         return outcome
 
@@ -87,6 +88,7 @@ class _Flow(Generic[J, S]):
         self._given = 0
         self._fed = False
         self._failure: BaseException | None = None
+        self._cut = False  # the failure is that the watcher was left: all that was begun ends by itself then
         self._came = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -101,6 +103,7 @@ class _Flow(Generic[J, S]):
         except BaseException as exc:
             task = asyncio.current_task()
             ours = isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+            self._cut |= ours
             self._failure = WatcherClosed() if ours else exc
             if ours or isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 raise
@@ -110,10 +113,17 @@ class _Flow(Generic[J, S]):
             if isasyncgen(jobs):
                 await jobs.aclose()  # here and now, and not whenever it is collected
 
+    def fed(self, _feeder: asyncio.Task[None]) -> None:
+        """The feeding task is over; it may have been cancelled before it could do anything."""
+        if not self._fed:
+            self._fed = self._cut = True
+            self._failure = WatcherClosed()
+            self._came.set()
+
     async def take(self) -> tuple[int, Outcome[J, S]]:
         while not self._ready:
             failure = self._failure
-            if failure is not None and not self.left:
+            if failure is not None and not self.left and not (self._cut and self._given < self._taken):
                 self.leave()
                 raise failure
             if self.left or (self._fed and self._given == self._taken):
@@ -137,7 +147,11 @@ class _Flow(Generic[J, S]):
             self._came.set()
 
     async def _add(self, job: J) -> None:
-        watch = self._begin(job)
+        try:
+            watch = self._begin(job)
+        except WatcherClosed:
+            self._cut = True
+            raise
         position, self._taken = self._taken, self._taken + 1
         watch.on_outcome(_Place(self, position))
         if self._taken % _CHUNK == 0:
