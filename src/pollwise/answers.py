@@ -1,9 +1,9 @@
 """What an answer to a poll means for the watch that it was about.
 
 Rule 1: the endpoint reads the reply; one that is no other than the last is not read again.
-Rule 2: what a server says of its rate limit is heeded, whatever else is in the reply.
+Rule 2: what a server says of its rate limit is heeded, whatever else is in the reply. One that has long said nothing of
+it is heard again when it refuses something.
 Rule 3: nothing that an endpoint, a transport or an auth raises ends more than the watch that it happened to.
-Rule 4: an error that is kept has no tracebacks: their frames would keep the watch, the reply and the credentials alive.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pollwise.core.hints import RateHints, rate_hints, retry_after_s
 from pollwise.core.machine import News
 from pollwise.core.verdict import refusal
 from pollwise.core.wire import Endpoint, Reply
-from pollwise.errors import AuthenticationError, ConnectFailed, EndpointBug, PollError, PollwiseError, WatchError
+from pollwise.errors import AuthenticationError, ConnectFailed, PollError, WatchError
+from pollwise.frameless import endpoint_bug, frameless
 from pollwise.poller import CANCELLED_WITHIN, Answer, Poller, Unasked
 from pollwise.watch import Watch
 
@@ -26,7 +27,6 @@ __all__ = ["Answers", "give_up"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
-E = TypeVar("E", bound=PollwiseError)
 
 _SILENT_REPLIES = 16  # after so many replies that say nothing of a rate limit they are not searched any more
 _HASH_BITS = (1 << 60) - 1
@@ -75,7 +75,7 @@ class Answers(Generic[J, S]):
 
     def _learn(self, poller: Poller[J, S], watch: Watch[J, S], reply: Reply, now: float) -> News:
         machine, status = watch.machine, reply.status
-        if self._silent_replies < _SILENT_REPLIES or status == 429:
+        if self._silent_replies < _SILENT_REPLIES or status >= 400:
             self._heed(poller, reply, now)
         if not 200 <= status < 300:
             error = refusal(reply, self._endpoint.problem(reply), watch.job, wall_now=self._clock())
@@ -100,7 +100,7 @@ class Answers(Generic[J, S]):
             return watch.machine.on_deadline(now=now)
         if isinstance(error, AuthenticationError):
             poller.refusal = error
-        return watch.machine.on_error(_bare(error), now=now, dice=self._dice())
+        return watch.machine.on_error(frameless(error), now=now, dice=self._dice())
 
     def _report_unknown(self, value: str) -> None:
         value = value[:_LONGEST_VALUE]
@@ -125,17 +125,5 @@ def give_up(watch: Watch[J, S], exc: BaseException, now: float) -> News:
     if now >= watch.machine.deadline:
         return watch.machine.on_deadline(now=now)
     if isinstance(exc, WatchError):
-        return watch.machine.on_stop(_bare(exc), now=now)
-    # its message may hold a part of a reply; its type and its traceback say where to look
-    bug = EndpointBug(watch.job, type(exc).__name__, "see __cause__")
-    bug.__cause__ = exc
-    return watch.machine.on_stop(bug, now=now)
-
-
-def _bare(error: E) -> E:
-    """The error without tracebacks (rule 4)."""
-    chain: list[BaseException] = [error]
-    for link in chain:  # grows; what has no traceback left is not added again
-        link.__traceback__ = None
-        chain += [more for more in (link.__cause__, link.__context__) if more is not None and more.__traceback__]
-    return error
+        return watch.machine.on_stop(frameless(exc), now=now)
+    return watch.machine.on_stop(endpoint_bug(watch.job, exc, "see __cause__"), now=now)

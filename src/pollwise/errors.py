@@ -280,7 +280,10 @@ class PermissionDenied(WatchError):
 
 @attrs.define
 class EndpointBug(WatchError):
-    """The endpoint's own code raised something that is no pollwise error; see `__cause__`, `kind` and `detail`."""
+    """The endpoint's own code raised something that is no pollwise error; see `__cause__`, `kind` and `detail`.
+
+    A note (`__notes__`) says where it was raised. The cause has no traceback: its frames would hold the reply.
+    """
 
     job: Any
     kind: str

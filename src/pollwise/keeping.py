@@ -19,7 +19,8 @@ from pollwise.core.machine import WatchMachine
 from pollwise.core.past import Past
 from pollwise.core.phase import Phase
 from pollwise.core.wire import Endpoint
-from pollwise.errors import ConfigurationError, EndpointBug
+from pollwise.errors import ConfigurationError
+from pollwise.frameless import endpoint_bug
 from pollwise.ledger import Change, Concluded, Conclusion, NewWatch, OpenWatch, OutcomeKind
 from pollwise.recall import recalled_cancellation, recalled_error, recalled_failure
 
@@ -138,8 +139,7 @@ def unkeepable(outcome: Outcome[J, S], exc: Exception) -> Abandoned[J, S]:
 
 
 def _bug(job: J, exc: Exception, what: str, elapsed_s: float, polls: int) -> Abandoned[J, Any]:
-    bug = EndpointBug(job, type(exc).__name__, f"{what}, see __cause__")
-    bug.__cause__ = exc.with_traceback(None)
+    bug = endpoint_bug(job, exc, f"{what}, see __cause__")
     return Abandoned(job=job, error=bug, status=None, phase=None, elapsed_s=elapsed_s, polls=polls)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from pollwise.core.events import Abandoned, Outcome
 from pollwise.core.machine import News, WatchMachine
 from pollwise.errors import ConfigurationError, LedgerError, LedgerTrouble, WatcherClosed
+from pollwise.frameless import frameless
 from pollwise.watch import Keeper, Watch
 
 __all__ = ["KeptWatch", "is_left_open", "trouble", "words_of"]
@@ -69,7 +70,7 @@ def is_left_open(outcome: Outcome[Any, Any]) -> bool:
 def trouble(watch: KeptWatch[J, S], exc: Exception, now: float) -> Abandoned[J, S]:
     """What is told in place of what could not be written down."""
     error = LedgerTrouble(watch.job, type(exc).__name__, words_of(exc))
-    error.__cause__ = exc.with_traceback(None)
+    error.__cause__ = frameless(exc)
     return watch.machine.abandoned(error, now=now)
 
 
