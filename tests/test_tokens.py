@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from kept_toy import NOON_S, KeptToyEndpoint, MemoryLedger, keeping
 from pollwise.auth import ApiKeyAuth
 from pollwise.core.events import Abandoned, Progressed
+from pollwise.core.pacing import Pacing
 from pollwise.core.phase import Phase
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.errors import ConfigurationError, DeadlineExceeded, TokenError, WatcherClosed
 from pollwise.ledger import OpenWatch
-from pollwise.testing import ScriptedTransport
+from pollwise.testing import ScriptedTransport, Slow
 from pollwise.tokens import read_token
 from pollwise.watcher import JobWatcher
-from toy import FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, running
+from toy import FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, by_job, running
 
 ENDPOINT = KeptToyEndpoint()
 
@@ -70,6 +71,15 @@ async def test_a_watch_goes_on_by_its_token() -> None:
         assert isinstance(events[-1].error, DeadlineExceeded)
         assert now() == pytest.approx(100, abs=0.1)
         assert events[-1].polls > 60
+
+
+@pytest.mark.looptime
+async def test_a_deadline_that_is_taken_up_has_its_last_poll_where_new_watches_have_none() -> None:
+    """A job that ends before the deadline is not given up for the want of one look."""
+    script = by_job({"a": [RUNNING, Slow(RUNNING, 0.0), SUCCEEDED]})
+    async with keeping(None, script, timeout_s=None, pacing=Pacing.fixed(60)) as (watcher, transport):
+        assert (await watcher.watch_token(made({**GOOD, "d": NOON_S + 100}))).state == "succeeded"
+        assert transport.times[-1] == pytest.approx(99, abs=0.1)
 
 
 @pytest.mark.looptime

@@ -13,9 +13,10 @@ import pytest
 
 from pollwise.core.budget import RateBudget
 from pollwise.core.events import Abandoned, Succeeded
+from pollwise.core.pacing import Pacing
 from pollwise.core.wire import Reply, Request
 from pollwise.errors import ConfigurationError, WatcherClosed, WatchStopped
-from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, run
+from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
 from pollwise.transport import AiohttpTransport
 from pollwise.watch import Watch
 from pollwise.watcher import JobWatcher
@@ -29,6 +30,7 @@ from toy import (
     ToyStatus,
     by_job,
     events_of,
+    job_of,
     running,
     settle,
     watching,
@@ -279,6 +281,61 @@ async def test_leaving_a_thousand_watches_lets_the_rest_of_the_program_go_on() -
     assert all(isinstance(watch.outcome, Abandoned) for watch in watches)
     assert turns >= 3
     assert len(transport.times) == 0
+
+
+async def test_nobody_is_asked_while_the_watcher_is_left() -> None:
+    """Neither those who are answered meanwhile, nor for new credentials."""
+    leaving = asyncio.Event()
+
+    class Late:
+        """Answers most at once; the others when the watcher is left, and refuses their credentials then."""
+
+        sent = 0
+
+        async def send(self, request: Request, /) -> Reply:
+            self.sent += 1
+            if job_of(request).isdigit():
+                return reply(RUNNING)
+            await leaving.wait()
+            return reply(status=401)
+
+    transport, auth = Late(), ToyAuth()
+    options: dict[str, Any] = {"pacing": Pacing.fixed(3_600), "budget": RateBudget(10_000, per_s=1.0)}
+    async with watching(transport, endpoint=ToyEndpoint(auth), timeout_s=None, **options) as (watcher, _):
+        for n in range(3_000):
+            watcher.watch(ToyJob(str(n)))
+        await asyncio.sleep(1)
+        for n in range(50):
+            watcher.watch(ToyJob(f"late-{n}"))
+        await asyncio.sleep(1)
+        leaving.set()
+    assert (transport.sent, auth.stale) == (3_050, [])
+
+
+async def test_a_budget_whose_requests_were_all_in_flight_at_the_end_serves_the_next() -> None:
+    """The same watcher, opened again: the turn of the one before has lapsed."""
+    hanging = True
+    transport = ScriptedTransport(lambda _request: Hang() if hanging else SUCCEEDED)
+    watcher = ToyWatcher(ToyEndpoint(), timeout_s=60, transport=transport, budget=RateBudget(2, per_s=1.0))
+    async with watcher:
+        for n in range(4):
+            watcher.watch(ToyJob(str(n)))
+        await asyncio.sleep(0.5)
+    hanging = False
+    async with watcher:
+        outcomes = await watcher.gather(ToyJob(str(n)) for n in range(10))
+    assert all(isinstance(outcome, Succeeded) for outcome in outcomes)
+
+
+async def test_a_pool_that_is_closed_takes_no_watch() -> None:
+    """Who comes too late is told so; nobody would ever ask."""
+    async with watching([RUNNING]) as (watcher, _):
+        pollers = watcher._pollers
+        assert pollers is not None
+        watch = watcher.watch(ToyJob())
+    with pytest.raises(WatcherClosed):
+        pollers.add(watch)
+    assert others() == set()
 
 
 async def test_leaving_that_is_cancelled_ends_every_open_watch_all_the_same() -> None:

@@ -96,6 +96,7 @@ class Pollers(Generic[J, S]):
         self._pollers: set[Poller[J, S]] = set()
         self._idle: list[Poller[J, S]] = []
         self._answered: deque[Poller[J, S]] = deque()
+        self._retired = False  # nobody is asked any more
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -122,11 +123,15 @@ class Pollers(Generic[J, S]):
         """Drive this watch from now on.
 
         Raises:
+            WatcherClosed: The pool has been closed.
             RuntimeError: This is not the event loop that the watcher was opened in.
         """
         self.check_loop()
-        self._turns.put(watch, self._now())
-        self._soon()
+        if self._closed:
+            raise WatcherClosed(watch.job)
+        if not self._retired:  # else it ends with the others
+            self._turns.put(watch, self._now())
+            self._soon()
 
     def stop(self, watch: Watch[J, S]) -> None:
         """End this watch now; a request of its that is in flight is cut.
@@ -134,8 +139,8 @@ class Pollers(Generic[J, S]):
         Raises:
             RuntimeError: The watch goes on, and this is not the event loop that the watcher was opened in.
         """
-        if watch.machine.outcome is not None:
-            return
+        if watch.outcome is not None or watch.machine.outcome is not None:
+            return  # the ledger may know an end of which the machine does not
         self.check_loop()
         self.end(watch, WatchStopped(watch.job))
         for poller in self._pollers:
@@ -177,6 +182,7 @@ class Pollers(Generic[J, S]):
 
     async def retire(self, watches: Iterable[Watch[J, S]]) -> None:
         """Ask nobody any more, and end these watches, some at a time; all that are left at once if it is cancelled."""
+        self._retired = True
         self._turns.clear()  # of all of them: nobody falls due any more
         left = list(watches)[::-1]  # to be popped: each is freed when it has ended
         try:
@@ -190,13 +196,12 @@ class Pollers(Generic[J, S]):
                 self.end(watch, WatcherClosed(watch.job))
 
     async def close(self) -> None:
-        """End all tasks, and return when they are over. Whoever owns the watches has retired it before."""
+        """End all tasks, and return when they are over. It has been retired before."""
         self._closed = True
         for handle in (self._timer, self._pump_soon):
             if handle is not None:
                 handle.cancel()
         self._timer_at = -math.inf  # nothing is scheduled any more
-        self._turns.clear()  # of what was answered since: a watch knows its pool; the pool lets go of it
         await _end_all(self._tasks)
 
     # --- the one timer ------------------------------------------------------------------------
@@ -329,15 +334,17 @@ class Pollers(Generic[J, S]):
             if self._logs_polls:
                 _log_poll(self._endpoint.name, watch.machine, news, now)
             if news is News.RENEW:
-                if poller.renew(watch, now):
+                if not self._retired and poller.renew(watch, now):
+                    self._next_limit = min(self._next_limit, poller.limit_at)
                     continue
-                news = give_up(watch, WatcherClosed(watch.job), now)  # a stranger has cancelled it
+                news = give_up(watch, WatcherClosed(watch.job), now)  # or a stranger has cancelled it
             self._idle.append(poller)
             if news is News.OVER:
                 self._on_over(watch)
             elif watch.machine.outcome is None:
                 watch.tell(news, now)
-                self._turns.put(watch, now)
+                if not self._retired:
+                    self._turns.put(watch, now)
 
     # --- ends ---------------------------------------------------------------------------------
 

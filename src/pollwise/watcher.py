@@ -124,7 +124,8 @@ class JobWatcher(Generic[J, S]):
             pacing=pacing or Pacing(),
             retry=retry or Retry(),
             timeout_s=timeout_s,
-            last_poll_s=0.0 if timeout_s is None else min(_LAST_POLL_S, _LAST_POLL_SHARE * timeout_s),
+            # one without a timeout may take up a watch that has a deadline
+            last_poll_s=_LAST_POLL_S if timeout_s is None else min(_LAST_POLL_S, _LAST_POLL_SHARE * timeout_s),
             not_found_grace_s=not_found_grace_s,
             confirmations=confirmations,
             heartbeat_s=heartbeat_s,
@@ -199,6 +200,8 @@ class JobWatcher(Generic[J, S]):
         watches, self._open = self._open, {}
         if pollers is None:
             return
+        if recorder is not None:
+            recorder.leave()
         try:
             await pollers.retire(watches.values())
             if recorder is not None:
@@ -207,8 +210,8 @@ class JobWatcher(Generic[J, S]):
             try:
                 await pollers.close()
             finally:
-                if recorder is not None:  # cancelled before it was done
-                    recorder.forsake(watches.values())
+                if recorder is not None:
+                    recorder.forsake(watches.values())  # of those that are left, if it was cancelled before it was done
                 if transport is not None:
                     await transport.close()
 
@@ -254,6 +257,12 @@ class JobWatcher(Generic[J, S]):
                 watch = self._recorder.watch(job)
             self._open[job] = watch
         return watch
+
+    def _watch_here(self, pollers: Pollers[J, S] | None, job: J) -> Watch[J, S]:
+        """The same for what takes its time: it ends with these pollers, even if the watcher is opened anew."""
+        if self._pollers is not pollers:
+            raise WatcherClosed(job)
+        return self.watch(job)
 
     def watch_token(self, text: str) -> Watch[J, S]:
         """Take up the watch that this `Watch.token` was of, where it was.
@@ -309,10 +318,10 @@ class JobWatcher(Generic[J, S]):
             WatcherClosed: The watcher is not open, or was left before they were on disk.
             WatchStopped: A watch was stopped before it was on disk.
         """
-        recorder = self._needs_ledger()
+        recorder, pollers = self._needs_ledger(), self._pollers
         watches: list[Watch[J, S]] = []
         async for job in _each(jobs):
-            watches.append(self.watch(job))
+            watches.append(self._watch_here(pollers, job))
             if len(watches) % _CHUNK == 0:
                 await asyncio.sleep(0)
                 if len(watches) > _AHEAD:
@@ -385,7 +394,7 @@ class JobWatcher(Generic[J, S]):
         """
         if self._pollers is None:
             raise WatcherClosed
-        return Batch(self.watch, self._pollers.start, jobs, self.capacity)
+        return Batch(partial(self._watch_here, self._pollers), self._pollers.start, jobs, self.capacity)
 
     async def gather(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Outcome[J, S]]:
         """Watch all of them; their outcomes in the order of the jobs. Does not raise for what happened to a job.

@@ -429,6 +429,25 @@ async def test_stopped_while_it_turns_out_to_have_ended(before: list[Answer]) ->
         assert not isinstance(getattr(watch.outcome, "error", None), WatchStopped)
 
 
+async def test_stopped_after_the_ledger_has_told_its_end() -> None:
+    """That does nothing, as after any end: nobody is told of another outcome, in this block or after it."""
+    ledger = MemoryLedger()
+    await one_run(ledger, [SUCCEEDED])
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        deliveries = watcher.outcomes(follow=True)
+        assert await (await anext(deliveries)).ack()
+        watch = watcher.watch(ToyJob())
+        assert (await watch).state == "succeeded"
+        watch.stop()
+        waiting = asyncio.create_task(anext(deliveries, None))
+        await asyncio.sleep(5)
+        assert not waiting.done()
+    assert await waiting is None
+    watch.stop()
+    await asyncio.to_thread(watch.stop)
+    assert isinstance(watch.outcome, Succeeded)
+
+
 async def test_left_while_its_row_is_under_way() -> None:
     """The row is written all the same, and the next run takes it up."""
     ledger = MemoryLedger(latency_s=1.0)

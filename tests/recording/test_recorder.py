@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import ClassVar
 
 import pytest
@@ -177,6 +177,51 @@ async def test_being_cancelled_while_leaving_does_not_leave_a_recording_open() -
     task.cancel()
     await asyncio.wait([task])
     assert isinstance((await asyncio.gather(*waiting, return_exceptions=True))[0], WatcherClosed)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("watches", [1, 300])
+@pytest.mark.parametrize("follow", [True, False])
+async def test_being_cancelled_while_leaving_keeps_no_reader_waiting(watches: int, follow: bool) -> None:
+    """Whether watches are still ending, or what they came to is still written down."""
+    ledger = MemoryLedger()
+    readers: list[asyncio.Task[object]] = []
+    leaving = asyncio.Event()
+
+    async def main() -> None:
+        async with keeping(ledger, [Hang()]) as (watcher, _):
+            await watcher.record_all(toys(watches))
+            readers.append(asyncio.create_task(anext(watcher.outcomes(follow=follow), None)))
+            await asyncio.sleep(1)
+            ledger.latency_s = 100.0
+            leaving.set()
+
+    task = asyncio.create_task(main())
+    await leaving.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    async with asyncio.timeout(1):
+        (found,) = await asyncio.gather(*readers, return_exceptions=True)
+    assert found is None if follow else isinstance(found, WatcherClosed)
+
+
+@pytest.mark.looptime
+async def test_jobs_that_are_slow_to_come_are_not_begun_in_the_next_session() -> None:
+    """`record_all` ends with the block that it was called in, even if the watcher is opened again meanwhile."""
+
+    async def slowly() -> AsyncIterator[ToyJob]:
+        for job in toys(2):
+            yield job
+            await asyncio.sleep(5)
+
+    async with keeping(MemoryLedger(), [RUNNING]) as (watcher, _):
+        recording = asyncio.create_task(watcher.record_all(slowly()))
+        await asyncio.sleep(1)
+        await watcher.__aexit__(None, None, None)
+        async with watcher:
+            with pytest.raises(WatcherClosed):
+                await recording
+            assert watcher.watches == 0
 
 
 def test_a_watcher_of_another_loop_is_refused() -> None:

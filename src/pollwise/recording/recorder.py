@@ -196,14 +196,15 @@ class Recorder(Generic[J, S]):
         """Whether the watcher has been left."""
         return self._closing.is_set()
 
-    async def close(self) -> None:
-        """Write down all that is known. Each outcome that the ledger did not take yet gets one last try."""
+    def leave(self) -> None:
+        """The watcher is left: nobody is taken up any more, and what the ledger did not take yet gets one last try."""
         self._closing.set()
+
+    async def close(self) -> None:
+        """Write down all that is known, once all watches have ended."""
         await self._beginnings.finished()
         await self._endings.finished()
         await self._changes.finished()
-        for listener in self._hearing():
-            listener.closed()
 
     def forsake(self, watches: Iterable[Watch[J, S]]) -> None:
         """Nothing more will come of these here; what the ledger has of them stays as it is."""
@@ -211,6 +212,8 @@ class Recorder(Generic[J, S]):
         for watch in list(watches):
             assert isinstance(watch, KeptWatch)  # noqa: S101  # we made it
             self.tell(watch, watch.machine.abandoned(WatcherClosed(watch.job), now=self._outlook.now()))
+        for listener in self._hearing():
+            listener.closed()
 
     def tell_too(self, listener: Listener) -> None:
         """Let this one know, for as long as somebody else holds it."""
