@@ -176,7 +176,7 @@ def pollwise(
             continue
         watch, serial = turn
         machine, job = watch.machine, watch.job
-        machine.asked()
+        machine.asked(now)
         assert meter.accepts(now), "the budget let go what the server refuses"
         if lane is not None:
             lane.settle(serial, now)

@@ -70,7 +70,7 @@ class Desk:
 
     def take(self, answer: Answer, now: float = 1.0) -> News:
         self.hand.ticket = self.lane.take(now)
-        self.watch.machine.asked()
+        self.watch.machine.asked(now)
         return self._answers.news(cast("Poller[ToyJob, ToyStatus]", self.hand), self.watch, answer, now)
 
     @property

@@ -283,6 +283,18 @@ async def test_the_overdue_wait_for_the_budget_too() -> None:
     assert 29 <= now() - began <= 32
 
 
+async def test_the_overdue_wait_for_a_budget_that_others_have_spent() -> None:
+    """Also where they are watched anew rather than taken up, and however long it takes to ask about all of them."""
+    ledger = MemoryLedger()
+    await left_open(ledger, 40, timeout_s=5)
+    await asyncio.sleep(100)
+    budget = RateBudget(4, per_s=40)
+    async with keeping(ledger, [SUCCEEDED], timeout_s=5, budget=budget) as (watcher, transport):
+        await watcher.record_all(toys(40))
+        assert {type(one.outcome) for one in await acknowledged(watcher)} == {Succeeded}
+        assert len(transport.requests) == 40
+
+
 async def test_waiting_for_ever_goes_on_for_ever() -> None:
     """Whatever the clock says."""
     ledger = MemoryLedger()

@@ -148,7 +148,7 @@ class Poller(Generic[J, S]):
                 elif self._renewing:
                     self.answer = await self._renew()
                 else:
-                    machine.asked()
+                    machine.asked(self._now())
                     if self._auth is None:  # told apart here, for a coroutine less
                         self.answer = await self._transport.send(self._endpoint.request(machine.job))
                     else:

@@ -75,7 +75,7 @@ def test_rule_1_after_a_reading_pacing_says_when_to_ask_again() -> None:
 def test_rule_1_a_final_reading_is_the_outcome(phase: Phase, kind: type) -> None:
     """The outcome is of the reading's phase and carries the status and the counts."""
     machine = make()
-    machine.asked()
+    machine.asked(0.0)
     assert machine.on_reading(final(phase), now=2.0, dice=0) is News.OVER
     outcome = machine.outcome
     assert type(outcome) is kind
@@ -87,7 +87,7 @@ def test_who_is_new() -> None:
     """Until it is asked about; and not one who began elsewhere, whose time is not what the others have."""
     machine = make()
     assert machine.is_new
-    machine.asked()
+    machine.asked(0.0)
     assert not machine.is_new
     for timeout_s, left_s in ((60.0, 1.0), (60.0, 55.0), (None, None)):
         past: Past[str] = Past(age_s=5.0, left_s=left_s)
@@ -402,7 +402,7 @@ class AnyWatch(RuleBasedStateMachine):
         if self.outcome is None and self.now >= self.machine.deadline:
             self.step(self.machine.on_deadline(now=self.now))
             return False
-        self.machine.asked()
+        self.machine.asked(0.0)
         self.now = min(self.now + late, self.machine.deadline)
         return True
 

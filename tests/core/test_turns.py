@@ -59,7 +59,7 @@ class Desk:
                 self.expired.append(watch)
                 continue
             self.sent.append((self.now, watch))
-            watch.machine.asked()
+            watch.machine.asked(self.now)
             if self.lane is not None:
                 self.lane.settle(ticket, self.now)
             over = watch.ends_at <= self.now

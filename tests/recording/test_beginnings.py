@@ -382,8 +382,31 @@ async def test_a_ledger_that_does_not_open_it_again() -> None:
     async with keeping(ledger, [SUCCEEDED]) as (watcher, transport):
         with pytest.raises(LedgerTrouble):
             await watcher.watch(ToyJob())
+        ledger.failures["reopen"] = [FULL]
+        with pytest.raises(LedgerFull):  # nor is it said to be on disk as an open one
+            await watcher.record(ToyJob())
         assert transport.requests == []
         assert (await watcher.watch(ToyJob())).state == "succeeded"
+
+
+async def test_interrupted_while_it_is_opened_again() -> None:
+    """A delivery of how it ended before acknowledges that alone, not how it ends now."""
+    ledger = MemoryLedger()
+    await one_run(ledger, [403])
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        deliveries = watcher.outcomes(follow=True)
+        before = await anext(deliveries)
+        ledger.latency_s = 1.0
+        watch = watcher.watch(ToyJob())
+        while "reopen" not in dict(ledger.calls):
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.95)
+        for task in asyncio.all_tasks():
+            if task.get_name() == "pollwise-beginnings":
+                task.cancel()
+        assert (await watch).state == "succeeded"
+        assert not await before.ack()
+        assert isinstance((await anext(deliveries)).outcome, Succeeded)
 
 
 # --- while its row is under way -----------------------------------------------------------------

@@ -13,7 +13,8 @@ The rules, by number; time, replies and dice are arguments, and what to do next 
  8. An unconfirmed reading is believed once `confirmations` more polls have shown the same phase.
  9. An unknown value of the vendor's is a running job; the endpoint's reading says so.
 10. Every delay is a function of counts kept here, so a watch can be written down and taken up again. One that is
-    overdue then is over with the first answer that says that the job is not, or once its time of grace has passed.
+    overdue then is over with the first answer that says that the job is not, or once its time of grace has passed,
+    which begins when it is asked about.
 
 Nothing is news after an outcome, and there is one outcome.
 """
@@ -116,18 +117,30 @@ class _Trouble:
         failures: The same without 429s and 404s, which ends the watch.
         last_error: What the last bad poll came to.
         missing_since: When the first 404 in a row came.
+        grace_s: Seconds for one who is overdue to get an answer in, until somebody has asked.
         overdue: The deadline that passed while nobody looked, if one did: the next reading is the last.
         refused: The credentials were refused, and renewed.
         seen_s: How old the watch was when the job was last seen going on, before it looked over; None if it never was.
         unconfirmed: Readings in a row that look over without being final.
     """
 
-    __slots__ = ("bad", "failures", "last_error", "missing_since", "overdue", "refused", "seen_s", "unconfirmed")
+    __slots__ = (
+        "bad",
+        "failures",
+        "grace_s",
+        "last_error",
+        "missing_since",
+        "overdue",
+        "refused",
+        "seen_s",
+        "unconfirmed",
+    )
 
     def __init__(self) -> None:
         self.bad = self.failures = self.unconfirmed = 0
         self.last_error: PollError | None = None
         self.missing_since: float | None = None
+        self.grace_s: float | None = None
         self.overdue: float | None = None
         self.seen_s: float | None = None
         self.refused = False
@@ -201,7 +214,7 @@ class WatchMachine(Generic[J, S]):
             past: What was written down.
             now: Monotonic seconds.
             after_s: Seconds until the first poll, unless the deadline wants it sooner.
-            grace_s: Seconds for an overdue watch to get its one answer in, from that poll on.
+            grace_s: Seconds for an overdue watch to get its one answer in, from when it is asked about.
         """
         machine = cls(job, rules, now=now)
         machine.started_at = machine.seen_at = now - past.age_s
@@ -215,8 +228,9 @@ class WatchMachine(Generic[J, S]):
         due_at = now + after_s
         machine.deadline = math.inf if past.left_s is None else now + past.left_s
         if past.overdue:
-            machine._troubled().overdue = machine.deadline
-            machine.deadline = due_at + grace_s
+            trouble = machine._troubled()
+            trouble.overdue, trouble.grace_s = machine.deadline, grace_s
+            machine.deadline = math.inf  # it is asked about, however long the budget has no place for that
         else:
             due_at = min(due_at, max(now, machine.last_poll_at))
         machine.due_at = due_at
@@ -224,10 +238,13 @@ class WatchMachine(Generic[J, S]):
 
     # --- steps --------------------------------------------------------------------------------
 
-    def asked(self) -> None:
+    def asked(self, now: float) -> None:
         """A poll is on its way."""
         self.held_back = False
         self.polls += 1
+        trouble = self._trouble
+        if trouble is not None and trouble.grace_s is not None:
+            self.deadline, trouble.grace_s = now + trouble.grace_s, None
 
     def on_reading(self, reading: Reading[S], *, now: float, dice: float) -> News:
         """A poll gave a reading."""

@@ -162,16 +162,17 @@ class Beginnings(Generic[J, S]):
         return True
 
     async def _reopen(self, abandoned: Sequence[tuple[KeptWatch[J, S], Recorded]]) -> None:
+        for _, recorded in abandoned:  # first: who cancels us does not tell whether it was done
+            self.reopened[recorded.id] = self.reopened.get(recorded.id, 0) + 1
         try:
             await self._ledger.reopen([self._host.renewal(recorded.id) for _, recorded in abandoned])
         except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
-            for watch, recorded in abandoned:
-                watch.number = recorded.id
+            for _, recorded in abandoned:
+                self.reopened[recorded.id] -= 1
             self._refuse([watch for watch, _ in abandoned], exc)
             return
         for watch, recorded in abandoned:
             watch.number = recorded.id
-            self.reopened[recorded.id] = self.reopened.get(recorded.id, 0) + 1
             self._begin(watch, recorded.known)
 
     def _begin(self, watch: KeptWatch[J, S], known: OpenWatch | Concluded | None) -> None:
