@@ -194,6 +194,7 @@ async def test_refused_credentials_are_never_handed_out_again() -> None:
     assert auth.headers(1.0) is None
 
 
+@pytest.mark.looptime
 async def test_what_is_about_to_expire_serves_to_its_end_if_there_is_nothing_newer() -> None:
     """An identity service that is away for a minute stops nobody whose token is still good."""
     bank = Bank(life_s=1000.0)
@@ -317,7 +318,6 @@ async def test_a_renewal_that_hangs_is_given_up() -> None:
     [
         (ServerTrouble(503), ServerTrouble),
         (AuthenticationError("No."), AuthenticationError),
-        (WatcherClosed(), WatcherClosed),
         (ConnectionResetError(SECRET), ConnectFailed),
         (TimeoutError(SECRET), ConnectFailed),
         (KeyError(SECRET), AuthenticationError),
@@ -335,6 +335,36 @@ async def test_a_failure_says_whether_to_try_again(raised: Exception, expected: 
     assert SECRET not in f"{caught.value} {caught.value!r}"
 
 
+async def test_who_leaves_takes_nobody_elses_credentials_along() -> None:
+    """The transport that was fetching them is closed: the others try again, at once, with their own."""
+    bank = Bank()
+    bank.error = WatcherClosed()
+    auth = RenewingAuth(bank.fetch)
+    with pytest.raises(ConnectFailed, match="closed"):
+        await auth.renew(VIA, 0.0, None)
+    bank.error = None
+    await auth.renew(VIA, 0.0, None)
+    assert auth.headers(0.0) is not None
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_renewal_that_fails_slowly_leaves_the_old_ones_in_use(cut: bool) -> None:
+    """The pause after it begins when it has failed, or when those who waited had no more time."""
+    bank = Bank(life_s=1_000.0)
+    auth = RenewingAuth(bank.fetch, timeout_s=20.0)
+    await auth.renew(VIA, 0.0, None)
+    late = 950.0
+    assert auth.headers(late) is None
+    bank.open.clear()
+    with pytest.raises(TimeoutError if cut else PollTimeout):
+        async with asyncio.timeout(10.0 if cut else None):
+            await auth.renew(VIA, late, None)
+    ended = late + (10.0 if cut else 20.0)
+    assert auth.headers(ended) is not None
+    assert auth.headers(ended + 1.5) is None
+
+
 async def test_what_is_no_credential_is_refused() -> None:
     """A function that gives a bare token instead."""
 
@@ -346,6 +376,7 @@ async def test_what_is_no_credential_is_refused() -> None:
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.looptime
 async def test_a_failure_is_the_answer_for_a_second() -> None:
     """A hundred thousand watches do not ask a server of tokens in trouble one after another."""
     bank = Bank()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,19 @@ def test_nothing_said_is_nothing_known() -> None:
     assert rate_hints(CIMultiDict(), NOW) is None
 
 
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system has one zone for the whole machine")
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_a_date_that_names_no_zone_is_in_gmt(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As all dates of HTTP are, wherever we are."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert retry_after_s({"Retry-After": "Wed Oct 21 07:28:00 2015"}, NOW) == 60.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize(
     ("headers", "hints"),
     [
@@ -61,6 +76,7 @@ def test_nothing_said_is_nothing_known() -> None:
             RateHints(limit=60, remaining=0, reset_s=12.0),
         ),
         ({"X-RateLimit-Reset": str(int(NOW) + 30)}, RateHints(reset_s=30.0)),
+        ({"X-RateLimit-Reset": str(int(NOW + 30) * 1000)}, RateHints(reset_s=30.0)),
         ({"X-RateLimit-Reset": str(int(NOW) - 30)}, RateHints(reset_s=0.0)),
         ({"RateLimit": "limit=100, remaining=50, reset=5"}, RateHints(limit=100, remaining=50, reset_s=5.0)),
         (

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import attrs
@@ -21,6 +22,7 @@ __all__ = ["RateHints", "rate_hints", "retry_after_s"]
 _NUMBER = re.compile(r"\d{1,15}(\.\d{1,9})?")
 _PARAMETER = re.compile(r"(?:^|[;,\s])(limit|remaining|reset|[rtqw])\s*=\s*\"?(\d{1,15}(?:\.\d{1,9})?)", re.ASCII)
 _EPOCH_FROM = 1_000_000_000.0  # as a delta this would be 31 years; as an epoch it was 2001
+_EPOCH_MS_FROM = 100_000_000_000.0  # as seconds this would be the year 5138; as milliseconds it was 1973
 
 
 @attrs.frozen(kw_only=True)
@@ -68,6 +70,7 @@ def rate_hints(headers: Mapping[str, str], wall_now: float) -> RateHints | None:
     if limit is None and remaining is None and reset is None and window is None:
         return None
     if reset is not None and reset >= _EPOCH_FROM:
+        reset = reset / 1000 if reset >= _EPOCH_MS_FROM else reset
         sent = _date(headers.get("Date", ""))
         reset = max(0.0, reset - (wall_now if sent is None else sent))
     return RateHints(
@@ -97,7 +100,10 @@ def _number(text: str) -> float | None:
 
 def _date(text: str) -> float | None:
     try:
-        seconds = parsedate_to_datetime(text).timestamp()
+        at = parsedate_to_datetime(text)
+        seconds = (
+            at if at.tzinfo else at.replace(tzinfo=UTC)
+        ).timestamp()  # a date of HTTP's is in GMT if it says nothing
     except (ValueError, TypeError, IndexError, OverflowError, OSError):
         return None
     return seconds if math.isfinite(seconds) else None

@@ -81,9 +81,12 @@ class Reply:
     def masking(self, credentials: Mapping[str, str]) -> Reply:
         """This reply without the credentials that a server has echoed in its body, whatever they stand in."""
         body = self.body
+        escapes = b"\\" in body  # JSON may spell a character otherwise; encoders do that to some signs, as `+` and `/`
         for secret in _secrets(credentials):
             if len(secret) >= _SHORTEST_ECHO:
-                body = body.replace(secret.encode(), b"***").replace(secret.replace("/", r"\/").encode(), b"***")
+                body = body.replace(secret.encode(), b"***")
+                if escapes:
+                    body = re.sub("".join(map(_spelt, secret)).encode(), b"***", body)
         return self if body == self.body else attrs.evolve(self, body=body)
 
     def excerpt(self) -> str:
@@ -95,6 +98,12 @@ class Reply:
                     text = text.replace(secret, "***")
         text = _TOKEN_LIKE.sub("***", text)[:_EXCERPT_CHARS]
         return ascii(text)[1:-1]
+
+
+def _spelt(char: str) -> str:
+    """A pattern for what JSON may have for this character."""
+    plain = re.escape(char)
+    return plain if char.isalnum() else rf"(?:\\?{plain}|(?i:\\u{ord(char):04x}))"
 
 
 def _secrets(headers: Mapping[str, str]) -> set[str]:
