@@ -55,7 +55,7 @@ def test_nothing_said_is_nothing_known() -> None:
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system has one zone for the whole machine")
-@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("zone", ["EST5", "JST-9"])
 def test_a_date_that_names_no_zone_is_in_gmt(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As all dates of HTTP are, wherever we are."""
     monkeypatch.setenv("TZ", zone)
