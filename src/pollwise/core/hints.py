@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 import re
+from calendar import timegm
 from collections.abc import Mapping
-from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import attrs
@@ -101,9 +101,7 @@ def _number(text: str) -> float | None:
 def _date(text: str) -> float | None:
     try:
         at = parsedate_to_datetime(text)
-        seconds = (
-            at if at.tzinfo else at.replace(tzinfo=UTC)
-        ).timestamp()  # a date of HTTP's is in GMT if it says nothing
+        seconds = at.timestamp() if at.tzinfo else float(timegm(at.timetuple()))  # HTTP's dates are in GMT
     except (ValueError, TypeError, IndexError, OverflowError, OSError):
         return None
     return seconds if math.isfinite(seconds) else None
