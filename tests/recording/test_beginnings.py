@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +27,7 @@ from pollwise.errors import (
     WatcherClosed,
     WatchStopped,
 )
-from pollwise.ledger import Concluded, NewWatch, OpenWatch, OutcomeKind
+from pollwise.ledger import Concluded, NewWatch, OpenWatch, OutcomeKind, Renewal
 from pollwise.recording.beginnings import Beginnings
 from pollwise.testing import Answer, Hang
 from pollwise.watcher import JobWatcher
@@ -391,16 +391,22 @@ async def test_a_ledger_that_does_not_open_it_again() -> None:
 
 async def test_interrupted_while_it_is_opened_again() -> None:
     """A delivery of how it ended before acknowledges that alone, not how it ends now."""
-    ledger = MemoryLedger()
+
+    class AnswersLate(MemoryLedger):
+        """What is opened again is so long before that is said."""
+
+        async def reopen(self, renewals: Sequence[Renewal], /) -> int:
+            count = await super().reopen(renewals)
+            await asyncio.sleep(10)
+            return count
+
+    ledger = AnswersLate()
     await one_run(ledger, [403])
     async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
         deliveries = watcher.outcomes(follow=True)
         before = await anext(deliveries)
-        ledger.latency_s = 1.0
         watch = watcher.watch(ToyJob())
-        while "reopen" not in dict(ledger.calls):
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(0.95)
+        await asyncio.sleep(5)
         for task in asyncio.all_tasks():
             if task.get_name() == "pollwise-beginnings":
                 task.cancel()
