@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import math
 import weakref
@@ -54,6 +53,7 @@ from toy import (
     running,
     settle,
     watching,
+    without_garbage_collection,
 )
 
 LATE_S = 0.1
@@ -586,15 +586,11 @@ async def test_a_watch_that_a_bug_has_ended_is_freed_at_once(where: str) -> None
         assert isinstance(error.__cause__, ZeroDivisionError)
         return weakref.ref(job)
 
-    gc.collect()
-    gc.disable()
-    try:
+    with without_garbage_collection():
         async with watching([{"state": "bad"}], endpoint=FaultyEndpoint(where, fail)) as (watcher, _):
             job = await one(watcher)
             await asyncio.sleep(5)
             assert job() is None
-    finally:
-        gc.enable()
 
 
 class Garbage:

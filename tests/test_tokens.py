@@ -20,10 +20,10 @@ from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.errors import ConfigurationError, DeadlineExceeded, TokenError, WatcherClosed
 from pollwise.ledger import OpenWatch
-from pollwise.testing import ScriptedTransport, Slow
+from pollwise.testing import ScriptedTransport
 from pollwise.tokens import read_token
 from pollwise.watcher import JobWatcher
-from toy import FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, by_job, running
+from toy import FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, running
 
 ENDPOINT = KeptToyEndpoint()
 
@@ -76,7 +76,7 @@ async def test_a_watch_goes_on_by_its_token() -> None:
 @pytest.mark.looptime
 async def test_a_deadline_that_is_taken_up_has_its_last_poll_where_new_watches_have_none() -> None:
     """A job that ends before the deadline is not given up for the want of one look."""
-    script = by_job({"a": [RUNNING, Slow(RUNNING, 0.0), SUCCEEDED]})
+    script = [RUNNING, RUNNING, SUCCEEDED]
     async with keeping(None, script, timeout_s=None, pacing=Pacing.fixed(60)) as (watcher, transport):
         assert (await watcher.watch_token(made({**GOOD, "d": NOON_S + 100}))).state == "succeeded"
         assert transport.times[-1] == pytest.approx(99, abs=0.1)

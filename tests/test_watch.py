@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 import traceback
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -47,6 +46,7 @@ from toy import (
     running,
     settle,
     watching,
+    without_garbage_collection,
 )
 
 pytestmark = pytest.mark.looptime
@@ -388,15 +388,6 @@ async def test_an_error_that_cannot_be_copied_is_raised_itself() -> None:
 
 
 # --- nothing is left ----------------------------------------------------------------------------
-
-
-@contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ Its replies are `{"state": "running", "done": 3, "of": 10}`. States: queued, run
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import gc
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import attrs
@@ -164,3 +165,13 @@ async def settle() -> None:
     """Let everything that can go on go on, without any time passing."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """What is freed in here is freed by counting references."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

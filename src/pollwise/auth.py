@@ -196,13 +196,13 @@ class RenewingAuth:
         failure: PollwiseError
         limit = asyncio.timeout(self._timeout_s)
         clock = asyncio.get_running_loop().time
-        began = clock()
+        ahead_s = now - clock()  # whose `now` it is need not be the loop's
         try:
             async with limit:
                 self._keep(await self._fetch(via), now)
                 return None
         except asyncio.CancelledError:  # those who waited had not the time; old ones that are good go on meanwhile
-            self._renew_at = min(self._expire_at, now + clock() - began + _PAUSE_S)
+            self._renew_at = min(self._expire_at, clock() + ahead_s + _PAUSE_S)
             raise
         except WatcherClosed:  # the first caller's, who has left: no word about the others
             return ConnectFailed("the transport that was to fetch new credentials has been closed")
@@ -214,7 +214,7 @@ class RenewingAuth:
         except Exception as exc:  # noqa: BLE001  # whatever a caller's function raises, nobody may wait for ever
             failure = AuthenticationError(f"Fetching new credentials raised {type(exc).__name__}.")
             failure.__cause__ = exc
-        self._failure, self._pause_until = failure, now + clock() - began + _PAUSE_S
+        self._failure, self._pause_until = failure, clock() + ahead_s + _PAUSE_S
         if isinstance(failure, PollError):
             self._renew_at = min(self._expire_at, self._pause_until)
         _log.debug("%r: renewal failed: %s", self, type(failure).__name__)

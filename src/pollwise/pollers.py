@@ -21,7 +21,7 @@ import contextvars
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from functools import partial
 from time import thread_time
 from typing import Any, Generic, TypeVar
@@ -187,13 +187,16 @@ class Pollers(Generic[J, S]):
         left = list(watches)[::-1]  # to be popped: each is freed when it has ended
         try:
             while left:
-                for watch in _popped(left, _CHUNK):
-                    self.end(watch, WatcherClosed(watch.job))
+                self._let_go(left, _CHUNK)
                 if left:
                     await asyncio.sleep(0)
         finally:
-            for watch in _popped(left, len(left)):
-                self.end(watch, WatcherClosed(watch.job))
+            self._let_go(left, len(left))
+
+    def _let_go(self, left: list[Watch[J, S]], most: int) -> None:
+        for _ in range(min(most, len(left))):
+            watch = left.pop()
+            self.end(watch, WatcherClosed(watch.job))
 
     async def close(self) -> None:
         """End all tasks, and return when they are over. It has been retired before."""
@@ -378,11 +381,6 @@ class Pollers(Generic[J, S]):
             self._tell(watch, give_up(watch, WatcherClosed(watch.job) if killer is None else killer, now), now)
         # a stranger who cancels tasks ends the program as a rule: what else is due waits a little for that
         self._wake_at(now + _REVIVAL_S)
-
-
-def _popped(watches: list[Watch[J, S]], most: int) -> Iterator[Watch[J, S]]:
-    for _ in range(min(most, len(watches))):
-        yield watches.pop()
 
 
 def _cut(poller: Poller[J, S], watch: Watch[J, S]) -> None:

@@ -84,9 +84,10 @@ class Reply:
         escapes = b"\\" in body  # JSON may spell a character otherwise; encoders do that to some signs, as `+` and `/`
         for secret in _secrets(credentials):
             if len(secret) >= _SHORTEST_ECHO:
-                body = body.replace(secret.encode(), b"***")
                 if escapes:
                     body = re.sub("".join(map(_spelt, secret)).encode(), b"***", body)
+                else:
+                    body = body.replace(secret.encode(), b"***")
         return self if body == self.body else attrs.evolve(self, body=body)
 
     def excerpt(self) -> str:
