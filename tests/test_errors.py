@@ -25,6 +25,7 @@ EXAMPLES: dict[str, object] = {
     "detail": "what happened.",
     "kind": "KeyError",
     "seconds": 5.0,
+    "outage_s": 600.0,
     "retry_after_s": 7.0,
     "content_type": "text/html",
     "excerpt": "<html>",

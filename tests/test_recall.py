@@ -14,6 +14,7 @@ from pollwise import errors
 from pollwise.endpoints.oracle_content import ExtractionJob
 from pollwise.errors import (
     AuthenticationError,
+    CallbackFailed,
     ConnectFailed,
     DeadlineExceeded,
     EarlierError,
@@ -29,6 +30,7 @@ from pollwise.errors import (
     RequestRejected,
     RetriesExhausted,
     ServerTrouble,
+    UnknownOutcome,
     WatchError,
     WatchStopped,
 )
@@ -45,6 +47,7 @@ def every_watch_error(job: Any) -> list[WatchError]:
         DeadlineExceeded(job, 1e-9, PollTimeout(30.0)),
         DeadlineExceeded(job, None, RateLimited(7.0, PROBLEM)),
         RetriesExhausted(job, 8, ServerTrouble(503, None, PROBLEM)),
+        RetriesExhausted(job, 8, ServerTrouble(503, None, PROBLEM), 600.0),
         RetriesExhausted(job, 1, ConnectFailed("the server closed the connection instead of replying")),
         JobNotFound(job, 404),
         JobNotFound(job, 400, PROBLEM),
@@ -55,6 +58,8 @@ def every_watch_error(job: Any) -> list[WatchError]:
         AuthenticationError("The token could not be renewed.", PROBLEM),
         PermissionDenied(job, 403, PROBLEM),
         EndpointBug(job, "KeyError", "see __cause__"),
+        UnknownOutcome(job, None, "status=6"),
+        CallbackFailed(job, "dice", "ValueError", "no dice"),
         WatchStopped(job),
         InsecureUrl("http://example.com"),
     ]

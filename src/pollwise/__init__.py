@@ -29,6 +29,7 @@ from pollwise.core.wire import Auth, Endpoint, Reply, Request, Transport
 from pollwise.delivery import Deliveries, Delivery
 from pollwise.errors import (
     AuthenticationError,
+    CallbackFailed,
     ConfigurationError,
     ConnectFailed,
     DeadlineExceeded,
@@ -64,6 +65,7 @@ from pollwise.errors import (
     ServerTrouble,
     TlsFailed,
     TokenError,
+    UnknownOutcome,
     WatcherClosed,
     WatchError,
     WatchStopped,
@@ -83,6 +85,7 @@ __all__ = [
     "AuthenticationError",
     "BasicAuth",
     "BearerAuth",
+    "CallbackFailed",
     "Cancelled",
     "ClientCredentialsAuth",
     "ConfigurationError",
@@ -142,6 +145,7 @@ __all__ = [
     "TlsFailed",
     "TokenError",
     "Transport",
+    "UnknownOutcome",
     "Watch",
     "WatchError",
     "WatchStopped",

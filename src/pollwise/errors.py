@@ -11,7 +11,9 @@
     │   ├── RequestRejected
     │   ├── AuthenticationError
     │   ├── PermissionDenied
+    │   ├── UnknownOutcome
     │   ├── EndpointBug
+    │   ├── CallbackFailed
     │   ├── LedgerTrouble
     │   ├── EarlierError
     │   ├── WatchStopped
@@ -52,6 +54,7 @@ import attrs
 
 __all__ = [
     "AuthenticationError",
+    "CallbackFailed",
     "ConfigurationError",
     "ConnectFailed",
     "DeadlineExceeded",
@@ -87,6 +90,7 @@ __all__ = [
     "ServerTrouble",
     "TlsFailed",
     "TokenError",
+    "UnknownOutcome",
     "WatchError",
     "WatchStopped",
     "WatcherClosed",
@@ -204,16 +208,25 @@ class DeadlineExceeded(WatchError, TimeoutError):
 
 @attrs.define
 class RetriesExhausted(WatchError):
-    """Too many polls in a row taught nothing. `last_error` is the latest of them."""
+    """Every poll failed for as long as `Retry.outage_s` allows.
+
+    Attributes:
+        job: What was watched.
+        failures: The failed polls in a row.
+        last_error: The latest poll's error.
+        outage_s: Seconds from the first of these polls to the last, or None where that was not written down.
+    """
 
     job: Any
     failures: int
     last_error: PollError
+    outage_s: float | None = None
 
     def __str__(self) -> str:
+        span = "" if self.outage_s is None else f" within {self.outage_s:.0f} s"
         return (
-            f"{self.job}: gave up after {self.failures} polls in a row that taught nothing; it may still be"
-            f" running. The last one said: {self.last_error}"
+            f"{self.job}: all of the last {self.failures} polls{span} failed; the job may still be running."
+            f" Watch it again, or allow longer outages with Retry(outage_s=...). The last poll said: {self.last_error}"
         )
 
 
@@ -279,6 +292,27 @@ class PermissionDenied(WatchError):
 
 
 @attrs.define
+class UnknownOutcome(WatchError):
+    """The job is over, and how it ended is not known: the vendor put it in a word that this version does not know.
+
+    Attributes:
+        job: What was watched.
+        status: The vendor's typed status, as last seen.
+        word: The vendor's field and value, such as `status=6`. Untrusted text.
+    """
+
+    job: Any
+    status: Any
+    word: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job} is over, but this version does not know how it ended: the server said"
+            f" {_printable(self.word)}. Look at .status, and at the vendor's documentation for that value."
+        )
+
+
+@attrs.define
 class EndpointBug(WatchError):
     """The endpoint's own code raised something that is no pollwise error; see `__cause__`, `kind` and `detail`.
 
@@ -291,6 +325,26 @@ class EndpointBug(WatchError):
 
     def __str__(self) -> str:
         return f"{self.job}: the endpoint's code raised {self.kind}: {self.detail}. This is a bug in the endpoint."
+
+
+@attrs.define
+class CallbackFailed(WatchError):
+    """A function that was passed to the watcher raised; see `__cause__`.
+
+    `name` is the argument's name, such as `dice`; `kind` and `detail` are the class name and the message of what it
+    raised.
+    """
+
+    job: Any
+    name: str
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job}: the function that was passed as {self.name} raised {self.kind}: {_printable(self.detail)}."
+            " Correct that function, then watch the job again."
+        )
 
 
 @attrs.define
@@ -399,21 +453,34 @@ class ServerTrouble(PollError):
 
 @attrs.define
 class RateLimited(PollError):
-    """HTTP 429. `retry_after_s` is what the server asked for, in seconds, if it said."""
+    """The server refused the poll because of its rate limit: HTTP 429, or another 4xx that says when to come back.
+
+    An endpoint whose vendor throttles inside a 200 raises this from `read`.
+
+    Attributes:
+        retry_after_s: Seconds to wait, where the server said so.
+        problem: The vendor's codes and words, if it gave any.
+        http_status: The status code of the reply.
+    """
 
     retry_after_s: float | None = None
     problem: Problem | None = None
+    http_status: int = 429
 
     def __str__(self) -> str:
-        wait = "" if self.retry_after_s is None else f" It asked for {self.retry_after_s:g} s of silence."
-        return f"the rate limit was hit (HTTP 429).{wait} Share one budget between all users of this token."
+        wait = "" if self.retry_after_s is None else f" The server asked for a pause of {self.retry_after_s:g} s."
+        return (
+            f"the rate limit was hit (HTTP {self.http_status}).{wait} Share one budget between all users of this"
+            f" token.{_words(self.problem)}"
+        )
 
 
 @attrs.define
 class NotVisibleYet(PollError):
-    """HTTP 404 within the grace time: the job may not be visible yet."""
+    """HTTP 404 within the grace time: the job may not be visible yet. `retry_after_s`: seconds to wait, if said."""
 
     problem: Problem | None = None
+    retry_after_s: float | None = None
 
     def __str__(self) -> str:
         return "the job is not visible yet (HTTP 404); asked again for not_found_grace_s."

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from pollwise.errors import (
     AuthenticationError,
+    CallbackFailed,
     DeadlineExceeded,
     EarlierError,
     EndpointBug,
@@ -26,6 +27,7 @@ from pollwise.errors import (
     Problem,
     RequestRejected,
     RetriesExhausted,
+    UnknownOutcome,
     WatchError,
     WatchStopped,
 )
@@ -37,10 +39,17 @@ Parts: TypeAlias = Mapping[str, str | None]
 _MARK: Final = "=reason="
 _SAID: Final = r"(?: The server said: (?P<said>.*)\.)?"
 _LATE: Final = r".* was not over within (?:(?P<timeout>\S+) s|its deadline); .*?(?: The last poll said: (?P<last>.*))?"
-_TIRED: Final = r".*: gave up after (?P<failures>\d+) polls in a row .*? The last one said: (?P<last>.*)"
+_TIRED: Final = r".*: all of the last (?P<failures>\d+) polls(?: within (?P<outage>\d+) s)? failed; .*? The last poll said: (?P<last>.*)"
+_TIRED_BEFORE: Final = re.compile(  # as rows have it that were written before outages were told in seconds
+    r".*: gave up after (?P<failures>\d+) polls in a row that taught nothing; it may still be running\."
+    r" The last one said: (?P<last>.*)",
+    re.DOTALL,
+)
 _REFUSED: Final = rf".*? \(HTTP (?P<http>\d+)\).*?{_SAID}"
 _UNTRUSTED: Final = rf"(?P<detail>.*) Check that the credentials are right and not expired\.{_SAID}"
 _BUG: Final = r".*?: the endpoint's code raised (?P<kind>\w+): (?P<detail>.*)\. This is a bug in the endpoint\."
+_UNKNOWN_END: Final = r".*? is over, but .*?: the server said (?P<word>.*)\. Look at \.status, and .*"
+_CALLBACK: Final = r".*?: the function that was passed as (?P<name>\w+) raised (?P<kind>\w+): (?P<detail>.*)\. Correct that function, .*"
 _CLEAR_TEXT: Final = r"(?P<origin>\S+) is plain http .*"
 
 
@@ -52,6 +61,8 @@ def recalled_error(kind: str, message: str, job: Any) -> WatchError:
         message: What it said.
         job: What was watched.
     """
+    if kind == RetriesExhausted.__name__ and (before := _TIRED_BEFORE.fullmatch(message)):
+        return RetriesExhausted(job, int(before["failures"]), PollError(before["last"]))
     pattern, make = _KINDS.get(kind, _UNKNOWN)
     found = pattern.fullmatch(message)
     if found is not None:
@@ -111,7 +122,12 @@ _KINDS: Final[Mapping[str, tuple[re.Pattern[str], Callable[[Any, Parts], WatchEr
         (
             RetriesExhausted,
             _TIRED,
-            lambda job, parts: RetriesExhausted(job, int(parts["failures"] or 0), PollError(parts["last"])),
+            lambda job, parts: RetriesExhausted(
+                job,
+                int(parts["failures"] or 0),
+                PollError(parts["last"]),
+                None if parts["outage"] is None else float(parts["outage"]),
+            ),
         ),
         (JobNotFound, _REFUSED, _refused(JobNotFound)),
         (RequestRejected, _REFUSED, _refused(RequestRejected)),
@@ -122,6 +138,12 @@ _KINDS: Final[Mapping[str, tuple[re.Pattern[str], Callable[[Any, Parts], WatchEr
             lambda _job, parts: AuthenticationError(parts["detail"] or "", _problem(parts)),
         ),
         (EndpointBug, _BUG, lambda job, parts: EndpointBug(job, parts["kind"] or "", parts["detail"] or "")),
+        (UnknownOutcome, _UNKNOWN_END, lambda job, parts: UnknownOutcome(job, None, parts["word"] or "")),
+        (
+            CallbackFailed,
+            _CALLBACK,
+            lambda job, parts: CallbackFailed(job, parts["name"] or "", parts["kind"] or "", parts["detail"] or ""),
+        ),
         (WatchStopped, r".*", lambda job, _parts: WatchStopped(job)),
         (InsecureUrl, _CLEAR_TEXT, lambda _job, parts: InsecureUrl(parts["origin"] or "")),
     )

@@ -5,7 +5,8 @@ is 23 thousand instructions, against 8 thousand for the same class unfrozen, and
 
 Rule 1: what is made is in no way different: the same class, the same fields, as frozen as ever.
 Rule 2: only for slotted classes whose `__init__` does nothing but set fields, and that have no slot for weak references:
-with one, CPython takes two layouts for different that are the same. Another is refused when its maker is made.
+with one, CPython takes two layouts for different that are the same. Another is refused when its maker is made. A class
+that checks its fields needs `checked=False`, by which the caller answers for them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["maker"]
 T = TypeVar("T")
 
 
-def maker(frozen: type[T], *, defaults: Container[str] | None = None) -> type[T]:
+def maker(frozen: type[T], *, defaults: Container[str] | None = None, checked: bool = True) -> type[T]:
     """What makes values of this frozen attrs class, declared with `weakref_slot=False`; called as the class itself is.
 
     It is an open twin of the class. A value begins as the twin's and becomes the class's own once its fields are set,
@@ -31,6 +32,7 @@ def maker(frozen: type[T], *, defaults: Container[str] | None = None) -> type[T]
         frozen: The class to make values of.
         defaults: Names of the fields that may be left out, and are given by name then. Each other must be given, and may
             be given by its place too. None for what the class itself demands.
+        checked: Whether the class's `__attrs_post_init__` must run. Where it only checks, False leaves it out.
 
     Raises:
         TypeError: The class does more when it is made than to set its fields, or has other slots.
@@ -38,7 +40,8 @@ def maker(frozen: type[T], *, defaults: Container[str] | None = None) -> type[T]
     fields = attrs.fields(cast("type[attrs.AttrsInstance]", frozen))
     if "__weakref__" in vars(frozen).get("__slots__", ("__weakref__",)):
         raise TypeError(f"{frozen.__name__} must be declared with slots and weakref_slot=False")
-    if hasattr(frozen, "__attrs_post_init__") or any(field.validator or field.converter for field in fields):
+    does_more = checked and hasattr(frozen, "__attrs_post_init__")
+    if does_more or any(field.validator or field.converter for field in fields):
         raise TypeError(f"{frozen.__name__} does more when it is made than to set its fields")
 
     def become_frozen(self: Any) -> None:

@@ -181,6 +181,20 @@ class Endpoint(Protocol[J, S]):
         return None
 
     @property
+    def account(self) -> str:
+        """Whose jobs these are, where one ledger keeps the jobs of several accounts: a name, never a credential."""
+        return ""
+
+    @property
+    def heeded_headers(self) -> tuple[str, ...] | None:
+        """The header fields that `read` looks at. Looked up when a watcher is made.
+
+        A reply whose status code, body and heeded fields are the last one's is not read again. None, the default, says
+        nothing of them: then every reply is read. `()` says that `read` looks at the body alone.
+        """
+        return None
+
+    @property
     def allowance(self) -> tuple[int, float] | None:
         """The vendor's documented rate limit as (requests, seconds), or None."""
         return None

@@ -20,7 +20,7 @@ __all__ = ["VendorEndpoint", "make_reading"]
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-make_reading: Callable[..., Reading[Any]] = maker(Reading, defaults=())
+make_reading: Callable[..., Reading[Any]] = maker(Reading, defaults=(), checked=False)
 """Called with all fields in their order: to match seven names costs as much as the rest of it."""
 _make_request = maker(Request)
 # Of some 700 bytes each. To make one anew, and for aiohttp to ask a new URL all that it asks, costs more.
