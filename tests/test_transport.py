@@ -141,6 +141,11 @@ async def test_a_body_is_sent_and_awaited_in_pieces(transport: AiohttpTransport)
         (b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + reply(b"abc"), b"abc"),
         (reply(gzip.compress(b"abc"), "Content-Encoding: gzip"), b"abc"),
         (reply(zlib.compress(b"abc"), "Content-Encoding: deflate"), b"abc"),
+        (reply(gzip.compress(gzip.compress(b"abc")), "Content-Encoding: gzip", "Content-Encoding: gzip"), b"abc"),
+        (reply(gzip.compress(b"abc"), "Content-Encoding: identity", "Content-Encoding: gzip"), b"abc"),
+        (reply(b"{}", "Content-Encoding: utf-8"), b"{}"),
+        (reply(b"{}", "Content-Encoding: gzip"), b"{}"),
+        (reply(b"{}", "Content-Encoding:"), b"{}"),
     ],
 )
 async def test_every_framing_is_read(transport: AiohttpTransport, answer: bytes, body: bytes) -> None:
@@ -360,10 +365,32 @@ async def test_a_bomb_does_not_go_off(transport: AiohttpTransport) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 async def test_a_body_that_cannot_be_decompressed_is_malformed(transport: AiohttpTransport, coding: str) -> None:
     """Damaged, or in a coding that was not asked for."""
-    async with raw_server(reply(b"{}", f"Content-Encoding: {coding}")) as server:
+    async with raw_server(reply(b"\x8b\x1f{}", f"Content-Encoding: {coding}")) as server:
         with pytest.raises(MalformedReply) as caught:
             await transport.send(ask(server))
         assert (caught.value.http_status, caught.value.content_type) == (200, "application/json")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(b"x", "Retry-After: 7", "Content-Encoding: br", status="429 Slow Down"),
+        reply(b"x", "Retry-After: 7", "Content-Encoding: gzip", status="503 Busy"),
+        reply(bytes(2_000), "Retry-After: 7", status="503 Busy"),
+        reply(b"x", "Retry-After: 7", status="503 Busy", length=2_000),
+        reply(gzip.compress(bytes(100_000)), "Retry-After: 7", "Content-Encoding: gzip", status="503 Busy"),
+        reply(b"", "Retry-After: 7", "Transfer-Encoding: chunked", status="503 Busy").replace(
+            b"Content-Length: 0\r\n", b""
+        )
+        + b"7d0\r\n"
+        + bytes(2_000),
+    ],
+)
+async def test_a_refusal_counts_whatever_its_body(answer: bytes) -> None:
+    """Status code and header fields of a refusal decide, so a body that cannot be had is left out."""
+    async with raw_server(answer) as server, AiohttpTransport(max_body=1_000) as transport:
+        found = await transport.send(ask(server))
+        assert (found.status >= 400, found.body, found.headers["Retry-After"]) == (True, b"", "7")
 
 
 # --- what breaks ----------------------------------------------------------------------------------

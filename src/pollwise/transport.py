@@ -6,6 +6,7 @@ Rule 2: no more than `max_body` bytes of a body are kept, as sent or decompresse
 Rule 3: a connection is given back once its reply is whole, and closed in every other case, a cancelled one included.
 Rule 4: nothing here limits time: whoever awaits `send` cancels it when its time is over.
 Rule 5: a foreign error is wrapped here, once.
+Rule 6: of a reply outside 2xx the status code and the header fields decide, so a body that cannot be had is left out.
 """
 
 from __future__ import annotations
@@ -129,8 +130,8 @@ class AiohttpTransport:
         Raises:
             ConnectFailed: There was no connection, or what came over it was no whole HTTP reply.
             TlsFailed: The certificate or the handshake was not acceptable.
-            ReplyTooLarge: The body, as sent or decompressed, has more than `max_body` bytes.
-            MalformedReply: The body cannot be decompressed.
+            ReplyTooLarge: The body of a 2xx reply, as sent or decompressed, has more than `max_body` bytes.
+            MalformedReply: The body of a 2xx reply cannot be decompressed.
             InsecureUrl: Plain http to another machine. Nothing was sent.
             ConfigurationError: Such a request cannot be sent.
             WatcherClosed: The transport or its session is closed, which no repetition will mend.
@@ -200,27 +201,33 @@ class AiohttpTransport:
         """The body of a reply that has not come yet, or not all of it."""
         length = response.content_length
         if length is not None and length > self._max_body:
-            raise self._too_large(response)
+            return self._without_body(response)
         body = bytearray()
         while chunk := await response.content.readany():
             body += chunk
             if len(body) > self._max_body:
-                raise self._too_large(response)
+                return self._without_body(response)
         return bytes(body)
 
     def _decoded(self, response: aiohttp.ClientResponse, body: bytes) -> bytes:
         if len(body) > self._max_body:
-            raise self._too_large(response)
+            return self._without_body(response)
         try:
-            return inflated(body, response.headers.get(hdrs.CONTENT_ENCODING, ""), self._max_body)
+            return inflated(body, ",".join(response.headers.getall(hdrs.CONTENT_ENCODING, ())), self._max_body)
         except TooMuch:
-            raise self._too_large(response) from None
+            return self._without_body(response)
         except BadCoding as exc:
-            raise MalformedReply(str(exc), response.status, _content_type(response)) from exc
+            return self._without_body(response, exc)
 
-    def _too_large(self, response: aiohttp.ClientResponse) -> ReplyTooLarge:
-        reason = f"the body has more than {self._max_body} bytes"
-        return ReplyTooLarge(reason, response.status, _content_type(response))
+    def _without_body(self, response: aiohttp.ClientResponse, exc: BadCoding | None = None) -> bytes:
+        """Rule 7: no body for a reply outside 2xx; any other is refused."""
+        status = response.status
+        if not 200 <= status < 300:
+            return b""
+        content_type = Reply(status, response.headers, b"").content_type
+        if exc is not None:
+            raise MalformedReply(str(exc), status, content_type) from exc
+        raise ReplyTooLarge(f"the body has more than {self._max_body} bytes", status, content_type) from None
 
 
 # --- where to, and what goes along ------------------------------------------------------------
@@ -259,7 +266,3 @@ def _completed(headers: Mapping[str, str], extra: CIMultiDict[str]) -> CIMultiDi
     made = extra.copy()
     made.update(headers)
     return made
-
-
-def _content_type(response: aiohttp.ClientResponse) -> str | None:
-    return Reply(response.status, response.headers, b"").content_type
