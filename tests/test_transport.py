@@ -85,6 +85,17 @@ async def over(session: aiohttp.ClientSession, **options: Any) -> AsyncIterator[
         yield transport
 
 
+@pytest.fixture(params=["own", "given"])
+async def either(request: pytest.FixtureRequest) -> AsyncIterator[AiohttpTransport]:
+    """A transport with a session of its own, or over one of the caller's."""
+    if request.param == "given":
+        async with over(aiohttp.ClientSession()) as transport:
+            yield transport
+    else:
+        async with AiohttpTransport() as transport:
+            yield transport
+
+
 # --- what goes out, what comes back -----------------------------------------------------------
 
 
@@ -99,6 +110,7 @@ async def test_a_request_goes_out_as_it_is(transport: AiohttpTransport) -> None:
             "Host": f"127.0.0.1:{server.port}",
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
+            "Cache-Control": "no-cache",
             "User-Agent": f"pollwise/{pollwise.__version__} aiohttp/{aiohttp.__version__} Python/"
             + platform.python_version(),
             "api_token": SECRET,
@@ -154,6 +166,28 @@ async def test_every_framing_is_read(transport: AiohttpTransport, answer: bytes,
         for _ in range(2):
             assert (await transport.send(ask(server))).body == body
         assert len(server.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [({}, b"no-cache"), ({"Cache-Control": "max-age=0"}, b"max-age=0"), ({"cache-control": "no-store"}, b"no-store")],
+)
+async def test_a_cache_on_the_way_is_asked_to_ask(
+    either: AiohttpTransport, fields: dict[str, str], sent: bytes
+) -> None:
+    """RFC 9111, 5.2.1.4: a stored status would be an old one. A request that says otherwise has its way."""
+    async with raw_server() as server:
+        await either.send(ask(server, **fields))
+        found = [line for line in server.requests[0].split(b"\r\n") if line.lower().startswith(b"cache-control:")]
+        assert [line.partition(b": ")[2] for line in found] == [sent]
+
+
+async def test_a_session_s_own_word_on_caches_counts() -> None:
+    """A default header field of the caller's session is not overruled."""
+    session = aiohttp.ClientSession(headers={"Cache-Control": "no-store"})
+    async with raw_server() as server, over(session) as transport:
+        await transport.send(ask(server))
+        assert server.requests[0].lower().count(b"cache-control") == server.requests[0].count(b"no-store") == 1
 
 
 async def test_a_body_may_end_with_the_connection(transport: AiohttpTransport) -> None:

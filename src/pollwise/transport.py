@@ -248,6 +248,7 @@ def _own_headers() -> CIMultiDict[str]:
     made: CIMultiDict[str] = CIMultiDict()
     made[hdrs.ACCEPT] = "application/json"
     made[hdrs.ACCEPT_ENCODING] = "gzip, deflate"
+    made[hdrs.CACHE_CONTROL] = "no-cache"  # RFC 9111 5.2.1.4: else a cache answers with the status of before
     made[hdrs.USER_AGENT] = (
         f"pollwise/{version('pollwise')} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
     )
@@ -255,10 +256,11 @@ def _own_headers() -> CIMultiDict[str]:
 
 
 def _missing(session: aiohttp.ClientSession) -> CIMultiDict[str]:
-    """What a caller's session does not send: it may name itself, but what we can read is ours to say."""
+    """What a caller's session does not send: what we can read is ours to say, the rest is the session's."""
     made = _own_headers().copy()
-    if hdrs.USER_AGENT in session.headers:
-        del made[hdrs.USER_AGENT]
+    for name in (hdrs.USER_AGENT, hdrs.CACHE_CONTROL):
+        if name in session.headers:
+            del made[name]
     return made
 
 
