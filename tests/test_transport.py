@@ -11,7 +11,7 @@ import socket
 import ssl
 import weakref
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -30,6 +30,7 @@ from pollwise.errors import (
     MalformedReply,
     PollError,
     ReplyTooLarge,
+    StaleConnection,
     TlsFailed,
     WatcherClosed,
 )
@@ -37,6 +38,7 @@ from pollwise.transport import AiohttpTransport, _is_this_machine
 from raw_server import Line, RawServer, raw_server, reply
 
 SECRET = "s3cr3t-of-the-house"
+STALE: list[Callable[[Line], None]] = [Line.hang_up, Line.reset]
 
 
 class HouseResolver(AbstractResolver):
@@ -85,11 +87,18 @@ async def over(session: aiohttp.ClientSession, **options: Any) -> AsyncIterator[
         yield transport
 
 
-@pytest.fixture(params=["own", "given"])
-async def either(request: pytest.FixtureRequest) -> AsyncIterator[AiohttpTransport]:
+@pytest.fixture(params=["own", "given", "given, with middlewares", "a later aiohttp"])
+async def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AiohttpTransport]:
     """A transport with a session of its own, or over one of the caller's."""
-    if request.param == "given":
-        async with over(aiohttp.ClientSession()) as transport:
+
+    async def passing(request: Any, send: Any) -> Any:
+        return await send(request)
+
+    if request.param == "a later aiohttp":  # one without the switch for its repeats
+        monkeypatch.setattr("pollwise.connections._REPEATS", "no such switch")
+    if request.param.startswith("given"):
+        middlewares = (passing, passing) if "middlewares" in request.param else ()
+        async with over(aiohttp.ClientSession(middlewares=middlewares)) as transport:
             yield transport
     else:
         async with AiohttpTransport() as transport:
@@ -158,6 +167,10 @@ async def test_a_body_is_sent_and_awaited_in_pieces(transport: AiohttpTransport)
         (reply(b"{}", "Content-Encoding: utf-8"), b"{}"),
         (reply(b"{}", "Content-Encoding: gzip"), b"{}"),
         (reply(b"{}", "Content-Encoding:"), b"{}"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + reply(b"abc"), b"abc"),
+        (reply(b"abc", "Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0"), b"abc"),
+        (reply(b"abc", status="205 Reset Content"), b"abc"),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 200\r\n\r\n", b""),
     ],
 )
 async def test_every_framing_is_read(transport: AiohttpTransport, answer: bytes, body: bytes) -> None:
@@ -166,6 +179,23 @@ async def test_every_framing_is_read(transport: AiohttpTransport, answer: bytes,
         for _ in range(2):
             assert (await transport.send(ask(server))).body == body
         assert len(server.lines) == 1
+        async with over(aiohttp.ClientSession()) as given:
+            assert (await given.send(ask(server))).body == body
+
+
+@pytest.mark.parametrize("fields", [["Connection: close"], ["Connection: Close, TE"]])
+async def test_a_connection_may_serve_one_request(transport: AiohttpTransport, fields: list[str]) -> None:
+    """A server that closes each connection says so, and no request fails for it."""
+
+    def answer(line: Line) -> None:
+        line.say(reply(b"{}", *fields))
+        line.hang_up()
+
+    async with raw_server(answer) as server:
+        for count in (1, 2, 3):
+            assert (await transport.send(ask(server))).body == b"{}"
+            assert len(server.lines) == count
+            assert held(transport) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -532,25 +562,92 @@ async def test_a_name_that_cannot_be_one(transport: AiohttpTransport) -> None:
         await transport.send(Request(URL(f"https://{'a' * 70}.example/")))
 
 
-async def test_a_connection_that_was_closed_meanwhile_is_replaced(transport: AiohttpTransport) -> None:
-    """RFC 9112, 9.3.1: a GET on a connection that was kept alive too long is sent on a new one."""
+@pytest.mark.parametrize("end", STALE)
+async def test_a_stale_connection_is_told_and_nothing_is_sent_twice(
+    either: AiohttpTransport, end: Callable[[Line], None]
+) -> None:
+    """A kept-alive connection that the server has closed is an error of its own, and the caller sends again."""
     async with raw_server() as server:
-        await transport.send(ask(server))
-        server.answer = lambda line: line.say(reply(b"again")) if len(server.lines) > 1 else line.hang_up()
-        assert (await transport.send(ask(server))).body == b"again"
+        await either.send(ask(server))
+        server.answer = end
+        with pytest.raises(StaleConnection) as caught:
+            await either.send(ask(server, api_token=SECRET))
+        assert_no_secret(caught.value)
+        assert len(server.requests) == 2
+        assert held(either) == (0, 0)
+        server.answer = reply(b"again")
+        assert (await either.send(ask(server))).body == b"again"
+        assert len(server.requests) == 3
 
 
-async def test_a_post_is_sent_once(transport: AiohttpTransport) -> None:
-    """What is not idempotent is never repeated here, not even on a connection that was closed meanwhile."""
+@pytest.mark.parametrize("end", STALE)
+async def test_a_fresh_connection_is_never_stale(transport: AiohttpTransport, end: Callable[[Line], None]) -> None:
+    """A server that closes a new connection without a reply has failed, as often as it does that."""
+    async with raw_server(end) as server:
+        for count in (1, 2, 3):
+            with pytest.raises(ConnectFailed) as caught:
+                await transport.send(ask(server))
+            assert not isinstance(caught.value, StaleConnection)
+            assert len(server.requests) == len(server.lines) == count
+
+
+async def test_a_reply_that_breaks_off_is_no_stale_connection(transport: AiohttpTransport) -> None:
+    """The first byte of a reply shows that the server has heard the request on a kept-alive connection."""
+
+    def break_off(line: Line) -> None:
+        line.say(b"HTTP/1.1 200 OK\r\nContent-Ty")
+        line.hang_up()
+
     async with raw_server() as server:
         await transport.send(ask(server))
-        server.answer = Line.hang_up
-        with pytest.raises(ConnectFailed):
-            await transport.send(Request(URL(server.url), {}, "POST", b"{}"))
+        server.answer = break_off
+        with pytest.raises(ConnectFailed) as caught:
+            await transport.send(ask(server))
+        assert not isinstance(caught.value, StaleConnection)
+
+
+async def test_each_task_knows_its_own_connections(transport: AiohttpTransport) -> None:
+    """Connections that other tasks open meanwhile do not make a stale one fresh."""
+    async with raw_server() as server, raw_server(lambda line: None) as silent:
+        await transport.send(ask(server))
+        server.answer = lambda line: None
+        stale = asyncio.create_task(transport.send(ask(server)))
+        await server.heard(2)
+        other = asyncio.create_task(transport.send(ask(silent)))
+        await silent.heard()
+        server.lines[0].hang_up()
+        silent.lines[0].hang_up()
+        with pytest.raises(StaleConnection):
+            await stale
+        with pytest.raises(ConnectFailed) as caught:
+            await other
+        assert not isinstance(caught.value, StaleConnection)
+
+
+@pytest.mark.parametrize("end", STALE)
+async def test_a_post_is_sent_once(either: AiohttpTransport, end: Callable[[Line], None]) -> None:
+    """A POST is never repeated, and the error says that the server may have received it."""
+    async with raw_server() as server:
+        await either.send(ask(server))
+        server.answer = end
+        with pytest.raises(ConnectFailed, match="may or may not have received the POST") as caught:
+            await either.send(Request(URL(server.url), {}, "POST", b"{}"))
+        assert not isinstance(caught.value, StaleConnection)
         assert len(server.requests) == 2
 
 
-async def test_an_error_is_gone_when_nobody_holds_it(transport: AiohttpTransport) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+async def test_no_method_is_repeated(either: AiohttpTransport, method: str) -> None:
+    """Each send is one request, though aiohttp would repeat whatever is idempotent."""
+    async with raw_server() as server:
+        await either.send(ask(server))
+        server.answer = Line.hang_up
+        with pytest.raises(StaleConnection):
+            await either.send(Request(URL(server.url), {}, method))
+        assert len(server.requests) == 2
+
+
+async def test_an_error_is_gone_when_nobody_holds_it(either: AiohttpTransport) -> None:
     """A storm of failed polls leaves no work for the garbage collector, and no request in memory."""
 
     class Noted(dict[str, str]):
@@ -563,7 +660,7 @@ async def test_an_error_is_gone_when_nobody_holds_it(transport: AiohttpTransport
         gc.disable()
         try:
             with contextlib.suppress(ConnectFailed):
-                await transport.send(request)
+                await either.send(request)
             del request
             assert left() is None
         finally:
@@ -630,6 +727,20 @@ async def test_no_tls_at_all(transport: AiohttpTransport) -> None:
         with pytest.raises(TlsFailed):
             await transport.send(Request(URL(f"https://127.0.0.1:{server.port}/")))
         assert held(transport) == (0, 0)
+
+
+async def test_a_stale_connection_under_tls(authority: trustme.CA, trusting: ssl.SSLContext) -> None:
+    """A kept-alive connection that breaks under TLS is stale, too, and no reason to doubt the certificate."""
+    async with (
+        raw_server(tls=certified(authority, "127.0.0.1")) as server,
+        AiohttpTransport(ssl=trusting) as transport,
+    ):
+        for end in (Line.hang_up, lambda line: line.transport.abort()):
+            server.answer = reply()
+            await transport.send(ask(server))
+            server.answer = end
+            with pytest.raises(StaleConnection):
+                await transport.send(ask(server))
 
 
 async def test_a_pinned_certificate(authority: trustme.CA) -> None:

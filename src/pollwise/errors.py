@@ -20,6 +20,7 @@
     │   └── WatcherClosed
     ├── PollError                 one poll taught nothing; asked again later
     │   ├── ConnectFailed             (also a ConnectionError)
+    │   │   └── StaleConnection
     │   ├── TlsFailed                 (also a ConnectionError)
     │   ├── PollTimeout               (also a TimeoutError)
     │   ├── ServerTrouble
@@ -88,6 +89,7 @@ __all__ = [
     "RequestRejected",
     "RetriesExhausted",
     "ServerTrouble",
+    "StaleConnection",
     "TlsFailed",
     "TokenError",
     "UnknownOutcome",
@@ -417,6 +419,17 @@ class ConnectFailed(PollError, ConnectionError):
 
     def __str__(self) -> str:
         return f"no reply from the server ({self.detail}). Check the base URL and the network."
+
+
+@attrs.define
+class StaleConnection(ConnectFailed):
+    """The server closed a kept-alive connection before it could reply: no failure, and the request may be sent again.
+
+    The watcher sends the poll again at once, and takes a second one in a row for any other `ConnectFailed`.
+    """
+
+    def __str__(self) -> str:
+        return f"a kept-alive connection broke before the reply ({self.detail}). Send the request again."
 
 
 @attrs.define

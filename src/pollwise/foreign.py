@@ -17,11 +17,12 @@ from typing import Final
 import aiohttp
 from aiohttp.http import HttpProcessingError
 
+from pollwise.connections import NotRepeated
 from pollwise.errors import ConfigurationError, ConnectFailed, PollwiseError, TlsFailed, WatcherClosed
 
-__all__ = ["FOREIGN", "wrapped"]
+__all__ = ["FOREIGN", "is_unanswered", "wrapped"]
 
-# The last is how aiohttp finds that its session was closed while it was about to send a GET again.
+# The last is how aiohttp finds that its session was closed while it was about to send.
 FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError, ValueError, AssertionError)
 
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z0-9 -]|'t)+")
@@ -31,6 +32,8 @@ def wrapped(  # noqa: C901, PLR0911  # a table: one return a row
     exc: Exception, session: aiohttp.ClientSession
 ) -> tuple[PollwiseError, OSError | None]:
     """Our error for a foreign one, and the operating system's that lies under it, if one does."""
+    if isinstance(exc, NotRepeated):
+        exc = exc.error
     if session.closed:
         return WatcherClosed(), None
     cause = _cause(exc)
@@ -56,6 +59,21 @@ def wrapped(  # noqa: C901, PLR0911  # a table: one return a row
         case aiohttp.ClientError():
             return ConnectFailed(type(exc).__name__), cause
     raise exc
+
+
+def is_unanswered(exc: Exception) -> bool:
+    """Whether a connection was closed after it was made, and before a byte of the reply came.
+
+    A reset connection does not tell whether a part of the header had come.
+    """
+    match exc.error if isinstance(exc, NotRepeated) else exc:
+        case aiohttp.ClientConnectorError():
+            return False
+        case aiohttp.ServerDisconnectedError(message=message):
+            return isinstance(message, str)  # else it is what had come of the header
+        case aiohttp.ClientOSError() | aiohttp.ClientConnectionResetError():
+            return True
+    return False
 
 
 def _cause(exc: Exception) -> OSError | None:

@@ -6,7 +6,8 @@ Rule 2: no more than `max_body` bytes of a body are kept, as sent or decompresse
 Rule 3: a connection is given back once its reply is whole, and closed in every other case, a cancelled one included.
 Rule 4: nothing here limits time: whoever awaits `send` cancels it when its time is over.
 Rule 5: a foreign error is wrapped here, once.
-Rule 6: of a reply outside 2xx the status code and the header fields decide, so a body that cannot be had is left out.
+Rule 6: nothing is sent twice. A request that may be repeated passes the budget again, so its caller repeats it.
+Rule 7: of a reply outside 2xx the status code and the header fields decide, so a body that cannot be had is left out.
 """
 
 from __future__ import annotations
@@ -26,16 +27,21 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
+from pollwise.connections import Connector, switch_off_repeats, unrepeated
 from pollwise.core.making import maker
 from pollwise.core.wire import Reply, Request
 from pollwise.errors import (
     ConfigurationError,
+    ConnectFailed,
     InsecureUrl,
     MalformedReply,
+    PollError,
     ReplyTooLarge,
+    StaleConnection,
+    TlsFailed,
     WatcherClosed,
 )
-from pollwise.foreign import FOREIGN, wrapped
+from pollwise.foreign import FOREIGN, is_unanswered, wrapped
 from pollwise.inflate import BadCoding, TooMuch, inflated
 
 __all__ = ["AiohttpTransport"]
@@ -44,9 +50,11 @@ _make_reply = maker(Reply)
 
 _NO_TIMEOUTS: Final = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 # What our own session has as its defaults is not said again with each request: that would cost a hundredth of it.
-_OWN_OPTIONS: Final[dict[str, Any]] = {}
-_GIVEN_OPTIONS: Final[dict[str, Any]] = {"auto_decompress": False, "raise_for_status": False, "timeout": _NO_TIMEOUTS}
-_KEEPALIVE_S: Final = 60.0  # longer than the usual pause between two polls, or each would shake hands anew
+_OPTIONS: Final[dict[str, Any]] = {
+    "auto_decompress": False,
+    "raise_for_status": False,
+    "timeout": _NO_TIMEOUTS,
+}
 _MANY_HOSTS: Final = 1_000
 _MALLOC_HINT: Final = 1 << 20
 
@@ -66,13 +74,15 @@ class AiohttpTransport:
     Opens its connections on first use, or on entering `async with`; leaving that, or `close`, closes them. It does not
     limit time: put the `await` of `send` under `asyncio.timeout`, as the watcher does.
 
-    aiohttp sends a GET once more where the connection broke before anything of a reply was there, since a server may
-    close a connection that was kept alive at any moment (RFC 9112, 9.3.1). A POST is sent once.
+    Each call of `send` sends one request. A server may close a connection that was kept alive at any moment (RFC 9112,
+    9.3.1). `send` then raises `StaleConnection`, and the watcher sends that poll once more, as a request of its own at
+    the budget. A POST never raises `StaleConnection`.
 
     Args:
-        session: A session of yours to send with, never closed here. Its connector, proxies, cookies, default headers
-            and tracing stay in force and are yours to answer for; its time-outs, decompression and `raise_for_status`
-            are not used. By default the transport has one of its own.
+        session: A session of yours to send with, never closed here. Its connector, proxies, cookies, default
+            headers, middlewares and tracing stay in force and are yours to answer for; its time-outs, decompression and
+            `raise_for_status` are not used. Which of its connections are new cannot be told, so each that breaks without a reply counts
+            as `StaleConnection`. By default the transport has one of its own.
         connections: Most connections at once, idle ones included; of its own session.
         max_body: Most bytes of a body, as sent and decompressed.
         allow_plain_http: Whether anything may be sent in clear text to a host other than this machine, for everybody
@@ -99,7 +109,8 @@ class AiohttpTransport:
         self._session = session
         self._own = session is None
         self._extra = None if session is None else _missing(session)
-        self._options = _OWN_OPTIONS if session is None else _GIVEN_OPTIONS
+        self._options: dict[str, Any] = {} if session is None else _options_for(session)
+        self._connector: Connector | None = None  # of our own session
         self._connections = connections
         self._max_body = max_body
         self._allow_plain_http = allow_plain_http
@@ -125,9 +136,11 @@ class AiohttpTransport:
             await session.close()
 
     async def send(self, request: Request, /) -> Reply:
-        """Send the request and return the whole reply, whatever its status code.
+        """Send the request once and return the whole reply, whatever its status code.
 
         Raises:
+            StaleConnection: A kept-alive connection was closed before a byte of the reply came. The request may be
+                sent again at once.
             ConnectFailed: There was no connection, or what came over it was no whole HTTP reply.
             TlsFailed: The certificate or the handshake was not acceptable.
             ReplyTooLarge: The body of a 2xx reply, as sent or decompressed, has more than `max_body` bytes.
@@ -141,6 +154,9 @@ class AiohttpTransport:
         if (url.scheme, url.raw_authority) not in self._admitted:
             self._admit(url)
         headers = request.headers if self._extra is None else _completed(request.headers, self._extra)
+        connector = self._connector
+        opened = 0 if connector is None else connector.opened
+        response: aiohttp.ClientResponse | None = None
         try:
             response = await session.request(
                 request.method, url, headers=headers, data=request.body, allow_redirects=False, **self._options
@@ -158,6 +174,8 @@ class AiohttpTransport:
                     response.close()
         except FOREIGN as exc:
             failure, cause = wrapped(exc, session)
+            if response is None and isinstance(failure, (ConnectFailed, TlsFailed)) and is_unanswered(exc):
+                failure = self._unanswered(request, failure, opened)
             exc.with_traceback(None)  # aiohttp's errors go in circles through its frames, and through ours
         try:
             raise failure from cause
@@ -170,15 +188,12 @@ class AiohttpTransport:
         # asyncio receives into a fresh buffer of 256 KiB each time. glibc maps such a block into memory and unmaps it
         # again, at every poll, until it has once seen a larger one freed.
         bytearray(_MALLOC_HINT)
+        self._connector = Connector(connections=self._connections, ssl=self._ssl)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._connections, keepalive_timeout=_KEEPALIVE_S, ssl=True if self._ssl is None else self._ssl
-            ),
-            cookie_jar=_NoCookies(),
-            timeout=_NO_TIMEOUTS,
-            headers=_own_headers(),
-            auto_decompress=False,
+            connector=self._connector, cookie_jar=_NoCookies(), headers=_own_headers(), **_OPTIONS
         )
+        if not switch_off_repeats(self._session):
+            self._options = {"middlewares": (unrepeated,)}
         return self._session
 
     def _admit(self, url: URL) -> None:
@@ -196,6 +211,13 @@ class AiohttpTransport:
         if len(self._admitted) >= _MANY_HOSTS:
             self._admitted.clear()
         self._admitted.add((url.scheme, url.raw_authority))
+
+    def _unanswered(self, request: Request, failure: ConnectFailed | TlsFailed, opened: int) -> PollError:
+        """What a connection that was closed before a byte of the reply came means for its request."""
+        if not request.is_idempotent:
+            return ConnectFailed(f"{failure.detail}; it may or may not have received the {request.method}")
+        fresh = self._connector is not None and self._connector.opened_by_this_task(since=opened)
+        return failure if fresh else StaleConnection(failure.detail)
 
     async def _rest(self, response: aiohttp.ClientResponse) -> bytes:
         """The body of a reply that has not come yet, or not all of it."""
@@ -262,6 +284,12 @@ def _missing(session: aiohttp.ClientSession) -> CIMultiDict[str]:
         if name in session.headers:
             del made[name]
     return made
+
+
+def _options_for(session: aiohttp.ClientSession) -> dict[str, Any]:
+    """What to say with each request over a caller's session, which goes on as it is for the caller's own requests."""
+    theirs = session._middlewares  # noqa: SLF001  # ours would replace them, and there is no public way to read them
+    return {**_OPTIONS, "middlewares": (unrepeated, *theirs)}
 
 
 def _completed(headers: Mapping[str, str], extra: CIMultiDict[str]) -> CIMultiDict[str]:

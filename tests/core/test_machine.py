@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pollwise.core.events import Abandoned, Cancelled, Failed, Succeeded
-from pollwise.core.machine import News, Rules, WatchMachine
+from pollwise.core.machine import News, Pace, Rules, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.past import Past
 from pollwise.core.phase import Phase, Reading
@@ -30,6 +30,7 @@ from pollwise.errors import (
     RequestRejected,
     RetriesExhausted,
     ServerTrouble,
+    StaleConnection,
     WatchStopped,
 )
 
@@ -166,6 +167,33 @@ def test_rule_3_a_429_does_not_count() -> None:
     for now in range(100):
         assert machine.on_error(RateLimited(), now=now, dice=0) is News.RETRYING
     assert machine.on_error(ConnectFailed("x"), now=100, dice=0) is News.RETRYING
+
+
+def test_rule_3_a_stale_connection_is_asked_again_at_once_and_quietly() -> None:
+    """A kept-alive connection that had been closed is no failure; a second one in a row is."""
+    machine, stale = make(), StaleConnection("closed")
+    for now in (10.0, 20.0):
+        machine.on_reading(running(), now=now, dice=0.5)
+        assert machine.on_error(stale, now=now + 1, dice=0.5) is News.QUIET
+        assert (machine.due_at, machine.failures, machine.pace) == (now + 1, 0, Pace.GIVEN)
+    assert machine.on_error(stale, now=22.0, dice=0.5) is News.RETRYING
+    assert (machine.failures, machine.retrying(22.0).error) == (1, stale)
+    assert machine.due_at > 22.0
+    assert machine.on_error(stale, now=30.0, dice=0.5) is News.QUIET
+    assert machine.on_error(ConnectFailed("refused"), now=31.0, dice=0.5) is News.RETRYING
+    assert machine.on_error(stale, now=40.0, dice=0.5) is News.QUIET
+    assert machine.failures == 2
+
+
+def test_rule_3_stale_connections_alone_end_a_watch() -> None:
+    """A server that closes every connection is given up, after at most two requests for each failure."""
+    machine, asked = make(), 0
+    while machine.outcome is None:
+        asked += 1
+        machine.on_error(StaleConnection("closed"), now=machine.due_at, dice=0.5)
+    assert isinstance(machine.outcome, Abandoned)
+    assert isinstance(machine.outcome.error, RetriesExhausted)
+    assert asked == 2 * machine.outcome.error.failures
 
 
 def test_rule_4_a_404_is_tolerated_for_its_grace_time() -> None:

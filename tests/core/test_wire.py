@@ -86,6 +86,15 @@ def test_a_malformed_reply_says_what_and_where() -> None:
     assert "<html>oops" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("method", "idempotent"),
+    [("GET", True), ("get", True), ("HEAD", True), ("PUT", True), ("POST", False), ("PATCH", False)],
+)
+def test_an_idempotent_request_is_known(method: str, idempotent: bool) -> None:
+    """RFC 9110, 9.2.2: only such a request may be sent again where it is not known whether it arrived."""
+    assert Request(URL("https://example.com"), method=method).is_idempotent is idempotent
+
+
 def test_a_requests_repr_shows_no_secret() -> None:
     """Headers and body may hold credentials."""
     request = Request(URL("https://example.com"), {"api_token": "hushhush"}, "POST", b"hushhush")

@@ -6,6 +6,8 @@ The rules, by number; time, replies and dice are arguments, and what to do next 
  2. Only changes are news. A reading equal to the last is quiet, unless a heartbeat is wanted and due.
  3. A poll that taught nothing is repeated, paced by `Retry`. `max_failures` in a row end the watch; any good
     reading resets the count, and 429 does not count.
+    A kept-alive connection that had been closed is no failure: the poll is asked again at once, and quietly. A second
+    one in a row is a poll that taught nothing.
  4. 404 is tolerated for `not_found_grace_s` from the first one in a row; then the job does not exist.
  5. Refused credentials are renewed once between two good readings; then the watch ends.
  6. A server's hint (Retry-After) is never shortened. One beyond the deadline ends the watch at the deadline.
@@ -44,6 +46,7 @@ from pollwise.errors import (
     RateLimited,
     RetriesExhausted,
     ServerTrouble,
+    StaleConnection,
     WatchError,
 )
 
@@ -121,6 +124,7 @@ class _Trouble:
         overdue: The deadline that passed while nobody looked, if one did: the next reading is the last.
         refused: The credentials were refused, and renewed.
         seen_s: How old the watch was when the job was last seen going on, before it looked over; None if it never was.
+        stale: The last poll met a kept-alive connection that had been closed, and is asked again at once.
         unconfirmed: Readings in a row that look over without being final.
     """
 
@@ -133,6 +137,7 @@ class _Trouble:
         "overdue",
         "refused",
         "seen_s",
+        "stale",
         "unconfirmed",
     )
 
@@ -143,7 +148,7 @@ class _Trouble:
         self.grace_s: float | None = None
         self.overdue: float | None = None
         self.seen_s: float | None = None
-        self.refused = False
+        self.refused = self.stale = False
 
 
 class WatchMachine(Generic[J, S]):
@@ -276,7 +281,7 @@ class WatchMachine(Generic[J, S]):
 
     def on_error(self, error: PollError | WatchError, *, now: float, dice: float) -> News:
         """A poll taught nothing, or showed that asking again is no use."""
-        if self.outcome is not None:
+        if self.outcome is not None or self._asks_again_at_once(error, now):
             return News.QUIET
         trouble = self._troubled()
         if isinstance(error, AuthenticationError) and self._rules.renewable and not trouble.refused:
@@ -406,7 +411,7 @@ class WatchMachine(Generic[J, S]):
         self._good += 1
         if trouble is not None:
             trouble.bad = trouble.failures = 0
-            trouble.refused = False
+            trouble.refused = trouble.stale = False
             trouble.missing_since = trouble.last_error = None
             if not trouble.unconfirmed and trouble.overdue is None:
                 self._trouble = None
@@ -415,6 +420,14 @@ class WatchMachine(Generic[J, S]):
         if self._trouble is None:
             self._trouble = _Trouble()
         return self._trouble
+
+    def _asks_again_at_once(self, error: PollError | WatchError, now: float) -> bool:
+        """Whether a kept-alive connection had been closed, and is the first one in a row: then the poll is due again."""
+        trouble = self._troubled()
+        trouble.stale = isinstance(error, StaleConnection) and not trouble.stale
+        if trouble.stale:
+            self.pace, self.due_at = Pace.GIVEN, now
+        return trouble.stale
 
     def _confirmed(self, reading: Reading[S]) -> bool:
         trouble = self._trouble

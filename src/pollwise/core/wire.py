@@ -23,6 +23,7 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 _NO_HEADERS: Mapping[str, str] = {}
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _EXCERPT_CHARS = 160
 _SHORTEST_SECRET = 4
 _SHORTEST_ECHO = 8  # what is shorter may be a word of the reply's own
@@ -31,12 +32,16 @@ _TOKEN_LIKE = re.compile(r"[A-Za-z0-9+/_.~=-]{24,}")
 
 @attrs.frozen(weakref_slot=False)
 class Request:
-    """One HTTP request, whole: nothing is added to it on the way but connection headers.
+    """One HTTP request. The transport adds what it can read, and what a connection needs.
+
+    A transport sends it once. Where a kept-alive connection had been closed, the watcher sends a poll a second time, but
+    only if its method is idempotent.
 
     Attributes:
         url: An absolute http or https URL, already percent-encoded.
-        headers: Sent as they are. May hold credentials, hence not in the `repr`.
-        method: The HTTP method. Only GET is ever sent twice.
+        headers: Sent as they are, also in place of a field that the transport would add. May hold credentials, hence
+            not in the `repr`.
+        method: The HTTP method.
         body: The request body, or None. May hold credentials, hence not in the `repr`.
     """
 
@@ -44,6 +49,11 @@ class Request:
     headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False)
     method: str = "GET"
     body: bytes | None = attrs.field(default=None, repr=False)
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether sending it twice is meant to do no more than sending it once (RFC 9110, 9.2.2)."""
+        return self.method.upper() in _IDEMPOTENT
 
 
 @attrs.frozen(weakref_slot=False)
