@@ -171,10 +171,13 @@ async def test_a_body_is_sent_and_awaited_in_pieces(transport: AiohttpTransport)
         (reply(b"abc", "Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0"), b"abc"),
         (reply(b"abc", status="205 Reset Content"), b"abc"),
         (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 200\r\n\r\n", b""),
+        (reply(b"abc", f"Set-Cookie: gateway={'x' * 65_000}"), b"abc"),
+        (reply(b"abc", *(f"Set-Cookie: c{n}={'y' * 3_000}" for n in range(12))), b"abc"),
+        (reply(b"abc", *(f"X-Field-{n}: v" for n in range(490))), b"abc"),
     ],
 )
 async def test_every_framing_is_read(transport: AiohttpTransport, answer: bytes, body: bytes) -> None:
-    """Chunked, empty, after hints, compressed; and the connection serves again."""
+    """Chunked, empty, after hints, compressed, with large headers; and the connection serves again."""
     async with raw_server(answer) as server:
         for _ in range(2):
             assert (await transport.send(ask(server))).body == body
@@ -196,6 +199,29 @@ async def test_a_connection_may_serve_one_request(transport: AiohttpTransport, f
             assert (await transport.send(ask(server))).body == b"{}"
             assert len(server.lines) == count
             assert held(transport) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        (reply(b"{}", f"X: {'x' * 70_000}"), "header is larger than we read: Got more than 65536 bytes"),
+        (reply(b"{}", *(f"X-Field-{n}: v" for n in range(600))), "header is larger than we read: Too many headers"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            "not valid HTTP",  # RFC 9112 6.3: it may be somebody's attempt to smuggle a reply
+        ),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}", "not valid HTTP"),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n{}", "not valid HTTP"),
+        (reply(b"{}", "Content-Length: 3"), "not valid HTTP"),
+    ],
+)
+async def test_a_reply_that_cannot_be_read_says_why(either: AiohttpTransport, answer: bytes, detail: str) -> None:
+    """Headers beyond all measure, and framing that can be read in two ways."""
+    async with raw_server(answer) as server:
+        with pytest.raises(ConnectFailed, match=detail) as caught:
+            await either.send(ask(server))
+        assert not isinstance(caught.value, StaleConnection)
+        assert held(either) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -495,7 +521,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
         HEAD + b"Content-Length: -1\r\n\r\n{}",
         HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
         HEAD + b"Content-Length: 99999999999999999999999999\r\n\r\n{}",
-        HEAD + b"X: " + b"a" * 20_000 + b"\r\n\r\n{}",
+        HEAD + b"X: " + b"a" * 70_000 + b"\r\n\r\n{}",
         HEAD + b"X: a\r\n" * 1_000 + b"\r\n{}",
         HEAD + f"api_token : {SECRET}\r\n\r\n".encode(),
         f"HTTP/1.1 {SECRET}\r\n\r\n".encode(),

@@ -25,10 +25,11 @@ __all__ = ["FOREIGN", "is_unanswered", "wrapped"]
 # The last is how aiohttp finds that its session was closed while it was about to send.
 FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError, ValueError, AssertionError)
 
+_TOO_MUCH = re.compile(r"Got more than|Too many headers")
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z0-9 -]|'t)+")
 
 
-def wrapped(  # noqa: C901, PLR0911  # a table: one return a row
+def wrapped(  # noqa: C901, PLR0911, PLR0912  # a table: one return a row
     exc: Exception, session: aiohttp.ClientSession
 ) -> tuple[PollwiseError, OSError | None]:
     """Our error for a foreign one, and the operating system's that lies under it, if one does."""
@@ -52,6 +53,8 @@ def wrapped(  # noqa: C901, PLR0911  # a table: one return a row
             return ConnectFailed("the reply broke off in its body"), cause
         case aiohttp.ClientHttpProxyError():
             return ConnectFailed(f"the proxy answered with HTTP {exc.status}"), None
+        case aiohttp.ClientResponseError() | HttpProcessingError() if _TOO_MUCH.match(exc.message):
+            return ConnectFailed(f"the reply's header is larger than we read: {_plain(exc.message)}"), None
         case aiohttp.ClientResponseError() | HttpProcessingError():
             return ConnectFailed(f"the reply is not valid HTTP: {_plain(exc.message)}"), None
         case OSError():

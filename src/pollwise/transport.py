@@ -49,11 +49,14 @@ __all__ = ["AiohttpTransport"]
 _make_reply = maker(Reply)
 
 _NO_TIMEOUTS: Final = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+# aiohttp stops at 8,190 bytes and 128 fields. Login gateways set larger cookies, which are not even kept.
+_HEADER_LIMITS: Final[dict[str, Any]] = {"max_field_size": 65_536, "max_headers": 500}
 # What our own session has as its defaults is not said again with each request: that would cost a hundredth of it.
 _OPTIONS: Final[dict[str, Any]] = {
     "auto_decompress": False,
     "raise_for_status": False,
     "timeout": _NO_TIMEOUTS,
+    **_HEADER_LIMITS,
 }
 _MANY_HOSTS: Final = 1_000
 _MALLOC_HINT: Final = 1 << 20
@@ -77,6 +80,8 @@ class AiohttpTransport:
     Each call of `send` sends one request. A server may close a connection that was kept alive at any moment (RFC 9112,
     9.3.1). `send` then raises `StaleConnection`, and the watcher sends that poll once more, as a request of its own at
     the budget. A POST never raises `StaleConnection`.
+
+    A header field may have 65,536 bytes, and a reply 500 of them.
 
     Args:
         session: A session of yours to send with, never closed here. Its connector, proxies, cookies, default
