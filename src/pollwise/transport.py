@@ -12,6 +12,7 @@ Rule 7: of a reply outside 2xx the status code and the header fields decide, so 
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping
 from functools import cache
@@ -93,6 +94,8 @@ class AiohttpTransport:
         allow_plain_http: Whether anything may be sent in clear text to a host other than this machine, for everybody
             on the way to read.
         ssl: Which certificates to trust, in its own session; by default those that the system trusts.
+        connection_age_s: Longest use of a connection of its own session, in seconds, or None for no limit. A connection
+            ends its last request first. The next one looks the name up again, so a server that DNS has moved is found.
 
     Raises:
         ConfigurationError: An argument cannot be right.
@@ -106,9 +109,12 @@ class AiohttpTransport:
         max_body: int = 1_048_576,
         allow_plain_http: bool = False,
         ssl: SSLContext | None = None,
+        connection_age_s: float | None = 300.0,
     ) -> None:
         if connections < 1 or max_body < 1:
             raise ConfigurationError("connections and max_body must be at least 1")
+        if connection_age_s is not None and not 0.0 < connection_age_s < math.inf:
+            raise ConfigurationError("connection_age_s must be a positive number of seconds, or None for no limit")
         if ssl is not None and (session is not None or not isinstance(ssl, SSLContext)):
             raise ConfigurationError("ssl must be an SSLContext; for a session of yours, give it to its connector")
         self._session = session
@@ -116,6 +122,7 @@ class AiohttpTransport:
         self._extra = None if session is None else _missing(session)
         self._options: dict[str, Any] = {} if session is None else _options_for(session)
         self._connector: Connector | None = None  # of our own session
+        self._age_s = connection_age_s
         self._connections = connections
         self._max_body = max_body
         self._allow_plain_http = allow_plain_http
@@ -193,7 +200,7 @@ class AiohttpTransport:
         # asyncio receives into a fresh buffer of 256 KiB each time. glibc maps such a block into memory and unmaps it
         # again, at every poll, until it has once seen a larger one freed.
         bytearray(_MALLOC_HINT)
-        self._connector = Connector(connections=self._connections, ssl=self._ssl)
+        self._connector = Connector(age_s=self._age_s, connections=self._connections, ssl=self._ssl)
         self._session = aiohttp.ClientSession(
             connector=self._connector, cookie_jar=_NoCookies(), headers=_own_headers(), **_OPTIONS
         )
