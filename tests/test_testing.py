@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
+from multidict import CIMultiDict
 from yarl import URL
 
 from pollwise.core.wire import Reply, Request
-from pollwise.errors import ConnectFailed
+from pollwise.errors import ConnectFailed, StaleConnection
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
 from pollwise.watcher import JobWatcher
 from toy import RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, ToyStatus, job_of
@@ -68,9 +69,35 @@ async def test_answers_come_in_order_and_the_last_one_repeats() -> None:
     transport = ScriptedTransport([{"a": 1}, 503, whole])
     replies = [await transport.send(REQUEST) for _ in range(5)]
     assert [(answer.status, answer.body) for answer in replies[:2]] == [(200, b'{"a":1}'), (503, b"{}")]
-    assert replies[2:] == [whole] * 3
+    assert [(answer.status, answer.headers, answer.body) for answer in replies[2:]] == [(202, {"X": "y"}, b"text")] * 3
     assert replies[0].is_json
     assert [request for _, request in transport.requests] == [REQUEST] * 5
+
+
+@pytest.mark.looptime
+async def test_a_reply_comes_as_from_a_network() -> None:
+    """With the request that it answers and header fields in any case; what the script holds stays as it is."""
+    other = Request(URL("https://toy.example/other"))
+    plain, full = Reply(200, {"Retry-After": "3"}, b"{}"), Reply(200, CIMultiDict({"A": "b"}), b"{}", other)
+    transport = ScriptedTransport([{"a": 1}, 503, plain, full, Slow(plain, 1.0)])
+    replies = [await transport.send(REQUEST) for _ in range(5)]
+    assert [answer.request for answer in replies] == [REQUEST, REQUEST, REQUEST, other, REQUEST]
+    assert replies[2].headers["retry-after"] == "3"
+    assert (plain.request, plain.headers) == (None, {"Retry-After": "3"})
+
+
+@pytest.mark.looptime
+async def test_a_stale_connection_can_be_scripted() -> None:
+    """A poll is sent again at once, without an event; a POST fails as it would on a network."""
+    transport = ScriptedTransport([RUNNING, StaleConnection("closed"), SUCCEEDED])
+    async with JobWatcher(ToyEndpoint(), timeout_s=60, transport=transport) as watcher:
+        events = [event async for event in watcher.watch(ToyJob())]
+    assert [type(event).__name__ for event in events] == ["Progressed", "Succeeded"]
+    assert transport.times[1] == transport.times[2]
+    post = Request(REQUEST.url, {}, "POST", b"{}")
+    with pytest.raises(ConnectFailed, match="may or may not have received the POST") as caught:
+        await ScriptedTransport([StaleConnection("closed")]).send(post)
+    assert not isinstance(caught.value, StaleConnection)
 
 
 @pytest.mark.looptime

@@ -23,10 +23,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import attrs
 import orjson
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from pollwise.core.wire import Reply, Request
-from pollwise.errors import PollwiseError
+from pollwise.errors import ConnectFailed, PollwiseError, StaleConnection
 
 __all__ = ["Answer", "Hang", "ScriptedTransport", "Slow", "reply", "run"]
 
@@ -58,6 +58,9 @@ def reply(document: Any = None, *, status: int = 200, headers: Mapping[str, str]
 
 class ScriptedTransport:
     """Answers from a script in place of a network.
+
+    A reply comes back with the request that it answers, and with header fields in any case, as from a network. Script a
+    `StaleConnection` for a kept-alive connection that the server had closed.
 
     Args:
         script: The answers in their order, the last of which repeats for ever; or a function from the request to its
@@ -91,16 +94,18 @@ class ScriptedTransport:
             answer = answer.answer
         match answer:
             case Reply():
-                return answer
+                return _as_sent(answer, request)
+            case StaleConnection() if not request.is_idempotent:
+                raise ConnectFailed(f"{answer.detail}; it may or may not have received the {request.method}")
             case PollwiseError():
                 raise answer.with_traceback(None)  # it may be raised again and again
             case Hang():
                 await asyncio.get_running_loop().create_future()
                 raise AssertionError
             case int():
-                return reply({}, status=answer)
+                return _as_sent(reply({}, status=answer), request)
             case document:
-                return reply(document)
+                return _as_sent(reply(document), request)
 
 
 def run(main: Coroutine[Any, Any, R], *, debug: bool | None = None) -> R:
@@ -113,6 +118,15 @@ def run(main: Coroutine[Any, Any, R], *, debug: bool | None = None) -> R:
 
     with asyncio.Runner(debug=debug, loop_factory=looptime.new_event_loop) as runner:
         return runner.run(main)
+
+
+def _as_sent(scripted: Reply, request: Request) -> Reply:
+    """The reply as a network would bring it: for its request, and with header fields in any case."""
+    headers = scripted.headers
+    if not isinstance(headers, (CIMultiDict, CIMultiDictProxy)):
+        headers = CIMultiDict(headers)
+    answered = request if scripted.request is None else scripted.request
+    return attrs.evolve(scripted, headers=headers, request=answered)
 
 
 def _repeating(script: Iterable[Answer]) -> Iterator[Answer]:
