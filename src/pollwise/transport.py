@@ -87,8 +87,8 @@ class AiohttpTransport:
     Args:
         session: A session of yours to send with, never closed here. Its connector, proxies, cookies, default
             headers, middlewares and tracing stay in force and are yours to answer for; its time-outs, decompression and
-            `raise_for_status` are not used. Which of its connections are new cannot be told, so each that breaks without a reply counts
-            as `StaleConnection`. By default the transport has one of its own.
+            `raise_for_status` are not used. Which of its connections are new cannot be told, so each that breaks without
+            a reply counts as `StaleConnection`. By default the transport has one of its own.
         connections: Most connections at once, idle ones included; of its own session.
         max_body: Most bytes of a body, as sent and decompressed.
         allow_plain_http: Whether anything may be sent in clear text to a host other than this machine, for everybody
