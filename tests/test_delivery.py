@@ -202,29 +202,58 @@ async def test_a_watch_that_ends_without_the_ledger_ends_the_waiting() -> None:
 # --- trouble ------------------------------------------------------------------------------------
 
 
-async def test_a_ledger_that_cannot_be_read() -> None:
-    """Its error comes out, and the iteration can be gone on with when it is mended."""
+async def test_a_ledger_that_cannot_be_read_for_some_seconds() -> None:
+    """It is read again, and each outcome comes once."""
     ledger = MemoryLedger(chunk=2)
     await run_until_over(ledger)
     async with keeping(ledger, [RUNNING]) as (watcher, _):
+        ledger.failures["unacknowledged"] = [FULL, None, FULL, None, FULL]
+        assert names([delivery async for delivery in watcher.outcomes()]) == ["a", "b", "c", "d"]
+
+
+async def test_a_ledger_that_cannot_be_read() -> None:
+    """Its error comes out after `ledger_patience_s`, and the iteration can be gone on with when it is mended."""
+    ledger = MemoryLedger(chunk=2)
+    await run_until_over(ledger)
+    async with keeping(ledger, [RUNNING], ledger_patience_s=10) as (watcher, _):
         deliveries = watcher.outcomes()
-        ledger.failures["unacknowledged"] = [None, FULL]
         found = [await anext(deliveries), await anext(deliveries)]
+        ledger.broken["unacknowledged"] = FULL
+        began = asyncio.get_running_loop().time()
         with pytest.raises(LedgerFull):
             await anext(deliveries)
+        assert 10 <= asyncio.get_running_loop().time() - began < 16
+        ledger.broken.clear()
         found += [delivery async for delivery in deliveries]
         assert names(found) == ["a", "b", "c", "d"]
 
 
-async def test_an_acknowledgement_that_is_not_written_down() -> None:
-    """Says so, and the outcome comes again."""
+async def test_closed_while_the_ledger_cannot_be_read() -> None:
+    """Whoever waits for the next one is let go, soon."""
     ledger = MemoryLedger()
     await run_until_over(ledger)
     async with keeping(ledger, [RUNNING]) as (watcher, _):
-        delivery = await anext(watcher.outcomes())
-        ledger.failures["acknowledge"] = [FULL]
+        ledger.broken["unacknowledged"] = FULL
+        deliveries = watcher.outcomes()
+        waiting = asyncio.create_task(_last(deliveries))
+        await asyncio.sleep(10)
+        await deliveries.aclose()
+        await asyncio.wait_for(waiting, 6)
+
+
+async def test_an_acknowledgement_that_is_not_written_down() -> None:
+    """It is tried again; then it says so, and the outcome comes again."""
+    ledger = MemoryLedger()
+    await run_until_over(ledger)
+    async with keeping(ledger, [RUNNING], ledger_patience_s=10) as (watcher, _):
+        deliveries = watcher.outcomes()
+        delivery, second = await anext(deliveries), await anext(deliveries)
+        ledger.failures["acknowledge"] = [FULL] * 3
+        assert await second.ack()
+        ledger.broken["acknowledge"] = FULL
         with pytest.raises(LedgerFull):
             await delivery.ack()
+        ledger.broken.clear()
         assert names([await anext(watcher.outcomes())]) == ["a"]
         assert await delivery.ack()
 

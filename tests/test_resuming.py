@@ -20,6 +20,7 @@ from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.phase import Phase
 from pollwise.errors import DeadlineExceeded, LedgerFailed, RetriesExhausted, WatcherClosed
 from pollwise.ledger import Concluded, OpenWatch
+from pollwise.recording import Patience
 from pollwise.resuming import Spread, learn_durations
 from pollwise.testing import Hang, Slow
 from toy import FAILED, RUNNING, SUCCEEDED, ToyJob, ToyStatus, by_job, running, settle
@@ -113,14 +114,31 @@ async def test_left_while_the_rows_are_read() -> None:
     assert all(isinstance(row, OpenWatch) for row in ledger.rows.values())
 
 
-async def test_a_ledger_that_cannot_be_read_to_its_end() -> None:
-    """What was taken up goes on, and it can be tried again."""
+async def test_a_ledger_that_cannot_be_read_for_some_seconds() -> None:
+    """It is read again, and each watch is taken up once."""
     ledger = MemoryLedger(chunk=2)
     await left_open(ledger, 5)
-    ledger.failures["open_watches"] = [None, LedgerFailed("jobs.ledger", "I/O error")]
+    failed = LedgerFailed("jobs.ledger", "I/O error")
+    ledger.failures["open_watches"] = [failed, None, failed, failed, None, None, failed]
+    ledger.failures["durations"] = [failed, failed]
     async with keeping(ledger, [SUCCEEDED]) as (watcher, transport):
+        watches = await watcher.resume()
+        assert [watch.job for watch in watches] == toys(5)
+        assert len(await acknowledged(watcher)) == 5
+        assert len(transport.requests) == 5
+
+
+async def test_a_ledger_that_cannot_be_read_to_its_end() -> None:
+    """After `ledger_patience_s` that is said. What was taken up goes on, and it can be tried again."""
+    ledger = MemoryLedger(chunk=2)
+    await left_open(ledger, 5)
+    failed = LedgerFailed("jobs.ledger", "I/O error")
+    ledger.failures["open_watches"] = [None, failed]
+    async with keeping(ledger, [SUCCEEDED], ledger_patience_s=10) as (watcher, transport):
+        ledger.broken["open_watches"] = failed
         with pytest.raises(LedgerFailed):
             await watcher.resume()
+        ledger.broken.clear()
         assert len(await acknowledged(watcher)) == 2
         assert len(await watcher.resume()) == 3
         assert len(await acknowledged(watcher)) == 3
@@ -176,7 +194,9 @@ async def test_durations_that_were_learnt_are_learnt_again() -> None:
     async with keeping(ledger, [Slow(SUCCEEDED, 20.0)], concurrency=100) as (watcher, _):
         await watcher.gather(toys(60))
     learnt = Durations()
-    await learn_durations(ledger, "toy", learnt)
+    now = asyncio.get_running_loop().time
+    patience = Patience("calls", patience_s=10, now=now, closing=asyncio.Event())
+    await learn_durations(ledger, "toy", learnt, patience)
     assert learnt.ended == 60
     assert learnt.chance(0.0, 15.0) < 0.1
     assert learnt.chance(0.0, 25.0) > 0.9

@@ -54,7 +54,7 @@ class Delivery(Generic[J, S]):
             Whether this call acknowledged it. Of all who ever do so for one outcome, exactly one is told True.
 
         Raises:
-            LedgerError: It could not be written down, so the outcome will be delivered again.
+            LedgerError: It could not be written down for `ledger_patience_s`, so the outcome will be delivered again.
         """
         acknowledged: bool = await self._ack()
         return acknowledged
@@ -144,19 +144,25 @@ class Deliveries(Generic[J, S]):
         async with self._reading:
             if self._ready or not self._behind:
                 return  # another task has read
-            if self._chunks is None:
-                self._missed = False
-                self._chunks = aiter(self._ledger.unacknowledged(self._endpoint.name))
-            try:
-                chunk = await anext(self._chunks, None)
-            except BaseException:
-                self._chunks = None
-                raise
+            chunk = await self._recorder.patience.call(self._next_chunk)
             if chunk is None:
                 self._chunks, self._behind = None, self._missed
             else:
                 for known in chunk:
                     self._add(known.id, known)
+
+    async def _next_chunk(self) -> Sequence[Concluded] | None:
+        """The ledger's next page, or None at the end. After a failure it begins anew; what is out is known by number."""
+        if self._left:
+            return None
+        if self._chunks is None:
+            self._missed = False
+            self._chunks = aiter(self._ledger.unacknowledged(self._endpoint.name))
+        try:
+            return await anext(self._chunks, None)
+        except BaseException:
+            self._chunks = None
+            raise
 
     def _add(self, number: int, kept: Outcome[J, S] | Concluded) -> None:
         place = (number, self._recorder.reopened(number))
@@ -178,6 +184,6 @@ class Deliveries(Generic[J, S]):
     async def _acknowledge(self, number: int, opened: int) -> bool:
         if self._recorder.reopened(number) != opened:
             return False  # it was watched once more, so this is not its outcome any more
-        count = await self._ledger.acknowledge([number])
+        count = await self._recorder.patience.call(lambda: self._ledger.acknowledge([number]))
         self._out.discard((number, opened))
         return count > 0

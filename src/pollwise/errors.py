@@ -351,17 +351,28 @@ class CallbackFailed(WatchError):
 
 @attrs.define
 class LedgerTrouble(WatchError):
-    """The ledger could not be written, so nothing is said that would not survive a crash; see `__cause__`.
+    """The ledger could not be written for `ledger_patience_s`; see `__cause__`.
 
-    `kind` and `detail` are the class name of the ledger's error and its message. What the ledger has of the job is
-    still open there, so the next run takes it up.
+    Attributes:
+        job: What was watched.
+        kind: The class name of the ledger's error.
+        detail: The message of the ledger's error.
+        asked: True where the outcome could not be written, so it is not reported: the watch's row is still open, and
+            `resume` takes it up. False where the row itself could not be written: this watch has not asked about the
+            job, and has no row that `resume` could take up.
     """
 
     job: Any
     kind: str
     detail: str
+    asked: bool = True
 
     def __str__(self) -> str:
+        if not self.asked:
+            return (
+                f"{self.job}: it could not be written down ({self.kind}: {self.detail}), so it was not asked about;"
+                " the ledger has no row of this watch. Mend the ledger, then watch the job again."
+            )
         return (
             f"{self.job}: what became of it could not be written down ({self.kind}: {self.detail}), so it is not"
             " reported. Mend the ledger, then watch it again."
@@ -604,9 +615,13 @@ class LedgerFull(LedgerError):
 
 @attrs.define
 class LedgerUnwritable(LedgerError):
-    """The file or its directory cannot be opened for this: permissions, a read-only place, or a wrong path."""
+    """The file or its directory cannot be opened for this: permissions, a read-only place, or a wrong path.
+
+    `read_only` is True where the ledger object itself was opened with `read_only=True`.
+    """
 
     detail: str
+    read_only: bool = False
 
     def __str__(self) -> str:
         return (
@@ -617,7 +632,10 @@ class LedgerUnwritable(LedgerError):
 
 @attrs.define
 class LedgerInUse(LedgerError):
-    """Another live process, or another ledger object of this one, has it open for writing."""
+    """Another live process, or another ledger object of this one, has it open for writing or holds its write lock.
+
+    A watcher asks again for `ledger_patience_s` before it reports this.
+    """
 
     def __str__(self) -> str:
         return (

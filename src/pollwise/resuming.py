@@ -3,21 +3,22 @@
 Rule 1: nothing stampedes. First polls are spread over the budget where its rate is known, and else over the pacing: as
 many a second as can be in flight, or so that all are asked within its longest wait.
 Rule 2: what was taken up, or has ended, while the rows were read is not taken up again.
-Rule 3: a row that is not a job of the endpoint's stays in the ledger as it is, and is said to be there.
+Rule 3: a page that the ledger fails to give is asked for again, as `recording/patience.py` says.
+Rule 4: a row that is not a job of the endpoint's stays in the ledger as it is, and is said to be there.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Hashable, Sequence
+from typing import Generic, TypeVar
 
 from pollwise.core.forecast import Durations, Forecast
 from pollwise.core.pacing import Pacing
 from pollwise.errors import WatcherClosed
 from pollwise.keeping import job_of
-from pollwise.ledger import Ledger
-from pollwise.recording import Recorder
+from pollwise.ledger import Ledger, OpenWatch
+from pollwise.recording import Patience, Recorder
 from pollwise.watch import Watch
 
 __all__ = ["Spread", "learn_durations", "take_up_all"]
@@ -31,9 +32,10 @@ _CHUNK = 100  # rows made into watches without giving way to the rest of the pro
 _GOLDEN = 0.6180339887498949  # its multiples lie evenly between whole numbers, however many there are
 
 
-async def learn_durations(ledger: Ledger, endpoint: str, durations: Durations) -> None:
+async def learn_durations(ledger: Ledger, endpoint: str, durations: Durations, patience: Patience) -> None:
     """How long the endpoint's jobs took so far, by the ledger. Raises LedgerError if it cannot be read."""
-    for n, elapsed_s in enumerate(reversed(await ledger.durations(endpoint)), 1):
+    known = await patience.call(lambda: ledger.durations(endpoint))
+    for n, elapsed_s in enumerate(reversed(known), 1):
         took_s = max(0.0, elapsed_s)
         durations.ran(0.0, _SEEN_LATE * took_s)
         durations.over(_SEEN_LATE * took_s, took_s)
@@ -82,7 +84,8 @@ async def take_up_all(
     ended: set[int] = set()
     recorder.readers.append(ended)
     try:
-        async for chunk in recorder.ledger.open_watches(endpoint.name):
+        pages = _Pages(recorder)
+        while (chunk := await recorder.patience.call(pages.next)) is not None:
             for n, known in enumerate(chunk, 1):
                 if n % _CHUNK == 0:
                     await asyncio.sleep(0)
@@ -100,3 +103,27 @@ async def take_up_all(
     finally:
         recorder.readers.remove(ended)
     return found
+
+
+class _Pages(Generic[J, S]):
+    """What the ledger has open, page by page, each row once: after a failure it is read from the start again."""
+
+    def __init__(self, recorder: Recorder[J, S]) -> None:
+        self._recorder = recorder
+        self._pages: AsyncIterator[Sequence[OpenWatch]] | None = None
+        self._last = 0  # numbers rise
+
+    async def next(self) -> Sequence[OpenWatch] | None:
+        """The next page, which may be empty; None at the end."""
+        if self._pages is None:
+            self._pages = aiter(self._recorder.ledger.open_watches(self._recorder.endpoint.name))
+        try:
+            page = await anext(self._pages, None)
+        except BaseException:
+            self._pages = None
+            raise
+        if page is None:
+            return None
+        new = [known for known in page if known.id > self._last]
+        self._last = page[-1].id if new else self._last
+        return new

@@ -32,7 +32,7 @@ from pollwise.errors import ConfigurationError, WatcherClosed
 from pollwise.keeping import check_keepable
 from pollwise.ledger import Ledger
 from pollwise.pollers import Pollers
-from pollwise.recording import Outlook, Recorder
+from pollwise.recording import Outlook, Patience, Recorder
 from pollwise.resuming import Spread, learn_durations, take_up_all
 from pollwise.tokens import read_token
 from pollwise.transport import AiohttpTransport
@@ -73,8 +73,9 @@ class JobWatcher(Generic[J, S]):
         heartbeat_s: Report an unchanged status, too, when nothing was reported for this long. None for never.
         ledger: Where watches are written down, so that none is lost in a crash: open, and yours to close, after the
             watcher. See `record`, `resume` and `outcomes`.
-        ledger_patience_s: How long an outcome that the ledger does not take is tried again, in seconds, before its
-            watch ends with `LedgerTrouble`.
+        ledger_patience_s: How long a call of the ledger that fails is made again, in seconds: it may be locked or full
+            for some time. Then a watch whose row or outcome could not be written ends with `LedgerTrouble`, and
+            other calls raise the ledger's error.
         dice: Returns a random number in [0, 1), for jitter.
         clock: Returns the time in epoch seconds, for what outlives the process: ledger and tokens.
 
@@ -158,7 +159,9 @@ class JobWatcher(Generic[J, S]):
             LedgerError: The ledger is not open, or cannot be read.
         """
         if self._ledger is not None and not self._seeded:
-            await learn_durations(self._ledger, self.endpoint.name, self._rules.forecast.durations)
+            now = asyncio.get_running_loop().time
+            patience = Patience("calls", patience_s=self._ledger_patience_s, now=now, closing=asyncio.Event())
+            await learn_durations(self._ledger, self.endpoint.name, self._rules.forecast.durations, patience)
             self._seeded = True
         if self._pollers is not None:
             raise ConfigurationError("this watcher is open already; make another one")
@@ -297,7 +300,8 @@ class JobWatcher(Generic[J, S]):
         """Follow this job, and return when that is on disk: from then on no crash loses the watch.
 
         Raises:
-            LedgerError: The ledger did not take it; the job is not watched.
+            LedgerError: The ledger did not take it within `ledger_patience_s`; the job is not watched.
+            DeadlineExceeded: The watch's deadline passed before the ledger took it.
             ConfigurationError: There is no ledger, or it cannot keep the job's keys.
             WatcherClosed: The watcher is not open, or was left before it was on disk.
             WatchStopped: The watch was stopped before it was on disk.
@@ -313,7 +317,8 @@ class JobWatcher(Generic[J, S]):
         Jobs are taken from the iterable as the ledger takes them, some thousands ahead.
 
         Raises:
-            LedgerError: The ledger did not take one of them. Those that it took are watched.
+            LedgerError: The ledger did not take one of them within `ledger_patience_s`. Those that it took are watched.
+            DeadlineExceeded: A watch's deadline passed before the ledger took it.
             ConfigurationError: There is no ledger, or it cannot keep a job's keys.
             WatcherClosed: The watcher is not open, or was left before they were on disk.
             WatchStopped: A watch was stopped before it was on disk.

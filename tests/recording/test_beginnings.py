@@ -21,14 +21,20 @@ from pollwise.errors import (
     EndpointBug,
     JobFailed,
     LedgerClosed,
+    LedgerCorrupt,
+    LedgerError,
+    LedgerFailed,
     LedgerFull,
+    LedgerInUse,
     LedgerTrouble,
+    LedgerUnwritable,
     RetriesExhausted,
     WatcherClosed,
     WatchStopped,
 )
 from pollwise.ledger import Concluded, NewWatch, OpenWatch, OutcomeKind, Renewal
 from pollwise.recording.beginnings import Beginnings
+from pollwise.recording.patience import Patience
 from pollwise.testing import Answer, Hang
 from pollwise.watcher import JobWatcher
 from toy import CANCELLED, FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, ToyStatus, by_job, running, settle, watching
@@ -155,7 +161,10 @@ async def test_rows_are_taken_in_a_page_at_a_time_also_when_that_is_interrupted(
         tasks.append(asyncio.create_task(work, name=name))
         return tasks[-1]
 
-    beginnings: Beginnings[Any, Any] = Beginnings(ledger=MemoryLedger(), host=host, start=start, now=now)
+    patience = Patience("new watches", patience_s=60, now=now, closing=asyncio.Event())
+    beginnings: Beginnings[Any, Any] = Beginnings(
+        ledger=MemoryLedger(), host=host, start=start, now=now, patience=patience
+    )
     rows: list[Any] = [Row() for _ in range(1_000)]
     noon = datetime.fromtimestamp(NOON_S, UTC)
     for n, row in enumerate(rows):
@@ -184,10 +193,10 @@ async def test_watches_that_come_together_travel_together() -> None:
 async def test_streams_ask_only_what_is_on_disk() -> None:
     """`as_completed` and `gather` take the same road."""
     ledger = MemoryLedger()
-    ledger.failures["record"] = [None, FULL]
     script = by_job({"a": [SUCCEEDED], "b": [FAILED]})
-    async with keeping(ledger, script) as (watcher, transport):
+    async with keeping(ledger, script, ledger_patience_s=5) as (watcher, transport):
         assert [type(outcome) for outcome in await watcher.gather([ToyJob("a"), ToyJob("b")])] == [Succeeded, Failed]
+        ledger.broken["record"] = FULL
         async for outcome in watcher.as_completed([ToyJob("c")]):
             assert isinstance(outcome.error, LedgerTrouble)
         assert len(transport.requests) == 2
@@ -224,28 +233,215 @@ async def test_a_ledger_that_is_not_open_is_noticed_on_the_way_in() -> None:
 # --- what the ledger does not take --------------------------------------------------------------
 
 
-async def test_a_row_that_the_ledger_does_not_take_ends_its_watch() -> None:
-    """At once, typed, with nothing asked; and the job can be watched again."""
+@pytest.mark.parametrize("error", [FULL, LedgerInUse("jobs.ledger"), LedgerFailed("jobs.ledger", "I/O"), OSError("?")])
+async def test_a_row_that_the_ledger_does_not_take_is_tried_again(error: Exception) -> None:
+    """Nothing is asked before it is on disk, and nothing of the trouble is told."""
     ledger = MemoryLedger()
-    ledger.failures["record"] = [FULL, FULL]
+    ledger.failures["record"] = [error] * 5
     async with keeping(ledger, [SUCCEEDED]) as (watcher, transport):
-        with pytest.raises(LedgerFull):
-            await watcher.record(ToyJob())
+        watch = watcher.watch(ToyJob())
+        await asyncio.sleep(5)
+        assert (watch.outcome, watch.last, transport.requests) == (None, None, [])
+        assert (await watch).state == "succeeded"
+        assert 7 < now() < 10
+        assert len(ledger.named("record")) == 6
+
+
+async def test_a_thousand_new_watches_survive_a_lock() -> None:
+    """They are tried again together, with those that came meanwhile, and nobody is abandoned."""
+    ledger = MemoryLedger()
+    ledger.broken["record"] = LedgerInUse("jobs.ledger")
+    asyncio.get_running_loop().call_later(20, ledger.broken.clear)
+    async with keeping(ledger, [SUCCEEDED], timeout_s=600, concurrency=500) as (watcher, _):
+        early = asyncio.create_task(watcher.gather(toys(1_000)))
+        await asyncio.sleep(10)
+        late = asyncio.create_task(watcher.gather([ToyJob(f"late-{n}") for n in range(500)]))
+        outcomes = [*await early, *await late]
+        assert {type(outcome) for outcome in outcomes} == {Succeeded}
+        assert now() < 30
+        assert len(ledger.named("record")) < 12
+        assert max(ledger.named("record")) == 1_500
+
+
+async def test_record_waits_for_the_ledger() -> None:
+    """`record` and `record_all` return when the ledger has taken the rows after all."""
+    ledger = MemoryLedger()
+    ledger.failures["record"] = [FULL] * 3
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        assert (await watcher.record(ToyJob())).outcome is None
+        assert 1 < now() < 3
+        ledger.failures["record"] = [FULL] * 3
+        assert len(await watcher.record_all(toys(600))) == 600
+        assert len(ledger.rows) == 601
+
+
+async def test_a_ledger_that_takes_no_row_for_a_minute() -> None:
+    """`record` raises the ledger's error, the watch ends as typed, nothing was asked, and it can be watched again."""
+    ledger = MemoryLedger()
+    ledger.broken["record"] = FULL
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, transport):
+        recording = asyncio.create_task(watcher.record(ToyJob()))
         with pytest.raises(LedgerTrouble) as caught:
             await watcher.watch(ToyJob())
-        assert (caught.value.kind, caught.value.job) == ("LedgerFull", ToyJob())
-        assert "disk full" in str(caught.value)
+        assert 60 <= now() < 66
+        with pytest.raises(LedgerFull):
+            await recording
+        assert (caught.value.kind, caught.value.job, caught.value.asked) == ("LedgerFull", ToyJob(), False)
         assert isinstance(caught.value.__cause__, LedgerFull)
+        for words in ("disk full", "could not be written down", "not asked about", "no row of this watch"):
+            assert words in str(caught.value)
+        assert "became of it" not in str(caught.value)
         assert transport.requests == []
         assert watcher.watches == 0
+        with pytest.raises(LedgerFull):
+            await watcher.record_all(toys(3))
+        ledger.broken.clear()
         assert (await watcher.watch(ToyJob())).state == "succeeded"
+
+
+async def test_each_row_has_patience_of_its_own() -> None:
+    """A watch that came late waits on when those before it have ended."""
+    ledger = MemoryLedger()
+    ledger.broken["record"] = FULL
+    async with keeping(ledger, [SUCCEEDED], ledger_patience_s=20) as (watcher, _):
+        early = watcher.watch(ToyJob("a"))
+        await asyncio.sleep(15)
+        late = watcher.watch(ToyJob("b"))
+        with pytest.raises(LedgerTrouble):
+            await early
+        assert now() < 30
+        assert late.outcome is None
+        ledger.broken.clear()
+        assert (await late).state == "succeeded"
+
+
+async def test_a_slow_ledger_that_fails_once_loses_nobody() -> None:
+    """Patience is counted from when the ledger began to fail: rows that queued for longer get a second try."""
+    ledger = MemoryLedger(latency_s=30.0)
+    async with keeping(ledger, [RUNNING], ledger_patience_s=10, timeout_s=9_000) as (watcher, _):
+        ledger.failures["record"] = [None, FULL]
+        watches = await watcher.record_all(toys(2_001))
+        assert all(watch.outcome is None for watch in watches)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LedgerClosed("jobs.ledger", "it was closed"),
+        LedgerUnwritable("jobs.ledger", "it was opened with read_only=True", read_only=True),
+        LedgerCorrupt("jobs.ledger", "it is cut short"),
+    ],
+)
+async def test_what_no_later_try_can_mend_is_said_at_once(error: LedgerError) -> None:
+    """A closed, damaged or read-only ledger gets no second try."""
+    ledger = MemoryLedger()
+    ledger.broken["record"] = error
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        with pytest.raises(type(error)):
+            await watcher.record(ToyJob())
+        assert now() < 1
+        assert len(ledger.named("record")) == 1
+
+
+async def test_a_deadline_that_passes_while_the_ledger_is_locked() -> None:
+    """It ends its watch there and then, with the ledger's error as the cause; the others go on waiting."""
+    ledger = MemoryLedger()
+    ledger.broken["record"] = LedgerInUse("jobs.ledger")
+    async with keeping(ledger, [RUNNING], timeout_s=20) as (watcher, transport):
+        first = watcher.watch(ToyJob("a"))
+        recording = asyncio.create_task(watcher.record(ToyJob("a")))
+        await asyncio.sleep(7.3)
+        later = watcher.watch(ToyJob("b"))
+        with pytest.raises(DeadlineExceeded) as caught:
+            await first
+        assert now() == pytest.approx(20.0, abs=0.01)
+        assert isinstance(caught.value.__cause__, LedgerInUse)
+        with pytest.raises(DeadlineExceeded):
+            await recording
+        assert later.outcome is None
+        with pytest.raises(DeadlineExceeded):
+            await later
+        assert now() == pytest.approx(27.3, abs=0.01)
+        assert (transport.requests, ledger.rows, watcher.watches) == ([], {}, 0)
+        ledger.broken.clear()
+        assert (await watcher.record(ToyJob("a"))).outcome is None
+
+
+async def test_a_deadline_while_a_call_is_under_way() -> None:
+    """The call's answer is awaited: where the row is on disk then, the outcome is, too."""
+    ledger = MemoryLedger(latency_s=3.0)
+    async with keeping(ledger, [RUNNING], timeout_s=1) as (watcher, _):
+        with pytest.raises(DeadlineExceeded):
+            await watcher.watch(ToyJob())
+        row = ledger.of(id="a")
+        assert isinstance(row, Concluded)
+        assert row.error_type == "DeadlineExceeded"
+
+
+async def test_stopped_while_the_ledger_is_locked() -> None:
+    """It ends at once, without a row: nobody waits for a ledger to stop a watch that was never asked about."""
+    ledger = MemoryLedger()
+    ledger.broken["record"] = FULL
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        watches = [watcher.watch(job) for job in toys(3)]
+        await asyncio.sleep(10.1)
+        watches[1].stop()
+        with pytest.raises(WatchStopped):
+            await watches[1]
+        assert now() == pytest.approx(10.1, abs=0.01)
+        ledger.broken.clear()
+        await asyncio.sleep(10)
+        assert [row.keys["id"] for row in ledger.rows.values()] == ["job-0", "job-2"]
+
+
+@pytest.mark.parametrize("mended", [True, False])
+async def test_left_while_the_ledger_is_locked(mended: bool) -> None:
+    """There is one last try, and leaving takes no longer for it."""
+    ledger = MemoryLedger()
+    ledger.broken["record"] = FULL
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        watch = watcher.watch(ToyJob())
+        await asyncio.sleep(10)
+        if mended:
+            ledger.broken.clear()
+        tries = len(ledger.named("record"))
+    assert now() < 10.1
+    assert len(ledger.named("record")) == tries + 1
+    assert len(ledger.rows) == mended
+    with pytest.raises(WatcherClosed):
+        await watch
+
+
+async def test_interrupted_while_the_ledger_is_locked() -> None:
+    """Foreign code that cancels the task loses no row."""
+    ledger = MemoryLedger()
+    ledger.broken["record"] = FULL
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        watches = [watcher.watch(job) for job in toys(3)]
+        await asyncio.sleep(10)
+        for task in asyncio.all_tasks():
+            if task.get_name() == "pollwise-beginnings":
+                task.cancel()
+        ledger.broken.clear()
+        assert [(await watch).state for watch in watches] == ["succeeded"] * 3
+
+
+async def test_trouble_with_new_rows_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A lock of half a minute is one warning."""
+    ledger = MemoryLedger()
+    ledger.broken["record"] = LedgerInUse("jobs.ledger")
+    asyncio.get_running_loop().call_later(30, ledger.broken.clear)
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        await watcher.gather(toys(10))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "new watches" in caplog.text
 
 
 async def test_a_strangers_fault_is_not_repeated() -> None:
     """A ledger of somebody's own may raise anything, and its words may hold anything."""
     ledger = MemoryLedger()
-    ledger.failures["record"] = [OSError("password=hunter2")]
-    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+    ledger.broken["record"] = OSError("password=hunter2")
+    async with keeping(ledger, [SUCCEEDED], ledger_patience_s=1) as (watcher, _):
         with pytest.raises(LedgerTrouble) as caught:
             await watcher.record(ToyJob())
         assert caught.value.kind == "OSError"
@@ -375,18 +571,26 @@ async def test_abandoned_and_watched_again_in_one_run() -> None:
 
 
 async def test_a_ledger_that_does_not_open_it_again() -> None:
-    """Then it is not asked about either."""
+    """That is tried again as well; while it fails, the job is not asked about."""
     ledger = MemoryLedger()
     await one_run(ledger, [403])
-    ledger.failures["reopen"] = [FULL]
-    async with keeping(ledger, [SUCCEEDED]) as (watcher, transport):
-        with pytest.raises(LedgerTrouble):
-            await watcher.watch(ToyJob())
-        ledger.failures["reopen"] = [FULL]
+    ledger.failures["reopen"] = [FULL] * 3
+    async with keeping(ledger, [SUCCEEDED], ledger_patience_s=20) as (watcher, transport):
+        assert (await watcher.watch(ToyJob())).state == "succeeded"
+        assert len(transport.requests) == 1
+    other = MemoryLedger()
+    await one_run(other, [403])
+    async with keeping(other, [SUCCEEDED], ledger_patience_s=20) as (watcher, transport):
+        other.broken["reopen"] = FULL
+        began = now()
         with pytest.raises(LedgerFull):  # nor is it said to be on disk as an open one
             await watcher.record(ToyJob())
+        assert 20 <= now() - began < 26
+        with pytest.raises(LedgerTrouble) as caught:
+            await watcher.watch(ToyJob())
+        assert not caught.value.asked
         assert transport.requests == []
-        assert (await watcher.watch(ToyJob())).state == "succeeded"
+        assert isinstance(other.of(id="a"), Concluded)
 
 
 async def test_interrupted_while_it_is_opened_again() -> None:

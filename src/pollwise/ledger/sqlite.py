@@ -73,7 +73,8 @@ class SqliteLedger(Ledger):
         path: The file. Its folder must exist.
         synchronous: `"full"`: what a call promised survives power loss. `"normal"`: it survives the process's end in
             any way, but power loss may take the last moments; fewer fsyncs.
-        busy_timeout_s: Seconds to wait for another process to let go before `LedgerInUse`.
+        busy_timeout_s: Seconds that opening, and each call, waits for another process to let go before `LedgerInUse`.
+            A watcher then makes the call again, for its `ledger_patience_s`.
         linger_s: Seconds that an update may wait for others to share its transaction. Nothing else waits.
         read_only: Look at an existing ledger, also while another process writes it. Writing calls are refused.
 
@@ -232,7 +233,7 @@ class SqliteLedger(Ledger):
     async def _write(self, work: Work[Sequence[P], R], items: Sequence[P], nothing: R) -> R:
         self._check_open()
         if self._opening.read_only:
-            raise LedgerUnwritable(self.path, "it was opened with read_only=True")
+            raise LedgerUnwritable(self.path, "it was opened with read_only=True", read_only=True)
         # A copy: what the caller does with its list while it waits is its own affair.
         urgent = work.urgent or len(items) >= _COMPANY
         return await self._call(work, tuple(items), urgent=urgent) if items else nothing

@@ -4,6 +4,7 @@
     beginnings.py  new rows, before anything is asked
     changes.py     how far watches got
     endings.py     outcomes, before anybody is told
+    patience.py    how long the ledger is asked again for what it did not take
     kept.py        KeptWatch: a watch with a row
     duty.py        work that one task does at a time
 
@@ -17,6 +18,7 @@ Rule 4: a recorder neither opens nor closes its ledger.
 from __future__ import annotations
 
 from pollwise.recording.kept import KeptWatch
+from pollwise.recording.patience import Patience
 from pollwise.recording.recorder import Listener, Outlook, Recorder
 
-__all__ = ["KeptWatch", "Listener", "Outlook", "Recorder"]
+__all__ = ["KeptWatch", "Listener", "Outlook", "Patience", "Recorder"]

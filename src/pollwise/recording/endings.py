@@ -1,15 +1,14 @@
 """Outcomes, before anybody is told.
 
 Rule 1: an outcome is told when it is on disk, and not before. Those that come together are written down together.
-Rule 2: what the ledger does not take is tried again for `patience_s`. Then the watch ends with `LedgerTrouble`, and the
-ledger still has it as open: the next run finds out once more. A ledger that is closed gets no second chance.
+Rule 2: what the ledger does not take is tried again, as `patience.py` says. Then the watch ends with `LedgerTrouble`,
+and the ledger still has it as open: the next run finds out once more.
 Rule 3: a status that the endpoint cannot put in JSON is that endpoint's bug, as it is when it cannot read one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
@@ -18,11 +17,12 @@ import attrs
 
 from pollwise.core.events import Abandoned, Outcome
 from pollwise.core.wire import Endpoint
-from pollwise.errors import ConfigurationError, EndpointBug, LedgerClosed
+from pollwise.errors import ConfigurationError, EndpointBug
 from pollwise.keeping import conclusion_of, unkeepable
 from pollwise.ledger import Conclusion, Ledger
-from pollwise.recording.duty import Duty, Start, pause
-from pollwise.recording.kept import KeptWatch, trouble, words_of
+from pollwise.recording.duty import Duty, Start
+from pollwise.recording.kept import KeptWatch, trouble
+from pollwise.recording.patience import Patience
 
 __all__ = ["Endings"]
 
@@ -30,20 +30,17 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 _PAGE = 250  # rows in one call: some milliseconds of the loop
-_FIRST_PAUSE_S = 0.25
-_LONGEST_PAUSE_S = 5.0
-
-_log = logging.getLogger(__name__)
 
 
 @attrs.define(eq=False)
 class _Ending(Generic[J, S]):
-    """An outcome on its way to the disk."""
+    """An outcome on its way to the disk, decided at `since`."""
 
     watch: KeptWatch[J, S]
     outcome: Outcome[J, S]
     conclusion: Conclusion
-    decided_at: float
+    since: float
+    error: Exception | None = None
 
 
 class Endings(Generic[J, S]):
@@ -56,8 +53,7 @@ class Endings(Generic[J, S]):
         tell: Tells a watch's outcome to everybody.
         start: Starts tasks.
         now: Returns monotonic seconds.
-        patience_s: How long an outcome is tried again, in seconds.
-        closing: Set when each outcome that is left gets one last try.
+        patience: Says what is tried again.
     """
 
     def __init__(
@@ -69,18 +65,15 @@ class Endings(Generic[J, S]):
         tell: Callable[[KeptWatch[J, S], Outcome[J, S]], None],
         start: Start,
         now: Callable[[], float],
-        patience_s: float,
-        closing: asyncio.Event,
+        patience: Patience,
     ) -> None:
         self._ledger = ledger
         self._endpoint = endpoint
         self._kept = kept
         self._tell = tell
         self._now = now
-        self._patience_s = patience_s
-        self._closing = closing
+        self._patience = patience
         self._over: deque[_Ending[J, S]] = deque()
-        self._said = ""  # of the trouble that goes on
         self._duty = Duty(self._work, start, "pollwise-endings")
 
     def add(self, watch: KeptWatch[J, S], outcome: Outcome[J, S]) -> None:
@@ -105,7 +98,6 @@ class Endings(Generic[J, S]):
         return conclusion_of(watch.number, outcome, self._endpoint, failures=machine.failures, seen_s=machine.seen_s)
 
     async def _work(self) -> None:
-        pause_s = _FIRST_PAUSE_S
         while self._over:
             endings = [self._over.popleft() for _ in range(min(_PAGE, len(self._over)))]
             try:
@@ -115,10 +107,7 @@ class Endings(Generic[J, S]):
                 raise
             if again:
                 self._over.extendleft(reversed(again))
-                await pause(pause_s, self._closing)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            else:
-                pause_s = _FIRST_PAUSE_S
+                await self._patience.pause()
 
     async def _conclude(self, endings: Sequence[_Ending[J, S]]) -> Sequence[_Ending[J, S]]:
         """Those that are to be tried again."""
@@ -131,7 +120,7 @@ class Endings(Generic[J, S]):
             return [*await self._conclude(endings[:middle]), *await self._conclude(endings[middle:])]
         except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
             return self._put_off(endings, exc)
-        self._said = ""
+        self._patience.succeeded()
         for ending in endings:
             self._kept(ending.watch, ending.outcome)
         for ending in endings:
@@ -147,17 +136,9 @@ class Endings(Generic[J, S]):
         return [self._ending(watch, unkeepable(outcome, exc))]
 
     def _put_off(self, endings: Sequence[_Ending[J, S]], exc: Exception) -> Sequence[_Ending[J, S]]:
-        now = self._now()
-        oldest = now - self._patience_s
-        if self._closing.is_set() or isinstance(exc, LedgerClosed):
-            oldest = now
-        again = [ending for ending in endings if ending.decided_at > oldest]
-        why = f"{type(exc).__name__}: {words_of(exc)}"
-        # the same trouble is said once, and again for those who get no further try: a full disk stays full for a while
-        known, self._said = why == self._said and len(again) == len(endings), why
-        level = logging.DEBUG if known else logging.WARNING
-        _log.log(level, "the ledger does not take %d outcomes (%s); %d are tried again", len(endings), why, len(again))
         for ending in endings:
-            if ending.decided_at <= oldest:
-                self._tell(ending.watch, trouble(ending.watch, exc, now))
+            ending.error = exc
+        again, over = self._patience.failed(endings)
+        for ending in over:
+            self._tell(ending.watch, trouble(ending.watch, exc, self._now()))
         return again

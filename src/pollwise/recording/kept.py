@@ -67,9 +67,9 @@ def is_left_open(outcome: Outcome[Any, Any]) -> bool:
     return isinstance(outcome, Abandoned) and isinstance(outcome.error, WatcherClosed)
 
 
-def trouble(watch: KeptWatch[J, S], exc: Exception, now: float) -> Abandoned[J, S]:
-    """What is told in place of what could not be written down."""
-    error = LedgerTrouble(watch.job, type(exc).__name__, words_of(exc))
+def trouble(watch: KeptWatch[J, S], exc: Exception, now: float, *, asked: bool = True) -> Abandoned[J, S]:
+    """What is told in place of what could not be written down; `asked` as in `LedgerTrouble`."""
+    error = LedgerTrouble(watch.job, type(exc).__name__, words_of(exc), asked)
     error.__cause__ = frameless(exc)
     return watch.machine.abandoned(error, now=now)
 

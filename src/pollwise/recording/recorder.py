@@ -14,13 +14,14 @@ from pollwise.core.events import Abandoned, Outcome
 from pollwise.core.machine import Rules, WatchMachine
 from pollwise.core.past import Past
 from pollwise.core.wire import Endpoint
-from pollwise.errors import ConfigurationError, LedgerError, WatcherClosed
+from pollwise.errors import ConfigurationError, LedgerError, LedgerTrouble, WatcherClosed
 from pollwise.keeping import deadline_of, moment, new_watch, outcome_of, past_of, unreadable
 from pollwise.ledger import Concluded, Ledger, OpenWatch, Renewal
 from pollwise.recording.beginnings import Beginnings
 from pollwise.recording.changes import Changes
 from pollwise.recording.endings import Endings
 from pollwise.recording.kept import KeptWatch, is_left_open
+from pollwise.recording.patience import Patience
 from pollwise.watch import Keeper, Watch, twin
 
 __all__ = ["Listener", "Outlook", "Recorder"]
@@ -88,9 +89,10 @@ class Recorder(Generic[J, S]):
         endpoint: Whose jobs they are of.
         ended: Called with each watch that is over, before anybody else knows.
         outlook: How watches go on that were begun before.
-        patience_s: How long an outcome is tried again that the ledger does not take, in seconds.
+        patience_s: How long the ledger is asked again for what it does not take, in seconds.
 
     Attributes:
+        patience: Repeats calls of the ledger that fail.
         ledger: Where to.
         endpoint: Whose jobs they are of.
         readers: For each who reads the open watches just now, the numbers of those that ended since.
@@ -111,7 +113,14 @@ class Recorder(Generic[J, S]):
         self._context = contextvars.copy_context()  # what is written down is in no caller's name
         self._outlook = outlook
         self._closing = asyncio.Event()
-        self._beginnings: Beginnings[J, S] = Beginnings(ledger=ledger, host=self, start=self._start, now=outlook.now)
+
+        def patience(what: str) -> Patience:
+            return Patience(what, patience_s=patience_s, now=outlook.now, closing=self._closing)
+
+        self.patience = patience("calls")
+        self._beginnings: Beginnings[J, S] = Beginnings(
+            ledger=ledger, host=self, start=self._start, now=outlook.now, patience=patience("new watches")
+        )
         self._changes: Changes[J, S] = Changes(
             ledger=ledger, endpoint=endpoint, start=self._start, closing=self._closing
         )
@@ -122,8 +131,7 @@ class Recorder(Generic[J, S]):
             tell=self.tell,
             start=self._start,
             now=outlook.now,
-            patience_s=patience_s,
-            closing=self._closing,
+            patience=patience("outcomes"),
         )
         self._listeners: list[ref[Listener]] = []
         self.readers: list[set[int]] = []
@@ -176,14 +184,16 @@ class Recorder(Generic[J, S]):
         Raises:
             LedgerError: The ledger did not take it.
             ConfigurationError: The ledger cannot keep it.
-            WatchError: It was ended before.
+            WatchError: It ended before.
         """
         kept = await self.answered(watch)
         if kept.number:
             return
         error = kept.outcome.error if isinstance(kept.outcome, Abandoned) else WatcherClosed(kept.job)
         cause = error.__cause__
-        raise twin(cause if isinstance(cause, (LedgerError, ConfigurationError)) else error)
+        if isinstance(error, LedgerTrouble) and isinstance(cause, (LedgerError, ConfigurationError)):
+            raise twin(cause)
+        raise twin(error)
 
     async def answered(self, watch: Watch[J, S]) -> KeptWatch[J, S]:
         """Return it when its row is on disk, or will not be."""
@@ -234,7 +244,8 @@ class Recorder(Generic[J, S]):
             self.tell(watch, outcome)
         elif watch.number:
             self._endings.add(watch, outcome)
-        # else its row is under way, and this is called again when that has arrived
+        else:  # its row is under way, and this is called again when that has arrived
+            self._beginnings.over(watch)
 
     def begin(self, watch: KeptWatch[J, S], known: OpenWatch | Concluded | None) -> None:
         """Its row is on disk: ask about it from now on. `known` is what the ledger knew of the job before."""
