@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from hand_clock import HandClock
 
-from pollwise.simulator import Fault, OAuthClient, Simulator
+from pollwise.simulator import ABSENT, Fault, OAuthClient, Simulator
 
 
 def basic(user: str, password: str) -> str:
@@ -134,6 +134,23 @@ async def test_a_token_expires(clock: HandClock) -> None:
         assert await ask(sim, path, bearer) == 401
         renewed = {"Authorization": f"Bearer {(await fetch(sim))[2]['access_token']}"}
         assert await ask(sim, path, renewed) == 200
+
+
+@pytest.mark.parametrize("expires_in", [3600.0, "3600.0", "", 0, -1, ABSENT])
+@pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER", ABSENT])
+async def test_a_grant_may_have_odd_fields(expires_in: Any, token_type: Any) -> None:
+    """Sent as they are, or left out; the token is good for as long as was configured."""
+    client = OAuthClient(
+        client_id="pollwise", client_secret="s3cr3t-s3cr3t", expires_in=expires_in, token_type=token_type
+    )
+    async with Simulator(oauth=client) as sim:
+        path = sim.add_extraction("FILE", "ZX-1").path
+        status, _, grant = await fetch(sim)
+        assert status == 200
+        assert grant.get("expires_in", ABSENT) == expires_in
+        assert type(grant.get("expires_in", ABSENT)) is type(expires_in)
+        assert grant.get("token_type", ABSENT) == token_type
+        assert await ask(sim, path, {"Authorization": f"Bearer {grant['access_token']}"}) == 200
 
 
 async def test_revoked_tokens_are_401_until_renewed() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pollwise.simulator import PROMPT, TRANSIENT, Fault, Faults, SimulatedJob, Simulator
+from pollwise.simulator import ODD, PROMPT, TRANSIENT, Fault, Faults, SimulatedJob, Simulator
 from pollwise.simulator.acting import ACTORS
 from pollwise.simulator.spoiling import SPOILERS
 
@@ -47,13 +47,17 @@ def test_every_fault_is_known_to_do_something() -> None:
 def test_the_groups_nest() -> None:
     """The prompt faults are transient; a fault that lasts is in neither group."""
     assert set(PROMPT) < set(TRANSIENT) < set(Fault)
-    assert set(Fault) - set(TRANSIENT) == {
+    assert not set(ODD) & set(TRANSIENT)
+    assert set(Fault) - set(TRANSIENT) - set(ODD) == {
         Fault.BAD_REQUEST,
         Fault.UNAUTHORIZED,
         Fault.FORBIDDEN,
         Fault.NOT_FOUND,
         Fault.REDIRECT,
         Fault.REDIRECT_AWAY,
+        Fault.LOGIN_REDIRECT,
+        Fault.FIREWALL_PAGE,
+        Fault.NOT_MODIFIED,
     }
     assert Fault.HANG not in PROMPT
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import re
 import time
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from hand_clock import HandClock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.simulator import RateLimit, Simulator
+from pollwise.simulator import Amended, RateLimit, Simulator
 from pollwise.simulator.limits import RateLimiter
 from pollwise.simulator.vendor import VendorName
 
@@ -64,9 +65,21 @@ def test_a_sliding_window_looks_back(moments: list[float], limit: int, per_s: fl
     assert accepted(RateLimit(limit=limit, per_s=per_s, window="sliding"), moments) == expected
 
 
-@given(MOMENTS, st.integers(1, 5), QUARTERS, st.sampled_from(["fixed", "sliding"]), st.booleans())
+@given(MOMENTS, st.integers(1, 5), st.integers(1, 8), st.sampled_from([0.25, 0.5, 1.0, 2.0]))
+def test_a_bucket_is_filled_evenly(moments: list[float], limit: int, burst: int, each_s: float) -> None:
+    """It holds `burst` requests, and gets one every `per_s / limit` seconds."""
+    held, at = float(burst), 0.0
+    expected: list[bool] = []
+    for now in moments:
+        held, at = min(float(burst), held + (now - at) / each_s), now
+        expected.append(held >= 1)
+        held -= held >= 1
+    assert accepted(RateLimit(limit=limit, per_s=limit * each_s, window="bucket", burst=burst), moments) == expected
+
+
+@given(MOMENTS, st.integers(1, 5), QUARTERS, st.sampled_from(["fixed", "sliding", "bucket"]), st.booleans())
 def test_who_waits_for_the_reset_is_accepted(
-    moments: list[float], limit: int, per_s: float, window: Literal["fixed", "sliding"], aligned: bool
+    moments: list[float], limit: int, per_s: float, window: Literal["fixed", "sliding", "bucket"], aligned: bool
 ) -> None:
     """A refusal names the seconds after which one request passes, and not one that is too early."""
     rule = RateLimit(limit=limit, per_s=per_s, window=window, aligned=aligned)
@@ -88,7 +101,7 @@ async def tries(
     async with aiohttp.ClientSession(sim.document360_url) as session:
         for _ in range(count):
             async with session.get(path, headers={"api_token": token}) as response:
-                names = [name for name in response.headers if "ratelimit" in name.lower() or name == "Retry-After"]
+                names = [name for name in response.headers if re.search("rate-?limit|retry-after", name.lower())]
                 seen.append((response.status, {name: response.headers[name] for name in names}))
     return seen
 
@@ -202,6 +215,27 @@ async def test_oracle_content_is_limited_on_request() -> None:
             {"RateLimit-Policy": '"default";q=1;w=1', "RateLimit": '"default";r=0;t=1'},
             {"RateLimit-Policy": '"default";q=1;w=1', "RateLimit": '"default";r=0;t=1'},
         ),
+        ({"headers": "hidden", "retry_after": "retry-after-ms"}, {}, {"retry-after-ms": "400"}),
+        ({"headers": "hidden", "retry_after": "x-ms-retry-after-ms"}, {}, {"x-ms-retry-after-ms": "400"}),
+        (
+            {"style": "x-rate-limit"},
+            {"X-Rate-Limit-Remaining": "0"},
+            {"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Limit": "1", "X-Rate-Limit-Reset": "1"},
+        ),
+        (
+            {"style": "ratelimit", "policy": True},
+            {"RateLimit-Remaining": "0"},
+            {"RateLimit-Remaining": "0", "RateLimit-Limit": "1, 1;w=1", "RateLimit-Reset": "1"},
+        ),
+        (
+            {"style": "requests", "reset": "duration"},
+            {"x-ratelimit-remaining-requests": "0"},
+            {
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-limit-requests": "1",
+                "x-ratelimit-reset-requests": "400ms",
+            },
+        ),
     ],
 )
 async def test_limits_are_announced_as_configured(
@@ -218,6 +252,32 @@ async def test_limits_are_announced_as_configured(
         (again,) = await tries(sim, 1)
     assert success == again == (200, on_success)
     assert refusal == (429, on_refusal)
+
+
+@pytest.mark.parametrize("vendor", ["document360", "oracle-content"])
+@pytest.mark.parametrize("refusal", [200, 400, 402, 403, 409, 420, 423, 429])
+async def test_a_limit_may_refuse_with_any_code(refusal: int, vendor: VendorName) -> None:
+    """The body speaks of the limit in the vendor's own words, under whatever code; counts are the same."""
+    rule = RateLimit(limit=1, refusal=refusal, retry_after="seconds", vendors=[vendor])
+    async with Simulator(rate_limit=rule) as sim, aiohttp.ClientSession(sim.document360_url) as session:
+        job = sim.add_delete("task") if vendor == "document360" else sim.add_extraction("FILE", "ZX-1")
+        async with session.get(job.path) as response:
+            assert (response.status, "Retry-After" in response.headers) == (200, False)
+        async with session.get(job.path) as response:
+            assert (response.status, response.headers["Retry-After"]) == (refusal, "60")
+            body = await response.text()
+        assert ("RATE_LIMIT_EXCEEDED" in body) or ("csTooManyRequests" in body)
+        assert (sim.requests.accepted, sim.requests.refused) == (1, 1)
+
+
+async def test_a_reply_may_lie_about_the_limit() -> None:
+    """A script's header fields go before those of the limit."""
+    lie = Amended({"x-ratelimit-remaining": "0", "X-RateLimit-Reset": "60000"})
+    async with Simulator(rate_limit=RateLimit(limit=60)) as sim:
+        sim.add_delete("task", script=[lie])
+        first, second = await tries(sim, 2)
+    assert first == (200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60000"})
+    assert second == (200, {"X-RateLimit-Remaining": "58"})
 
 
 async def test_retry_after_may_be_a_date() -> None:
@@ -247,7 +307,20 @@ async def test_limits_go_by_the_loops_time() -> None:
         assert (sim.requests.accepted, sim.requests.refused) == (48, 2)
 
 
-@pytest.mark.parametrize("wrong", [{"limit": -1}, {"per_s": 0}, {"window": "round"}, {"headers": "loud"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"limit": -1},
+        {"per_s": 0},
+        {"window": "round"},
+        {"headers": "loud"},
+        {"burst": 0},
+        {"style": "?"},
+        {"reset": "?"},
+        {"refusal": 404},
+        {"retry_after": "?"},
+    ],
+)
 def test_a_limit_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     """Values are checked when the limit is made."""
     with pytest.raises(ValueError):  # noqa: PT011 - that it is one is the promise

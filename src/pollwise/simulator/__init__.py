@@ -4,25 +4,34 @@
         sim.add_extraction("FILE", "ZX-1", duration_s=3.0, skipped=3)
         ...  # point your code at sim.oracle_content_url
 
+What a script, a chance or an outage does to a reply is a `Fault`, an `Answer` in place of it, or the same reply
+`Amended`; `ODD` names right replies in an odd form. A `Plan`'s options say how a job itself behaves oddly.
+
 It knows nothing of the rest of pollwise, so what it serves is the vendors' documentation, not our reading of it.
 """
 
 from __future__ import annotations
 
 from pollwise.simulator.access import OAuthClient
-from pollwise.simulator.answers import Answer
+from pollwise.simulator.answers import Amended, Answer
 from pollwise.simulator.curves import Curve, CurveName
 from pollwise.simulator.document360 import DeletePlan
-from pollwise.simulator.faults import PROMPT, TRANSIENT, Fault, Faults, Script
+from pollwise.simulator.faults import ODD, PROMPT, TRANSIENT, Fault, Faults, Script
 from pollwise.simulator.jobs import JobOutcome, SimulatedJob
 from pollwise.simulator.limits import RateLimit
 from pollwise.simulator.oracle_content import ExtractionPlan
+from pollwise.simulator.outages import REFUSED, Outage
+from pollwise.simulator.overriding import ABSENT
 from pollwise.simulator.requests import RequestLog, SeenRequest
 from pollwise.simulator.server import Simulator
 
 __all__ = [
+    "ABSENT",
+    "ODD",
     "PROMPT",
+    "REFUSED",
     "TRANSIENT",
+    "Amended",
     "Answer",
     "Curve",
     "CurveName",
@@ -32,6 +41,7 @@ __all__ = [
     "Faults",
     "JobOutcome",
     "OAuthClient",
+    "Outage",
     "RateLimit",
     "RequestLog",
     "Script",

@@ -11,12 +11,14 @@ import base64
 import hashlib
 import math
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qs, quote_plus
 
 import attrs
 
 from pollwise.simulator.answers import Answer
-from pollwise.simulator.faults import Fault, read_script
+from pollwise.simulator.faults import Entry, read_script
+from pollwise.simulator.overriding import ABSENT, Absent
 from pollwise.simulator.vendor import Vendor
 
 __all__ = ["Access", "OAuthClient"]
@@ -34,6 +36,9 @@ class OAuthClient:
         client_secret: Sent as the password of HTTP Basic.
         scope: The scope to be asked for; None takes any that ends in `urn:opc:cec:all`.
         expires_in_s: Seconds that a token is good for; `expires_in` says so, rounded down.
+        expires_in: The field verbatim in place of those seconds, unless it is None, such as `3600.0`, `"3600.0"`, `""`, `0`, `-1`; `ABSENT`
+            leaves it out, which RFC 6749, 5.1, allows.
+        token_type: The field verbatim; `ABSENT` leaves it out. Its case does not matter (RFC 6749, 5.1).
         script: What the n-th request for a token gets; None or the end of the script is a normal answer.
     """
 
@@ -41,7 +46,15 @@ class OAuthClient:
     client_secret: str = attrs.field(repr=False)
     scope: str | None = None
     expires_in_s: float = attrs.field(default=3600.0, validator=attrs.validators.gt(0.0))
-    script: tuple[Fault | Answer | None, ...] = attrs.field(default=(), converter=read_script)
+    expires_in: Any = None
+    token_type: str | Absent = "Bearer"  # noqa: S105  # a field's value, no secret
+    script: tuple[Entry, ...] = attrs.field(default=(), converter=read_script)
+
+    def grant(self, token: str) -> dict[str, Any]:
+        """The document that hands a token out."""
+        expires_in = int(self.expires_in_s) if self.expires_in is None else self.expires_in
+        fields = {"access_token": token, "token_type": self.token_type, "expires_in": expires_in}
+        return {name: value for name, value in fields.items() if value is not ABSENT}
 
     def refuses(self, headers: Mapping[str, str], form: Mapping[str, list[str]]) -> Answer | None:
         """The error of RFC 6749, 5.2, for a request for a token; None if the request is good."""
@@ -109,8 +122,7 @@ class Access:
         token = hashlib.blake2b(f"{self.seed}/{self._issued}".encode(), digest_size=24).hexdigest()
         self._issued += 1
         self._good_until[f"Bearer {token}"] = now + self.oauth.expires_in_s
-        grant = {"access_token": token, "token_type": "Bearer", "expires_in": int(self.oauth.expires_in_s)}
-        return Answer.of_json(grant, headers={"Cache-Control": "no-store"})
+        return Answer.of_json(self.oauth.grant(token), headers={"Cache-Control": "no-store"})
 
     def revoke(self, *, api_token: str | None, bearer: str | None) -> None:
         """Let no bearer token pass any more; take new fixed ones if they are named."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableSet
 from typing import TypeAlias, cast
 
 import attrs
@@ -27,12 +28,18 @@ _PIECE = 64 * 1024
 
 @attrs.frozen(kw_only=True)
 class Acting:
-    """What an actor has to go by. `closing` is set when the simulator closes."""
+    """What an actor has to go by.
+
+    Attributes:
+        closing: Set when the simulator closes.
+        stale: Connections that are closed at their next request.
+    """
 
     request: web.BaseRequest
     answer: Answer
     faults: Faults
     closing: asyncio.Event
+    stale: MutableSet[asyncio.Transport]
 
     async def idle(self, seconds: float | None) -> bool:
         """Wait so long, or for ever if None. False if the simulator closes first."""
@@ -86,12 +93,52 @@ async def _reset(acting: Acting) -> web.StreamResponse:
     body = acting.answer.body
     response = await _begin(acting, length=len(body) + 1)
     await response.write(body[: len(body) // 2])
+    _abort(acting)
+    return response
+
+
+async def _reset_at_once(acting: Acting) -> web.StreamResponse:
+    _abort(acting)
+    return web.Response()
+
+
+def _abort(acting: Acting) -> None:
     transport = _transport(acting)
     sock = cast("socket.socket", transport.get_extra_info("socket"))
     # With no time to linger the kernel sends RST instead of FIN.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+
+
+async def _whole(acting: Acting) -> web.StreamResponse:
+    response = plain(acting.answer)
+    await response.prepare(acting.request)
+    await response.write_eof()
     return response
+
+
+async def _close_after(acting: Acting) -> web.StreamResponse:
+    response = await _whole(acting)
+    _hang_up(acting)
+    return response
+
+
+async def _close_at_next(acting: Acting) -> web.StreamResponse:
+    transport = _transport(acting)
+    response = await _whole(acting)
+    acting.stale.add(transport)
+    return response
+
+
+async def _untyped(acting: Acting) -> web.StreamResponse:
+    # By hand: aiohttp puts a content type on every body.
+    answer = acting.answer
+    fields = {name: value for name, value in answer.headers.items() if name.lower() != "content-type"}
+    fields |= {"Content-Length": str(len(answer.body)), "Connection": "close"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    line = f"HTTP/1.1 {answer.status} {http.HTTPStatus(answer.status).phrase}\r\n"
+    _transport(acting).write(f"{line}{head}\r\n".encode() + answer.body)
+    return _hang_up(acting)
 
 
 def _truncate(*, chunked: bool) -> Actor:
@@ -135,6 +182,10 @@ ACTORS: Mapping[Fault, Actor] = {
     Fault.SLOW_DRIP: _drip,
     Fault.CLOSED: _close,
     Fault.RESET: _reset,
+    Fault.RESET_AT_ONCE: _reset_at_once,
+    Fault.NO_CONTENT_TYPE: _untyped,
+    Fault.CLOSED_AFTER: _close_after,
+    Fault.CLOSED_AT_NEXT: _close_at_next,
     Fault.TRUNCATED: _truncate(chunked=False),
     Fault.TRUNCATED_CHUNKED: _truncate(chunked=True),
     Fault.NOT_HTTP: _babble,

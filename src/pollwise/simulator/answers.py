@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Answer", "http_date", "to_json"]
+__all__ = ["Amended", "Answer", "http_date", "to_json"]
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -48,5 +48,26 @@ class Answer:
         return cls(status, to_json(data), {"Content-Type": "application/json", **headers})
 
     def with_headers(self, headers: Mapping[str, str]) -> Answer:
-        """The same answer with more header fields; later ones win."""
-        return Answer(self.status, self.body, {**self.headers, **headers}) if headers else self
+        """The same answer with more header fields; later ones win, in whatever case they are written."""
+        if not headers:
+            return self
+        later = {name.lower() for name in headers}
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in later}
+        return Answer(self.status, self.body, {**kept, **headers})
+
+
+@attrs.frozen
+class Amended:
+    """The simulator's own reply, in a script: with more header fields, verbatim, and under another status code.
+
+    For hints in any form on any reply, which real servers send in all of them: `Amended({"Retry-After": "0.5"})`,
+    `Amended({"Retry-After": "Wed, 21 Oct 3000 07:28:00 GMT"}, status=429)`, `Amended({"retry-after-ms": "250"}, 202)`,
+    `Amended({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60000"})`.
+
+    Attributes:
+        headers: Header fields that replace those of the same name, a rate limit's included.
+        status: The status code; None leaves it. One that is not 2xx has the vendor's refusal as its body.
+    """
+
+    headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False)
+    status: int | None = None

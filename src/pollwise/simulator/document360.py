@@ -20,6 +20,7 @@ __all__ = ["DOCUMENT360", "DeleteOptions", "DeletePlan"]
 
 _STATUS_PATH = "/v2/Drive/Folders/DeleteFile/Status/"
 _QUEUED, _INITIATED, _IN_PROGRESS, _COMPLETED, _ERROR, _CANCELLED = range(6)
+_UNKNOWN = 6
 _QUEUED_UNTIL, _INITIATED_UNTIL = 0.1, 0.3
 _STRANGE_FROM, _STRANGE_UNTIL = 0.4, 0.7
 _REASONS = {
@@ -57,7 +58,8 @@ class DeletePlan(Plan):
 
     Attributes:
         complete_status: `status` once `is_complete` is true. None is what the outcome suggests: 2 for a success, as
-            in the vendor's own example, 4 (Error) for a failure, 5 for a cancellation. A failure always has `errors`.
+            in the vendor's own example, 4 (Error) for a failure, 5 for a cancellation, and 6, which the vendor does
+            not document, for an unknown end. A failure always has `errors`.
         unknown_status: A value that the vendor does not document, shown for a part of the time instead of 2.
         error_code: `error_code` of a failure.
         error: `description` of a failure's error.
@@ -93,7 +95,11 @@ class DeletePlan(Plan):
             return self.complete_status
         if stage.over:
             succeeded = _IN_PROGRESS if stage.final else _COMPLETED
-            return {"succeeded": succeeded, "failed": _ERROR, "cancelled": _CANCELLED}[self.outcome]
+            return {"succeeded": succeeded, "failed": _ERROR, "cancelled": _CANCELLED, "unknown": _UNKNOWN}[
+                self.outcome
+            ]
+        if stage.looks_failed:
+            return _ERROR
         if self.unknown_status is not None and _STRANGE_FROM <= stage.share < _STRANGE_UNTIL:
             return self.unknown_status
         if stage.share < _QUEUED_UNTIL:
@@ -138,9 +144,10 @@ class Document360(Vendor):
         """The header field `api_token`."""
         return headers.get("api_token", "")
 
-    def refusal(self, status: int) -> Answer:
+    def refusal(self, status: int, *, like: int | None = None) -> Answer:
         """The envelope with `success` false; its 400 is the vendor's example to the letter."""
-        errors = [_error(*_REASONS[status])] if status in _REASONS else []
+        reason = _REASONS.get(like or status)
+        errors = [] if reason is None else [_error(*reason)]
         envelope = {"extension_data": None, "success": False, "errors": errors, "warnings": [], "information": []}
         return Answer.of_json(envelope, status=status)
 

@@ -7,18 +7,19 @@ Rule 2: a `SimulatedJob` is one plan under way, with its counters; it never look
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, TypedDict
 
 import attrs
 
-from pollwise.simulator.answers import Answer
 from pollwise.simulator.curves import Curve, CurveName
-from pollwise.simulator.faults import Fault, Script, read_script
+from pollwise.simulator.faults import Entry, Script, read_script
+from pollwise.simulator.overriding import overridden
 from pollwise.simulator.vendor import Vendor
 
 __all__ = ["JobOutcome", "Plan", "PlanOptions", "SimulatedJob", "Stage"]
 
-JobOutcome: TypeAlias = Literal["succeeded", "failed", "cancelled"]
+JobOutcome: TypeAlias = Literal["succeeded", "failed", "cancelled", "unknown"]
 
 _SECONDS = attrs.validators.ge(0.0)
 
@@ -31,18 +32,32 @@ class PlanOptions(TypedDict, total=False):
     curve: Curve | CurveName
     hidden_s: float
     unconfirmed_s: float
+    looks_failed_at_s: float
+    looks_failed_for_s: float
+    flap_s: float | None
+    missing_at_s: float
+    missing_for_s: float
     forbidden: bool
     starts_when_polled: bool
+    overrides: Mapping[str, Any]
     script: Script
 
 
 @attrs.frozen(kw_only=True)
 class Stage:
-    """Where a job stands: its share of work done, is it over, and does the vendor's own rule say so already."""
+    """Where a job stands.
+
+    Attributes:
+        share: Share of its work done, 0..1.
+        over: Its work is over.
+        final: The vendor's own rule says so.
+        looks_failed: It is not over, and looks failed all the same.
+    """
 
     share: float
     over: bool
     final: bool
+    looks_failed: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -51,26 +66,50 @@ class Plan(abc.ABC):
 
     Attributes:
         duration_s: Seconds until it is over; `math.inf` never is.
-        outcome: How it ends.
+        outcome: How it ends. `unknown` is an end that the vendor does not document, as newer server versions have.
         curve: Share of its work done over the share of its time, as a function or by name.
         hidden_s: Seconds at its beginning in which it answers 404: not visible yet.
         unconfirmed_s: Seconds after its end in which it looks over, but not by the vendor's own rule.
+        looks_failed_at_s: Seconds after which it looks failed for a while, as between two attempts of a server that
+            tries again by itself; not by the vendor's own rule of what is over.
+        looks_failed_for_s: For how many seconds.
+        flap_s: It looks failed and running by turns of so many seconds, as behind two replicas that disagree; 0 is by
+            turns of the requests, None never.
+        missing_at_s: Seconds after which it answers 404 for a while, though it was there: a replica that lags behind.
+        missing_for_s: For how many seconds.
         forbidden: Answers 403: the caller may not see it.
         starts_when_polled: Its time begins with the first request, not when it is added.
+        overrides: Fields that differ from what is documented, by their paths in the status, such as
+            `{"completedPercentage": "104"}`, `{"errors.0.error_code": 17}`, `{"task_status.task_id": None}`; `ABSENT`
+            leaves one out. Real servers count past 100 %, send numbers for texts, and null for either.
         script: What the n-th request gets that passes authentication and rate limit; None is a normal answer.
             Faults by rate begin where the script ends.
     """
 
     duration_s: float = attrs.field(default=2.0, validator=_SECONDS)
     outcome: JobOutcome = attrs.field(
-        default="succeeded", validator=attrs.validators.in_(("succeeded", "failed", "cancelled"))
+        default="succeeded", validator=attrs.validators.in_(("succeeded", "failed", "cancelled", "unknown"))
     )
     curve: Curve | CurveName = "linear"
     hidden_s: float = attrs.field(default=0.0, validator=_SECONDS)
     unconfirmed_s: float = attrs.field(default=0.0, validator=_SECONDS)
+    looks_failed_at_s: float = attrs.field(default=0.0, validator=_SECONDS)
+    looks_failed_for_s: float = attrs.field(default=0.0, validator=_SECONDS)
+    flap_s: float | None = attrs.field(default=None, validator=attrs.validators.optional(_SECONDS))
+    missing_at_s: float = attrs.field(default=0.0, validator=_SECONDS)
+    missing_for_s: float = attrs.field(default=0.0, validator=_SECONDS)
     forbidden: bool = False
     starts_when_polled: bool = False
-    script: tuple[Fault | Answer | None, ...] = attrs.field(default=(), converter=read_script)
+    overrides: Mapping[str, Any] = attrs.field(factory=dict)
+    script: tuple[Entry, ...] = attrs.field(default=(), converter=read_script)
+
+    def looks_failed(self, elapsed: float, nth: int) -> bool:
+        """Does it look failed so many seconds after its beginning, in its n-th answer, from 1?"""
+        if 0.0 <= elapsed - self.looks_failed_at_s < self.looks_failed_for_s:
+            return True
+        if self.flap_s is None:
+            return False
+        return bool((int(elapsed / self.flap_s) if self.flap_s else nth - 1) % 2)
 
     @abc.abstractmethod
     def status(self, keys: tuple[str, ...], stage: Stage) -> dict[str, Any]:
@@ -87,7 +126,7 @@ class SimulatedJob:
         plan: How it goes.
         curve: The plan's curve as a function.
         started_at: When its time began, in the clock's seconds; None before.
-        polls: Requests for its status, whatever they got.
+        polls: Requests for its status, whatever they got, without those that a cache answered.
         admitted: Those of them that passed authentication and rate limit.
         finals: Undisturbed answers that showed its end by the vendor's own rule.
         first_final_at: When the first of those was given, in the clock's seconds.
@@ -125,8 +164,16 @@ class SimulatedJob:
         over = elapsed >= plan.duration_s
         share = self.curve(1.0 if over else elapsed / plan.duration_s)
         final = elapsed >= plan.duration_s + plan.unconfirmed_s
-        return Stage(share=min(1.0, max(0.0, share)), over=over, final=final)
+        looks_failed = not over and plan.looks_failed(elapsed, self.admitted)
+        return Stage(share=min(1.0, max(0.0, share)), over=over, final=final, looks_failed=looks_failed)
 
     def is_hidden(self, now: float) -> bool:
-        """Is it not visible yet at `now`?"""
-        return self.started_at is not None and now - self.started_at < self.plan.hidden_s
+        """Is it not visible yet at `now`, or not visible any more?"""
+        if self.started_at is None:
+            return False
+        plan, elapsed = self.plan, now - self.started_at
+        return elapsed < plan.hidden_s or 0.0 <= elapsed - plan.missing_at_s < plan.missing_for_s
+
+    def shown(self, stage: Stage) -> dict[str, Any]:
+        """What the vendor says of it at that stage."""
+        return overridden(self.plan.status(self.keys, stage), self.plan.overrides)

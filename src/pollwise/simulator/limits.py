@@ -2,22 +2,34 @@
 
 Rule 1: a request is accepted or refused at one moment by one meter; a refused one costs nothing.
 Rule 2: each token has a meter of its own. The clock is an argument.
-Rule 3: what is announced is never too early: who waits for the announced seconds meets a new window.
+Rule 3: a refusal names the seconds after which one request passes, and not one that is too early. `rate_headers.py`
+writes them.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
-from typing import Literal, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Protocol
 
 import attrs
 
-from pollwise.simulator.answers import http_date
+from pollwise.simulator.rate_headers import (
+    AFTER_FORMS,
+    RESET_FORMS,
+    STYLES,
+    AfterForm,
+    ResetForm,
+    Style,
+    after_field,
+    reset_text,
+)
 from pollwise.simulator.vendor import VendorName
 
 __all__ = ["RateLimit", "RateLimiter", "Standing"]
+
+_ROUNDING = 1e-9  # of a request: what sums of fractions may lack
 
 
 @attrs.frozen
@@ -33,6 +45,14 @@ def _read_vendors(vendors: Iterable[VendorName]) -> frozenset[VendorName]:
     return frozenset(vendors)
 
 
+def _one_of(*values: object) -> Any:
+    return attrs.validators.in_(values)
+
+
+_COUNT = attrs.validators.ge(0)
+_REFUSALS = (429, 200, 400, 402, 403, 409, 420, 423)
+
+
 @attrs.frozen(kw_only=True)
 class RateLimit:
     """A limit per token, and how it is announced. The defaults are Document360's 60 requests a minute.
@@ -41,51 +61,66 @@ class RateLimit:
         limit: Requests that are accepted in one window.
         per_s: Seconds that a window lasts; small ones compress time.
         window: `fixed` starts with the first request after the last window's end and is refilled at once;
-            `sliding` counts the requests of the last `per_s` seconds.
+            `sliding` counts the requests of the last `per_s` seconds; `bucket` holds `burst` requests and gets `limit`
+            new ones in `per_s` seconds, evenly (a token bucket, as nginx, Amazon's and Stripe's gateways have).
+        burst: Requests that a full bucket holds; None is `limit`.
         aligned: Fixed windows start at multiples of `per_s` of the clock instead.
-        headers: `document360` sends `X-RateLimit-Remaining` always, `-Limit` and `-Reset` with a refusal only;
-            `always` sends all three always; `hidden` none.
-        fractional: `-Reset` and `Retry-After` may be fractions of a second, for compressed time. Otherwise they
-            are whole seconds, rounded up, at least 1.
+        headers: `document360` sends `Remaining` always, `Limit` and `Reset` with a refusal only; `always` sends all
+            three always; `hidden` none. With `hidden` and no `retry_after` a refusal is a bare status code.
+        style: How the fields are called. `x-ratelimit` is Document360's and GitHub's; `x-rate-limit` is Okta's and
+            Nature Remo's; `ratelimit` is that of draft-ietf-httpapi-ratelimit-headers up to 06; `requests` is
+            OpenAI's `x-ratelimit-remaining-requests`.
+        reset: How a reset is written: `seconds`; a `duration` (`6m0s`, OpenAI); `epoch` seconds (GitHub);
+            `epoch-ms` (several gateways); `iso` (`2026-11-29T10:00:00Z`, Twilio's and Anthropic's way); `http-date`.
+        fractional: Seconds of a reset and of `Retry-After` may be fractions, for compressed time. Otherwise they are
+            whole, rounded up, at least 1: real servers round so also where their window is a second.
+        policy: The limit is followed by its window, as in `60, 60;w=60` (draft-ietf-httpapi-ratelimit-headers-03).
         ietf: Send `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) as well.
-        retry_after: Send `Retry-After` with a refusal, as `seconds` or as a `date`, or not at all.
+        retry_after: Send `Retry-After` with a refusal, as `seconds` or as a `date`, or in milliseconds as
+            `retry-after-ms` (Azure OpenAI, OpenAI) or `x-ms-retry-after-ms` (Azure Cosmos DB), or not at all.
+        refusal: The status code of a refusal. GitHub's secondary limit is a 403, Amazon's ThrottlingException a 400,
+            others use 402, 409, 420 and 423; 200 is an error document under a success's code.
         vendors: Whose requests are limited.
     """
 
-    limit: int = attrs.field(default=60, validator=attrs.validators.ge(0))
+    limit: int = attrs.field(default=60, validator=_COUNT)
     per_s: float = attrs.field(default=60.0, validator=attrs.validators.gt(0.0))
-    window: Literal["fixed", "sliding"] = attrs.field(
-        default="fixed", validator=attrs.validators.in_(("fixed", "sliding"))
+    window: Literal["fixed", "sliding", "bucket"] = attrs.field(
+        default="fixed", validator=_one_of("fixed", "sliding", "bucket")
     )
+    burst: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
     aligned: bool = False
     headers: Literal["document360", "always", "hidden"] = attrs.field(
-        default="document360", validator=attrs.validators.in_(("document360", "always", "hidden"))
+        default="document360", validator=_one_of("document360", "always", "hidden")
     )
+    style: Style = attrs.field(default="x-ratelimit", validator=_one_of(*STYLES))
+    reset: ResetForm = attrs.field(default="seconds", validator=_one_of("seconds", *RESET_FORMS))
     fractional: bool = False
+    policy: bool = False
     ietf: bool = False
-    retry_after: Literal["seconds", "date"] | None = None
+    retry_after: AfterForm | None = attrs.field(default=None, validator=_one_of(None, *AFTER_FORMS))
+    refusal: int = attrs.field(default=429, validator=_one_of(*_REFUSALS))
     vendors: frozenset[VendorName] = attrs.field(default=frozenset({"document360"}), converter=_read_vendors)
 
     def fields(self, standing: Standing) -> dict[str, str]:
         """The header fields for a reply to a request that left its token standing there."""
         fields: dict[str, str] = {}
         if self.headers != "hidden":
-            fields["X-RateLimit-Remaining"] = str(standing.remaining)
+            limit, remaining, reset = STYLES[self.style]
+            fields[remaining] = str(standing.remaining)
             if self.headers == "always" or not standing.accepted:
-                fields["X-RateLimit-Limit"] = str(self.limit)
-                fields["X-RateLimit-Reset"] = self._seconds(standing.reset_s)
+                window = f", {self.limit};w={self._seconds(self.per_s)}" if self.policy else ""
+                fields[limit] = f"{self.limit}{window}"
+                fields[reset] = reset_text(self.reset, standing.reset_s, fractional=self.fractional)
         if self.ietf:
             fields["RateLimit-Policy"] = f'"default";q={self.limit};w={self._seconds(self.per_s)}'
             fields["RateLimit"] = f'"default";r={standing.remaining};t={self._seconds(standing.reset_s)}'
         if self.retry_after is not None and not standing.accepted:
-            in_words = self._seconds if self.retry_after == "seconds" else http_date
-            fields["Retry-After"] = in_words(standing.reset_s)
+            fields |= after_field(self.retry_after, standing.reset_s, fractional=self.fractional)
         return fields
 
     def _seconds(self, seconds: float) -> str:
-        if self.fractional:
-            return f"{math.ceil(seconds * 1000) / 1000:.3f}"
-        return str(max(1, math.ceil(seconds)))
+        return reset_text("seconds", seconds, fractional=self.fractional)
 
 
 class _Meter(Protocol):
@@ -130,6 +165,36 @@ class _SlidingWindow:
         return Standing(accepted, rule.limit - len(held), held[0] - now if held else rule.per_s)
 
 
+class _Bucket:
+    __slots__ = ("_at", "_held", "_rule", "_size")
+
+    def __init__(self, rule: RateLimit) -> None:
+        self._rule = rule
+        self._size = float(rule.limit if rule.burst is None else rule.burst)
+        self._held = self._size
+        self._at = -math.inf
+
+    def take(self, now: float) -> Standing:
+        each_s = self._rule.per_s / self._rule.limit if self._rule.limit else math.inf
+        if now > self._at:
+            self._held = (
+                self._size if self._at == -math.inf else min(self._size, self._held + (now - self._at) / each_s)
+            )
+            self._at = now
+        accepted = self._held >= 1.0 - _ROUNDING
+        if accepted:
+            self._held = max(0.0, self._held - 1.0)
+        whole = math.floor(self._held + _ROUNDING)
+        return Standing(accepted, whole, min(self._rule.per_s, (whole + 1 - self._held) * each_s))
+
+
+_METERS: Mapping[str, type[_FixedWindow | _SlidingWindow | _Bucket]] = {
+    "fixed": _FixedWindow,
+    "sliding": _SlidingWindow,
+    "bucket": _Bucket,
+}
+
+
 class RateLimiter:
     """The meters of all tokens under one `RateLimit`."""
 
@@ -141,6 +206,5 @@ class RateLimiter:
         """Accept or refuse one request of a token at `now` (the clock's seconds, never falling)."""
         meter = self._meters.get((vendor, token))
         if meter is None:
-            kind = _FixedWindow if self.rule.window == "fixed" else _SlidingWindow
-            meter = self._meters[vendor, token] = kind(self.rule)
+            meter = self._meters[vendor, token] = _METERS[self.rule.window](self.rule)
         return meter.take(now)

@@ -69,7 +69,8 @@ class ExtractionPlan(Plan):
         name_adjusted: How many of the created files get another name.
         ignored: Further entries, which are ignored.
         unknown_progress: A `progress` that the vendor does not document, shown for a part of the time instead of
-            `PROCESSING`, and while unconfirmed (`COMPLETED` if it is None).
+            `PROCESSING`, while unconfirmed or while the job only looks failed (`COMPLETED` if it is None), and at an
+            unknown end (`TIMED_OUT` if it is None).
         error_code: `errorCode` of a failure.
         message: `message` of every answer, for texts that are hard to show; None has the vendor's own words.
         native_types: Booleans and numbers instead of strings, as a gateway that re-encodes JSON would send them.
@@ -95,12 +96,13 @@ class ExtractionPlan(Plan):
     def status(self, keys: tuple[str, ...], stage: Stage) -> dict[str, Any]:
         """The documented fields in the documented order."""
         del keys  # a status does not name its job
-        percentage = 100 if self._is_good_end(stage) else min(99, int(stage.share * 100))
+        whole = stage.over and self.outcome in {"succeeded", "unknown"}
+        percentage = 100 if whole else min(99, int(stage.share * 100))
         counts = self._counts(percentage)
         status: dict[str, Any] = {
-            "completed": stage.over,
+            "completed": stage.over or stage.looks_failed,
             "completedPercentage": percentage,
-            "errorCode": self.error_code if stage.over and self.outcome == "failed" else 0,
+            "errorCode": self.error_code if stage.looks_failed or (stage.over and self.outcome == "failed") else 0,
             **counts,
             "message": self._message(stage, counts["filesProcessed"]),
             "progress": self._progress(stage),
@@ -142,8 +144,8 @@ class ExtractionPlan(Plan):
 
     def _progress(self, stage: Stage) -> str:
         if stage.final:
-            return self.outcome.upper()
-        if stage.over:
+            return self.outcome.upper() if self.outcome != "unknown" else self.unknown_progress or "TIMED_OUT"
+        if stage.over or stage.looks_failed:
             return self.unknown_progress or "COMPLETED"
         if self.unknown_progress is not None and _STRANGE_FROM <= stage.share < _STRANGE_UNTIL:
             return self.unknown_progress
@@ -231,9 +233,9 @@ class OracleContent(Vendor):
         """The header field `Authorization`."""
         return headers.get("Authorization", "")
 
-    def refusal(self, status: int) -> Answer:
+    def refusal(self, status: int, *, like: int | None = None) -> Answer:
         """An error of the documented shape."""
-        code, key, message = _REASONS.get(status, ("-1", "!csError", "The request failed."))
+        code, key, message = _REASONS.get(like or status, ("-1", "!csError", "The request failed."))
         more = {"WWW-Authenticate": 'Bearer realm="simulator", Basic realm="simulator"'} if status == 401 else {}
         return _error(status, code, key, message).with_headers(more)
 

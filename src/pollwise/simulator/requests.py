@@ -40,11 +40,12 @@ class RequestLog:
 
     Attributes:
         size: How many of the latest requests are kept in full.
-        total: All requests.
+        total: All requests that reached this machine, also those whose connection was closed without a reply.
         accepted: Those that a rate limit let pass.
         refused: Those that a rate limit answered with 429.
         starts: Extractions started by POST.
         tokens: Requests to the OAuth token endpoint.
+        cached: Requests that a cache answered, so that no vendor saw them.
         strays: Requests to paths that neither vendor has, such as where a redirect leads.
         in_flight: Requests that are being answered now.
         most_in_flight: The most that there ever were at once.
@@ -59,6 +60,7 @@ class RequestLog:
     refused: int = 0
     starts: int = 0
     tokens: int = 0
+    cached: int = 0
     strays: int = 0
     in_flight: int = 0
     most_in_flight: int = 0

@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Self, Unpack
+from weakref import WeakSet
 
 import attrs
 from aiohttp import web
 
 from pollwise.simulator.access import Access, OAuthClient
 from pollwise.simulator.acting import ACTORS, Acting, plain
-from pollwise.simulator.desk import Asked, Desk
+from pollwise.simulator.caching import Cache
+from pollwise.simulator.desk import Asked, Desk, Spurious
 from pollwise.simulator.document360 import DOCUMENT360, DeleteOptions, DeletePlan
-from pollwise.simulator.faults import Faults, Script, read_script
+from pollwise.simulator.faults import ODD, Fault, Faults, Script, ScriptEntry, read_script
 from pollwise.simulator.jobs import JobOutcome, SimulatedJob
 from pollwise.simulator.limits import RateLimit, RateLimiter
 from pollwise.simulator.oracle_content import ORACLE_CONTENT, ExtractionOptions, ExtractionPlan
+from pollwise.simulator.outages import REFUSED, Manner, Outage, read_outage
 from pollwise.simulator.population import draw_jobs
 from pollwise.simulator.requests import RequestLog
 
@@ -57,6 +60,10 @@ class Simulator:
         oauth: The client that may fetch bearer tokens at `token_url`.
         rate_limit: How many requests a token has; None is no limit.
         faults: What goes wrong by chance.
+        odd: In which odd forms right replies are sent, by the names of `ODD`; several may go together.
+        reply_headers: Header fields of every reply, verbatim, such as `{"Retry-After": "0.5"}`.
+        cache_s: Seconds that a cache in front answers for a job without asking the vendor; 0 is no cache. It honours a
+            request's `Cache-Control`.
         started: How extractions go that a client starts by POST.
         start_script: What the n-th of these POSTs gets. The job is started also if the reply is lost.
         log_size: How many of the latest requests are kept in full.
@@ -75,6 +82,9 @@ class Simulator:
         oauth: OAuthClient | None = None,
         rate_limit: RateLimit | None = None,
         faults: Faults | None = None,
+        odd: Iterable[Fault | str] = (),
+        reply_headers: Mapping[str, str] | None = None,
+        cache_s: float = 0.0,
         started: ExtractionPlan | None = None,
         start_script: Script = (),
         log_size: int = 1000,
@@ -87,7 +97,11 @@ class Simulator:
             started_plan=started or ExtractionPlan(),
             start_script=read_script(start_script),
             log=RequestLog(size=log_size),
+            cache=Cache(cache_s) if cache_s else None,
+            odd=_read_odd(odd),
+            reply_headers=dict(reply_headers or {}),
         )
+        self._stale: WeakSet[asyncio.Transport] = WeakSet()
         self._host = host
         self._port = port
         self._clock = clock or _loop_time
@@ -103,8 +117,7 @@ class Simulator:
             raise RuntimeError("the simulator is running already")
         self._closing = asyncio.Event()
         http = web.Server(self._handle, handler_cancellation=True, access_log=None)
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(http, self._host, self._port, backlog=_BACKLOG)
+        self._listener = await self._listen(http)
         self._http = http
         self._port = self._listener.sockets[0].getsockname()[1]
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -123,16 +136,14 @@ class Simulator:
         self._listener = self._http = None
         listener.close()
         self._closing.set()
-        for _ in range(_TURNS):
-            for connection in http.connections:
-                if connection.transport is not None:
-                    connection.transport.abort()  # close() would wait for a client that does not read
-            await asyncio.sleep(0)  # handlers are cancelled by the loss of their connection
-            if not http.connections:
-                break
+        await _hang_up_on_all(http)
         await http.shutdown(_PATIENCE_S)
         await listener.wait_closed()
         _log.debug("closed %s", self._desk.origin)
+
+    async def _listen(self, http: web.Server) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(http, self._host, self._port, backlog=_BACKLOG)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -232,6 +243,52 @@ class Simulator:
     def faults(self, faults: Faults) -> None:
         self._desk.faults = faults
 
+    @property
+    def odd(self) -> tuple[Fault, ...]:
+        """In which odd forms right replies are sent. Assign another value to change it."""
+        return self._desk.odd
+
+    @odd.setter
+    def odd(self, odd: Iterable[Fault | str]) -> None:
+        self._desk.odd = _read_odd(odd)
+
+    @property
+    def reply_headers(self) -> Mapping[str, str]:
+        """Header fields of every reply, verbatim. Assign another value to change it."""
+        return self._desk.reply_headers
+
+    @reply_headers.setter
+    def reply_headers(self, headers: Mapping[str, str]) -> None:
+        self._desk.reply_headers = dict(headers)
+
+    def outage(self, kind: ScriptEntry) -> Outage:
+        """An outage of the whole server: every request meets this, token requests and starts included.
+
+            async with sim.outage("bad-gateway"):
+                await asyncio.sleep(120)
+
+        It may also be begun and ended by `await outage.begin()` and `await outage.end()`.
+
+        Args:
+            kind: A fault or its name, an `Answer` or an `Amended`; or `"connection-refused"`, when nothing listens.
+
+        Raises:
+            ValueError: No fault has that name.
+        """
+        return Outage(read_outage(kind), self._change_manner)
+
+    def refuse(self, count: int, *, of: int, status: int = 429) -> None:
+        """Refuse so many of the next `of` admitted requests without any header, as servers do that shed load.
+
+        Args:
+            count: How many, evenly spread.
+            of: Out of how many.
+            status: The status code of these refusals.
+        """
+        if not 0 <= count <= of:
+            raise ValueError(f"{count} of {of} requests cannot be refused")
+        self._desk.spurious = Spurious(count, of, status)
+
     def revoke(self, *, api_token: str | None = None, bearer: str | None = None) -> None:
         """Answer 401 to every bearer token that was good so far, until the client brings a newer one.
 
@@ -267,6 +324,19 @@ class Simulator:
 
     # --- inside -------------------------------------------------------------------------------
 
+    async def _change_manner(self, manner: Manner) -> Manner:
+        """Set what every request meets; returns what it was before."""
+        if self._listener is None or self._http is None:
+            raise RuntimeError("there is an outage only while the simulator runs")
+        before: Manner = self._desk.outage if self._listener.is_serving() else REFUSED
+        self._desk.outage = None if manner == REFUSED else manner
+        if manner == REFUSED:
+            self._listener.close()
+            await _hang_up_on_all(self._http)
+        elif before == REFUSED:
+            self._listener = await self._listen(self._http)
+        return before
+
     def _now(self) -> float | None:
         return None if self._listener is None else self._clock()
 
@@ -274,14 +344,41 @@ class Simulator:
         desk = self._desk
         desk.log.arrived()
         try:
+            transport = request.transport
+            if transport is not None and transport in self._stale:
+                transport.close()
+                return web.Response()
             body = await request.read() if request.method == "POST" else b""
             asked = Asked(request.method, request.raw_path, request.headers, body, self._clock())
             verdict = desk.decide(asked)
             if verdict.fault is None:
                 return plain(verdict.answer)
-            acting = Acting(request=request, answer=verdict.answer, faults=desk.faults, closing=self._closing)
+            acting = Acting(
+                request=request,
+                answer=verdict.answer,
+                faults=desk.faults,
+                closing=self._closing,
+                stale=self._stale,
+            )
             return await ACTORS[verdict.fault](acting)
         except ConnectionError:
             return web.Response()  # the client has gone in mid-act; this goes nowhere
         finally:
             desk.log.left()
+
+
+def _read_odd(odd: Iterable[Fault | str]) -> tuple[Fault, ...]:
+    found = tuple(Fault(one) for one in odd)
+    if not set(found) <= set(ODD):
+        raise ValueError(f"odd forms are {', '.join(one.value for one in ODD)}")
+    return found
+
+
+async def _hang_up_on_all(http: web.Server) -> None:
+    for _ in range(_TURNS):
+        for connection in http.connections:
+            if connection.transport is not None:
+                connection.transport.abort()  # close() would wait for a client that does not read
+        await asyncio.sleep(0)  # handlers are cancelled by the loss of their connection
+        if not http.connections:
+            break

@@ -26,6 +26,9 @@ _PAGE = b"""<!DOCTYPE html>
 """
 _BLOCK = b" " * (1 << 20)
 _DEPTH = 100_000
+_FIELDS = 150
+_COOKIE = "session=" + "0123456789abcdef" * 576 + "; Path=/; HttpOnly"  # 9 kB
+_PLAIN = "text/plain; charset=utf-8"
 
 
 @attrs.frozen(kw_only=True)
@@ -47,8 +50,9 @@ def _refuse(status: int) -> Spoiler:
 
 def _refuse_for_a_while(status: int, *, as_date: bool = False) -> Spoiler:
     def spoil(spoiling: Spoiling) -> Answer:
-        after_s = spoiling.faults.retry_after_s
-        after = http_date(after_s) if as_date else f"{after_s:g}"
+        after_s, after = spoiling.faults.retry_after_s, spoiling.faults.retry_after
+        if after is None:
+            after = http_date(after_s) if as_date else f"{after_s:g}"
         return spoiling.vendor.refusal(status).with_headers({"Retry-After": after})
 
     return spoil
@@ -107,6 +111,23 @@ def _explode(spoiling: Spoiling) -> Answer:
     return attrs.evolve(spoiling.answer, body=body).with_headers({"Content-Encoding": "gzip"})
 
 
+def _answer_of_another(spoiling: Spoiling) -> Answer:
+    document = json.loads(spoiling.answer.body)
+    task = document.get("task_status")
+    if not isinstance(task, dict):
+        return spoiling.answer
+    document["task_status"] = {**task, "task_id": f"not-{task.get('task_id')}", "is_complete": True, "status": 3}
+    return attrs.evolve(spoiling.answer, body=to_json(document))
+
+
+def _labelled(name: str, value: str) -> Spoiler:
+    return lambda spoiling: spoiling.answer.with_headers({name: value})
+
+
+def _with_many_fields(spoiling: Spoiling) -> Answer:
+    return spoiling.answer.with_headers({f"X-Proxy-{n}": f"hop {n}" for n in range(_FIELDS)})
+
+
 SPOILERS: Mapping[Fault, Spoiler] = {
     Fault.BAD_REQUEST: _refuse(400),
     Fault.UNAUTHORIZED: _refuse(401),
@@ -115,6 +136,9 @@ SPOILERS: Mapping[Fault, Spoiler] = {
     Fault.REQUEST_TIMEOUT: _refuse(408),
     Fault.TOO_EARLY: _refuse(425),
     Fault.TOO_MANY_REQUESTS: _refuse_for_a_while(429),
+    Fault.BARE_TOO_MANY_REQUESTS: _refuse(429),
+    Fault.THROTTLED_IN_200: lambda it: it.vendor.refusal(200, like=429),
+    Fault.NOT_MODIFIED: lambda _: Answer(304),
     Fault.SERVER_ERROR: _refuse(500),
     Fault.BAD_GATEWAY: _page(502, b"502 Bad Gateway"),
     Fault.UNAVAILABLE: _refuse_for_a_while(503),
@@ -122,6 +146,10 @@ SPOILERS: Mapping[Fault, Spoiler] = {
     Fault.GATEWAY_TIMEOUT: lambda _: Answer(504),
     Fault.REDIRECT: lambda _: Answer(302, headers={"Location": "/elsewhere"}),
     Fault.REDIRECT_AWAY: _send_away,
+    Fault.LOGIN_REDIRECT: lambda _: Answer(302, headers={"Location": "/login"}),
+    Fault.FIREWALL_PAGE: _page(403, b"Request blocked"),
+    Fault.MAINTENANCE_PAGE: _page(200, b"Scheduled maintenance"),
+    Fault.ANOTHER_JOB: _answer_of_another,
     Fault.HTML_PAGE: _page(200, b"Please sign in"),
     Fault.JSON_AS_HTML: _body(lambda body: body, Content_Type="text/html"),
     Fault.BROKEN_JSON: _body(lambda body: body[: len(body) // 2]),
@@ -136,4 +164,12 @@ SPOILERS: Mapping[Fault, Spoiler] = {
     Fault.BROKEN_GZIP: _body(lambda body: body, Content_Encoding="gzip"),
     Fault.GZIP_BOMB: _explode,
     Fault.HUGE_BODY: lambda it: attrs.evolve(it.answer, body=padded(it.answer.body, it.faults.huge_bytes)),
+    Fault.TEXT_JSON: _labelled("Content-Type", "text/json"),
+    Fault.PLAIN_TEXT: _labelled("Content-Type", _PLAIN),
+    Fault.OCTET_STREAM: _labelled("Content-Type", "application/octet-stream"),
+    Fault.BYTE_ORDER_MARK: _body(lambda body: b"\xef\xbb\xbf" + body),
+    Fault.ENCODED_UTF8: _labelled("Content-Encoding", "utf-8"),
+    Fault.ENCODED_NONE: _labelled("Content-Encoding", "none"),
+    Fault.LARGE_COOKIE: _labelled("Set-Cookie", _COOKIE),
+    Fault.MANY_FIELDS: _with_many_fields,
 }

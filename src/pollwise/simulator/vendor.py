@@ -35,8 +35,8 @@ class Vendor(abc.ABC):
         """What names the caller in a request's header fields; empty if nothing does."""
 
     @abc.abstractmethod
-    def refusal(self, status: int) -> Answer:
-        """The vendor's JSON for a status code that is not 2xx."""
+    def refusal(self, status: int, *, like: int | None = None) -> Answer:
+        """The vendor's JSON for a status code that is not 2xx; in the words of the code `like`, if that is given."""
 
     @abc.abstractmethod
     def unknown_job(self) -> Answer:
