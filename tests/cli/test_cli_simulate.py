@@ -73,3 +73,32 @@ async def test_faults_and_a_rate_limit(start: Start) -> None:
     assert heads[1].startswith(b"HTTP/1.1 429 ")
     server.process.send_signal(signal.SIGTERM)
     assert (await server.end())[0] == 143
+
+
+async def test_named_faults_and_odd_forms(start: Start) -> None:
+    """Faults by name, replies in an odd form, and a cache."""
+    options = ["--faults", "1", "--fault", "maintenance-page", "--fault", "firewall-page", "--cache", "60"]
+    server = await start("simulator", *options, "--odd", "text-json", "--odd", "byte-order-mark", "--jobs", "1")
+    url = re.findall(r"http://[\d.:]+", "".join(await invitation(server)))[0]
+    host, _, port = url.removeprefix("http://").partition(":")
+    bodies = []
+    for _ in range(6):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"GET /v2/Drive/Folders/DeleteFile/Status/handbook-2019 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        bodies.append(await reader.read())
+        writer.close()
+    assert all(b"Scheduled maintenance" in body or b"Request blocked" in body for body in bodies)
+    server.process.send_signal(signal.SIGTERM)
+    assert (await server.end())[0] == 143
+
+
+async def test_names_that_there_are_not(command: Run) -> None:
+    """A wrong name is told in one line, with those that there are."""
+    for option, known in (("--fault", "bad-gateway"), ("--odd", "text-json")):
+        status, out, err = await command("simulator", option, "sunshine")
+        assert (status, out) == (2, "")
+        assert "sunshine" in err
+        assert known in err
+        assert err.count("\n") == 1

@@ -16,7 +16,7 @@ from cyclopts import App, Parameter
 
 from pollwise.cli.batch_options import BatchOptions, FilePath
 from pollwise.cli.exits import UsageError
-from pollwise.cli.options import CommonOptions, Count, LogOptions, Port, Seconds, Seed, Share, WatchOptions
+from pollwise.cli.options import CommonOptions, Count, LogOptions, Names, Port, Seconds, Seed, Share, WatchOptions
 
 __all__ = ["app"]
 
@@ -225,6 +225,9 @@ async def simulator(
     jobs: Count = 12,
     seconds: Seconds = 30.0,
     faults: Share = 0.0,
+    fault: Names = (),
+    odd: Names = (),
+    cache: Seconds | None = None,
     requests_per_minute: Count | None = None,
     options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
 ) -> int:
@@ -236,6 +239,9 @@ async def simulator(
         jobs: How many jobs to offer.
         seconds: The longest job's duration; a job's time begins with its first poll.
         faults: Share of the requests that go wrong, from 0 to 1.
+        fault: How they go wrong, such as bad-gateway; may be repeated. Without it in any of the usual ways.
+        odd: An odd form in which right replies are sent, such as text-json; may be repeated.
+        cache: Seconds for which a cache in front repeats replies, unless a request says no-cache.
         requests_per_minute: Document360's rate limit for each token; without it there is none.
         options: What to log; read by run.py.
     """
@@ -247,5 +253,8 @@ async def simulator(
         jobs=jobs,
         seconds=seconds,
         fault_rate=faults,
+        fault_names=fault,
+        odd=odd,
+        cache_s=cache or 0.0,
         requests_per_minute=requests_per_minute,
     )

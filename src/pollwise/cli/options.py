@@ -19,7 +19,18 @@ from pollwise.cli.exits import UsageError
 if TYPE_CHECKING:
     from pollwise.core.pacing import Pacing
 
-__all__ = ["CommonOptions", "Count", "LogOptions", "Port", "Seconds", "Seed", "Share", "WatchOptions", "to_timeout"]
+__all__ = [
+    "CommonOptions",
+    "Count",
+    "LogOptions",
+    "Names",
+    "Port",
+    "Seconds",
+    "Seed",
+    "Share",
+    "WatchOptions",
+    "to_timeout",
+]
 
 
 def _number(text: str, expected: str) -> float:
@@ -66,6 +77,7 @@ Seconds = Annotated[float, Parameter(converter=_to_seconds, metavar="SECONDS")]
 Share = Annotated[float, Parameter(converter=_to_share, metavar="RATE")]
 Port = Annotated[int, Parameter(converter=_to_whole(0, 65535), metavar="N")]
 Seed = Annotated[int, Parameter(converter=_to_whole(0, math.inf), metavar="N")]
+Names = Annotated[tuple[str, ...], Parameter(metavar="NAME", negative="", consume_multiple=False)]
 Count = Annotated[int, Parameter(converter=_to_whole(1, math.inf), metavar="N")]
 
 

@@ -13,25 +13,36 @@ from collections.abc import Iterator, Sequence
 
 from pollwise.cli.cast import Part, parts
 from pollwise.cli.exits import Exit, UsageError
-from pollwise.cli.text import duration
-from pollwise.simulator import Faults, RateLimit, Simulator
+from pollwise.cli.text import duration, safe
+from pollwise.simulator import ODD, PROMPT, Fault, Faults, RateLimit, Simulator
 
 __all__ = ["run_simulator"]
 
 
 async def run_simulator(
-    *, port: int, seed: int, jobs: int, seconds: float, fault_rate: float, requests_per_minute: int | None
+    *,
+    port: int,
+    seed: int,
+    jobs: int,
+    seconds: float,
+    fault_rate: float,
+    fault_names: Sequence[str] = (),
+    odd: Sequence[str] = (),
+    cache_s: float = 0.0,
+    requests_per_minute: int | None,
 ) -> Exit:
     """Serve until the command is interrupted, which is its only end.
 
     Raises:
-        UsageError: The port cannot be had.
+        UsageError: The port cannot be had, or no fault or odd form has such a name.
     """
     offered = list(parts(jobs))
     simulator = Simulator(
         seed=seed,
         port=port,
-        faults=Faults(rate=fault_rate),
+        faults=Faults(rate=fault_rate, kinds=_known(fault_names, tuple(Fault)) or PROMPT),
+        odd=_known(odd, ODD),
+        cache_s=cache_s,
         rate_limit=None if requests_per_minute is None else RateLimit(limit=requests_per_minute),
     )
     for part in offered:
@@ -47,6 +58,14 @@ async def run_simulator(
     finally:
         await simulator.close()
         print(f"pollwise: simulator stopped after {simulator.requests.total} requests", file=sys.stderr)
+
+
+def _known(names: Sequence[str], there_are: Sequence[Fault]) -> list[Fault]:
+    known = {one.value: one for one in there_are}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{safe(name)!r} is none of {', '.join(known)}")
+    return [known[name] for name in names]
 
 
 def _invitation(simulator: Simulator, offered: Sequence[Part], seconds: float) -> Iterator[str]:
