@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 import attrs
-import orjson
 from yarl import URL
 
 from pollwise import Endpoint, JobWatcher, Phase, Reading, Reply, Request
@@ -42,7 +41,7 @@ class ExportEndpoint(Endpoint[Export, ExportStatus]):
 
     def read(self, reply: Reply, /) -> Reading[ExportStatus]:
         try:
-            document: dict[str, Any] = orjson.loads(reply.body)
+            document: dict[str, Any] = reply.json()
             status = ExportStatus(str(document["state"]), int(document["rows_done"]), int(document["rows"]))
         except (ValueError, KeyError, TypeError) as exc:
             raise reply.malformed(f"not an export's status ({type(exc).__name__})") from exc

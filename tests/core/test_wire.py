@@ -30,13 +30,13 @@ def reply(body: bytes, *, request: Request | None = None, **fields: str) -> Repl
     ],
 )
 def test_a_content_type_is_read_without_its_parameters(value: str, kind: str, is_json: bool) -> None:
-    """JSON is application/json and every application/*+json (RFC 6839)."""
+    """JSON is said by application/json and every application/*+json (RFC 6839)."""
     made = reply(b"", Content_Type=value)
     assert (made.content_type, made.is_json) == (kind, is_json)
 
 
 def test_no_content_type_is_none() -> None:
-    """A reply that does not say is not taken for JSON."""
+    """A reply that does not say does not say JSON."""
     assert reply(b"").content_type is None
     assert not reply(b"").is_json
 

@@ -12,8 +12,10 @@ from functools import lru_cache
 from typing import Any, Protocol, TypeVar, cast
 
 import attrs
+import orjson
 from yarl import URL
 
+from pollwise.core.decoding import body_text, decoded
 from pollwise.core.phase import Reading
 from pollwise.errors import ConfigurationError, MalformedReply, Problem
 
@@ -25,6 +27,7 @@ S = TypeVar("S")
 _NO_HEADERS: Mapping[str, str] = {}
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _EXCERPT_CHARS = 160
+_TYPE_CHARS = 60
 _SHORTEST_SECRET = 4
 _SHORTEST_ECHO = 8  # what is shorter may be a word of the reply's own
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9+/_.~=-]{24,}")
@@ -80,9 +83,32 @@ class Reply:
 
     @property
     def is_json(self) -> bool:
-        """True for `application/json` and every `application/*+json` (RFC 6839)."""
+        """Whether the content type says so: `application/json` and every `application/*+json` (RFC 6839)."""
         value = self.headers.get("Content-Type")
         return value is not None and _means_json(value)
+
+    def json(self) -> Any:
+        """The JSON in the body, whatever the content type says.
+
+        A byte order mark, UTF-16, a declared charset, NaN (as None) and very deep nesting (as None) are understood, too.
+
+        Raises:
+            MalformedReply: The body is no JSON. The error says what it is instead.
+        """
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            text = self._text()
+        try:
+            return decoded(text)
+        except ValueError as exc:
+            why = str(exc)
+        if not text.strip():
+            why = "expected JSON, got an empty body"
+        elif not self.is_json and not text.lstrip().startswith(("{", "[")):
+            why = f"expected JSON, got {ascii((self.content_type or 'no content type')[:_TYPE_CHARS])[1:-1]}"
+        # Raised out here, so that the error does not drag the body along as its context.
+        raise self.malformed(why)
 
     def malformed(self, reason: str) -> MalformedReply:
         """The error for this reply, with a redacted excerpt of it."""
@@ -102,13 +128,21 @@ class Reply:
 
     def excerpt(self) -> str:
         """The first characters of the body, escaped, with everything that may be a credential masked."""
-        text = self.body[: 4 * _EXCERPT_CHARS].decode("utf-8", "replace")
+        text = body_text(self.body[: 4 * _EXCERPT_CHARS], self.headers.get("Content-Type"))
         if self.request is not None:
             for secret in _secrets(self.request.headers):
                 if len(secret) >= _SHORTEST_SECRET:
                     text = text.replace(secret, "***")
         text = _TOKEN_LIKE.sub("***", text)[:_EXCERPT_CHARS]
         return ascii(text)[1:-1]
+
+    def _text(self) -> str:
+        """The body's text; in UTF-16 and UTF-32 a credential that the server echoed is not masked yet."""
+        text = body_text(self.body, self.headers.get("Content-Type"))
+        if b"\0" not in self.body or self.request is None:
+            return text
+        masked = attrs.evolve(self, body=text.encode("utf-8", "replace")).masking(self.request.headers)
+        return masked.body.decode()
 
 
 def _spelt(char: str) -> str:
@@ -178,7 +212,7 @@ class Endpoint(Protocol[J, S]):
         ...
 
     def read(self, reply: Reply, /) -> Reading[S]:
-        """Make a reading of a reply whose status code is 2xx.
+        """Make a reading of a reply whose status code is 2xx. `reply.json()` decodes its body.
 
         Raises:
             MalformedReply: It is not what the vendor documents (`raise reply.malformed("why")`).
