@@ -90,6 +90,24 @@ def test_a_reply_is_read_and_the_same_again_is_not() -> None:
     assert desk.endpoint.reads == 3
 
 
+class Named(Counted):
+    """Reads the name of the job out of a reply, and refuses that of another."""
+
+    def read_for(self, job: ToyJob, reply: Reply, /) -> Reading[ToyStatus]:
+        if reply.headers["Job"] != job.id:
+            raise reply.malformed("the reply is about another job")
+        return self.read(reply)
+
+
+def test_a_reply_about_another_job_is_not_believed() -> None:
+    """An endpoint that can tell refuses it: the poll is repeated, and what comes then is read."""
+    desk = Desk(Named())
+    assert desk.take(reply(SUCCEEDED, headers={"Job": "another"})) is News.RETRYING
+    assert desk.take(reply(running(1), headers={"Job": desk.watch.job.id})) is News.PROGRESSED
+    assert desk.take(reply(SUCCEEDED, headers={"Job": desk.watch.job.id})) is News.OVER
+    assert desk.endpoint.reads == 2
+
+
 def test_what_is_unconfirmed_is_read_each_time() -> None:
     """Each showing counts towards being believed."""
     desk = Desk()

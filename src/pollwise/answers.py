@@ -50,6 +50,9 @@ class Answers(Generic[J, S]):
         self, *, endpoint: Endpoint[J, S], lane: Lane, dice: Callable[[], float], clock: Callable[[], float]
     ) -> None:
         self._endpoint = endpoint
+        read_for = getattr(endpoint, "read_for", None)
+        # None where that is only `read`, which is then called without a detour
+        self._read_for = None if getattr(read_for, "__func__", None) is Endpoint.read_for else read_for
         self._lane = lane
         self._dice = dice
         self._clock = clock
@@ -85,7 +88,8 @@ class Answers(Generic[J, S]):
         if reply_hash == watch.reply_hash and machine.phase is not None:
             return machine.on_unchanged(now=now, dice=self._dice())
         try:
-            reading = self._endpoint.read(reply)
+            read_for = self._read_for
+            reading = self._endpoint.read(reply) if read_for is None else read_for(watch.job, reply)
         except (PollError, WatchError) as exc:
             return self._fail(poller, watch, exc, now)
         # an unconfirmed reading is read again each time: each showing counts

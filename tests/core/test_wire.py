@@ -122,6 +122,7 @@ def test_an_endpoint_of_three_members_has_sensible_defaults() -> None:
     assert endpoint.auth is None
     assert endpoint.allowance is None
     assert endpoint.problem(reply(b"")) is None
+    assert endpoint.read_for(Job(7), reply(b"")) == endpoint.read(reply(b""))
     assert endpoint.job_to_keys(Job(7)) == {"number": "7"}
     assert endpoint.status_to_json(Job(7)) == {"number": 7}
 

@@ -219,6 +219,17 @@ class Endpoint(Protocol[J, S]):
         """
         ...
 
+    def read_for(self, job: J, reply: Reply, /) -> Reading[S]:
+        """Like `read`, and refuse a reply that names another job than this one.
+
+        Override it if the vendor's replies name their job; it is then called in place of `read`. Whether an endpoint
+        overrides it is looked up when a watcher is made.
+
+        Raises:
+            MalformedReply: The reply is about another job, or is not what the vendor documents.
+        """
+        return self.read(reply)
+
     @property
     def auth(self) -> Auth | None:
         """The credentials to send, or None. Looked up when a watcher is made and opened, not for every poll."""
