@@ -97,7 +97,7 @@ async def test_a_start_is_the_documented_request_and_gives_the_job() -> None:
 
 async def test_a_start_can_name_a_folder_and_a_resolution() -> None:
     """Both go into the body; an ID is quoted in the path alone."""
-    wire = Wire()
+    wire = Wire({**STARTED, "id": "a/b"})
     job = await endpoint().start(wire, "a/b", destination_id="d/é", duplicate_resolution=DuplicateResolution.SKIP)
     assert job == ExtractionJob("a/b", "ZX-1")
     (request,) = wire.sent
@@ -205,8 +205,9 @@ async def test_an_error_code_in_a_good_reply_is_a_refusal() -> None:
         ({}, "field jobId: expected an ID, got null"),
         ({**STARTED, "jobId": ""}, "field jobId: expected an ID, got ''"),
         ({**STARTED, "jobId": ".."}, "field jobId: expected an ID, got '..'"),
-        ({**STARTED, "jobId": 5}, "field jobId: expected text or null, got 5"),
-        ({**STARTED, "errorCode": "none"}, "field errorCode: expected a whole number, got 'none'"),
+        ({**STARTED, "jobId": []}, "field jobId: expected an ID, got null"),
+        ({**STARTED, "jobId": 1e30}, "field jobId: expected an ID, got null"),
+        ({**STARTED, "id": "G"}, "field id: the reply is about another file, 'G'"),
     ],
 )
 async def test_a_good_reply_without_a_job_is_malformed_and_leaves_it_open(answer: object, why: str) -> None:
@@ -219,10 +220,51 @@ async def test_a_good_reply_without_a_job_is_malformed_and_leaves_it_open(answer
     assert len(wire.sent) == 1
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"id": "f"},
+        {"id": None},
+        {"id": 5},
+        {"errorCode": None},
+        {"errorCode": ""},
+        {"errorCode": "none"},
+        {"errorCode": 0.0},
+        {"jobId": "ZX-1", "type": 7, "destinationID": []},
+    ],
+)
+async def test_an_odd_field_does_not_lose_the_job(odd: dict[str, object]) -> None:
+    """`jobId` decides: a job that was started can be watched."""
+    wire = Wire({**STARTED, **odd})
+    assert await endpoint().start(wire, "F") == ExtractionJob("F", "ZX-1")
+    assert len(wire.sent) == 1
+
+
+async def test_a_job_id_may_be_a_number() -> None:
+    """It is a text in the path all the same."""
+    assert await endpoint().start(Wire({**STARTED, "jobId": 5}), "F") == ExtractionJob("F", "5")
+
+
+@pytest.mark.parametrize("code", ["-96", -96, -96.0, "OCE-1234"])
+async def test_an_error_code_without_a_job_is_a_refusal(code: object) -> None:
+    """A number is one beside a job ID, too."""
+    for more in ({}, {"jobId": "ZX-1"}) if code != "OCE-1234" else ({},):
+        with pytest.raises(RequestRejected):
+            await endpoint().start(Wire({"errorCode": code, **more}), "F")
+
+
+@pytest.mark.parametrize("kind", ["text/html", "text/json"])
+async def test_a_start_is_read_whatever_its_content_type(kind: str) -> None:
+    """A gateway's media type does not lose the job."""
+    wire = Wire(STARTED, headers={"Content-Type": kind})
+    assert await endpoint().start(wire, "F") == ExtractionJob("F", "ZX-1")
+
+
 async def test_a_page_of_a_proxy_is_no_start() -> None:
-    """Only JSON is read."""
-    with pytest.raises(MalformedReply, match="expected JSON"):
-        await endpoint().start(Wire(STARTED, headers={"Content-Type": "text/html"}), "F")
+    """It is called what it is, and leaves it open whether the job runs."""
+    with pytest.raises(MalformedReply, match="expected JSON, got text/html") as caught:
+        await endpoint().start(Wire(b"<html>", headers={"Content-Type": "text/html"}), "F")
+    assert "may be running" in notes(caught.value)
 
 
 @pytest.mark.parametrize("lost", [ConnectFailed("reset"), PollTimeout(5.0)])

@@ -42,7 +42,7 @@ def _items(word: str, items: Sequence[ExtractionItem]) -> Iterator[str]:
     """The names of those left out, each reason once."""
     names: dict[str | None, list[str]] = {}
     for item in items[:_MOST_ITEMS]:
-        names.setdefault(item.error, []).append(item.id)
+        names.setdefault(item.error, []).append(item.id or "a file without a name")
     told = [", ".join(ids) + (f" ({error})" if error else "") for error, ids in names.items()]
     if told:
         more = f" and {len(items) - _MOST_ITEMS} more" if len(items) > _MOST_ITEMS else ""

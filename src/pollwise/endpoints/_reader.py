@@ -1,43 +1,47 @@
 """Makes typed values of a reply's JSON, by cattrs, and says where it could not.
 
-Rule 1: it is quick while all is well. Only when something is wrong is the value read again, to find the path of the
-first fault: keeping track of it would cost every good poll for the sake of the few bad ones.
-Rule 2: an error never drags the body along, neither as its context nor as its text.
+Rule 1: it is quick while all is as documented. Only if something is not, the value is read again, field by field
+(`_second.py`): to be lenient at once would cost every good poll for the sake of the few odd ones.
+Rule 2: what is odd is logged once for each field of an endpoint, with a short escaped excerpt.
+Rule 3: an error never drags the body along, neither as its context nor as its text. The vendor's own words are in it.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin
 
 import attrs
 import orjson
-from cattrs import AttributeValidationNote, BaseValidationError, Converter
+from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import make_converter
 
 from pollwise.core.making import maker
 from pollwise.core.wire import Reply
+from pollwise.endpoints._second import FAULTS, Odd, Refused, SecondReading
 from pollwise.endpoints._strict import Hook, shown
-from pollwise.errors import ConfigurationError
+from pollwise.errors import ConfigurationError, MalformedReply, Problem
 
-__all__ = ["Reader", "clipped", "json_object_in"]
+__all__ = ["Reader", "ReplyReader", "clipped", "json_object_in"]
 
 T = TypeVar("T")
 
 _MAX_ENTRIES = 20
 _MAX_ENTRY = 500
-_FAULTS = (ValueError, KeyError, TypeError)
-_TRACED = (*_FAULTS, BaseValidationError)
+_MAX_WORDS = 300
+
+_log = logging.getLogger(__name__)
 
 
 def json_object_in(reply: Reply) -> dict[str, Any] | None:
     """The JSON object in the body of a refusal, whatever it calls itself, or None. Never raises."""
     try:
-        data = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
+        data = reply.json()
+    except MalformedReply:
         return None
     return data if type(data) is dict else None
 
@@ -51,10 +55,16 @@ def clipped(values: Iterable[object]) -> tuple[str, ...]:
 class Reader(Generic[T]):
     """Makes an attrs class of JSON objects, and JSON objects of it.
 
+    A field without a default decides, and is read strictly. Every other field informs, and is read leniently.
+
     Args:
         made: The class to make. The attrs classes that its fields hold are made with it.
-        hooks: What structures a field, by the type that the field is annotated with.
-        field_hooks: The same for single fields of `made`, by their names; these win.
+        hooks: What structures a field as documented, by the type that the field is annotated with.
+        kept: What takes what can be kept of another value, likewise.
+        field_hooks: The same as `hooks` for single fields of `made`, by their names; these win.
+        field_kept: The same as `kept` for single fields of any class, by their names; these win.
+        main_text: The field that a bare text is in place of an item, by the item's class.
+        often_absent: The fields that a good reply often lacks.
         wire_name: The vendor's key for a field's name.
     """
 
@@ -63,70 +73,75 @@ class Reader(Generic[T]):
         made: type[T],
         hooks: Mapping[Any, Hook],
         *,
+        kept: Mapping[Any, Hook] | None = None,
         field_hooks: Mapping[str, Hook] | None = None,
+        field_kept: Mapping[str, Hook] | None = None,
+        main_text: Mapping[type, str] | None = None,
+        often_absent: Container[str] = (),
         wire_name: Callable[[str], str] = str,
     ) -> None:
-        self._made = made
+        self.made = made
         self._hooks = hooks
         self._field_hooks = field_hooks or {}
+        self._often_absent = often_absent
         self._wire_name = wire_name
-        self._converter = self._converter_for(detailed=False)
-        self._tracing = self._converter_for(detailed=True)
-        self._quick: Callable[[object, type[T]], T] = self._converter.get_structure_hook(made)
-
-    def read(self, reply: Reply) -> T:
-        """What the reply says. Raises MalformedReply, with the path of the first field that is wrong."""
-        if not reply.is_json:
-            raise reply.malformed("expected JSON")
-        try:
-            return self._quick(orjson.loads(reply.body), self._made)
-        except orjson.JSONDecodeError as exc:
-            why = f"broken JSON, {exc.msg} at character {exc.pos}"
-        except _FAULTS:
-            why = self._fault(orjson.loads(reply.body))
-        # Raised out here, so that the error does not drag the body or the value along as its context.
-        raise reply.malformed(why)
-
-    def structure(self, data: object) -> T:
-        """The same from data that is decoded already. Raises ConfigurationError, which is a ValueError."""
-        try:
-            return self._quick(data, self._made)
-        except _FAULTS:
-            why = self._fault(data)
-        raise ConfigurationError(f"this is no {self._made.__name__}: {why}")
-
-    def unstructure(self, value: T) -> dict[str, Any]:
-        """JSON-ready values by the vendor's keys, of which `structure` makes an equal value again."""
-        return cast("dict[str, Any]", self._converter.unstructure(value, self._made))
-
-    def _converter_for(self, *, detailed: bool) -> Converter:
-        converter = make_converter(detailed_validation=detailed, unstruct_collection_overrides={tuple: list})
+        self._converter = converter = make_converter(
+            detailed_validation=False, unstruct_collection_overrides={tuple: list}
+        )
         converter.register_structure_hook_factory(attrs.has, self._structure_class)
         converter.register_unstructure_hook_factory(attrs.has, self._unstructure_class)
         converter.register_structure_hook_factory(_is_tuple, _structure_tuple)
-        return converter
+        self.quick: Callable[[object, type[T]], T] = converter.get_structure_hook(made)
+        by_type, by_name = kept or {}, field_kept or {}
+        self._second: SecondReading[T] = SecondReading(
+            made,
+            strict=self._hook,
+            kept=lambda field: by_name.get(field.name) or by_type.get(field.type),
+            main_text=main_text or {},
+            wire_name=wire_name,
+            quick=converter.get_structure_hook,
+        )
+
+    def read_again(self, data: object, odd: Odd) -> T | str:
+        """The value of data that `quick` refused, or why there is none."""
+        try:
+            return self._second.read(data, odd)
+        except Refused as exc:
+            return str(exc)
+
+    def structure(self, data: object) -> T:
+        """The value of data that was kept. Raises ConfigurationError, which is a ValueError."""
+        try:
+            return self.quick(data, self.made)
+        except FAULTS:
+            value = self.read_again(data, _silent)
+        if isinstance(value, str):
+            raise ConfigurationError(f"this is no {self.made.__name__}: {value}")
+        return value
+
+    def unstructure(self, value: T) -> dict[str, Any]:
+        """JSON-ready values by the vendor's keys, of which `structure` makes an equal value again."""
+        return cast("dict[str, Any]", self._converter.unstructure(value, self.made))
+
+    def _hook(self, cls: type, field: attrs.Attribute[Any]) -> Hook | None:
+        return (self._field_hooks.get(field.name) if cls is self.made else None) or self._hooks.get(field.type)
 
     def _structure_class(self, cls: Any, converter: Converter) -> Hook:
-        own = self._field_hooks if cls is self._made else {}
+        fields = attrs.fields(attrs.resolve_types(cls))
         overrides: dict[str, Any] = {
-            field.name: override(
-                rename=self._wire_name(field.name),
-                struct_hook=own.get(field.name) or self._hooks.get(field.type),
-            )
-            for field in attrs.fields(attrs.resolve_types(cls))
+            field.name: override(rename=self._wire_name(field.name), struct_hook=self._hook(cls, field))
+            for field in fields
         }
-        if converter.detailed_validation:  # what only looks for a fault makes nothing
-            return partial(_object, {}, make_dict_structure_fn(cls, converter, **overrides))
-        # Lists are often not sent, all else nearly always: to look for each optional key would cost a third of all this.
-        optional = [field for field in attrs.fields(cls) if field.default is not attrs.NOTHING]
-        lists = {field.name for field in optional if field.default == ()}
+        # Some are often not sent, the others nearly always: to look for each of them would cost a third of all this.
+        rare = {field.name for field in fields if field.name in self._often_absent}
         absent = {
             self._wire_name(field.name): converter.unstructure(field.default)
-            for field in optional
-            if field.name not in lists
+            for field in fields
+            if field.default is not attrs.NOTHING and field.name not in rare
         }
-        make = maker(cls, defaults=lists)
-        return partial(_object, absent, make_dict_structure_fn(make, converter, **overrides))
+        known = frozenset(self._wire_name(field.name) for field in fields)
+        make = maker(cls, defaults=rare)
+        return partial(_object, absent, known, make_dict_structure_fn(make, converter, **overrides))
 
     def _unstructure_class(self, cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
         overrides: dict[str, Any] = {
@@ -138,65 +153,74 @@ class Reader(Generic[T]):
         }
         return make_dict_unstructure_fn(cls, converter, **overrides)
 
-    def _fault(self, data: object) -> str:
-        """The path of the first field that is wrong, and why."""
-        path = ""
-        fault: BaseException = ValueError("is not understood")
+
+class ReplyReader(Generic[T]):
+    """Reads the replies that one endpoint gets, and logs what is odd about them.
+
+    Args:
+        reader: What makes the values.
+        name: The endpoint's name, for the log.
+        problem: Finds the vendor's words in a reply that is none of the documented ones.
+    """
+
+    def __init__(self, reader: Reader[T], name: str, problem: Callable[[Reply], Problem | None]) -> None:
+        self._reader = reader
+        self._quick = reader.quick
+        self._made = reader.made
+        self._name = name
+        self._problem = problem
+        self._logged: set[str] = set()  # as many as the vendor's documents have fields
+
+    def read(self, reply: Reply) -> T:
+        """What the reply says. Raises MalformedReply, with the path of the field that decides and is refused."""
         try:
-            self._tracing.structure(data, self._made)
-        except _TRACED as exc:
-            fault = exc
-        while isinstance(fault, BaseValidationError | _BadItem):
-            if isinstance(fault, _BadItem):
-                path += f"[{fault.index}]"
-                fault = fault.fault
-                continue
-            fault = cast("BaseException", fault.exceptions[0])
-            notes = [note for note in getattr(fault, "__notes__", ()) if isinstance(note, AttributeValidationNote)]
-            path += "".join(f".{self._wire_name(note.name)}" for note in notes)
-        why = "missing" if isinstance(fault, KeyError) else str(fault)
-        return f"field {path[1:]}: {why}" if path else why
+            return self._quick(orjson.loads(reply.body), self._made)
+        except FAULTS:  # JSONDecodeError is a ValueError
+            pass
+        # Out here, so that no error drags the body or a value along as its context.
+        return self._read_again(reply)
+
+    def _read_again(self, reply: Reply) -> T:
+        value = self._reader.read_again(reply.json(), self._log_once)
+        if not isinstance(value, str):
+            return value
+        problem = self._problem(reply)
+        words = "" if problem is None or problem == Problem() else ascii(str(problem))[1:-1]
+        raise reply.malformed(f"{value}; the server said: {words[:_MAX_WORDS]}" if words else value)
+
+    def _log_once(self, field: str, why: str) -> None:
+        if field not in self._logged:
+            self._logged.add(field)
+            _log.warning(
+                "%s: field %s is not as documented: %s. The reply is read all the same; this is logged once.",
+                self._name,
+                field,
+                why,
+            )
 
 
-def _object(absent: dict[str, Any], fields: Hook, value: object, type_: object, /) -> Any:
+def _silent(_field: str, _why: str) -> None:
+    """What was kept was logged when it came."""
+
+
+def _object(absent: dict[str, Any], known: frozenset[str], fields: Hook, value: object, type_: object, /) -> Any:
     # Without this, text would pass for an object with none of its optional keys.
     if type(value) is dict:
         try:
             return fields(value, type_)
-        except KeyError:  # then it may be one of those that are nearly always sent
+        except KeyError:
+            if not known.issuperset(value):  # what is missing may be there under another spelling
+                raise
             return fields(absent | value, type_)
     raise ValueError(f"expected an object, got {shown(value)}")
 
 
-class _BadItem(ValueError):
-    """An item of a list is at fault: which, and why."""
-
-    def __init__(self, index: int, fault: Exception) -> None:
-        super().__init__(index, fault)
-        self.index = index
-        self.fault = fault
-
-
-def _list_or_null(items: Callable[[list[Any]], tuple[Any, ...]], value: object, _type: object, /) -> tuple[Any, ...]:
+def _list_or_null(item: Hook, value: object, _type: object, /) -> tuple[Any, ...]:
     if type(value) is list:
-        return items(value) if value else ()
+        return tuple([item(entry, None) for entry in value]) if value else ()
     if value is None:
         return ()
     raise ValueError(f"expected a list or null, got {shown(value)}")
-
-
-def _items(item: Hook, values: list[Any], /) -> tuple[Any, ...]:
-    return tuple([item(value, None) for value in values])
-
-
-def _traced_items(item: Hook, values: list[Any], /) -> tuple[Any, ...]:
-    # cattrs would make an error of each bad item: of a megabyte of them, half a gigabyte. The first is enough.
-    for index, value in enumerate(values):
-        try:
-            item(value, None)
-        except _TRACED as exc:
-            raise _BadItem(index, exc) from None
-    return ()
 
 
 def _plain(value: object) -> object:
@@ -209,5 +233,4 @@ def _is_tuple(made: Any) -> bool:
 
 
 def _structure_tuple(made: Any, converter: Converter) -> Hook:
-    item = converter.get_structure_hook(get_args(made)[0])
-    return partial(_list_or_null, partial(_traced_items if converter.detailed_validation else _items, item))
+    return partial(_list_or_null, converter.get_structure_hook(get_args(made)[0]))

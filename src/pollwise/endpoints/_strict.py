@@ -1,7 +1,7 @@
 """The door that a vendor's JSON comes in by.
 
-Rule 1: a value has the documented type or the reply is malformed; nothing is guessed or rounded. Keys that are not
-documented are ignored, so that a vendor may add some.
+Rule 1: a value has the documented type, or is refused; nothing is guessed or rounded here. Keys that are not documented
+are ignored, so that a vendor may add some. What becomes of a refused value, `_second.py` decides.
 Rule 2: text from outside is shown escaped and short, or not at all.
 Rule 3: what is let in can be compared, pickled and encoded again: nothing is nested without bounds.
 """
@@ -14,16 +14,17 @@ from typing import Any, TypeAlias, cast
 
 __all__ = [
     "Hook",
-    "integer",
     "json_object_or_null",
     "json_value",
     "shown",
     "text",
     "text_or_null",
     "true_or_false",
+    "true_or_false_or_null",
     "unknown",
-    "whole_number",
+    "whole_number_or_null",
     "yes_or_no",
+    "yes_or_no_or_null",
 ]
 
 Hook: TypeAlias = Callable[..., Any]
@@ -60,11 +61,13 @@ def unknown(field: str, value: object) -> str:
     return f"{field}={ascii(str(value)[:_MAX_SHOWN])[1:-1]}"
 
 
-def whole_number(value: object, _type: object = None, /) -> int:
+def whole_number_or_null(value: object, _type: object = None, /) -> int | None:
     """The int in a number or in its string form: `25` and `"25"`, but no `25.0`, `true`, `"+25"` or `" 25"`."""
     try:
         return _COMMON[value]
     except (KeyError, TypeError):
+        if value is None:
+            return None
         if type(value) is int or (type(value) is str and _WHOLE(value)):
             return int(value)
     raise ValueError(f"expected a whole number, got {shown(value)}")
@@ -80,6 +83,14 @@ def yes_or_no(value: object, _type: object = None, /) -> bool:
     raise ValueError(f"expected 'true' or 'false', got {shown(value)}")
 
 
+def yes_or_no_or_null(value: object, _type: object = None, /) -> bool | None:
+    """The same, or null."""
+    try:
+        return _BOOLS[value]
+    except (KeyError, TypeError):
+        return None if value is None else yes_or_no(value)
+
+
 def true_or_false(value: object, _type: object = None, /) -> bool:
     """A JSON boolean as it is."""
     if type(value) is bool:
@@ -87,11 +98,11 @@ def true_or_false(value: object, _type: object = None, /) -> bool:
     raise ValueError(f"expected true or false, got {shown(value)}")
 
 
-def integer(value: object, _type: object = None, /) -> int:
-    """A JSON integer as it is; a bool is none."""
-    if type(value) is int:
+def true_or_false_or_null(value: object, _type: object = None, /) -> bool | None:
+    """A JSON boolean or null as it is."""
+    if type(value) is bool or value is None:
         return value
-    raise ValueError(f"expected an integer, got {shown(value)}")
+    raise ValueError(f"expected true, false or null, got {shown(value)}")
 
 
 def text(value: object, _type: object = None, /) -> str:

@@ -10,12 +10,12 @@ import attrs
 
 from pollwise.core.making import maker
 from pollwise.core.phase import Reading
-from pollwise.core.wire import Auth, Endpoint, Request
+from pollwise.core.wire import Auth, Endpoint, Reply, Request
 from pollwise.endpoints._address import ApiRoot
-from pollwise.endpoints._reader import Reader
-from pollwise.errors import ConfigurationError
+from pollwise.endpoints._reader import Reader, ReplyReader
+from pollwise.errors import ConfigurationError, Problem
 
-__all__ = ["VendorEndpoint", "make_reading"]
+__all__ = ["VendorEndpoint", "make_reading", "same_id"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -27,11 +27,34 @@ _make_request = maker(Request)
 _KEPT_REQUESTS = 2_048
 
 
+def same_id(told: str | int | None, asked: str) -> bool:
+    """Whether an ID in a reply is the one that was asked for, or does not say.
+
+    In any letter case: both vendors' IDs are hexadecimal, and a gateway may spell them otherwise. A number can be
+    compared only with an ID that is a number; beside another one it is no ID of that kind, and does not say.
+    """
+    if type(told) is int:
+        return not (asked.isascii() and asked.isdigit()) or int(asked) == told
+    told = str(told or "").strip().casefold()
+    return not told or told == asked.strip().casefold()
+
+
 class VendorEndpoint(Endpoint[J, S]):
-    """An endpoint whose jobs are attrs classes of IDs, and whose statuses a `Reader` makes."""
+    """An endpoint whose jobs are attrs classes of IDs, and whose statuses a `Reader` makes.
+
+    `problem` finds the vendor's words in a reply. It is a function, not a method, so that an endpoint needs no garbage
+    collector.
+    """
 
     def __init__(
-        self, base_url: str, *, auth: Auth | None, job: type[J], path: Callable[[J], str], reader: Reader[S]
+        self,
+        base_url: str,
+        *,
+        auth: Auth | None,
+        job: type[J],
+        path: Callable[[J], str],
+        reader: Reader[S],
+        problem: Callable[[Reply], Problem | None],
     ) -> None:
         self._root = root = ApiRoot.parse(base_url)
         self._request = lru_cache(_KEPT_REQUESTS)(lambda job: _make_request(root.url(path(job))))
@@ -39,6 +62,8 @@ class VendorEndpoint(Endpoint[J, S]):
         self._job = job
         self._keys = tuple(field.name for field in attrs.fields(job))  # type: ignore[arg-type]  # J is an attrs class
         self._reader = reader
+        self._replies = ReplyReader(reader, self.name, problem)
+        self._problem = problem
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._root)!r})"
@@ -47,6 +72,15 @@ class VendorEndpoint(Endpoint[J, S]):
     def auth(self) -> Auth | None:
         """The credentials to send, or None."""
         return self._auth
+
+    @property
+    def heeded_headers(self) -> tuple[str, ...]:
+        """None: `read` looks at the body alone."""
+        return ()
+
+    def problem(self, reply: Reply, /) -> Problem | None:
+        """The vendor's codes and words in the body of a reply that is not 2xx; None where the body has none."""
+        return self._problem(reply)
 
     def request(self, job: J, /) -> Request:
         """The GET that asks for the job's status, without credentials."""

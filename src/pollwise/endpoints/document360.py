@@ -1,19 +1,25 @@
 """Document360: the status of a delete-file task.
 
-Rule 1: `is_complete` is the only thing that ends a watch. The vendor's own example of a finished deletion has
-`is_complete: true` with `status: 2` (InProgress), so `status` never does.
-Rule 2: once it is complete: status 4 failed, 5 was cancelled, `success` false or any error failed, all else succeeded.
-Rule 3: while it is not complete: status 0 is queued, everything else runs. 4 and 5 look over, which wants confirming.
-Rule 4: a status that is not documented is kept as the number that it is.
+Rule 1: `is_complete` is the only thing that ends a watch, and the only value that is read strictly: a boolean, or exactly
+the text `true` or `false`, because gateways re-encode. The vendor's own example of a finished deletion has
+`is_complete: true` with `status: 2` (InProgress), so `status` never ends a watch.
+Rule 2: once it is complete: status 4 failed, 5 was cancelled, `success` false or any error failed, 0 to 3 succeeded. A
+status that is not documented is an end of unknown kind, because a wrong success is the worst fault.
+Rule 3: a missing or null status is no undocumented value, and `is_complete` still holds: with `success` true and no error
+the task succeeded. With neither a status nor `success` true nothing speaks for a success, and the end is unknown.
+Rule 4: while it is not complete: status 0 is queued, everything else runs. 4 and 5 look over, which wants confirming.
+Rule 5: `status` is understood as a number, as text (`"3"`) and by its documented name. Another value is kept as sent.
+Rule 6: `errors` counts by its presence: an error that cannot be read is still an error.
+Rule 7: a reply whose `task_id` is another task's is malformed. It may be the answer to another request.
 
 Source: https://apidocs.document360.com, "Get status of the delete file operation" (v2). `task_status` is documented
-as nullable; null is malformed here, for it says nothing about the task.
+as nullable; null is malformed here, because it says nothing about the task. The error then has the vendor's own words.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
@@ -21,16 +27,20 @@ import attrs
 from pollwise.core.phase import Phase, Reading
 from pollwise.core.wire import Auth, Reply
 from pollwise.endpoints._address import one_segment, segment
+from pollwise.endpoints._kept import id_kept, text_kept, truth_kept, whole_number_kept
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
 from pollwise.endpoints._strict import (
-    integer,
+    Hook,
     json_object_or_null,
     json_value,
+    shown,
     text_or_null,
     true_or_false,
+    true_or_false_or_null,
     unknown,
+    yes_or_no,
 )
-from pollwise.endpoints._vendor import VendorEndpoint, make_reading
+from pollwise.endpoints._vendor import VendorEndpoint, make_reading, same_id
 from pollwise.errors import Problem
 
 __all__ = [
@@ -79,13 +89,13 @@ class TaskStatus:
 
     Attributes:
         is_complete: Whether the task is over. Nothing else says so.
-        status: A `TaskState`, or the number as sent where it is none of them.
-        task_id: The task's ID.
+        status: A `TaskState`; the number or text as sent if it is none of them; None if there was none.
+        task_id: The task's ID; a number if it was sent as one.
     """
 
     is_complete: bool
-    status: TaskState | int
-    task_id: str | None = None
+    status: TaskState | int | str | None = None
+    task_id: str | int | None = None
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
@@ -122,7 +132,7 @@ class DeleteFileStatus:
 
     Attributes:
         task_status: Where the task stands.
-        success: Whether the *API call* succeeded.
+        success: Whether the *API call* succeeded; None if that was not said.
         extension_data: Any JSON value, as sent.
         errors: In the vendor's order; none where the list is null or absent.
         warnings: The same of warnings.
@@ -130,33 +140,68 @@ class DeleteFileStatus:
     """
 
     task_status: TaskStatus
-    success: bool
+    success: bool | None = None
     extension_data: Any = None
     errors: tuple[ErrorItem, ...] = ()
     warnings: tuple[WarningItem, ...] = ()
     information: tuple[InformationItem, ...] = ()
 
 
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class _Refusal:
+    """The part of the envelope that has the vendor's words."""
+
+    errors: tuple[ErrorItem, ...] = ()
+
+
 _STATES: Final[Mapping[int, TaskState]] = {state.value: state for state in TaskState}
+_NAMES: Final[Mapping[str, TaskState]] = {
+    **{state.name.replace("_", "").lower(): state for state in TaskState},
+    "canceled": TaskState.CANCELLED,
+}
 
 
-def _task_state(value: object, _type: object = None, /) -> TaskState | int:
-    number = integer(value)
+def _task_state(value: object, _type: object = None, /) -> TaskState | int | None:
+    if type(value) is int:
+        return _STATES.get(value, value)
+    if value is None:
+        return None
+    raise ValueError(f"expected an integer, got {shown(value)}")
+
+
+def _task_state_kept(value: object) -> TaskState | int | str | None:
+    """The number or the name in another form, or the value itself as text: what is unknown must not look absent."""
+    try:
+        number = whole_number_kept(value)
+    except ValueError:
+        word = value if type(value) is str else shown(value)
+        name = word.strip().replace("_", "").replace(" ", "").lower()
+        return _NAMES.get(name, word) if name else None
     return _STATES.get(number, number)
 
 
-_STATUS: Final = Reader(
-    DeleteFileStatus,
-    {
-        bool: true_or_false,
-        TaskState | int: _task_state,
-        str | None: text_or_null,
-        Mapping[str, Any] | None: json_object_or_null,
-        Any: json_value,
-    },
-)
+_HOOKS: Final[Mapping[Any, Hook]] = {
+    bool: true_or_false,
+    bool | None: true_or_false_or_null,
+    TaskState | int | str | None: _task_state,
+    str | None: text_or_null,
+    str | int | None: text_or_null,
+    Mapping[str, Any] | None: json_object_or_null,
+    Any: json_value,
+}
+_KEPT: Final[Mapping[Any, Hook]] = {
+    bool: yes_or_no,
+    bool | None: truth_kept,
+    TaskState | int | str | None: _task_state_kept,
+    str | None: text_kept,
+    str | int | None: id_kept,
+}
+_MAIN_TEXT: Final = {ErrorItem: "description", WarningItem: "description", InformationItem: "description"}
+_STATUS: Final = Reader(DeleteFileStatus, _HOOKS, kept=_KEPT, main_text=_MAIN_TEXT)
+_REFUSAL: Final = Reader(_Refusal, _HOOKS, kept=_KEPT, main_text=_MAIN_TEXT)
 
-_ENDS: Final[Mapping[int, Phase]] = {TaskState.ERROR: Phase.FAILED, TaskState.CANCELLED: Phase.CANCELLED}
+_ENDS: Final[Mapping[object, Phase]] = {TaskState.ERROR: Phase.FAILED, TaskState.CANCELLED: Phase.CANCELLED}
+_GOOD: Final[frozenset[object]] = frozenset(state for state in TaskState if state not in _ENDS)
 
 
 def _status_path(job: DeleteFileJob) -> str:
@@ -164,22 +209,36 @@ def _status_path(job: DeleteFileJob) -> str:
 
 
 def _phase(status: DeleteFileStatus) -> Phase:
+    """The phase; of a completed task whose end is unknown, RUNNING."""
     task = status.task_status
     end = _ENDS.get(task.status)
     if end is not None:
         return end
     if not task.is_complete:
         return Phase.QUEUED if task.status == TaskState.QUEUED else Phase.RUNNING
-    return Phase.SUCCEEDED if status.success and not status.errors else Phase.FAILED
+    if status.success is False or status.errors:
+        return Phase.FAILED
+    well = task.status in _GOOD or (task.status is None and status.success)
+    return Phase.SUCCEEDED if well else Phase.RUNNING
+
+
+def _problem(errors: tuple[ErrorItem, ...]) -> Problem:
+    return Problem(
+        codes=clipped([error.error_code for error in errors]),
+        descriptions=clipped([error.description for error in errors]),
+    )
 
 
 def _reason(errors: tuple[ErrorItem, ...]) -> str | None:
-    problem = _problem([error.error_code for error in errors], [error.description for error in errors])
+    problem = _problem(errors)
     return str(problem) if problem.codes or problem.descriptions else None
 
 
-def _problem(codes: Iterable[object], descriptions: Iterable[object]) -> Problem:
-    return Problem(codes=clipped(codes), descriptions=clipped(descriptions))
+def _problem_in(reply: Reply) -> Problem | None:
+    body = json_object_in(reply)
+    if body is None or {"success", "errors"}.isdisjoint(map(str.lower, body)):
+        return None
+    return _problem(_REFUSAL.structure(body).errors)
 
 
 class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
@@ -196,7 +255,7 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
     name = "document360"
 
     def __init__(self, base_url: str, *, auth: Auth | None = None) -> None:
-        super().__init__(base_url, auth=auth, job=DeleteFileJob, path=_status_path, reader=_STATUS)
+        super().__init__(base_url, auth=auth, job=DeleteFileJob, path=_status_path, reader=_STATUS, problem=_problem_in)
 
     @property
     def allowance(self) -> tuple[int, float]:
@@ -207,21 +266,30 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
         """What the reply says, by the rules of this module. The fraction done is never known.
 
         Raises:
-            MalformedReply: It is no JSON of the documented shape.
+            MalformedReply: It is no JSON, or `is_complete` is not in it.
         """
-        status = _STATUS.read(reply)
+        status = self._replies.read(reply)
         state, complete = status.task_status.status, status.task_status.is_complete
         phase = _phase(status)
         unconfirmed = not complete and state in _ENDS
         reason = _reason(status.errors) if phase is Phase.FAILED or phase is Phase.CANCELLED else None
-        strange = None if isinstance(state, TaskState) else unknown("status", state)
+        strange = None if isinstance(state, TaskState) else _strange(state, phase, complete)
         return make_reading(status, phase, complete, unconfirmed, None, reason, strange)
 
-    def problem(self, reply: Reply, /) -> Problem | None:
-        """The codes and descriptions of the envelope's errors; None where the body is no such envelope."""
-        body = json_object_in(reply)
-        if body is None or not ("success" in body or "errors" in body):
-            return None
-        errors = body.get("errors")
-        items = [item for item in errors if isinstance(item, dict)] if isinstance(errors, list) else []
-        return _problem([item.get("error_code") for item in items], [item.get("description") for item in items])
+    def read_for(self, job: DeleteFileJob, reply: Reply, /) -> Reading[DeleteFileStatus]:
+        """The same, of a reply that is about this task or does not say which.
+
+        Raises:
+            MalformedReply: It is about another task, or as for `read`.
+        """
+        reading = self.read(reply)
+        told = reading.status.task_status.task_id
+        if told != job.task_id and not same_id(told, job.task_id):
+            raise reply.malformed(f"field task_status.task_id: the reply is about another task, {shown(told)}")
+        return reading
+
+
+def _strange(state: int | str | None, phase: Phase, complete: bool) -> str | None:  # noqa: FBT001
+    if state is not None:
+        return unknown("status", state)
+    return "status=null" if complete and phase is Phase.RUNNING else None

@@ -3,16 +3,17 @@
 Rule 1: `progress` ends a watch, at SUCCEEDED and at FAILED. `completed` informs; it never ends one.
 Rule 2: ABORTED is documented, but not as an end: it looks like a cancellation, which wants confirming.
 Rule 3: a word that is not documented is kept as the text that it is, and runs. With `completed` true beside it the job
-looks over, which wants confirming: it then succeeded only if all else says so too (no error code, 100 percent), for
-an unknown word must not become a success on thin evidence.
-Rule 4: the examples have a string for every scalar (`"false"`, `"25"`), the schema has booleans and integers, and
-gateways re-encode: both are taken, and nothing else. `progress`, `completed` and `completedPercentage` decide something
-and are required. The rest informs: a counter that is not sent has counted nothing, hence 0.
+looks over, which wants confirming, and is then an end of unknown kind. It is never a success, whatever the percentage.
+Rule 4: only `progress` is read strictly: a text, in any letter case, because the vendor's other APIs have it in lower
+case. Everything else informs and never hides `progress`: it is taken as documented (the examples have a string for every
+scalar, the schema has booleans and integers), or as what can be kept of it, or it is None. A counter that is not sent
+has counted nothing, hence 0. A percentage beyond 0 to 100 is None, because it does not say how much is done.
 Rule 5: a success can have skipped every file in the ZIP. The status says so; the phase stays SUCCEEDED.
-Rule 6: starting a job is not idempotent, so its request is sent once, whatever becomes of it.
+Rule 6: starting a job is not idempotent, so its request is sent once, whatever becomes of it. The reply's `jobId` decides;
+a reply about another file is malformed.
 
 Sources: "Get Status of an Extraction Job" and "Extract ZIP File into a Folder" (API version 1.2) below
-https://docs.oracle.com/en/cloud/paas/content-cloud/rest-api-documents/. This file is long because a vendor is one file.
+https://docs.oracle.com/en/cloud/paas/content-cloud/rest-api-documents/.
 """
 
 from __future__ import annotations
@@ -28,17 +29,18 @@ import orjson
 from pollwise.core.phase import Phase, Reading
 from pollwise.core.wire import Auth, Reply, Request, Transport
 from pollwise.endpoints._address import checked_id, one_segment, segment
-from pollwise.endpoints._once import refused, send_once
-from pollwise.endpoints._reader import Reader, clipped, json_object_in
-from pollwise.endpoints._strict import (
-    shown,
-    text,
-    text_or_null,
-    unknown,
-    whole_number,
-    yes_or_no,
+from pollwise.endpoints._extraction import (
+    STARTED,
+    STATUS,
+    ExtractionItem,
+    ExtractionProgress,
+    ExtractionStatus,
+    Started,
 )
-from pollwise.endpoints._vendor import VendorEndpoint, make_reading
+from pollwise.endpoints._once import refused, send_once
+from pollwise.endpoints._reader import ReplyReader, clipped, json_object_in
+from pollwise.endpoints._strict import shown, unknown
+from pollwise.endpoints._vendor import VendorEndpoint, make_reading, same_id
 from pollwise.errors import ConfigurationError, MalformedReply, Problem, RequestRejected
 
 __all__ = [
@@ -75,16 +77,6 @@ class ExtractionJob:
     job_id: str = attrs.field(validator=one_segment)
 
 
-class ExtractionProgress(enum.StrEnum):
-    """The documented values of `progress`."""
-
-    PENDING = "PENDING"
-    PROCESSING = "PROCESSING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    ABORTED = "ABORTED"
-
-
 class DuplicateResolution(enum.StrEnum):
     """What an extraction does where the destination has a file of that name already."""
 
@@ -96,144 +88,10 @@ class DuplicateResolution(enum.StrEnum):
     """Leave the new file out."""
 
 
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class ExtractionItem:
-    """A file of the ZIP that was not extracted, and why. Untrusted text, all of it.
-
-    Attributes:
-        id: The file's name in the ZIP.
-        type: `file`.
-        error: Why it was left out.
-    """
-
-    id: str
-    type: str | None = None
-    error: str | None = None
-
-
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class ExtractionStatus:
-    """All that the vendor said about an extraction job.
-
-    Attributes:
-        progress: An `ExtractionProgress`, or the word as sent where it is none of them.
-        completed: Whether the job is over, it says; `progress` is what counts.
-        completed_percentage: How much is done, 0..100.
-        error_code: 0 where there was no error.
-        files_created: Files that are new in the destination.
-        files_ignored: Entries of the ZIP that were no candidates at all.
-        files_name_adjusted: Files that got another name.
-        files_overwritten: Existing files that were replaced.
-        files_processed: Files that were dealt with.
-        files_skipped: Files that were not extracted.
-        files_versioned: Existing files that got a new revision.
-        message: For people. May name a path in the ZIP: untrusted, never render it as markup.
-        type: `file`.
-        skipped_items: The files that were skipped, and why; often not sent.
-        ignored_items: The files that were ignored, and why; often not sent.
-    """
-
-    progress: ExtractionProgress | str
-    completed: bool
-    completed_percentage: int
-    error_code: int = 0
-    files_created: int = 0
-    files_ignored: int = 0
-    files_name_adjusted: int = 0
-    files_overwritten: int = 0
-    files_processed: int = 0
-    files_skipped: int = 0
-    files_versioned: int = 0
-    message: str | None = None
-    type: str | None = None
-    skipped_items: tuple[ExtractionItem, ...] = ()
-    ignored_items: tuple[ExtractionItem, ...] = ()
-
-    @property
-    def skipped_any(self) -> bool:
-        """Whether files were not extracted, for instance because the destination has files of their names."""
-        return self.files_skipped > 0 or bool(self.skipped_items)
-
-    @property
-    def ignored_any(self) -> bool:
-        """Whether entries of the ZIP were ignored."""
-        return self.files_ignored > 0 or bool(self.ignored_items)
-
-    @property
-    def extracted_all(self) -> bool:
-        """Whether the job succeeded and left nothing out. A success alone does not say so."""
-        return self.progress == ExtractionProgress.SUCCEEDED and not self.skipped_any and not self.ignored_any
-
-    def summary(self) -> str:
-        """The counts in one line, such as `3 skipped` or `5 processed, 4 created, 1 ignored`; nothing untrusted."""
-        counts = {
-            "processed": self.files_processed,
-            "created": self.files_created,
-            "overwritten": self.files_overwritten,
-            "versioned": self.files_versioned,
-            "renamed": self.files_name_adjusted,
-            "skipped": max(self.files_skipped, len(self.skipped_items)),
-            "ignored": max(self.files_ignored, len(self.ignored_items)),
-        }
-        return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no files"
-
-
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class _Started:
-    job_id: str | None = None
-    error_code: int = 0
-
-
-_WORDS: Final[Mapping[object, ExtractionProgress]] = {word.value: word for word in ExtractionProgress}
-_PERCENTAGES: Final[Mapping[object, int]] = {str(number): number for number in range(101)}
-_FRACTIONS: Final = tuple(number / 100 for number in range(101))  # a hundred thousand watches keep one each
-_TYPES: Final[Mapping[object, str]] = {"file": "file"}  # one string for a hundred thousand statuses
-
-
-def _progress(value: object, _type: object = None, /) -> ExtractionProgress | str:
-    try:
-        return _WORDS[value]
-    except (KeyError, TypeError):
-        return text(value)
-
-
-def _percentage(value: object, _type: object = None, /) -> int:
-    try:
-        return _PERCENTAGES[value]
-    except (KeyError, TypeError):
-        number = whole_number(value)
-    if 0 <= number <= 100:
-        return number
-    raise ValueError(f"expected 0 to 100, got {shown(value)}")
-
-
-def _type_name(value: object, _type: object = None, /) -> str | None:
-    try:
-        return _TYPES[value]
-    except (KeyError, TypeError):
-        return text_or_null(value)
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
-
-
-_HOOKS: Final = {
-    bool: yes_or_no,
-    int: whole_number,
-    str: text,
-    str | None: text_or_null,
-    ExtractionProgress | str: _progress,
+_FRACTIONS: Final[Mapping[int | None, float | None]] = {  # a hundred thousand watches keep one each
+    None: None,
+    **{number: number / 100 for number in range(101)},
 }
-_STATUS: Final = Reader(
-    ExtractionStatus,
-    _HOOKS,
-    field_hooks={"completed_percentage": _percentage, "type": _type_name},
-    wire_name=_camel,
-)
-_STARTED: Final = Reader(_Started, _HOOKS, wire_name=_camel)
-
 _MEANING: Final[Mapping[str, tuple[Phase, bool, bool]]] = {  # phase, final, unconfirmed
     ExtractionProgress.PENDING: (Phase.QUEUED, False, False),
     ExtractionProgress.PROCESSING: (Phase.RUNNING, False, False),
@@ -241,22 +99,30 @@ _MEANING: Final[Mapping[str, tuple[Phase, bool, bool]]] = {  # phase, final, unc
     ExtractionProgress.FAILED: (Phase.FAILED, True, False),
     ExtractionProgress.ABORTED: (Phase.CANCELLED, False, True),
 }
+_UNKNOWN_RUNS: Final = (Phase.RUNNING, False, False)
+_UNKNOWN_END: Final = (Phase.RUNNING, False, True)
 
 
 def _status_path(job: ExtractionJob) -> str:
     return f"{_FILES}{segment(job.file_id)}/_extract/{segment(job.job_id)}"
 
 
-def _meaning_of_unknown(status: ExtractionStatus) -> tuple[Phase, bool, bool]:
-    if not status.completed:
-        return Phase.RUNNING, False, False
-    done = status.error_code == 0 and status.completed_percentage == 100
-    return Phase.SUCCEEDED if done else Phase.FAILED, False, True
-
-
 def _reason(status: ExtractionStatus) -> str | None:
     problem = Problem(codes=clipped([status.error_code or None]), descriptions=clipped([status.message]))
     return str(problem) if problem.codes or problem.descriptions else None
+
+
+def _problem_in(reply: Reply) -> Problem | None:
+    body = json_object_in(reply)
+    if body is None or not ("errorCode" in body or "errorKey" in body):
+        return None
+    key = next(iter(clipped([body.get("errorKey")])), None)
+    return Problem(
+        codes=clipped([body.get("errorCode")]),
+        descriptions=tuple(dict.fromkeys(clipped([body.get("errorMessage"), body.get("title")]))),
+        key=key,
+        job_unknown=key == _JOB_UNKNOWN,
+    )
 
 
 class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
@@ -275,34 +141,22 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
     name = "oracle-content"
 
     def __init__(self, base_url: str, *, auth: Auth | None = None) -> None:
-        super().__init__(base_url, auth=auth, job=ExtractionJob, path=_status_path, reader=_STATUS)
+        super().__init__(base_url, auth=auth, job=ExtractionJob, path=_status_path, reader=STATUS, problem=_problem_in)
+        self._starts = ReplyReader(STARTED, self.name, _problem_in)
 
     def read(self, reply: Reply, /) -> Reading[ExtractionStatus]:
         """What the reply says, by the rules of this module. The fraction done is `completedPercentage`.
 
         Raises:
-            MalformedReply: It is no JSON of the documented shape.
+            MalformedReply: It is no JSON, or `progress` is not in it.
         """
-        status = _STATUS.read(reply)
+        status = self._replies.read(reply)
         known = _MEANING.get(status.progress)
-        phase, final, unconfirmed = known or _meaning_of_unknown(status)
+        phase, final, unconfirmed = known or (_UNKNOWN_END if status.completed else _UNKNOWN_RUNS)
         fraction = _FRACTIONS[status.completed_percentage]
         reason = _reason(status) if (final or unconfirmed) and phase is not Phase.SUCCEEDED else None
         strange = None if known else unknown("progress", status.progress)
         return make_reading(status, phase, final, unconfirmed, fraction, reason, strange)
-
-    def problem(self, reply: Reply, /) -> Problem | None:
-        """The code, the message and the key in an error body; None where the body is none."""
-        body = json_object_in(reply)
-        if body is None or not ("errorCode" in body or "errorKey" in body):
-            return None
-        key = next(iter(clipped([body.get("errorKey")])), None)
-        return Problem(
-            codes=clipped([body.get("errorCode")]),
-            descriptions=tuple(dict.fromkeys(clipped([body.get("errorMessage"), body.get("title")]))),
-            key=key,
-            job_unknown=key == _JOB_UNKNOWN,
-        )
 
     async def start(
         self,
@@ -350,8 +204,8 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
         if not 200 <= reply.status < 300:
             raise refused(reply, self.problem(reply), subject, maybe_done=_MAYBE_STARTED)
         try:
-            started = _STARTED.read(reply)
-            if started.error_code != 0:
+            started = self._starts.read(reply)
+            if _refuses(started):
                 raise RequestRejected(subject, reply.status, self.problem(reply))
             return _job_of(file_id, started, reply)
         except MalformedReply as exc:
@@ -369,9 +223,17 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
         return Request(url, headers, method="POST", body=orjson.dumps(wanted))
 
 
-def _job_of(file_id: str, started: _Started, reply: Reply) -> ExtractionJob:
+def _refuses(started: Started) -> bool:
+    """Whether the reply says that nothing was started. Beside a job ID only a number says so: that job can be watched."""
+    code = started.error_code
+    return code not in {0, None} and (isinstance(code, int) or not started.job_id)
+
+
+def _job_of(file_id: str, started: Started, reply: Reply) -> ExtractionJob:
+    if not same_id(started.id, file_id):
+        raise reply.malformed(f"field id: the reply is about another file, {shown(started.id)}")
     try:
-        return ExtractionJob(file_id, started.job_id or "")
+        return ExtractionJob(file_id, str(started.job_id or ""))
     except ConfigurationError:
         why = f"field jobId: expected an ID, got {shown(started.job_id)}"
     raise reply.malformed(why)

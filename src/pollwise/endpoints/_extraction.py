@@ -1,0 +1,201 @@
+"""The values of Oracle's extraction, and how they are read out of JSON; the rules are in `oracle_content.py`."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from pollwise.endpoints._kept import id_kept, number_kept, text_kept, truth_kept, whole_number_kept
+from pollwise.endpoints._reader import Reader
+from pollwise.endpoints._strict import Hook, shown, text, text_or_null, whole_number_or_null, yes_or_no_or_null
+
+__all__ = ["STARTED", "STATUS", "ExtractionItem", "ExtractionProgress", "ExtractionStatus", "Started"]
+
+
+class ExtractionProgress(enum.StrEnum):
+    """The documented values of `progress`."""
+
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class ExtractionItem:
+    """A file of the ZIP that was not extracted, and why. Untrusted text, all of it.
+
+    Attributes:
+        id: The file's name in the ZIP, if it was sent.
+        type: `file`.
+        error: Why it was left out.
+    """
+
+    id: str | None = None
+    type: str | None = None
+    error: str | None = None
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class ExtractionStatus:
+    """All that the vendor said about an extraction job. What it said in no readable form is None.
+
+    Attributes:
+        progress: An `ExtractionProgress`, or the word as sent where it is none of them.
+        completed: Whether the job is over, it says; `progress` is what counts.
+        completed_percentage: How much is done, 0..100.
+        error_code: 0 where there was no error; a text if the code is no number.
+        files_created: Files that are new in the destination.
+        files_ignored: Entries of the ZIP that were no candidates at all.
+        files_name_adjusted: Files that got another name.
+        files_overwritten: Existing files that were replaced.
+        files_processed: Files that were dealt with.
+        files_skipped: Files that were not extracted.
+        files_versioned: Existing files that got a new revision.
+        message: For people. May name a path in the ZIP: untrusted, never render it as markup.
+        type: `file`.
+        skipped_items: The files that were skipped, and why; often not sent.
+        ignored_items: The files that were ignored, and why; often not sent.
+    """
+
+    progress: ExtractionProgress | str
+    completed: bool | None = None
+    completed_percentage: int | None = None
+    error_code: int | str | None = 0
+    files_created: int | None = 0
+    files_ignored: int | None = 0
+    files_name_adjusted: int | None = 0
+    files_overwritten: int | None = 0
+    files_processed: int | None = 0
+    files_skipped: int | None = 0
+    files_versioned: int | None = 0
+    message: str | None = None
+    type: str | None = None
+    skipped_items: tuple[ExtractionItem, ...] = ()
+    ignored_items: tuple[ExtractionItem, ...] = ()
+
+    @property
+    def skipped_any(self) -> bool:
+        """Whether files were not extracted, for instance because the destination has files of their names."""
+        return (self.files_skipped or 0) > 0 or bool(self.skipped_items)
+
+    @property
+    def ignored_any(self) -> bool:
+        """Whether entries of the ZIP were ignored."""
+        return (self.files_ignored or 0) > 0 or bool(self.ignored_items)
+
+    @property
+    def extracted_all(self) -> bool:
+        """Whether the job succeeded and left nothing out. A success alone does not say so, nor does an unreadable count."""
+        told = self.files_skipped is not None and self.files_ignored is not None
+        succeeded = self.progress == ExtractionProgress.SUCCEEDED
+        return succeeded and told and not self.skipped_any and not self.ignored_any
+
+    def summary(self) -> str:
+        """The counts in one line, such as `3 skipped` or `5 processed, 4 created, 1 ignored`; nothing untrusted."""
+        counts = {
+            "processed": self.files_processed,
+            "created": self.files_created,
+            "overwritten": self.files_overwritten,
+            "versioned": self.files_versioned,
+            "renamed": self.files_name_adjusted,
+            "skipped": max(self.files_skipped or 0, len(self.skipped_items)),
+            "ignored": max(self.files_ignored or 0, len(self.ignored_items)),
+        }
+        return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no files"
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Started:
+    """The reply to a start."""
+
+    id: str | int | None = None
+    job_id: str | int | None = None
+    error_code: int | str | None = 0
+
+
+_WORDS: Final[Mapping[object, ExtractionProgress]] = {word.value: word for word in ExtractionProgress}
+_PERCENTAGES: Final[Mapping[object, int]] = {str(number): number for number in range(101)}
+_TYPES: Final[Mapping[object, str]] = {"file": "file"}  # one string for a hundred thousand statuses
+
+
+def _progress(value: object, _type: object = None, /) -> ExtractionProgress | str:
+    try:
+        return _WORDS[value]
+    except (KeyError, TypeError):
+        word = text(value)
+    return _WORDS.get(word.upper(), word) if word.isascii() else word
+
+
+def _percentage(value: object, _type: object = None, /) -> int | None:
+    try:
+        return _PERCENTAGES[value]
+    except (KeyError, TypeError):
+        number = whole_number_or_null(value)
+    if number is None or 0 <= number <= 100:
+        return number
+    raise ValueError(f"expected 0 to 100, got {shown(value)}")
+
+
+def _percentage_kept(value: object) -> int:
+    """Rounded down, because 100 would be too much to say."""
+    number = number_kept(value.strip().removesuffix("%") if isinstance(value, str) else value)
+    if 0 <= number <= 100:
+        return int(number)
+    raise ValueError(f"expected 0 to 100, got {shown(value)}")
+
+
+def _error_code_kept(value: object) -> int | str | None:
+    try:
+        return whole_number_kept(value)
+    except ValueError:
+        return text(value) or None
+
+
+def _type_name(value: object, _type: object = None, /) -> str | None:
+    try:
+        return _TYPES[value]
+    except (KeyError, TypeError):
+        return text_or_null(value)
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+_HOOKS: Final[Mapping[Any, Hook]] = {
+    bool | None: yes_or_no_or_null,
+    int | None: whole_number_or_null,
+    int | str | None: whole_number_or_null,
+    str | None: text_or_null,
+    ExtractionProgress | str: _progress,
+}
+_KEPT: Final[Mapping[Any, Hook]] = {
+    bool | None: truth_kept,
+    int | None: whole_number_kept,
+    int | str | None: _error_code_kept,
+    str | None: text_kept,
+}
+STATUS: Final = Reader(
+    ExtractionStatus,
+    _HOOKS,
+    kept=_KEPT,
+    field_hooks={"completed_percentage": _percentage, "type": _type_name},
+    field_kept={"completed_percentage": _percentage_kept},
+    main_text={ExtractionItem: "id"},
+    often_absent={"skipped_items", "ignored_items"},
+    wire_name=_camel,
+)
+STARTED: Final = Reader(
+    Started,
+    _HOOKS,
+    kept=_KEPT,
+    field_hooks={"id": text_or_null, "job_id": text_or_null},
+    field_kept={"id": id_kept, "job_id": id_kept},
+    wire_name=_camel,
+)

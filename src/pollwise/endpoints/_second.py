@@ -1,0 +1,173 @@
+"""Reads a JSON object field by field, if the quick way did not take it as a whole.
+
+Rule 1: a field without a default decides. If it is missing or refused, so is the object.
+Rule 2: every other field informs, and never hides one that decides. What is missing has its default; what is refused is
+what can be kept of it, or else None (an empty tuple for a list). Each refused value is reported.
+Rule 3: a name may be in another case convention (`taskStatus`, `TaskStatus`). The documented spelling wins.
+Rule 4: one item where a list is documented is a list of one, for gateways make that of XML. A text where an item is
+documented is the item's main text. An item is never dropped, because its presence may count; but a list with more than
+a thousand odd ones ends there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Generic, TypeAlias, TypeVar, cast, get_args, get_origin
+
+import attrs
+
+from pollwise.endpoints._strict import Hook, shown
+
+__all__ = ["FAULTS", "Odd", "Refused", "SecondReading"]
+
+T = TypeVar("T")
+
+FAULTS = (ValueError, KeyError, TypeError)
+_MOST_ODD_ITEMS = 1_000
+
+Odd: TypeAlias = Callable[[str, str], None]
+"""Called with the path of a field that is not as documented, and with what was expected."""
+_ReadField: TypeAlias = Callable[[Any, str, Odd], Any]
+
+
+class Refused(Exception):  # it never leaves this package
+    """A field that decides was refused."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"field {path}: {why}" if path else why)
+
+
+@attrs.frozen
+class _Field:
+    name: str
+    key: str
+    folded: str
+    decides: bool
+    default: Any
+    read: _ReadField
+
+
+class SecondReading(Generic[T]):
+    """Makes an attrs class of a JSON object of which not all is as documented.
+
+    Args:
+        made: The class to make.
+        strict: Finds what takes a field's value as documented, by the class and the field.
+        kept: Finds what takes what can be kept of another value, by the field.
+        main_text: The field that a bare text is, by the class of the item.
+        wire_name: The vendor's key for a field's name.
+        quick: What makes a class of an object that is as documented.
+    """
+
+    def __init__(
+        self,
+        made: type[T],
+        *,
+        strict: Callable[[type, Any], Hook | None],
+        kept: Callable[[Any], Hook | None],
+        main_text: Mapping[type, str],
+        wire_name: Callable[[str], str],
+        quick: Callable[[type], Hook],
+    ) -> None:
+        self._made = made
+        self._strict = strict
+        self._kept = kept
+        self._main_text = main_text
+        self._wire_name = wire_name
+        self._quick = quick
+        self._fields: dict[type, tuple[_Field, ...]] = {}
+        self._learn(made)
+
+    def read(self, data: object, odd: Odd) -> T:
+        """The value. Raises Refused."""
+        return cast("T", self._object(self._made, data, "", odd))
+
+    def _learn(self, cls: type) -> None:
+        fields = attrs.fields(attrs.resolve_types(cast("type[attrs.AttrsInstance]", cls)))
+        self._fields[cls] = tuple(self._field(cls, field) for field in fields)
+
+    def _field(self, cls: type, field: attrs.Attribute[Any]) -> _Field:
+        key = self._wire_name(field.name)
+        decides = field.default is attrs.NOTHING
+        return _Field(field.name, key, _folded(key), decides, field.default, self._reader(cls, field, decides=decides))
+
+    def _reader(self, cls: type, field: attrs.Attribute[Any], *, decides: bool) -> _ReadField:
+        kind: Any = field.type
+        if attrs.has(kind):
+            self._learn(kind)
+            return partial(self._object, kind)
+        if get_origin(kind) is tuple:
+            item = get_args(kind)[0]
+            self._learn(item)
+            return partial(self._list, item, self._quick(item))
+        strict = self._strict(cls, field)
+        if strict is None:
+            raise TypeError(f"no hook for {cls.__name__}.{field.name}")
+        return partial(_scalar, strict, self._kept(field), decides)
+
+    def _object(self, cls: type, value: object, path: str, odd: Odd) -> Any:
+        if type(value) is not dict:
+            raise Refused(path, f"expected an object, got {shown(value)}")
+        folded: dict[str, Any] | None = None
+        made: dict[str, Any] = {}
+        for field in self._fields[cls]:
+            where = f"{path}.{field.key}" if path else field.key
+            if field.key in value:
+                made[field.name] = field.read(value[field.key], where, odd)
+                continue
+            if folded is None:
+                folded = {_folded(key): found for key, found in reversed(value.items())}
+            if field.folded in folded:
+                odd(where, "the name is spelt otherwise")
+                made[field.name] = field.read(folded[field.folded], where, odd)
+            elif field.decides:
+                raise Refused(where, "missing")
+            else:
+                made[field.name] = field.default
+        return cls(**made)
+
+    def _list(self, cls: type, quick: Hook, value: Any, path: str, odd: Odd) -> tuple[Any, ...]:
+        items: list[Any] = value if type(value) is list else []
+        if items is not value and value is not None:
+            odd(path, f"expected a list or null, got {shown(value)}")
+            items = [value] if (value.strip() if type(value) is str else value) else []
+        found: list[Any] = []
+        odd_items = 0
+        for item in items:
+            try:
+                found.append(quick(item, None))
+            except FAULTS:
+                odd_items += 1
+                if odd_items > _MOST_ODD_ITEMS:
+                    odd(path, f"more than {_MOST_ODD_ITEMS} items are not as documented; the rest is left out")
+                    break
+                found.append(self._item(cls, item, f"{path}[]", odd))
+        return tuple(found)
+
+    def _item(self, cls: type, item: object, path: str, odd: Odd) -> Any:
+        if type(item) is dict:
+            return self._object(cls, item, path, odd)
+        odd(path, f"expected an object, got {shown(item)}")
+        return cls(**{self._main_text[cls]: item} if type(item) is str else {})
+
+
+def _scalar(strict: Hook, kept: Hook | None, decides: bool, value: object, path: str, odd: Odd) -> Any:  # noqa: FBT001
+    try:
+        return strict(value)
+    except FAULTS as exc:
+        why = str(exc)
+    found = None
+    try:
+        found = None if kept is None else kept(value)
+        taken = kept is not None
+    except FAULTS:
+        taken = False
+    if decides and not taken:
+        raise Refused(path, why)
+    odd(path, why)
+    return found
+
+
+def _folded(key: str) -> str:
+    return key.replace("_", "").replace("-", "").lower()
