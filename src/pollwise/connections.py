@@ -124,7 +124,7 @@ async def unrepeated(request: aiohttp.ClientRequest, send: aiohttp.ClientHandler
 def switch_off_repeats(session: aiohttp.ClientSession) -> bool:
     """Keep a session of our own from sending anything again by itself. False where this aiohttp has no such switch.
 
-    There is no public switch. A middleware does the same, and costs a hundredth of a poll.
+    There is no public switch. A middleware does the same, and costs about 2 % of a poll.
     """
     if not hasattr(session, _REPEATS):
         return False
