@@ -1,8 +1,7 @@
 """What an answer to a poll means for the watch that it was about.
 
 Rule 1: the endpoint reads the reply; one that is no other than the last is not read again.
-Rule 2: what a server says of its rate limit is heeded, whatever else is in the reply. One that has long said nothing of
-it is heard again when it refuses something.
+Rule 2: what a server says of its rate limit and of when to come back is read from every reply, whatever else is in it.
 Rule 3: nothing that an endpoint, a transport or an auth raises ends more than the watch that it happened to.
 """
 
@@ -14,7 +13,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from pollwise.core.budget import Lane
-from pollwise.core.hints import RateHints, rate_hints, retry_after_s
+from pollwise.core.hints import HintReader, ReplyHints
 from pollwise.core.machine import News
 from pollwise.core.verdict import refusal
 from pollwise.core.wire import Endpoint, Reply
@@ -28,7 +27,6 @@ __all__ = ["Answers", "give_up"]
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-_SILENT_REPLIES = 16  # after so many replies that say nothing of a rate limit they are not searched any more
 _HASH_BITS = (1 << 60) - 1
 _MOST_UNKNOWN_VALUES = 1_000
 _LONGEST_VALUE = 200
@@ -56,7 +54,7 @@ class Answers(Generic[J, S]):
         self._lane = lane
         self._dice = dice
         self._clock = clock
-        self._silent_replies = 0
+        self._hints = HintReader()
         self._unknown_values: set[str] = set()
 
     def news(self, poller: Poller[J, S], watch: Watch[J, S], answer: Answer, now: float) -> News:
@@ -78,10 +76,10 @@ class Answers(Generic[J, S]):
 
     def _learn(self, poller: Poller[J, S], watch: Watch[J, S], reply: Reply, now: float) -> News:
         machine, status = watch.machine, reply.status
-        if self._silent_replies < _SILENT_REPLIES or status >= 400:
-            self._heed(poller, reply, now)
+        hints = self._hints.read(reply.headers, self._clock)
+        self._heed(poller, status, hints, now)
         if not 200 <= status < 300:
-            error = refusal(reply, self._endpoint.problem(reply), watch.job, wall_now=self._clock())
+            error = refusal(reply, self._endpoint.problem(reply), watch.job, hints=hints)
             return self._fail(poller, watch, error, now)
         # with the status, for a 202 and a 200 can both be empty; and of 60 bits, which take a third less memory than 64
         reply_hash = (hash(reply.body) ^ status) & _HASH_BITS
@@ -112,16 +110,14 @@ class Answers(Generic[J, S]):
             self._unknown_values.add(value)
             _log.warning("%s: unknown value %s, taken as running", self._endpoint.name, ascii(value))
 
-    def _heed(self, poller: Poller[J, S], reply: Reply, now: float) -> None:
+    def _heed(self, poller: Poller[J, S], status: int, hints: ReplyHints | None, now: float) -> None:
         """Let the budget know that the reply has come, and what it says about how many may go."""
-        wall_now = self._clock()
-        hints: RateHints | None = rate_hints(reply.headers, wall_now)
-        self._silent_replies = self._silent_replies + 1 if hints is None and reply.status != 429 else 0
+        rate = None if hints is None else hints.rate
         ticket, poller.ticket = poller.ticket, 0
-        if reply.status == 429:
-            self._lane.refuse(ticket, now, retry_after_s(reply.headers, wall_now), hints)
+        if status == 429:
+            self._lane.refuse(ticket, now, None if hints is None else hints.retry_after_s, rate)
         else:
-            self._lane.settle(ticket, now, hints)
+            self._lane.settle(ticket, now, rate)
 
 
 def give_up(watch: Watch[J, S], exc: BaseException, now: float) -> News:

@@ -6,6 +6,7 @@ import pytest
 from multidict import CIMultiDict
 
 from pollwise import errors
+from pollwise.core.hints import ReplyHints
 from pollwise.core.verdict import refusal
 from pollwise.core.wire import Reply
 
@@ -32,7 +33,7 @@ TABLE = [
 @pytest.mark.parametrize(("status", "kind"), TABLE)
 def test_each_status_code_has_one_meaning(status: int, kind: type) -> None:
     """And its message says the code and what to do."""
-    error = refusal(Reply(status, CIMultiDict(), b""), None, "job", wall_now=0.0)
+    error = refusal(Reply(status, CIMultiDict(), b""), None, "job", hints=None)
     assert type(error) is kind
     assert str(status) in str(error)
 
@@ -41,7 +42,7 @@ def test_each_status_code_has_one_meaning(status: int, kind: type) -> None:
 def test_the_vendors_word_that_the_job_is_unknown_is_final(status: int) -> None:
     """Whatever status code it comes with, and with the vendor's codes kept."""
     problem = errors.Problem(("-96",), ("Extraction job ID not valid.",), "!key", job_unknown=True)
-    error = refusal(Reply(status, CIMultiDict(), b""), problem, "job", wall_now=0.0)
+    error = refusal(Reply(status, CIMultiDict(), b""), problem, "job", hints=None)
     assert isinstance(error, errors.JobNotFound)
     assert error.problem is problem
     assert "-96" in str(error)
@@ -51,6 +52,6 @@ def test_the_vendors_word_that_the_job_is_unknown_is_final(status: int) -> None:
 @pytest.mark.parametrize("status", [408, 429, 503])
 def test_retry_after_is_kept(status: int) -> None:
     """Where asking again helps, the server's hint is there."""
-    error = refusal(Reply(status, CIMultiDict({"Retry-After": "7"}), b""), None, "job", wall_now=0.0)
+    error = refusal(Reply(status, CIMultiDict(), b""), None, "job", hints=ReplyHints(7.0))
     assert isinstance(error, (errors.RateLimited, errors.ServerTrouble))
     assert error.retry_after_s == 7.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pollwise.core.hints import retry_after_s
+from pollwise.core.hints import ReplyHints
 from pollwise.core.wire import Reply
 from pollwise.errors import (
     AuthenticationError,
@@ -28,7 +28,7 @@ __all__ = ["refusal"]
 
 
 def refusal(  # noqa: PLR0911  # a table: one return a row
-    reply: Reply, problem: Problem | None, job: Any, *, wall_now: float
+    reply: Reply, problem: Problem | None, job: Any, *, hints: ReplyHints | None
 ) -> PollError | WatchError:
     """The error that a reply outside 2xx stands for.
 
@@ -36,9 +36,10 @@ def refusal(  # noqa: PLR0911  # a table: one return a row
         reply: The reply.
         problem: What the endpoint found in its body.
         job: What was asked about, for the message.
-        wall_now: Epoch seconds, for a Retry-After that is a date.
+        hints: What a `HintReader` found in its header fields.
     """
     status = reply.status
+    wait_s = None if hints is None else hints.retry_after_s
     if problem is not None and problem.job_unknown:
         return JobNotFound(job, status, problem)
     match status:
@@ -51,10 +52,10 @@ def refusal(  # noqa: PLR0911  # a table: one return a row
         case 410:
             return JobNotFound(job, status, problem)
         case 429:
-            return RateLimited(retry_after_s(reply.headers, wall_now), problem)
+            return RateLimited(wait_s, problem)
         case 408 | 425:
-            return ServerTrouble(status, retry_after_s(reply.headers, wall_now), problem)
+            return ServerTrouble(status, wait_s, problem)
         case _ if status >= 500:
-            return ServerTrouble(status, retry_after_s(reply.headers, wall_now), problem)
+            return ServerTrouble(status, wait_s, problem)
         case _:
             return RequestRejected(job, status, problem)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from pollwise.core.hints import HintReader
 from pollwise.core.verdict import refusal
 from pollwise.core.wire import Auth, Reply, Request, Transport
 from pollwise.errors import (
@@ -58,7 +59,7 @@ async def send_once(via: Transport, request: Request, auth: Auth | None, *, time
 
 def refused(reply: Reply, problem: Problem | None, subject: str, *, maybe_done: str) -> PollError | WatchError:
     """The error for a reply outside 2xx. `subject` is what was asked for, in words for the message."""
-    error = refusal(reply, problem, subject, wall_now=time.time())
+    error = refusal(reply, problem, subject, hints=HintReader().read(reply.headers, time.time))
     if isinstance(error, NotVisibleYet):
         return JobNotFound(subject, reply.status, problem)  # nothing here will become visible by waiting
     if isinstance(error, ServerTrouble):
