@@ -24,6 +24,7 @@ from pollwise.errors import (
     PollError,
     PollTimeout,
     PollwiseError,
+    RateLimited,
     ServerTrouble,
     WatcherClosed,
 )
@@ -390,6 +391,33 @@ async def test_a_failure_is_the_answer_for_a_second() -> None:
     await auth.renew(VIA, 1.0, None)
     assert bank.calls == 2
     assert number(auth.headers(1.0)) == 2
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("error", "pause_s"),
+    [
+        *((ServerTrouble(503, 120.0), 120.0), (RateLimited(120.0), 120.0), (RateLimited(0.0), 1.0)),
+        *((RateLimited(None), 1.0), (RateLimited(900_000.0), 3600.0), (ServerTrouble(503, math.inf), 3600.0)),
+    ],
+)
+async def test_a_token_server_that_says_when_to_come_back_is_left_alone_until_then(
+    error: RateLimited | ServerTrouble, pause_s: float
+) -> None:
+    """For an hour at most. Who asks meanwhile is told what is left of the wait."""
+    bank = Bank()
+    bank.error = error
+    auth = RenewingAuth(bank.fetch)
+    for now in (0.0, pause_s / 2, pause_s - 0.01):
+        with pytest.raises(type(error)) as caught:
+            await auth.renew(VIA, now, None)
+        if error.retry_after_s is not None:
+            assert caught.value.retry_after_s is not None
+            assert caught.value.retry_after_s <= (error.retry_after_s if now == 0.0 else pause_s - now)
+    assert bank.calls == 1
+    bank.error = None
+    await auth.renew(VIA, pause_s, None)
+    assert bank.calls == 2
 
 
 async def test_an_error_that_many_raise_gathers_nothing() -> None:

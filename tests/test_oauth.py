@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from pollwise.auth import ClientCredentialsAuth
+from pollwise.core.header_values import LONGEST_WAIT_S
 from pollwise.core.wire import Reply
 from pollwise.errors import (
     AuthenticationError,
@@ -117,20 +118,28 @@ def test_nothing_shows_a_secret() -> None:
 # --- what the answers mean ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER"])
-@pytest.mark.parametrize(("life", "life_s"), [(3600, 3600.0), ("604800", 604800.0), (None, None)])
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", "BearerToken", " bearer ", "", None])
+@pytest.mark.parametrize(
+    ("life", "life_s"),
+    [
+        *((3600, 3600.0), ("604800", 604800.0), (3600.0, 3600.0), ("3600.0", 3600.0), (" 60 ", 60.0), (0.5, 0.5)),
+        *((10**12, LONGEST_WAIT_S), (2**63, LONGEST_WAIT_S), (1e300, LONGEST_WAIT_S), ("9" * 13, LONGEST_WAIT_S)),
+        *((unknown, None) for unknown in (None, "", 0, -1, "0", "-5", "soon", "1e9", "nan", True, [], {}, "9" * 400)),
+    ],
+)
 def test_a_token_is_read(kind: str, life: Any, life_s: float | None) -> None:
-    """RFC 6749, 5.1: the type in any case; the life of it is recommended only. What else is there is ignored."""
+    """RFC 6749, 5.1: the type in any case, or none; a life that is no number of seconds is unknown, and never too long."""
     credential = GRANT.read(answer(granted(token_type=kind, expires_in=life, scope="x", unheard_of=1)))
     assert dict(credential.headers) == {"Authorization": "Bearer a-token"}
     assert credential.expires_in_s == life_s
+    for name in ("expires_in", "token_type"):
+        assert dict(GRANT.read(answer(without(name))).headers) == {"Authorization": "Bearer a-token"}
     assert GRANT.read(answer(without("expires_in"))).expires_in_s is None
 
 
 NO_TOKENS: dict[str, list[Any]] = {
     "access_token": ["", 7, None, "a b", "a\r\nX: y", "tok€n", ["a"]],
-    "token_type": ["mac", "", None, 1],
-    "expires_in": [0, -1, "0", "soon", "", "1e9", "-5", 3600.5, True, [], "9" * 13],
+    "token_type": ["mac", "DPoP", 1, ["bearer"]],
 }
 
 
@@ -138,7 +147,7 @@ NO_TOKENS: dict[str, list[Any]] = {
     "document",
     [
         *(b"", b"<html>", b'{"access_token": "a-token"', b"\xff", [], "a-token", None),
-        *(without("access_token"), without("token_type")),
+        without("access_token"),
         *(granted(**{name: bad}) for name, values in NO_TOKENS.items() for bad in values),
     ],
 )
@@ -152,12 +161,26 @@ def test_what_is_no_token_is_malformed(document: Any) -> None:
     assert "a-token" not in str(error)
 
 
-def test_a_token_comes_as_json_with_status_200() -> None:
-    """Anything else was not written by the token endpoint."""
-    page = Reply(200, CIMultiDict({"Content-Type": "text/html"}), orjson.dumps(granted()))
-    for wrong in (page, answer(granted(), 201), answer(b"", 204)):
-        with pytest.raises(MalformedReply):
-            GRANT.read(wrong)
+@pytest.mark.parametrize("status", [200, 201, 203])
+@pytest.mark.parametrize("media_type", ["application/json", "text/html", "text/plain; charset=utf-8", ""])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_json_is_json_whatever_it_calls_itself(status: int, media_type: str, mark: bytes) -> None:
+    """A token counts with any 2xx and any media type, and with a byte order mark before it."""
+    reply = answer(mark + orjson.dumps(granted()), status, **{"Content-Type": media_type})
+    assert dict(GRANT.read(reply).headers) == {"Authorization": "Bearer a-token"}
+
+
+def test_an_empty_success_is_no_token() -> None:
+    """It may be asked for again."""
+    with pytest.raises(MalformedReply):
+        GRANT.read(answer(b"", 204))
+
+
+@pytest.mark.parametrize("status", [200, 201, 401])
+def test_a_refusal_with_a_good_status_is_one_all_the_same(status: int) -> None:
+    """Some servers refuse with HTTP 200: the code of RFC 6749, 5.2 in the place of a token says so."""
+    with pytest.raises(AuthenticationError, match="invalid_client"):
+        GRANT.read(answer({"error": "invalid_client"}, status))
 
 
 @pytest.mark.parametrize(
@@ -204,6 +227,31 @@ def test_trouble_may_pass(status: int, expected: type[RateLimited | ServerTroubl
             GRANT.read(answer(b"", status, **fields))
         assert type(caught.value) is expected
         assert caught.value.retry_after_s == wait_s
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 429])
+def test_a_refusal_that_says_when_to_come_back_may_pass(status: int) -> None:
+    """A token endpoint has a rate limit, too, and says so with several status codes."""
+    with pytest.raises(RateLimited) as caught:
+        GRANT.read(answer({"error": "invalid_client"}, status, **{"Retry-After": "17"}))
+    assert (caught.value.retry_after_s, caught.value.http_status) == (17.0, status)
+    with pytest.raises(RateLimited):
+        GRANT.read(answer(b"", status, **{"X-RateLimit-Remaining": "0"}))
+
+
+def test_a_counter_at_zero_does_not_hide_what_is_wrong() -> None:
+    """The last request of a window may be refused for a reason of its own."""
+    with pytest.raises(AuthenticationError, match="invalid_scope"):
+        GRANT.read(answer({"error": "invalid_scope"}, 400, **{"X-RateLimit-Remaining": "0"}))
+
+
+@pytest.mark.parametrize("code", ["temporarily_unavailable", "server_error"])
+def test_a_code_that_may_pass_is_tried_again(code: str) -> None:
+    """Whatever status code it comes with."""
+    for status in (200, 400, 403, 503):
+        with pytest.raises(ServerTrouble, match=code) as caught:
+            GRANT.read(answer({"error": code}, status, **{"Retry-After": "5"}))
+        assert caught.value.retry_after_s == 5.0
 
 
 def test_a_redirect_is_a_refusal() -> None:

@@ -16,6 +16,8 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NoReturn
 
+import attrs
+
 from pollwise.core.wire import Transport
 from pollwise.credential import Credential, basic, bearer, header_fields, printable
 from pollwise.errors import (
@@ -25,6 +27,8 @@ from pollwise.errors import (
     PollError,
     PollTimeout,
     PollwiseError,
+    RateLimited,
+    ServerTrouble,
     WatcherClosed,
 )
 from pollwise.oauth import ClientCredentialsGrant
@@ -33,6 +37,7 @@ __all__ = ["ApiKeyAuth", "BasicAuth", "BearerAuth", "ClientCredentialsAuth", "Cr
 
 _EARLY_SHARE: Final = 0.1  # of a short life; else a token of a minute would always be about to expire
 _PAUSE_S: Final = 1.0  # after a failed renewal
+_LONGEST_PAUSE_S: Final = 3600.0  # after one that was answered with when to come back
 _NOT_PICKLED: Final = "credentials are not pickled, so that no secret gets into a queue or a file; make them anew"
 
 _log = logging.getLogger(__name__)
@@ -128,7 +133,8 @@ class RenewingAuth:
     """Credentials that a function of yours fetches: the first ones, and new ones when they expire or are refused.
 
     A failure is the answer for everybody who asks within a second of it, so that a server of tokens in trouble is not
-    asked once for each watch. Credentials that were refused are never handed out again; such as are only about to
+    asked once for each watch. If the failure says how long to wait (`retry_after_s`), it is the answer for that long, at
+    most an hour. Credentials that were refused are never handed out again; such as are only about to
     expire serve to the end of their life if newer ones cannot be had.
 
     Args:
@@ -182,7 +188,7 @@ class RenewingAuth:
         if stale is not None and stale is self._fields:
             self._fields = None
         if self._failure is not None and now < self._pause_until:
-            raise self._failure.with_traceback(None)
+            raise _still(self._failure, self._pause_until - now)
         renewal = self._renewal
         if renewal is None or not renewal.joinable:
             task = asyncio.create_task(self._attempt(via, now), name="pollwise-renewal")
@@ -214,7 +220,7 @@ class RenewingAuth:
         except Exception as exc:  # noqa: BLE001  # whatever a caller's function raises, nobody may wait for ever
             failure = AuthenticationError(f"Fetching new credentials raised {type(exc).__name__}.")
             failure.__cause__ = exc
-        self._failure, self._pause_until = failure, clock() + ahead_s + _PAUSE_S
+        self._failure, self._pause_until = failure, clock() + ahead_s + _pause_s(failure)
         if isinstance(failure, PollError):
             self._renew_at = min(self._expire_at, self._pause_until)
         _log.debug("%r: renewal failed: %s", self, type(failure).__name__)
@@ -235,6 +241,20 @@ class RenewingAuth:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NOT_PICKLED)
+
+
+def _pause_s(failure: PollwiseError) -> float:
+    hint_s = failure.retry_after_s if isinstance(failure, (RateLimited, ServerTrouble)) else None
+    return _PAUSE_S if hint_s is None else min(max(_PAUSE_S, hint_s), _LONGEST_PAUSE_S)
+
+
+def _still(failure: PollwiseError, left_s: float) -> PollwiseError:
+    """The same failure for a later caller: what is left of its wait."""
+    if (type(failure) is RateLimited or type(failure) is ServerTrouble) and failure.retry_after_s is not None:
+        later = attrs.evolve(failure, retry_after_s=min(failure.retry_after_s, left_s))
+        later.__cause__ = failure.__cause__
+        return later
+    return failure.with_traceback(None)
 
 
 class _Renewal:

@@ -1,7 +1,8 @@
 """The OAuth 2 client credentials grant (RFC 6749, 4.4): what to ask a token endpoint, and what its answer means.
 
 Rule 1: nothing here sends or waits; a request goes out as a value, and a reply comes in as one.
-Rule 2: an answer is a token exactly as RFC 6749, 5.1 has it, or it is malformed.
+Rule 2: `access_token` decides, and is read strictly: an answer has one that can be sent, or is malformed. The rest of
+RFC 6749, 5.1 is read leniently: a type that is missing is Bearer, and a life that is no number of seconds is unknown.
 Rule 3: no body is ever excerpted: a token may be in it. What the server says of a refusal is masked and cut.
 """
 
@@ -17,7 +18,9 @@ import attrs
 import orjson
 from yarl import URL
 
-from pollwise.core.hints import retry_after_s
+from pollwise.core.header_values import LONGEST_WAIT_S, number
+from pollwise.core.hints import HintReader
+from pollwise.core.verdict import refusal
 from pollwise.core.wire import Reply, Request
 from pollwise.credential import Credential, basic, bearer, header_fields, printable
 from pollwise.errors import (
@@ -34,7 +37,11 @@ __all__ = ["ClientCredentialsGrant"]
 
 _TOKEN = re.compile(r"[!-~]+")  # RFC 6749 A.12, without the space, which a header field would end at
 _CODE = re.compile(r"[ !#-\[\]-~]{1,64}")  # RFC 6749 5.2, with an end
-_SECONDS = re.compile(r"[0-9]{1,12}")
+_BOM: Final = b"\xef\xbb\xbf"
+_BEARER: Final = frozenset({"", "bearer", "bearertoken"})
+_PASSING: Final = frozenset(
+    {"server_error", "temporarily_unavailable"}
+)  # RFC 6749 4.1.2.1; here too, with some servers
 _DESCRIPTION_CHARS: Final = 200
 
 
@@ -77,28 +84,32 @@ class ClientCredentialsGrant:
             AuthenticationError: The client was refused.
             PollError: The endpoint is in trouble, or its reply is no token; it may be asked again.
         """
-        if reply.status != 200:
+        if not 200 <= reply.status < 300:  # RFC 6749 5.1 says 200; some servers make a token with 201
             raise self._refusal(reply)
         answer = _document(reply)
         if answer is None:
             raise _malformed(reply, "the token endpoint's answer is no JSON object")
         token, kind = answer.get("access_token"), answer.get("token_type")
+        if token is None and self._problem(reply) is not None:
+            raise self._refusal(reply)
         if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
             raise _malformed(reply, "access_token is missing or could not be sent")
-        if not isinstance(kind, str) or kind.lower() != "bearer":
+        if kind is not None and not (isinstance(kind, str) and kind.strip().lower() in _BEARER):
             raise _malformed(reply, "token_type is not Bearer")
-        return Credential({"Authorization": bearer(token)}, _life_s(reply, answer.get("expires_in")))
+        return Credential({"Authorization": bearer(token)}, _life_s(answer.get("expires_in")))
 
     def _refusal(self, reply: Reply) -> AuthenticationError | PollError:
         status, problem = reply.status, self._problem(reply)
-        if status == 429:
-            return RateLimited(retry_after_s(reply.headers, time.time()), problem)
-        if status in {408, 425} or status >= 500:
-            return ServerTrouble(status, retry_after_s(reply.headers, time.time()), problem)
-        if status < 300:
-            return _malformed(reply, "the token endpoint should answer with HTTP 200")
+        hints = HintReader().read(reply.headers, time.time)
+        if problem is not None and not _PASSING.isdisjoint(problem.codes):
+            return ServerTrouble(status, None if hints is None else hints.retry_after_s, problem)
+        error = refusal(reply, problem, None, hints=hints)
+        if isinstance(error, ServerTrouble):
+            return error
+        if isinstance(error, RateLimited) and (problem is None or status == 429 or error.retry_after_s is not None):
+            return error  # that nothing remains explains only a refusal that says nothing else
         where = self.request.url.origin()
-        if status < 400:
+        if 300 <= status < 400:
             return AuthenticationError(f"{where} answered with a redirect (HTTP {status}), which is not followed.")
         return AuthenticationError(f"{where} refused to grant a token (HTTP {status}).", problem)
 
@@ -130,23 +141,20 @@ def _address(token_url: str) -> URL:
 
 
 def _document(reply: Reply) -> Mapping[str, Any] | None:
-    if not reply.is_json:
-        return None
-    try:
-        answer = orjson.loads(reply.body)
+    try:  # whatever media type it has: JSON is JSON
+        answer = orjson.loads(reply.body.removeprefix(_BOM))
     except orjson.JSONDecodeError:  # not to be chained: it holds the whole body
         return None
     return answer if isinstance(answer, dict) else None
 
 
-def _life_s(reply: Reply, value: object) -> float | None:
-    if value is None:
-        return None  # RFC 6749 5.1 recommends it only
-    if isinstance(value, str) and _SECONDS.fullmatch(value):
-        value = int(value)  # several identity services quote it
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise _malformed(reply, "expires_in is not a number of seconds")
-    return float(value)
+def _life_s(value: object) -> float | None:
+    """Seconds, from a number or a text that is one; None where it is unknown: RFC 6749 5.1 only recommends it."""
+    if isinstance(value, str):
+        value = number(value.strip())
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
+        return None  # a 0 or -1 says that it does not expire; if that is wrong the first 401 renews it
+    return float(min(value, LONGEST_WAIT_S))
 
 
 def _malformed(reply: Reply, reason: str) -> MalformedReply:
