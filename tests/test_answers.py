@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -12,19 +13,23 @@ import pytest
 
 from pollwise.answers import Answers, give_up
 from pollwise.core.budget import RateBudget
-from pollwise.core.events import Abandoned
+from pollwise.core.events import Abandoned, Failed, Succeeded
 from pollwise.core.machine import News, Rules, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.core.phase import Reading
+from pollwise.core.phase import Phase, Reading
 from pollwise.core.wire import Reply
 from pollwise.errors import (
     AuthenticationError,
+    CallbackFailed,
     ConnectFailed,
     DeadlineExceeded,
     EndpointBug,
     MalformedReply,
     PollError,
+    Problem,
+    RateLimited,
     ServerTrouble,
+    UnknownOutcome,
     WatcherClosed,
     WatchError,
 )
@@ -58,7 +63,14 @@ class Hand:
 class Desk:
     """Answers for one watch, with all that is about them in reach."""
 
-    def __init__(self, endpoint: Counted | None = None, *, timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Counted | None = None,
+        *,
+        timeout_s: float | None = None,
+        dice: Callable[[], float] = lambda: 0.5,
+        clock: Callable[[], float] = lambda: 1e9,
+    ) -> None:
         self.endpoint = endpoint or Counted()
         self.budget = RateBudget()
         self.hand = Hand()
@@ -66,7 +78,7 @@ class Desk:
         machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)
         self.watch = Watch(machine, cast("Any", None))  # nobody here asks its pool for anything
         self.lane = self.budget.lane()
-        self._answers = Answers(endpoint=self.endpoint, lane=self.lane, dice=lambda: 0.5, clock=lambda: 1e9)
+        self._answers = Answers(endpoint=self.endpoint, lane=self.lane, dice=dice, clock=clock)
 
     def take(self, answer: Answer, now: float = 1.0) -> News:
         self.hand.ticket = self.lane.take(now)
@@ -111,8 +123,8 @@ def test_a_reply_about_another_job_is_not_believed() -> None:
 def test_what_is_unconfirmed_is_read_each_time() -> None:
     """Each showing counts towards being believed."""
     desk = Desk()
-    for _ in range(3):
-        desk.take(reply({"state": "maybe-failed"}))
+    for now in (1.0, 31.0, 61.0):
+        desk.take(reply({"state": "maybe-failed"}), now)
     assert desk.endpoint.reads == 3
     assert desk.watch.outcome is not None
 
@@ -127,16 +139,164 @@ def test_the_budget_hears_what_the_server_says_of_it() -> None:
     assert desk.lane.free_at(1.0) == pytest.approx(8.0)
 
 
-def test_a_server_that_says_nothing_for_long_is_still_heard() -> None:
-    """Each reply is searched for hints, however many before it had none."""
+def test_rate_headers_are_read_however_late_they_come() -> None:
+    """A server that said nothing of a limit for long may begin to."""
     desk = Desk()
-    for _ in range(50):
+    for _ in range(100):
         desk.take(reply(RUNNING))
         assert desk.hand.ticket == 0
     desk.take(reply(RUNNING, headers={"X-RateLimit-Limit": "60"}))
     assert (desk.budget.limit, desk.hand.ticket) == (60, 0)
     desk.take(reply(status=429, headers={"Retry-After": "7"}))
     assert desk.budget.refused == 1
+
+
+@pytest.mark.parametrize("answer", [reply(RUNNING), reply(RUNNING, status=202), reply(status=304)])
+@pytest.mark.parametrize("hint", [0.0, 30.0, 300.0])
+def test_a_good_reply_may_ask_for_a_pause(answer: Reply, hint: float) -> None:
+    """`Retry-After` on 200, 202 and 304 lengthens the wait, also where the body repeats, and never shortens it."""
+    desk = Desk()
+    desk.take(reply(RUNNING), 1.0)
+    alone = desk.watch.machine.due_at - 1.0
+    for n in range(3):
+        now = 100.0 * n + 10.0
+        desk.take(attrs.evolve(answer, headers={**answer.headers, "Retry-After": str(hint)}), now)
+        wait = desk.watch.machine.due_at - now
+        assert max(alone, hint) <= wait <= max(hint * 1.1, 30.0)
+
+
+def test_a_304_repeats_what_is_known() -> None:
+    """After a good reading it is "unchanged"; before one it teaches nothing."""
+    desk = Desk()
+    assert desk.take(reply(status=304)) is News.RETRYING
+    desk.take(reply(RUNNING))
+    assert desk.take(reply(status=304)) is News.QUIET
+    assert desk.watch.machine.failures == 0
+
+
+def test_a_304_counts_as_another_showing_of_an_unconfirmed_end() -> None:
+    """It says that the end is shown again."""
+    desk = Desk()
+    for now, answer in ((1.0, reply({"state": "maybe-failed"})), (31.0, reply(status=304)), (61.0, reply(status=304))):
+        desk.take(answer, now)
+    assert isinstance(desk.watch.outcome, Failed)
+
+
+def test_a_state_in_a_header_is_seen_to_change() -> None:
+    """The same body is no repetition where `read` may look at more: at anything, or at the fields that it names."""
+
+    class InHeader(Counted):
+        heeded: tuple[str, ...] | None = None
+
+        @property
+        def heeded_headers(self) -> tuple[str, ...] | None:  # type: ignore[override]  # the toy says ()
+            return self.heeded
+
+        def read(self, reply: Reply, /) -> Reading[ToyStatus]:
+            self.reads += 1
+            state = reply.headers["X-State"]
+            return Reading(status=ToyStatus(state), phase=Phase(state), final=state == "succeeded")
+
+    for heeded, reads in ((None, 4), (("x-state",), 3)):
+        endpoint = InHeader()
+        endpoint.heeded = heeded
+        desk = Desk(endpoint)
+        news = [
+            desk.take(reply({}, headers={"X-State": state})) for state in ("queued", "running", "running", "succeeded")
+        ]
+        assert news == [News.PROGRESSED, News.PROGRESSED, News.QUIET, News.OVER]
+        assert endpoint.reads == reads
+
+
+def test_a_throttle_inside_a_200_reaches_the_budget() -> None:
+    """`read` raises RateLimited; the budget and the watch do as for a 429."""
+
+    def throttled(_reply: Reply) -> Reading[ToyStatus]:
+        raise RateLimited(7.0)
+
+    desk = Desk(Counted(throttled))
+    assert desk.take(reply({"code": "Throttling"})) is News.RETRYING
+    assert (desk.budget.refused, desk.hand.ticket, desk.watch.machine.failures) == (1, 0, 0)
+    assert desk.lane.free_at(1.0) == pytest.approx(8.0)
+    assert desk.watch.machine.due_at >= 8.0
+
+
+def test_the_vendors_codes_may_mean_a_throttle() -> None:
+    """`problem` raises RateLimited for a refusal that is one, whatever its status code."""
+
+    class Throttling(Counted):
+        def problem(self, reply: Reply, /) -> Problem | None:
+            raise RateLimited(None, Problem(("ThrottlingException",)), reply.status)
+
+    desk = Desk(Throttling())
+    assert desk.take(reply({"code": "ThrottlingException"}, status=400)) is News.RETRYING
+    assert (desk.budget.refused, desk.watch.machine.failures) == (1, 0)
+    assert "ThrottlingException" in str(desk.watch.machine.retrying(1.0).error)
+
+
+def test_a_503_with_retry_after_speaks_for_the_server() -> None:
+    """No other watch of the token is asked until then, and the limit is not taken to be lower."""
+    desk = Desk()
+    assert desk.take(reply(status=503, headers={"Retry-After": "120"})) is News.RETRYING
+    assert desk.lane.free_at(1.0) == pytest.approx(121.0)
+    assert (desk.budget.refused, desk.hand.ticket, desk.watch.machine.failures) == (0, 0, 1)
+
+
+def test_a_refusal_that_is_not_believed_asks_just_before_the_deadline() -> None:
+    """Ten days are longer than any server means: the token waits for an hour, or until the watch's last poll."""
+    for timeout_s, free_at in ((7200.0, 3601.0), (1800.0, 1799.0)):
+        desk = Desk(timeout_s=timeout_s)
+        desk.take(reply(status=429, headers={"Retry-After": "900000"}))
+        assert desk.lane.free_at(1.0) == pytest.approx(free_at)
+        assert desk.watch.machine.due_at <= 1.0 + 3600.0
+        assert desk.watch.machine.due_at < timeout_s
+
+
+@pytest.mark.parametrize("bad", [math.nan, -0.1, 1.0, math.inf])
+def test_dice_must_be_dice(bad: float) -> None:
+    """What is no number in [0, 1) ends the watch with the argument's name, not with silence."""
+    desk = Desk(dice=lambda: bad)
+    assert desk.take(reply(RUNNING)) is News.OVER
+    assert isinstance(desk.why, CallbackFailed)
+    assert (desk.why.name, desk.why.kind, desk.why.job) == ("dice", "ValueError", ToyJob())
+
+
+def test_no_fault_of_the_dice_hides_an_end() -> None:
+    """After a final reading there is no wait to choose."""
+    desk = Desk(dice=lambda: math.nan)
+    assert desk.take(reply(SUCCEEDED)) is News.OVER
+    assert isinstance(desk.watch.outcome, Succeeded)
+
+
+def test_a_clock_that_raises_is_not_called_the_endpoints_bug() -> None:
+    """The clock is the caller's."""
+
+    def broken() -> float:
+        raise OSError("no clock")
+
+    desk = Desk(clock=broken)
+    answer = reply(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
+    assert desk.take(answer) is News.OVER
+    assert isinstance(desk.why, CallbackFailed)
+    assert (desk.why.name, desk.why.kind) == ("clock", "OSError")
+
+
+def test_a_reading_that_contradicts_itself_is_told_in_its_own_words() -> None:
+    """The endpoint's author learns what to write instead."""
+    desk = Desk(Counted(lambda _reply: Reading(status=ToyStatus("x"), phase=Phase.SUCCEEDED)))
+    assert desk.take(reply({})) is News.OVER
+    assert isinstance(desk.why, EndpointBug)
+    assert "needs final=True" in str(desk.why)
+
+
+def test_an_end_of_unknown_kind_is_no_success() -> None:
+    """The watch is abandoned, with the last status and the vendor's word."""
+    desk = Desk(
+        Counted(lambda _reply: Reading(status=ToyStatus("x"), phase=Phase.RUNNING, final=True, unknown="state=odd"))
+    )
+    assert desk.take(reply({})) is News.OVER
+    assert isinstance(desk.why, UnknownOutcome)
+    assert (desk.why.word, desk.watch.outcome.status) == ("state=odd", ToyStatus("x"))
 
 
 @pytest.mark.parametrize(

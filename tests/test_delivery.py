@@ -285,7 +285,7 @@ async def test_what_cannot_be_read_is_left_for_who_can(caplog: pytest.LogCapture
 async def test_an_acknowledgement_that_comes_too_late() -> None:
     """A job that was watched once more has another outcome to come: the first one's reader does not take that away."""
     ledger = MemoryLedger()
-    async with keeping(ledger, [503, 503, SUCCEEDED], retry=Retry(max_failures=2)) as (watcher, _):
+    async with keeping(ledger, [503, 503, SUCCEEDED], retry=Retry(outage_s=1e-9, min_failures=2)) as (watcher, _):
         with pytest.raises(RetriesExhausted):
             await watcher.watch(ToyJob())
         deliveries = watcher.outcomes(follow=True)

@@ -33,7 +33,7 @@ from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob,
 from pollwise.simulator import TRANSIENT, Answer, Fault, Faults, OAuthClient, RateLimit, Simulator
 
 BRISK = Pacing(min_s=0.02, max_s=0.2)
-PATIENT = Retry(max_failures=30, base_s=0.01, max_s=0.05)
+PATIENT = Retry(outage_s=1e-9, min_failures=30, base_s=0.01, max_s=0.05)
 KINDS = {Succeeded: "succeeded", Failed: "failed", Cancelled: "cancelled"}
 
 
@@ -184,7 +184,7 @@ async def test_the_secret_is_nowhere(caplog: pytest.LogCaptureFixture) -> None:
         failed = {"progress": "FAILED", "completed": "true", "completedPercentage": "9", "message": f"bad {secret}"}
         sim.add_extraction("F", "M", script=[as_json(orjson.dumps(failed))] * 5)
         endpoint = ExtractionEndpoint(sim.oracle_content_url, auth=BearerAuth(secret))
-        watcher = JobWatcher(endpoint, timeout_s=5, retry=Retry(max_failures=3, base_s=0.01))
+        watcher = JobWatcher(endpoint, timeout_s=5, retry=Retry(outage_s=1e-9, min_failures=3, base_s=0.01))
         async with watcher:
             seen = [event async for event in watcher.watch(ExtractionJob("F", "J"))]
             seen += [event async for event in watcher.watch(ExtractionJob("F", "K"))]

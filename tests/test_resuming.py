@@ -169,7 +169,7 @@ async def test_a_row_that_is_no_job_stays(caplog: pytest.LogCaptureFixture) -> N
 async def test_attempts_go_on() -> None:
     """Polls, failures in a row and what was last seen; before its first new poll a watch shows the old status."""
     ledger = MemoryLedger()
-    options: dict[str, Any] = {"retry": Retry(max_failures=6), "pacing": Pacing.fixed(10.0)}
+    options: dict[str, Any] = {"retry": Retry(outage_s=1e-9, min_failures=6), "pacing": Pacing.fixed(10.0)}
     async with keeping(ledger, [running(4), 503], **options) as (watcher, _):
         watch = watcher.watch(ToyJob())
         while watch.machine.failures < 4:

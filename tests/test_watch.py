@@ -85,7 +85,7 @@ async def test_awaiting_raises_the_outcomes_error(
     script: list[Answer], kind: type[Outcome[Any, Any]], error: type[PollwiseError]
 ) -> None:
     """Every outcome but a success is a typed error of who awaits."""
-    async with watching(script, timeout_s=100) as (watcher, _):
+    async with watching(script, timeout_s=700) as (watcher, _):
         watch = watcher.watch(ToyJob())
         with pytest.raises(error) as caught:
             await watch
@@ -101,7 +101,7 @@ async def test_iterating_reports_the_outcome_and_does_not_raise(
     script: list[Answer], kind: type[Outcome[Any, Any]], error: type[PollwiseError]
 ) -> None:
     """`async for` ends after exactly one outcome, whatever happened."""
-    async with watching(script, timeout_s=100) as (watcher, _):
+    async with watching(script, timeout_s=700) as (watcher, _):
         *before, last = await events_of(watcher.watch(ToyJob()))
         assert isinstance(last, kind)
         assert isinstance(last.error, error)
@@ -111,7 +111,10 @@ async def test_iterating_reports_the_outcome_and_does_not_raise(
 async def test_an_error_carries_what_is_known() -> None:
     """The job, the vendor's status and words, and the last poll's error are attributes."""
     script = by_job({"failed": [FAILED], "late": [RUNNING, 503, Hang()], "tired": [503]})
-    async with watching(script, timeout_s=100, request_timeout_s=200, retry=Retry(max_failures=3)) as (watcher, _):
+    async with watching(script, timeout_s=100, request_timeout_s=200, retry=Retry(outage_s=1e-9, min_failures=3)) as (
+        watcher,
+        _,
+    ):
         with pytest.raises(JobFailed) as failed:
             await watcher.watch(ToyJob("failed"))
         with pytest.raises(DeadlineExceeded) as late:
@@ -351,7 +354,7 @@ async def test_each_awaiter_has_an_error_of_its_own() -> None:
 
 async def test_a_raised_error_keeps_its_cause_and_notes() -> None:
     """The copy that is raised has all that the outcome's error has."""
-    async with watching([503], retry=Retry(max_failures=2)) as (watcher, _):
+    async with watching([503], retry=Retry(outage_s=1e-9, min_failures=2)) as (watcher, _):
         watch = watcher.watch(ToyJob())
         await events_of(watch)
         assert isinstance(watch.outcome, Abandoned)
@@ -398,7 +401,7 @@ async def test_an_error_that_cannot_be_copied_is_raised_itself() -> None:
 @pytest.mark.parametrize("how", ["await", "for", "stop"])
 async def test_a_watch_that_is_over_is_freed_at_once(script: list[Answer], how: str) -> None:
     """Counting references is enough: no cycle leads back to a watch, not even by an error's traceback."""
-    async with watching(script, timeout_s=20, retry=Retry(max_failures=3)) as (watcher, _):
+    async with watching(script, timeout_s=20, retry=Retry(outage_s=1e-9, min_failures=3)) as (watcher, _):
 
         async def one() -> weakref.ref[ToyJob]:
             job = ToyJob("freed")

@@ -46,7 +46,7 @@ def watcher_of(
         ExtractionEndpoint(url),
         timeout_s=DAYS_S,
         pacing=Pacing(min_s=0.1, max_s=0.5),
-        retry=Retry(max_failures=50, base_s=0.05, max_s=0.2),
+        retry=Retry(outage_s=60.0, base_s=0.05, max_s=0.2),
         budget=RateBudget(1_000, per_s=1.0),
         ledger=ledger,
         ledger_patience_s=patience_s,

@@ -54,6 +54,10 @@ class ToyEndpoint(Endpoint[ToyJob, ToyStatus]):
         return self._auth
 
     @property
+    def heeded_headers(self) -> tuple[str, ...]:
+        return ()
+
+    @property
     def allowance(self) -> tuple[int, float] | None:
         return self._allowance
 
@@ -61,7 +65,10 @@ class ToyEndpoint(Endpoint[ToyJob, ToyStatus]):
         return Request(URL(f"https://toy.example/{job.id}"))
 
     def read(self, reply: Reply, /) -> Reading[ToyStatus]:
-        data = orjson.loads(reply.body) if reply.body else None
+        try:
+            data = orjson.loads(reply.body)
+        except orjson.JSONDecodeError:
+            data = None
         if not isinstance(data, dict) or "state" not in data:
             raise reply.malformed("no state")
         state, done = data["state"], data.get("done", 0)

@@ -343,8 +343,9 @@ class CallbackFailed(WatchError):
     detail: str
 
     def __str__(self) -> str:
+        subject = "" if self.job is None else f"{self.job}: "
         return (
-            f"{self.job}: the function that was passed as {self.name} raised {self.kind}: {_printable(self.detail)}."
+            f"{subject}the function that was passed as {self.name} raised {self.kind}: {_printable(self.detail)}."
             " Correct that function, then watch the job again."
         )
 

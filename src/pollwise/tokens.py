@@ -64,7 +64,14 @@ class Token(Generic[J]):
     def past(self, wall_now: float) -> Past[Any]:
         """How far the watch had got, as seen from now, in epoch seconds."""
         # without the phase: it goes with a status, which is not in here
-        return Past.between(self.first_seen_s, self.deadline_s, wall_now, polls=self.polls, failures=self.failures)
+        return Past.between(
+            self.first_seen_s,
+            self.deadline_s,
+            wall_now,
+            polls=self.polls,
+            failures=self.failures,
+            visible=self.phase is not None,
+        )
 
 
 def write_token(endpoint: Endpoint[J, Any], machine: WatchMachine[J, Any], *, now: float, wall_now: float) -> str:

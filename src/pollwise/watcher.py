@@ -45,6 +45,8 @@ S = TypeVar("S")
 
 _LAST_POLL_S = 1.0
 _LAST_POLL_SHARE = 0.1
+_CONFIRM_S = 60.0  # services that try a failed attempt again pause for less
+_CONFIRM_SHARE = 0.1
 _AHEAD = 4_000  # jobs that may be ahead of the ledger: enough for the next call while one is under way
 _CHUNK = 200  # jobs taken without giving way to the rest of the program: about a millisecond
 
@@ -68,8 +70,13 @@ class JobWatcher(Generic[J, S]):
         concurrency: Most requests in flight at once. While the processor has no time to spare they are fewer.
         capacity: Most watches that `as_completed` and `gather` keep open at once.
         request_timeout_s: Longest time for one request, in seconds.
-        not_found_grace_s: How long a 404 may only mean "not visible yet", in seconds.
-        confirmations: How many more polls confirm an answer that looks over but is not final.
+        not_found_grace_s: How long a 404 may only mean "not visible yet", in seconds. It takes three polls at least. A
+            job that was seen before has `Retry.outage_s`.
+        confirmations: How many more polls confirm an answer that looks over but is not final. 0 believes the first.
+        confirm_s: The shortest time over which these polls are spread, in seconds. By default 60, or a tenth of
+            `timeout_s` where that is shorter.
+        longest_hint_s: The longest wait that a server may ask for in a header field, in seconds. After a longer one, one
+            poll asks then.
         heartbeat_s: Report an unchanged status, too, when nothing was reported for this long. None for never.
         ledger: Where watches are written down, so that none is lost in a crash: open, and yours to close, after the
             watcher. See `record`, `resume` and `outcomes`.
@@ -97,6 +104,8 @@ class JobWatcher(Generic[J, S]):
         request_timeout_s: float = 30.0,
         not_found_grace_s: float = 30.0,
         confirmations: int = 2,
+        confirm_s: float | None = None,
+        longest_hint_s: float = 3600.0,
         heartbeat_s: float | None = None,
         ledger: Ledger | None = None,
         ledger_patience_s: float = 60.0,
@@ -107,6 +116,8 @@ class JobWatcher(Generic[J, S]):
             timeout_s=timeout_s,
             request_timeout_s=request_timeout_s,
             heartbeat_s=heartbeat_s,
+            confirm_s=confirm_s,
+            longest_hint_s=longest_hint_s,
             ledger_patience_s=ledger_patience_s,
         )
         if concurrency < 1 or capacity < 1 or confirmations < 0 or not not_found_grace_s >= 0:
@@ -129,6 +140,8 @@ class JobWatcher(Generic[J, S]):
             last_poll_s=_LAST_POLL_S if timeout_s is None else min(_LAST_POLL_S, _LAST_POLL_SHARE * timeout_s),
             not_found_grace_s=not_found_grace_s,
             confirmations=confirmations,
+            confirm_s=_confirm_s(timeout_s) if confirm_s is None else confirm_s,
+            longest_hint_s=longest_hint_s,
             heartbeat_s=heartbeat_s,
             renewable=endpoint.auth is not None,
         )
@@ -410,6 +423,10 @@ class JobWatcher(Generic[J, S]):
         async with aclosing(self.as_completed(jobs)) as batch:
             found = [(batch.position, outcome) async for outcome in batch]
         return [outcome for _, outcome in sorted(found, key=itemgetter(0))]
+
+
+def _confirm_s(timeout_s: float | None) -> float:
+    return _CONFIRM_S if timeout_s is None else min(_CONFIRM_S, _CONFIRM_SHARE * timeout_s)
 
 
 def _never() -> float:

@@ -34,7 +34,7 @@ KEYS = {"file_id": "F", "job_id": "J"}
         (JobCancelled(JOB, None), "no reason given"),
         (JobNotFound(JOB, 404), "is not known to the server (HTTP 404)."),
         (DeadlineExceeded(JOB, 5.0), "was not over within 5 s; it may still be running."),
-        (RetriesExhausted(JOB, 3, ServerTrouble(503)), "gave up after 3 polls in a row that taught nothing;"),
+        (RetriesExhausted(JOB, 3, ServerTrouble(503)), "all of the last 3 polls failed; the job may still be running."),
         (AuthenticationError("They were refused."), "They were refused. Check that"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections.abc import Callable
 
 import attrs
 import pytest
@@ -25,12 +26,14 @@ from pollwise.errors import (
     MalformedReply,
     NotVisibleYet,
     PermissionDenied,
+    PollError,
     PollTimeout,
     RateLimited,
     RequestRejected,
     RetriesExhausted,
     ServerTrouble,
     StaleConnection,
+    UnknownOutcome,
     WatchStopped,
 )
 
@@ -140,22 +143,44 @@ def test_rule_2_a_heartbeat_asks_for_more() -> None:
     [ConnectFailed("reset"), PollTimeout(30), ServerTrouble(408), ServerTrouble(503), MalformedReply("html", 200)],
 )
 def test_rule_3_a_poll_that_taught_nothing_is_repeated(error: Exception) -> None:
-    """It is no failure of the job: retried with full jitter, then abandoned after max_failures in a row."""
-    machine = make(retry=Retry(max_failures=3))
-    assert machine.on_error(error, now=0, dice=0.5) is News.RETRYING
-    assert machine.due_at == 0.5
+    """It is no failure of the job: retried with full jitter, and abandoned when an outage is too long."""
+    machine = make(retry=Retry(outage_s=10.0, min_failures=3))
     assert machine.on_error(error, now=1, dice=0.5) is News.RETRYING
-    assert machine.due_at == 2.0
-    assert machine.on_error(error, now=2, dice=0) is News.OVER
+    assert machine.due_at == 1.5
+    assert machine.on_error(error, now=2, dice=0.5) is News.RETRYING
+    assert machine.due_at == 3.0
+    assert machine.on_error(error, now=10.5, dice=0.999) is News.RETRYING
+    assert machine.due_at == 11.0  # the moment at which the outage is long enough
+    assert machine.on_error(error, now=11, dice=0) is News.OVER
     assert isinstance(machine.outcome, Abandoned)
     gone = machine.outcome.error
     assert isinstance(gone, RetriesExhausted)
-    assert (gone.failures, gone.last_error, gone.__cause__) == (3, error, error)
+    assert (gone.failures, gone.outage_s, gone.last_error, gone.__cause__) == (4, 10.0, error, error)
+    assert "4 polls within 10 s" in str(gone)
+
+
+def test_rule_3_an_outage_is_counted_in_time() -> None:
+    """However many polls failed, the watch goes on until they failed for `outage_s`; and None is for ever."""
+    machine = make(retry=Retry(outage_s=600.0))
+    for n in range(1_000):
+        assert machine.on_error(ServerTrouble(502), now=0.5 * n, dice=0) is News.RETRYING
+    patient = make(retry=Retry(outage_s=None))
+    for n in range(1_000):
+        assert patient.on_error(ServerTrouble(502), now=1e4 * n, dice=0) is News.RETRYING
+
+
+def test_rule_3_a_few_failures_are_no_outage() -> None:
+    """However long they took: the budget may have held the polls back."""
+    machine = make(retry=Retry(outage_s=10.0, min_failures=5))
+    for n in range(4):
+        assert machine.on_error(ServerTrouble(502), now=1e4 * n, dice=0) is News.RETRYING
+    assert machine.on_error(ServerTrouble(502), now=4e4, dice=0) is News.OVER
 
 
 def test_rule_3_any_good_reading_resets_the_count() -> None:
     """Failures must be in a row."""
-    machine = make(retry=Retry(max_failures=2))
+    machine = make(retry=Retry(outage_s=0.5, min_failures=2))
+    machine.on_reading(running(), now=0, dice=0)
     for now in range(10):
         assert machine.on_error(ConnectFailed("x"), now=now, dice=0) is News.RETRYING
         machine.on_unchanged(now=now, dice=0)
@@ -163,7 +188,7 @@ def test_rule_3_any_good_reading_resets_the_count() -> None:
 
 def test_rule_3_a_429_does_not_count() -> None:
     """Being told to slow down a hundred times is no reason to give up."""
-    machine = make(retry=Retry(max_failures=2))
+    machine = make(retry=Retry(outage_s=0.5, min_failures=2))
     for now in range(100):
         assert machine.on_error(RateLimited(), now=now, dice=0) is News.RETRYING
     assert machine.on_error(ConnectFailed("x"), now=100, dice=0) is News.RETRYING
@@ -196,9 +221,18 @@ def test_rule_3_stale_connections_alone_end_a_watch() -> None:
     assert asked == 2 * machine.outcome.error.failures
 
 
+def test_rule_3_the_pause_of_a_429_is_no_part_of_an_outage() -> None:
+    """The server is there, and asked for it."""
+    machine = make(retry=Retry(outage_s=100.0, min_failures=1))
+    machine.on_error(ConnectFailed("x"), now=0, dice=0)
+    machine.on_error(RateLimited(500.0), now=10, dice=0)
+    assert machine.on_error(ConnectFailed("x"), now=510, dice=0) is News.RETRYING
+    assert machine.on_error(ConnectFailed("x"), now=600, dice=0) is News.OVER
+
+
 def test_rule_4_a_404_is_tolerated_for_its_grace_time() -> None:
     """From the first 404 in a row, however many there are; then the job does not exist."""
-    machine = make(not_found_grace_s=30, retry=Retry(max_failures=2))
+    machine = make(not_found_grace_s=30, retry=Retry(outage_s=1e-9, min_failures=1))
     now = 0.0
     for _ in range(100):
         if machine.on_error(NotVisibleYet(), now=now, dice=0.999) is News.OVER:
@@ -209,12 +243,51 @@ def test_rule_4_a_404_is_tolerated_for_its_grace_time() -> None:
     assert isinstance(machine.outcome.error, JobNotFound)
 
 
+def test_rule_4_a_wait_for_the_budget_is_no_grace() -> None:
+    """Three polls at least must say 404, however long that takes."""
+    machine = make(not_found_grace_s=30)
+    assert machine.on_error(NotVisibleYet(), now=0, dice=0) is News.RETRYING
+    assert machine.on_error(NotVisibleYet(), now=500, dice=0) is News.RETRYING
+    assert machine.on_error(NotVisibleYet(), now=501, dice=0) is News.OVER
+
+
+def test_rule_4_a_job_that_was_seen_gets_the_time_of_an_outage() -> None:
+    """An empty gateway answers 404, too. If that lasts, the job is gone."""
+    for machine in (make(retry=Retry(outage_s=300.0)), make(retry=Retry(outage_s=300.0))):
+        machine.on_reading(running(), now=0, dice=0)
+        now = 1.0
+        while machine.on_error(NotVisibleYet(), now=now, dice=0.999) is News.RETRYING:
+            now = machine.due_at
+        assert now == 301.0
+        assert isinstance(machine.outcome, Abandoned)
+        assert isinstance(machine.outcome.error, JobNotFound)
+
+
+def test_rule_4_an_earlier_process_may_have_seen_the_job() -> None:
+    """A resume token says so, without the status."""
+    past: Past[str] = Past(age_s=5.0, left_s=None, polls=3, visible=True)
+    machine = WatchMachine.taken_up("job", attrs.evolve(FOREVER, retry=Retry(outage_s=300.0)), past, now=0.0)
+    for now in (1.0, 100.0, 200.0, 300.0):
+        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is News.RETRYING
+    assert machine.on_error(NotVisibleYet(), now=301.0, dice=0) is News.OVER
+
+
+def test_rule_4_a_404_may_carry_a_hint() -> None:
+    """`Retry-After` is obeyed on every reply."""
+    machine = make()
+    machine.on_error(NotVisibleYet(retry_after_s=20.0), now=5, dice=0)
+    assert machine.due_at == 25.0
+
+
 def test_rule_4_a_good_reading_ends_the_grace_time() -> None:
-    """A job that was visible has a whole grace time again."""
+    """A job that was visible has a whole outage's time again."""
     machine = make(not_found_grace_s=10)
     machine.on_error(NotVisibleYet(), now=0, dice=0)
     machine.on_reading(running(), now=9, dice=0)
     assert machine.on_error(NotVisibleYet(), now=11, dice=0) is News.RETRYING
+    machine.on_reading(running(), now=12, dice=0)
+    for now in (600, 700, 800, 900):
+        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is News.RETRYING
 
 
 def test_rule_5_refused_credentials_are_renewed_once() -> None:
@@ -259,11 +332,42 @@ def test_rule_6_a_hint_is_never_shortened(error: Exception, dice: float) -> None
     assert 25.0 <= machine.due_at <= 27.0
 
 
-def test_rule_6_a_hint_of_zero_means_now() -> None:
-    """Retry-After: 0 is an invitation."""
-    machine = make()
-    machine.on_error(RateLimited(0.0), now=5, dice=0.9)
-    assert machine.due_at == 5
+@pytest.mark.parametrize("error", [RateLimited(0.0), ServerTrouble(503, 0.0)])
+def test_rule_6_a_hint_of_zero_is_no_leave_for_a_hot_loop(error: Exception) -> None:
+    """Our own wait is the floor: it is as if nothing were said."""
+    said, silent = make(), make()
+    for n in range(8):
+        said.on_error(error, now=100.0 * n, dice=0.5)
+        silent.on_error(attrs.evolve(error, retry_after_s=None), now=100.0 * n, dice=0.5)
+        assert said.due_at == silent.due_at
+
+
+@pytest.mark.parametrize("error", [RateLimited(1e9), ServerTrouble(503, 1e9), NotVisibleYet(None, 1e9)])
+def test_rule_6_a_hint_that_is_too_long_is_not_believed(error: Exception) -> None:
+    """One poll asks after `longest_hint_s`, or just before the deadline."""
+    machine = make(longest_hint_s=3600.0)
+    machine.on_error(error, now=5, dice=0.999)
+    assert machine.due_at == 3605.0
+    machine = make(timeout_s=600.0)
+    machine.on_error(error, now=5, dice=0.999)
+    assert machine.due_at == 599.0
+
+
+@pytest.mark.parametrize(("hint", "wait"), [(0.0, 1.0), (0.5, 1.0), (30.0, 30.0), (3600.0, 3600.0), (1e9, 3600.0)])
+def test_rule_6_a_good_reply_may_ask_for_a_pause(hint: float, wait: float) -> None:
+    """It lengthens the wait, up to `longest_hint_s`, and never shortens it; also of what is unchanged."""
+    machine = make(pacing=Pacing.fixed(1.0))
+    machine.on_reading(running(), now=0, dice=0, hint_s=hint)
+    assert machine.due_at == wait
+    machine.on_unchanged(now=0, dice=0, hint_s=hint)
+    assert machine.due_at == wait
+
+
+def test_rule_6_with_a_good_reply_a_hint_is_advice() -> None:
+    """The last poll before the deadline is asked all the same."""
+    machine = make(timeout_s=100.0)
+    machine.on_reading(running(), now=0, dice=0, hint_s=1000.0)
+    assert machine.due_at == 99.0
 
 
 def test_rule_6_a_hint_beyond_the_deadline_ends_the_watch_there() -> None:
@@ -298,12 +402,15 @@ def test_rule_7_a_deadline_names_the_last_error() -> None:
 
 
 def test_rule_8_what_looks_over_is_confirmed_and_then_believed() -> None:
-    """Two more polls must show the same phase; then it counts, with the phase it shows."""
-    machine = make(confirmations=2)
+    """More polls must show the same phase, over enough time; then it counts, with the phase it shows."""
+    machine = make(confirmations=2, confirm_s=10.0)
     assert machine.on_reading(unsure(), now=0, dice=0) is News.PROGRESSED
     assert machine.due_at == 1.0
-    assert machine.on_reading(unsure(), now=1, dice=0) is News.QUIET
-    assert machine.on_reading(unsure(), now=2, dice=0) is News.OVER
+    for now in (1.0, 2.5, 4.75, 8.125):
+        assert machine.due_at == now
+        assert machine.on_reading(unsure(), now=now, dice=0) is News.QUIET
+    assert machine.due_at == 10.0  # when it can be believed
+    assert machine.on_reading(unsure(), now=10, dice=0) is News.OVER
     assert isinstance(machine.outcome, Failed)
     assert machine.outcome.detected_within_s is None  # it never was seen going on
 
@@ -311,7 +418,7 @@ def test_rule_8_what_looks_over_is_confirmed_and_then_believed() -> None:
 def test_rule_8_what_looks_over_is_not_seen_going_on() -> None:
     """The end is known to lie after the last reading that showed a running job, however long it was then confirmed."""
     for last in (unsure(), final(Phase.FAILED)):
-        machine = make(confirmations=2)
+        machine = make(confirmations=2, confirm_s=3.0)
         machine.on_reading(running(), now=5, dice=0)
         machine.on_reading(unsure(Phase.CANCELLED), now=8, dice=0)
         machine.on_reading(unsure(), now=9, dice=0)
@@ -322,13 +429,82 @@ def test_rule_8_what_looks_over_is_not_seen_going_on() -> None:
 
 def test_rule_8_a_contradiction_starts_the_confirmation_again() -> None:
     """A running reading, or another phase, in between means that it was not over."""
-    machine = make(confirmations=1)
+    machine = make(confirmations=1, confirm_s=0.5)
     machine.on_reading(unsure(), now=0, dice=0)
     machine.on_reading(running(), now=1, dice=0)
     assert machine.on_reading(unsure(), now=2, dice=0) is News.PROGRESSED
     assert machine.on_reading(unsure(Phase.CANCELLED), now=3, dice=0) is News.PROGRESSED
     assert machine.on_reading(unsure(Phase.CANCELLED), now=4, dice=0) is News.OVER
     assert isinstance(machine.outcome, Cancelled)
+
+
+def test_rule_8_too_few_polls_confirm_nothing() -> None:
+    """However long they are apart."""
+    machine = make(confirmations=2, confirm_s=1.0)
+    machine.on_reading(unsure(), now=0, dice=0)
+    assert machine.on_reading(unsure(), now=1_000, dice=0) is News.QUIET
+    assert machine.on_reading(unsure(), now=1_001, dice=0) is News.OVER
+
+
+@pytest.mark.parametrize(
+    "shows",
+    [
+        (unsure(), running()),
+        (unsure(), running(), running()),
+        (unsure(), unsure(), running()),
+        (unsure(Phase.FAILED), unsure(Phase.CANCELLED)),
+    ],
+)
+def test_rule_8_a_job_that_flaps_is_asked_no_oftener_than_any_other(shows: tuple[Reading[str], ...]) -> None:
+    """What looks over is asked again soon once; then it has the pace of every running job."""
+
+    def polls(shows: tuple[Reading[str], ...]) -> int:
+        machine, count = make(), 0
+        while machine.due_at < 3600.0:
+            machine.on_reading(shows[count % len(shows)], now=machine.due_at, dice=0.5)
+            count += 1
+            assert machine.outcome is None
+        return count
+
+    assert polls(shows) <= 1.2 * polls((running(),))
+
+
+def test_rule_8_a_job_that_flaps_does_not_go_before_others_under_pressure() -> None:
+    """Its polls can be put off as any other's."""
+    machine = make()
+    for now, shown in enumerate((unsure(), running(), unsure())):
+        machine.on_reading(shown, now=now, dice=0)
+    assert machine.pace is Pace.BLIND
+
+
+def test_rule_8_what_flapped_can_still_end() -> None:
+    """The same unconfirmed end, shown often and long enough, is believed."""
+    machine = make(confirmations=2, confirm_s=60.0)
+    for shown in (unsure(), running(), running()):
+        machine.on_reading(shown, now=machine.due_at, dice=0)
+    news = [machine.on_reading(unsure(), now=machine.due_at, dice=0)]
+    began = machine.due_at
+    while news[-1] is not News.OVER:
+        began = machine.due_at if machine.outcome is None else began
+        news.append(machine.on_reading(unsure(), now=machine.due_at, dice=0))
+    assert isinstance(machine.outcome, Failed)
+
+
+def test_rule_9_an_end_of_unknown_kind_is_no_success() -> None:
+    """It is abandoned with the vendor's word: final at once, unconfirmed after its confirmations."""
+    over = Reading(status="odd", phase=Phase.RUNNING, final=True, unknown="state=odd")
+    machine = make()
+    machine.on_reading(running(), now=0, dice=0)
+    assert machine.on_reading(over, now=1, dice=0) is News.OVER
+    assert isinstance(machine.outcome, Abandoned)
+    assert isinstance(machine.outcome.error, UnknownOutcome)
+    assert (machine.outcome.error.word, machine.outcome.status) == ("state=odd", "odd")
+    looks = Reading(status="odd", phase=Phase.RUNNING, unconfirmed=True, unknown="state=odd")
+    machine = make(confirmations=1, confirm_s=10.0)
+    machine.on_reading(running(), now=0, dice=0)
+    assert machine.on_reading(looks, now=1, dice=0) is News.PROGRESSED
+    assert machine.on_reading(looks, now=11, dice=0) is News.OVER
+    assert isinstance(machine.outcome.error, UnknownOutcome)
 
 
 def test_rule_8_without_confirmations_it_is_believed_at_once() -> None:
@@ -380,6 +556,9 @@ class AnyWatch(RuleBasedStateMachine):
     @initialize(
         timeout=st.none() | st.floats(0.5, 500),
         failures=st.integers(1, 5),
+        outage=st.none() | st.floats(1, 700),
+        confirm=st.floats(0.1, 120),
+        longest=st.floats(1, 4000),
         confirmations=st.integers(0, 3),
         grace=st.floats(0, 60),
         renewable=st.booleans(),
@@ -390,6 +569,9 @@ class AnyWatch(RuleBasedStateMachine):
         self,
         timeout: float | None,
         failures: int,
+        outage: float | None,
+        confirm: float,
+        longest: float,
         confirmations: int,
         grace: float,
         renewable: bool,
@@ -399,15 +581,18 @@ class AnyWatch(RuleBasedStateMachine):
         self.pacing = Pacing() if fixed is None else Pacing.fixed(fixed)
         rules = Rules(
             pacing=self.pacing,
-            retry=Retry(max_failures=failures),
+            retry=Retry(outage_s=outage, min_failures=failures),
             timeout_s=timeout,
             last_poll_s=0.1 * min(timeout or 1, 10),
             not_found_grace_s=grace,
             confirmations=confirmations,
+            confirm_s=confirm,
+            longest_hint_s=longest,
             heartbeat_s=beat,
             renewable=renewable,
         )
         self.now = 100.0
+        self.longest = longest
         self.machine: WatchMachine[str, str] = WatchMachine("job", rules, now=self.now)
         self.outcome: object = None
         self.overs = 0
@@ -474,13 +659,31 @@ class AnyWatch(RuleBasedStateMachine):
         if self.ask(0.1):
             self.step(self.machine.on_error(error, now=self.now, dice=dice))
 
-    @rule(hint=st.none() | st.floats(0, 1000), dice=st.floats(0, 0.999), limited=st.booleans())
-    def hint(self, hint: float | None, dice: float, limited: bool) -> None:
+    @rule(
+        hint=st.none() | st.floats(0, 1000) | st.floats(0, 1e12),
+        dice=st.floats(0, 0.999),
+        kind=st.sampled_from(
+            [RateLimited, lambda hint: ServerTrouble(503, hint), lambda hint: NotVisibleYet(None, hint)]
+        ),
+    )
+    def hint(self, hint: float | None, dice: float, kind: Callable[[float | None], PollError]) -> None:
         if self.ask(0.1):
-            error = RateLimited(hint) if limited else ServerTrouble(503, hint)
-            self.step(self.machine.on_error(error, now=self.now, dice=dice))
+            self.step(self.machine.on_error(kind(hint), now=self.now, dice=dice))
             if self.outcome is None and hint is not None:
-                assert self.machine.due_at >= min(self.now + hint, self.machine.deadline)
+                wait, left = self.machine.due_at - self.now, self.machine.deadline - self.now
+                if hint <= self.longest:
+                    assert wait >= min(hint, left) * (1 - 1e-9) - 1e-9
+                assert wait <= max(self.longest, 60.0) * (1 + 1e-9)
+
+    @rule(hint=st.floats(0, 1000) | st.floats(0, 1e12), dice=st.floats(0, 0.999), status=st.sampled_from("abc"))
+    def advise(self, hint: float, dice: float, status: str) -> None:
+        if self.ask(0.1):
+            at = self.now
+            self.step(self.machine.on_reading(running(status), now=at, dice=dice, hint_s=hint))
+            if self.outcome is None:
+                wait, left = self.machine.due_at - at, self.machine.last_poll_at - at
+                assert wait >= min(hint, self.longest, max(left, 0.0)) * (1 - 1e-9) - 1e-9
+                assert wait <= max(self.longest, 1.1 * self.pacing.max_s) * (1 + 1e-9)
 
     @rule()
     def refuse(self) -> None:

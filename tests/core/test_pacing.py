@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Generator
 
 import backoff
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.errors import ConfigurationError
+from pollwise.errors import CallbackFailed
 
 dice = st.floats(0, 1, exclude_max=True)
 
@@ -57,7 +58,7 @@ def test_a_generator_of_nothing_waits_the_longest() -> None:
 @pytest.mark.parametrize("value", [-1.0, float("nan")])
 def test_a_generator_of_nonsense_is_refused(value: float) -> None:
     """A negative delay or NaN is the caller's mistake, said clearly."""
-    with pytest.raises(ConfigurationError, match="wait generator"):
+    with pytest.raises(CallbackFailed, match="passed as wait raised ValueError"):
         Pacing(wait=lambda: (n for n in [value])).delay_s(1, 0)
 
 
@@ -69,7 +70,14 @@ def test_a_fixed_interval_is_kept() -> None:
 @given(st.integers(1, 100), dice, st.floats(0, 1e6))
 def test_a_hint_is_never_shortened(failures: int, roll: float, hint: float) -> None:
     """Whatever the jitter, the server's Retry-After is waited for, and not much longer."""
-    assert hint <= Retry().delay_s(failures, roll, hint) <= hint * 1.1 + 1e-9
+    alone = Retry().delay_s(failures, roll)
+    assert max(alone, hint) <= Retry().delay_s(failures, roll, hint) <= max(alone, hint * 1.1 + 1e-9)
+
+
+@given(st.integers(1, 100), dice)
+def test_a_hint_of_zero_changes_nothing(failures: int, roll: float) -> None:
+    """Our own wait is the floor under every hint, so that zero makes no hot loop."""
+    assert Retry().delay_s(failures, roll, 0.0) == Retry().delay_s(failures, roll)
 
 
 @given(st.integers(1, 100), dice)
@@ -92,7 +100,9 @@ def test_a_retry_can_use_any_generator() -> None:
         lambda: Pacing(max_s=float("inf")),
         lambda: Pacing(min_s=5, max_s=4),
         lambda: Pacing(jitter=2),
-        lambda: Retry(max_failures=0),
+        lambda: Retry(min_failures=0),
+        lambda: Retry(outage_s=0.0),
+        lambda: Retry(outage_s=math.inf),
         lambda: Retry(base_s=-1),
         lambda: Retry(max_s=float("nan")),
     ],

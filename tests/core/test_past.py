@@ -17,7 +17,7 @@ from pollwise.errors import DeadlineExceeded, RetriesExhausted, ServerTrouble
 
 DAY_S = 86_400.0
 BEGAN_S = 1_750_000_000.0
-RULES = Rules(pacing=Pacing(adaptive=False, jitter=0.0), retry=Retry(max_failures=5), timeout_s=3600.0)
+RULES = Rules(pacing=Pacing(adaptive=False, jitter=0.0), retry=Retry(outage_s=1e-9, min_failures=5), timeout_s=3600.0)
 RUNNING = Reading(status="running", phase=Phase.RUNNING, fraction=0.5)
 DONE = Reading(status="done", phase=Phase.SUCCEEDED, final=True)
 
@@ -104,10 +104,13 @@ def test_a_machine_goes_on_where_it_was() -> None:
     assert (machine.started_at, machine.deadline, machine.due_at) == (-500, 3100, 100)
     assert (machine.polls, machine.failures, machine.phase, machine.status) == (12, 4, Phase.RUNNING, "running")
     machine.asked(0.0)
-    assert machine.on_error(ServerTrouble(503), now=101, dice=0.5) is News.OVER
+    assert (
+        machine.on_error(ServerTrouble(503), now=101, dice=0.5) is News.RETRYING
+    )  # an outage begins with this process
+    assert machine.on_error(ServerTrouble(503), now=102, dice=0.5) is News.OVER
     assert isinstance(machine.outcome, Abandoned)
     assert isinstance(machine.outcome.error, RetriesExhausted)
-    assert (machine.outcome.polls, machine.outcome.elapsed_s) == (13, 601)
+    assert (machine.outcome.error.failures, machine.outcome.elapsed_s) == (6, 602)
 
 
 def test_the_pace_goes_on_where_it_was() -> None:

@@ -543,11 +543,11 @@ async def test_an_end_that_cannot_be_read_is_not_made_up() -> None:
 async def test_an_abandoned_job_that_is_watched_again_is_asked_again() -> None:
     """With all of the time before it, and its polls counted on."""
     ledger = MemoryLedger()
-    await one_run(ledger, [running(2), 503], for_s=300, retry=Retry(max_failures=3))
+    await one_run(ledger, [running(2), 503], for_s=300, retry=Retry(outage_s=1e-9, min_failures=3))
     row = ledger.of(id="a")
     assert isinstance(row, Concluded)
     assert (row.outcome, row.error_type, row.polls) == (OutcomeKind.ABANDONED, "RetriesExhausted", 4)
-    async with keeping(ledger, [running(5)], timeout_s=50, retry=Retry(max_failures=3)) as (watcher, _):
+    async with keeping(ledger, [running(5)], timeout_s=50, retry=Retry(outage_s=1e-9, min_failures=3)) as (watcher, _):
         began = now()
         watch = await watcher.record(ToyJob())
         assert isinstance(ledger.of(id="a"), OpenWatch)
@@ -561,7 +561,7 @@ async def test_an_abandoned_job_that_is_watched_again_is_asked_again() -> None:
 async def test_abandoned_and_watched_again_in_one_run() -> None:
     """The first outcome stays what it was; the second comes to the ledger."""
     ledger = MemoryLedger()
-    async with keeping(ledger, [503, 503, SUCCEEDED], retry=Retry(max_failures=2)) as (watcher, _):
+    async with keeping(ledger, [503, 503, SUCCEEDED], retry=Retry(outage_s=1e-9, min_failures=2)) as (watcher, _):
         with pytest.raises(RetriesExhausted):
             await watcher.watch(ToyJob())
         assert (await watcher.watch(ToyJob())).state == "succeeded"

@@ -37,7 +37,7 @@ def options_leave_the_types_alone() -> None:
         ExtractionEndpoint("https://example.com", auth=BearerAuth("token")),
         timeout_s=600,
         pacing=Pacing(max_s=30),
-        retry=Retry(max_failures=8),
+        retry=Retry(outage_s=300.0, min_failures=8),
         budget=RateBudget(60, per_s=60),
         heartbeat_s=60,
     )

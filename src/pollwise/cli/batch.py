@@ -46,7 +46,7 @@ __all__ = ["exit_for_all", "run_batch"]
 
 _MOST_REASONS = 5
 _LEDGER_PATIENCE_S = 60.0  # so long room can be made on a full disk
-_PATIENCE = Retry(max_failures=50)  # 22 minutes on average: an outage of a quarter of an hour abandons nobody
+_PATIENCE = Retry(outage_s=1800.0)  # a batch may run overnight: half an hour of outage abandons no job
 
 
 async def run_batch(jobs: str, options: BatchOptions) -> Exit:

@@ -226,6 +226,11 @@ class RateBudget:
         elif now >= self._paused_until:  # those of one burst are refused together, and count once
             self._refuse_blind(now)
 
+    def suspend(self, serial: int, now: float, wait_s: float) -> None:
+        """A 503 asks for a pause: nothing goes for `wait_s` seconds."""
+        self._land(serial, now, None)
+        self._paused_until = max(self._paused_until, now + wait_s)
+
     def _refuse_blind(self, now: float) -> None:
         """Refused without a word: one probe at a time, each later than the last, until the server answers again."""
         wait = max(_FIRST_PROBE_S, self.spacing_s) * _PROBE_GROWTH ** min(self._probes, 20)
@@ -325,7 +330,7 @@ class Lane:
         size: How many watches stand in it, as the watcher said last; without those in flight.
     """
 
-    __slots__ = ("__weakref__", "_budget", "left", "ration_s", "refuse", "served", "settle", "size")
+    __slots__ = ("__weakref__", "_budget", "left", "ration_s", "refuse", "served", "settle", "size", "suspend")
 
     def __init__(self, budget: RateBudget) -> None:
         self._budget = budget
@@ -333,6 +338,7 @@ class Lane:
         self.ration_s: Final = budget.ration_s
         self.settle: Final = budget.settle
         self.refuse: Final = budget.refuse
+        self.suspend: Final = budget.suspend
         self.served = 0.0
         self.size = 0
 

@@ -4,19 +4,24 @@ The rules, by number; time, replies and dice are arguments, and what to do next 
 
  1. The first poll is immediate. After a good reading: final means over, otherwise ask again when pacing says.
  2. Only changes are news. A reading equal to the last is quiet, unless a heartbeat is wanted and due.
- 3. A poll that taught nothing is repeated, paced by `Retry`. `max_failures` in a row end the watch; any good
-    reading resets the count, and 429 does not count.
+ 3. A poll that taught nothing is repeated, paced by `Retry`. Outages are counted in time, not in tries: the watch ends
+    when nothing but such polls came for `outage_s`. Any good reading begins anew, and 429 does not count.
     A kept-alive connection that had been closed is no failure: the poll is asked again at once, and quietly. A second
     one in a row is a poll that taught nothing.
- 4. 404 is tolerated for `not_found_grace_s` from the first one in a row; then the job does not exist.
+ 4. 404 is tolerated for `not_found_grace_s` and at least three polls; then the job does not exist. A job that was seen
+    before gets `outage_s`.
  5. Refused credentials are renewed once between two good readings; then the watch ends.
- 6. A server's hint (Retry-After) is never shortened. One beyond the deadline ends the watch at the deadline.
+ 6. A server's hint (Retry-After) is a floor up to `longest_hint_s`; a longer one is not believed, and one poll asks then,
+    or just before the deadline. Our own wait is the floor under every hint. With a refusal, a hint beyond the deadline
+    ends the watch at the deadline; with a good reply it is advice, and the last poll is asked all the same.
  7. The deadline wins over everything. The last wait is trimmed so that one last poll happens just before it.
- 8. An unconfirmed reading is believed once `confirmations` more polls have shown the same phase.
- 9. An unknown value of the vendor's is a running job; the endpoint's reading says so.
-10. Every delay is a function of counts kept here, so a watch can be written down and taken up again. One that is
-    overdue then is over with the first answer that says that the job is not, or once its time of grace has passed,
-    which begins when it is asked about.
+ 8. An unconfirmed reading is believed once `confirmations` more polls, spread over at least `confirm_s`, have shown the
+    same end. A job that flaps is asked no oftener than any other.
+ 9. An unknown value of the vendor's is a running job; the endpoint's reading says so. An end of unknown kind is no
+    success: the watch is abandoned with `UnknownOutcome`.
+10. Every delay is a function of counts kept here, so a watch can be written down and resumed. One that is overdue then
+    is over with the first answer that says that the job is not, or once its time of grace has passed, which begins
+    when it is asked about.
 
 Nothing is news after an outcome, and there is one outcome.
 """
@@ -35,6 +40,7 @@ from pollwise.core.forecast import Forecast, level_of
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.past import Past
 from pollwise.core.phase import Phase, Reading
+from pollwise.core.streak import FailureStreak
 from pollwise.errors import (
     AuthenticationError,
     DeadlineExceeded,
@@ -47,6 +53,7 @@ from pollwise.errors import (
     RetriesExhausted,
     ServerTrouble,
     StaleConnection,
+    UnknownOutcome,
     WatchError,
 )
 
@@ -58,6 +65,7 @@ S = TypeVar("S")
 
 _AT_ONCE_S = 1.0
 _LEAST_DONE = 1e-9  # a smaller share of the work says nothing about the rest
+_LEAST_MISSING = 3  # polls: with fewer, a wait for the budget could use up the whole grace
 
 
 class News(enum.Enum):
@@ -88,6 +96,10 @@ class Rules:
     Attributes:
         timeout_s: Longest duration of a watch, or None for ever.
         last_poll_s: How long before the deadline the last poll is asked.
+        not_found_grace_s: How long a 404 may mean that the job is not visible yet.
+        confirmations: How many more polls confirm an end that is not final.
+        confirm_s: The shortest time over which these polls are spread.
+        longest_hint_s: The longest wait that a server may ask for.
         heartbeat_s: Report an unchanged status when nothing was reported for this long; None for never.
         renewable: Whether there are credentials to renew after a 401.
         forecast: What these watches teach about when jobs end.
@@ -101,6 +113,8 @@ class Rules:
     last_poll_s: float = 1.0
     not_found_grace_s: float = 30.0
     confirmations: int = 2
+    confirm_s: float = 60.0
+    longest_hint_s: float = 3600.0
     heartbeat_s: float | None = None
     renewable: bool = False
     forecast: Forecast = attrs.field(factory=Forecast)
@@ -110,45 +124,6 @@ class Rules:
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "patience_level", level_of(self.pacing.patience_s))
         object.__setattr__(self, "pause_s", min(self.pacing.min_s, self.last_poll_s))
-
-
-class _Trouble:
-    """What went wrong since the last good reading, or is not believed yet. Most watches have none, most of the time.
-
-    Attributes:
-        bad: Bad polls in a row, which set the pace of retrying.
-        failures: The same without 429s and 404s, which ends the watch.
-        last_error: What the last bad poll came to.
-        missing_since: When the first 404 in a row came.
-        grace_s: Seconds for one who is overdue to get an answer in, until somebody has asked.
-        overdue: The deadline that passed while nobody looked, if one did: the next reading is the last.
-        refused: The credentials were refused, and renewed.
-        seen_s: How old the watch was when the job was last seen going on, before it looked over; None if it never was.
-        stale: The last poll met a kept-alive connection that had been closed, and is asked again at once.
-        unconfirmed: Readings in a row that look over without being final.
-    """
-
-    __slots__ = (
-        "bad",
-        "failures",
-        "grace_s",
-        "last_error",
-        "missing_since",
-        "overdue",
-        "refused",
-        "seen_s",
-        "stale",
-        "unconfirmed",
-    )
-
-    def __init__(self) -> None:
-        self.bad = self.failures = self.unconfirmed = 0
-        self.last_error: PollError | None = None
-        self.missing_since: float | None = None
-        self.grace_s: float | None = None
-        self.overdue: float | None = None
-        self.seen_s: float | None = None
-        self.refused = self.stale = False
 
 
 class WatchMachine(Generic[J, S]):
@@ -175,7 +150,7 @@ class WatchMachine(Generic[J, S]):
         "_good",
         "_reported_at",
         "_rules",
-        "_trouble",
+        "_streak",
         "deadline",
         "due_at",
         "fraction",
@@ -201,7 +176,7 @@ class WatchMachine(Generic[J, S]):
         self.fraction: float | None = None
         self.outcome: Outcome[J, S] | None = None
         self._good = 0  # good readings, which set the pace
-        self._trouble: _Trouble | None = None
+        self._streak: FailureStreak | None = None
         self._begun_at: float | None = None  # when the fraction was `_begun_with`, for the ETA
         self._begun_with = 0.0
         self.pace = Pace.GIVEN
@@ -227,14 +202,16 @@ class WatchMachine(Generic[J, S]):
         if past.seen_s is not None:
             machine.seen_at = machine.started_at + past.seen_s
         if past.failures:
-            trouble = machine._troubled()
-            trouble.bad = trouble.failures = past.failures
+            streak = machine._needs_streak()
+            streak.bad = streak.failures = past.failures
+        if past.visible and past.phase is None:
+            machine._needs_streak().visible = True
         machine._good = max(0, past.polls - past.failures)
         due_at = now + after_s
         machine.deadline = math.inf if past.left_s is None else now + past.left_s
         if past.overdue:
-            trouble = machine._troubled()
-            trouble.overdue, trouble.grace_s = machine.deadline, grace_s
+            streak = machine._needs_streak()
+            streak.overdue, streak.grace_s = machine.deadline, grace_s
             machine.deadline = math.inf  # it is asked about, however long the budget has no place for that
         else:
             due_at = min(due_at, max(now, machine.last_poll_at))
@@ -247,16 +224,16 @@ class WatchMachine(Generic[J, S]):
         """A poll is on its way."""
         self.held_back = False
         self.polls += 1
-        trouble = self._trouble
-        if trouble is not None and trouble.grace_s is not None:
-            self.deadline, trouble.grace_s = now + trouble.grace_s, None
+        streak = self._streak
+        if streak is not None and streak.grace_s is not None:
+            self.deadline, streak.grace_s = now + streak.grace_s, None
 
-    def on_reading(self, reading: Reading[S], *, now: float, dice: float) -> News:
-        """A poll gave a reading."""
+    def on_reading(self, reading: Reading[S], *, now: float, dice: float, hint_s: float | None = None) -> News:
+        """A poll gave a reading. `hint_s` is how long the server asks to wait, if it does."""
         if self.outcome is not None:
             return News.QUIET
-        doubtful = reading.unconfirmed or self._trouble is not None
-        if reading.final or (doubtful and self._confirmed(reading)):
+        doubtful = reading.unconfirmed or self._streak is not None
+        if reading.final or (doubtful and self._is_confirmed(reading, now)):
             return self._end(self._verdict(reading, now))
         self._recover(now)
         status, phase, fraction = reading.status, reading.phase, reading.fraction
@@ -268,46 +245,59 @@ class WatchMachine(Generic[J, S]):
             # a job first seen at once began with what it shows; one first seen late began, as far as we know, with us
             late = now - self.started_at > _AT_ONCE_S
             self._begun_at, self._begun_with = (self.started_at, 0.0) if late else (now, fraction)
-        if self._trouble is not None and self._trouble.overdue is not None and not reading.unconfirmed:
+        if self._streak is not None and self._streak.overdue is not None and not reading.unconfirmed:
             return self.on_deadline(now=now)
-        return self._wait(changed=not same, now=now, dice=dice)
+        return self._wait(changed=not same, now=now, dice=dice, hint_s=hint_s)
 
-    def on_unchanged(self, *, now: float, dice: float) -> News:
-        """A poll gave the very reply that the last reading came from, which was not unconfirmed."""
+    def on_unchanged(self, *, now: float, dice: float, hint_s: float | None = None) -> News:
+        """A poll gave the very reply that the last reading came from."""
         if self.outcome is not None:
             return News.QUIET
+        streak = self._streak
+        if streak is not None and streak.reading is not None:  # each showing of an unconfirmed end counts
+            return self.on_reading(streak.reading, now=now, dice=dice, hint_s=hint_s)
         self._recover(now)
-        return self._wait(changed=False, now=now, dice=dice)
+        if streak is not None and streak.overdue is not None:
+            return self.on_deadline(now=now)
+        return self._wait(changed=False, now=now, dice=dice, hint_s=hint_s)
 
     def on_error(self, error: PollError | WatchError, *, now: float, dice: float) -> News:
         """A poll taught nothing, or showed that asking again is no use."""
         if self.outcome is not None or self._asks_again_at_once(error, now):
             return News.QUIET
-        trouble = self._troubled()
-        if isinstance(error, AuthenticationError) and self._rules.renewable and not trouble.refused:
-            trouble.refused = True
+        streak = self._needs_streak()
+        if isinstance(error, WatchError):
+            renewable = isinstance(error, AuthenticationError) and self._rules.renewable and not streak.refused
+            if not renewable:
+                return self._end(self.abandoned(error, now=now))
+            streak.refused = True
             self.due_at = now
             return News.RENEW
-        if isinstance(error, WatchError):
-            return self._end(self.abandoned(error, now=now))
-        trouble.last_error = error
-        trouble.bad += 1
-        match error:
-            case NotVisibleYet():
-                return self._not_visible(error, now, dice)
-            case RateLimited(retry_after_s=hint):
-                pass
-            case ServerTrouble(retry_after_s=hint):
-                trouble.failures += 1
-            case _:
-                hint = None
-                trouble.failures += 1
-        if trouble.failures >= self._rules.retry.max_failures:
-            gone = RetriesExhausted(self.job, trouble.failures, error)
-            gone.__cause__ = error
-            return self._end(self.abandoned(gone, now=now))
-        self._ask_at(now + self._rules.retry.delay_s(trouble.bad, dice, hint), now, earliest=now + (hint or 0.0))
+        streak.last_error = error
+        streak.bad += 1
+        if isinstance(error, NotVisibleYet) and self.phase is None and not streak.visible:
+            return self._not_visible(error, streak, now=now, dice=dice)
+        hint_s = error.retry_after_s if isinstance(error, (RateLimited, ServerTrouble, NotVisibleYet)) else None
+        limited = isinstance(error, RateLimited)
+        if not limited:
+            streak.fail(now)
+            if streak.outlasts(self._rules.retry, now):
+                return self._end(self.abandoned(self._outage(error, streak, now), now=now))
+        at_most = None if limited else streak.ends_at(self._rules.retry)
+        self._ask_again(streak, hint_s, now=now, dice=dice, at_most=at_most)
+        if limited:
+            streak.excuse(self.due_at - now)
         return News.RETRYING
+
+    def believed_s(self, hint_s: float, now: float) -> float:
+        """How long a refusal that asks for so many seconds keeps this watch from asking.
+
+        A wait of more than `longest_hint_s` is not believed: a poll asks then, or just before the deadline.
+        """
+        longest_s = self._rules.longest_hint_s
+        if hint_s <= longest_s:
+            return hint_s
+        return min(longest_s, max(0.0, self.last_poll_at - now))
 
     def on_renewed(self, *, now: float) -> None:
         """The credentials were renewed after `News.RENEW`: ask again at once."""
@@ -317,7 +307,7 @@ class WatchMachine(Generic[J, S]):
         """The deadline has passed, whatever was under way."""
         if self.outcome is not None:
             return News.QUIET
-        last_error = None if self._trouble is None else self._trouble.last_error
+        last_error = None if self._streak is None else self._streak.last_error
         late = DeadlineExceeded(self.job, self._rules.timeout_s, last_error)
         late.__cause__ = last_error
         return self._end(self.abandoned(late, now=now))
@@ -343,13 +333,13 @@ class WatchMachine(Generic[J, S]):
 
     def retrying(self, now: float) -> Retrying[J]:
         """The event for the last bad poll. Only after `News.RETRYING`."""
-        trouble = self._trouble
-        assert trouble is not None  # noqa: S101  # the driver asks after RETRYING only
-        assert trouble.last_error is not None  # noqa: S101
+        streak = self._streak
+        assert streak is not None  # noqa: S101  # the driver asks after RETRYING only
+        assert streak.last_error is not None  # noqa: S101
         return Retrying(
             job=self.job,
-            error=trouble.last_error,
-            failures=trouble.failures,
+            error=streak.last_error,
+            failures=streak.failures,
             delay_s=max(0.0, self.due_at - now),
             elapsed_s=now - self.started_at,
             polls=self.polls,
@@ -371,8 +361,8 @@ class WatchMachine(Generic[J, S]):
 
     @property
     def failures(self) -> int:
-        """Polls in a row that taught nothing and count towards `Retry.max_failures`."""
-        return 0 if self._trouble is None else self._trouble.failures
+        """Polls in a row that taught nothing and count towards `Retry.min_failures`."""
+        return 0 if self._streak is None else self._streak.failures
 
     @property
     def is_new(self) -> bool:
@@ -384,15 +374,15 @@ class WatchMachine(Generic[J, S]):
     @property
     def seen_s(self) -> float | None:
         """How old the watch was when the job was last seen going on, in seconds, or None if it never was."""
-        trouble = self._trouble
-        if trouble is not None and trouble.unconfirmed:
-            return trouble.seen_s
+        streak = self._streak
+        if streak is not None and streak.unconfirmed:
+            return streak.seen_s
         return None if self.phase is None else self.seen_at - self.started_at
 
     @property
     def agreed_deadline(self) -> float:
         """The deadline without the time of grace that one who is overdue is given, in monotonic seconds."""
-        overdue = None if self._trouble is None else self._trouble.overdue
+        overdue = None if self._streak is None else self._streak.overdue
         return self.deadline if overdue is None else overdue
 
     @property
@@ -403,53 +393,62 @@ class WatchMachine(Generic[J, S]):
     # --- what next ----------------------------------------------------------------------------
 
     def _recover(self, now: float) -> None:
-        trouble = self._trouble
-        if trouble is None or not trouble.unconfirmed:
+        streak = self._streak
+        if streak is None or not streak.unconfirmed:
             started_at = self.started_at
             self._rules.forecast.ran(self.seen_at - started_at, now - started_at, self.eta_s())
         self.seen_at = now
         self._good += 1
-        if trouble is not None:
-            trouble.bad = trouble.failures = 0
-            trouble.refused = trouble.stale = False
-            trouble.missing_since = trouble.last_error = None
-            if not trouble.unconfirmed and trouble.overdue is None:
-                self._trouble = None
+        if streak is not None:
+            streak.recover()
+            if not streak.is_needed:
+                self._streak = None
 
-    def _troubled(self) -> _Trouble:
-        if self._trouble is None:
-            self._trouble = _Trouble()
-        return self._trouble
+    def _needs_streak(self) -> FailureStreak:
+        if self._streak is None:
+            self._streak = FailureStreak()
+        return self._streak
 
     def _asks_again_at_once(self, error: PollError | WatchError, now: float) -> bool:
         """Whether a kept-alive connection had been closed, and is the first one in a row: then the poll is due again."""
-        trouble = self._troubled()
-        trouble.stale = isinstance(error, StaleConnection) and not trouble.stale
-        if trouble.stale:
+        streak = self._needs_streak()
+        streak.stale = isinstance(error, StaleConnection) and not streak.stale
+        if streak.stale:
             self.pace, self.due_at = Pace.GIVEN, now
-        return trouble.stale
+        return streak.stale
 
-    def _confirmed(self, reading: Reading[S]) -> bool:
-        trouble = self._trouble
+    def _is_confirmed(self, reading: Reading[S], now: float) -> bool:
+        streak = self._streak
         if not reading.unconfirmed:
-            if trouble is not None:
-                trouble.unconfirmed = 0
+            if streak is not None:
+                streak.contradict()
             return False
-        trouble = self._troubled()
-        if not trouble.unconfirmed:
-            trouble.seen_s = self.seen_s
-        if reading.phase is not self.phase:
-            trouble.unconfirmed = 0
-            self._good = 0  # what looks over is asked again soon
-        trouble.unconfirmed += 1
-        return trouble.unconfirmed > self._rules.confirmations
-
-    def _wait(self, *, changed: bool, now: float, dice: float) -> News:
+        streak = self._needs_streak()
+        if not streak.unconfirmed:
+            streak.seen_s = self.seen_s
+        if streak.show(reading, now) and not streak.flapped:
+            self._good = 0  # what looks over is asked again soon; what flaps is not
         rules = self._rules
-        unconfirmed = self._trouble is not None and self._trouble.unconfirmed > 0
+        if streak.unconfirmed <= rules.confirmations:
+            return False
+        return rules.confirmations == 0 or now >= streak.looked_over_at + rules.confirm_s
+
+    def _wait(self, *, changed: bool, now: float, dice: float, hint_s: float | None) -> News:
+        rules, streak = self._rules, self._streak
+        unconfirmed = streak is not None and streak.unconfirmed > 0
         silence_s = None if unconfirmed else self._worthy_s()
-        self._ask_at(now + rules.pacing.delay_s(self._good, dice, silence_s), now, earliest=now + rules.pause_s)
-        if not unconfirmed:
+        wait_s = rules.pacing.delay_s(self._good, dice, silence_s)
+        hurried = False
+        if streak is not None and unconfirmed and not streak.flapped:
+            hurried = True
+            left_s = streak.looked_over_at + rules.confirm_s - now
+            if 0.0 < left_s < wait_s:
+                wait_s = max(left_s, rules.pacing.min_s)
+        if hint_s is not None:
+            spread_s = hint_s * (1.0 + rules.pacing.jitter * dice)
+            wait_s = max(wait_s, min(spread_s, rules.longest_hint_s))
+        self._ask_at(now + wait_s, now, earliest=now + rules.pause_s)
+        if not hurried:
             self.pace = Pace.BLIND if silence_s is None else Pace.FORESEEN
         beat = rules.heartbeat_s
         if changed or (beat is not None and now - self._reported_at >= beat):
@@ -465,15 +464,41 @@ class WatchMachine(Generic[J, S]):
         age_s = self.seen_at - self.started_at
         return rules.forecast.silence_s(rules.patience_level, age_s, eta_s, rules.pacing.max_s)
 
-    def _not_visible(self, error: NotVisibleYet, now: float, dice: float) -> News:
-        trouble = self._troubled()
-        if trouble.missing_since is None:
-            trouble.missing_since = now
-        over_at = trouble.missing_since + self._rules.not_found_grace_s
-        if now >= over_at:
+    def _not_visible(self, error: NotVisibleYet, streak: FailureStreak, *, now: float, dice: float) -> News:
+        if not streak.missing:
+            streak.missing_since = now
+        streak.missing += 1
+        over_at = streak.missing_since + self._rules.not_found_grace_s
+        if now >= over_at and streak.missing >= _LEAST_MISSING:
             return self._end(self.abandoned(JobNotFound(self.job, 404, error.problem), now=now))
-        self._ask_at(min(now + self._rules.retry.delay_s(trouble.bad, dice), over_at), now, earliest=now)
+        at_most = over_at if streak.missing + 1 >= _LEAST_MISSING else None
+        self._ask_again(streak, error.retry_after_s, now=now, dice=dice, at_most=at_most)
         return News.RETRYING
+
+    def _ask_again(
+        self, streak: FailureStreak, hint_s: float | None, *, now: float, dice: float, at_most: float | None = None
+    ) -> None:
+        """After a bad poll. `at_most` is when a decision falls due, for which a poll is wanted; a hint goes before it."""
+        longest_s = self._rules.longest_hint_s
+        wait_s = self._rules.retry.delay_s(streak.bad, dice, hint_s if hint_s is None else min(hint_s, longest_s))
+        at, earliest = now + wait_s, now
+        if hint_s is not None:
+            if hint_s <= longest_s:
+                earliest = now + hint_s
+            at = min(at, max(now + longest_s, now + self._rules.retry.max_s))
+        if at_most is not None and now < at_most < at:
+            at = max(at_most, earliest)
+        self._ask_at(at, now, earliest=earliest)
+
+    def _outage(self, error: PollError, streak: FailureStreak, now: float) -> WatchError:
+        since = streak.failing_since
+        gone: WatchError
+        if isinstance(error, NotVisibleYet):
+            gone = JobNotFound(self.job, 404, error.problem)
+        else:
+            gone = RetriesExhausted(self.job, streak.failures, error, None if since is None else now - since)
+        gone.__cause__ = error
+        return gone
 
     def _ask_at(self, at: float, now: float, *, earliest: float) -> None:
         self.pace = Pace.GIVEN
@@ -487,8 +512,8 @@ class WatchMachine(Generic[J, S]):
     def _end(self, outcome: Outcome[J, S]) -> News:
         self.outcome = outcome
         self.due_at = math.inf
-        if self._trouble is not None:
-            self._trouble.last_error = None  # the count is written down with the outcome
+        if self._streak is not None:
+            self._streak.last_error = None  # the count is written down with the outcome
         return News.OVER
 
     def _verdict(self, reading: Reading[S], now: float) -> Outcome[J, S]:
@@ -510,7 +535,8 @@ class WatchMachine(Generic[J, S]):
             case Phase.SUCCEEDED:
                 return Succeeded(job=job, status=status, elapsed_s=took, polls=polls, detected_within_s=within_s)
             case phase:
-                raise ValueError(f"a final reading must show how the job ended, not {phase}")
+                error = UnknownOutcome(job, status, reading.unknown or phase.value)
+                return Abandoned(job=job, error=error, status=status, phase=phase, elapsed_s=took, polls=polls)
 
     def abandoned(self, error: WatchError, *, now: float) -> Abandoned[J, S]:
         """The outcome of giving up now, for this reason. It ends nothing by itself."""

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import attrs
 import backoff
 
-from pollwise.errors import ConfigurationError
+from pollwise.errors import CallbackFailed, ConfigurationError
 
 __all__ = ["GROWTH", "Pacing", "Retry", "WaitFactory"]
 
@@ -56,10 +56,12 @@ class DelayTable:
                 wait = next((value for value in self._waits if value is not None), None)
             except OverflowError:
                 wait = None
+            except Exception as exc:
+                raise CallbackFailed(None, "wait", type(exc).__name__, str(exc)) from exc
             if wait is None:
                 self._waits = None
             elif math.isnan(wait) or wait < 0:
-                raise ConfigurationError(f"the wait generator yielded {wait!r}; it must yield seconds of at least 0")
+                raise CallbackFailed(None, "wait", "ValueError", f"it yielded {wait!r}, not seconds of at least 0")
             else:
                 self._delays.append(min(max(wait, self._floor), self._ceiling))
         if len(self._delays) >= _LONGEST_TABLE:
@@ -69,6 +71,11 @@ class DelayTable:
 def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if not (value > 0 and math.isfinite(value)):
         raise ConfigurationError(f"{attribute.name} must be a positive number of seconds, got {value!r}")
+
+
+def _positive_or_none(instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None:
+        _positive(instance, attribute, value)
 
 
 def _share(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
@@ -133,33 +140,40 @@ class Pacing:
 
 @attrs.frozen(kw_only=True)
 class Retry:
-    """When to ask again after a poll that taught nothing, and when to give up.
+    """When to ask again after a poll that failed, and how long an outage may last.
+
+    A failed poll is one that taught nothing about the job: no connection, a time-out, HTTP 408, 425 or 5xx, a reply that
+    is not what the vendor documents. 429 is none: the server is there, and says when to come back.
 
     Attributes:
-        max_failures: The watch is abandoned after this many in a row (429 does not count).
+        outage_s: The watch is abandoned when all polls of so many seconds failed. Any good reading begins anew. None
+            waits for the deadline.
+        min_failures: At least so many polls in a row must have failed, however long they took.
         base_s: The first wait is up to this many seconds; each next one up to twice as long.
         max_s: No wait is longer than this many seconds, unless the server asks for more.
         wait: The sequence of longest waits, in place of `base_s` doubled each time.
     """
 
-    max_failures: int = 8
+    outage_s: float | None = attrs.field(default=600.0, validator=_positive_or_none)
+    min_failures: int = 5
     base_s: float = attrs.field(default=1.0, validator=_positive)
     max_s: float = attrs.field(default=60.0, validator=_positive)
     wait: WaitFactory | None = None
     _table: DelayTable = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.max_failures < 1:
-            raise ConfigurationError(f"max_failures must be at least 1, got {self.max_failures!r}")
+        if self.min_failures < 1:
+            raise ConfigurationError(f"min_failures must be at least 1, got {self.min_failures!r}")
         wait = self.wait or functools.partial(backoff.expo, factor=self.base_s)
         object.__setattr__(self, "_table", DelayTable(wait, 0.0, self.max_s))
 
     def delay_s(self, failures: int, dice: float, hint_s: float | None = None) -> float:
         """Seconds to wait after the `failures`-th bad poll in a row. `dice` is in [0, 1).
 
-        Without a hint the whole delay is jittered; a server's hint is obeyed and jittered upwards only.
+        Without a hint the whole delay is jittered. A server's hint is obeyed and jittered upwards only; the delay
+        without it is the floor, so that a hint of zero does not make a hot loop.
         """
         spread = self._table.delay_s(failures) * dice
         if hint_s is None:
             return spread
-        return hint_s + min(spread, 0.1 * hint_s)
+        return max(spread, hint_s + min(spread, 0.1 * hint_s))

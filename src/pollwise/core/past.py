@@ -33,6 +33,7 @@ class Past(Generic[S]):
         phase: The phase last seen, or None.
         status: The status last seen, or None.
         seen_s: How old it was when the job was last seen going on, in seconds; at most `age_s`. None if it never was.
+        visible: Whether a poll has seen the job, also where its status is not known any more.
     """
 
     age_s: float
@@ -42,6 +43,7 @@ class Past(Generic[S]):
     phase: Phase | None = None
     status: S | None = None
     seen_s: float | None = None
+    visible: bool = False
 
     @classmethod
     def between(  # noqa: D417  # the rest is as in the class
@@ -55,6 +57,7 @@ class Past(Generic[S]):
         phase: Phase | None = None,
         status: S | None = None,
         seen_s: float | None = None,
+        visible: bool = False,
     ) -> Self:
         """The past of a watch that began at one time and ends at another, as seen from now.
 
@@ -73,6 +76,7 @@ class Past(Generic[S]):
             phase=phase,
             status=status,
             seen_s=None if seen_s is None else min(max(0.0, seen_s), age_s),
+            visible=visible or phase is not None or seen_s is not None,
         )
 
     @property

@@ -255,7 +255,11 @@ class Endpoint(Protocol[J, S]):
         return None
 
     def problem(self, reply: Reply, /) -> Problem | None:
-        """The vendor's codes and words in the body of a reply that is not 2xx. Never raises."""
+        """The vendor's codes and words in the body of a reply that is not 2xx.
+
+        Raises:
+            RateLimited: These codes mean that the rate limit was hit, whatever the status code.
+        """
         return None
 
     def job_to_keys(self, job: J, /) -> dict[str, str]:
