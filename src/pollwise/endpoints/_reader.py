@@ -178,10 +178,12 @@ class ReplyReader(Generic[T]):
         except FAULTS:  # JSONDecodeError is a ValueError
             pass
         # Out here, so that no error drags the body or a value along as its context.
-        return self._read_again(reply)
-
-    def _read_again(self, reply: Reply) -> T:
-        value = self._reader.read_again(reply.json(), self._log_once)
+        data = reply.json()
+        try:
+            return self._quick(data, self._made)  # only the wrapping may have been odd
+        except FAULTS:
+            pass
+        value = self._reader.read_again(data, self._log_once)
         if not isinstance(value, str):
             return value
         problem = self._problem(reply)
