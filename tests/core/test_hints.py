@@ -194,6 +194,9 @@ def test_every_dialect_of_rate_limits_is_read(headers: dict[str, str], hints: Ra
             RateHints(limit=100, remaining=0, reset_s=10.0),
         ),
         ({"X-RateLimit-Remaining": "5, 0", "X-RateLimit-Reset": "30"}, RateHints(remaining=0, reset_s=30.0)),
+        ({"X-RateLimit-Remaining": "5, 0", "X-RateLimit-Reset-After": "2"}, RateHints(remaining=0, reset_s=2.0)),
+        # a limit below what is left is another's
+        ({"X-RateLimit-Remaining": "99", "RateLimit-Policy": "60;w=60"}, RateHints(remaining=99)),
         (
             {
                 "X-RateLimit-Limit": "5000",
@@ -290,6 +293,7 @@ def test_a_reader_s_memory_is_bounded() -> None:
     try:
         for each in range(5_000):
             assert reader.read({f"X-{each}": "1", "Retry-After": "1"}, unread) == ReplyHints(1.0)
+        for each in range(5_000):
             assert reader.read({"Retry-After": str(each)}, unread) == ReplyHints(float(each))
         assert tracemalloc.get_traced_memory()[0] < 200_000
     finally:

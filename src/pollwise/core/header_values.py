@@ -105,9 +105,7 @@ def wait_s(text: str, now: Now) -> float | None:
     if value is None:
         value = _duration_s(text)
     elif value >= _EPOCHS[-1][0]:
-        for least, a_second in _EPOCHS:
-            if value >= least:
-                return now.until_s(value / a_second)
+        return now.until_s(value / next(a_second for least, a_second in _EPOCHS if value >= least))
     if value is not None:
         return value if value <= LONGEST_WAIT_S else None
     moment = _date(text)
