@@ -99,13 +99,45 @@ def test_bytes_that_are_no_text() -> None:
     assert read(b'{"endpoint": "\xff"}') == [BadRow(1, "not UTF-8: byte 15 of the line is 0xff")]
 
 
-@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 @pytest.mark.parametrize("text", [f"{D}\n{D}\n", "endpoint,task_id\ndocument360,t\ndocument360,u\n"])
 def test_another_unicode(coding: str, form: Format, text: str) -> None:
-    """A file in UTF-16 or UTF-32, with a mark or without, is told once, and by what to do about it."""
+    """A file in UTF-16 or UTF-32 without a mark is told once, and by what to do about it."""
     data = text.encode(coding)
-    assert read(data, form) == [BadRow(1, "this file is UTF-16, UTF-32 or no text; save it as UTF-8")]
+    why = "this file is UTF-16 or UTF-32 without a byte order mark, or no text; save it as UTF-8"
+    assert read(data, form) == [BadRow(1, why)]
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 1 << 16])
+def test_every_unicode_with_a_mark(coding: str, size: int) -> None:
+    """Spreadsheets and shells write them; how the bytes arrive changes nothing."""
+    mark = "" if coding == "utf-8-sig" else "\ufeff"
+    lines = f'{mark}{{"endpoint":"document360","task_id":"日本"}}\r\n{D}\n'
+    assert read(lines.encode(coding), size=size) == [deletion(1, "日本"), deletion(2)]
+    table = f"{mark}endpoint\ttask_id\tnote\r\ndocument360\tt\tgrün\r\n\r\n"
+    assert read(table.encode(coding), "csv", size=size) == [deletion(2, note="grün")]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_mark_that_is_not_true(form: Format) -> None:
+    """What is not as its first bytes say is told once, with its line."""
+    found = read(b"\xff\xfe" + "endpoint,task_id\n".encode("utf-16-le") + b"\x00\xd8\x00\xd8" + b"x" * 99, form)
+    assert found[-1] == BadRow(1, "not UTF-16, which its first bytes say that it is")
+    assert len([row for row in found if "UTF-16" in row.why]) == 1
+
+
+def test_files_behind_each_other() -> None:
+    """Each may have begun with a mark of its own."""
+    assert read(f"\ufeff{D}\n\ufeff{E}\n") == [deletion(1), extraction(2)]
+
+
+@pytest.mark.parametrize("text", [f"[{D},\n{D}]", f"[\n{D},\n{D}\n]\n", f"\n [ {D} ]", f"[{D}]"])
+def test_an_array_is_told_once(text: str) -> None:
+    """With what makes lines of it."""
+    (found,) = read(text)
+    assert found.why == "this file is a JSON array; write one object a line, as jq -c '.[]' FILE does"
 
 
 def test_an_endpoint_for_all_rows() -> None:
@@ -134,6 +166,10 @@ HEAD = "endpoint,task_id,file_id,job_id,note\n"
         (" endpoint , task_id \ndocument360,t\n", [deletion(2)]),
         ("endpoint,task_id,,\ndocument360,t,,\n", [deletion(2)]),
         ("\n\nendpoint,task_id\ndocument360,t", [deletion(4)]),
+        (f"{HEAD}document360,t,,,\n,,,,\n,,,,\r\n", [deletion(2)]),
+        (f'{HEAD}"","","",,\ndocument360,t,,,', [deletion(3)]),
+        ("sep=;\nendpoint;task_id\ndocument360;t,u\n", [deletion(3, "t,u")]),
+        ("\ufeffsep=,\r\nendpoint,task_id\r\ndocument360,t\r\n", [deletion(3)]),
     ],
 )
 def test_csv(data: str, rows: list[Row]) -> None:
@@ -151,7 +187,7 @@ def test_csv(data: str, rows: list[Row]) -> None:
             "the first row must name the columns, such as endpoint, file_id, job_id, task_id; it names a, b",
         ),
         ("task_id,x,x\n", 1, "two columns are called 'x'"),
-        (f"{HEAD},,,,\n", 2, "it names no endpoint"),
+        (f"{HEAD},t,,,\n", 2, "it names no endpoint"),
         (f"{HEAD}document360,t\n", 2, "it has 2 fields, and the first row names 5"),
         (f"{HEAD}document360,t,,,,\n", 2, "it has 6 fields"),
         ("endpoint,task_id,\ndocument360,t,x\n", 2, "'x' stands in a column without a name"),

@@ -18,26 +18,33 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 
-from pollwise.cli.lines import LONGEST_LINE, Splitter
+from pollwise.cli.lines import LONGEST_LINE, Splitter, Unicode
 from pollwise.endpoints.document360 import DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionJob
 
-__all__ = ["JOB_TYPES", "BadRow", "Format", "JobsFile", "Row", "reader_for"]
+__all__ = ["JOB_TYPES", "KEYS", "BadRow", "Format", "JobsFile", "Row", "reader_for"]
 
 Format: TypeAlias = Literal["csv", "jsonl"]
 
 JOB_TYPES: Mapping[str, type[Hashable]] = {"document360": DeleteFileJob, "oracle-content": ExtractionJob}
 """The endpoints that a row may name, and what its keys are the keys of."""
 
-_KEYS = {name: tuple(field.name for field in attrs.fields(job)) for name, job in JOB_TYPES.items()}  # type: ignore[arg-type]  # attrs classes all
-_ALL_KEYS = frozenset(key for keys in _KEYS.values() for key in keys)
+KEYS: Mapping[str, Sequence[str]] = {
+    name: tuple(field.name for field in attrs.fields(job))  # type: ignore[arg-type]  # attrs classes all
+    for name, job in JOB_TYPES.items()
+}
+"""The names of each endpoint's keys, in their order."""
+
+_ALL_KEYS = frozenset(key for keys in KEYS.values() for key in keys)
 _MARK = b"\xef\xbb\xbf"  # of UTF-8, as spreadsheets put it first
-_OTHER_UNICODE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")  # the marks of UTF-16 and UTF-32
+_UNMARKED = "this file is UTF-16 or UTF-32 without a byte order mark, or no text; save it as UTF-8"
+_SEPARATOR = re.compile(r'"?sep=([,;\t])"?')
 _TOO_LONG = f"longer than {LONGEST_LINE >> 20} MiB"
 
 
@@ -89,21 +96,35 @@ class _Lines:
 
     def __init__(self, endpoint: str | None) -> None:
         self._endpoint = endpoint
+        self._unicode = Unicode()
         self._lines = Splitter()
         self._hopeless = False
+        self._number = 0
 
     def feed(self, data: bytes, /) -> Iterator[Row | BadRow]:
         """The rows that end in these bytes."""
-        for number, line in self._lines.feed(data):
-            yield from self._take(number, line)
+        yield from self._feed(data, last=False)
 
     def end(self) -> Iterator[Row | BadRow]:
         """The rows that the end of the file ends."""
+        yield from self._feed(b"", last=True)
         for number, line in self._lines.end():
             yield from self._take(number, line)
         yield from self._finish()
 
+    def _feed(self, data: bytes, *, last: bool) -> Iterator[Row | BadRow]:
+        try:
+            text = self._unicode.utf_8(data, last=last)
+        except UnicodeError:
+            if not self._hopeless:
+                self._hopeless = True
+                yield BadRow(self._number + 1, f"not {self._unicode.name}, which its first bytes say that it is")
+            return
+        for number, line in self._lines.feed(text):
+            yield from self._take(number, line)
+
     def _take(self, number: int, line: bytes | None) -> Iterator[Row | BadRow]:
+        self._number = number
         if self._hopeless:
             return
         try:
@@ -130,12 +151,10 @@ class _Lines:
 def _text(number: int, line: bytes | None) -> str:
     if line is None:
         raise _Wrong(_TOO_LONG)
-    if number == 1:
-        if line.startswith(_OTHER_UNICODE) or b"\0" in line[:4]:
-            raise _Foreign("this file is UTF-16, UTF-32 or no text; save it as UTF-8")
-        line = line.removeprefix(_MARK)
+    if number == 1 and b"\0" in line[:4]:
+        raise _Foreign(_UNMARKED)
     try:
-        return line.decode()
+        return line.removeprefix(_MARK).decode()  # on a later line it is the mark of a file that was put behind another
     except UnicodeDecodeError as error:
         raise _Wrong(f"not UTF-8: byte {error.start + 1} of the line is 0x{line[error.start]:02x}") from None
 
@@ -145,12 +164,12 @@ def _row(number: int, fields: dict[str, Any], usual: str | None) -> Row:
     endpoint = fields.pop("endpoint", usual)
     if endpoint is None:
         raise _Wrong("it names no endpoint; add `endpoint`, or say --endpoint for all rows that name none")
-    if not isinstance(endpoint, str) or endpoint not in _KEYS:
-        raise _Wrong(f"there is no endpoint {endpoint!r}; there are {' and '.join(_KEYS)}")
-    missing = [key for key in _KEYS[endpoint] if fields.get(key) is None]
+    if not isinstance(endpoint, str) or endpoint not in KEYS:
+        raise _Wrong(f"there is no endpoint {endpoint!r}; there are {' and '.join(KEYS)}")
+    missing = [key for key in KEYS[endpoint] if fields.get(key) is None]
     if missing:
         raise _Wrong(f"it has no {' and no '.join(missing)}, which {endpoint} needs")
-    keys = {key: fields.pop(key) for key in _KEYS[endpoint]}
+    keys = {key: fields.pop(key) for key in KEYS[endpoint]}
     stray = [key for key in _ALL_KEYS & fields.keys() if fields.pop(key) is not None]
     if stray:
         raise _Wrong(f"it has {' and '.join(stray)}, which {endpoint} does not know")
@@ -167,9 +186,25 @@ def _row(number: int, fields: dict[str, Any], usual: str | None) -> Row:
 class _JsonLinesFile(_Lines):
     """One JSON object a line. Blank lines are no rows."""
 
+    def __init__(self, endpoint: str | None) -> None:
+        super().__init__(endpoint)
+        self._first = True
+
     def _read(self, number: int, text: str) -> Iterator[Row | BadRow]:
-        if text and not text.isspace():
-            yield self._row(number, lambda: _json_object(text))
+        if not text or text.isspace():
+            return
+        if self._first and _is_array(text):
+            self._hopeless = True
+            yield BadRow(number, "this file is a JSON array; write one object a line, as jq -c '.[]' FILE does")
+            return
+        self._first = False
+        yield self._row(number, lambda: _json_object(text))
+
+
+def _is_array(text: str) -> bool:
+    """Whether a file whose first line this is has its objects in an array."""
+    begun = text.strip()
+    return begun == "[" or (begun.startswith("[") and begun[1:].lstrip().startswith("{"))
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -223,6 +258,7 @@ class _CsvFile(_Lines):
         super().__init__(endpoint)
         self._columns: list[str] | None = None
         self._delimiter = ","
+        self._separator: str | None = None  # what a line `sep=` says, as spreadsheets write it before the first row
         self._open: list[tuple[int, str]] = []  # the lines of a record that is not complete
         self._size = 0
         self._odd = False  # whether a quote is open
@@ -257,6 +293,9 @@ class _CsvFile(_Lines):
         if self._hopeless or not any(line.strip() for line in lines):
             return
         try:
+            if self._columns is None and (said := _SEPARATOR.fullmatch(lines[0])) and self._separator is None:
+                self._separator = said[1]
+                return
             if self._columns is None:
                 self._columns = self._head(lines)
                 return
@@ -265,11 +304,13 @@ class _CsvFile(_Lines):
             self._hopeless = self._columns is None
             yield BadRow(number, str(wrong))
         else:
+            if not any(cells):
+                return  # spreadsheets end their files with such rows
             columns = self._columns
             yield self._row(number, lambda: _named(columns, cells))
 
     def _head(self, lines: Sequence[str]) -> list[str]:
-        self._delimiter = max(",;\t", key=lines[0].count)  # the first of them where there is none
+        self._delimiter = self._separator or max(",;\t", key=lines[0].count)  # the first of them where there is none
         columns = [cell.strip() for cell in self._cells(lines)]
         twice = {name for name in columns if name and columns.count(name) > 1}
         if twice:

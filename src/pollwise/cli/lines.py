@@ -8,13 +8,48 @@ Rule 3: while a pipe or a terminal is waited for, Ctrl-C is heard.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 from collections.abc import AsyncIterator, Iterator
 
-__all__ = ["LONGEST_LINE", "Splitter", "chunks"]
+__all__ = ["LONGEST_LINE", "Splitter", "Unicode", "chunks"]
 
 LONGEST_LINE = 1 << 20  # bytes
 _CHUNK = 1 << 16
+_LONGEST_MARK = 4
+_MARKS = (  # the longer ones first: that of UTF-32 begins like that of UTF-16
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+
+
+class Unicode:
+    """Makes UTF-8 of a text that begins with the mark of UTF-16 or UTF-32; all else passes as it is, its mark included.
+
+    Attributes:
+        name: The encoding, such as `UTF-16`; empty until it is known, and where nothing is to be made.
+    """
+
+    def __init__(self) -> None:
+        self.name = ""
+        self._begun = b""
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._known = False
+
+    def utf_8(self, data: bytes, *, last: bool) -> bytes:
+        """The same text in UTF-8, as far as it can be told. Raises UnicodeError for what is not as its mark says."""
+        if not self._known:
+            self._begun += data
+            if len(self._begun) < _LONGEST_MARK and not last:
+                return b""
+            data, self._begun, self._known = self._begun, b"", True
+            for mark, name in _MARKS:
+                if data.startswith(mark):
+                    self.name, self._decoder = name, codecs.getincrementaldecoder(name)("strict")
+                    break
+        return data if self._decoder is None else self._decoder.decode(data, last).encode()
 
 
 class Splitter:
