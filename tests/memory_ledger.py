@@ -17,8 +17,10 @@ from pollwise.ledger import (
     Ledger,
     NewWatch,
     OpenWatch,
+    OriginCount,
     OutcomeKind,
     Recorded,
+    Relocation,
     Renewal,
 )
 
@@ -80,7 +82,7 @@ class MemoryLedger(Ledger):
             return [self._record(watch) for watch in watches]
 
     def _record(self, watch: NewWatch) -> Recorded:
-        identity = (watch.endpoint, *sorted(watch.keys.items()))
+        identity = (watch.endpoint, watch.account, *sorted(watch.keys.items()))
         if identity in self._numbers:
             number = self._numbers[identity]
             return Recorded(id=number, known=self.rows[number])
@@ -88,7 +90,9 @@ class MemoryLedger(Ledger):
         self.rows[number] = OpenWatch(
             id=number,
             endpoint=watch.endpoint,
+            account=watch.account,
             keys=watch.keys,
+            origin=watch.origin,
             first_seen=watch.first_seen,
             deadline=watch.deadline,
             phase=None,
@@ -137,19 +141,38 @@ class MemoryLedger(Ledger):
                 row = self.rows[renewal.id]
                 if isinstance(row, Concluded) and row.outcome is OutcomeKind.ABANDONED:
                     kept = {field.name: getattr(row, field.name) for field in attrs.fields(OpenWatch)}
-                    self.rows[row.id] = OpenWatch(**{**kept, "deadline": renewal.deadline, "failures": 0})
+                    new_ones = {"deadline": renewal.deadline, "failures": 0, "origin": renewal.origin or row.origin}
+                    self.rows[row.id] = OpenWatch(**{**kept, **new_ones})
                     new += 1
             return new
 
-    async def _pages(self, name: str, endpoint: str, kind: type[Any]) -> AsyncIterator[Sequence[Any]]:
+    async def relocate(self, relocations: Sequence[Relocation], /) -> None:
+        async with self._lock:
+            await self._call("relocate", relocations)
+            for relocation in relocations:
+                row = self.rows[relocation.id]
+                if isinstance(row, OpenWatch):
+                    self.rows[row.id] = attrs.evolve(row, origin=relocation.origin)
+
+    async def origins(self, endpoint: str, account: str = "", /) -> Sequence[OriginCount]:
+        await self._call("origins")
+        rows = [row for row in self._of(endpoint, account) if isinstance(row, OpenWatch)]
+        found = dict.fromkeys(row.origin for row in rows)
+        by_origin = {origin: [row for row in rows if row.origin == origin] for origin in found}
+        return [OriginCount(origin=at, watches=len(some), keys=some[0].keys) for at, some in by_origin.items()]
+
+    def _of(self, endpoint: str, account: str) -> list[Row]:
+        return [row for _, row in sorted(self.rows.items()) if (row.endpoint, row.account) == (endpoint, account)]
+
+    async def _pages(self, name: str, endpoint: str, account: str, kind: type[Any]) -> AsyncIterator[Sequence[Any]]:
         after = 0
         while True:
             async with self._lock:
                 await self._call(name)
                 page = [
                     row
-                    for number, row in sorted(self.rows.items())
-                    if number > after and row.endpoint == endpoint and isinstance(row, kind)
+                    for row in self._of(endpoint, account)
+                    if row.id > after and isinstance(row, kind)
                     if not getattr(row, "acknowledged", False)
                 ][: self.chunk]
             if not page:
@@ -157,15 +180,15 @@ class MemoryLedger(Ledger):
             yield page
             after = page[-1].id
 
-    def open_watches(self, endpoint: str, /) -> AsyncIterator[Sequence[OpenWatch]]:
-        return self._pages("open_watches", endpoint, OpenWatch)
+    def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
+        return self._pages("open_watches", endpoint, account, OpenWatch)
 
-    def unacknowledged(self, endpoint: str, /) -> AsyncIterator[Sequence[Concluded]]:
-        return self._pages("unacknowledged", endpoint, Concluded)
+    def unacknowledged(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[Concluded]]:
+        return self._pages("unacknowledged", endpoint, account, Concluded)
 
-    async def durations(self, endpoint: str, /, *, newest: int = 1_000) -> Sequence[float]:
+    async def durations(self, endpoint: str, account: str = "", /, *, newest: int = 1_000) -> Sequence[float]:
         await self._call("durations")
-        rows = [row for _, row in sorted(self.rows.items(), reverse=True) if row.endpoint == endpoint]
+        rows = reversed(self._of(endpoint, account))
         ends = [row for row in rows if isinstance(row, Concluded) and row.outcome is OutcomeKind.SUCCEEDED]
         return [row.elapsed_s for row in ends[:newest]]
 

@@ -86,6 +86,7 @@ def test_a_message_is_a_sentence(error: PollwiseError) -> None:
         (errors.TlsFailed, ConnectionError),
         (errors.ConfigurationError, ValueError),
         (errors.InsecureUrl, errors.WatchError),
+        (errors.OriginChanged, errors.WatchError),
     ],
 )
 def test_an_error_is_also_what_python_calls_it(kind: type, builtin: type) -> None:

@@ -79,8 +79,8 @@ class Overtaken(MemoryLedger):
 
     late_s = 0.0
 
-    async def open_watches(self, endpoint: str, /) -> AsyncIterator[Sequence[OpenWatch]]:
-        async for page in super().open_watches(endpoint):
+    async def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
+        async for page in super().open_watches(endpoint, account):
             await asyncio.sleep(self.late_s)
             yield page
 
@@ -196,7 +196,7 @@ async def test_durations_that_were_learnt_are_learnt_again() -> None:
     learnt = Durations()
     now = asyncio.get_running_loop().time
     patience = Patience("calls", patience_s=10, now=now, closing=asyncio.Event())
-    await learn_durations(ledger, "toy", learnt, patience)
+    await learn_durations(ledger, "toy", "", learnt, patience)
     assert learnt.ended == 60
     assert learnt.chance(0.0, 15.0) < 0.1
     assert learnt.chance(0.0, 25.0) > 0.9
@@ -401,7 +401,7 @@ async def test_polls_begin_while_the_rest_is_read() -> None:
     ledger.latency_s = 5.0
     async with keeping(ledger, [SUCCEEDED]) as (watcher, transport):
         resuming = asyncio.create_task(watcher.resume())
-        await asyncio.sleep(9)
+        await asyncio.sleep(14)  # one call says where they were asked, the next one gives the first page
         assert len(transport.times) >= 9
         assert not resuming.done()
         await resuming

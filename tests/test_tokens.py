@@ -34,7 +34,8 @@ def now() -> float:
 
 def said(token: str) -> dict[str, Any]:
     """What a token says, as anybody can read."""
-    text = token.removeprefix("pw1.")
+    assert token.startswith("pw2.")
+    text = token.removeprefix("pw2.")
     found: dict[str, Any] = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     return found
 
@@ -58,7 +59,15 @@ async def test_a_watch_goes_on_by_its_token() -> None:
         await asyncio.sleep(10.5)
         token = watch.token
     assert len(token) < 200
-    assert said(token) == {"e": "toy", "k": {"id": "a"}, "s": NOON_S, "d": NOON_S + 100, "p": 11, "h": "running"}
+    assert said(token) == {
+        "e": "toy",
+        "k": {"id": "a"},
+        "s": NOON_S,
+        "d": NOON_S + 100,
+        "p": 11,
+        "h": "running",
+        "o": "https://toy.example",
+    }
     await asyncio.sleep(30)
     async with keeping(None, [running(2)], timeout_s=100) as (watcher, transport):
         watch = watcher.watch_token(token)
@@ -175,15 +184,15 @@ async def test_waiting_for_ever_has_no_deadline_in_a_token() -> None:
 
 @pytest.mark.looptime
 async def test_no_secret_is_in_a_token() -> None:
-    """Nor a status, nor an address."""
-    endpoint = ExtractionEndpoint("https://secret-host.example", auth=ApiKeyAuth("k3y-s3cr3t"))
+    """Nor a status, nor of the address more than its origin."""
+    endpoint = ExtractionEndpoint("https://host.example/secret-path", auth=ApiKeyAuth("k3y-s3cr3t"))
     answer = {"progress": "PROCESSING", "completed": "false", "completedPercentage": "1", "message": "private"}
     job = ExtractionJob("D/1 ü", "ZX-1")
     async with JobWatcher(endpoint, timeout_s=60, transport=ScriptedTransport([answer])) as watcher:
         watch = watcher.watch(job)
         await asyncio.sleep(1)
         text = orjson.dumps(said(watch.token)).decode()
-        assert all(word not in text for word in ("s3cr3t", "private", "secret-host"))
+        assert all(word not in text for word in ("s3cr3t", "private", "secret-path"))
         assert read_token(endpoint, watch.token).job == job
 
 
@@ -202,7 +211,7 @@ async def test_keys_that_are_too_long_for_a_token() -> None:
 BAD: dict[str, object] = {
     "nothing": "",
     "prose": "take up my job please",
-    "another version": made(GOOD, version=2),
+    "another version": made(GOOD, version=3),
     "version nothing": made(GOOD, version=0),
     "standard base64": "pw1.++//",
     "padding": made(GOOD) + "=",
@@ -230,6 +239,12 @@ BAD: dict[str, object] = {
     "more failures than polls": made({**GOOD, "f": 4}),
     "an unknown phase": made({**GOOD, "h": "exploded"}),
     "a phase that is no text": made({**GOOD, "h": ["running"]}),
+    "of an account": made({**GOOD, "a": "acme"}, version=2),
+    "an account that is no text": made({**GOOD, "a": 7}, version=2),
+    "an origin that is no text": made({**GOOD, "o": ["https://toy.example"]}, version=2),
+    "an origin with a path": made({**GOOD, "o": "https://toy.example/a"}, version=2),
+    "an origin with a password": made({**GOOD, "o": "https://a:b@toy.example"}, version=2),
+    "an origin of a script": made({**GOOD, "o": "javascript:alert(1)"}, version=2),
     "too long": made({**GOOD, "k": {"id": "a" * 9000}}),
     "bytes": made(GOOD).encode(),
     "None": None,
@@ -255,8 +270,9 @@ async def test_what_is_no_token_is_refused(text: Any) -> None:
 def test_why_it_is_refused_is_said() -> None:
     """In the cases that happen to honest people."""
     for what, why in {
-        "another version": "version 2",
+        "another version": "version 3",
         "of a foreign endpoint": "'oracle-content', not of 'toy'",
+        "of an account": "it is of the account 'acme', not of an endpoint without one",
         "too long": "longer than",
         "keys of another job": "keys are not a job's",
     }.items():
@@ -274,7 +290,7 @@ def test_nothing_but_a_token_error_comes_of_noise(text: str) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*GOOD, "x"]),
+        st.sampled_from([*GOOD, "a", "o", "x"]),
         st.none()
         | st.booleans()
         | st.integers(-(2**63), 2**63)
@@ -286,7 +302,7 @@ def test_nothing_but_a_token_error_comes_of_noise(text: str) -> None:
 def test_a_token_is_read_whole_or_not_at_all(changed: dict[str, Any]) -> None:
     """A token with anything changed in it is one that could have been written, or a TokenError."""
     try:
-        token = read_token(ENDPOINT, made({**GOOD, **changed}))
+        token = read_token(ENDPOINT, made({**GOOD, **changed}, version=2))
     except TokenError:
         return
     past = token.past(NOON_S)

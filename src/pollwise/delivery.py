@@ -157,7 +157,7 @@ class Deliveries(Generic[J, S]):
             return None
         if self._chunks is None:
             self._missed = False
-            self._chunks = aiter(self._ledger.unacknowledged(self._endpoint.name))
+            self._chunks = aiter(self._ledger.unacknowledged(self._endpoint.name, self._endpoint.account))
         try:
             return await anext(self._chunks, None)
         except BaseException:

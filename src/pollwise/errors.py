@@ -40,6 +40,7 @@
     │   └── LedgerClosed
     └── ConfigurationError        the caller asked for something that cannot be (also a ValueError)
         ├── InsecureUrl               (also a WatchError, where a watch would have sent it)
+        ├── OriginChanged             (also a WatchError, where a watch would have gone on)
         └── TokenError
 
 Rule 1: data is in attributes; the message is made from them and says what the reader can do next.
@@ -79,6 +80,7 @@ __all__ = [
     "MalformedReply",
     "NotALedger",
     "NotVisibleYet",
+    "OriginChanged",
     "PermissionDenied",
     "PollError",
     "PollTimeout",
@@ -683,6 +685,37 @@ class InsecureUrl(ConfigurationError, WatchError):
             f"{self.origin} is plain http to a host that is not this machine. Use https, or pass"
             " allow_plain_http=True if you accept that anybody on the way can read the credentials."
         )
+
+
+@attrs.define
+class OriginChanged(ConfigurationError, WatchError):
+    """A watch was asked at another server than the endpoint asks now; nothing was sent, and the watch stays as it was.
+
+    Attributes:
+        job: What is watched, or one of several jobs.
+        recorded: The origin (scheme, host and port) at which it was asked, as the ledger or the token has it.
+        configured: The origin at which the endpoint would ask.
+        watches: How many watches of the ledger are concerned.
+    """
+
+    job: Any
+    recorded: str
+    configured: str
+    watches: int = 1
+
+    def __str__(self) -> str:
+        return (
+            f"{self.subject} at {self.recorded}, but the endpoint now asks at {self.configured}. Nothing was sent. Use"
+            f" the earlier base URL. If {self.configured} is another server, give its endpoint an account name of its"
+            f" own. If the API has moved there, pass moved_from=({self.recorded!r},)."
+        )
+
+    @property
+    def subject(self) -> str:
+        """What is concerned, as the beginning of a sentence: one job, or how many."""
+        if self.watches == 1:
+            return f"{self.job} was asked about"
+        return f"{self.watches} open jobs, such as {self.job}, were asked about"
 
 
 @attrs.define

@@ -65,8 +65,10 @@ def moment(epoch_s: float) -> datetime:
     return datetime.fromtimestamp(epoch_s, UTC)
 
 
-def new_watch(endpoint: Endpoint[J, Any], job: J, *, first_seen_s: float, timeout_s: float | None) -> NewWatch:
-    """The row of a watch that begins at `first_seen_s`, in epoch seconds.
+def new_watch(
+    endpoint: Endpoint[J, Any], job: J, *, first_seen_s: float, timeout_s: float | None, origin: str | None = None
+) -> NewWatch:
+    """The row of a watch that begins at `first_seen_s`, in epoch seconds, and is asked about at `origin`.
 
     Raises:
         ConfigurationError: The endpoint's keys for it are not texts.
@@ -74,7 +76,9 @@ def new_watch(endpoint: Endpoint[J, Any], job: J, *, first_seen_s: float, timeou
     first_seen = moment(first_seen_s)
     return NewWatch(
         endpoint=endpoint.name,
+        account=endpoint.account,
         keys=endpoint.job_to_keys(job),
+        origin=origin,
         first_seen=first_seen,
         deadline=deadline_of(first_seen, timeout_s),
     )

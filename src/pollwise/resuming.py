@@ -3,8 +3,10 @@
 Rule 1: nothing stampedes. First polls are spread over the budget where its rate is known, and else over the pacing: as
 many a second as can be in flight, or so that all are asked within its longest wait.
 Rule 2: what was taken up, or has ended, while the rows were read is not taken up again.
-Rule 3: a page that the ledger fails to give is asked for again, as `recording/patience.py` says.
-Rule 4: a row that is not a job of the endpoint's stays in the ledger as it is, and is said to be there.
+Rule 3: what was asked at another origin is not taken up there, unless the API has moved. That is found out before the
+first watch is taken up: it nearly always is a wrong base URL, which concerns all of them.
+Rule 4: a page that the ledger fails to give is asked for again, as `recording/patience.py` says.
+Rule 5: a row that is not a job of the endpoint's stays in the ledger as it is, and is said to be there.
 """
 
 from __future__ import annotations
@@ -14,14 +16,15 @@ from collections.abc import AsyncIterator, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from pollwise.core.forecast import Durations, Forecast
+from pollwise.core.identity import Origins
 from pollwise.core.pacing import Pacing
-from pollwise.errors import WatcherClosed
+from pollwise.errors import OriginChanged, WatcherClosed
 from pollwise.keeping import job_of
-from pollwise.ledger import Ledger, OpenWatch
+from pollwise.ledger import Ledger, OpenWatch, Relocation
 from pollwise.recording import Patience, Recorder
 from pollwise.watch import Watch
 
-__all__ = ["Spread", "learn_durations", "take_up_all"]
+__all__ = ["Spread", "check_origins", "learn_durations", "take_up_all"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -32,15 +35,33 @@ _CHUNK = 100  # rows made into watches without giving way to the rest of the pro
 _GOLDEN = 0.6180339887498949  # its multiples lie evenly between whole numbers, however many there are
 
 
-async def learn_durations(ledger: Ledger, endpoint: str, durations: Durations, patience: Patience) -> None:
-    """How long the endpoint's jobs took so far, by the ledger. Raises LedgerError if it cannot be read."""
-    known = await patience.call(lambda: ledger.durations(endpoint))
+async def learn_durations(
+    ledger: Ledger, endpoint: str, account: str, durations: Durations, patience: Patience
+) -> None:
+    """How long the account's jobs took so far, by the ledger. Raises LedgerError if it cannot be read."""
+    known = await patience.call(lambda: ledger.durations(endpoint, account))
     for n, elapsed_s in enumerate(reversed(known), 1):
         took_s = max(0.0, elapsed_s)
         durations.ran(0.0, _SEEN_LATE * took_s)
         durations.over(_SEEN_LATE * took_s, took_s)
         if n % _FEW == 0:
             await asyncio.sleep(0)
+
+
+async def check_origins(ledger: Ledger, origins: Origins[Any]) -> None:
+    """Find out whether all that the ledger has open may be asked about where the endpoint asks now.
+
+    Raises:
+        OriginChanged: It may not.
+        LedgerError: The ledger cannot be read.
+    """
+    endpoint = origins.endpoint
+    for found in await ledger.origins(endpoint.name, endpoint.account):
+        try:
+            job = endpoint.job_from_keys(found.keys)
+        except Exception:  # noqa: BLE001, S112  # an endpoint may be anybody's; each row is looked at when it is taken up
+            continue
+        origins.check(job, found.origin, watches=found.watches)
 
 
 class Spread:
@@ -77,22 +98,25 @@ async def take_up_all(
 
     Raises:
         LedgerError: It could not be read to the end. What was taken up goes on.
+        OriginChanged: Some were asked at another origin. These are left as they are; if it is all that were asked there,
+            nothing was taken up.
         WatcherClosed: The watcher was left meanwhile.
     """
     endpoint = recorder.endpoint
     found: list[Watch[J, S]] = []
+    refused: list[OriginChanged] = []
     ended: set[int] = set()
     recorder.readers.append(ended)
     try:
+        await recorder.patience.call(lambda: check_origins(recorder.ledger, recorder.origins))
         pages = _Pages(recorder)
         while (chunk := await recorder.patience.call(pages.next)) is not None:
-            for n, known in enumerate(chunk, 1):
+            for n, (job, known) in enumerate(await _admitted(recorder, chunk, watches, refused), 1):
                 if n % _CHUNK == 0:
                     await asyncio.sleep(0)
                 if recorder.closing:
                     raise WatcherClosed
-                job = None if known.id in ended else job_of(known, endpoint)
-                if job is None:
+                if known.id in ended:
                     continue
                 watch = watches.get(job)
                 if watch is None:
@@ -102,6 +126,9 @@ async def take_up_all(
                 found.append(watch)
     finally:
         recorder.readers.remove(ended)
+    if refused:  # by an endpoint whose jobs are at several origins
+        first = refused[0]
+        raise OriginChanged(first.job, first.recorded, first.configured, len(refused))
     return found
 
 
@@ -116,7 +143,8 @@ class _Pages(Generic[J, S]):
     async def next(self) -> Sequence[OpenWatch] | None:
         """The next page, which may be empty; None at the end."""
         if self._pages is None:
-            self._pages = aiter(self._recorder.ledger.open_watches(self._recorder.endpoint.name))
+            endpoint = self._recorder.endpoint
+            self._pages = aiter(self._recorder.ledger.open_watches(endpoint.name, endpoint.account))
         try:
             page = await anext(self._pages, None)
         except BaseException:
@@ -127,3 +155,28 @@ class _Pages(Generic[J, S]):
         new = [known for known in page if known.id > self._last]
         self._last = page[-1].id if new else self._last
         return new
+
+
+async def _admitted(
+    recorder: Recorder[J, S], chunk: Sequence[OpenWatch], watches: dict[J, Watch[J, S]], refused: list[OriginChanged]
+) -> list[tuple[J, OpenWatch]]:
+    """Those that may be taken up, with where they are asked about from now on written down."""
+    admitted: list[tuple[J, OpenWatch]] = []
+    moved: list[Relocation] = []
+    for n, known in enumerate(chunk, 1):
+        if n % _CHUNK == 0:
+            await asyncio.sleep(0)
+        job = job_of(known, recorder.endpoint)
+        if job is None:
+            continue
+        try:
+            relocation = None if job in watches else recorder.relocation(job, known)
+        except OriginChanged as exc:
+            refused.append(exc.with_traceback(None))
+            continue
+        if relocation is not None:
+            moved.append(relocation)
+        admitted.append((job, known))
+    if moved:
+        await recorder.patience.call(lambda: recorder.ledger.relocate(moved))
+    return admitted

@@ -1,13 +1,14 @@
 """Watch tokens: a watch in one short text, for callers that keep their own state.
 
-    pw1.eyJlIjoib3JhY2xlLWNvbnRlbnQiLCJrIjp7...
+    pw2.eyJlIjoib3JhY2xlLWNvbnRlbnQiLCJrIjp7...
 
 Rule 1: a token is a version, a dot, and JSON in URL-safe base64. Reading one only ever compares and copies: nothing in
 it names code, and it is taken whole or not at all.
-Rule 2: it holds no credential and no status: the endpoint's name, the job's keys, when the watch began and ends (wall
-clock, epoch seconds), and how far it got.
+Rule 2: it holds no credential and no status: the endpoint's name and account, the job's keys, the origin at which the
+job is asked about, when the watch began and ends (wall clock, epoch seconds), and how far it got.
 Rule 3: it is not signed. It gives nobody more than a job's keys do: whoever takes tokens from strangers must check the
-job as they would check its keys. A token never gives a watch more time than its watcher would.
+job as they would check its keys. A token never gives a watch more time than its watcher would.Rule 4: version 1 has no account and no origin. A release that knows version 1 alone must refuse what has them, or it would
+ask another account or another server; hence version 2. Both are read.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, Final, Generic, TypeVar
 import attrs
 import orjson
 
+from pollwise.core.identity import Origins
 from pollwise.core.machine import WatchMachine
 from pollwise.core.past import Past
 from pollwise.core.phase import Phase
@@ -32,8 +34,10 @@ __all__ = ["Token", "read_token", "write_token"]
 
 J = TypeVar("J", bound=Hashable)
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_VERSIONS: Final = (1, _VERSION)
 _FORM: Final = re.compile(r"pw(\d{1,4})\.([A-Za-z0-9_-]*)", re.ASCII)
+_ORIGIN: Final = re.compile(r"https?://[!-.0-?A-~]{1,300}", re.ASCII)
 _LONGEST: Final = 8_192  # characters: four times what the longest URL that servers take could need
 _MOST_KEYS: Final = 32
 _MOST_POLLS: Final = 10**9
@@ -52,6 +56,7 @@ class Token(Generic[J]):
         polls: Status exchanges so far.
         failures: Polls in a row that taught nothing.
         phase: The phase last seen, or None.
+        origin: Scheme, host and port at which the job was asked about, or None where the token does not say.
     """
 
     job: J
@@ -60,6 +65,7 @@ class Token(Generic[J]):
     polls: int
     failures: int
     phase: Phase | None
+    origin: str | None = None
 
     def past(self, wall_now: float) -> Past[Any]:
         """How far the watch had got, as seen from now, in epoch seconds."""
@@ -94,6 +100,11 @@ def write_token(endpoint: Endpoint[J, Any], machine: WatchMachine[J, Any], *, no
     }
     if machine.agreed_deadline < math.inf:  # grace goes into no token, or each one would add some
         said["d"] = _rounded(wall_now + (machine.agreed_deadline - now))
+    if endpoint.account:
+        said["a"] = endpoint.account
+    origin = Origins(endpoint).of(machine.job)
+    if origin is not None:
+        said["o"] = origin
     if machine.failures:
         said["f"] = machine.failures
     if machine.phase is not None:
@@ -113,14 +124,13 @@ def read_token(endpoint: Endpoint[J, Any], text: str) -> Token[J]:
     """What a token says.
 
     Raises:
-        TokenError: It is none, of another version, or of another endpoint; nothing of it was used.
+        TokenError: It is none, of another version, or of another endpoint or account; nothing of it was used.
     """
     said = _decoded(text)
-    name, keys = said.get("e"), said.get("k")
-    if not isinstance(name, str):
-        raise TokenError("it names no endpoint")
-    if name != endpoint.name:
-        raise TokenError(f"it is of the endpoint {name[:50]!a}, not of {endpoint.name!r}")
+    _check_owner(endpoint, said.get("e"), said.get("a", ""))
+    keys, origin = said.get("k"), said.get("o")
+    if not (origin is None or (isinstance(origin, str) and _ORIGIN.fullmatch(origin))):
+        raise TokenError("its origin is not a scheme, a host and a port")
     first_seen_s = _seconds(said.get("s"), "beginning")
     deadline_s = None if said.get("d") is None else _seconds(said.get("d"), "deadline")
     if deadline_s is not None and deadline_s < first_seen_s:
@@ -139,7 +149,22 @@ def read_token(endpoint: Endpoint[J, Any], text: str) -> Token[J]:
         polls=polls,
         failures=failures,
         phase=None if phase is None else _PHASES[phase],
+        origin=origin,
     )
+
+
+def _check_owner(endpoint: Endpoint[Any, Any], name: object, account: object) -> None:
+    """Raise TokenError unless the token is of this endpoint and this account."""
+    if not isinstance(name, str):
+        raise TokenError("it names no endpoint")
+    if name != endpoint.name:
+        raise TokenError(f"it is of the endpoint {name[:50]!a}, not of {endpoint.name!r}")
+    if not isinstance(account, str):
+        raise TokenError("its account is no text")
+    if account != endpoint.account:
+        theirs = f"of the account {account[:50]!a}" if account else "of no account"
+        ours = f"of {endpoint.account[:50]!a}" if endpoint.account else "of an endpoint without one"
+        raise TokenError(f"it is {theirs}, not {ours}")
 
 
 def _decoded(text: str) -> dict[str, Any]:
@@ -151,8 +176,8 @@ def _decoded(text: str) -> dict[str, Any]:
     form = _FORM.fullmatch(given.strip())
     if form is None:
         raise TokenError("it does not have the form of one")
-    if int(form[1]) != _VERSION:
-        raise TokenError(f"it is of version {int(form[1])}, and this pollwise reads version {_VERSION}")
+    if int(form[1]) not in _VERSIONS:
+        raise TokenError(f"it is of version {int(form[1])}, and this pollwise reads versions up to {_VERSION}")
     try:
         said = orjson.loads(base64.b64decode(form[2] + "=" * (-len(form[2]) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, orjson.JSONDecodeError):

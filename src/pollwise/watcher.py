@@ -13,7 +13,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Hashable, Iterable
 from contextlib import aclosing
 from functools import partial
 from operator import itemgetter
@@ -24,6 +24,7 @@ from pollwise.batch import Batch
 from pollwise.core.budget import RateBudget
 from pollwise.core.events import Outcome
 from pollwise.core.forecast import Forecast
+from pollwise.core.identity import Origins, checked_account, origins_of
 from pollwise.core.machine import News, Rules, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.wire import Endpoint, Transport
@@ -83,6 +84,8 @@ class JobWatcher(Generic[J, S]):
         ledger_patience_s: How long a call of the ledger that fails is made again, in seconds: it may be locked or full
             for some time. Then a watch whose row or outcome could not be written ends with `LedgerTrouble`, and
             other calls raise the ledger's error.
+        moved_from: URLs at which the API was before, such as `"https://old.example.com"`. What was asked there is taken
+            up where the endpoint asks now; without it, that is refused with `OriginChanged`.
         dice: Returns a random number in [0, 1), for jitter.
         clock: Returns the time in epoch seconds, for what outlives the process: ledger and tokens.
 
@@ -109,6 +112,7 @@ class JobWatcher(Generic[J, S]):
         heartbeat_s: float | None = None,
         ledger: Ledger | None = None,
         ledger_patience_s: float = 60.0,
+        moved_from: str | Collection[str] = (),
         dice: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -129,7 +133,9 @@ class JobWatcher(Generic[J, S]):
         if budget is None:
             allowed = endpoint.allowance
             budget = RateBudget() if allowed is None else RateBudget.guessed(allowed[0], per_s=allowed[1])
+        checked_account(endpoint.account, endpoint.auth)
         self.endpoint = endpoint
+        self._origins: Origins[J] = Origins(endpoint, origins_of(moved_from))
         self.budget = budget
         self.capacity = capacity
         self._rules = Rules(
@@ -172,9 +178,9 @@ class JobWatcher(Generic[J, S]):
             LedgerError: The ledger is not open, or cannot be read.
         """
         if self._ledger is not None and not self._seeded:
-            now = asyncio.get_running_loop().time
+            now, endpoint, durations = asyncio.get_running_loop().time, self.endpoint, self._rules.forecast.durations
             patience = Patience("calls", patience_s=self._ledger_patience_s, now=now, closing=asyncio.Event())
-            await learn_durations(self._ledger, self.endpoint.name, self._rules.forecast.durations, patience)
+            await learn_durations(self._ledger, endpoint.name, endpoint.account, durations, patience)
             self._seeded = True
         if self._pollers is not None:
             raise ConfigurationError("this watcher is open already; make another one")
@@ -202,6 +208,7 @@ class JobWatcher(Generic[J, S]):
         return Recorder(
             ledger=ledger,
             endpoint=self.endpoint,
+            origins=self._origins,
             outlook=Outlook(rules=self._rules, grace_s=self._request_timeout_s, now=self._now, clock=self._clock),
             patience_s=self._ledger_patience_s,
             ended=partial(_forget, watches),
@@ -253,7 +260,8 @@ class JobWatcher(Generic[J, S]):
 
         With a ledger the first poll goes as soon as the job is written down, and what the ledger knows of it counts: an
         open watch goes on where it was, an end that is known is told again without asking, and a job that was
-        abandoned is asked about again, with all of `timeout_s` before it.
+        abandoned is asked about again, with all of `timeout_s` before it. An open watch that was asked at another
+        origin is refused: its outcome here is `Abandoned` with `OriginChanged`, and in the ledger it stays open.
 
         Raises:
             WatcherClosed: The watcher is not open.
@@ -287,7 +295,8 @@ class JobWatcher(Generic[J, S]):
         asked about once more. Where there is a ledger, what that knows of the job goes before the token.
 
         Raises:
-            TokenError: It is no token, of another version or of another endpoint. Nothing of it was used.
+            TokenError: It is no token, of another version, endpoint or account. Nothing of it was used.
+            OriginChanged: The job was asked about at another origin, and `moved_from` does not name it.
             WatcherClosed: The watcher is not open.
             RuntimeError: It was opened in another event loop.
         """
@@ -295,6 +304,7 @@ class JobWatcher(Generic[J, S]):
             raise WatcherClosed
         self._pollers.check_loop()
         token = read_token(self.endpoint, text)
+        self._origins.check(token.job, token.origin)
         watch = self._open.get(token.job)
         if watch is None:
             past = token.past(self._clock()).at_most(self._rules.timeout_s)
@@ -315,6 +325,7 @@ class JobWatcher(Generic[J, S]):
         Raises:
             LedgerError: The ledger did not take it within `ledger_patience_s`; the job is not watched.
             DeadlineExceeded: The watch's deadline passed before the ledger took it.
+            OriginChanged: The ledger has it open, as asked at another origin that `moved_from` does not name.
             ConfigurationError: There is no ledger, or it cannot keep the job's keys.
             WatcherClosed: The watcher is not open, or was left before it was on disk.
             WatchStopped: The watch was stopped before it was on disk.
@@ -349,7 +360,7 @@ class JobWatcher(Generic[J, S]):
         return watches
 
     async def resume(self) -> list[Watch[J, S]]:
-        """Take up every watch of this endpoint that the ledger has open; all of them, in the order recorded.
+        """Take up every watch of this endpoint and account that the ledger has open, in the order recorded.
 
         Deadlines are kept by the wall clock, and each watch goes on with the polls and failures that it had. One whose
         deadline has passed meanwhile is asked about once more before it is given up. First polls are spread over the
@@ -358,6 +369,9 @@ class JobWatcher(Generic[J, S]):
 
         Raises:
             LedgerError: The ledger cannot be read to the end. What was taken up goes on.
+            OriginChanged: Watches were asked at another origin that `moved_from` does not name. They stay in the ledger
+                as they are, and nothing was taken up. Where an endpoint asks at several origins, those that could be
+                taken up go on.
             ConfigurationError: There is no ledger.
             WatcherClosed: The watcher is not open, or was left meanwhile.
         """
@@ -368,7 +382,7 @@ class JobWatcher(Generic[J, S]):
         return watches
 
     def outcomes(self, *, follow: bool = False) -> Deliveries[J, S]:
-        """Every outcome of this endpoint that nobody has acknowledged: those of earlier runs, then those that come.
+        """Every outcome of this endpoint and account that is not acknowledged: of earlier runs, then those that come.
 
             async for delivery in watcher.outcomes():
                 save(delivery.outcome)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ledger_values import change, new, success
+from ledger_values import change, new, raw, success
 
 from pollwise.errors import LedgerError, PollwiseError
 from pollwise.ledger import Recorded, SqliteLedger
@@ -96,6 +96,36 @@ async def begin_without_room(path: str, room: str) -> None:
     say("recorded")
 
 
+async def bring_up(path: str, _: str) -> None:
+    """Open an older ledger for writing; somebody will kill this process."""
+    say("begins")
+    async with SqliteLedger(path):
+        say("open")
+
+
+async def bring_up_without_room(path: str, room: str) -> None:
+    """Open an older ledger for writing where there is no room to bring it up, then where there is."""
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(room), unlimited[1]))
+    try:
+        async with SqliteLedger(path):
+            say("opened")
+    except PollwiseError as exc:
+        say(type(exc).__name__)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    say(version_of(path))
+    async with SqliteLedger(path):
+        pass
+    say(version_of(path))
+
+
+def version_of(path: str) -> int:
+    """The schema version that the file says it has."""
+    ((version,),) = raw(Path(path), "PRAGMA user_version")
+    return int(version)
+
+
 async def fork(path: str, _: str) -> None:
     """Fork with an open ledger: the child may do nothing with it, and its end does nothing to it."""
     async with SqliteLedger(path) as ledger:
@@ -115,7 +145,7 @@ async def fork(path: str, _: str) -> None:
 
 if __name__ == "__main__":
     mode, path, *rest = sys.argv[1:]
-    modes = {one.__name__: one for one in (hold, work, fill, begin_without_room, fork)}
+    modes = {one.__name__: one for one in (hold, work, fill, begin_without_room, bring_up, bring_up_without_room, fork)}
     # Not epoll: that would be shared with a forked child, whose closing loop would take the parent's wake-ups away.
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
         runner.run(modes[mode](path, rest[0] if rest else ""))

@@ -22,13 +22,16 @@ from pollwise.ledger import (
     Conclusion,
     NewWatch,
     OpenWatch,
+    OriginCount,
     OutcomeKind,
     Recorded,
+    Relocation,
     Renewal,
     SqliteLedger,
 )
 
-ENDPOINTS = ["oracle-content", "document360"]
+OWNERS = [("oracle-content", ""), ("oracle-content", "acme"), ("document360", "acme")]
+ORIGINS = ["https://a.example", "https://b.example"]
 EARLIEST, LATEST = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001 - Hypothesis adds the zone
 
 moments = st.datetimes(EARLIEST, LATEST, timezones=st.just(UTC))
@@ -39,7 +42,9 @@ texts = st.text(st.characters(codec="utf-8"), max_size=5)
 numbers = st.integers(1, 12)  # few, so that the same watches are met again and again
 new_watches = st.builds(
     NewWatch,
-    endpoint=st.sampled_from(ENDPOINTS),
+    endpoint=st.sampled_from([endpoint for endpoint, _ in OWNERS]),
+    account=st.sampled_from(["", "acme"]),
+    origin=st.none() | st.sampled_from(ORIGINS),
     keys=st.dictionaries(st.sampled_from("ab"), st.sampled_from(["", "1", "\0"]), max_size=2),
     first_seen=moments,
     deadline=st.none() | moments,
@@ -61,7 +66,8 @@ conclusions = st.builds(
     error_type=st.none() | texts,
     error_message=st.none() | texts,
 )
-renewals = st.builds(Renewal, id=numbers, deadline=st.none() | moments)
+renewals = st.builds(Renewal, id=numbers, deadline=st.none() | moments, origin=st.none() | st.sampled_from(ORIGINS))
+relocations = st.builds(Relocation, id=numbers, origin=st.sampled_from(ORIGINS))
 
 
 class Model(RuleBasedStateMachine):
@@ -98,7 +104,7 @@ class Model(RuleBasedStateMachine):
     def recorded(self, watch: NewWatch, number: int) -> Recorded:
         """What is to be answered; of a new number it is promised that it is higher than all before."""
         for known in self.known.values():
-            if (known.endpoint, known.keys) == (watch.endpoint, watch.keys):
+            if (known.endpoint, known.account, known.keys) == (watch.endpoint, watch.account, watch.keys):
                 return Recorded(id=known.id, known=known)
         assert number > max(self.known, default=0)
         told = attrs.asdict(watch, recurse=False)
@@ -147,8 +153,17 @@ class Model(RuleBasedStateMachine):
         if not isinstance(known, Concluded) or known.outcome is not OutcomeKind.ABANDONED:
             return False
         told = {field.name: getattr(known, field.name) for field in attrs.fields(OpenWatch)}
-        self.known[renewal.id] = OpenWatch(**{**told, "deadline": renewal.deadline, "failures": 0})
+        now = {"deadline": renewal.deadline, "failures": 0, "origin": renewal.origin or known.origin}
+        self.known[renewal.id] = OpenWatch(**{**told, **now})
         return True
+
+    @rule(wanted=st.lists(relocations, max_size=3))
+    def relocate(self, wanted: list[Relocation]) -> None:
+        self.runner.run(self.ledger.relocate(wanted))
+        for relocation in wanted:
+            known = self.known.get(relocation.id)
+            if isinstance(known, OpenWatch):
+                self.known[known.id] = attrs.evolve(known, origin=relocation.origin)
 
     def together(self, *calls: Any) -> list[Any]:
         async def gathered() -> list[Any]:
@@ -158,13 +173,19 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def both_say_the_same(self) -> None:
-        for endpoint in ENDPOINTS:
-            mine = [known for known in self.known.values() if known.endpoint == endpoint]
-            found_open, found_waiting = self.together(
-                every(self.ledger.open_watches(endpoint)), every(self.ledger.unacknowledged(endpoint))
+        for owner in OWNERS:
+            mine = [known for known in self.known.values() if (known.endpoint, known.account) == owner]
+            found_open, found_waiting, places = self.together(
+                every(self.ledger.open_watches(*owner)),
+                every(self.ledger.unacknowledged(*owner)),
+                self.ledger.origins(*owner),
             )
-            assert found_open == [known for known in mine if isinstance(known, OpenWatch)]
+            still_open = [known for known in mine if isinstance(known, OpenWatch)]
+            assert found_open == still_open
             assert found_waiting == [k for k in mine if isinstance(k, Concluded) and not k.acknowledged]
+            at = {origin: [k for k in still_open if k.origin == origin] for origin in {k.origin for k in still_open}}
+            counted = [OriginCount(origin=o, watches=len(ks), keys=ks[0].keys) for o, ks in at.items()]
+            assert sorted(places, key=repr) == sorted(counted, key=repr)
 
 
 TestTheModel = Model.TestCase

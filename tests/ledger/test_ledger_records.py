@@ -9,7 +9,7 @@ from ledger_values import ENDPOINT, NOON, abandoned, every, new, success
 
 from pollwise import errors
 from pollwise.errors import ConfigurationError, LedgerError
-from pollwise.ledger import Change, Conclusion, Ledger, NewWatch, Renewal, SqliteLedger
+from pollwise.ledger import Change, Conclusion, Ledger, NewWatch, Relocation, Renewal, SqliteLedger
 
 
 def test_times_are_aware() -> None:
@@ -56,9 +56,9 @@ async def test_every_zone_comes_back_in_utc(ledger: SqliteLedger) -> None:
 
 def test_values_have_no_place_for_a_credential() -> None:
     """What a ledger is told is this and no more."""
-    told = {field.name for kind in (NewWatch, Change, Conclusion, Renewal) for field in attrs.fields(kind)}
+    told = {field.name for kind in (NewWatch, Change, Conclusion, Relocation, Renewal) for field in attrs.fields(kind)}
     assert told == {
-        *("endpoint", "keys", "first_seen", "deadline"),
+        *("endpoint", "account", "origin", "keys", "first_seen", "deadline"),
         *("id", "phase", "polls", "failures", "status", "seen_s"),
         *("outcome", "elapsed_s", "error_type", "error_message"),
     }

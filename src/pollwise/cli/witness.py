@@ -16,7 +16,19 @@ from typing import Self
 from pollwise.cli.board import Board
 from pollwise.cli.entries import open_word
 from pollwise.core.phase import Phase
-from pollwise.ledger import Change, Concluded, Conclusion, Ledger, NewWatch, OpenWatch, OutcomeKind, Recorded, Renewal
+from pollwise.ledger import (
+    Change,
+    Concluded,
+    Conclusion,
+    Ledger,
+    NewWatch,
+    OpenWatch,
+    OriginCount,
+    OutcomeKind,
+    Recorded,
+    Relocation,
+    Renewal,
+)
 
 __all__ = ["WitnessedLedger"]
 
@@ -78,17 +90,25 @@ class WitnessedLedger(Ledger):
                 self._take_up(known, failures=0)
         return renewed
 
-    def open_watches(self, endpoint: str, /) -> AsyncIterator[Sequence[OpenWatch]]:
+    async def relocate(self, relocations: Sequence[Relocation], /) -> None:
         """As the ledger's."""
-        return self._ledger.open_watches(endpoint)
+        await self._ledger.relocate(relocations)
 
-    def unacknowledged(self, endpoint: str, /) -> AsyncIterator[Sequence[Concluded]]:
+    async def origins(self, endpoint: str, account: str = "", /) -> Sequence[OriginCount]:
         """As the ledger's."""
-        return self._ledger.unacknowledged(endpoint)
+        return await self._ledger.origins(endpoint, account)
 
-    async def durations(self, endpoint: str, /, *, newest: int = 1_000) -> Sequence[float]:
+    def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
         """As the ledger's."""
-        return await self._ledger.durations(endpoint, newest=newest)
+        return self._ledger.open_watches(endpoint, account)
+
+    def unacknowledged(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[Concluded]]:
+        """As the ledger's."""
+        return self._ledger.unacknowledged(endpoint, account)
+
+    async def durations(self, endpoint: str, account: str = "", /, *, newest: int = 1_000) -> Sequence[float]:
+        """As the ledger's."""
+        return await self._ledger.durations(endpoint, account, newest=newest)
 
     def export(self, *, include_open: bool = False) -> AsyncIterator[bytes]:
         """As the ledger's."""

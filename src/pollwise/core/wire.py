@@ -241,6 +241,14 @@ class Endpoint(Protocol[J, S]):
         return ""
 
     @property
+    def fixed_origin(self) -> str | None:
+        """Scheme, host and port of every request, such as `https://api.example.com`. None: each request has its own.
+
+        Looked up when a watcher is made. It saves a ledger the making of a request for each job that is recorded.
+        """
+        return None
+
+    @property
     def heeded_headers(self) -> tuple[str, ...] | None:
         """The header fields that `read` looks at. Looked up when a watcher is made.
 

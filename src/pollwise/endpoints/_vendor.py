@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from pollwise.core.identity import checked_account
 from pollwise.core.making import maker
 from pollwise.core.phase import Reading
 from pollwise.core.wire import Auth, Endpoint, Reply, Request
@@ -51,6 +52,7 @@ class VendorEndpoint(Endpoint[J, S]):
         base_url: str,
         *,
         auth: Auth | None,
+        account: str,
         job: type[J],
         path: Callable[[J], str],
         reader: Reader[S],
@@ -59,6 +61,7 @@ class VendorEndpoint(Endpoint[J, S]):
         self._root = root = ApiRoot.parse(base_url)
         self._request = lru_cache(_KEPT_REQUESTS)(lambda job: _make_request(root.url(path(job))))
         self._auth = auth
+        self._account = checked_account(account, auth)
         self._job = job
         self._keys = tuple(field.name for field in attrs.fields(job))  # type: ignore[arg-type]  # J is an attrs class
         self._reader = reader
@@ -66,7 +69,8 @@ class VendorEndpoint(Endpoint[J, S]):
         self._problem = problem
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self._root)!r})"
+        account = f", account={self._account!r}" if self._account else ""
+        return f"{type(self).__name__}({str(self._root)!r}{account})"
 
     @property
     def auth(self) -> Auth | None:
@@ -77,6 +81,16 @@ class VendorEndpoint(Endpoint[J, S]):
     def heeded_headers(self) -> tuple[str, ...]:
         """None: `read` looks at the body alone."""
         return ()
+
+    @property
+    def account(self) -> str:
+        """Whose jobs these are, where a ledger has several accounts of the vendor."""
+        return self._account
+
+    @property
+    def fixed_origin(self) -> str | None:
+        """Where the base URL is, unless a subclass makes requests of its own."""
+        return str(self._root.origin) if type(self).request is VendorEndpoint.request else None
 
     def problem(self, reply: Reply, /) -> Problem | None:
         """The vendor's codes and words in the body of a reply that is not 2xx; None where the body has none."""

@@ -247,15 +247,25 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
     Args:
         base_url: The API's root, which differs by region, such as `https://apihub.document360.io`; may have a path.
         auth: What puts the `api_token` header on, such as `ApiKeyAuth(key)`.
+        account: A name for these credentials, where one ledger has the jobs of several accounts.
 
     Raises:
-        ConfigurationError: `base_url` is no http or https URL with a host, or holds credentials, a query or a fragment.
+        ConfigurationError: `base_url` is no http or https URL with a host, or holds credentials, a query or a fragment;
+            or `account` cannot be a name.
     """
 
     name = "document360"
 
-    def __init__(self, base_url: str, *, auth: Auth | None = None) -> None:
-        super().__init__(base_url, auth=auth, job=DeleteFileJob, path=_status_path, reader=_STATUS, problem=_problem_in)
+    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
+        super().__init__(
+            base_url,
+            auth=auth,
+            account=account,
+            job=DeleteFileJob,
+            path=_status_path,
+            reader=_STATUS,
+            problem=_problem_in,
+        )
 
     @property
     def allowance(self) -> tuple[int, float]:

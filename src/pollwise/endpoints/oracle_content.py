@@ -133,15 +133,25 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
     Args:
         base_url: `https://host[:port]`; may have a path.
         auth: What puts the `Authorization` header on: Basic, Bearer, or OAuth 2 client credentials.
+        account: A name for these credentials, where one ledger has the jobs of several accounts.
 
     Raises:
-        ConfigurationError: `base_url` is no http or https URL with a host, or holds credentials, a query or a fragment.
+        ConfigurationError: `base_url` is no http or https URL with a host, or holds credentials, a query or a fragment;
+            or `account` cannot be a name.
     """
 
     name = "oracle-content"
 
-    def __init__(self, base_url: str, *, auth: Auth | None = None) -> None:
-        super().__init__(base_url, auth=auth, job=ExtractionJob, path=_status_path, reader=STATUS, problem=_problem_in)
+    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
+        super().__init__(
+            base_url,
+            auth=auth,
+            account=account,
+            job=ExtractionJob,
+            path=_status_path,
+            reader=STATUS,
+            problem=_problem_in,
+        )
         self._starts = ReplyReader(STARTED, self.name, _problem_in)
 
     def read(self, reply: Reply, /) -> Reading[ExtractionStatus]:

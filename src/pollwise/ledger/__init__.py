@@ -23,8 +23,10 @@ from pollwise.ledger.records import (
     Ledger,
     NewWatch,
     OpenWatch,
+    OriginCount,
     OutcomeKind,
     Recorded,
+    Relocation,
     Renewal,
 )
 from pollwise.ledger.sqlite import SqliteLedger
@@ -36,8 +38,10 @@ __all__ = [
     "Ledger",
     "NewWatch",
     "OpenWatch",
+    "OriginCount",
     "OutcomeKind",
     "Recorded",
+    "Relocation",
     "Renewal",
     "SqliteLedger",
 ]

@@ -34,7 +34,7 @@ from pollwise.errors import (
     LedgerUnwritable,
     NotALedger,
 )
-from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate, version_of
+from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, VIEWS, migrate, version_of
 
 __all__ = ["Opening", "Place", "Synchronous", "UnreadableRow", "open_ledger", "our_error", "place_of"]
 
@@ -109,9 +109,19 @@ def _open_to_read(path: str, busy_timeout_s: float, held: ExitStack) -> sqlite3.
         # Nobody has it open, and we may put nothing beside it, as on a read-only disk: SQLite must take it as it is.
         db = held.enter_context(closing(_connect(path, "mode=ro&immutable=1")))
     _check(db, path)
-    if version_of(db) < len(MIGRATIONS):
-        raise LedgerUnwritable(path, "it is of an older schema version, and opening it for writing would migrate it")
+    _read_as_newest(db, path)
     return db
+
+
+def _read_as_newest(db: sqlite3.Connection, path: str) -> None:
+    """Let an older ledger be read as one of the newest version. The file stays as it is."""
+    version = version_of(db)
+    if version == len(MIGRATIONS):
+        return
+    if version not in VIEWS:
+        raise LedgerUnwritable(path, "it is of an older schema version, and opening it for writing would migrate it")
+    db.execute("PRAGMA temp_store = MEMORY")
+    db.execute(f"CREATE TEMP VIEW watches AS {VIEWS[version]}")  # a name is looked for in temp before main
 
 
 def _connect(path: str, how: str, busy_timeout_s: float = 0.0) -> sqlite3.Connection:

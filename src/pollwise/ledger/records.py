@@ -25,8 +25,10 @@ __all__ = [
     "Ledger",
     "NewWatch",
     "OpenWatch",
+    "OriginCount",
     "OutcomeKind",
     "Recorded",
+    "Relocation",
     "Renewal",
 ]
 
@@ -53,6 +55,11 @@ def _texts(_instance: Any, attribute: attrs.Attribute[Any], value: dict[Any, Any
             raise ConfigurationError(f"{attribute.name} must map text to text; got {key!r}: {text!r}")
 
 
+def _text(_instance: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not (isinstance(value, str) or value is attribute.default):
+        raise ConfigurationError(f"{attribute.name} must be a text; got {value!r}")
+
+
 def _own(keys: Mapping[str, str]) -> dict[str, str]:
     """A copy: what the caller does with its own is its own affair."""
     return dict(keys)
@@ -64,12 +71,16 @@ class NewWatch:
 
     Attributes:
         endpoint: The endpoint's name.
-        keys: The job's keys by name. With the endpoint they are the job's identity, in whatever order they come.
+        account: Whose jobs these are, where the endpoint has several accounts; else an empty text.
+        keys: The job's keys by name. With endpoint and account they are the job's identity, in whatever order they come.
+        origin: Scheme, host and port at which the job is asked about, or None where that is not known.
         first_seen: When the watch began; aware.
         deadline: When to stop looking; aware. None: never.
     """
 
     endpoint: str
+    account: str = attrs.field(default="", validator=_text)
+    origin: str | None = attrs.field(default=None, validator=_text)
     keys: Mapping[str, str] = attrs.field(converter=_own, validator=_texts)
     first_seen: datetime = attrs.field(validator=_aware)
     deadline: datetime | None = attrs.field(validator=_aware)
@@ -127,10 +138,40 @@ class Conclusion:
 
 @attrs.frozen(kw_only=True)
 class Renewal:
-    """That an abandoned watch is wanted again: `id` names it, `deadline` is its new one (aware, or None: never)."""
+    """That an abandoned watch is wanted again.
+
+    Attributes:
+        id: The watch.
+        deadline: Its new deadline; aware. None: never.
+        origin: Where it is asked about from now on; None leaves that as it is.
+    """
 
     id: int
     deadline: datetime | None = attrs.field(validator=_aware)
+    origin: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Relocation:
+    """That an open watch, which `id` names, is asked about at `origin` from now on."""
+
+    id: int
+    origin: str
+
+
+@attrs.frozen(kw_only=True)
+class OriginCount:
+    """How many open watches of an endpoint and account were asked about at one origin.
+
+    Attributes:
+        origin: Scheme, host and port; None for those of a release that did not write it down.
+        watches: How many they are.
+        keys: The job's keys of the first of them.
+    """
+
+    origin: str | None
+    watches: int
+    keys: Mapping[str, str]
 
 
 @attrs.frozen(kw_only=True)
@@ -147,6 +188,8 @@ class OpenWatch:
     failures: int
     status: bytes | None = attrs.field(repr=False)
     seen_s: float | None = None
+    account: str = ""
+    origin: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -168,6 +211,8 @@ class Concluded:
     error_message: str | None
     acknowledged: bool
     seen_s: float | None = None
+    account: str = ""
+    origin: str | None = None
 
     @property
     def detected_within_s(self) -> float | None:
@@ -237,28 +282,45 @@ class Ledger(Protocol):
         """
         ...
 
-    def open_watches(self, endpoint: str, /) -> AsyncIterator[Sequence[OpenWatch]]:
-        """The watches of this endpoint that have no outcome, in the order recorded, in chunks of about 1,000."""
+    async def relocate(self, relocations: Sequence[Relocation], /) -> None:
+        """Write down where open watches are asked about from now on; on disk on return.
+
+        What has an outcome is left as it is.
+        """
         ...
 
-    def unacknowledged(self, endpoint: str, /) -> AsyncIterator[Sequence[Concluded]]:
-        """The outcomes of this endpoint that nobody acknowledged, in the order recorded, in chunks of about 1,000.
+    async def origins(self, endpoint: str, account: str = "", /) -> Sequence[OriginCount]:
+        """At which origins the open watches of this endpoint and account were asked about, and how many at each."""
+        ...
+
+    def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
+        """The watches of this endpoint and account that have no outcome, in the order recorded.
+
+        They come in chunks of about 1,000.
+        """
+        ...
+
+    def unacknowledged(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[Concluded]]:
+        """The outcomes of this endpoint and account that are not acknowledged, in the order recorded.
+
+        They come in chunks of about 1,000.
 
         Each that was there at the first chunk comes once; those that come later may need another call.
         """
         ...
 
-    async def durations(self, endpoint: str, /, *, newest: int = 1_000) -> Sequence[float]:
-        """`elapsed_s` of up to `newest` of this endpoint's successes, the most recently recorded first."""
+    async def durations(self, endpoint: str, account: str = "", /, *, newest: int = 1_000) -> Sequence[float]:
+        """`elapsed_s` of up to `newest` successes of this endpoint and account, the most recently recorded first."""
         ...
 
     def export(self, *, include_open: bool = False) -> AsyncIterator[bytes]:
         """All watches with an outcome, or simply all, as JSON lines in the order recorded.
 
         Yields:
-            Whole lines, many at a time, each one object: `outcome` (null while open), `endpoint`, `job` (its keys),
-            `phase`, `first_seen`, `deadline` (RFC 3339, or null), `elapsed_s`, `detected_within_s` (as in `Succeeded`),
-            `polls`, `failures`, `status`, `error` (`type` and `message`, or null), `acknowledged`.
+            Whole lines, many at a time, each one object: `outcome` (null while open), `endpoint`, `account` (left out
+            where there is none), `job` (its keys), `phase`, `first_seen`, `deadline` (RFC 3339, or null), `elapsed_s`,
+            `detected_within_s` (as in `Succeeded`), `polls`, `failures`, `status`, `error` (`type` and `message`, or
+            null), `acknowledged`, `origin` (left out where it is not known).
         """
         ...
 

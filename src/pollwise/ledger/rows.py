@@ -15,7 +15,7 @@ import orjson
 from pollwise.core.phase import Phase
 from pollwise.errors import ConfigurationError
 from pollwise.ledger.files import UnreadableRow
-from pollwise.ledger.records import Change, Concluded, Conclusion, OpenWatch, OutcomeKind
+from pollwise.ledger.records import Change, Concluded, Conclusion, OpenWatch, OriginCount, OutcomeKind
 
 __all__ = [
     "COLUMNS",
@@ -27,6 +27,7 @@ __all__ = [
     "line_of",
     "microseconds",
     "open_watch",
+    "origin_count",
     "seconds",
     "state_of",
     "text_of",
@@ -88,7 +89,7 @@ def state_of(known: Change | Conclusion) -> Row:
 
 # --- out of rows ------------------------------------------------------------------------------
 
-OPEN_COLUMNS = "id, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status, seen_s"
+OPEN_COLUMNS = "id, endpoint, account, job, origin, first_seen_us, deadline_us, phase, polls, failures, status, seen_s"
 COLUMNS = f"{OPEN_COLUMNS}, outcome, elapsed_s, error_type, error_message, acknowledged"
 _OUTCOME = len(OPEN_COLUMNS.split(", "))  # its place among `COLUMNS`
 _PHASES: Mapping[str | None, Phase | None] = {None: None, **{phase.value: phase for phase in Phase}}
@@ -108,12 +109,15 @@ def _keys(text: str) -> Mapping[str, str]:
 
 def open_watch(row: Row) -> OpenWatch:
     """A row whose first columns are `OPEN_COLUMNS`. Raises UnreadableRow for what no ledger writes."""
-    number, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status, seen_s = row[:_OUTCOME]
+    number, endpoint, account, job, origin, first_seen_us, deadline_us, *rest = row[:_OUTCOME]
+    phase, polls, failures, status, seen_s = rest
     try:
         return OpenWatch(
             id=number,
             endpoint=endpoint,
+            account=account,
             keys=_keys(job),
+            origin=origin,
             first_seen=_EPOCH + timedelta(0, 0, first_seen_us),
             deadline=_moment(deadline_us),
             phase=_PHASES[phase],
@@ -128,13 +132,16 @@ def open_watch(row: Row) -> OpenWatch:
 
 def concluded(row: Row) -> Concluded:
     """A row of `COLUMNS` that has an outcome. Raises UnreadableRow for what no ledger writes."""
-    number, endpoint, job, first_seen_us, deadline_us, phase, polls, failures, status, seen_s = row[:_OUTCOME]
+    number, endpoint, account, job, origin, first_seen_us, deadline_us, *rest = row[:_OUTCOME]
+    phase, polls, failures, status, seen_s = rest
     outcome, elapsed_s, error_type, error_message, acknowledged = row[_OUTCOME:]
     try:
         return Concluded(
             id=number,
             endpoint=endpoint,
+            account=account,
             keys=_keys(job),
+            origin=origin,
             first_seen=_EPOCH + timedelta(0, 0, first_seen_us),
             deadline=_moment(deadline_us),
             phase=_PHASES[phase],
@@ -150,6 +157,15 @@ def concluded(row: Row) -> Concluded:
         )
     except (ValueError, TypeError, KeyError, OverflowError) as exc:
         raise UnreadableRow(f"the row of watch {number} cannot be read ({exc})") from exc
+
+
+def origin_count(row: Row) -> OriginCount:
+    """A row of an origin, a number and a job. Raises UnreadableRow for what no ledger writes."""
+    origin, watches, job = row
+    try:
+        return OriginCount(origin=origin, watches=watches, keys=_keys(job))
+    except (ValueError, TypeError) as exc:
+        raise UnreadableRow(f"the job of an open watch cannot be read ({exc})") from exc
 
 
 def known_watch(row: Row) -> OpenWatch | Concluded:
@@ -171,6 +187,7 @@ def line_of(row: Row) -> bytes:
     shown = {
         "outcome": None if ended is None else ended.outcome.value,
         "endpoint": known.endpoint,
+        **({"account": known.account} if known.account else {}),
         "job": known.keys,
         "phase": None if known.phase is None else known.phase.value,
         "first_seen": known.first_seen,
@@ -182,5 +199,6 @@ def line_of(row: Row) -> bytes:
         "status": status,
         "error": error,
         "acknowledged": ended is not None and ended.acknowledged,
+        **({} if known.origin is None else {"origin": known.origin}),
     }
     return orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)

@@ -31,7 +31,9 @@ from pollwise.ledger.records import (
     Ledger,
     NewWatch,
     OpenWatch,
+    OriginCount,
     Recorded,
+    Relocation,
     Renewal,
 )
 from pollwise.ledger.work import (
@@ -40,7 +42,9 @@ from pollwise.ledger.work import (
     DURATIONS,
     EXPORT,
     OPEN,
+    ORIGINS,
     RECORD,
+    RELOCATE,
     REOPEN,
     UNACKNOWLEDGED,
     UPDATE,
@@ -201,23 +205,31 @@ class SqliteLedger(Ledger):
         """See `Ledger.reopen`."""
         return await self._write(REOPEN, renewals, 0)
 
-    async def open_watches(self, endpoint: str, /) -> AsyncIterator[Sequence[OpenWatch]]:
+    async def relocate(self, relocations: Sequence[Relocation], /) -> None:
+        """See `Ledger.relocate`."""
+        await self._write(RELOCATE, relocations, None)
+
+    async def origins(self, endpoint: str, account: str = "", /) -> Sequence[OriginCount]:
+        """See `Ledger.origins`."""
+        return await self._call(ORIGINS, (endpoint, account))
+
+    async def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
         """See `Ledger.open_watches`."""
         after = 0
-        while chunk := await self._call(OPEN, Page(after, _CHUNK, endpoint)):
+        while chunk := await self._call(OPEN, Page(after, _CHUNK, endpoint, account)):
             yield chunk
             after = chunk[-1].id
 
-    async def unacknowledged(self, endpoint: str, /) -> AsyncIterator[Sequence[Concluded]]:
+    async def unacknowledged(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[Concluded]]:
         """See `Ledger.unacknowledged`."""
         after = 0
-        while chunk := await self._call(UNACKNOWLEDGED, Page(after, _CHUNK, endpoint)):
+        while chunk := await self._call(UNACKNOWLEDGED, Page(after, _CHUNK, endpoint, account)):
             yield chunk
             after = chunk[-1].id
 
-    async def durations(self, endpoint: str, /, *, newest: int = 1_000) -> Sequence[float]:
+    async def durations(self, endpoint: str, account: str = "", /, *, newest: int = 1_000) -> Sequence[float]:
         """See `Ledger.durations`."""
-        return await self._call(DURATIONS, (endpoint, newest))
+        return await self._call(DURATIONS, (endpoint, account, newest))
 
     async def export(self, *, include_open: bool = False) -> AsyncIterator[bytes]:
         """See `Ledger.export`."""

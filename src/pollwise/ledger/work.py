@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from pollwise.ledger.records import Change, Concluded, Conclusion, NewWatch, OpenWatch, Recorded, Renewal
+from pollwise.ledger.records import (
+    Change,
+    Concluded,
+    Conclusion,
+    NewWatch,
+    OpenWatch,
+    OriginCount,
+    Recorded,
+    Relocation,
+    Renewal,
+)
 from pollwise.ledger.rows import (
     COLUMNS,
     OPEN_COLUMNS,
@@ -24,6 +34,7 @@ from pollwise.ledger.rows import (
     line_of,
     microseconds,
     open_watch,
+    origin_count,
     seconds,
     state_of,
     text_of,
@@ -35,7 +46,9 @@ __all__ = [
     "DURATIONS",
     "EXPORT",
     "OPEN",
+    "ORIGINS",
     "RECORD",
+    "RELOCATE",
     "REOPEN",
     "UNACKNOWLEDGED",
     "UPDATE",
@@ -45,6 +58,7 @@ __all__ = [
 
 P = TypeVar("P")
 R = TypeVar("R")
+_Job: TypeAlias = tuple[str, str, str]  # endpoint, account, keys
 
 
 @attrs.frozen
@@ -64,13 +78,14 @@ class Work(Generic[P, R]):
 
 # --- writing ----------------------------------------------------------------------------------
 
-_FIND = f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND job = ?"  # noqa: S608 - constants alone, here and below
+_FIND = f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND job = ?"  # noqa: S608 - constants alone, here and below
 _LAST = "SELECT max(id) FROM watches"
-_SINCE = "SELECT endpoint, job, id FROM watches WHERE id > ?"
+_SINCE = "SELECT endpoint, account, job, id FROM watches WHERE id > ?"
 # Many rows in one statement: a third of the CPU time, and the interpreter is free for the loop meanwhile, which a
 # statement for each row would take from it and hand back each time.
 _INSERT = (
-    "INSERT INTO watches (endpoint, job, first_seen_us, deadline_us) VALUES {} ON CONFLICT (endpoint, job) DO NOTHING"
+    "INSERT INTO watches (endpoint, account, job, origin, first_seen_us, deadline_us) VALUES {}"
+    " ON CONFLICT (endpoint, account, job) DO NOTHING"
 )
 _AT_ONCE = 100  # rows; every SQLite takes 999 parameters
 _UPDATE = (
@@ -82,28 +97,29 @@ _CONCLUDE = (
 )
 _ACKNOWLEDGE = "UPDATE watches SET acknowledged = 1 WHERE id = ? AND outcome IS NOT NULL AND acknowledged = 0"
 _REOPEN = (
-    "UPDATE watches SET deadline_us = ?, failures = 0, outcome = NULL, elapsed_s = NULL, error_type = NULL,"
+    "UPDATE watches SET deadline_us = ?, origin = coalesce(?, origin), failures = 0, outcome = NULL, elapsed_s = NULL, error_type = NULL,"
     " error_message = NULL, acknowledged = 0 WHERE id = ? AND outcome = 'abandoned'"
 )
+_RELOCATE = "UPDATE watches SET origin = ? WHERE id = ? AND outcome IS NULL"
 
 
 def _record(db: sqlite3.Connection, watches: Sequence[NewWatch]) -> Sequence[Recorded]:
-    jobs = [(watch.endpoint, key_text(watch.keys)) for watch in watches]
+    jobs = [(watch.endpoint, watch.account, key_text(watch.keys)) for watch in watches]
     (last,) = db.execute(_LAST).fetchone()
     for n in range(0, len(watches), _AT_ONCE):
         _insert(db, watches[n : n + _AT_ONCE], jobs[n : n + _AT_ONCE])
-    new = {(endpoint, job): number for endpoint, job, number in db.execute(_SINCE, (last or 0,))}
+    new = {tuple(job): number for *job, number in db.execute(_SINCE, (last or 0,))}
     return [_recorded(db, job, new.pop(job, None)) for job in jobs]
 
 
-def _insert(db: sqlite3.Connection, watches: Sequence[NewWatch], jobs: Sequence[tuple[str, str]]) -> None:
+def _insert(db: sqlite3.Connection, watches: Sequence[NewWatch], jobs: Sequence[_Job]) -> None:
     values: list[Any] = []
     for watch, job in zip(watches, jobs, strict=True):
-        values += (*job, microseconds(watch.first_seen), microseconds(watch.deadline))
-    db.execute(_INSERT.format(", ".join(["(?, ?, ?, ?)"] * len(jobs))), values)
+        values += (*job, watch.origin, microseconds(watch.first_seen), microseconds(watch.deadline))
+    db.execute(_INSERT.format(", ".join(["(?, ?, ?, ?, ?, ?)"] * len(jobs))), values)
 
 
-def _recorded(db: sqlite3.Connection, job: tuple[str, str], new: int | None) -> Recorded:
+def _recorded(db: sqlite3.Connection, job: _Job, new: int | None) -> Recorded:
     if new is not None:
         return Recorded(id=new, known=None)
     row = db.execute(_FIND, job).fetchone()
@@ -134,7 +150,11 @@ def _acknowledge(db: sqlite3.Connection, ids: Sequence[int]) -> int:
 
 
 def _reopen(db: sqlite3.Connection, renewals: Sequence[Renewal]) -> int:
-    return _each(db, _REOPEN, ((microseconds(renewal.deadline), renewal.id) for renewal in renewals))
+    return _each(db, _REOPEN, ((microseconds(renewal.deadline), renewal.origin, renewal.id) for renewal in renewals))
+
+
+def _relocate(db: sqlite3.Connection, relocations: Sequence[Relocation]) -> None:
+    _each(db, _RELOCATE, ((relocation.origin, relocation.id) for relocation in relocations))
 
 
 def _each(db: sqlite3.Connection, sql: str, rows: Iterable[Row]) -> int:
@@ -147,6 +167,7 @@ UPDATE = Work(_update, writes=True, urgent=False)
 CONCLUDE = Work(_conclude, writes=True)
 ACKNOWLEDGE = Work(_acknowledge, writes=True)
 REOPEN = Work(_reopen, writes=True)
+RELOCATE = Work(_relocate, writes=True)
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -154,30 +175,40 @@ REOPEN = Work(_reopen, writes=True)
 
 @attrs.frozen
 class Page:
-    """The next `limit` rows after the watch `after`; of one endpoint, or of all for an export."""
+    """The next `limit` rows after the watch `after`; of one endpoint and account, or of all for an export."""
 
     after: int
     limit: int
     endpoint: str = ""
+    account: str = ""
     include_open: bool = False
 
 
 _NEXT = "id > ? ORDER BY id LIMIT ?"
-_OPEN = f"SELECT {OPEN_COLUMNS} FROM watches WHERE endpoint = ? AND outcome IS NULL AND {_NEXT}"  # noqa: S608
+_OPEN = f"SELECT {OPEN_COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NULL AND {_NEXT}"  # noqa: S608
 _UNACKNOWLEDGED = (
-    f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND outcome IS NOT NULL AND acknowledged = 0 AND {_NEXT}"  # noqa: S608
+    f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NOT NULL AND acknowledged = 0"  # noqa: S608
+    f" AND {_NEXT}"
 )
 _EXPORT = f"SELECT {COLUMNS} FROM watches WHERE (? OR outcome IS NOT NULL) AND {_NEXT}"  # noqa: S608
 # The plus keeps SQLite from collecting and sorting all rows of the endpoint by its index.
-_DURATIONS = "SELECT elapsed_s FROM watches WHERE +endpoint = ? AND outcome = 'succeeded' ORDER BY id DESC LIMIT ?"
+_DURATIONS = (
+    "SELECT elapsed_s FROM watches WHERE +endpoint = ? AND account = ? AND outcome = 'succeeded'"
+    " ORDER BY id DESC LIMIT ?"
+)
+_ORIGINS = (  # beside min() a bare column is that row's
+    "SELECT origin, count(*), job, min(id) AS first FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NULL"
+    " GROUP BY origin ORDER BY first"
+)
 
 
 def _open(db: sqlite3.Connection, page: Page) -> Sequence[OpenWatch]:
-    return [open_watch(row) for row in db.execute(_OPEN, (page.endpoint, page.after, page.limit))]
+    return [open_watch(row) for row in db.execute(_OPEN, (page.endpoint, page.account, page.after, page.limit))]
 
 
 def _unacknowledged(db: sqlite3.Connection, page: Page) -> Sequence[Concluded]:
-    return [concluded(row) for row in db.execute(_UNACKNOWLEDGED, (page.endpoint, page.after, page.limit))]
+    wanted = (page.endpoint, page.account, page.after, page.limit)
+    return [concluded(row) for row in db.execute(_UNACKNOWLEDGED, wanted)]
 
 
 def _export(db: sqlite3.Connection, page: Page) -> tuple[int, bytes]:
@@ -186,11 +217,16 @@ def _export(db: sqlite3.Connection, page: Page) -> tuple[int, bytes]:
     return (rows[-1][0] if rows else 0), b"".join(map(line_of, rows))
 
 
-def _durations(db: sqlite3.Connection, wanted: tuple[str, int]) -> Sequence[float]:
+def _durations(db: sqlite3.Connection, wanted: tuple[str, str, int]) -> Sequence[float]:
     return [elapsed_s for (elapsed_s,) in db.execute(_DURATIONS, wanted)]
+
+
+def _origins(db: sqlite3.Connection, wanted: tuple[str, str]) -> Sequence[OriginCount]:
+    return [origin_count(row[:3]) for row in db.execute(_ORIGINS, wanted)]
 
 
 OPEN = Work(_open)
 UNACKNOWLEDGED = Work(_unacknowledged)
 EXPORT = Work(_export)
 DURATIONS = Work(_durations)
+ORIGINS = Work(_origins)

@@ -7,6 +7,8 @@ Rule 3: while the ledger fails, a watch that is stopped or whose deadline passes
 under way is awaited first, so that it leaves no open row of a watch that has ended.
 Rule 4: a job that the ledger knows is not begun anew. An open one goes on; how one has ended is said again, without
 asking; an abandoned one is opened again, for that is what watching it once more asks for.
+Rule 5: an open watch that was asked at another origin is refused, and its row stays as it is. Where it goes on at another
+one by the caller's word, that is on disk first.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ from typing import Generic, Protocol, TypeVar
 import attrs
 
 from pollwise.core.events import Abandoned, Outcome
-from pollwise.errors import ConfigurationError, DeadlineExceeded
+from pollwise.errors import ConfigurationError, DeadlineExceeded, OriginChanged
 from pollwise.frameless import frameless
-from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, OutcomeKind, Recorded, Renewal
+from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, OutcomeKind, Recorded, Relocation, Renewal
 from pollwise.recording.duty import Duty, Start
 from pollwise.recording.kept import KeptWatch, is_left_open, trouble
 from pollwise.recording.patience import Patience
@@ -50,8 +52,12 @@ class Host(Protocol[J, S]):
         """The outcome that the ledger has for it."""
         ...
 
-    def renewal(self, number: int, /) -> Renewal:
+    def renewal(self, number: int, job: J, /) -> Renewal:
         """How the abandoned one of this number is to be opened again."""
+        ...
+
+    def relocation(self, job: J, known: OpenWatch, /) -> Relocation | None:
+        """Where an open one is asked about from now on, if not where it was. Raises OriginChanged if it may not be."""
         ...
 
     def tell(self, watch: KeptWatch[J, S], outcome: Outcome[J, S], /) -> None:
@@ -180,17 +186,30 @@ class Beginnings(Generic[J, S]):
             if n:
                 await asyncio.sleep(0)
             page = pairs[n : n + _PAGE]
-            abandoned = [(entry, recorded) for entry, recorded in page if not self._arrive(entry.watch, recorded)]
+            later = [
+                (entry, found) for entry, found in page if not self._arrive(entry.watch, found, entry.row.origin)
+            ]
+            abandoned = [pair for pair in later if isinstance(pair[1].known, Concluded)]
             if abandoned:
                 failed += await self._reopen(abandoned)
+            if len(abandoned) < len(later):
+                failed += await self._relocate([pair for pair in later if isinstance(pair[1].known, OpenWatch)])
         if not failed:
             self._patience.succeeded()
             self._no_alarm()
         return failed
 
-    def _arrive(self, watch: KeptWatch[J, S], recorded: Recorded) -> bool:
-        """Its row is on disk. False where it has to be opened again first."""
+    def _arrive(self, watch: KeptWatch[J, S], recorded: Recorded, origin: str | None) -> bool:
+        """Its row is on disk. False where that has to be changed first. `origin` is where it is asked about now."""
         known = recorded.known
+        if isinstance(known, OpenWatch) and known.origin != origin:
+            try:
+                if self._host.relocation(watch.job, known) is not None:
+                    return False
+            except OriginChanged as exc:
+                error = exc.with_traceback(None)
+                self._host.tell(watch, watch.machine.outcome or watch.machine.abandoned(error, now=self._now()))
+                return True
         abandoned = isinstance(known, Concluded) and known.outcome is OutcomeKind.ABANDONED
         if abandoned and watch.machine.outcome is None:
             return False
@@ -206,12 +225,28 @@ class Beginnings(Generic[J, S]):
         for _, recorded in abandoned:  # first: a cancelled call does not tell whether it was carried out
             self.reopened[recorded.id] = self.reopened.get(recorded.id, 0) + 1
         try:
-            await self._ledger.reopen([self._host.renewal(recorded.id) for _, recorded in abandoned])
+            await self._ledger.reopen([self._host.renewal(recorded.id, entry.watch.job) for entry, recorded in abandoned])
         except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
             for _, recorded in abandoned:
                 self.reopened[recorded.id] -= 1
             return _failed([entry for entry, _ in abandoned], exc)
         for entry, recorded in abandoned:
+            entry.watch.number = recorded.id
+            self._begin(entry.watch, recorded.known)
+        return ()
+
+    async def _relocate(self, moved: Sequence[tuple[_Beginning[J, S], Recorded]]) -> Sequence[_Beginning[J, S]]:
+        """Those that failed."""
+        try:
+            changed = [
+                self._host.relocation(entry.watch.job, recorded.known)
+                for entry, recorded in moved
+                if isinstance(recorded.known, OpenWatch)
+            ]
+            await self._ledger.relocate([relocation for relocation in changed if relocation is not None])
+        except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
+            return _failed([entry for entry, _ in moved], exc)
+        for entry, recorded in moved:
             entry.watch.number = recorded.id
             self._begin(entry.watch, recorded.known)
         return ()

@@ -11,12 +11,13 @@ from weakref import ref
 import attrs
 
 from pollwise.core.events import Abandoned, Outcome
+from pollwise.core.identity import Origins
 from pollwise.core.machine import Rules, WatchMachine
 from pollwise.core.past import Past
 from pollwise.core.wire import Endpoint
 from pollwise.errors import ConfigurationError, LedgerError, LedgerTrouble, WatcherClosed
 from pollwise.keeping import deadline_of, moment, new_watch, outcome_of, past_of, unreadable
-from pollwise.ledger import Concluded, Ledger, OpenWatch, Renewal
+from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, Relocation, Renewal
 from pollwise.recording.beginnings import Beginnings
 from pollwise.recording.changes import Changes
 from pollwise.recording.endings import Endings
@@ -87,6 +88,7 @@ class Recorder(Generic[J, S]):
     Args:
         ledger: Where to; open, and not ours to close.
         endpoint: Whose jobs they are of.
+        origins: Where these are asked about.
         ended: Called with each watch that is over, before anybody else knows.
         outlook: How watches go on that were begun before.
         patience_s: How long the ledger is asked again for what it does not take, in seconds.
@@ -95,6 +97,7 @@ class Recorder(Generic[J, S]):
         patience: Repeats calls of the ledger that fail.
         ledger: Where to.
         endpoint: Whose jobs they are of.
+        origins: Where these are asked about.
         readers: For each who reads the open watches just now, the numbers of those that ended since.
     """
 
@@ -103,12 +106,14 @@ class Recorder(Generic[J, S]):
         *,
         ledger: Ledger,
         endpoint: Endpoint[J, S],
+        origins: Origins[J],
         ended: Callable[[Watch[J, S]], None],
         outlook: Outlook,
         patience_s: float,
     ) -> None:
         self.ledger = ledger
         self.endpoint = endpoint
+        self.origins = origins
         self._ended = ended
         self._context = contextvars.copy_context()  # what is written down is in no caller's name
         self._outlook = outlook
@@ -152,7 +157,7 @@ class Recorder(Generic[J, S]):
             ConfigurationError: The endpoint's keys for it cannot be kept.
         """
         outlook = self._outlook
-        row = new_watch(self.endpoint, job, first_seen_s=outlook.clock(), timeout_s=outlook.rules.timeout_s)
+        row = self._row(job, outlook.clock(), outlook.rules.timeout_s)
         machine: WatchMachine[J, S] = WatchMachine(job, outlook.rules, now=outlook.now())
         watch = KeptWatch(machine, self._driver, self._changes)
         self._beginnings.add(watch, row)
@@ -166,10 +171,14 @@ class Recorder(Generic[J, S]):
         """
         first_seen_s = self._outlook.clock() - past.age_s
         allowed_s = None if past.left_s is None else past.age_s + past.left_s
-        row = new_watch(self.endpoint, job, first_seen_s=first_seen_s, timeout_s=allowed_s)
+        row = self._row(job, first_seen_s, allowed_s)
         watch = KeptWatch(self._outlook.machine(job, past), self._driver, self._changes)
         self._beginnings.add(watch, row)
         return watch
+
+    def _row(self, job: J, first_seen_s: float, timeout_s: float | None) -> NewWatch:
+        origin = self.origins.of(job)
+        return new_watch(self.endpoint, job, first_seen_s=first_seen_s, timeout_s=timeout_s, origin=origin)
 
     def take_up(self, job: J, known: OpenWatch, *, after_s: float) -> KeptWatch[J, S]:
         """Go on with a watch that the ledger has open; it is first asked about in so many seconds."""
@@ -264,10 +273,20 @@ class Recorder(Generic[J, S]):
         except Exception as exc:  # noqa: BLE001  # an endpoint may be anybody's
             return unreadable(known, watch.job, exc)
 
-    def renewal(self, number: int) -> Renewal:
-        """How an abandoned one is to be opened again: with all of its time before it."""
+    def renewal(self, number: int, job: J) -> Renewal:
+        """How an abandoned one is to be opened again: with all of its time before it, wherever it is asked about now."""
         outlook = self._outlook
-        return Renewal(id=number, deadline=deadline_of(moment(outlook.clock()), outlook.rules.timeout_s))
+        deadline = deadline_of(moment(outlook.clock()), outlook.rules.timeout_s)
+        return Renewal(id=number, deadline=deadline, origin=self.origins.of(job))
+
+    def relocation(self, job: J, known: OpenWatch) -> Relocation | None:
+        """Where an open one is asked about from now on, if not where it was.
+
+        Raises:
+            OriginChanged: It was asked at another origin, and nothing says that the API has moved.
+        """
+        origin = self.origins.check(job, known.origin)
+        return None if origin is None or origin == known.origin else Relocation(id=known.id, origin=origin)
 
     def tell(self, watch: KeptWatch[J, S], outcome: Outcome[J, S]) -> None:
         """This is how it ended, unless that was told before."""

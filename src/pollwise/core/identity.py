@@ -1,0 +1,116 @@
+"""Whose jobs an endpoint asks about, and where: the account and the origin of a watch.
+
+Rule 1: an account is a name. What looks like a credential is refused, and not shown.
+Rule 2: an origin is scheme, host and port of the URL that is asked. No path, no query and no user name is in it.
+Rule 3: a watch that was asked at one origin is not asked at another, unless the caller says that the API has moved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Hashable
+from typing import Any, Generic, TypeVar
+
+import attrs
+from yarl import URL
+
+from pollwise.core.wire import Auth, Endpoint
+from pollwise.errors import ConfigurationError, OriginChanged
+
+__all__ = ["Origins", "checked_account", "origins_of"]
+
+J = TypeVar("J", bound=Hashable)
+
+_LONGEST_ACCOUNT = 200
+_CREDENTIAL = re.compile(
+    r"(?i:basic|bearer) (?=.*[0-9=])\S{6,}"  # a header's value
+    r"|eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JSON web token
+    r"|(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9+/_]{32,}={0,2}",  # random characters; IDs have one case alone
+    re.ASCII,
+)
+
+
+def checked_account(account: object, auth: Auth | None = None) -> str:
+    """The account, if it can be one. Raises ConfigurationError, which does not show it.
+
+    Args:
+        account: A name of printable characters, or an empty text for none.
+        auth: The credentials that go with it, which it must not repeat.
+    """
+    if not isinstance(account, str):
+        raise ConfigurationError(f"account must be a str, got {type(account).__name__}")
+    if len(account) > _LONGEST_ACCOUNT:
+        raise ConfigurationError(f"account must have at most {_LONGEST_ACCOUNT} characters, got {len(account)}")
+    if not account.isprintable() or account != account.strip():
+        raise ConfigurationError("account must hold printable characters alone, and no spaces around them")
+    if account and (_CREDENTIAL.fullmatch(account) or _repeats(account, auth)):
+        raise ConfigurationError(
+            "account must be a name of yours, such as 'acme', and this looks like a credential; accounts are written to"
+            " ledgers and resume tokens"
+        )
+    return account
+
+
+def _repeats(account: str, auth: Auth | None) -> bool:
+    """Whether the account is what is sent as the credential."""
+    fields = None if auth is None else auth.headers(0.0)
+    values = () if fields is None else fields.values()
+    return any(account in {value, value.rpartition(" ")[2]} for value in values)
+
+
+def origins_of(urls: str | Collection[str]) -> frozenset[str]:
+    """The origins of these URLs. Raises ConfigurationError, which does not show one that may hold a password."""
+    return frozenset(map(_origin_of, [urls] if isinstance(urls, str) else urls))
+
+
+def _origin_of(url: object) -> str:
+    try:
+        parsed = URL(url) if isinstance(url, str) else None
+        if parsed is not None and parsed.scheme in {"http", "https"} and parsed.host:
+            return str(parsed.origin())
+    except ValueError:
+        pass
+    raise ConfigurationError("moved_from must hold absolute http or https URLs, such as 'https://api.example.com'")
+
+
+@attrs.frozen
+class Origins(Generic[J]):
+    """Where the jobs of an endpoint are asked about now, and where they may have been asked about before.
+
+    Attributes:
+        endpoint: Makes the requests.
+        moved_from: The origins that the API has left, by the caller's word.
+    """
+
+    endpoint: Endpoint[J, Any]
+    moved_from: frozenset[str] = frozenset()
+    _fixed: str | None = attrs.field(init=False)
+
+    @_fixed.default
+    def _look_up(self) -> str | None:
+        return self.endpoint.fixed_origin
+
+    def of(self, job: J) -> str | None:
+        """Where this job is asked about; None where the endpoint makes no request for it."""
+        if self._fixed is not None:
+            return self._fixed
+        try:
+            return str(self.endpoint.request(job).url.origin())
+        except Exception:  # noqa: BLE001  # an endpoint may be anybody's; the first poll tells what is wrong
+            return None
+
+    def check(self, job: J, recorded: str | None, *, watches: int = 1) -> str | None:
+        """Where this job is asked about now.
+
+        Args:
+            job: What is to be taken up.
+            recorded: Where it was asked about before; None where that is not known.
+            watches: How many watches were asked about there, for the error.
+
+        Raises:
+            OriginChanged: The two differ, and the caller did not say that the API has moved.
+        """
+        configured = self.of(job)
+        if recorded is not None and configured not in {None, recorded} and recorded not in self.moved_from:
+            raise OriginChanged(job, recorded, str(configured), watches)
+        return configured
