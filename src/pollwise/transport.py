@@ -194,6 +194,10 @@ class AiohttpTransport:
         finally:
             del failure, cause  # else this frame and its error would keep each other until the next collection
 
+    def check(self, url: URL) -> None:
+        """Raise what `send` would raise for this URL before anything is sent: InsecureUrl or ConfigurationError."""
+        self._admit(url)
+
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
             raise WatcherClosed

@@ -108,7 +108,7 @@ async def watch_document360(
     from pollwise.cli.watch import watch_job
     from pollwise.endpoints.document360 import DeleteFileJob
 
-    return await watch_job(vendors.document360(base_url), DeleteFileJob(task_id), options)
+    return await watch_job(vendors.document360(base_url, options.account), DeleteFileJob(task_id), options)
 
 
 @_watch.command(name="oracle-content", help_epilogue=_EXITS)
@@ -135,7 +135,7 @@ async def watch_oracle_content(
     from pollwise.cli.watch import watch_job
     from pollwise.endpoints.oracle_content import ExtractionJob
 
-    return await watch_job(vendors.oracle_content(base_url), ExtractionJob(file_id, job_id), options)
+    return await watch_job(vendors.oracle_content(base_url, options.account), ExtractionJob(file_id, job_id), options)
 
 
 @app.command(help_epilogue=_BATCH_EXITS)
@@ -154,6 +154,7 @@ async def batch(
     result. A job that is there twice is watched once.
 
     The credentials are read from the environment, as for `pollwise watch`.
+    They are of one account, which --account names: run it once for each.
 
     Args:
         jobs: A file ending in .jsonl or .csv.

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import attrs
 
-from pollwise.cli.jobs_file import Row
+from pollwise.cli.jobs_file import KEYS, Row
 
 __all__ = ["Asked", "AskedRow"]
 
@@ -77,6 +77,12 @@ class Asked:
         """The keys of each job of that endpoint, once, in the order of their first rows."""
         for (keys,) in _pages(self._db.execute("SELECT keys FROM jobs WHERE endpoint = ? ORDER BY id", (endpoint,))):
             yield json.loads(keys)
+
+    def has(self, endpoint: str, keys: Mapping[str, str]) -> bool:
+        """Whether a row asks for this job."""
+        fields = {name: keys[name] for name in KEYS.get(endpoint, ()) if name in keys}  # in the order of a row's
+        found = self._db.execute("SELECT 1 FROM jobs WHERE endpoint = ? AND keys = ?", (endpoint, _text(fields)))
+        return found.fetchone() is not None
 
     def in_order(self) -> Iterator[Sequence[AskedRow]]:
         """All rows in their order, about a thousand at a time."""

@@ -27,6 +27,7 @@ from pollwise.cli.exits import Exit, UsageError
 from pollwise.cli.gate import Gate
 from pollwise.cli.intake import take_in
 from pollwise.cli.ledger_commands import reason_texts, tally_of
+from pollwise.cli.origins import check_places, check_urls
 from pollwise.cli.report import write_report
 from pollwise.cli.results import write_results
 from pollwise.cli.screen import Screen
@@ -37,7 +38,7 @@ from pollwise.cli.witness import WitnessedLedger
 from pollwise.core.budget import RateBudget
 from pollwise.core.events import Abandoned
 from pollwise.core.pacing import Retry
-from pollwise.errors import AuthenticationError, LedgerError, LedgerTrouble
+from pollwise.errors import AuthenticationError, LedgerError, LedgerTrouble, OriginChanged
 from pollwise.ledger import SqliteLedger
 from pollwise.transport import AiohttpTransport
 from pollwise.watcher import JobWatcher
@@ -60,13 +61,16 @@ async def run_batch(jobs: str, options: BatchOptions) -> Exit:
     form, ledger_path = options.form_of(jobs), options.ledger_of(jobs)
     options.check_files(jobs)
     options.pacing()
+    moved = options.moved()
     with Asked() as asked:
         await take_in(jobs, form, options.endpoint, asked)
         endpoints = [_endpoint(name, options) for name in asked.endpoints]
         for path in (options.out, options.report):
             if path is not None:
                 probe(path)
+        check_urls(endpoints, asked, allow_plain_http=options.allow_plain_http)
         async with SqliteLedger(ledger_path) as ledger:
+            await check_places(endpoints, asked, ledger, moved)
             return await _Batch(jobs, options, asked, endpoints, ledger).run()
 
 
@@ -75,7 +79,8 @@ def _endpoint(name: str, options: BatchOptions) -> AnyEndpoint:
     if not url:
         variable = f"{name.upper().replace('-', '_')}_BASE_URL"
         raise UsageError(f"there are jobs of {name}: say where it is with --{name}-url, or set {variable}")
-    return vendors.document360(url) if name == "document360" else vendors.oracle_content(url)
+    make = vendors.document360 if name == "document360" else vendors.oracle_content
+    return make(url, options.account)
 
 
 @attrs.frozen
@@ -139,6 +144,7 @@ class _Batch:
             concurrency=options.concurrency,
             ledger=ledger,
             ledger_patience_s=_LEDGER_PATIENCE_S,
+            moved_from=options.moved(),
         )
         async with transport, watcher:
             jobs = map(endpoint.job_from_keys, self.asked.jobs(endpoint.name))
@@ -149,7 +155,7 @@ class _Batch:
     async def _write(self) -> None:
         """What is only written once everything is known, and what is always written."""
         if self.options.out is not None:
-            await write_results(self.options.out, self.asked, self.ledger)
+            await write_results(self.options.out, self.asked, self.ledger, self.options.account)
         await self._report()
 
     async def _report(self) -> None:
@@ -193,6 +199,8 @@ async def _show(watcher: JobWatcher[Any, Any], jobs: Iterator[Any], endpoint: An
         async for outcome in outcomes:
             if isinstance(outcome, Abandoned) and isinstance(outcome.error, LedgerTrouble):
                 raise outcome.error.__cause__ or outcome.error
+            if isinstance(outcome, Abandoned) and isinstance(outcome.error, OriginChanged):
+                raise outcome.error
             await screen.show(endpoint, outcome)
 
 

@@ -93,6 +93,18 @@ class BatchOptions(WatchOptions):
     oracle_content_url: Annotated[_Url, Parameter(env_var="ORACLE_CONTENT_BASE_URL")] = None
     """Where Oracle Content Management is: https://host[:port]"""
 
+    moved_from: Annotated[tuple[str, ...], Parameter(metavar="URL", negative="", show_default=False)] = ()
+    """The API was there before: take up what was asked there where it is now. May be given several times."""
+
+    def moved(self) -> frozenset[str]:
+        """The origins that the API has left. Raises UsageError for what is no URL."""
+        from pollwise.core.identity import origins_of  # noqa: PLC0415  `--help` pays for no engine
+
+        try:
+            return origins_of(self.moved_from)
+        except ValueError:
+            raise UsageError("--moved-from needs an http or https URL, such as https://api.example.com") from None
+
     def form_of(self, jobs: str) -> Format:
         """What JOBS is. Raises UsageError where that cannot be told."""
         known: Format | None = self.form or ("jsonl" if jobs == "-" else _FORMS.get(Path(jobs).suffix.lower()))

@@ -17,7 +17,7 @@ import attrs
 import orjson
 
 from pollwise.cli.jobs_file import JOB_TYPES
-from pollwise.cli.text import safe
+from pollwise.cli.text import owner, safe
 from pollwise.core.phase import TERMINAL
 from pollwise.ledger import Ledger
 
@@ -43,6 +43,7 @@ class Entry:
         first_seen: When it began, in Unix seconds.
         elapsed_s: Seconds until its outcome, or None while it is open.
         detected_within_s: Its job ended at most so many seconds before that, or None where nobody knows.
+        account: The endpoint's account, or an empty text.
         polls: Status exchanges so far, good and bad.
         reason: Why it ended so; empty for a success and while it is open.
         acknowledged: Whether its outcome has reached who wanted it.
@@ -57,6 +58,12 @@ class Entry:
     reason: str
     acknowledged: bool = False
     detected_within_s: float | None = None
+    account: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Its endpoint, and its account where there is one."""
+        return owner(self.endpoint, self.account, _LONGEST_KEY)
 
 
 async def entries(ledger: Ledger, *, include_open: bool = True) -> AsyncIterator[list[Entry]]:
@@ -78,6 +85,7 @@ def entry_of(exported: Mapping[str, Any]) -> Entry:
         reason="" if error is None else reason_of(exported["endpoint"], exported["job"], error["message"] or ""),
         acknowledged=exported["acknowledged"],
         detected_within_s=exported["detected_within_s"],
+        account=safe(exported.get("account", ""), _LONGEST_KEY),
     )
 
 

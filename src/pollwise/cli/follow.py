@@ -17,7 +17,7 @@ from rich.text import Text
 
 from pollwise.cli.screen import Screen
 from pollwise.cli.text import duration
-from pollwise.cli.views import AnyEndpoint, AnyOutcome, job_keys, look, polls_text, view
+from pollwise.cli.views import AnyEndpoint, AnyOutcome, job_keys, look, owner_of, polls_text, view
 from pollwise.core.events import Abandoned, Progressed, Retrying, Throttled
 from pollwise.errors import ConfigurationError
 from pollwise.watcher import JobWatcher
@@ -80,7 +80,7 @@ def outcome_text(record: Record) -> Text:
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     symbol = appearance.symbol if unicode else appearance.ascii_symbol
     text = Text(f"{symbol} {seen.word:<10}", style=appearance.style)
-    text.append(f" {record.endpoint.name} {' / '.join(job_keys(record.endpoint, record.outcome.job))}", style="")
+    text.append(f" {owner_of(record.endpoint)} {' / '.join(job_keys(record.endpoint, record.outcome.job))}", style="")
     retries = f", {record.retries} of them repeated" if record.retries else ""
     text.append(f" ({duration(seen.elapsed_s)}, {polls_text(seen.polls)}{retries})", style="dim")
     if seen.reason:

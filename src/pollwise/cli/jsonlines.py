@@ -4,6 +4,7 @@ Rule 1: one object a line, and always these keys, in this order; a key that an e
 
     event      progressed, retrying, throttled, succeeded, failed, cancelled or abandoned
     endpoint   the endpoint's name: document360, oracle-content
+    account    the endpoint's account; a line without one has no such key
     job        the job's keys, as an object of strings
     phase      queued, running, succeeded, failed or cancelled; null for retrying and throttled, which saw no status
     fraction   share of the work done, 0..1; only progressed may know it
@@ -37,6 +38,7 @@ def event_to_json(endpoint: Endpoint[Any, Any], event: Event[Any, Any]) -> str:
     fields = {
         "event": type(event).__name__.lower(),
         "endpoint": endpoint.name,
+        **({"account": endpoint.account} if endpoint.account else {}),
         "job": endpoint.job_to_keys(event.job),
         "phase": None if phase is None else phase.value,
         "fraction": event.fraction if isinstance(event, Progressed) else None,

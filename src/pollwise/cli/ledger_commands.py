@@ -103,17 +103,26 @@ def _facts(path: Path, tally: Tally) -> dict[str, Any]:
         "first_seen": datetime.fromtimestamp(min(tally.began), UTC).isoformat() if tally.began else None,
         "phases": {word: tally.words[word] for word in WORDS},
         "endpoints": {name: {word: words[word] for word in WORDS} for name, words in tally.endpoints.items()},
+        **({"accounts": _accounts(tally)} if any(account for _, account in tally.accounts) else {}),
         "reasons": [
             {
                 "count": reason.count,
                 "event": reason.word,
                 "endpoint": reason.endpoint,
+                **({"account": reason.account} if reason.account else {}),
                 "reason": reason.text,
                 "examples": reason.examples,
             }
             for reason in tally.reasons[:_MOST_REASONS]
         ],
     }
+
+
+def _accounts(tally: Tally) -> list[dict[str, Any]]:
+    return [
+        {"endpoint": endpoint, "account": account, "phases": {word: words[word] for word in WORDS}}
+        for (endpoint, account), words in tally.accounts.items()
+    ]
 
 
 def _told(path: Path, tally: Tally) -> Iterator[Text]:
@@ -127,7 +136,7 @@ def _told(path: Path, tally: Tally) -> Iterator[Text]:
         f"{tally.total:,} watches since {since:%Y-%m-%d %H:%M:%S} UTC, {open_:,} of them open;"
         f" {tally.unacknowledged:,} outcomes not acknowledged; {tally.polls:,} requests"
     )
-    for name, words in tally.endpoints.items():
+    for name, words in tally.owners.items():
         counts = (Text(f"{words[word]:,} {word}", style=look(word).style) for word in WORDS if words[word])
         yield Text(f"{name}: ") + Text(", ").join(counts)
     yield from reason_texts(tally, _MOST_REASONS)
@@ -138,8 +147,6 @@ def reason_texts(tally: Tally, most: int) -> Iterator[Text]:
     reasons = tally.reasons
     for reason in reasons[:most]:
         told = Text(f"{reason.count:,} {reason.word}", style=look(reason.word).style)
-        yield told.append(f" {reason.endpoint}: {reason.text}", style="").append(
-            f" ({reason.examples[0]})", style="dim"
-        )
+        yield told.append(f" {reason.owner}: {reason.text}", style="").append(f" ({reason.examples[0]})", style="dim")
     if len(reasons) > most:
         yield Text(f"and {len(reasons) - most:,} more reasons", style="dim")

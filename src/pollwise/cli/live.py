@@ -23,8 +23,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pollwise.cli.text import clock, middle, safe
-from pollwise.cli.views import ENDED, AnyEndpoint, AnyEvent, View, job_keys, look, view
+from pollwise.cli.text import clock, middle
+from pollwise.cli.views import ENDED, AnyEndpoint, AnyEvent, View, job_keys, look, owner_of, view
 
 __all__ = ["LiveScreen", "Row"]
 
@@ -117,7 +117,7 @@ class LiveScreen:
         """Give a job its row before its first event."""
         now = asyncio.get_running_loop().time()
         waiting = View(word="waiting", elapsed_s=0.0, polls=0)
-        row = Row(endpoint=safe(endpoint.name), keys=job_keys(endpoint, job), began_at=now, view=waiting)
+        row = Row(endpoint=owner_of(endpoint), keys=job_keys(endpoint, job), began_at=now, view=waiting)
         self._rows.setdefault((endpoint.name, job), row)
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:

@@ -115,6 +115,9 @@ class WatchOptions(CommonOptions):
     max_interval: Seconds | None = None
     """Ask at least this often; between the two intervals, pollwise paces itself. Without either: 1 and 60."""
 
+    account: Annotated[str, Parameter(metavar="NAME", show_default=False)] = ""
+    """A name for the account that the credentials are of, where one ledger has the jobs of several."""
+
     allow_plain_http: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Allow http:// to another machine. Anybody on the way can then read the credentials."""
 

@@ -24,8 +24,8 @@ __all__ = ["result_line", "write_results"]
 _PAGE = 1_000
 
 
-async def write_results(path: Path, asked: Asked, ledger: Ledger) -> None:
-    """Write the file, whole or not at all.
+async def write_results(path: Path, asked: Asked, ledger: Ledger, account: str = "") -> None:
+    """Write the file, whole or not at all. `account` is whose jobs were asked for.
 
     Raises:
         OSError: It cannot be written.
@@ -33,18 +33,21 @@ async def write_results(path: Path, asked: Asked, ledger: Ledger) -> None:
     """
     numbers = array("q")
     with whole_file(path) as write:
-        async for page in _outcomes(asked, ledger):
+        async for page in _outcomes(asked, ledger, account):
             write(b"".join(result_line(row, known).encode("ascii") + b"\n" for row, known in page))
             numbers.extend(known.id for _, known in page)
     for first in range(0, len(numbers), _PAGE):
         await ledger.acknowledge(numbers[first : first + _PAGE])
 
 
-async def _outcomes(asked: Asked, ledger: Ledger) -> AsyncIterator[list[tuple[AskedRow, Concluded]]]:
+async def _outcomes(asked: Asked, ledger: Ledger, account: str) -> AsyncIterator[list[tuple[AskedRow, Concluded]]]:
     now = datetime.now(UTC)
     for rows in asked.in_order():
         # To record what is known is to look it up: nothing is written.
-        wanted = [NewWatch(endpoint=row.endpoint, keys=dict(row.keys), first_seen=now, deadline=now) for row in rows]
+        wanted = [
+            NewWatch(endpoint=row.endpoint, account=account, keys=dict(row.keys), first_seen=now, deadline=now)
+            for row in rows
+        ]
         page: list[tuple[AskedRow, Concluded]] = []
         for row, found in zip(rows, await ledger.record(wanted), strict=True):
             if not isinstance(found.known, Concluded):
@@ -61,6 +64,7 @@ def result_line(row: AskedRow, known: Concluded) -> str:
     fields = {
         "event": known.outcome.value,
         "endpoint": row.endpoint,
+        **({"account": known.account} if known.account else {}),
         "job": row.keys,
         "phase": phase,
         "fraction": None,

@@ -28,7 +28,7 @@ from pollwise.cli.exits import Exit, UsageError
 from pollwise.cli.logs import shown_logs
 from pollwise.cli.options import LogOptions
 from pollwise.cli.text import safe
-from pollwise.errors import ConfigurationError, InsecureUrl, LedgerError, LedgerMissing
+from pollwise.errors import ConfigurationError, InsecureUrl, LedgerError, LedgerMissing, OriginChanged
 
 __all__ = ["run"]
 
@@ -66,13 +66,8 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
         return _run_async(result) if asyncio.iscoroutine(result) else Exit.SUCCEEDED
     except CycloptsError as error:
         return _refuse(_words(error))
-    except InsecureUrl as error:
-        return _refuse(
-            f"{error.origin} is plain http to another machine; use https, or --allow-plain-http if you accept that"
-            " anybody on the way can read the credentials"
-        )
     except (UsageError, ConfigurationError, LedgerMissing) as error:
-        return _refuse(str(error))
+        return _refuse(_refusal(error))
     except LedgerError as error:
         _log.debug("the ledger ended the command", exc_info=True)
         # what the error advises is a programmer's word for it
@@ -84,6 +79,22 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
         _log.debug("a bug ended the command", exc_info=True)
         _complain(f"{type(error).__name__}: {error}. This is a bug in pollwise; -v shows where.")
         return Exit.BUG
+
+
+def _refusal(error: Exception) -> str:
+    """What a refusal says, in the words of the command."""
+    if isinstance(error, InsecureUrl):
+        return (
+            f"{error.origin} is plain http to another machine; use https, or --allow-plain-http if you accept that"
+            " anybody on the way can read the credentials"
+        )
+    if isinstance(error, OriginChanged):
+        return (
+            f"{error.subject} at {error.recorded}, but the command would now ask at {error.configured}. Nothing was"
+            f" sent. Give the earlier URL. If {error.configured} is another server, name its account with --account. If"
+            f" the API has moved there, add --moved-from {error.recorded}"
+        )
+    return str(error)
 
 
 def _run_async(command: Coroutine[Any, Any, int]) -> int:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
 from pollwise.cli.entries import Entry
-from pollwise.cli.text import middle
+from pollwise.cli.text import middle, owner
 from pollwise.cli.views import ENDED
 
 __all__ = ["WORDS", "Reason", "Tally"]
@@ -35,8 +35,14 @@ class Reason:
     word: str
     endpoint: str
     text: str
+    account: str = ""
     count: int = 0
     examples: list[str] = attrs.field(factory=list)
+
+    @property
+    def owner(self) -> str:
+        """The endpoint, and the account where there is one."""
+        return owner(self.endpoint, self.account)
 
 
 class Tally:
@@ -44,7 +50,7 @@ class Tally:
 
     Attributes:
         words: How many entries have each word.
-        endpoints: The same by endpoint.
+        accounts: The same by endpoint and account.
         polls: Status exchanges in all.
         unacknowledged: How many outcomes have not reached who wanted them.
         began: When each watch began, in Unix seconds, in the order recorded.
@@ -57,7 +63,7 @@ class Tally:
 
     def __init__(self, *, rows: int = 1_000) -> None:
         self.words: Counter[str] = Counter()
-        self.endpoints: dict[str, Counter[str]] = {}
+        self.accounts: dict[tuple[str, str], Counter[str]] = {}
         self.polls = 0
         self.unacknowledged = 0
         self.began = array("d")
@@ -66,7 +72,7 @@ class Tally:
         self.polled = array("Q")
         self.codes = bytearray()
         self.unnamed = 0
-        self._reasons: dict[tuple[str, str, str], Reason] = {}
+        self._reasons: dict[tuple[str, str, str, str], Reason] = {}
         self._rows = rows
         self._telling: list[Entry] = []
         self._others: list[Entry] = []
@@ -75,6 +81,19 @@ class Tally:
     def total(self) -> int:
         """How many entries were counted."""
         return len(self.codes)
+
+    @property
+    def endpoints(self) -> Mapping[str, Counter[str]]:
+        """How many entries of each endpoint have each word, whatever their account."""
+        found: dict[str, Counter[str]] = {}
+        for (endpoint, _), words in self.accounts.items():
+            found.setdefault(endpoint, Counter()).update(words)
+        return found
+
+    @property
+    def owners(self) -> Mapping[str, Counter[str]]:
+        """The same by endpoint and account, in words."""
+        return {owner(*names): words for names, words in self.accounts.items()}
 
     @property
     def ended(self) -> int:
@@ -98,7 +117,7 @@ class Tally:
 
     def _add(self, entry: Entry) -> None:
         self.words[entry.word] += 1
-        self.endpoints.setdefault(entry.endpoint, Counter())[entry.word] += 1
+        self.accounts.setdefault((entry.endpoint, entry.account), Counter())[entry.word] += 1
         self.polls += entry.polls
         self.unacknowledged += entry.word in ENDED and not entry.acknowledged
         self.began.append(entry.first_seen)
@@ -113,7 +132,7 @@ class Tally:
             kept.append(entry)
 
     def _explain(self, entry: Entry) -> None:
-        key = entry.word, entry.endpoint, entry.reason
+        key = entry.word, entry.endpoint, entry.reason, entry.account
         reason = self._reasons.get(key)
         if reason is None:
             if len(self._reasons) >= _MOST_REASONS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["clock", "duration", "middle", "safe"]
+__all__ = ["clock", "duration", "middle", "owner", "safe"]
 
 _LIMIT = 400
 _SPACES = (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029)
@@ -39,6 +39,11 @@ def safe(text: object, limit: int = _LIMIT) -> str:
     # Cut before the work starts, so that a megabyte of rubbish costs nothing.
     line = " ".join(str(text)[: limit * 8].translate(_TABLE).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def owner(endpoint: str, account: str, limit: int = _LIMIT) -> str:
+    """Whose jobs these are, safe to print: the endpoint, and the account where there is one."""
+    return f"{safe(endpoint, limit)} ({safe(account, limit)})" if account else safe(endpoint, limit)
 
 
 def duration(seconds: float) -> str:

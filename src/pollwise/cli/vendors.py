@@ -10,21 +10,32 @@ import os
 
 from pollwise.auth import ApiKeyAuth, BasicAuth, BearerAuth
 from pollwise.cli.exits import UsageError
+from pollwise.core.identity import checked_account
 from pollwise.core.wire import Auth
 from pollwise.endpoints.document360 import DeleteFileEndpoint
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
+from pollwise.errors import ConfigurationError
 
 __all__ = ["document360", "oracle_content"]
 
 
-def document360(base_url: str) -> DeleteFileEndpoint:
+def document360(base_url: str, account: str = "") -> DeleteFileEndpoint:
     """The endpoint with the key in `DOCUMENT360_API_TOKEN`."""
-    return DeleteFileEndpoint(base_url, auth=ApiKeyAuth(_secret("DOCUMENT360_API_TOKEN")))
+    auth = ApiKeyAuth(_secret("DOCUMENT360_API_TOKEN"))
+    return DeleteFileEndpoint(base_url, auth=auth, account=_account(account, auth))
 
 
-def oracle_content(base_url: str) -> ExtractionEndpoint:
+def oracle_content(base_url: str, account: str = "") -> ExtractionEndpoint:
     """The endpoint with `ORACLE_CONTENT_TOKEN`, or else with `ORACLE_CONTENT_USER` and `ORACLE_CONTENT_PASSWORD`."""
-    return ExtractionEndpoint(base_url, auth=_oracle_auth())
+    auth = _oracle_auth()
+    return ExtractionEndpoint(base_url, auth=auth, account=_account(account, auth))
+
+
+def _account(name: str, auth: Auth) -> str:
+    try:
+        return checked_account(name, auth)
+    except ConfigurationError as error:
+        raise UsageError(f"--{error}") from None
 
 
 def _oracle_auth() -> Auth:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from pollwise.cli.text import duration, safe
+from pollwise.cli.text import duration, owner, safe
 from pollwise.cli.words import status_words
 from pollwise.core.events import (
     Abandoned,
@@ -40,6 +40,7 @@ __all__ = [
     "job_keys",
     "line",
     "look",
+    "owner_of",
     "polls_text",
     "view",
 ]
@@ -108,6 +109,11 @@ def job_keys(endpoint: AnyEndpoint, job: Any) -> tuple[str, ...]:
     return tuple(safe(value, 120) for value in endpoint.job_to_keys(job).values())
 
 
+def owner_of(endpoint: AnyEndpoint) -> str:
+    """The endpoint's name and account, safe to print."""
+    return owner(endpoint.name, endpoint.account)
+
+
 def view(event: AnyEvent) -> View:
     """The event in words."""
     match event:
@@ -145,7 +151,7 @@ def line(endpoint: AnyEndpoint, event: AnyEvent) -> str:
     if isinstance(event, Retrying):
         facts.append(f"again in {duration(event.delay_s)}")
     reason = f": {seen.reason}" if seen.reason else ""
-    return f"{endpoint.name} {' / '.join(job_keys(endpoint, event.job))} {seen.word} ({', '.join(facts)}){reason}"
+    return f"{owner_of(endpoint)} {' / '.join(job_keys(endpoint, event.job))} {seen.word} ({', '.join(facts)}){reason}"
 
 
 def _view(

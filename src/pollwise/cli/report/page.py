@@ -76,7 +76,7 @@ def render(tally: Tally, *, name: str, now: datetime, version: str) -> str:
         reasons=reasons[:_MOST_REASONS],
         more_reasons=len(reasons) - len(reasons[:_MOST_REASONS]),
         unnamed=tally.unnamed,
-        endpoints=tally.endpoints if len(tally.endpoints) > 1 else {},
+        endpoints=tally.owners if len(tally.owners) > 1 else {},
         words=[word for word in WORDS if tally.words[word]],
         rows=tally.rows,
         look=look,
