@@ -90,7 +90,7 @@ async def test_each_account_takes_up_its_own_jobs(tmp_path: Path) -> None:
                 assert {type(delivery.outcome) for delivery in deliveries} == {Succeeded}
                 told[name] = {delivery.outcome.job.task_id for delivery in deliveries}
         assert told == {name: {f"{name}-{n}" for n in range(5)} | {"same"} for name in ("a", "b")}
-        for simulator in (one, two):  # nobody was asked about a job that is not its own
+        for simulator in (one, two):  # no server was asked about a job of the other one
             assert simulator.requests.total == sum(job.polls for job in simulator.jobs.values())
 
 
@@ -238,7 +238,7 @@ async def test_a_new_place_that_cannot_be_written_down() -> None:
 
 @pytest.mark.looptime
 async def test_an_end_that_is_known_needs_no_origin() -> None:
-    """It is told, and delivered, without asking anybody; only an abandoned one is asked about again, where that is now."""
+    """It is told, and delivered, without a request; only an abandoned one is asked about again, where that is now."""
     ledger = MemoryLedger()
     async with keeping(ledger, [SUCCEEDED], **at(OLD)) as (watcher, _):
         await watcher.watch(ToyJob("over"))

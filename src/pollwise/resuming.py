@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pollwise.core.forecast import Durations, Forecast
 from pollwise.core.identity import Origins
@@ -59,7 +59,7 @@ async def check_origins(ledger: Ledger, origins: Origins[Any]) -> None:
     for found in await ledger.origins(endpoint.name, endpoint.account):
         try:
             job = endpoint.job_from_keys(found.keys)
-        except Exception:  # noqa: BLE001, S112  # an endpoint may be anybody's; each row is looked at when it is taken up
+        except Exception:  # noqa: BLE001, S112  # foreign code; each row is looked at when it is taken up
             continue
         origins.check(job, found.origin, watches=found.watches)
 
@@ -102,7 +102,6 @@ async def take_up_all(
             nothing was taken up.
         WatcherClosed: The watcher was left meanwhile.
     """
-    endpoint = recorder.endpoint
     found: list[Watch[J, S]] = []
     refused: list[OriginChanged] = []
     ended: set[int] = set()

@@ -147,7 +147,7 @@ async def test_another_server_than_before(simulator: Simulator, command: Run, tm
 async def test_what_another_batch_has_open(
     known: dict[str, Any], simulator: Simulator, command: Run, tmp_path: Path
 ) -> None:
-    """Jobs that are not asked for, of another account, or of no known server keep nobody from going on."""
+    """Jobs that are not asked for, of another account, or of no known server do not hold a batch up."""
     simulator.add_delete("a", duration_s=0.0)
     jobs = rows(tmp_path / "jobs.jsonl", "a")
     names = known.pop("names")

@@ -97,7 +97,7 @@ async def begin_without_room(path: str, room: str) -> None:
 
 
 async def bring_up(path: str, _: str) -> None:
-    """Open an older ledger for writing; somebody will kill this process."""
+    """Open an older ledger for writing; the test kills this process."""
     say("begins")
     async with SqliteLedger(path):
         say("open")

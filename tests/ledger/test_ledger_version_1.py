@@ -80,7 +80,7 @@ async def seen(ledger: SqliteLedger, name: str) -> Sequence[Any]:
 
 
 async def test_looking_while_another_process_brings_it_up(old: Path) -> None:
-    """Who has it open to read goes on reading."""
+    """A ledger that is open to read goes on being read."""
     async with SqliteLedger(old, read_only=True) as onlooker:
         async with SqliteLedger(old) as ledger:
             (one,) = await ledger.record([NewWatch(**{**NEW, "account": "acme"})])

@@ -96,7 +96,7 @@ class Origins(Generic[J]):
             return self._fixed
         try:
             return str(self.endpoint.request(job).url.origin())
-        except Exception:  # noqa: BLE001  # an endpoint may be anybody's; the first poll tells what is wrong
+        except Exception:  # noqa: BLE001  # foreign code; the first poll tells what is wrong
             return None
 
     def check(self, job: J, recorded: str | None, *, watches: int = 1) -> str | None:

@@ -244,7 +244,7 @@ class Beginnings(Generic[J, S]):
                 if isinstance(recorded.known, OpenWatch)
             ]
             await self._ledger.relocate([relocation for relocation in changed if relocation is not None])
-        except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
+        except Exception as exc:  # noqa: BLE001  # foreign code
             return _failed([entry for entry, _ in moved], exc)
         for entry, recorded in moved:
             entry.watch.number = recorded.id
