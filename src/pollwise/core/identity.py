@@ -84,11 +84,9 @@ class Origins(Generic[J]):
 
     endpoint: Endpoint[J, Any]
     moved_from: frozenset[str] = frozenset()
-    _fixed: str | None = attrs.field(init=False)
-
-    @_fixed.default
-    def _look_up(self) -> str | None:
-        return self.endpoint.fixed_origin
+    _fixed: str | None = attrs.field(
+        init=False, default=attrs.Factory(lambda origins: origins.endpoint.fixed_origin, takes_self=True)
+    )
 
     def of(self, job: J) -> str | None:
         """Where this job is asked about; None where the endpoint makes no request for it."""
