@@ -186,9 +186,7 @@ class Beginnings(Generic[J, S]):
             if n:
                 await asyncio.sleep(0)
             page = pairs[n : n + _PAGE]
-            later = [
-                (entry, found) for entry, found in page if not self._arrive(entry.watch, found, entry.row.origin)
-            ]
+            later = [(entry, found) for entry, found in page if not self._arrive(entry.watch, found, entry.row.origin)]
             abandoned = [pair for pair in later if isinstance(pair[1].known, Concluded)]
             if abandoned:
                 failed += await self._reopen(abandoned)
@@ -225,7 +223,9 @@ class Beginnings(Generic[J, S]):
         for _, recorded in abandoned:  # first: a cancelled call does not tell whether it was carried out
             self.reopened[recorded.id] = self.reopened.get(recorded.id, 0) + 1
         try:
-            await self._ledger.reopen([self._host.renewal(recorded.id, entry.watch.job) for entry, recorded in abandoned])
+            await self._ledger.reopen(
+                [self._host.renewal(recorded.id, entry.watch.job) for entry, recorded in abandoned]
+            )
         except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
             for _, recorded in abandoned:
                 self.reopened[recorded.id] -= 1
