@@ -1,15 +1,15 @@
-"""The rate ledger of one token: what may be sent, and when; configured, or learnt from what the server says.
+"""The rate budget of one token: what may be sent, and when; configured, or learnt from what the server says.
 
 Rule 1: no request goes that the server is known to refuse: never more than `limit` in any span of `per_s` seconds.
-A request fills its place from the moment it is sent until `per_s` after its reply, because nobody but the server
-knows when in between it was counted. So both fixed and sliding windows on the server's side are kept.
-Rule 2: what the server says wins: fewer left than we think (others use the token too), a lower limit, a pause.
+A request fills its place from the moment it is sent until `per_s` after its reply, because only the server knows when
+in between the request was counted. So both fixed and sliding windows on the server's side are kept.
+Rule 2: what the server says wins: fewer left than we think (others use the token too), a lower limit, a pause. No
+header delays a request by more than `longest_hint_s`, and what one reply alone has said lapses.
 Rule 3: under pressure the requests are spread evenly over the window: a poll in time is worth more than two at once.
-Rule 4: what is not known is learnt from `Remaining` as it falls and refills, and from one refusal, not from many. So
-the first requests are few, until replies have told a limit or, some of them, that none is told.
-Rule 5: watchers that share a token take turns while more than one of them is waiting.
-Rule 6: the budget decides and never waits; who is refused is told when asking again can help. It is pure: a budget
-across processes can stand on the same decisions.
+Rule 4: what is not known is learnt from `Remaining` as it falls and refills, from one refusal, or by trying
+(`limiter.py`); the length of a window in `window.py`. So the first requests are few, until replies have stated a limit or, some of them, that none is stated.
+Rule 5: watchers that share a token take turns while more than one of them is waiting (`lane.py`).
+Rule 6: the budget decides and never waits; a caller that is refused learns when asking again can help. It is pure.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ from __future__ import annotations
 import math
 from collections import deque
 from typing import Final
-from weakref import WeakSet
 
 from pollwise.core.hints import RateHints
+from pollwise.core.lane import Lane, Lanes
+from pollwise.core.limiter import Limiter
 from pollwise.core.pacing import GROWTH
+from pollwise.core.pauses import End, Pause
+from pollwise.core.window import Window
 from pollwise.errors import ConfigurationError
 
 __all__ = ["Lane", "RateBudget"]
 
-_PROBE_GROWTH = 1.5
-_BLIND_STEP = 0.02  # by so much a rate that was found by trying is tried higher
-_BLIND_WINDOWS = 10  # after so many windows' worth of good replies
-_FIRST_PROBE_S = 1.0
-_LONGEST_PROBE_S = 60.0
 _FIRST_IN_FLIGHT = 4  # as many go before the first reply, and with each reply as many more
 _SLOW_REPLY_S = 0.25  # and twice as many after each such time: a server that hangs shall not hold up all
-_FIRST_REPLIES = 16  # after so many replies without a word there is no limit to be careful of
+_FIRST_REPLIES = 16  # after so many replies without rate headers there is no limit to be careful of
 _LOOK_AGAIN_S = 1 / 64
 _PLENTY = 20  # requests left for each: the first of so many waits would be next to nothing
+_FIRST_PROBE_S = 1.0
+_MOST_IN_A_WINDOW = 10_000_000  # a limit above this is no limit, or a lie
+_SHORTEST_WINDOW_S = 0.001
+_SILENT_REPLIES = 3  # after so many replies without rate headers a statement that one reply alone made lapses
+_OTHERS = 10  # an exhausted window is all ours if this share of it at most is not
 
 
 class RateBudget:
@@ -43,74 +46,90 @@ class RateBudget:
     Args:
         limit: Requests that the server allows in one window, at least 1. None learns it from the replies.
         per_s: Length of the window in seconds. None learns it from the replies.
+        longest_hint_s: No header of a reply delays a request by more than this many seconds. If a server asks for a
+            longer pause, one request goes after this time, and the others when it was answered.
 
     Attributes:
-        starting: Whether no reply has told yet how many may go: who is held back now is so for a moment only.
+        starting: Whether no reply has told yet how many may go: a watch that is held back now is so for a moment only.
     """
 
     __slots__ = (
-        "_blind",
+        "_base",
         "_cap",
-        "_first_sent",
         "_freed_at",
-        "_good",
-        "_hungry",
         "_in_flight",
         "_lanes",
         "_learning",
         "_left",
+        "_limiter",
         "_most_left",
         "_newest_settled",
         "_next_at",
-        "_paused_until",
-        "_probes",
+        "_pause",
         "_refused",
-        "_sent",
         "_serial",
+        "_silent",
+        "_start_landed",
+        "_start_width",
+        "_started_at",
+        "_stated",
+        "_stated_window",
+        "_window",
         "limit",
+        "longest_hint_s",
         "per_s",
         "starting",
     )
 
-    def __init__(self, limit: int | None = None, *, per_s: float | None = None) -> None:
+    def __init__(self, limit: int | None = None, *, per_s: float | None = None, longest_hint_s: float = 3600.0) -> None:
         if (limit is not None and limit < 1) or (per_s is not None and not (per_s > 0 and math.isfinite(per_s))):
             raise ConfigurationError(f"a budget needs at least 1 request per positive time, got {limit} per {per_s} s")
+        if not (longest_hint_s > 0 and math.isfinite(longest_hint_s)):
+            raise ConfigurationError(f"longest_hint_s must be a positive number of seconds, got {longest_hint_s!r}")
         self.limit = limit
         self.per_s = per_s
+        self.longest_hint_s: Final = longest_hint_s
+        self._base = limit, per_s
         self._cap = limit  # what was configured is never exceeded, whatever the server allows
         self._learning = limit is None or per_s is None
         self.starting = self._learning
+        self._start_landed = 0
+        self._start_width = _FIRST_IN_FLIGHT
+        self._started_at = math.nan
         self._in_flight = 0
         self._freed_at: deque[float] = deque()  # when each answered request stops filling a place
-        self._sent: deque[float] = deque()  # when the last `limit` requests were sent
         self._left: int | None = None  # what the server last said, less what was sent since, plus what was freed
         self._most_left = 0
         self._serial = 0
         self._newest_settled = 0
+        self._stated = 0  # the number of the only reply with rate headers; 0 for none, -1 for many
+        self._silent = 0
+        self._stated_window = False
         self._next_at = -math.inf  # when the next one is due at an even rate
-        self._paused_until = -math.inf
-        self._probes = 0
+        self._window = Window()
+        self._pause = Pause()
+        self._limiter = Limiter()
         self._refused = 0
-        self._blind = False  # refusals say nothing: the rate is found by trying
-        self._first_sent = math.nan
-        self._good = 0
-        self._hungry: dict[Lane, float] = {}
-        self._lanes: WeakSet[Lane] = WeakSet()  # a watcher that is gone is counted no more
+        self._lanes = Lanes()
 
     def __repr__(self) -> str:
         return f"RateBudget({self.limit}, per_s={self.per_s})"
 
     @classmethod
-    def guessed(cls, limit: int, *, per_s: float) -> RateBudget:
-        """A budget from what a vendor documents: kept until the server says that this token may do more."""
-        budget = cls(limit, per_s=per_s)
+    def guessed(cls, limit: int, *, per_s: float, longest_hint_s: float = 3600.0) -> RateBudget:
+        """A budget from what a vendor documents: kept until the server says that this token may do more or less."""
+        budget = cls(limit, per_s=per_s, longest_hint_s=longest_hint_s)
         budget._cap = None
         return budget
 
     @property
     def spacing_s(self) -> float:
         """Seconds between two requests at the full rate; 0 while the rate is not known."""
-        return self.per_s / self.limit if self.per_s is not None and self.limit else 0.0
+        found_s = self._limiter.spacing_s
+        if self.per_s is None or not self.limit:
+            return found_s
+        even_s = self.per_s / self.limit
+        return even_s if even_s > found_s else found_s
 
     @property
     def refused(self) -> int:
@@ -147,9 +166,7 @@ class RateBudget:
 
     def lane(self) -> Lane:
         """A place in the queue for one watcher."""
-        lane = Lane(self)
-        self._lanes.add(lane)
-        return lane
+        return Lane(self, self._lanes)
 
     # --- deciding -----------------------------------------------------------------------------
 
@@ -162,8 +179,8 @@ class RateBudget:
             now: Monotonic seconds.
             waiting: How many want to go. If they are more than may go at once, they are spread evenly.
         """
-        if now < self._paused_until:
-            return self._paused_until
+        if self._pause.on and (at := self._pause.free_at(now)) > now:
+            return at
         if self.starting and self._in_flight >= self._first_in_flight(now):
             return now + _LOOK_AGAIN_S
         if self._freed_at and self._freed_at[0] <= now:
@@ -171,89 +188,130 @@ class RateBudget:
         if self.limit is not None and self.per_s is not None:
             places = self.limit - len(self._freed_at) - self._in_flight
             if places <= 0:
-                if not self._freed_at:
-                    return math.inf
-                self._next_at = max(self._next_at, self._freed_at[0])  # what was sent at once is not due at once again
-                return self._freed_at[0]
+                return self._next_place_at()
             if waiting > places and self._next_at > now:
                 return self._next_at
+        if self._limiter.next_at > now:
+            return self._limiter.next_at
         return self._refill_at(now) if self._left is not None and self._left <= 0 else now
 
+    def _next_place_at(self) -> float:
+        """All places are filled."""
+        self._window.pressed = True
+        if not self._freed_at:
+            return math.inf
+        at = self._freed_at[0]
+        if at > self._next_at:
+            self._next_at = at  # what was sent at once is not due at once again
+        return at
+
     def _first_in_flight(self, now: float) -> int:
-        replies, waited_s = self._serial - self._in_flight, now - self._first_sent if self._serial else 0.0
-        return _FIRST_IN_FLIGHT * (replies + (1 << int(min(waited_s / _SLOW_REPLY_S, 20.0))))
+        replies = self._serial - self._in_flight - self._start_landed
+        waited_s = 0.0 if math.isnan(self._started_at) else now - self._started_at
+        return self._start_width * (max(0, replies) + (1 << int(min(waited_s / _SLOW_REPLY_S, 20.0))))
 
     def take(self, now: float) -> int:
         """One request goes now. Returns its number, to be given back to `settle`."""
         if not self._serial:
-            self._first_sent = now
+            self._started_at = now
         self._serial += 1
         self._in_flight += 1
+        if self._pause.on:
+            self._pause.take(self._serial)
+        if self._limiter.spacing_s > 0.0:
+            self._limiter.take(now)
         if self._learning:
-            self._sent.append(now)
-            if len(self._sent) > (self.limit or 10_000):
-                self._sent.popleft()
+            self._window.took(now, self.limit)
         if self._left is not None:
             self._left -= 1
         per_s = self.per_s
-        if per_s is not None:
-            # whoever was idle may catch up, with a whole window at most
+        if per_s is not None and self.limit is not None:
+            # after an idle time the rate may catch up, with a whole window at most
             earliest = now - per_s
             next_at = self._next_at if self._next_at > earliest else earliest
-            self._next_at = next_at + self.spacing_s
+            self._next_at = next_at + per_s / self.limit
         return self._serial
 
     def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:
         """The request with this number is over: answered, failed or cut, but not refused with 429."""
         self._land(serial, now, hints)
-        self._good += 1
-        if hints is None and self._blind:
-            self._learn_blind(now)
-        elif hints is None and self._probes:
-            self._probes, self._left = 0, None
+        self._limiter.good(now)
+        if self._pause.on:
+            probes = self._pause.probes - 1
+            end = self._pause.landed(serial, now)
+            if end is not End.NO:
+                self._limiter.recovered(now, probes, contradicted=end is End.CONTRADICTED)
+                if end is End.PROBED and hints is None:
+                    self._start_over(now)
 
     def refuse(self, serial: int, now: float, retry_after_s: float | None, hints: RateHints | None) -> None:
-        """The request with this number was answered with 429: nothing goes until it may."""
-        self._land(serial, now, hints)
+        """The request with this number was answered with 429: nothing goes until it may, and then one goes first.
+
+        `retry_after_s` says when one request may go, and wins over the reset in `hints`, which says when all are back.
+        """
+        self._land(serial, now, hints, refused=True)
         self._refused += 1
         self.starting = False
         reset_s = None if hints is None else hints.reset_s
-        told = [wait for wait in (retry_after_s, reset_s) if wait is not None]
-        if told:
-            self._learn_window(now + max(told))
-            self._left = None
-            self._paused_until = max(self._paused_until, now + max(told))
-        elif now >= self._paused_until:  # those of one burst are refused together, and count once
-            self._refuse_blind(now)
+        wait_s = reset_s if retry_after_s is None else retry_after_s
+        seen_s = wait_s if reset_s is None else reset_s
+        if seen_s is not None:
+            self._see_window(now, seen_s, too_short=True)
+        self._stop(serial, now, wait_s)
+        if not self._explained(hints):
+            self._limiter.refused(now)
+        self._left = None
 
     def suspend(self, serial: int, now: float, wait_s: float) -> None:
-        """A 503 asks for a pause: nothing goes for `wait_s` seconds."""
-        self._land(serial, now, None)
-        self._paused_until = max(self._paused_until, now + wait_s)
+        """The request with this number was answered with 503, which speaks for the server: nothing goes for `wait_s`.
 
-    def _refuse_blind(self, now: float) -> None:
-        """Refused without a word: one probe at a time, each later than the last, until the server answers again."""
-        wait = max(_FIRST_PROBE_S, self.spacing_s) * _PROBE_GROWTH ** min(self._probes, 20)
-        self._paused_until = now + min(_LONGEST_PROBE_S, wait)
-        self._left = 1
-        if self._learning:
-            if self._blind and self.limit is not None and not self._probes:
-                self.limit = max(1, int(self.limit * (1 - 2 * _BLIND_STEP)))
-            self._blind = True
-        self._probes += 1
+        Then one request goes first, and the others when it was answered. This is no refusal and lowers no rate.
+        """
+        self._land(serial, now, None, refused=True)
+        self._stop(serial, now, wait_s)
+
+    def _stop(self, serial: int, now: float, wait_s: float | None) -> None:
+        wait_s = None if wait_s is None else min(wait_s, self.longest_hint_s)
+        least_s = min(_FIRST_PROBE_S, self.spacing_s)
+        self._pause.refuse(serial, now, wait_s, sent=self._serial, in_flight=self._in_flight, least_s=least_s)
+
+    def _explained(self, hints: RateHints | None) -> bool:
+        """Whether the refusal is one that the window accounts for: the limiter has nothing to find."""
+        told = hints is not None and not hints.remaining and (hints.limit is not None or hints.remaining == 0)
+        return told and self.limit is not None and self.per_s is not None
+
+    def _start_over(self, now: float) -> None:
+        """After a probe the requests begin few again, because a burst may be what was refused."""
+        if self._learning and self._limiter.spacing_s == 0.0:
+            self.starting = True
+            self._start_width = max(_FIRST_IN_FLIGHT, self._pause.width // 2)
+            self._start_landed, self._started_at = self._serial - self._in_flight, now
 
     # --- learning -----------------------------------------------------------------------------
 
-    def _land(self, serial: int, now: float, hints: RateHints | None) -> None:
+    def _land(self, serial: int, now: float, hints: RateHints | None, *, refused: bool = False) -> None:
         self._in_flight -= 1
         if self.starting:
-            self.starting = hints is None and self._serial - self._in_flight < _FIRST_REPLIES
+            landed = self._serial - self._in_flight - self._start_landed
+            self.starting = hints is None and landed < _FIRST_REPLIES
         if self.per_s is not None:
             self._freed_at.append(now + self.per_s)
         if hints is not None:
-            self._learn(serial, now, hints)
+            self._learn(serial, now, hints, refused=refused)
+        elif self._stated > 0 and serial > self._stated and not refused:
+            self._lapse()
         if serial > self._newest_settled:
             self._newest_settled = serial
+
+    def _lapse(self) -> None:
+        """One reply alone had rate headers, and newer ones have none: after some of them it is not believed any more."""
+        self._silent += 1
+        if self._silent >= _SILENT_REPLIES:
+            self.limit, self.per_s = self._base
+            self._left, self._most_left, self._stated, self._stated_window = None, 0, 0, False
+            self._pause.contradict(self._serial)
+            if self.per_s is None:
+                self._freed_at.clear()
 
     def _free(self, now: float) -> None:
         freed = self._freed_at
@@ -269,132 +327,74 @@ class RateBudget:
         if self._in_flight:
             return math.inf
         # nothing of ours is counted any more, or the window is not known: one probe finds out
-        self._left = 1
-        self._paused_until = now + max(self.spacing_s, _FIRST_PROBE_S if self.per_s is None else 0.0)
-        return self._paused_until
+        self._left = None
+        wait_s = max(self.spacing_s, _FIRST_PROBE_S if self.per_s is None else 0.0)
+        self._pause.ask(self._serial, now + min(wait_s, self.longest_hint_s), probe=True)
+        return self._pause.free_at(now)
 
-    def _learn(self, serial: int, now: float, hints: RateHints) -> None:
-        self._probes = 0
-        if hints.limit is not None:
+    def _learn(self, serial: int, now: float, hints: RateHints, *, refused: bool) -> None:
+        self._stated, self._silent = (-1 if refused or self._stated else serial), 0
+        if hints.limit is not None and hints.limit <= _MOST_IN_A_WINDOW:
             self._set_limit(hints.limit)
-        if hints.window_s is not None and self._learning:
-            self.per_s = hints.window_s
-        if hints.remaining is None:
-            return
-        left = hints.remaining - self._in_flight  # those under way may not be counted yet
-        if self._learning and hints.remaining + 1 > self._most_left:
-            self._most_left = hints.remaining + 1
-            if hints.limit is None:
+        if hints.window_s is not None and (self._learning or self._cap is None):
+            self._state_window(hints.window_s)
+        if now >= self._window.shorten_at and self.per_s is not None:
+            shorter_s = self._window.shorter(self.per_s, now)
+            if shorter_s is not None:
+                self._set_window(shorter_s, now)
+        if hints.remaining is not None and hints.remaining <= _MOST_IN_A_WINDOW:
+            self._learn_left(serial, hints.remaining, stated=hints.limit is not None)
+            if hints.remaining > 0:
+                self._pause.contradict(serial)
+            elif hints.reset_s is not None and not refused:
+                self._exhausted(serial, now, hints.reset_s)
+
+    def _learn_left(self, serial: int, remaining: int, *, stated: bool) -> None:
+        left = remaining - self._in_flight  # those under way may not be counted yet
+        if self._cap is None and remaining + 1 > self._most_left:
+            self._most_left = remaining + 1
+            if not stated:
                 self._set_limit(max(self._most_left, self.limit or 0))
         if self._left is not None and serial < self._newest_settled:
             left = min(left, self._left)  # an answer that was overtaken knows less
         self._left = left
-        if left <= 0 and hints.remaining == 0 and hints.reset_s is not None:
-            self._learn_window(now + hints.reset_s)
-            self._paused_until = max(self._paused_until, now + hints.reset_s)
-            self._left = None
 
-    def _learn_blind(self, now: float) -> None:
-        """A good reply after a refusal without a word: so many requests went well in so long."""
-        if self._refused and self._left is not None and self._left <= 0 and self._probes:
-            self._probes = 0
-            self._left = None
-            if self.per_s is None:
-                self.limit, self.per_s = max(1, self._good), now - self._first_sent
-            self._good = 0
-        elif self.limit is not None and self._good > _BLIND_WINDOWS * self.limit:
-            self._good = 0
-            self.limit += max(1, int(self.limit * _BLIND_STEP))
+    def _exhausted(self, serial: int, now: float, reset_s: float) -> None:
+        """A good reply says that nothing remains until then."""
+        counted = self._counted(now)
+        self._see_window(now, reset_s, too_short=not counted)
+        self._left = None
+        if not counted:
+            wait_s = min(reset_s, self.longest_hint_s)
+            self._pause.ask(serial, now + wait_s, probe=wait_s < reset_s)
+
+    def _counted(self, now: float) -> bool:
+        """Whether the requests of ours alone fill the window: then our own count is more exact than whole seconds."""
+        self._free(now)
+        counted = len(self._freed_at) + self._in_flight
+        return (
+            self.limit is not None and self.per_s is not None and self.limit - counted <= max(1, self.limit // _OTHERS)
+        )
 
     def _set_limit(self, limit: int) -> None:
         self.limit = limit if self._cap is None else min(limit, self._cap)
 
-    def _learn_window(self, resets_at: float) -> None:
-        """The oldest of the last `limit` requests began the window, or leaves it then."""
-        if self._learning and self._sent and self.limit is not None and len(self._sent) >= self.limit:
-            seen = resets_at - self._sent[-self.limit]
-            if self.per_s is None or seen > self.per_s:
-                self.per_s = seen
-                self._freed_at = deque(sent + seen for sent in self._sent if sent + seen > resets_at)
+    def _state_window(self, per_s: float) -> None:
+        if _SHORTEST_WINDOW_S <= per_s <= self.longest_hint_s:
+            self.per_s, self._stated_window, self._window.shorten_at = per_s, True, math.inf
 
+    def _see_window(self, now: float, reset_s: float, *, too_short: bool) -> None:
+        if self._learning and not self._stated_window and self.limit is not None:
+            per_s = self._window.seen(now, reset_s, limit=self.limit, per_s=self.per_s, too_short=too_short)
+            if per_s is not None and per_s <= self.longest_hint_s:
+                self._set_window(per_s, now)
 
-class Lane:
-    """One watcher's place at a budget. While several are waiting, they take turns.
-
-    Attributes:
-        left: As `RateBudget.left`.
-        ration_s: As `RateBudget.ration_s`.
-        refuse: As `RateBudget.refuse`.
-        served: Turns taken; a lane that was away starts level with the others.
-        settle: As `RateBudget.settle`.
-        size: How many watches stand in it, as the watcher said last; without those in flight.
-    """
-
-    __slots__ = ("__weakref__", "_budget", "left", "ration_s", "refuse", "served", "settle", "size", "suspend")
-
-    def __init__(self, budget: RateBudget) -> None:
-        self._budget = budget
-        self.left: Final = budget.left
-        self.ration_s: Final = budget.ration_s
-        self.settle: Final = budget.settle
-        self.refuse: Final = budget.refuse
-        self.suspend: Final = budget.suspend
-        self.served = 0.0
-        self.size = 0
-
-    def leave(self) -> None:
-        """Nobody stands in it any more, and nobody is to wait for its turn."""
-        self.size = 0
-        self._budget._hungry.pop(self, None)  # noqa: SLF001  # a lane is a part of its budget
-
-    @property
-    def others(self) -> int:
-        """How many watches stand in the other lanes of this budget."""
-        lanes = self._budget._lanes  # noqa: SLF001
-        return 0 if len(lanes) == 1 else sum(lane.size for lane in lanes) - self.size
-
-    def free_at(self, now: float, *, waiting: int = 1) -> float:
-        """As `RateBudget.free_at`, but after the others' turns."""
-        budget = self._budget
-        hungry = budget._hungry  # noqa: SLF001
-        at = budget.free_at(now, waiting=waiting)
-        if at > now:
-            if self not in hungry:
-                self.served = max([self.served, *(lane.served for lane in hungry)])
-            hungry[self] = (at if at < math.inf else now) + _patience(budget)
-            return at
-        return self._turn_at(now) if hungry else now
-
-    def _turn_at(self, now: float) -> float:
-        """When it is this lane's turn, as far as others want theirs first."""
-        budget, hungry = self._budget, self._budget._hungry  # noqa: SLF001
-        for lane, until in list(hungry.items()):
-            if until < now:
-                del hungry[lane]
-            elif lane is not self and lane.served < self.served:
-                hungry[self] = now + _patience(budget)
-                return now + _patience(budget) / 4
-        return now
-
-    @property
-    def spacing_s(self) -> float:
-        """As `RateBudget.spacing_s`."""
-        return self._budget.spacing_s
-
-    @property
-    def starting(self) -> bool:
-        """As `RateBudget.starting`."""
-        return self._budget.starting
-
-    def take(self, now: float) -> int:
-        """As `RateBudget.take`."""
-        budget = self._budget
-        if budget._hungry:  # noqa: SLF001
-            budget._hungry.pop(self, None)  # noqa: SLF001
-        self.served += 1
-        return budget.take(now)
-
-
-def _patience(budget: RateBudget) -> float:
-    """How long a turn is kept for a lane that is slow to take it, in seconds."""
-    return min(0.1, max(0.01, budget.spacing_s))
+    def _set_window(self, per_s: float, now: float) -> None:
+        """Learn the length of the window: what was sent fills its places for that long."""
+        self.per_s = per_s
+        self._window.set(per_s, now)
+        self._freed_at = deque(sent + per_s for sent in self._window.sent if sent + per_s > now)
+        for _ in range(min(self._in_flight, len(self._freed_at))):
+            self._freed_at.pop()  # those in flight fill a place anyway
+        if self._next_at < now:
+            self._next_at = now  # the places that a shorter window frees are not used in one burst

@@ -119,7 +119,8 @@ class Turns(Generic[W]):
                 if free_at > now:
                     # at the start it is a matter of a moment: no reason to rank, and nothing to tell
                     return free_at if lane.starting else self._hold(now, free_at)
-            ranked = agenda.ranked > 0
+            # a pause without a known rate is no pressure: polls are worth no more after it
+            ranked = agenda.ranked > 0 and (lane is None or lane.spacing_s > 0.0)
             watch = agenda.take(now)
             if watch is None:
                 break

@@ -1,0 +1,261 @@
+"""The rate that a server allows and does not state: found by trying, remembered, and forgotten again.
+
+Rule 1: one refusal is no limit. A rate is set only when the goodput has stopped rising from one refusal to the next.
+Rule 2: goodput is the good replies between two recoveries, by the time between them. So the pauses count, and neither a
+burst at the start nor the few requests before a refusal decide.
+Rule 3: a rate is searched between `_held`, at which a trial passed, and `_refused_at`, at which one did not. A trial is
+a number of good replies in a row. Its length follows the longest pause that refusals have caused.
+Rule 4: once the two are close, the rate stays. A higher rate is tried after a long hold only. The hold doubles each time
+that trial is refused: a real limit is refused again, a spurious 429 is not (the plateau of CUBIC, RFC 9438).
+Rule 5: each passed trial above the plateau doubles the step. At four times the plateau the limit is forgotten.
+Rule 6: while fewer requests are wanted than the rate allows, nothing is learnt from their success.
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["Limiter"]
+
+_SHORTEST_GOODPUT_S = 1.0  # a goodput of a shorter time says little
+_DOUBTFUL_GOODPUT_S = 5.0  # and of this, if a third of the bursts of refusals was contradicted
+_SAME = 1.3  # the goodput of a limited server differs by less than this factor from refusal to refusal
+_AS_MANY = 0.03  # and the good replies of one window from the next by this share at most
+_OFTEN_ENOUGH = 2
+_QUIET_S = 60.0  # a refusal is forgotten after this long without another one, or four times its pause
+_REFUSED_PROBES = 6  # that many probes refused in a row are no accident
+
+_CLIMB = 0.25  # the first steps, while only the lower end of the search is known
+_CLOSE = 1.035  # the ends of the search are this close: the plateau
+_LOWER = 0.97  # a rate that was held and is refused was a little too high
+_MUCH_LOWER = 0.85  # and much too high if that came at once
+_LOWEST = 0.7
+_FORGET = 4.0
+_MOVED = 1.5
+_REFUTED = 0.5  # refused at this share of the goodput that set the rate: the goodput was no limit
+
+_SHORTEST_TRIAL = 8  # good replies
+_SHORTEST_TRIAL_S = 0.5
+_LONGEST_TRIAL_S = 60.0
+_HOLD = 1_000  # good replies before a higher rate is tried again; doubled each time that this is refused
+_LONGEST_HOLD = 8_000
+_TRIALS_A_HOLD = 8  # above the plateau trials are longer, because a token bucket lets a whole burst through
+_LONGEST_HOLD_S = 3_600.0
+_BUSY = 0.8  # a trial counts only if the requests came at this share of the rate at least
+_CATCH_UP_S = 0.05  # a late wake-up shifts no later request, up to this
+
+
+class Limiter:
+    """The rate of one token, as far as its refusals show one.
+
+    Attributes:
+        next_at: When the next request may go.
+        rate: Requests per second; infinite while no limit is known.
+        spacing_s: Seconds between two requests; 0 while no limit is known.
+    """
+
+    __slots__ = (
+        "_climbing",
+        "_confirmed",
+        "_contradicted",
+        "_forgotten",
+        "_good",
+        "_goodput",
+        "_held",
+        "_last_good",
+        "_least_trial",
+        "_measured_until",
+        "_pause_s",
+        "_plateau",
+        "_recovered_at",
+        "_refused_at",
+        "_refused_since",
+        "_same",
+        "_same_good",
+        "_same_since",
+        "_set_at",
+        "_since",
+        "_step",
+        "_trial",
+        "next_at",
+        "rate",
+        "spacing_s",
+    )
+
+    def __init__(self) -> None:
+        self.rate = math.inf
+        self.spacing_s = 0.0
+        self.next_at = -math.inf
+        self._measured_until = -math.inf
+        self._good = 0  # good replies since `_since`
+        self._since = math.nan  # the begin of the trial, or of the goodput that is being measured
+        self._contradicted = 0  # positive if a third of the bursts of refusals were contradicted
+        self._same = 0  # how often the goodput was the same as before
+        self._same_good = self._last_good = 0  # good replies since `_same_since`, and between the last two recoveries
+        self._same_since = math.nan
+        self._forgotten = False  # a rate was set and forgotten, not long ago
+        self._least_trial = _SHORTEST_TRIAL  # longer each time that a rate was forgotten too soon
+        self._goodput = 0.0  # at the refusal before, while no rate is set
+        self._refused_since = math.nan  # when the pause began
+        self._recovered_at = math.nan  # when the last pause ended
+        self._set_at = math.nan  # when the rate was set
+        self._pause_s = 0.0  # the longest pause
+        self._held = 0.0
+        self._refused_at = math.inf
+        self._plateau = 0.0  # the rate that was held last for a whole hold
+        self._climbing = False  # a rate above the plateau is being tried
+        self._confirmed = 0  # how often that was refused
+        self._step = _CLIMB
+        self._trial = _SHORTEST_TRIAL
+
+    # --- on the way of every request ----------------------------------------------------------
+
+    def take(self, now: float) -> None:
+        """One request goes now. Only needed while a rate is set."""
+        earliest = now - min(_CATCH_UP_S, self.spacing_s)
+        self.next_at = max(self.next_at, earliest) + self.spacing_s
+
+    def good(self, now: float) -> None:
+        """A request was not refused."""
+        self._good += 1
+        if self.spacing_s > 0.0:
+            if self._good >= self._trial:
+                self._passed(now)
+        elif not now <= self._measured_until:
+            self._good, self._since = 1, now
+            self._measured_until = now + self._memory_s()
+
+    # --- refusals -----------------------------------------------------------------------------
+
+    def refused(self, now: float) -> None:
+        """A burst of refusals began. It counts once, when it is over."""
+        if not self._refused_since <= now:
+            self._refused_since = now
+
+    def recovered(self, now: float, probes: int, *, contradicted: bool = False) -> None:
+        """Requests may go again.
+
+        Args:
+            now: Monotonic seconds.
+            probes: How many probes were refused before one was not.
+            contradicted: No probe was needed, because requests that were sent later than the refused one were not.
+        """
+        began_at, self._refused_since = self._refused_since, math.nan
+        if math.isnan(began_at):
+            return
+        quiet_s, self._recovered_at = began_at - self._recovered_at, now
+        if quiet_s > self._memory_s() and self.rate == math.inf:
+            self._goodput = self._pause_s = 0.0
+            self._same, self._forgotten = 0, False
+        self._adjust(now, now - began_at, probes, contradicted=contradicted)
+        self.next_at = now + self.spacing_s  # the probe went at the rate before
+
+    def _adjust(self, now: float, pause_s: float, probes: int, *, contradicted: bool) -> None:
+        if self.rate < math.inf:
+            if contradicted and now - self._set_at < _SHORTEST_TRIAL_S:
+                self._good, self._since = 0, now  # still of the rate before, but no trial has passed with it
+            else:
+                self._lower(now, pause_s)
+            return
+        self._pause_s = max(self._pause_s, pause_s)
+        self._contradicted += 2 if contradicted else -1
+        self._measure(now, sure=probes >= _REFUSED_PROBES)
+
+    def _memory_s(self) -> float:
+        return max(_QUIET_S, 4.0 * self._pause_s)
+
+    def _measure(self, now: float, *, sure: bool) -> None:
+        """Set a rate if as much went well, or as fast, as between the refusals before."""
+        good, took_s = self._good, now - self._since
+        if not took_s >= (_DOUBTFUL_GOODPUT_S if self._contradicted > 0 else _SHORTEST_GOODPUT_S):
+            return
+        before, self._goodput = self._goodput, max(1, good) / took_s
+        as_many = abs(good - self._last_good) <= _AS_MANY * good and good >= _SHORTEST_TRIAL
+        if as_many or before / _SAME < self._goodput < before * _SAME:
+            self._same += 1
+        else:
+            self._same = self._same_good = 0
+            self._same_since = self._since
+        self._last_good = good
+        self._same_good += good
+        self._contradicted = 0
+        self._good, self._since, self._measured_until = 0, now, now + self._memory_s()
+        if sure or self._same >= _OFTEN_ENOUGH:
+            goodput = max(1, self._same_good) / (now - self._same_since)
+            self._least_trial = min(_LONGEST_HOLD, 4 * self._least_trial) if self._forgotten else _SHORTEST_TRIAL
+            self._goodput = self._held = self._plateau = goodput
+            self._refused_at, self._step, self._confirmed, self._climbing = math.inf, _CLIMB, 0, False
+            self._try(goodput, now)
+
+    def _lower(self, now: float, pause_s: float) -> None:
+        """Refused at the rate that was set."""
+        rate, good, took_s = self.rate, self._good, now - self._since
+        self._pause_s = max(self._pause_s, pause_s)
+        self._refused_at = rate
+        if self._climbing:
+            self._climbing = False
+            self._back_to_plateau(rate)
+        elif rate <= self._held:
+            share = _MUCH_LOWER if good < _SHORTEST_TRIAL else good / took_s / rate
+            self._held = rate * min(_LOWER, max(_LOWEST, share))
+        if self._held < _REFUTED * self._goodput:
+            self._forget()
+        else:
+            self._try(self._held, now)
+
+    def _back_to_plateau(self, rate: float) -> None:
+        """Refused above the plateau: the limit is real."""
+        if rate > _MOVED * self._plateau:
+            self._confirmed = 1
+            self._held = max(self._plateau, self._held / _CLOSE)
+            return
+        self._confirmed += 1
+        self._held = self._plateau
+        if self._confirmed > 1:
+            self._refused_at = min(rate, self._plateau * _CLOSE)  # the plateau was found by a search before
+
+    # --- trials -------------------------------------------------------------------------------
+
+    def _passed(self, now: float) -> None:
+        """The trial is over and nothing was refused."""
+        rate = self.rate
+        if self._good < _BUSY * rate * (now - self._since):
+            self._good, self._since = 0, now
+            return
+        self._held = rate
+        if rate > _FORGET * self._plateau:
+            self._forget()
+        elif self._refused_at > _CLOSE * rate:
+            if self._refused_at == math.inf:
+                self._try(rate * (1.0 + self._step), now)
+                self._step = min(1.0, 2.0 * self._step)
+            else:
+                self._try(math.sqrt(rate * self._refused_at), now)
+        elif self._trial < self._hold():
+            self._plateau = rate
+            self._good, self._since, self._trial = 0, now, self._hold()
+        else:
+            self._climbing, self._refused_at, self._step = True, math.inf, 2.0 * (_CLOSE - 1.0)
+            self._try(rate * _CLOSE, now)
+
+    def _hold(self) -> int:
+        hold = self._hold_of(self.rate) if self._confirmed else 0
+        return max(self._trial_of(self.rate) + 1, hold)
+
+    def _hold_of(self, rate: float) -> int:
+        most = min(_LONGEST_HOLD, max(_HOLD, int(_LONGEST_HOLD_S * rate)))
+        return min(most, _HOLD << min(self._confirmed - 1, 20))
+
+    def _trial_of(self, rate: float) -> int:
+        trial_s = min(_LONGEST_TRIAL_S, max(_SHORTEST_TRIAL_S, 2.0 * self._pause_s))
+        least = self._hold_of(rate) // _TRIALS_A_HOLD if self._confirmed else self._least_trial
+        return max(least, int(rate * trial_s))
+
+    def _try(self, rate: float, now: float) -> None:
+        self.rate, self.spacing_s, self._set_at = rate, 1.0 / rate, now
+        self._good, self._since, self._trial = 0, now, self._trial_of(rate)
+
+    def _forget(self) -> None:
+        least_trial = self._least_trial
+        self.__init__()  # type: ignore[misc]  # nothing that is remembered holds any more
+        self._least_trial, self._forgotten = least_trial, True

@@ -1,0 +1,166 @@
+"""When nothing of a token may go, and which request goes first after that.
+
+Rule 1: after a refusal, and after a pause that was cut, one request goes first: the probe. The others go when it was
+answered.
+Rule 2: our own pause is the floor under every wait that a server asks for. It doubles while probes are refused.
+Rule 3: the refusals of requests that were sent before the first of them came are one burst. A burst counts once.
+Rule 4: a burst of refusals without a wait is contradicted by good replies to requests that were sent later than the
+first refused one. Then the pause ends as soon as the whole burst is answered, and no probe is needed.
+Rule 5: a pause that a good reply asked for ends early if a newer reply says that requests remain.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum, auto
+
+__all__ = ["End", "Pause"]
+
+_FIRST_S = 0.25
+_GROWTH = 2.0
+_LONGEST_S = 10.0
+_FEW = 2  # so few refusals and no later good reply show nothing: the probe goes at once, but only the first one
+_AT_ONCE_S = 1 / 64
+_ENOUGH = 2  # good replies that contradict a burst before all of it is answered
+_CONTRADICTED = 3  # a burst is contradicted by a third as many good replies as it has refusals
+
+
+class End(Enum):
+    """How a pause ended, or that it did not."""
+
+    NO = auto()
+    PROBED = auto()
+    CONTRADICTED = auto()
+
+
+class Pause:
+    """The pause of one token.
+
+    Attributes:
+        on: Whether `free_at` must be asked, and `take` and `landed` be told.
+        probes: How many probes were refused in a row.
+        width: How many requests were in flight at the first refusal, probes not counted.
+    """
+
+    __slots__ = (
+        "_asked_by",
+        "_bad",
+        "_first",
+        "_good",
+        "_last",
+        "_left",
+        "_probe",
+        "_probing",
+        "_tried",
+        "_until",
+        "on",
+        "probes",
+        "width",
+    )
+
+    def __init__(self) -> None:
+        self.on = False
+        self.probes = 0
+        self.width = 0
+        self._tried = False  # a probe went at once already
+        self._until = -math.inf
+        self._probing = False  # one request goes first
+        self._probe = 0  # its number, once it went
+        self._first = self._last = 0  # numbers of the first refused request of the burst, and of the last one sent
+        self._left = self._bad = self._good = 0  # how many of the burst are not answered, refused, good
+        self._asked_by = 0  # the number of the good reply that asked for this pause; 0 for any other reason
+
+    def free_at(self, now: float) -> float:
+        """When a request may go: a time that has come, the end of the pause, or never until a reply has come."""
+        if now < self._until:
+            return self._until
+        if not self._probing:
+            self.on = False
+        elif self._probe:
+            return math.inf
+        return now
+
+    def take(self, serial: int) -> None:
+        """A request with this number goes."""
+        if self._probing and not self._probe:
+            self._probe = serial
+
+    # --- beginning ----------------------------------------------------------------------------
+
+    def ask(self, serial: int, until: float, *, probe: bool) -> None:
+        """A good reply to this request asked for a pause."""
+        if self.on and self._until >= until:
+            return
+        self._asked_by = serial if not self.on or self._asked_by else 0
+        self.on, self._until = True, until
+        if probe:
+            self._probing, self._probe = True, 0
+
+    def refuse(
+        self, serial: int, now: float, wait_s: float | None, *, sent: int, in_flight: int, least_s: float
+    ) -> bool:
+        """The request was refused, or the server is out of service. Returns whether this begins a burst.
+
+        Args:
+            serial: Its number.
+            now: Monotonic seconds.
+            wait_s: What the server asked for, or None.
+            sent: The number of the last request that was sent.
+            in_flight: How many requests are not answered.
+            least_s: A pause shorter than this is of no use.
+        """
+        begins = serial > self._last
+        if begins:
+            if not self.probes:
+                self.width = in_flight + 1
+            own_s = max(least_s, min(_LONGEST_S, _FIRST_S * _GROWTH ** min(self.probes, 20)))
+            self.probes += 1
+            self._first, self._last = serial, sent
+            self._left, self._bad, self._good = in_flight, 1, 0
+            until = now + (own_s if wait_s is None or wait_s < own_s else wait_s)
+        else:
+            self._left -= 1
+            self._bad += 1
+            until = self._until if wait_s is None else now + wait_s
+        if wait_s:
+            self._bad = 1 << 30  # what a server asks for is not contradicted by other replies
+        if begins:
+            self._probe = 0
+        if begins or self.on or wait_s:
+            self.on = self._probing = True
+            self._asked_by = 0
+            self._until = max(self._until, until)
+        if self._left <= 0 and self._bad <= _FEW and not (self._tried or least_s):
+            self._tried, self.probes = True, 0
+            self._until = now + _AT_ONCE_S
+        return begins
+
+    # --- ending -------------------------------------------------------------------------------
+
+    def landed(self, serial: int, now: float) -> End:
+        """A request with this number was answered, and not refused."""
+        if serial == self._probe and self._probing:
+            self._probing, self._probe, self.probes, self._tried = False, 0, 0, False
+            self.on = now < self._until
+            return End.PROBED
+        if self._first and serial <= self._last:
+            self._left -= 1
+            self._good += serial > self._first
+            if self._probing and (self._left <= 0 or self._good >= _ENOUGH):
+                return self._resolved(now)
+        return End.NO
+
+    def _resolved(self, now: float) -> End:
+        """The burst is answered, or enough of it, and the last answer was good."""
+        if self._good * _CONTRADICTED >= self._bad:
+            self._until, self.on, self._probing, self.probes, self._tried = -math.inf, False, False, 0, False
+            return End.CONTRADICTED
+        if self._left <= 0 and self._bad <= _FEW and not self._tried:
+            self._tried, self.probes = True, 0
+            self._until = min(self._until, now + _AT_ONCE_S)
+        return End.NO
+
+    def contradict(self, serial: int) -> None:
+        """The reply to this request says that requests remain."""
+        if self._asked_by and serial > self._asked_by:
+            self._until, self.on, self._probing, self._asked_by = -math.inf, False, False, 0
