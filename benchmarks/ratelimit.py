@@ -5,6 +5,8 @@ with every reply, the limit and the time of its reset with a refusal only. The s
 go on at once, each with a server of its own. The jobs outlast the run, so something is always waiting, and what counts
 is what the server says. 429s are counted from the first request on; the use of the budget after four windows, for a
 window's worth may go at once at the beginning, and what is not told must be learnt; that time is shown by itself.
+
+Before that, in virtual time, what no header tells (`untold.py`): spurious 429s, and limits found by refusals alone.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any, Literal
 import aiohttp
 import attrs
 
-from benchmarks import report
+from benchmarks import report, untold
 from pollwise import JobWatcher, Pacing, RateBudget
 from pollwise.auth import ApiKeyAuth
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
@@ -205,6 +207,31 @@ def _show(rows: list[dict[str, Any]]) -> None:
     report.table("60 requests a window", headers, cells)
 
 
+def _untold(*, quick: bool) -> dict[str, Any]:
+    spurious = untold.spurious((0, 1) if quick else (0, 1, 10, 64, 300))
+    limited = untold.limited(settled_s=60.0 if quick else 1_800.0)
+    headers = ("refused for no reason", "polls", "seconds", "requests", "abandoned")
+    cells: list[report.Row] = [
+        (row["which"], row["refused"], row["seconds"], row["requests"], row["abandoned"]) for row in spurious
+    ]
+    report.table("1,000 jobs, over at their third poll, asked each second; virtual time", headers, cells)
+    headers = ("limit that is not told", "window", "429s at first", "requests then", "429s", "share", "limit used")
+    cells = [
+        (
+            row["limit"],
+            row["window"],
+            row["refused_at_first"],
+            row["requests"],
+            row["refused"],
+            f"{row['refused'] / row['requests']:.2%}",
+            f"{row['used']:.1%}",
+        )
+        for row in limited
+    ]
+    report.table("limits found by refusals without header fields; virtual time", headers, cells)
+    return {"spurious": spurious, "limited": limited}
+
+
 def _draw(rows: list[dict[str, Any]]) -> None:
     def draw(axes: Any) -> None:
         for n, policy in enumerate(_POLICIES):
@@ -234,6 +261,7 @@ def main() -> None:
     scale = Scale(per_s=args.per_s, windows=args.windows, warm_windows=4)
     if args.quick:
         scale = Scale(per_s=0.4, windows=3, warm_windows=1)
+    not_told = _untold(quick=args.quick)
     sizes = (60,) if args.quick else (60, 300, 1_000)
     windows: tuple[Window, ...] = ("fixed", "sliding")
     rows: list[dict[str, Any]] = []
@@ -242,7 +270,7 @@ def main() -> None:
         runs = [Run(policy=policy, window=window, watched=size) for policy, window, size in cases]
         rows += asyncio.run(_measure_all(runs, scale))
     _show(rows)
-    found = {"limit": _LIMIT, "per_s": scale.per_s, "windows": scale.windows, "runs": rows}
+    found = {"limit": _LIMIT, "per_s": scale.per_s, "windows": scale.windows, "runs": rows, "not_told": not_told}
     report.save("ratelimit", found, quick=args.quick)
     if args.plot:
         _draw(rows)

@@ -1,0 +1,186 @@
+"""Rate limits that no header states, in virtual time: what a spurious 429 costs, and how well a real limit is kept.
+
+Rule 1: spurious refusals are driven through `JobWatcher` itself, with a scripted transport under a virtual clock. 1,000
+jobs are over at their third poll and are asked each second, so that it takes 2 s without any refusal.
+Rule 2: real limits are driven through `RateBudget` itself, by a caller that always has a request waiting. A request takes
+50 ms and is counted half-way. What settles in the first minutes is shown by itself.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any, TypeAlias
+
+import attrs
+
+from pollwise import JobWatcher, Pacing, RateBudget, Succeeded
+from pollwise.core.wire import Request
+from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.testing import ScriptedTransport, reply, run
+
+__all__ = ["limited", "spurious"]
+
+_JOBS = 1_000
+_LATENCY_S = 0.05
+_LIMITS = [(2, 1.0), (5, 1.0), (50, 1.0), (60, 60.0)]
+Accepts: TypeAlias = Callable[[float], bool]
+
+
+# --- spurious refusals --------------------------------------------------------------------------
+
+
+def spurious(counts: tuple[int, ...]) -> list[dict[str, Any]]:
+    """How long a thousand jobs take of which so many polls are refused for no reason."""
+    return [
+        {"refused": count, "which": which, **_spurious(set(polls), by_job=by_job)}
+        for count in counts
+        for which, by_job, polls in (
+            ("first poll of the first jobs", True, range(count)),
+            ("any of the first 1,000 polls", False, random.Random(7).sample(range(_JOBS), count)),
+        )
+    ]
+
+
+def _spurious(refused: set[int], *, by_job: bool) -> dict[str, Any]:
+    left, sent, polls = set(refused), 0, dict.fromkeys(range(_JOBS), 0)
+
+    def answer(request: Request) -> Any:
+        nonlocal sent
+        job = int(str(request.url).rpartition("J")[2])
+        number, sent = (job if by_job else sent), sent + 1
+        if number in left:
+            left.remove(number)
+            return 429
+        polls[job] += 1
+        return reply(_status("SUCCEEDED" if polls[job] == 3 else "PROCESSING"))
+
+    transport = ScriptedTransport(answer)
+
+    async def main() -> int:
+        endpoint = ExtractionEndpoint("https://bench.example")
+        watcher = JobWatcher(endpoint, timeout_s=3600, transport=transport, pacing=Pacing.fixed(1.0), dice=lambda: 0.5)
+        async with watcher:
+            outcomes = await watcher.gather([ExtractionJob("F", f"J{n}") for n in range(_JOBS)])
+        return sum(not isinstance(outcome, Succeeded) for outcome in outcomes)
+
+    abandoned = run(main())
+    return {"seconds": transport.times[-1], "requests": sent, "abandoned": abandoned}
+
+
+def _status(progress: str) -> dict[str, str]:
+    counts = ("Created", "Ignored", "NameAdjusted", "Overwritten", "Processed", "Skipped", "Versioned")
+    return {
+        **{f"files{count}": "0" for count in counts},
+        "completed": str(progress == "SUCCEEDED").lower(),
+        "completedPercentage": "10",
+        "errorCode": "0",
+        "message": "",
+        "progress": progress,
+        "type": "file",
+    }
+
+
+# --- real limits --------------------------------------------------------------------------------
+
+
+def _fixed(limit: int, per_s: float) -> Accepts:
+    begun, count = -math.inf, 0
+
+    def accepts(now: float) -> bool:
+        nonlocal begun, count
+        if now >= begun + per_s:
+            begun, count = now, 0
+        count += 1
+        return count <= limit
+
+    return accepts
+
+
+def _sliding(limit: int, per_s: float) -> Accepts:
+    log: deque[float] = deque()
+
+    def accepts(now: float) -> bool:
+        while log and log[0] <= now - per_s:
+            log.popleft()
+        if len(log) < limit:
+            log.append(now)
+            return True
+        return False
+
+    return accepts
+
+
+def _bucket(limit: int, per_s: float) -> Accepts:
+    tokens, filled_at = float(limit), 0.0
+
+    def accepts(now: float) -> bool:
+        nonlocal tokens, filled_at
+        tokens, filled_at = min(limit, tokens + (now - filled_at) * limit / per_s), now
+        if tokens >= 1.0:
+            tokens -= 1.0
+            return True
+        return False
+
+    return accepts
+
+
+_WINDOWS = {"fixed window": _fixed, "sliding window": _sliding, "token bucket": _bucket}
+
+
+@attrs.frozen
+class _Sent:
+    at: float
+    accepted: bool
+
+
+def limited(*, settled_s: float) -> list[dict[str, Any]]:
+    """How much of a limit is used that no header states, and how many requests are refused for that."""
+    rows = []
+    for (limit, per_s), (name, window) in product(_LIMITS, _WINDOWS.items()):
+        warm_s = max(60.0, 10 * per_s)
+        sent = list(_drive(RateBudget(), window(limit, per_s), warm_s + settled_s))
+        settled = [request for request in sent if request.at >= warm_s]
+        refused = sum(not request.accepted for request in settled)
+        rows.append(
+            {
+                "limit": f"{limit} in {per_s:g} s",
+                "window": name,
+                "refused_at_first": sum(not request.accepted for request in sent) - refused,
+                "requests": len(settled),
+                "refused": refused,
+                "used": (len(settled) - refused) / (settled_s * limit / per_s),
+            }
+        )
+    return rows
+
+
+def _drive(budget: RateBudget, accepts: Accepts, until: float, flights: int = 64) -> Iterator[_Sent]:
+    now, flying = 0.0, 0
+    coming: list[tuple[float, int, bool]] = []  # time, number, whether it has been counted
+    good: dict[int, bool] = {}
+    while now < until:
+        free_at = budget.free_at(now, waiting=10**9)
+        if free_at <= now and flying < flights:
+            heapq.heappush(coming, (now + _LATENCY_S / 2, budget.take(now), False))
+            flying += 1
+            continue
+        wake_at = free_at if free_at > now else math.inf
+        if not coming or coming[0][0] > wake_at:
+            now = wake_at
+            continue
+        now, number, counted = heapq.heappop(coming)
+        if not counted:
+            good[number] = accepts(now)
+            yield _Sent(now, good[number])
+            heapq.heappush(coming, (now + _LATENCY_S / 2, number, True))
+            continue
+        flying -= 1
+        if good.pop(number):
+            budget.settle(number, now)
+        else:
+            budget.refuse(number, now, None, None)
