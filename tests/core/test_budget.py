@@ -131,6 +131,16 @@ def test_retry_after_wins_over_a_reset() -> None:
     assert budget.refused == 1
 
 
+def test_a_refusal_that_says_nothing_remains_is_no_limit_of_one() -> None:
+    """The hour's quota is used up by others, and Retry-After is short: the window is not one request an hour."""
+    budget = RateBudget()
+    budget.refuse(budget.take(0.0), 0.0, 2.0, RateHints(remaining=0, reset_s=3500.0))
+    assert budget.free_at(0.0) == 2.0
+    budget.settle(budget.take(2.0), 2.0)
+    assert budget.limit is None
+    assert budget.free_at(2.0) == 2.0
+
+
 def test_without_retry_after_the_reset_is_the_pause() -> None:
     """It is the only word there is."""
     budget = RateBudget(60, per_s=60.0)

@@ -96,12 +96,11 @@ class RateBudget:
         self._start_landed = 0
         self._start_width = _FIRST_IN_FLIGHT
         self._started_at = math.nan
-        self._in_flight = 0
+        self._in_flight = self._refused = 0
         self._freed_at: deque[float] = deque()  # when each answered request stops filling a place
         self._left: int | None = None  # what the server last said, less what was sent since, plus what was freed
         self._most_left = 0
-        self._serial = 0
-        self._newest_settled = 0
+        self._serial = self._newest_settled = 0
         self._stated = 0  # the number of the only reply with rate headers; 0 for none, -1 for many
         self._silent = 0
         self._stated_window = False
@@ -109,7 +108,6 @@ class RateBudget:
         self._window = Window()
         self._pause = Pause()
         self._limiter = Limiter()
-        self._refused = 0
         self._lanes = Lanes()
 
     def __repr__(self) -> str:
@@ -343,17 +341,17 @@ class RateBudget:
             if shorter_s is not None:
                 self._set_window(shorter_s, now)
         if hints.remaining is not None and hints.remaining <= _MOST_IN_A_WINDOW:
-            self._learn_left(serial, hints.remaining, stated=hints.limit is not None)
+            self._learn_left(serial, hints.remaining, shows_limit=hints.limit is None and not refused)
             if hints.remaining > 0:
                 self._pause.contradict(serial)
             elif hints.reset_s is not None and not refused:
                 self._exhausted(serial, now, hints.reset_s)
 
-    def _learn_left(self, serial: int, remaining: int, *, stated: bool) -> None:
+    def _learn_left(self, serial: int, remaining: int, *, shows_limit: bool) -> None:
         left = remaining - self._in_flight  # those under way may not be counted yet
         if self._cap is None and remaining + 1 > self._most_left:
             self._most_left = remaining + 1
-            if not stated:
+            if shows_limit:
                 self._set_limit(max(self._most_left, self.limit or 0))
         if self._left is not None and serial < self._newest_settled:
             left = min(left, self._left)  # an answer that was overtaken knows less
