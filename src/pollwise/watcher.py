@@ -132,7 +132,11 @@ class JobWatcher(Generic[J, S]):
             check_keepable(endpoint)
         if budget is None:
             allowed = endpoint.allowance
-            budget = RateBudget() if allowed is None else RateBudget.guessed(allowed[0], per_s=allowed[1])
+            budget = (
+                RateBudget(longest_hint_s=longest_hint_s)
+                if allowed is None
+                else RateBudget.guessed(allowed[0], per_s=allowed[1], longest_hint_s=longest_hint_s)
+            )
         checked_account(endpoint.account, endpoint.auth)
         self.endpoint = endpoint
         self._origins: Origins[J] = Origins(endpoint, origins_of(moved_from))
