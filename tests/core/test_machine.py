@@ -251,6 +251,28 @@ def test_rule_4_a_wait_for_the_budget_is_no_grace() -> None:
     assert machine.on_error(NotVisibleYet(), now=501, dice=0) is News.OVER
 
 
+def test_rule_4_the_pause_of_a_429_is_no_grace() -> None:
+    """A ban of a minute between two 404s does not use up the time in which the job may become visible."""
+    machine = make(not_found_grace_s=30)
+    for now in (0, 1):
+        machine.on_error(NotVisibleYet(), now=now, dice=0)
+    machine.on_error(RateLimited(60.0), now=2, dice=0)
+    for now in (62, 89):
+        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is News.RETRYING
+    assert machine.on_error(NotVisibleYet(), now=90, dice=0) is News.OVER
+
+
+def test_rule_4_a_server_in_trouble_begins_the_grace_anew() -> None:
+    """Its 404 tells nothing: only polls that all say 404 show that there is no such job."""
+    machine = make(not_found_grace_s=30)
+    for now in range(0, 500, 10):
+        error = ServerTrouble(502) if now % 20 else NotVisibleYet()
+        assert machine.on_error(error, now=now, dice=0) is News.RETRYING
+    for now in (500, 510, 520):
+        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is News.RETRYING
+    assert machine.on_error(NotVisibleYet(), now=530, dice=0) is News.OVER
+
+
 def test_rule_4_a_job_that_was_seen_gets_the_time_of_an_outage() -> None:
     """An empty gateway answers 404, too. If that lasts, the job is gone."""
     for machine in (make(retry=Retry(outage_s=300.0)), make(retry=Retry(outage_s=300.0))):

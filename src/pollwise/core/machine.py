@@ -8,8 +8,9 @@ The rules, by number; time, replies and dice are arguments, and what to do next 
     when nothing but such polls came for `outage_s`. Any good reading begins anew, and 429 does not count.
     A kept-alive connection that had been closed is no failure: the poll is asked again at once, and quietly. A second
     one in a row is a poll that taught nothing.
- 4. 404 is tolerated for `not_found_grace_s` and at least three polls; then the job does not exist. A job that was seen
-    before gets `outage_s`.
+ 4. 404 is tolerated for `not_found_grace_s` and at least three polls in a row; then the job does not exist. A poll that
+    failed otherwise begins the row anew, and the pause of a 429 is no part of it. A job that was seen before gets
+    `outage_s`.
  5. Refused credentials are renewed once between two good readings; then the watch ends.
  6. A server's hint (Retry-After) is a floor up to `longest_hint_s`; a longer one is not believed, and one poll asks then,
     or just before the deadline. Our own wait is the floor under every hint. With a refusal, a hint beyond the deadline

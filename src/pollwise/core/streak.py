@@ -29,7 +29,7 @@ class FailureStreak:
         grace_s: Seconds for an overdue watch to get an answer in, until it is asked about.
         last_error: What the last bad poll came to.
         looked_over_at: When the end that is being confirmed was seen first.
-        missing: 404s in a row, of a job that was never seen.
+        missing: 404s in a row, of a job that was never seen. A server in trouble begins the row anew: its 404 tells nothing.
         missing_since: When the first of them came.
         overdue: The deadline that passed before the watch was resumed, if one did: the next reading is the last.
         reading: The last unconfirmed reading, while one is being confirmed.
@@ -86,11 +86,13 @@ class FailureStreak:
     def fail(self, now: float) -> None:
         """A poll failed that counts as an outage."""
         self.failures += 1
+        self.missing = 0
         if self.failing_since is None:
             self.failing_since = now
 
     def excuse(self, pause_s: float) -> None:
-        """A 429 asks for a pause, which is no part of an outage."""
+        """A 429 asks for a pause, which is no part of an outage, nor of the time in which a job may become visible."""
+        self.missing_since += pause_s
         if self.failing_since is not None:
             self.failing_since += pause_s
 
