@@ -97,7 +97,7 @@ class Answers(Generic[J, S]):
         wait_s = None if hints is None else hints.retry_after_s
         if not 200 <= status < 300:
             if status == 304 and machine.phase is not None:
-                self._settle(poller, hints, now)
+                self._settle(poller, watch, hints, now)
                 return machine.on_unchanged(now=now, dice=self._roll(), hint_s=wait_s)
             return self._refused(poller, watch, reply, hints, now)
         if not self._reads_all:
@@ -106,7 +106,7 @@ class Answers(Generic[J, S]):
             if self._heeded:
                 reply_hash = hash((reply_hash, *map(reply.headers.get, self._heeded))) & _HASH_BITS
             if reply_hash == watch.reply_hash and machine.phase is not None:
-                self._settle(poller, hints, now)
+                self._settle(poller, watch, hints, now)
                 return machine.on_unchanged(now=now, dice=self._roll(), hint_s=wait_s)
         try:
             read_for = self._read_for
@@ -114,12 +114,12 @@ class Answers(Generic[J, S]):
         except RateLimited as exc:
             return self._throttled(poller, watch, exc, hints, now)
         except (PollError, WatchError) as exc:
-            self._settle(poller, hints, now)
+            self._settle(poller, watch, hints, now)
             return self._fail(poller, watch, exc, now)
         except BaseException:
-            self._settle(poller, hints, now)
+            self._settle(poller, watch, hints, now)
             raise
-        self._settle(poller, hints, now)
+        self._settle(poller, watch, hints, now)
         # an unconfirmed reading is read again each time: each showing counts
         watch.reply_hash = 0 if reading.unconfirmed or self._reads_all else reply_hash
         if reading.unknown is not None:
@@ -148,7 +148,7 @@ class Answers(Generic[J, S]):
             ticket, poller.ticket = poller.ticket, 0
             self._lane.suspend(ticket, now, watch.machine.believed_s(error.retry_after_s, now))
         else:
-            self._settle(poller, hints, now)
+            self._settle(poller, watch, hints, now)
         return self._fail(poller, watch, error, now)
 
     def _throttled(
@@ -180,10 +180,10 @@ class Answers(Generic[J, S]):
 
     # --- the budget ---------------------------------------------------------------------------
 
-    def _settle(self, poller: Poller[J, S], hints: ReplyHints | None, now: float) -> None:
+    def _settle(self, poller: Poller[J, S], watch: Watch[J, S], hints: ReplyHints | None, now: float) -> None:
         """Let the budget know that the reply has come, and what it says about how many may go."""
         ticket, poller.ticket = poller.ticket, 0
-        self._lane.settle(ticket, now, None if hints is None else hints.rate)
+        self._lane.settle(ticket, now, None if hints is None else self._believed(hints.rate, watch, now))
 
     def _believed(self, rate: RateHints | None, watch: Watch[J, S], now: float) -> RateHints | None:
         """The same, with a reset that is too far away to be true as near as this watch can wait for."""
