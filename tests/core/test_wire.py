@@ -27,6 +27,8 @@ def reply(body: bytes, *, request: Request | None = None, **fields: str) -> Repl
         ("text/html", "text/html", False),
         ("text/json", "text/json", False),
         ("", "", False),
+        ("application/\udcff\x1b[2J", "application/\\udcff\\x1b[2j", False),
+        ("a" * 70_000, "a" * 60, False),
     ],
 )
 def test_a_content_type_is_read_without_its_parameters(value: str, kind: str, is_json: bool) -> None:

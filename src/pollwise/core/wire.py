@@ -77,9 +77,9 @@ class Reply:
 
     @property
     def content_type(self) -> str | None:
-        """The media type without parameters, in lower case, or None."""
+        """The media type without parameters, in lower case, escaped and short, or None."""
         value = self.headers.get("Content-Type")
-        return None if value is None else _media_type(value)
+        return None if value is None else ascii(_media_type(value)[:_TYPE_CHARS])[1:-1]
 
     @property
     def is_json(self) -> bool:
@@ -106,7 +106,7 @@ class Reply:
         if not text.strip():
             why = "expected JSON, got an empty body"
         elif not self.is_json and not text.lstrip().startswith(("{", "[")):
-            why = f"expected JSON, got {ascii((self.content_type or 'no content type')[:_TYPE_CHARS])[1:-1]}"
+            why = f"expected JSON, got {self.content_type or 'no content type'}"
         # Raised out here, so that the error does not drag the body along as its context.
         raise self.malformed(why)
 
