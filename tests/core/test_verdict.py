@@ -11,6 +11,8 @@ from pollwise.core.verdict import refusal
 from pollwise.core.wire import Reply
 
 TABLE = [
+    (0, errors.MalformedReply),
+    (101, errors.MalformedReply),
     (301, errors.RequestRejected),
     (302, errors.RequestRejected),
     (400, errors.RequestRejected),

@@ -7,6 +7,7 @@ Rule 3: a refusal that says when to come back is a rate limit, whatever its 4xx:
 So is one that says that no request is left. Not so where another answer is plainer: 401 and `invalid_token` need new
 credentials, which waiting does not bring; 404 may be a job that is not visible yet; 408 and 425 are the server's trouble;
 410, or the vendor's word that it does not know the job, is final.
+Rule 4: a status code below 200 is a reply that was not understood: what ends a reply is 200 or above (RFC 9110, 15.2).
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def refusal(  # noqa: PLR0911  # a table: one return a row
         return AuthenticationError(f"{job}: the credentials were refused (HTTP {status}).", problem)
     wait_s = None if hints is None else hints.retry_after_s
     match status:
+        case _ if status < 200:
+            return reply.malformed("its status code belongs to no whole reply")
         case 404:
             return NotVisibleYet(problem, wait_s)
         case 410:
