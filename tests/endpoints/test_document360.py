@@ -479,7 +479,12 @@ def test_a_refusal_inside_a_good_reply_is_told_in_the_vendors_words() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "told"),
-    [("t-1", "other"), ("t-1", "t-10"), ("t-1", "65868"), ("65868", 65869), ("65868", "65869"), ("t-1", "T-2")],
+    [
+        *(("t-1", "other"), ("t-1", "t-10"), ("t-1", "65868"), ("65868", 65869), ("65868", "65869"), ("t-1", "T-2")),
+        *(("t-1", "0"), ("t-1", "t1"), ("t-1", "{t-1}"), ("a-1", "a1"), ("0" * 23, "0" * 22)),
+        ("65868a00c536f34594713fec", "65868a00c536f34594713fed"),
+        ("65868a00-c536-f345-9471-3fec00000000", "65868a00c536f34594713fec00000001"),
+    ],
 )
 def test_a_reply_about_another_task_is_not_believed(asked: str, told: object) -> None:
     """It is malformed, also while the other task is running; the error says which task it is about."""
@@ -503,10 +508,15 @@ def test_a_reply_about_another_task_is_not_believed(asked: str, told: object) ->
         ("65868", 65868),
         ("t-1", 65868),
         ("t-1", 1e30),
+        ("t-1", "000000000000000000000000"),
+        ("t-1", "00000000-0000-0000-0000-000000000000"),
+        ("65868a00-c536-f345-9471-3fec00000000", "{65868A00-C536-F345-9471-3FEC00000000}"),
+        ("65868a00-c536-f345-9471-3fec00000000", "65868a00c536f34594713fec00000000"),
+        ("65868a00c536f34594713fec00000000", "65868a00-c536-f345-9471-3fec00000000"),
     ],
 )
 def test_a_reply_about_this_task_or_about_none_is_read(asked: str, told: object) -> None:
-    """In any letter case; a number beside an ID that is none is no ID of that kind."""
+    """In any spelling of a GUID; zeros were never set; a number beside an ID that is none is no ID of that kind."""
     body = envelope()
     body["task_status"]["task_id"] = told
     assert ENDPOINT.read_for(DeleteFileJob(asked), reply(body)).phase is Phase.SUCCEEDED

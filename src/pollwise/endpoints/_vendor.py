@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -26,18 +27,27 @@ make_reading: Callable[..., Reading[Any]] = maker(Reading, defaults=(), checked=
 _make_request = maker(Request)
 # Of some 700 bytes each. To make one anew, and for aiohttp to ask a new URL all that it asks, costs more.
 _KEPT_REQUESTS = 2_048
+_SHORTEST_HEX = 24  # an object ID of MongoDB; a GUID has 32
+_IS_HEX = re.compile(r"[0-9a-f]+").fullmatch
+_NO_PUNCTUATION = str.maketrans("", "", "-{}")
 
 
 def same_id(told: str | int | None, asked: str) -> bool:
     """Whether an ID in a reply is the one that was asked for, or does not say.
 
-    In any letter case: both vendors' IDs are hexadecimal, and a gateway may spell them otherwise. A number can be
-    compared only with an ID that is a number; beside another one it is no ID of that kind, and does not say.
+    In any letter case, and a GUID with or without hyphens and braces: both vendors' IDs are hexadecimal, and a gateway
+    may spell them otherwise. An ID of zeros alone is one that was never set, and does not say. A number can be compared
+    only with an ID that is a number; beside another one it is no ID of that kind, and does not say either.
     """
     if type(told) is int:
         return not (asked.isascii() and asked.isdigit()) or int(asked) == told
-    told = str(told or "").strip().casefold()
-    return not told or told == asked.strip().casefold()
+    told, asked = str(told or "").strip().casefold(), asked.strip().casefold()
+    if not told or told == asked:
+        return True
+    bare = told.translate(_NO_PUNCTUATION)
+    if len(bare) < _SHORTEST_HEX or not _IS_HEX(bare):
+        return False
+    return not bare.strip("0") or bare == asked.translate(_NO_PUNCTUATION)
 
 
 class VendorEndpoint(Endpoint[J, S]):
