@@ -32,12 +32,15 @@ def nested(depth: int, inside: str = "1") -> bytes:
 @given(
     DOCUMENTS,
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]),
-    st.sampled_from(["", "\r\n", ")]}'\n", ")]}',\n"]),
+    st.sampled_from(["", "\r\n", ")]}'\n", ")]}',\n", "while(1);", "while (true);", "for (;;);", "{}&& "]),
+    st.sampled_from(["", "\n", "\0", "\r\n\0\0\0"]),
     st.sampled_from([None, "", "text/plain", "text/html", "application/json; charset=utf-8", "application/xml"]),
 )
-def test_json_is_read_in_every_wrapping(document: Any, encoding: str, prefix: str, kind: str | None) -> None:
-    """Whatever the media type is; with a byte order mark, in UTF-16 and UTF-32, behind a known prefix."""
-    body = (prefix + orjson.dumps(document).decode() + "\n").encode(encoding)
+def test_json_is_read_in_every_wrapping(
+    document: Any, encoding: str, prefix: str, suffix: str, kind: str | None
+) -> None:
+    """Whatever the media type is; with a byte order mark, in UTF-16 and UTF-32, between known wrappings."""
+    body = (prefix + orjson.dumps(document).decode() + suffix).encode(encoding)
     assert reply(body, kind).json() == document
 
 

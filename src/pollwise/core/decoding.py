@@ -2,7 +2,8 @@
 
 Rule 1: a body that is JSON in UTF-8 is decoded once. No media type, charset or byte order mark is asked for (RFC 8259, 8.1).
 Rule 2: only if that fails, the wrapping is looked at: a byte order mark, UTF-16 and UTF-32, a declared charset of the
-usual ones, and the prefix `)]}'`, which some servers use against cross-site script inclusion and no JSON begins with.
+usual ones, NULs at the end, and the prefixes that servers use against cross-site script inclusion (`)]}'`, `while(1);`,
+`for(;;);`, `{}&&`), with which no JSON begins.
 Rule 3: one value never hides another. NaN, an infinite number and what is nested more than 100 deep become null, a
 character that is not valid becomes a replacement character, a control character inside a string is kept.
 Rule 4: everything else is no JSON: comments, trailing commas, single quotes, two documents, a page.
@@ -27,12 +28,16 @@ _SAFE_CHARSET = re.compile(  # all single-byte or multi-byte, all decoded in lin
     r"(iso|iso_)?-?8859-?\d{1,2}|latin-?1|(windows-|cp)125\d|us-ascii|ascii|gbk|gb2312|gb18030|big5|shift[_-]?jis|euc-(jp|kr)|koi8-[ru]",
     re.IGNORECASE,
 ).fullmatch
+_INCLUSION_GUARD = re.compile(r"(?:\)\]\}',?|while ?\((?:1|true)\);|for ?\(;;\);|\{\} ?&&)\s*").match
 _NESTING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]+|[\]}]+', re.DOTALL).finditer
 
 
 def decoded(text: str) -> Any:
     """The JSON in a text that orjson did not take as it was sent. Raises ValueError, which says where it is broken."""
-    text = text.lstrip("\ufeff \t\r\n").removeprefix(")]}'").lstrip(", \t\r\n")
+    text = text.lstrip("\ufeff \t\r\n").rstrip("\0 \t\r\n")
+    guard = _INCLUSION_GUARD(text)
+    if guard:
+        text = text[guard.end() :]
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:
