@@ -8,6 +8,7 @@ import email.utils
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
+import attrs
 import orjson
 import pytest
 from hypothesis import given
@@ -168,6 +169,15 @@ def test_json_is_json_whatever_it_calls_itself(status: int, media_type: str, mar
     """A token counts with any 2xx and any media type, and with a byte order mark before it."""
     reply = answer(mark + orjson.dumps(granted()), status, **{"Content-Type": media_type})
     assert dict(GRANT.read(reply).headers) == {"Authorization": "Bearer a-token"}
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", "Infinity", "9" * 400, "[" * 200 + "]" * 200])
+def test_no_other_value_hides_a_token(value: str) -> None:
+    """What JSON has no number for is an unknown life, as in any other reply."""
+    reply = answer(granted())
+    for encoding in ("utf-8", "utf-16"):
+        body = orjson.dumps({**granted(), "expires_in": "?"}).decode().replace('"?"', value).encode(encoding)
+        assert dict(GRANT.read(attrs.evolve(reply, body=body)).headers) == {"Authorization": "Bearer a-token"}
 
 
 def test_an_empty_success_is_no_token() -> None:

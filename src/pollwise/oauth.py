@@ -15,9 +15,9 @@ from typing import Any, Final
 from urllib.parse import quote_plus, urlencode
 
 import attrs
-import orjson
 from yarl import URL
 
+from pollwise.core.decoding import body_text, decoded
 from pollwise.core.header_values import LONGEST_WAIT_S, number
 from pollwise.core.hints import HintReader
 from pollwise.core.verdict import refusal
@@ -37,7 +37,6 @@ __all__ = ["ClientCredentialsGrant"]
 
 _TOKEN = re.compile(r"[!-~]+")  # RFC 6749 A.12, without the space, which a header field would end at
 _CODE = re.compile(r"[ !#-\[\]-~]{1,64}")  # RFC 6749 5.2, with an end
-_BOM: Final = b"\xef\xbb\xbf"
 _BEARER: Final = frozenset({"", "bearer", "bearertoken"})
 _PASSING: Final = frozenset(
     {"server_error", "temporarily_unavailable"}
@@ -142,8 +141,8 @@ def _address(token_url: str) -> URL:
 
 def _document(reply: Reply) -> Mapping[str, Any] | None:
     try:  # whatever media type it has: JSON is JSON
-        answer = orjson.loads(reply.body.removeprefix(_BOM))
-    except orjson.JSONDecodeError:  # not to be chained: it holds the whole body
+        answer = decoded(body_text(reply.body, reply.headers.get("Content-Type")))
+    except ValueError:  # not to be chained: it may hold the whole body
         return None
     return answer if isinstance(answer, dict) else None
 
