@@ -450,7 +450,7 @@ async def test_an_empty_body_can_mean_two_things() -> None:
 async def test_each_showing_of_an_unconfirmed_answer_counts() -> None:
     """The same body again is a confirmation, nothing to skip, and an empty one is none."""
     maybe = {"state": "maybe-failed"}
-    script: list[Answer] = [RUNNING, maybe, Reply(200, {}, b""), RUNNING, maybe, maybe, maybe]
+    script: list[Answer] = [RUNNING, maybe, Reply(200, {}, b""), RUNNING, *[maybe] * 9]
     async with watching(script, confirmations=2, confirm_s=2.0) as (watcher, transport):
         outcome = (await events_of(watcher.watch(ToyJob())))[-1]
     assert type(outcome).__name__ == "Failed"

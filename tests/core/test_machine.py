@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import random
 from collections.abc import Callable
 
 import attrs
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pollwise.core.events import Abandoned, Cancelled, Failed, Succeeded
+from pollwise.core.forecast import Forecast
 from pollwise.core.machine import News, Pace, Rules, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.past import Past
@@ -443,21 +445,37 @@ def test_rule_8_what_looks_over_is_not_seen_going_on() -> None:
         machine = make(confirmations=2, confirm_s=3.0)
         machine.on_reading(running(), now=5, dice=0)
         machine.on_reading(unsure(Phase.CANCELLED), now=8, dice=0)
-        machine.on_reading(unsure(), now=9, dice=0)
-        machine.on_reading(unsure(), now=10, dice=0)
-        assert machine.on_reading(last, now=12, dice=0) is News.OVER
-        assert machine.outcome.detected_within_s == 7.0
+        for now in range(9, 17):
+            assert machine.on_reading(unsure(), now=now, dice=0) is not News.OVER
+        assert machine.on_reading(last, now=21, dice=0) is News.OVER
+        assert machine.outcome.detected_within_s == 16.0
 
 
 def test_rule_8_a_contradiction_starts_the_confirmation_again() -> None:
-    """A running reading, or another phase, in between means that it was not over."""
-    machine = make(confirmations=1, confirm_s=0.5)
-    machine.on_reading(unsure(), now=0, dice=0)
-    machine.on_reading(running(), now=1, dice=0)
-    assert machine.on_reading(unsure(), now=2, dice=0) is News.PROGRESSED
-    assert machine.on_reading(unsure(Phase.CANCELLED), now=3, dice=0) is News.PROGRESSED
-    assert machine.on_reading(unsure(Phase.CANCELLED), now=4, dice=0) is News.OVER
-    assert isinstance(machine.outcome, Cancelled)
+    """A running reading, or another phase, in between means that it was not over; then it takes more."""
+    for flaps, polls in enumerate((1, 4, 8, 8, 8)):
+        machine = make(confirmations=1, confirm_s=0.5)
+        for now in range(flaps):
+            machine.on_reading(unsure(), now=2 * now, dice=0)
+            machine.on_reading(running(), now=2 * now + 1, dice=0)
+        assert machine.on_reading(unsure(Phase.CANCELLED), now=100, dice=0) is News.PROGRESSED
+        for now in range(101, 100 + polls):
+            assert machine.on_reading(unsure(Phase.CANCELLED), now=now, dice=0) is News.QUIET
+        assert machine.on_reading(unsure(Phase.CANCELLED), now=100 + polls, dice=0) is News.OVER
+        assert isinstance(machine.outcome, Cancelled)
+
+
+@pytest.mark.parametrize("period_s", [1.0, 7.0, 30.0, 60.0, 63.0, 90.0])
+def test_rule_8_a_job_that_is_tried_again_and_again_is_not_taken_for_failed(period_s: float) -> None:
+    """Polls a minute apart can meet nothing but its failures for a while. Half of the time it looks failed."""
+    wrong = 0
+    for seed in range(50):
+        dice, machine = random.Random(seed), make(timeout_s=3600.0, pacing=Pacing(), forecast=Forecast())
+        while machine.outcome is None and machine.due_at < machine.deadline:
+            looks_failed = machine.due_at % period_s >= period_s / 2
+            machine.on_reading(unsure() if looks_failed else running(), now=machine.due_at, dice=dice.random())
+        wrong += machine.outcome is not None
+    assert wrong <= 2
 
 
 def test_rule_8_too_few_polls_confirm_nothing() -> None:

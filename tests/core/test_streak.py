@@ -49,7 +49,7 @@ def test_a_good_reading_ends_it() -> None:
     streak.show(unsure(), 1.0)
     assert streak.is_needed
     streak.contradict()
-    assert (streak.unconfirmed, streak.flapped, streak.is_needed) == (0, True, True)
+    assert (streak.unconfirmed, streak.flaps, streak.is_needed) == (0, 1, True)
 
 
 def test_an_end_of_another_kind_begins_anew() -> None:
@@ -57,9 +57,9 @@ def test_an_end_of_another_kind_begins_anew() -> None:
     streak = FailureStreak()
     assert streak.show(unsure(), 1.0)
     assert not streak.show(unsure(), 2.0)
-    assert (streak.unconfirmed, streak.looked_over_at, streak.flapped) == (2, 1.0, False)
+    assert (streak.unconfirmed, streak.looked_over_at, streak.flaps) == (2, 1.0, 0)
     assert streak.show(unsure(Phase.CANCELLED), 3.0)
-    assert (streak.unconfirmed, streak.looked_over_at, streak.flapped) == (1, 3.0, True)
+    assert (streak.unconfirmed, streak.looked_over_at, streak.flaps) == (1, 3.0, 1)
     words = [Reading(status="s", phase=Phase.RUNNING, unconfirmed=True, unknown=word) for word in ("a=1", "a=2")]
     assert streak.show(words[0], 4.0)
     assert streak.show(words[1], 5.0)

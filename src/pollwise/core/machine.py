@@ -17,7 +17,8 @@ The rules, by number; time, replies and dice are arguments, and what to do next 
     ends the watch at the deadline; with a good reply it is advice, and the last poll is asked all the same.
  7. The deadline wins over everything. The last wait is trimmed so that one last poll happens just before it.
  8. An unconfirmed reading is believed once `confirmations` more polls, spread over at least `confirm_s`, have shown the
-    same end. A job that flaps is asked no oftener than any other.
+    same end; four and then eight times as many, at wide random distances, once the job went on all the same. A job that
+    flaps is asked no oftener than any other.
  9. An unknown value of the vendor's is a running job; the endpoint's reading says so. An end of unknown kind is no
     success: the watch is abandoned with `UnknownOutcome`.
 10. Every delay is a function of counts kept here, so a watch can be written down and resumed. One that is overdue then
@@ -427,24 +428,22 @@ class WatchMachine(Generic[J, S]):
         streak = self._needs_streak()
         if not streak.unconfirmed:
             streak.seen_s = self.seen_s
-        if streak.show(reading, now) and not streak.flapped:
+        if streak.show(reading, now) and not streak.flaps:
             self._good = 0  # what looks over is asked again soon; what flaps is not
-        rules = self._rules
-        if streak.unconfirmed <= rules.confirmations:
-            return False
-        return rules.confirmations == 0 or now >= streak.looked_over_at + rules.confirm_s
+        return streak.is_shown(self._rules.confirmations, self._rules.confirm_s, now)
 
     def _wait(self, *, changed: bool, now: float, dice: float, hint_s: float | None) -> News:
         rules, streak = self._rules, self._streak
         unconfirmed = streak is not None and streak.unconfirmed > 0
         silence_s = None if unconfirmed else self._worthy_s()
         wait_s = rules.pacing.delay_s(self._good, dice, silence_s)
-        hurried = False
-        if streak is not None and unconfirmed and not streak.flapped:
-            hurried = True
+        hurried = streak is not None and unconfirmed and not streak.flaps
+        if streak is not None and hurried:
             left_s = streak.looked_over_at + rules.confirm_s - now
             if 0.0 < left_s < wait_s:
                 wait_s = max(left_s, rules.pacing.min_s)
+        elif unconfirmed:
+            wait_s *= 1.0 + dice  # at equal distances they could all fall between two attempts
         if hint_s is not None:
             spread_s = hint_s * (1.0 + rules.pacing.jitter * dice)
             wait_s = max(wait_s, min(spread_s, rules.longest_hint_s))

@@ -2,7 +2,9 @@
 
 Rule 1: outages are counted in time. They end a watch only when nothing but failed polls came for so long.
 Rule 2: the pause that a 429 asks for is no part of an outage: the server is there.
-Rule 3: what looks over is believed when enough polls have shown it, spread over enough time.
+Rule 3: what looks over is believed when enough polls have shown it, spread over enough time. Once it went on all the
+same, it takes four times as many, and then eight times: polls a minute apart can meet nothing but the failures of a job
+that is tried again each minute.
 
 Most watches have no streak, most of the time; so the machine makes one when it needs it.
 """
@@ -17,6 +19,8 @@ from pollwise.errors import PollError
 
 __all__ = ["FailureStreak"]
 
+_DOUBTS = (1, 4, 8)  # by how often it went on: how much more it takes
+
 
 class FailureStreak:
     """The state that a watch needs while something is wrong or doubtful. Times are in monotonic seconds.
@@ -25,7 +29,7 @@ class FailureStreak:
         bad: Bad polls in a row, 429 and 404 included, which set the pace of retrying.
         failures: Those of them that count as an outage.
         failing_since: When the first poll that counts failed, moved on by the pauses of 429s; None without one.
-        flapped: What looked over went on again, or looked over in another way.
+        flaps: How often what looked over went on again, or looked over in another way.
         grace_s: Seconds for an overdue watch to get an answer in, until it is asked about.
         last_error: What the last bad poll came to.
         looked_over_at: When the end that is being confirmed was seen first.
@@ -44,7 +48,7 @@ class FailureStreak:
         "bad",
         "failing_since",
         "failures",
-        "flapped",
+        "flaps",
         "grace_s",
         "last_error",
         "looked_over_at",
@@ -60,7 +64,7 @@ class FailureStreak:
     )
 
     def __init__(self) -> None:
-        self.bad = self.failures = self.missing = self.unconfirmed = 0
+        self.bad = self.failures = self.missing = self.unconfirmed = self.flaps = 0
         self.failing_since: float | None = None
         self.missing_since = self.looked_over_at = 0.0
         self.last_error: PollError | None = None
@@ -68,12 +72,12 @@ class FailureStreak:
         self.overdue: float | None = None
         self.seen_s: float | None = None
         self.reading: Reading[Any] | None = None
-        self.refused = self.flapped = self.stale = self.visible = False
+        self.refused = self.stale = self.visible = False
 
     @property
     def is_needed(self) -> bool:
         """Whether anything must be remembered beyond a good reading."""
-        return self.unconfirmed > 0 or self.overdue is not None or self.flapped
+        return self.unconfirmed > 0 or self.overdue is not None or self.flaps > 0
 
     def recover(self) -> None:
         """A good reading came."""
@@ -117,17 +121,24 @@ class FailureStreak:
         before = self.reading
         differs = before is None or before.phase is not reading.phase or _kind(before) != _kind(reading)
         if differs:
-            self.flapped = self.flapped or self.unconfirmed > 0
+            self.flaps += self.unconfirmed > 0
             self.unconfirmed = 0
             self.looked_over_at = now
         self.unconfirmed += 1
         self.reading = reading
         return differs
 
+    def is_shown(self, confirmations: int, confirm_s: float, now: float) -> bool:
+        """Whether enough polls have shown the end, over enough time."""
+        doubt = _DOUBTS[min(self.flaps, len(_DOUBTS) - 1)]
+        if self.unconfirmed <= confirmations * doubt:
+            return False
+        return confirmations == 0 or now >= self.looked_over_at + confirm_s * doubt
+
     def contradict(self) -> None:
         """A poll showed that the job goes on."""
         if self.unconfirmed:
-            self.flapped = True
+            self.flaps += 1
             self.unconfirmed = 0
             self.reading = None
 
