@@ -19,8 +19,12 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 def to_json(data: Any) -> bytes:
-    """Compact JSON in UTF-8, as both vendors' servers send it."""
-    return _encode(data).encode()
+    """Compact JSON in UTF-8, as both vendors' servers send it. A lone surrogate, which UTF-8 has not, is escaped."""
+    text = _encode(data)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")
 
 
 def http_date(seconds_from_now: float) -> str:
