@@ -100,6 +100,7 @@ class Answers(Generic[J, S]):
                 self._settle(poller, watch, hints, now)
                 return machine.on_unchanged(now=now, dice=self._roll(), hint_s=wait_s)
             return self._refused(poller, watch, reply, hints, now)
+        reply_hash = 0
         if not self._reads_all:
             # with the status, for a 202 and a 200 can both be empty; of 60 bits, which take a third less memory than 64
             reply_hash = (hash(reply.body) ^ status) & _HASH_BITS
@@ -121,7 +122,7 @@ class Answers(Generic[J, S]):
             raise
         self._settle(poller, watch, hints, now)
         # an unconfirmed reading is read again each time: each showing counts
-        watch.reply_hash = 0 if reading.unconfirmed or self._reads_all else reply_hash
+        watch.reply_hash = 0 if reading.unconfirmed else reply_hash
         if reading.unknown is not None:
             self._report_unknown(reading.unknown)
         dice = 0.0 if reading.final else self._roll()  # no wait is to be chosen, and no fault of `dice` hides an end
