@@ -221,6 +221,20 @@ def test_a_throttle_inside_a_200_reaches_the_budget() -> None:
     assert desk.watch.machine.due_at >= 8.0
 
 
+@pytest.mark.parametrize("wait_s", [math.nan, -5.0, -math.inf])
+def test_a_throttle_with_a_wait_that_is_none_says_no_wait(wait_s: float) -> None:
+    """Then the header fields are looked at, and without them our own wait holds."""
+
+    def throttled(_: Reply) -> Reading[ToyStatus]:
+        raise RateLimited(wait_s)
+
+    for headers, due_at in (({}, 1.5), ({"Retry-After": "7"}, 8.5)):
+        desk = Desk(Counted(throttled))
+        assert desk.take(reply(RUNNING, headers=headers)) is News.RETRYING
+        assert desk.watch.machine.due_at == due_at
+        assert desk.lane.free_at(1.0) <= 8.0
+
+
 def test_the_vendors_codes_may_mean_a_throttle() -> None:
     """`problem` raises RateLimited for a refusal that is one, whatever its status code."""
 

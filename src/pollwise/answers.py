@@ -157,6 +157,8 @@ class Answers(Generic[J, S]):
     ) -> News:
         """The rate limit was hit, in a refusal or in a 2xx that says so in its body."""
         wait_s = error.retry_after_s
+        if wait_s is not None and not wait_s >= 0.0:  # no number, or before now: `read` may take it from anywhere
+            wait_s = error.retry_after_s = None
         if wait_s is None and hints is not None and hints.retry_after_s is not None:
             wait_s = error.retry_after_s = hints.retry_after_s
         rate = None if hints is None else hints.rate
