@@ -256,9 +256,9 @@ def test_a_503_with_retry_after_speaks_for_the_server() -> None:
     assert (desk.budget.refused, desk.hand.ticket, desk.watch.machine.failures) == (0, 0, 1)
 
 
-def test_a_refusal_that_is_not_believed_asks_just_before_the_deadline() -> None:
-    """Ten days are longer than any server means: the token waits for an hour, or until the watch's last poll."""
-    for timeout_s, free_at in ((7200.0, 3601.0), (1800.0, 1799.0)):
+def test_a_refusal_that_is_not_believed_costs_no_watch() -> None:
+    """Ten days are longer than any server means: the token waits for an hour, or for half of the time that is left."""
+    for timeout_s, free_at in ((9000.0, 3601.0), (1801.0, 900.5)):
         desk = Desk(timeout_s=timeout_s)
         desk.take(reply(status=429, headers={"Retry-After": "900000"}))
         assert desk.lane.free_at(1.0) == pytest.approx(free_at)

@@ -77,7 +77,7 @@ class JobWatcher(Generic[J, S]):
         confirm_s: The shortest time over which these polls are spread, in seconds. By default 60, or a tenth of
             `timeout_s` where that is shorter.
         longest_hint_s: The longest wait that a server may ask for in a header field, in seconds. After a longer one, one
-            poll asks then.
+            poll asks then, or after half of the time that is left.
         heartbeat_s: Report an unchanged status, too, when nothing was reported for this long. None for never.
         ledger: Where watches are written down, so that none is lost in a crash: open, and yours to close, after the
             watcher. See `record`, `resume` and `outcomes`.

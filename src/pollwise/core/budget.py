@@ -326,7 +326,7 @@ class RateBudget:
             return math.inf
         # nothing of ours is counted any more, or the window is not known: one probe finds out
         self._left = None
-        wait_s = max(self.spacing_s, _FIRST_PROBE_S if self.per_s is None else 0.0)
+        wait_s = _FIRST_PROBE_S if self.per_s is None else min(self.spacing_s, _FIRST_PROBE_S)
         self._pause.ask(self._serial, now + min(wait_s, self.longest_hint_s), probe=True)
         return self._pause.free_at(now)
 

@@ -13,7 +13,7 @@ The rules, by number; time, replies and dice are arguments, and what to do next 
     `outage_s`.
  5. Refused credentials are renewed once between two good readings; then the watch ends.
  6. A server's hint (Retry-After) is a floor up to `longest_hint_s`; a longer one is not believed, and one poll asks then,
-    or just before the deadline. Our own wait is the floor under every hint. With a refusal, a hint beyond the deadline
+    or after half of the time that is left. Our own wait is the floor under every hint. With a refusal, a hint beyond the deadline
     ends the watch at the deadline; with a good reply it is advice, and the last poll is asked all the same.
  7. The deadline wins over everything. The last wait is trimmed so that one last poll happens just before it.
  8. An unconfirmed reading is believed once `confirmations` more polls, spread over at least `confirm_s`, have shown the
@@ -294,12 +294,12 @@ class WatchMachine(Generic[J, S]):
     def believed_s(self, hint_s: float, now: float) -> float:
         """How long a refusal that asks for so many seconds keeps this watch from asking.
 
-        A wait of more than `longest_hint_s` is not believed: a poll asks then, or just before the deadline.
+        A wait of more than `longest_hint_s` is not believed: a poll asks then, or after half of the time that is left.
         """
         longest_s = self._rules.longest_hint_s
         if hint_s <= longest_s:
             return hint_s
-        return min(longest_s, max(0.0, self.last_poll_at - now))
+        return min(longest_s, max(0.0, self.last_poll_at - now) / 2)
 
     def on_renewed(self, *, now: float) -> None:
         """The credentials were renewed after `News.RENEW`: ask again at once."""
@@ -479,13 +479,12 @@ class WatchMachine(Generic[J, S]):
         self, streak: FailureStreak, hint_s: float | None, *, now: float, dice: float, at_most: float | None = None
     ) -> None:
         """After a bad poll. `at_most` is when a decision falls due, for which a poll is wanted; a hint goes before it."""
-        longest_s = self._rules.longest_hint_s
-        wait_s = self._rules.retry.delay_s(streak.bad, dice, hint_s if hint_s is None else min(hint_s, longest_s))
+        believed_s = None if hint_s is None else self.believed_s(hint_s, now)
+        wait_s = self._rules.retry.delay_s(streak.bad, dice, believed_s)
         at, earliest = now + wait_s, now
-        if hint_s is not None:
-            if hint_s <= longest_s:
-                earliest = now + hint_s
-            at = min(at, max(now + longest_s, now + self._rules.retry.max_s))
+        if believed_s is not None:
+            earliest = now + believed_s
+            at = min(at, now + max(self._rules.longest_hint_s, self._rules.retry.max_s))
         if at_most is not None and now < at_most < at:
             at = max(at_most, earliest)
         self._ask_at(at, now, earliest=earliest)
