@@ -68,6 +68,7 @@ class Answers(Generic[J, S]):
         self._dice = dice
         self._clock = clock
         self._hints = HintReader()
+        self._silent = self._hints.silent
         heeded: tuple[str, ...] | None = getattr(endpoint, "heeded_headers", None)
         self._reads_all = heeded is None  # what `read` looks at is not known, so that no reply is "unchanged"
         self._heeded = heeded or ()
@@ -91,10 +92,14 @@ class Answers(Generic[J, S]):
         except Exception as exc:  # noqa: BLE001  # rule 3
             return give_up(watch, exc, now)
 
-    def _learn(self, poller: Poller[J, S], watch: Watch[J, S], reply: Reply, now: float) -> News:
+    def _learn(  # noqa: C901  # the one road of every reply: a call for each part of it would cost a hundredth
+        self, poller: Poller[J, S], watch: Watch[J, S], reply: Reply, now: float
+    ) -> News:
         machine, status = watch.machine, reply.status
-        hints = self._hints.read(reply.headers, self._wall_now)
-        wait_s = None if hints is None else hints.retry_after_s
+        hints = wait_s = None
+        if tuple(reply.headers) not in self._silent:  # told apart here, for a call less
+            hints = self._hints.read(reply.headers, self._wall_now)
+            wait_s = None if hints is None else hints.retry_after_s
         if not 200 <= status < 300:
             if status == 304 and machine.phase is not None:
                 self._settle(poller, watch, hints, now)
@@ -186,7 +191,10 @@ class Answers(Generic[J, S]):
     def _settle(self, poller: Poller[J, S], watch: Watch[J, S], hints: ReplyHints | None, now: float) -> None:
         """Let the budget know that the reply has come, and what it says about how many may go."""
         ticket, poller.ticket = poller.ticket, 0
-        self._lane.settle(ticket, now, None if hints is None else self._believed(hints.rate, watch, now))
+        if hints is None:
+            self._lane.settle(ticket, now)
+        else:
+            self._lane.settle(ticket, now, self._believed(hints.rate, watch, now))
 
     def _believed(self, rate: RateHints | None, watch: Watch[J, S], now: float) -> RateHints | None:
         """The same, with a reset that is too far away to be true as near as this watch can wait for."""

@@ -233,12 +233,15 @@ class RateBudget:
     def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:
         """The request with this number is over: answered, failed or cut, but not refused with 429."""
         self._land(serial, now, hints)
-        self._limiter.good(now)
+        limiter = self._limiter
+        limiter.good_replies += 1
+        if limiter.good_replies >= limiter.trial or now > limiter.look_after:
+            limiter.look(now)
         if self._pause.on:
             probes = self._pause.probes - 1
             end = self._pause.landed(serial, now)
             if end is not End.NO:
-                self._limiter.recovered(now, probes, contradicted=end is End.CONTRADICTED)
+                limiter.recovered(now, probes, contradicted=end is End.CONTRADICTED)
                 if end is End.PROBED and hints is None:
                     self._start_over(now)
 

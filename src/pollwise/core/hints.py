@@ -103,11 +103,16 @@ class HintReader:
     """Reads the hints of one server's replies, and remembers which of its header fields can hold any.
 
     What it remembers is bounded: by the number and length of names and of values.
+
+    Attributes:
+        silent: The names of fields, in their order, of replies that were found to have no hints. A caller in a hurry may
+            look here before it calls `read`.
     """
 
-    __slots__ = ("_plans",)
+    __slots__ = ("_plans", "silent")
 
     def __init__(self) -> None:
+        self.silent: set[tuple[str, ...]] = set()
         self._plans: dict[tuple[str, ...], _Plan | None] = {}
 
     def read(self, headers: Mapping[str, str], clock: Callable[[], float]) -> ReplyHints | None:
@@ -140,7 +145,10 @@ class HintReader:
         if len(names) <= _MOST_NAMES and sum(map(len, names)) <= _LONGEST_NAMES:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
+                self.silent.clear()
             self._plans[names] = plan
+            if plan is None:
+                self.silent.add(names)
         return plan
 
 

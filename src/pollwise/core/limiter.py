@@ -49,9 +49,12 @@ class Limiter:
     """The rate of one token, as far as its refusals show one.
 
     Attributes:
+        good_replies: Good replies of the trial, or of the goodput that is being measured.
+        look_after: After this time `look` wants to be called with a good reply.
         next_at: When the next request may go.
         rate: Requests per second; infinite while no limit is known.
         spacing_s: Seconds between two requests; 0 while no limit is known.
+        trial: How many good replies make a trial, at which `look` wants to be called; infinite while no limit is known.
     """
 
     __slots__ = (
@@ -59,12 +62,10 @@ class Limiter:
         "_confirmed",
         "_contradicted",
         "_forgotten",
-        "_good",
         "_goodput",
         "_held",
         "_last_good",
         "_least_trial",
-        "_measured_until",
         "_pause_s",
         "_plateau",
         "_recovered_at",
@@ -76,18 +77,20 @@ class Limiter:
         "_set_at",
         "_since",
         "_step",
-        "_trial",
+        "good_replies",
+        "look_after",
         "next_at",
         "rate",
         "spacing_s",
+        "trial",
     )
 
     def __init__(self) -> None:
         self.rate = math.inf
         self.spacing_s = 0.0
         self.next_at = -math.inf
-        self._measured_until = -math.inf
-        self._good = 0  # good replies since `_since`
+        self.look_after = -math.inf
+        self.good_replies = 0  # good replies since `_since`
         self._since = math.nan  # the begin of the trial, or of the goodput that is being measured
         self._contradicted = 0  # positive if a third of the bursts of refusals were contradicted
         self._same = 0  # how often the goodput was the same as before
@@ -106,7 +109,7 @@ class Limiter:
         self._climbing = False  # a rate above the plateau is being tried
         self._confirmed = 0  # how often that was refused
         self._step = _CLIMB
-        self._trial = _SHORTEST_TRIAL
+        self.trial = math.inf
 
     # --- on the way of every request ----------------------------------------------------------
 
@@ -116,14 +119,18 @@ class Limiter:
         self.next_at = max(self.next_at, earliest) + self.spacing_s
 
     def good(self, now: float) -> None:
-        """A request was not refused."""
-        self._good += 1
+        """A request was not refused. `RateBudget.settle` has the same two lines, because a call for each reply costs."""
+        self.good_replies += 1
+        if self.good_replies >= self.trial or now > self.look_after:
+            self.look(now)
+
+    def look(self, now: float) -> None:
+        """The trial is long enough, or what was measured before is too old."""
         if self.spacing_s > 0.0:
-            if self._good >= self._trial:
-                self._passed(now)
-        elif not now <= self._measured_until:
-            self._good, self._since = 1, now
-            self._measured_until = now + self._memory_s()
+            self._passed(now)
+        else:
+            self.good_replies, self._since = 1, now
+            self.look_after = now + self._memory_s()
 
     # --- refusals -----------------------------------------------------------------------------
 
@@ -153,7 +160,7 @@ class Limiter:
     def _adjust(self, now: float, pause_s: float, probes: int, *, contradicted: bool) -> None:
         if self.rate < math.inf:
             if contradicted and now - self._set_at < _SHORTEST_TRIAL_S:
-                self._good, self._since = 0, now  # still of the rate before, but no trial has passed with it
+                self.good_replies, self._since = 0, now  # still of the rate before, but no trial has passed with it
             else:
                 self._lower(now, pause_s)
             return
@@ -166,7 +173,7 @@ class Limiter:
 
     def _measure(self, now: float, *, sure: bool) -> None:
         """Set a rate if as much went well, or as fast, as between the refusals before."""
-        good, took_s = self._good, now - self._since
+        good, took_s = self.good_replies, now - self._since
         if not took_s >= (_DOUBTFUL_GOODPUT_S if self._contradicted > 0 else _SHORTEST_GOODPUT_S):
             return
         before, self._goodput = self._goodput, max(1, good) / took_s
@@ -179,7 +186,7 @@ class Limiter:
         self._last_good = good
         self._same_good += good
         self._contradicted = 0
-        self._good, self._since, self._measured_until = 0, now, now + self._memory_s()
+        self.good_replies, self._since, self.look_after = 0, now, now + self._memory_s()
         if sure or self._same >= _OFTEN_ENOUGH:
             goodput = max(1, self._same_good) / (now - self._same_since)
             self._least_trial = min(_LONGEST_HOLD, 4 * self._least_trial) if self._forgotten else _SHORTEST_TRIAL
@@ -189,7 +196,7 @@ class Limiter:
 
     def _lower(self, now: float, pause_s: float) -> None:
         """Refused at the rate that was set."""
-        rate, good, took_s = self.rate, self._good, now - self._since
+        rate, good, took_s = self.rate, self.good_replies, now - self._since
         self._pause_s = max(self._pause_s, pause_s)
         self._refused_at = rate
         if self._climbing:
@@ -219,8 +226,8 @@ class Limiter:
     def _passed(self, now: float) -> None:
         """The trial is over and nothing was refused."""
         rate = self.rate
-        if self._good < _BUSY * rate * (now - self._since):
-            self._good, self._since = 0, now
+        if self.good_replies < _BUSY * rate * (now - self._since):
+            self.good_replies, self._since = 0, now
             return
         self._held = rate
         if rate > _FORGET * self._plateau:
@@ -231,9 +238,9 @@ class Limiter:
                 self._step = min(1.0, 2.0 * self._step)
             else:
                 self._try(math.sqrt(rate * self._refused_at), now)
-        elif self._trial < self._hold():
+        elif self.trial < self._hold():
             self._plateau = rate
-            self._good, self._since, self._trial = 0, now, self._hold()
+            self.good_replies, self._since, self.trial = 0, now, self._hold()
         else:
             self._climbing, self._refused_at, self._step = True, math.inf, 2.0 * (_CLOSE - 1.0)
             self._try(rate * _CLOSE, now)
@@ -252,8 +259,8 @@ class Limiter:
         return max(least, int(rate * trial_s))
 
     def _try(self, rate: float, now: float) -> None:
-        self.rate, self.spacing_s, self._set_at = rate, 1.0 / rate, now
-        self._good, self._since, self._trial = 0, now, self._trial_of(rate)
+        self.rate, self.spacing_s, self._set_at, self.look_after = rate, 1.0 / rate, now, math.inf
+        self.good_replies, self._since, self.trial = 0, now, self._trial_of(rate)
 
     def _forget(self) -> None:
         least_trial = self._least_trial

@@ -434,28 +434,33 @@ class WatchMachine(Generic[J, S]):
 
     def _wait(self, *, changed: bool, now: float, dice: float, hint_s: float | None) -> News:
         rules, streak = self._rules, self._streak
-        unconfirmed = streak is not None and streak.unconfirmed > 0
-        silence_s = None if unconfirmed else self._worthy_s()
-        wait_s = rules.pacing.delay_s(self._good, dice, silence_s)
-        hurried = streak is not None and unconfirmed and not streak.flaps
-        if streak is not None and hurried:
-            left_s = streak.looked_over_at + rules.confirm_s - now
-            if 0.0 < left_s < wait_s:
-                wait_s = max(left_s, rules.pacing.min_s)
-        elif unconfirmed:
-            wait_s *= 1.0 + dice  # at equal distances they could all fall between two attempts
+        if streak is None or not streak.unconfirmed:
+            silence_s = self._worthy_s()
+            wait_s = rules.pacing.delay_s(self._good, dice, silence_s)
+            pace = Pace.BLIND if silence_s is None else Pace.FORESEEN
+        else:
+            wait_s = self._confirming_s(streak, now, dice)
+            pace = Pace.BLIND if streak.flaps else Pace.GIVEN
         if hint_s is not None:
             spread_s = hint_s * (1.0 + rules.pacing.jitter * dice)
             wait_s = max(wait_s, min(spread_s, rules.longest_hint_s))
         self._ask_at(now + wait_s, now, earliest=now + rules.pause_s)
-        if not hurried:
-            self.pace = Pace.BLIND if silence_s is None else Pace.FORESEEN
+        self.pace = pace
         beat = rules.heartbeat_s
         if changed or (beat is not None and now - self._reported_at >= beat):
             if beat is not None:
                 self._reported_at = now
             return News.PROGRESSED
         return News.QUIET
+
+    def _confirming_s(self, streak: FailureStreak, now: float, dice: float) -> float:
+        """How long to wait for the next showing of an unconfirmed end."""
+        rules = self._rules
+        wait_s = rules.pacing.delay_s(self._good, dice)
+        if streak.flaps:
+            return wait_s * (1.0 + dice)  # at equal distances they could all fall between two attempts
+        left_s = streak.looked_over_at + rules.confirm_s - now
+        return max(left_s, rules.pacing.min_s) if 0.0 < left_s < wait_s else wait_s
 
     def _worthy_s(self) -> float | None:
         rules, eta_s = self._rules, self.eta_s()
