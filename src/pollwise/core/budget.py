@@ -297,6 +297,8 @@ class RateBudget:
             self.starting = hints is None and landed < _FIRST_REPLIES
         if self.per_s is not None:
             self._freed_at.append(now + self.per_s)
+        if self._learning:
+            self._window.landed(now, self.limit)
         if hints is not None:
             self._learn(serial, now, hints, refused=refused)
         elif self._stated > 0 and serial > self._stated and not refused:
@@ -394,8 +396,6 @@ class RateBudget:
         """Learn the length of the window: what was sent fills its places for that long."""
         self.per_s = per_s
         self._window.set(per_s, now)
-        self._freed_at = deque(sent + per_s for sent in self._window.sent if sent + per_s > now)
-        for _ in range(min(self._in_flight, len(self._freed_at))):
-            self._freed_at.pop()  # those in flight fill a place anyway
+        self._freed_at = deque(at + per_s for at in self._window.answered if at + per_s > now)
         if self._next_at < now:
             self._next_at = now  # the places that a shorter window frees are not used in one burst

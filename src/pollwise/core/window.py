@@ -26,14 +26,17 @@ class Window:
 
     Attributes:
         pressed: Whether all places were taken since the length was set.
+        answered: When the last `limit` requests were answered. A place is filled until a window after that, because only
+            the server knows when in between it counted the request.
         sent: When the last `limit` requests were sent.
         shorten_at: When to ask `shorter`; infinite for never.
     """
 
-    __slots__ = ("_longer_s", "_settled", "pressed", "sent", "shorten_at")
+    __slots__ = ("_longer_s", "_settled", "answered", "pressed", "sent", "shorten_at")
 
     def __init__(self) -> None:
         self.pressed = False
+        self.answered: deque[float] = deque()
         self.sent: deque[float] = deque()
         self.shorten_at = math.inf
         self._longer_s: float | None = None  # the length before the shorter one that is being tried
@@ -44,6 +47,12 @@ class Window:
         self.sent.append(now)
         if len(self.sent) > (limit or _MOST_REMEMBERED):
             self.sent.popleft()
+
+    def landed(self, now: float, limit: int | None) -> None:
+        """A request was answered."""
+        self.answered.append(now)
+        if len(self.answered) > (limit or _MOST_REMEMBERED):
+            self.answered.popleft()
 
     def set(self, per_s: float, now: float) -> None:
         """This length counts from now on."""
