@@ -1,6 +1,6 @@
 """Discrete events in virtual time over the real core: what the `scheduling` benchmark stands on.
 
-Rule 1: the pollwise policy is `Turns`, `RateBudget`, `Pacing` and `WatchMachine` themselves, asked at the times that they
+Rule 1: the pollwise policy is `Scheduler`, `RateBudget`, `Pacing` and `WatchMachine` themselves, asked at the times that they
 name; only time, replies and dice are this file's. A request takes no time.
 Rule 2: every policy gets the same jobs and the same limit. One meter, a server's sliding window, counts what it would
 have refused: for those who keep the limit themselves that must be nothing.
@@ -18,11 +18,11 @@ from typing import TypeAlias
 
 import attrs
 
-from pollwise.core.budget import RateBudget
-from pollwise.core.machine import News, Rules, WatchMachine
+from pollwise.core.machine import Policy, StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.core.phase import Phase, Reading
-from pollwise.core.turns import Turns
+from pollwise.core.rate_budget import RateBudget
+from pollwise.core.scheduler import Scheduler
+from pollwise.model.reading import Phase, Reading
 
 __all__ = [
     "WORKLOADS",
@@ -160,9 +160,9 @@ def pollwise(
 ) -> Result:
     """The real core, asked at the times that it names."""
     dice = random.Random(seed).random
-    rules = Rules(pacing=pacing or Pacing(), retry=Retry(), timeout_s=None)
+    rules = Policy(pacing=pacing or Pacing(), retry=Retry(), timeout_s=None)
     lane = None if limit is None else RateBudget(limit[0], per_s=limit[1]).lane()
-    turns: Turns[_Watching] = Turns(rules.forecast, lane, lambda _watch, _now, _at: None)
+    turns: Scheduler[_Watching] = Scheduler(rules.forecast, lane, lambda _watch, _now, _at: None)
     coming = deque(sorted(jobs, key=lambda job: job.begins_at))
     meter, delays, now = _Meter(limit), list[float](), 0.0
     while len(delays) < len(jobs):
@@ -180,7 +180,7 @@ def pollwise(
         assert meter.accepts(now), "the budget let go what the server refuses"
         if lane is not None:
             lane.settle(serial, now)
-        if machine.on_reading(_reading(job, now, progress=progress), now=now, dice=dice()) is News.OVER:
+        if machine.on_reading(_reading(job, now, progress=progress), now=now, dice=dice()) is StepResult.OVER:
             delays.append(now - job.ends_at)
         else:
             turns.put(watch, now)

@@ -24,7 +24,7 @@ import orjson
 from benchmarks.loopback import POLLS_A_JOB
 from pollwise import JobWatcher, Pacing, RateBudget
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
-from pollwise.transport import AiohttpTransport
+from pollwise.http.transport import AiohttpTransport
 
 __all__ = ["PEERS", "Contender", "Pollwise", "PollwiseLives", "Slice", "Workers", "jobs", "warm_allocator"]
 

@@ -29,8 +29,8 @@ import attrs
 
 from benchmarks import report, untold
 from pollwise import JobWatcher, Pacing, RateBudget
-from pollwise.auth import ApiKeyAuth
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
+from pollwise.http.auth import ApiKeyAuth
 from pollwise.simulator import RateLimit, Simulator
 
 _LIMIT = 60

@@ -34,8 +34,8 @@ from multidict import CIMultiDict
 
 from benchmarks import loopback, peers, report
 from pollwise import JobWatcher, Pacing, RateBudget
-from pollwise.core.wire import Reply
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.model.messages import Reply
 
 _RATE = 1_000
 _TICK_S = 0.010
@@ -111,7 +111,7 @@ class Collections:
 # --- who holds the jobs -------------------------------------------------------------------------
 
 
-class Crowd:
+class ConcurrencyLimiter:
     """Holds jobs, each polled again and again; `polled` of them at least once."""
 
     def __init__(self, url: str, jobs: list[ExtractionJob]) -> None:
@@ -133,7 +133,7 @@ class Crowd:
         raise NotImplementedError
 
 
-class Watched(Crowd):
+class Watched(ConcurrencyLimiter):
     """By pollwise: `watch()` for each."""
 
     async def __aenter__(self) -> Self:
@@ -170,7 +170,7 @@ class Completed(Watched):
 
     async def add(self) -> None:
         self._reader = asyncio.create_task(self._read())
-        while self._watcher.watches < len(self.jobs):  # nobody tells of each watch
+        while self._watcher.open_count < len(self.jobs):  # nobody tells of each watch
             await asyncio.sleep(0)
 
     async def _read(self) -> None:
@@ -193,7 +193,7 @@ class Frozen(Completed):
         await super().__aexit__(*exc)
 
 
-class Tasks(Crowd):
+class Tasks(ConcurrencyLimiter):
     """By a task for each."""
 
     async def __aenter__(self) -> Self:
@@ -232,7 +232,7 @@ class Tasks(Crowd):
             return self.endpoint.read(Reply(response.status, response.headers, await response.read()))
 
 
-_CROWDS: dict[str, type[Crowd]] = {
+_CROWDS: dict[str, type[ConcurrencyLimiter]] = {
     "pollwise": Watched,
     "pollwise, as_completed": Completed,
     "pollwise, gc.freeze()": Frozen,
@@ -251,7 +251,7 @@ async def _until(condition: Callable[[], bool], *, every_s: float, at_most_s: fl
         await asyncio.sleep(every_s)
 
 
-async def _warm(crowd: type[Crowd], url: str) -> None:
+async def _warm(crowd: type[ConcurrencyLimiter], url: str) -> None:
     """Everything is imported, compiled and connected once before memory is looked at."""
     async with crowd(url, peers.jobs(200, "A")) as few:
         await few.add()

@@ -19,8 +19,8 @@ from typing import Any, TypeAlias
 import attrs
 
 from pollwise import JobWatcher, Pacing, RateBudget, Succeeded
-from pollwise.core.wire import Request
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.model.messages import Request
 from pollwise.testing import ScriptedTransport, reply, run
 
 __all__ = ["limited", "spurious"]

@@ -61,9 +61,9 @@ async def extraction(file_id: str, job_id: str, context: Context = TaskiqDepends
     token = tokens.load(task_id)
     if token is None:
         watch = watcher.watch(ExtractionJob(file_id, job_id))
-        tokens.save(task_id, watch.token)  # the first one: its deadline is the one that counts
+        tokens.save(task_id, watch.resume_token)  # the first one: its deadline is the one that counts
     else:
-        watch = watcher.watch_token(token)
+        watch = watcher.watch_from_token(token)
     try:
         result = (await watch).summary()
     except (JobFailed, JobCancelled) as ended:  # the vendor's word: a result, which no retry would change

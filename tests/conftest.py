@@ -128,8 +128,8 @@ def _sockets() -> dict[tuple[int, int], int]:
 
 
 def _describe(fd: int) -> str:
-    with socket.socket(fileno=os.dup(fd)) as twin:
-        return repr(twin)
+    with socket.socket(fileno=os.dup(fd)) as copy_for_raise:
+        return repr(copy_for_raise)
 
 
 @pytest.fixture(autouse=True)

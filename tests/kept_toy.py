@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from memory_ledger import MemoryLedger
-from pollwise.core.wire import Request, Transport
-from pollwise.delivery import Delivery
+from pollwise.durable.delivery import Delivery
 from pollwise.ledger import Ledger
+from pollwise.model.messages import Request
+from pollwise.model.protocols import Transport
 from pollwise.testing import Answer, ScriptedTransport
 from pollwise.watcher import JobWatcher
 from toy import ToyEndpoint, ToyJob, ToyStatus, watching

@@ -6,8 +6,8 @@ import heapq
 import math
 from collections import deque
 
-from pollwise.core.budget import RateBudget
-from pollwise.core.hints import RateHints
+from pollwise.core.header_hints import RateHints
+from pollwise.core.rate_budget import RateBudget
 
 
 class Server:

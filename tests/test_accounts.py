@@ -12,18 +12,18 @@ import pytest
 from yarl import URL
 
 from kept_toy import NOON_S, KeptToyEndpoint, MemoryLedger, acknowledged, keeping, toys
-from pollwise.auth import ApiKeyAuth
-from pollwise.core.budget import RateBudget
-from pollwise.core.events import Abandoned, Failed, Succeeded
 from pollwise.core.pacing import Pacing
-from pollwise.core.wire import Request
+from pollwise.core.rate_budget import RateBudget
+from pollwise.durable.resume_token import read_token
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
-from pollwise.errors import ConfigurationError, LedgerFailed, LedgerTrouble, OriginChanged, TokenError, WatchStopped
+from pollwise.errors import ConfigurationError, LedgerFailed, LedgerWriteFailed, OriginChanged, TokenError, WatchStopped
+from pollwise.http.auth import ApiKeyAuth
 from pollwise.ledger import Concluded, OpenWatch, SqliteLedger
+from pollwise.model.events import Abandoned, Failed, Succeeded
+from pollwise.model.messages import Request
 from pollwise.simulator import Simulator
 from pollwise.testing import Hang, ScriptedTransport
-from pollwise.tokens import read_token
 from pollwise.watcher import JobWatcher
 from toy import FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, settle
 
@@ -136,7 +136,7 @@ async def test_resume_at_another_origin_is_refused() -> None:
         with pytest.raises(OriginChanged) as caught:
             await watcher.resume()
         await asyncio.sleep(100)
-        assert (transport.requests, watcher.watches) == ([], 0)
+        assert (transport.requests, watcher.open_count) == ([], 0)
     error = caught.value
     assert (error.job, error.recorded, error.configured, error.watches) == (toys(1)[0], OLD, NEW, 3)
     assert ledger.rows == before
@@ -190,7 +190,7 @@ async def test_watching_what_is_open_elsewhere_is_refused() -> None:
         outcomes = await watcher.gather([ToyJob("job-0"), ToyJob("job-2")])
         assert [type(outcome) for outcome in outcomes] == [Abandoned, Succeeded]
         assert [request.url.path for _, request in transport.requests] == ["/job-1", "/job-2"]
-        assert watcher.watches == 0
+        assert watcher.open_count == 0
     assert ledger.rows[1] == before
 
 
@@ -227,7 +227,7 @@ async def test_a_new_place_that_cannot_be_written_down() -> None:
     await left_open(ledger, 1)
     ledger.failures["relocate"] = [LedgerFailed("jobs.ledger", "I/O error")] * 1_000
     async with keeping(ledger, [SUCCEEDED], **at(NEW), moved_from=OLD) as (watcher, transport):
-        with pytest.raises(LedgerTrouble):
+        with pytest.raises(LedgerWriteFailed):
             await watcher.watch(ToyJob("job-0"))
         with pytest.raises(LedgerFailed):
             await watcher.resume()
@@ -301,7 +301,7 @@ async def test_an_endpoint_that_makes_no_request() -> None:
 
 async def token_of(**options: Any) -> str:
     async with keeping(None, [RUNNING], **options) as (watcher, _):
-        return watcher.watch(ToyJob()).token
+        return watcher.watch(ToyJob()).resume_token
 
 
 @pytest.mark.looptime
@@ -314,8 +314,8 @@ async def test_a_token_of_another_account_is_refused() -> None:
     ):
         async with keeping(None, [RUNNING], **at(OLD, ours)) as (watcher, _):
             with pytest.raises(TokenError, match=why):
-                watcher.watch_token(await token_of(**at(OLD, theirs)))
-            assert watcher.watches == 0
+                watcher.watch_from_token(await token_of(**at(OLD, theirs)))
+            assert watcher.open_count == 0
 
 
 @pytest.mark.looptime
@@ -325,17 +325,17 @@ async def test_a_token_of_another_origin_is_refused(ledger: MemoryLedger | None)
     token = await token_of(**at(OLD))
     async with keeping(ledger, [RUNNING], **at(NEW)) as (watcher, transport):
         with pytest.raises(OriginChanged) as caught:
-            watcher.watch_token(token)
+            watcher.watch_from_token(token)
         assert (caught.value.recorded, caught.value.configured) == (OLD, NEW)
         await asyncio.sleep(1)
-        assert (watcher.watches, transport.requests) == (0, [])
+        assert (watcher.open_count, transport.requests) == (0, [])
     async with keeping(ledger, [RUNNING], **at(NEW), moved_from=[OLD]) as (watcher, _):
-        watch = watcher.watch_token(token)
-        assert read_token(PlacedToy(NEW), watch.token).origin == NEW
+        watch = watcher.watch_from_token(token)
+        assert read_token(PlacedToy(NEW), watch.resume_token).origin == NEW
         await asyncio.sleep(1)
     async with keeping(ledger, [SUCCEEDED], **at(OLD)) as (watcher, _):
         with pytest.raises(OriginChanged):
-            watcher.watch_token(watch.token)
+            watcher.watch_from_token(watch.resume_token)
 
 
 @pytest.mark.looptime
@@ -350,7 +350,7 @@ async def test_tokens_of_earlier_releases_go_on(known: dict[str, Any]) -> None:
     assert (token.deadline_s is not None) is known["deadline"]
     options: dict[str, Any] = {"timeout_s": 60, "transport": ScriptedTransport([503]), "clock": lambda: NOON_S}
     async with JobWatcher(endpoint, **options) as watcher:
-        assert watcher.watch_token(known["token"]).job == token.job
+        assert watcher.watch_from_token(known["token"]).job == token.job
     with pytest.raises(TokenError, match="it is of no account, not of 'acme'"):
         read_token(kind("https://anywhere.example", account="acme"), known["token"])
 

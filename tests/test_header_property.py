@@ -9,15 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from pollwise.answers import Answers
-from pollwise.core.budget import RateBudget
 from pollwise.core.forecast import Forecast
-from pollwise.core.machine import Rules, WatchMachine
+from pollwise.core.machine import Policy, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.core.turns import Turns
-from pollwise.core.wire import Reply
-from pollwise.poller import Poller
-from pollwise.watch import Watch
+from pollwise.core.rate_budget import RateBudget
+from pollwise.core.scheduler import Scheduler
+from pollwise.model.messages import Reply
+from pollwise.runtime.poll_results import PollResults
+from pollwise.runtime.poller import Poller
+from pollwise.runtime.watch import Watch
 from toy import ToyEndpoint, ToyJob, ToyStatus
 
 LONGEST_S = 900.0
@@ -102,14 +102,14 @@ class Bench:
 
     def __init__(self, *, timeout_s: float | None, dice: float, seen: bool) -> None:
         self.budget = RateBudget(longest_hint_s=LONGEST_S)
-        rules = Rules(
+        rules = Policy(
             pacing=Pacing(), retry=Retry(), timeout_s=timeout_s, longest_hint_s=LONGEST_S, forecast=Forecast()
         )
         self.machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)
         self.watch = Watch(self.machine, cast("Any", None))
         self.lane = self.budget.lane()
-        self._answers = Answers(endpoint=ToyEndpoint(), lane=self.lane, dice=lambda: dice, clock=lambda: WALL)
-        self.turns: Turns[Any] = Turns(rules.forecast, self.lane, lambda *_: None)
+        self._answers = PollResults(endpoint=ToyEndpoint(), lane=self.lane, dice=lambda: dice, clock=lambda: WALL)
+        self.turns: Scheduler[Any] = Scheduler(rules.forecast, self.lane, lambda *_: None)
         self.ticket = 0
         self.refusal: object = None
         if seen:

@@ -11,8 +11,8 @@ import pytest
 from multidict import CIMultiDict
 from yarl import URL
 
-from pollwise.core.wire import Reply, Request
 from pollwise.errors import ConnectFailed, StaleConnection
+from pollwise.model.messages import Reply, Request
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
 from pollwise.watcher import JobWatcher
 from toy import RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, ToyStatus, job_of

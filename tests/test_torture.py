@@ -179,7 +179,7 @@ async def test_torture_with_a_full_disk(tmp_path: Path) -> None:
         run = await stage.run("run_out_of_room")
         assert (run.code, run.said[-1]) == (0, ["over"])
         truth = stage.truth()
-        told = [(job, end) for job, end in run.named("told") if end != "abandoned-LedgerTrouble"]
+        told = [(job, end) for job, end in run.named("told") if end != "abandoned-LedgerWriteFailed"]
         assert dict(told).items() <= truth.items()
         assert len(run.named("told")) == 40
         assert int(run.named("troubled")[0][0]) >= 10

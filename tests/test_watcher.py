@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from pollwise.core.budget import RateBudget
-from pollwise.core.events import Abandoned, Succeeded
 from pollwise.core.pacing import Pacing
-from pollwise.core.wire import Reply, Request
+from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError, WatcherClosed, WatchStopped
+from pollwise.http.transport import AiohttpTransport
+from pollwise.model.events import Abandoned, Succeeded
+from pollwise.model.messages import Reply, Request
+from pollwise.runtime.watch import Watch
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
-from pollwise.transport import AiohttpTransport
-from pollwise.watch import Watch
 from pollwise.watcher import JobWatcher
 from toy import (
     FAILED,
@@ -94,8 +94,8 @@ async def test_it_says_what_it_is_doing() -> None:
     async with watcher:
         watcher.watch(ToyJob("a"))
         watcher.watch(ToyJob("b"))
-        assert (repr(watcher), watcher.watches) == ("<JobWatcher toy 2 watches>", 2)
-    assert (repr(watcher), watcher.watches) == ("<JobWatcher toy closed>", 0)
+        assert (repr(watcher), watcher.open_count) == ("<JobWatcher toy 2 watches>", 2)
+    assert (repr(watcher), watcher.open_count) == ("<JobWatcher toy closed>", 0)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ async def test_a_watcher_belongs_to_its_event_loop() -> None:
 
         await asyncio.to_thread(asyncio.run, elsewhere())
         await asyncio.to_thread(without_a_loop)
-        assert (watcher.watches, here.outcome) == (1, None)
+        assert (watcher.open_count, here.outcome) == (1, None)
         assert (await watcher.watch(ToyJob("elsewhere"))).state == "succeeded"
         assert len(transport.times) == 2
         asyncio.get_running_loop().call_soon_threadsafe(here.stop)
@@ -330,7 +330,7 @@ async def test_a_budget_whose_requests_were_all_in_flight_at_the_end_serves_the_
 async def test_a_pool_that_is_closed_takes_no_watch() -> None:
     """Who comes too late is told so; nobody would ever ask."""
     async with watching([RUNNING]) as (watcher, _):
-        pollers = watcher._pollers
+        pollers = watcher._dispatcher
         assert pollers is not None
         watch = watcher.watch(ToyJob())
     with pytest.raises(WatcherClosed):
@@ -456,9 +456,9 @@ def test_a_watcher_that_is_never_left_dies_quietly(caplog: pytest.LogCaptureFixt
 # --- sharing ------------------------------------------------------------------------------------
 
 
-async def test_an_endpoints_allowance_is_kept() -> None:
+async def test_an_endpoints_documented_limit_is_kept() -> None:
     """Without a budget of the caller's, the one that the vendor documents holds."""
-    async with watching([SUCCEEDED], endpoint=ToyEndpoint(allowance=(3, 60.0))) as (watcher, transport):
+    async with watching([SUCCEEDED], endpoint=ToyEndpoint(documented_limit=(3, 60.0))) as (watcher, transport):
         await watcher.gather([ToyJob(str(n)) for n in range(9)])
     assert all(later - earlier >= 60 for earlier, later in zip(transport.times, transport.times[3:], strict=False))
 

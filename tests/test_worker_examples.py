@@ -105,7 +105,7 @@ async def test_a_client_is_answered_before_it_gives_up(simulator: Simulator) -> 
     simulator.add_extraction(FILE, JOB, duration_s=NEVER)
     async with web_app(wait_s=0.02) as (client, watcher):
         assert await answer(client.get(PATH)) == (202, {"state": "running"})
-        assert watcher.watches == 1
+        assert watcher.open_count == 1
 
 
 async def test_a_name_that_cannot_be_is_refused(simulator: Simulator) -> None:
@@ -123,8 +123,8 @@ async def test_a_restarted_app_goes_on(simulator: Simulator) -> None:
         await until(lambda: simulator.polls(FILE, JOB) == 1)
     simulator.finish(FILE, JOB)
     async with web_app() as (_, watcher):
-        assert watcher.watches == 1
-        await until(lambda: watcher.watches == 0)
+        assert watcher.open_count == 1
+        await until(lambda: watcher.open_count == 0)
     polls = simulator.polls(FILE, JOB)
     async with web_app() as (client, _):
         assert (await answer(client.get(PATH)))[1]["state"] == "succeeded"
@@ -230,7 +230,7 @@ async def test_a_delivery_is_no_new_deadline(simulator: Simulator) -> None:
     async with worker() as module:
         endpoint = ExtractionEndpoint(simulator.oracle_content_url, auth=BearerAuth(SECRET))
         async with JobWatcher(endpoint, timeout_s=10, clock=lambda: time.time() - 100) as earlier:
-            module.broker.state.tokens.save("task-1", earlier.watch(ExtractionJob(FILE, JOB)).token)
+            module.broker.state.tokens.save("task-1", earlier.watch(ExtractionJob(FILE, JOB)).resume_token)
         asked = simulator.polls(FILE, JOB)
         await deliver(module, max_retries=3)
         assert isinstance((await result_of(module)).error, DeadlineExceeded)
@@ -243,7 +243,7 @@ async def test_the_queues_own_limit_ends_the_watch(simulator: Simulator) -> None
     async with worker() as module:
         await deliver(module, timeout=0.02, max_retries=1)
         assert isinstance((await result_of(module)).error, TimeoutError)
-        assert module.broker.state.watcher.watches == 0
+        assert module.broker.state.watcher.open_count == 0
     assert tokens().keys() == {"task-1"}
 
 

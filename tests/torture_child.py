@@ -16,7 +16,7 @@ from pollwise import (
     Abandoned,
     JobWatcher,
     LedgerError,
-    LedgerTrouble,
+    LedgerWriteFailed,
     Outcome,
     Pacing,
     RateBudget,
@@ -76,7 +76,7 @@ async def run_out_of_room(path: str, url: str, shift_s: float, jobs: Sequence[Ex
         troubled = 0
         async for outcome in watcher.as_completed(jobs):
             say("told", *told(outcome))
-            troubled += isinstance(outcome, Abandoned) and isinstance(outcome.error, LedgerTrouble)
+            troubled += isinstance(outcome, Abandoned) and isinstance(outcome.error, LedgerWriteFailed)
             if troubled == len(jobs) // 4:
                 resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
         say("troubled", troubled)

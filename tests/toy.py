@@ -16,13 +16,14 @@ import attrs
 import orjson
 from yarl import URL
 
-from pollwise.core.events import Event
 from pollwise.core.pacing import Pacing
-from pollwise.core.phase import Phase, Reading
-from pollwise.core.wire import Auth, Endpoint, Reply, Request, Transport
 from pollwise.errors import Problem
+from pollwise.model.events import Event
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Auth, Endpoint, Transport
+from pollwise.model.reading import Phase, Reading
+from pollwise.runtime.watch import Watch
 from pollwise.testing import Answer, ScriptedTransport
-from pollwise.watch import Watch
 from pollwise.watcher import JobWatcher
 
 _PHASES = {phase.value: phase for phase in Phase}
@@ -45,9 +46,9 @@ class ToyEndpoint(Endpoint[ToyJob, ToyStatus]):
 
     name = "toy"
 
-    def __init__(self, auth: Auth | None = None, allowance: tuple[int, float] | None = None) -> None:
+    def __init__(self, auth: Auth | None = None, documented_limit: tuple[int, float] | None = None) -> None:
         self._auth = auth
-        self._allowance = allowance
+        self._documented_limit = documented_limit
 
     @property
     def auth(self) -> Auth | None:
@@ -58,8 +59,8 @@ class ToyEndpoint(Endpoint[ToyJob, ToyStatus]):
         return ()
 
     @property
-    def allowance(self) -> tuple[int, float] | None:
-        return self._allowance
+    def documented_limit(self) -> tuple[int, float] | None:
+        return self._documented_limit
 
     def request(self, job: ToyJob, /) -> Request:
         return Request(URL(f"https://toy.example/{job.id}"))

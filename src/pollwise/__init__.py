@@ -10,30 +10,15 @@ from __future__ import annotations
 
 from importlib.metadata import version as _version
 
-from pollwise.auth import ApiKeyAuth, BasicAuth, BearerAuth, ClientCredentialsAuth, RenewingAuth
-from pollwise.core.budget import RateBudget
-from pollwise.core.events import (
-    Abandoned,
-    Cancelled,
-    Event,
-    Failed,
-    Outcome,
-    Progressed,
-    Retrying,
-    Succeeded,
-    Throttled,
-)
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.core.phase import Phase, Reading
-from pollwise.core.wire import Auth, Endpoint, Reply, Request, Transport
-from pollwise.delivery import Deliveries, Delivery
+from pollwise.core.rate_budget import RateBudget
+from pollwise.durable.delivery import Deliveries, Delivery
 from pollwise.errors import (
     AuthenticationError,
     CallbackFailed,
     ConfigurationError,
     ConnectFailed,
     DeadlineExceeded,
-    EarlierError,
     EndpointBug,
     InsecureUrl,
     JobCancelled,
@@ -48,8 +33,8 @@ from pollwise.errors import (
     LedgerInUse,
     LedgerMissing,
     LedgerTooNew,
-    LedgerTrouble,
     LedgerUnwritable,
+    LedgerWriteFailed,
     MalformedReply,
     NotALedger,
     NotVisibleYet,
@@ -63,18 +48,34 @@ from pollwise.errors import (
     ReplyTooLarge,
     RequestRejected,
     RetriesExhausted,
-    ServerTrouble,
+    ServerUnavailable,
     StaleConnection,
     TlsFailed,
     TokenError,
     UnknownOutcome,
+    UnrestoredError,
     WatcherClosed,
     WatchError,
     WatchStopped,
 )
+from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth, ClientCredentialsAuth, RenewingAuth
+from pollwise.http.transport import AiohttpTransport
 from pollwise.ledger import Ledger, SqliteLedger
-from pollwise.transport import AiohttpTransport
-from pollwise.watch import Watch
+from pollwise.model.events import (
+    Abandoned,
+    Cancelled,
+    Event,
+    Failed,
+    Outcome,
+    Progressed,
+    Retrying,
+    Succeeded,
+    Throttled,
+)
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Auth, Endpoint, Transport
+from pollwise.model.reading import Phase, Reading
+from pollwise.runtime.watch import Watch
 from pollwise.watcher import JobWatcher
 
 __version__ = _version("pollwise")
@@ -95,7 +96,6 @@ __all__ = [
     "DeadlineExceeded",
     "Deliveries",
     "Delivery",
-    "EarlierError",
     "Endpoint",
     "EndpointBug",
     "Event",
@@ -115,8 +115,8 @@ __all__ = [
     "LedgerInUse",
     "LedgerMissing",
     "LedgerTooNew",
-    "LedgerTrouble",
     "LedgerUnwritable",
+    "LedgerWriteFailed",
     "MalformedReply",
     "NotALedger",
     "NotVisibleYet",
@@ -141,7 +141,7 @@ __all__ = [
     "RetriesExhausted",
     "Retry",
     "Retrying",
-    "ServerTrouble",
+    "ServerUnavailable",
     "SqliteLedger",
     "StaleConnection",
     "Succeeded",
@@ -150,6 +150,7 @@ __all__ = [
     "TokenError",
     "Transport",
     "UnknownOutcome",
+    "UnrestoredError",
     "Watch",
     "WatchError",
     "WatchStopped",

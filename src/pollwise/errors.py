@@ -14,8 +14,8 @@
     │   ├── UnknownOutcome
     │   ├── EndpointBug
     │   ├── CallbackFailed
-    │   ├── LedgerTrouble
-    │   ├── EarlierError
+    │   ├── LedgerWriteFailed
+    │   ├── UnrestoredError
     │   ├── WatchStopped
     │   └── WatcherClosed
     ├── PollError                 one poll taught nothing; asked again later
@@ -23,7 +23,7 @@
     │   │   └── StaleConnection
     │   ├── TlsFailed                 (also a ConnectionError)
     │   ├── PollTimeout               (also a TimeoutError)
-    │   ├── ServerTrouble
+    │   ├── ServerUnavailable
     │   ├── RateLimited
     │   ├── NotVisibleYet
     │   └── MalformedReply
@@ -60,7 +60,6 @@ __all__ = [
     "ConfigurationError",
     "ConnectFailed",
     "DeadlineExceeded",
-    "EarlierError",
     "EndpointBug",
     "InsecureUrl",
     "JobCancelled",
@@ -75,8 +74,8 @@ __all__ = [
     "LedgerInUse",
     "LedgerMissing",
     "LedgerTooNew",
-    "LedgerTrouble",
     "LedgerUnwritable",
+    "LedgerWriteFailed",
     "MalformedReply",
     "NotALedger",
     "NotVisibleYet",
@@ -90,11 +89,12 @@ __all__ = [
     "ReplyTooLarge",
     "RequestRejected",
     "RetriesExhausted",
-    "ServerTrouble",
+    "ServerUnavailable",
     "StaleConnection",
     "TlsFailed",
     "TokenError",
     "UnknownOutcome",
+    "UnrestoredError",
     "WatchError",
     "WatchStopped",
     "WatcherClosed",
@@ -353,7 +353,7 @@ class CallbackFailed(WatchError):
 
 
 @attrs.define
-class LedgerTrouble(WatchError):
+class LedgerWriteFailed(WatchError):
     """The ledger could not be written for `ledger_patience_s`; see `__cause__`.
 
     Attributes:
@@ -383,7 +383,7 @@ class LedgerTrouble(WatchError):
 
 
 @attrs.define
-class EarlierError(WatchError):
+class UnrestoredError(WatchError):
     """An earlier run abandoned the watch, with an error that cannot be made again from what the ledger keeps.
 
     `kind` is that error's class name, and `message` what it said.
@@ -467,7 +467,7 @@ class PollTimeout(PollError, TimeoutError):
 
 
 @attrs.define
-class ServerTrouble(PollError):
+class ServerUnavailable(PollError):
     """HTTP 408, 425 or 5xx: the server could not answer just now."""
 
     http_status: int
@@ -725,4 +725,4 @@ class TokenError(ConfigurationError):
     reason: str
 
     def __str__(self) -> str:
-        return f"the watch token cannot be used: {self.reason}. Keep what `watch.token` gave, unaltered."
+        return f"the watch token cannot be used: {self.reason}. Keep what `watch.resume_token` gave, unaltered."

@@ -25,8 +25,8 @@ import attrs
 import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from pollwise.core.wire import Reply, Request
 from pollwise.errors import ConnectFailed, PollwiseError, StaleConnection
+from pollwise.model.messages import Reply, Request
 
 __all__ = ["Answer", "Hang", "ScriptedTransport", "Slow", "reply", "run"]
 

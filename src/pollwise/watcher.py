@@ -20,24 +20,24 @@ from operator import itemgetter
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from pollwise.batch import Batch
-from pollwise.core.budget import RateBudget
-from pollwise.core.events import Outcome
 from pollwise.core.forecast import Forecast
 from pollwise.core.identity import Origins, checked_account, origins_of
-from pollwise.core.machine import News, Rules, WatchMachine
+from pollwise.core.machine import Policy, StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.core.wire import Endpoint, Transport
-from pollwise.delivery import Deliveries
+from pollwise.core.rate_budget import RateBudget
+from pollwise.durable import Outlook, Patience, Recorder
+from pollwise.durable.codec import check_keepable
+from pollwise.durable.delivery import Deliveries
+from pollwise.durable.resume import Stagger, learn_durations, resume_all
+from pollwise.durable.resume_token import read_token, write_token
 from pollwise.errors import ConfigurationError, WatcherClosed
-from pollwise.keeping import check_keepable
+from pollwise.http.transport import AiohttpTransport
 from pollwise.ledger import Ledger
-from pollwise.pollers import Pollers
-from pollwise.recording import Outlook, Patience, Recorder
-from pollwise.resuming import Spread, learn_durations, take_up_all
-from pollwise.tokens import read_token
-from pollwise.transport import AiohttpTransport
-from pollwise.watch import Watch
+from pollwise.model.events import Outcome
+from pollwise.model.protocols import Endpoint, Transport
+from pollwise.runtime.batch import Batch
+from pollwise.runtime.dispatcher import Dispatcher
+from pollwise.runtime.watch import Watch
 
 __all__ = ["JobWatcher"]
 
@@ -82,7 +82,7 @@ class JobWatcher(Generic[J, S]):
         ledger: Where watches are written down, so that none is lost in a crash: open, and yours to close, after the
             watcher. See `record`, `resume` and `outcomes`.
         ledger_patience_s: How long a call of the ledger that fails is made again, in seconds: it may be locked or full
-            for some time. Then a watch whose row or outcome could not be written ends with `LedgerTrouble`, and
+            for some time. Then a watch whose row or outcome could not be written ends with `LedgerWriteFailed`, and
             other calls raise the ledger's error.
         moved_from: URLs at which the API was before, such as `"https://old.example.com"`. What was asked there is taken
             up where the endpoint asks now; without it, that is refused with `OriginChanged`.
@@ -131,7 +131,7 @@ class JobWatcher(Generic[J, S]):
         if ledger is not None:
             check_keepable(endpoint)
         if budget is None:
-            allowed = endpoint.allowance
+            allowed = endpoint.documented_limit
             budget = (
                 RateBudget(longest_hint_s=longest_hint_s)
                 if allowed is None
@@ -142,7 +142,7 @@ class JobWatcher(Generic[J, S]):
         self._origins: Origins[J] = Origins(endpoint, origins_of(moved_from))
         self.budget = budget
         self.capacity = capacity
-        self._rules = Rules(
+        self._rules = Policy(
             pacing=pacing or Pacing(),
             retry=retry or Retry(),
             timeout_s=timeout_s,
@@ -165,13 +165,13 @@ class JobWatcher(Generic[J, S]):
         self._clock = clock
         self._given_transport = transport
         self._own_transport: AiohttpTransport | None = None
-        self._pollers: Pollers[J, S] | None = None
+        self._dispatcher: Dispatcher[J, S] | None = None
         self._recorder: Recorder[J, S] | None = None
         self._open: dict[J, Watch[J, S]] = {}
         self._now: Callable[[], float] = _never
 
     def __repr__(self) -> str:
-        state = "closed" if self._pollers is None else f"{len(self._open)} watches"
+        state = "closed" if self._dispatcher is None else f"{len(self._open)} watches"
         return f"<JobWatcher {self.endpoint.name} {state}>"
 
     async def __aenter__(self) -> Self:
@@ -186,14 +186,14 @@ class JobWatcher(Generic[J, S]):
             patience = Patience("calls", patience_s=self._ledger_patience_s, now=now, closing=asyncio.Event())
             await learn_durations(self._ledger, endpoint.name, endpoint.account, durations, patience)
             self._seeded = True
-        if self._pollers is not None:
+        if self._dispatcher is not None:
             raise ConfigurationError("this watcher is open already; make another one")
         self._now = asyncio.get_running_loop().time
         if self._given_transport is None:
             self._own_transport = AiohttpTransport(connections=self._concurrency)
         self._open = {}
         self._recorder = None if self._ledger is None else self._recorder_for(self._ledger, self._open)
-        self._pollers = Pollers(
+        self._dispatcher = Dispatcher(
             endpoint=self.endpoint,
             transport=self.transport,
             budget=self.budget,
@@ -203,9 +203,10 @@ class JobWatcher(Generic[J, S]):
             dice=self._dice,
             clock=self._clock,
             on_over=partial(_end, self._open) if self._recorder is None else self._recorder.over,
+            write_token=partial(write_token, self.endpoint),
         )
         if self._recorder is not None:
-            self._recorder.drive_by(self._pollers)
+            self._recorder.drive_by(self._dispatcher)
         return self
 
     def _recorder_for(self, ledger: Ledger, watches: dict[J, Watch[J, S]]) -> Recorder[J, S]:
@@ -221,7 +222,7 @@ class JobWatcher(Generic[J, S]):
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        pollers, self._pollers = self._pollers, None
+        pollers, self._dispatcher = self._dispatcher, None
         recorder, self._recorder = self._recorder, None
         transport, self._own_transport = self._own_transport, None
         watches, self._open = self._open, {}
@@ -255,7 +256,7 @@ class JobWatcher(Generic[J, S]):
         return transport
 
     @property
-    def watches(self) -> int:
+    def open_count(self) -> int:
         """How many watches are open now."""
         return len(self._open)
 
@@ -272,28 +273,28 @@ class JobWatcher(Generic[J, S]):
             ConfigurationError: The ledger cannot keep the job's keys.
             RuntimeError: It was opened in another event loop.
         """
-        if self._pollers is None:
+        if self._dispatcher is None:
             raise WatcherClosed(job)
         watch = self._open.get(job)
         if watch is None:
             if self._recorder is None:
                 machine: WatchMachine[J, S] = WatchMachine(job, self._rules, now=self._now())
-                watch = Watch(machine, self._pollers)
-                self._pollers.add(watch)
+                watch = Watch(machine, self._dispatcher)
+                self._dispatcher.add(watch)
             else:
-                self._pollers.check_loop()
+                self._dispatcher.check_loop()
                 watch = self._recorder.watch(job)
             self._open[job] = watch
         return watch
 
-    def _watch_here(self, pollers: Pollers[J, S] | None, job: J) -> Watch[J, S]:
+    def _watch_here(self, pollers: Dispatcher[J, S] | None, job: J) -> Watch[J, S]:
         """The same for what takes its time: it ends with these pollers, even if the watcher is opened anew."""
-        if self._pollers is not pollers:
+        if self._dispatcher is not pollers:
             raise WatcherClosed(job)
         return self.watch(job)
 
-    def watch_token(self, text: str) -> Watch[J, S]:
-        """Take up the watch that this `Watch.token` was of, where it was.
+    def watch_from_token(self, text: str) -> Watch[J, S]:
+        """Take up the watch that this `Watch.resume_token` was of, where it was.
 
         Its deadline is kept, but it is never more than the watcher's `timeout_s` away. If it has passed, the job is
         asked about once more. Where there is a ledger, what that knows of the job goes before the token.
@@ -304,22 +305,22 @@ class JobWatcher(Generic[J, S]):
             WatcherClosed: The watcher is not open.
             RuntimeError: It was opened in another event loop.
         """
-        if self._pollers is None:
+        if self._dispatcher is None:
             raise WatcherClosed
-        self._pollers.check_loop()
+        self._dispatcher.check_loop()
         token = read_token(self.endpoint, text)
         self._origins.check(token.job, token.origin)
         watch = self._open.get(token.job)
         if watch is None:
             past = token.past(self._clock()).at_most(self._rules.timeout_s)
             if self._recorder is None:
-                machine: WatchMachine[J, S] = WatchMachine.taken_up(
+                machine: WatchMachine[J, S] = WatchMachine.resumed(
                     token.job, self._rules, past, now=self._now(), grace_s=self._request_timeout_s
                 )
-                watch = Watch(machine, self._pollers)
-                self._pollers.add(watch)
+                watch = Watch(machine, self._dispatcher)
+                self._dispatcher.add(watch)
             else:
-                watch = self._recorder.watch_token(token.job, past)
+                watch = self._recorder.watch_from_token(token.job, past)
             self._open[token.job] = watch
         return watch
 
@@ -351,7 +352,7 @@ class JobWatcher(Generic[J, S]):
             WatcherClosed: The watcher is not open, or was left before they were on disk.
             WatchStopped: A watch was stopped before it was on disk.
         """
-        recorder, pollers = self._needs_ledger(), self._pollers
+        recorder, pollers = self._needs_ledger(), self._dispatcher
         watches: list[Watch[J, S]] = []
         async for job in _each(jobs):
             watches.append(self._watch_here(pollers, job))
@@ -380,8 +381,8 @@ class JobWatcher(Generic[J, S]):
             WatcherClosed: The watcher is not open, or was left meanwhile.
         """
         recorder = self._needs_ledger()
-        spread = Spread(self.budget.spacing_s, self._rules.pacing, self._concurrency)
-        watches = await take_up_all(recorder, watches=self._open, spread=spread, forecast=self._untaught)
+        spread = Stagger(self.budget.spacing_s, self._rules.pacing, self._concurrency)
+        watches = await resume_all(recorder, watches=self._open, spread=spread, forecast=self._untaught)
         self._untaught = None
         return watches
 
@@ -428,9 +429,9 @@ class JobWatcher(Generic[J, S]):
         Raises:
             WatcherClosed: The watcher is not open, or was left before the jobs were all taken.
         """
-        if self._pollers is None:
+        if self._dispatcher is None:
             raise WatcherClosed
-        return Batch(partial(self._watch_here, self._pollers), self._pollers.start, jobs, self.capacity)
+        return Batch(partial(self._watch_here, self._dispatcher), self._dispatcher.start, jobs, self.capacity)
 
     async def gather(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Outcome[J, S]]:
         """Watch all of them; their outcomes in the order of the jobs. Does not raise for what happened to a job.
@@ -457,7 +458,7 @@ def _forget(watches: dict[J, Watch[J, S]], watch: Watch[J, S]) -> None:
 
 def _end(watches: dict[J, Watch[J, S]], watch: Watch[J, S]) -> None:
     del watches[watch.job]
-    watch.tell(News.OVER, math.nan)
+    watch.tell(StepResult.OVER, math.nan)
 
 
 async def _each(jobs: Iterable[J] | AsyncIterable[J]) -> AsyncIterator[J]:

@@ -13,9 +13,9 @@ from pollwise.cli import batch_screen
 from pollwise.cli.batch_screen import LiveBatch, PlainBatch, open_batch_screen, progress_text
 from pollwise.cli.board import Board
 from pollwise.cli.screen import JsonScreen
-from pollwise.core.budget import RateBudget
-from pollwise.core.events import Succeeded
+from pollwise.core.rate_budget import RateBudget
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
+from pollwise.model.events import Succeeded
 
 BUDGETS = {"document360": RateBudget(60, per_s=60.0), "oracle-content": RateBudget()}
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from pollwise.cli.entries import Entry, entries, entry_of, open_word, reason_of
-from pollwise.core.phase import Phase
 from pollwise.endpoints.document360 import DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionJob
 from pollwise.errors import (
@@ -16,9 +15,10 @@ from pollwise.errors import (
     JobFailed,
     JobNotFound,
     RetriesExhausted,
-    ServerTrouble,
+    ServerUnavailable,
 )
 from pollwise.ledger import Conclusion, NewWatch, OutcomeKind, SqliteLedger
+from pollwise.model.reading import Phase
 
 JOB = ExtractionJob("F", "J")
 KEYS = {"file_id": "F", "job_id": "J"}
@@ -34,7 +34,10 @@ KEYS = {"file_id": "F", "job_id": "J"}
         (JobCancelled(JOB, None), "no reason given"),
         (JobNotFound(JOB, 404), "is not known to the server (HTTP 404)."),
         (DeadlineExceeded(JOB, 5.0), "was not over within 5 s; it may still be running."),
-        (RetriesExhausted(JOB, 3, ServerTrouble(503)), "all of the last 3 polls failed; the job may still be running."),
+        (
+            RetriesExhausted(JOB, 3, ServerUnavailable(503)),
+            "all of the last 3 polls failed; the job may still be running.",
+        ),
         (AuthenticationError("They were refused."), "They were refused. Check that"),
     ],
 )

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pollwise.cli.exits import Exit, exit_for
-from pollwise.core.events import Abandoned, Cancelled, Failed, Succeeded
 from pollwise.errors import JobCancelled, JobFailed, WatchStopped
+from pollwise.model.events import Abandoned, Cancelled, Failed, Succeeded
 
 SEEN: dict[str, Any] = {"job": "j", "elapsed_s": 1.0, "polls": 1}
 

@@ -10,10 +10,10 @@ from rich.text import Text
 
 from pollwise.cli.follow import Record, follow, follow_all, outcome_text
 from pollwise.cli.screen import LineScreen
-from pollwise.core.events import Retrying, Succeeded
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.errors import InsecureUrl
+from pollwise.model.events import Retrying, Succeeded
 from pollwise.simulator import Fault, Simulator
 from pollwise.watcher import JobWatcher
 

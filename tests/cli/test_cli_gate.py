@@ -7,8 +7,9 @@ from yarl import URL
 
 from pollwise.cli.board import Traffic
 from pollwise.cli.gate import Gate
-from pollwise.core.wire import Reply, Request, Transport
 from pollwise.errors import AuthenticationError, ConnectFailed, InsecureUrl
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Transport
 
 REQUEST = Request(URL("https://example.com"))
 

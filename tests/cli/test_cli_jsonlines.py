@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from pollwise.cli.jsonlines import event_to_json
-from pollwise.core.events import Abandoned, Cancelled, Failed, Progressed, Retrying, Succeeded, Throttled
-from pollwise.core.phase import Phase
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
-from pollwise.errors import DeadlineExceeded, JobCancelled, JobFailed, ServerTrouble
+from pollwise.errors import DeadlineExceeded, JobCancelled, JobFailed, ServerUnavailable
+from pollwise.model.events import Abandoned, Cancelled, Failed, Progressed, Retrying, Succeeded, Throttled
+from pollwise.model.reading import Phase
 
 KEYS = [
     *("event", "endpoint", "job", "phase", "fraction", "eta_s", "elapsed_s", "detected_within_s", "polls", "status"),
@@ -60,7 +60,7 @@ def test_every_event_has_the_same_keys_in_the_same_order(
     status = deletion_status()
     seen: dict[str, Any] = {"job": delete_job, "elapsed_s": 1.0, "polls": 3}
     events: list[tuple[Any, str | None, str | None]] = [
-        (Retrying(error=ServerTrouble(503), failures=1, delay_s=2.0, **seen), None, "ServerTrouble"),
+        (Retrying(error=ServerUnavailable(503), failures=1, delay_s=2.0, **seen), None, "ServerUnavailable"),
         (Throttled(delay_s=2.0, **seen), None, None),
         (Succeeded(status=status, detected_within_s=0.5, **seen), "succeeded", None),
         (Failed(status=status, error=JobFailed(delete_job, status, "why"), **seen), "failed", "JobFailed"),

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pollwise.cli.ledger_commands import ascii_json
-from pollwise.core.phase import Phase
 from pollwise.ledger import Change, Conclusion, NewWatch, OutcomeKind, SqliteLedger
+from pollwise.model.reading import Phase
 
 Run = Callable[..., Any]
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from pollwise.cli.live import LiveScreen
-from pollwise.core.events import Failed, Progressed, Retrying, Succeeded
-from pollwise.core.phase import Phase
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
-from pollwise.errors import JobFailed, ServerTrouble
+from pollwise.errors import JobFailed, ServerUnavailable
+from pollwise.model.events import Failed, Progressed, Retrying, Succeeded
+from pollwise.model.reading import Phase
 
 
 def terminal(*, width: int = 80, height: int = 40, encoding: str = "utf-8", **options: Any) -> Console:
@@ -64,7 +64,9 @@ async def test_a_retry_keeps_the_progress(
     """A poll that taught nothing changes the word and the note; the share done is still what it was."""
     screen = LiveScreen(terminal())
     await screen.show(extractions, progressed(extract_job, extraction_status()))
-    retrying: Any = Retrying(job=extract_job, error=ServerTrouble(503), failures=1, delay_s=1, elapsed_s=4.0, polls=3)
+    retrying: Any = Retrying(
+        job=extract_job, error=ServerUnavailable(503), failures=1, delay_s=1, elapsed_s=4.0, polls=3
+    )
     await screen.show(extractions, retrying)
     assert frame(screen)[1].split()[1:] == [
         "retrying",

@@ -12,12 +12,12 @@ from pollwise.cli.asked import Asked
 from pollwise.cli.jobs_file import Row
 from pollwise.cli.jsonlines import event_to_json
 from pollwise.cli.results import write_results
-from pollwise.core.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
-from pollwise.core.phase import Phase
+from pollwise.durable.codec import conclusion_of
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.errors import JobCancelled, JobFailed, JobNotFound
-from pollwise.keeping import conclusion_of
 from pollwise.ledger import NewWatch, SqliteLedger
+from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
+from pollwise.model.reading import Phase
 
 Make = Callable[..., Any]
 

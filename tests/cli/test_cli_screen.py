@@ -11,8 +11,8 @@ from rich.text import Text
 
 from pollwise.cli.live import LiveScreen
 from pollwise.cli.screen import JsonScreen, LineScreen, open_screen
-from pollwise.core.events import Succeeded
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.model.events import Succeeded
 
 
 class Terminal(io.StringIO):

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 
 from pollwise.cli.views import ENDED, job_keys, line, look, polls_text, view
-from pollwise.core.events import Abandoned, Cancelled, Failed, Progressed, Retrying, Succeeded, Throttled
-from pollwise.core.phase import Phase
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.errors import (
     ConnectFailed,
@@ -16,8 +14,10 @@ from pollwise.errors import (
     JobFailed,
     NotVisibleYet,
     RateLimited,
-    ServerTrouble,
+    ServerUnavailable,
 )
+from pollwise.model.events import Abandoned, Cancelled, Failed, Progressed, Retrying, Succeeded, Throttled
+from pollwise.model.reading import Phase
 
 JOB = ExtractionJob("D1", "ZX-1")
 SEEN: dict[str, Any] = {"job": JOB, "elapsed_s": 3.0, "polls": 2}
@@ -77,7 +77,7 @@ def test_a_failure_gives_its_reason(extractions: ExtractionEndpoint, extraction_
 @pytest.mark.parametrize(
     ("error", "note"),
     [
-        (ServerTrouble(503), "HTTP 503"),
+        (ServerUnavailable(503), "HTTP 503"),
         (RateLimited(), "HTTP 429"),
         (NotVisibleYet(), "HTTP 404"),
         (ConnectFailed("refused"), "ConnectFailed"),

@@ -52,7 +52,7 @@ async def test_a_failure_as_json(simulator: Simulator, command: Run) -> None:
     assert (status, err) == (1, "")
     events = [json.loads(line) for line in out.splitlines()]
     assert [event["event"] for event in events] == ["retrying", "failed"]
-    assert events[0]["error"]["type"] == "ServerTrouble"
+    assert events[0]["error"]["type"] == "ServerUnavailable"
     assert events[1]["job"] == {"task_id": "T"}
     assert events[1]["endpoint"] == "document360"
     assert events[1]["error"]["type"] == "JobFailed"

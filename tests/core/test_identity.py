@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from pollwise.auth import ApiKeyAuth, BasicAuth, BearerAuth
 from pollwise.core.identity import Origins, checked_account, origins_of
-from pollwise.core.wire import Request
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
 from pollwise.errors import ConfigurationError, OriginChanged
+from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth
+from pollwise.model.messages import Request
 from toy import ToyEndpoint, ToyJob
 
 KEY = "Kv9U8xJQ1mZ4TtWnA7RcYb2DfGh5LpSe"

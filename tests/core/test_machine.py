@@ -13,12 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pollwise.core.events import Abandoned, Cancelled, Failed, Succeeded
 from pollwise.core.forecast import Forecast
-from pollwise.core.machine import News, Pace, Rules, WatchMachine
+from pollwise.core.machine import DueReason, Policy, StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.core.past import Past
-from pollwise.core.phase import Phase, Reading
+from pollwise.core.resume_state import ResumeState
 from pollwise.errors import (
     AuthenticationError,
     ConnectFailed,
@@ -33,16 +31,18 @@ from pollwise.errors import (
     RateLimited,
     RequestRejected,
     RetriesExhausted,
-    ServerTrouble,
+    ServerUnavailable,
     StaleConnection,
     UnknownOutcome,
     WatchStopped,
 )
+from pollwise.model.events import Abandoned, Cancelled, Failed, Succeeded
+from pollwise.model.reading import Phase, Reading
 
-FOREVER = Rules(pacing=Pacing(jitter=0), retry=Retry(), timeout_s=None)
+FOREVER = Policy(pacing=Pacing(jitter=0), retry=Retry(), timeout_s=None)
 
 
-def make(rules: Rules = FOREVER, **changes: object) -> WatchMachine[str, str]:
+def make(rules: Policy = FOREVER, **changes: object) -> WatchMachine[str, str]:
     return WatchMachine("job", attrs.evolve(rules, **changes), now=0.0)
 
 
@@ -82,7 +82,7 @@ def test_rule_1_a_final_reading_is_the_outcome(phase: Phase, kind: type) -> None
     """The outcome is of the reading's phase and carries the status and the counts."""
     machine = make()
     machine.asked(0.0)
-    assert machine.on_reading(final(phase), now=2.0, dice=0) is News.OVER
+    assert machine.on_reading(final(phase), now=2.0, dice=0) is StepResult.OVER
     outcome = machine.outcome
     assert type(outcome) is kind
     assert (outcome.status, outcome.elapsed_s, outcome.polls) == ("over", 2.0, 1)
@@ -96,9 +96,9 @@ def test_who_is_new() -> None:
     machine.asked(0.0)
     assert not machine.is_new
     for timeout_s, left_s in ((60.0, 1.0), (60.0, 55.0), (None, None)):
-        past: Past[str] = Past(age_s=5.0, left_s=left_s)
-        rules = Rules(pacing=Pacing(), retry=Retry(), timeout_s=timeout_s)
-        assert not WatchMachine.taken_up("job", rules, past, now=0.0).is_new
+        past: ResumeState[str] = ResumeState(age_s=5.0, left_s=left_s)
+        rules = Policy(pacing=Pacing(), retry=Retry(), timeout_s=timeout_s)
+        assert not WatchMachine.resumed("job", rules, past, now=0.0).is_new
 
 
 @pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED])
@@ -106,7 +106,7 @@ def test_an_outcome_says_within_how_long_it_was_detected(phase: Phase) -> None:
     """The end lies between the outcome and the last good reading before it, whatever went wrong in between."""
     machine = make()
     machine.on_reading(running(), now=3.0, dice=0)
-    machine.on_error(ServerTrouble(503), now=5.0, dice=0)
+    machine.on_error(ServerUnavailable(503), now=5.0, dice=0)
     machine.on_reading(final(phase), now=8.5, dice=0)
     assert machine.outcome.detected_within_s == 5.5
 
@@ -124,36 +124,42 @@ def test_rule_1_a_failure_keeps_the_vendors_reason() -> None:
 def test_rule_2_only_changes_are_news() -> None:
     """A reading equal to the last is quiet; a change of status, phase or fraction is news."""
     machine = make()
-    assert machine.on_reading(running(), now=0, dice=0) is News.PROGRESSED
-    assert machine.on_reading(running(), now=1, dice=0) is News.QUIET
-    assert machine.on_unchanged(now=2, dice=0) is News.QUIET
-    assert machine.on_reading(running(fraction=0.5), now=3, dice=0) is News.PROGRESSED
-    assert machine.on_reading(Reading(status="working", phase=Phase.QUEUED), now=4, dice=0) is News.PROGRESSED
+    assert machine.on_reading(running(), now=0, dice=0) is StepResult.PROGRESSED
+    assert machine.on_reading(running(), now=1, dice=0) is StepResult.QUIET
+    assert machine.on_unchanged(now=2, dice=0) is StepResult.QUIET
+    assert machine.on_reading(running(fraction=0.5), now=3, dice=0) is StepResult.PROGRESSED
+    assert machine.on_reading(Reading(status="working", phase=Phase.QUEUED), now=4, dice=0) is StepResult.PROGRESSED
 
 
 def test_rule_2_a_heartbeat_asks_for_more() -> None:
     """An unchanged status is reported once nothing was for heartbeat_s."""
     machine = make(heartbeat_s=10)
     machine.on_reading(running(), now=0, dice=0)
-    assert machine.on_unchanged(now=9.9, dice=0) is News.QUIET
-    assert machine.on_unchanged(now=10, dice=0) is News.PROGRESSED
-    assert machine.on_unchanged(now=19, dice=0) is News.QUIET
+    assert machine.on_unchanged(now=9.9, dice=0) is StepResult.QUIET
+    assert machine.on_unchanged(now=10, dice=0) is StepResult.PROGRESSED
+    assert machine.on_unchanged(now=19, dice=0) is StepResult.QUIET
 
 
 @pytest.mark.parametrize(
     "error",
-    [ConnectFailed("reset"), PollTimeout(30), ServerTrouble(408), ServerTrouble(503), MalformedReply("html", 200)],
+    [
+        ConnectFailed("reset"),
+        PollTimeout(30),
+        ServerUnavailable(408),
+        ServerUnavailable(503),
+        MalformedReply("html", 200),
+    ],
 )
 def test_rule_3_a_poll_that_taught_nothing_is_repeated(error: Exception) -> None:
     """It is no failure of the job: retried with full jitter, and abandoned when an outage is too long."""
     machine = make(retry=Retry(outage_s=10.0, min_failures=3))
-    assert machine.on_error(error, now=1, dice=0.5) is News.RETRYING
+    assert machine.on_error(error, now=1, dice=0.5) is StepResult.RETRYING
     assert machine.due_at == 1.5
-    assert machine.on_error(error, now=2, dice=0.5) is News.RETRYING
+    assert machine.on_error(error, now=2, dice=0.5) is StepResult.RETRYING
     assert machine.due_at == 3.0
-    assert machine.on_error(error, now=10.5, dice=0.999) is News.RETRYING
+    assert machine.on_error(error, now=10.5, dice=0.999) is StepResult.RETRYING
     assert machine.due_at == 11.0  # the moment at which the outage is long enough
-    assert machine.on_error(error, now=11, dice=0) is News.OVER
+    assert machine.on_error(error, now=11, dice=0) is StepResult.OVER
     assert isinstance(machine.outcome, Abandoned)
     gone = machine.outcome.error
     assert isinstance(gone, RetriesExhausted)
@@ -165,18 +171,18 @@ def test_rule_3_an_outage_is_counted_in_time() -> None:
     """However many polls failed, the watch goes on until they failed for `outage_s`; and None is for ever."""
     machine = make(retry=Retry(outage_s=600.0))
     for n in range(1_000):
-        assert machine.on_error(ServerTrouble(502), now=0.5 * n, dice=0) is News.RETRYING
+        assert machine.on_error(ServerUnavailable(502), now=0.5 * n, dice=0) is StepResult.RETRYING
     patient = make(retry=Retry(outage_s=None))
     for n in range(1_000):
-        assert patient.on_error(ServerTrouble(502), now=1e4 * n, dice=0) is News.RETRYING
+        assert patient.on_error(ServerUnavailable(502), now=1e4 * n, dice=0) is StepResult.RETRYING
 
 
 def test_rule_3_a_few_failures_are_no_outage() -> None:
     """However long they took: the budget may have held the polls back."""
     machine = make(retry=Retry(outage_s=10.0, min_failures=5))
     for n in range(4):
-        assert machine.on_error(ServerTrouble(502), now=1e4 * n, dice=0) is News.RETRYING
-    assert machine.on_error(ServerTrouble(502), now=4e4, dice=0) is News.OVER
+        assert machine.on_error(ServerUnavailable(502), now=1e4 * n, dice=0) is StepResult.RETRYING
+    assert machine.on_error(ServerUnavailable(502), now=4e4, dice=0) is StepResult.OVER
 
 
 def test_rule_3_any_good_reading_resets_the_count() -> None:
@@ -184,7 +190,7 @@ def test_rule_3_any_good_reading_resets_the_count() -> None:
     machine = make(retry=Retry(outage_s=0.5, min_failures=2))
     machine.on_reading(running(), now=0, dice=0)
     for now in range(10):
-        assert machine.on_error(ConnectFailed("x"), now=now, dice=0) is News.RETRYING
+        assert machine.on_error(ConnectFailed("x"), now=now, dice=0) is StepResult.RETRYING
         machine.on_unchanged(now=now, dice=0)
 
 
@@ -192,8 +198,8 @@ def test_rule_3_a_429_does_not_count() -> None:
     """Being told to slow down a hundred times is no reason to give up."""
     machine = make(retry=Retry(outage_s=0.5, min_failures=2))
     for now in range(100):
-        assert machine.on_error(RateLimited(), now=now, dice=0) is News.RETRYING
-    assert machine.on_error(ConnectFailed("x"), now=100, dice=0) is News.RETRYING
+        assert machine.on_error(RateLimited(), now=now, dice=0) is StepResult.RETRYING
+    assert machine.on_error(ConnectFailed("x"), now=100, dice=0) is StepResult.RETRYING
 
 
 def test_rule_3_a_stale_connection_is_asked_again_at_once_and_quietly() -> None:
@@ -201,14 +207,14 @@ def test_rule_3_a_stale_connection_is_asked_again_at_once_and_quietly() -> None:
     machine, stale = make(), StaleConnection("closed")
     for now in (10.0, 20.0):
         machine.on_reading(running(), now=now, dice=0.5)
-        assert machine.on_error(stale, now=now + 1, dice=0.5) is News.QUIET
-        assert (machine.due_at, machine.failures, machine.pace) == (now + 1, 0, Pace.GIVEN)
-    assert machine.on_error(stale, now=22.0, dice=0.5) is News.RETRYING
+        assert machine.on_error(stale, now=now + 1, dice=0.5) is StepResult.QUIET
+        assert (machine.due_at, machine.failures, machine.pace) == (now + 1, 0, DueReason.GIVEN)
+    assert machine.on_error(stale, now=22.0, dice=0.5) is StepResult.RETRYING
     assert (machine.failures, machine.retrying(22.0).error) == (1, stale)
     assert machine.due_at > 22.0
-    assert machine.on_error(stale, now=30.0, dice=0.5) is News.QUIET
-    assert machine.on_error(ConnectFailed("refused"), now=31.0, dice=0.5) is News.RETRYING
-    assert machine.on_error(stale, now=40.0, dice=0.5) is News.QUIET
+    assert machine.on_error(stale, now=30.0, dice=0.5) is StepResult.QUIET
+    assert machine.on_error(ConnectFailed("refused"), now=31.0, dice=0.5) is StepResult.RETRYING
+    assert machine.on_error(stale, now=40.0, dice=0.5) is StepResult.QUIET
     assert machine.failures == 2
 
 
@@ -228,8 +234,8 @@ def test_rule_3_the_pause_of_a_429_is_no_part_of_an_outage() -> None:
     machine = make(retry=Retry(outage_s=100.0, min_failures=1))
     machine.on_error(ConnectFailed("x"), now=0, dice=0)
     machine.on_error(RateLimited(500.0), now=10, dice=0)
-    assert machine.on_error(ConnectFailed("x"), now=510, dice=0) is News.RETRYING
-    assert machine.on_error(ConnectFailed("x"), now=600, dice=0) is News.OVER
+    assert machine.on_error(ConnectFailed("x"), now=510, dice=0) is StepResult.RETRYING
+    assert machine.on_error(ConnectFailed("x"), now=600, dice=0) is StepResult.OVER
 
 
 def test_rule_4_a_404_is_tolerated_for_its_grace_time() -> None:
@@ -237,7 +243,7 @@ def test_rule_4_a_404_is_tolerated_for_its_grace_time() -> None:
     machine = make(not_found_grace_s=30, retry=Retry(outage_s=1e-9, min_failures=1))
     now = 0.0
     for _ in range(100):
-        if machine.on_error(NotVisibleYet(), now=now, dice=0.999) is News.OVER:
+        if machine.on_error(NotVisibleYet(), now=now, dice=0.999) is StepResult.OVER:
             break
         now = machine.due_at
     assert now == 30.0
@@ -248,9 +254,9 @@ def test_rule_4_a_404_is_tolerated_for_its_grace_time() -> None:
 def test_rule_4_a_wait_for_the_budget_is_no_grace() -> None:
     """Three polls at least must say 404, however long that takes."""
     machine = make(not_found_grace_s=30)
-    assert machine.on_error(NotVisibleYet(), now=0, dice=0) is News.RETRYING
-    assert machine.on_error(NotVisibleYet(), now=500, dice=0) is News.RETRYING
-    assert machine.on_error(NotVisibleYet(), now=501, dice=0) is News.OVER
+    assert machine.on_error(NotVisibleYet(), now=0, dice=0) is StepResult.RETRYING
+    assert machine.on_error(NotVisibleYet(), now=500, dice=0) is StepResult.RETRYING
+    assert machine.on_error(NotVisibleYet(), now=501, dice=0) is StepResult.OVER
 
 
 def test_rule_4_the_pause_of_a_429_is_no_grace() -> None:
@@ -260,19 +266,19 @@ def test_rule_4_the_pause_of_a_429_is_no_grace() -> None:
         machine.on_error(NotVisibleYet(), now=now, dice=0)
     machine.on_error(RateLimited(60.0), now=2, dice=0)
     for now in (62, 89):
-        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is News.RETRYING
-    assert machine.on_error(NotVisibleYet(), now=90, dice=0) is News.OVER
+        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is StepResult.RETRYING
+    assert machine.on_error(NotVisibleYet(), now=90, dice=0) is StepResult.OVER
 
 
 def test_rule_4_a_server_in_trouble_begins_the_grace_anew() -> None:
     """Its 404 tells nothing: only polls that all say 404 show that there is no such job."""
     machine = make(not_found_grace_s=30)
     for now in range(0, 500, 10):
-        error = ServerTrouble(502) if now % 20 else NotVisibleYet()
-        assert machine.on_error(error, now=now, dice=0) is News.RETRYING
+        error = ServerUnavailable(502) if now % 20 else NotVisibleYet()
+        assert machine.on_error(error, now=now, dice=0) is StepResult.RETRYING
     for now in (500, 510, 520):
-        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is News.RETRYING
-    assert machine.on_error(NotVisibleYet(), now=530, dice=0) is News.OVER
+        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is StepResult.RETRYING
+    assert machine.on_error(NotVisibleYet(), now=530, dice=0) is StepResult.OVER
 
 
 def test_rule_4_a_job_that_was_seen_gets_the_time_of_an_outage() -> None:
@@ -280,7 +286,7 @@ def test_rule_4_a_job_that_was_seen_gets_the_time_of_an_outage() -> None:
     for machine in (make(retry=Retry(outage_s=300.0)), make(retry=Retry(outage_s=300.0))):
         machine.on_reading(running(), now=0, dice=0)
         now = 1.0
-        while machine.on_error(NotVisibleYet(), now=now, dice=0.999) is News.RETRYING:
+        while machine.on_error(NotVisibleYet(), now=now, dice=0.999) is StepResult.RETRYING:
             now = machine.due_at
         assert now == 301.0
         assert isinstance(machine.outcome, Abandoned)
@@ -289,11 +295,11 @@ def test_rule_4_a_job_that_was_seen_gets_the_time_of_an_outage() -> None:
 
 def test_rule_4_an_earlier_process_may_have_seen_the_job() -> None:
     """A resume token says so, without the status."""
-    past: Past[str] = Past(age_s=5.0, left_s=None, polls=3, visible=True)
-    machine = WatchMachine.taken_up("job", attrs.evolve(FOREVER, retry=Retry(outage_s=300.0)), past, now=0.0)
+    past: ResumeState[str] = ResumeState(age_s=5.0, left_s=None, polls=3, visible=True)
+    machine = WatchMachine.resumed("job", attrs.evolve(FOREVER, retry=Retry(outage_s=300.0)), past, now=0.0)
     for now in (1.0, 100.0, 200.0, 300.0):
-        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is News.RETRYING
-    assert machine.on_error(NotVisibleYet(), now=301.0, dice=0) is News.OVER
+        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is StepResult.RETRYING
+    assert machine.on_error(NotVisibleYet(), now=301.0, dice=0) is StepResult.OVER
 
 
 def test_rule_4_a_404_may_carry_a_hint() -> None:
@@ -308,19 +314,19 @@ def test_rule_4_a_good_reading_ends_the_grace_time() -> None:
     machine = make(not_found_grace_s=10)
     machine.on_error(NotVisibleYet(), now=0, dice=0)
     machine.on_reading(running(), now=9, dice=0)
-    assert machine.on_error(NotVisibleYet(), now=11, dice=0) is News.RETRYING
+    assert machine.on_error(NotVisibleYet(), now=11, dice=0) is StepResult.RETRYING
     machine.on_reading(running(), now=12, dice=0)
     for now in (600, 700, 800, 900):
-        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is News.RETRYING
+        assert machine.on_error(NotVisibleYet(), now=now, dice=0) is StepResult.RETRYING
 
 
 def test_rule_5_refused_credentials_are_renewed_once() -> None:
     """The first 401 asks for renewal and an immediate poll; the second in a row is final."""
     machine = make(renewable=True)
     refused = AuthenticationError("no")
-    assert machine.on_error(refused, now=0, dice=0) is News.RENEW
+    assert machine.on_error(refused, now=0, dice=0) is StepResult.RENEW
     assert machine.due_at == 0
-    assert machine.on_error(refused, now=1, dice=0) is News.OVER
+    assert machine.on_error(refused, now=1, dice=0) is StepResult.OVER
     assert isinstance(machine.outcome, Abandoned)
     assert machine.outcome.error is refused
 
@@ -329,25 +335,25 @@ def test_rule_5_a_good_reading_allows_another_renewal() -> None:
     """A token that expires every hour is renewed every hour."""
     machine = make(renewable=True)
     for now in range(5):
-        assert machine.on_error(AuthenticationError("no"), now=now, dice=0) is News.RENEW
+        assert machine.on_error(AuthenticationError("no"), now=now, dice=0) is StepResult.RENEW
         machine.on_unchanged(now=now, dice=0)
 
 
 def test_rule_5_what_cannot_be_renewed_is_final() -> None:
     """Without renewable credentials one 401 ends the watch."""
-    assert make().on_error(AuthenticationError("no"), now=0, dice=0) is News.OVER
+    assert make().on_error(AuthenticationError("no"), now=0, dice=0) is StepResult.OVER
 
 
 @pytest.mark.parametrize("error", [PermissionDenied("job", 403), RequestRejected("job", 400), JobNotFound("job", 400)])
 def test_rule_5_other_refusals_are_final(error: Exception) -> None:
     """Asking again cannot mend them."""
     machine = make(renewable=True)
-    assert machine.on_error(error, now=0, dice=0) is News.OVER
+    assert machine.on_error(error, now=0, dice=0) is StepResult.OVER
     assert isinstance(machine.outcome, Abandoned)
     assert machine.outcome.error is error
 
 
-@pytest.mark.parametrize("error", [RateLimited(20.0), ServerTrouble(503, 20.0)])
+@pytest.mark.parametrize("error", [RateLimited(20.0), ServerUnavailable(503, 20.0)])
 @pytest.mark.parametrize("dice", [0.0, 0.5, 0.999])
 def test_rule_6_a_hint_is_never_shortened(error: Exception, dice: float) -> None:
     """Retry-After is obeyed; jitter only adds to it."""
@@ -356,7 +362,7 @@ def test_rule_6_a_hint_is_never_shortened(error: Exception, dice: float) -> None
     assert 25.0 <= machine.due_at <= 27.0
 
 
-@pytest.mark.parametrize("error", [RateLimited(0.0), ServerTrouble(503, 0.0)])
+@pytest.mark.parametrize("error", [RateLimited(0.0), ServerUnavailable(503, 0.0)])
 def test_rule_6_a_hint_of_zero_is_no_leave_for_a_hot_loop(error: Exception) -> None:
     """Our own wait is the floor: it is as if nothing were said."""
     said, silent = make(), make()
@@ -366,7 +372,7 @@ def test_rule_6_a_hint_of_zero_is_no_leave_for_a_hot_loop(error: Exception) -> N
         assert said.due_at == silent.due_at
 
 
-@pytest.mark.parametrize("error", [RateLimited(1e9), ServerTrouble(503, 1e9), NotVisibleYet(None, 1e9)])
+@pytest.mark.parametrize("error", [RateLimited(1e9), ServerUnavailable(503, 1e9), NotVisibleYet(None, 1e9)])
 def test_rule_6_a_hint_that_is_too_long_is_not_believed(error: Exception) -> None:
     """One poll asks after `longest_hint_s`, or after half of the time that is left."""
     machine = make(longest_hint_s=3600.0)
@@ -399,7 +405,7 @@ def test_rule_6_a_hint_beyond_the_deadline_ends_the_watch_there() -> None:
     machine = make(timeout_s=10)
     machine.on_error(RateLimited(60.0), now=5, dice=0)
     assert machine.due_at == machine.deadline == 10
-    assert machine.on_deadline(now=10) is News.OVER
+    assert machine.on_deadline(now=10) is StepResult.OVER
 
 
 def test_rule_7_the_last_wait_is_trimmed_for_one_last_poll() -> None:
@@ -415,7 +421,7 @@ def test_rule_7_the_last_wait_is_trimmed_for_one_last_poll() -> None:
 def test_rule_7_a_deadline_names_the_last_error() -> None:
     """DeadlineExceeded is a TimeoutError and says what went wrong last."""
     machine = make(timeout_s=10)
-    trouble = ServerTrouble(503)
+    trouble = ServerUnavailable(503)
     machine.on_error(trouble, now=5, dice=0)
     machine.on_deadline(now=10)
     assert isinstance(machine.outcome, Abandoned)
@@ -428,13 +434,13 @@ def test_rule_7_a_deadline_names_the_last_error() -> None:
 def test_rule_8_what_looks_over_is_confirmed_and_then_believed() -> None:
     """More polls must show the same phase, over enough time; then it counts, with the phase it shows."""
     machine = make(confirmations=2, confirm_s=10.0)
-    assert machine.on_reading(unsure(), now=0, dice=0) is News.PROGRESSED
+    assert machine.on_reading(unsure(), now=0, dice=0) is StepResult.PROGRESSED
     assert machine.due_at == 1.0
     for now in (1.0, 2.5, 4.75, 8.125):
         assert machine.due_at == now
-        assert machine.on_reading(unsure(), now=now, dice=0) is News.QUIET
+        assert machine.on_reading(unsure(), now=now, dice=0) is StepResult.QUIET
     assert machine.due_at == 10.0  # when it can be believed
-    assert machine.on_reading(unsure(), now=10, dice=0) is News.OVER
+    assert machine.on_reading(unsure(), now=10, dice=0) is StepResult.OVER
     assert isinstance(machine.outcome, Failed)
     assert machine.outcome.detected_within_s is None  # it never was seen going on
 
@@ -446,8 +452,8 @@ def test_rule_8_what_looks_over_is_not_seen_going_on() -> None:
         machine.on_reading(running(), now=5, dice=0)
         machine.on_reading(unsure(Phase.CANCELLED), now=8, dice=0)
         for now in range(9, 17):
-            assert machine.on_reading(unsure(), now=now, dice=0) is not News.OVER
-        assert machine.on_reading(last, now=21, dice=0) is News.OVER
+            assert machine.on_reading(unsure(), now=now, dice=0) is not StepResult.OVER
+        assert machine.on_reading(last, now=21, dice=0) is StepResult.OVER
         assert machine.outcome.detected_within_s == 16.0
 
 
@@ -458,10 +464,10 @@ def test_rule_8_a_contradiction_starts_the_confirmation_again() -> None:
         for now in range(flaps):
             machine.on_reading(unsure(), now=2 * now, dice=0)
             machine.on_reading(running(), now=2 * now + 1, dice=0)
-        assert machine.on_reading(unsure(Phase.CANCELLED), now=100, dice=0) is News.PROGRESSED
+        assert machine.on_reading(unsure(Phase.CANCELLED), now=100, dice=0) is StepResult.PROGRESSED
         for now in range(101, 100 + polls):
-            assert machine.on_reading(unsure(Phase.CANCELLED), now=now, dice=0) is News.QUIET
-        assert machine.on_reading(unsure(Phase.CANCELLED), now=100 + polls, dice=0) is News.OVER
+            assert machine.on_reading(unsure(Phase.CANCELLED), now=now, dice=0) is StepResult.QUIET
+        assert machine.on_reading(unsure(Phase.CANCELLED), now=100 + polls, dice=0) is StepResult.OVER
         assert isinstance(machine.outcome, Cancelled)
 
 
@@ -482,8 +488,8 @@ def test_rule_8_too_few_polls_confirm_nothing() -> None:
     """However long they are apart."""
     machine = make(confirmations=2, confirm_s=1.0)
     machine.on_reading(unsure(), now=0, dice=0)
-    assert machine.on_reading(unsure(), now=1_000, dice=0) is News.QUIET
-    assert machine.on_reading(unsure(), now=1_001, dice=0) is News.OVER
+    assert machine.on_reading(unsure(), now=1_000, dice=0) is StepResult.QUIET
+    assert machine.on_reading(unsure(), now=1_001, dice=0) is StepResult.OVER
 
 
 @pytest.mark.parametrize(
@@ -514,7 +520,7 @@ def test_rule_8_a_job_that_flaps_does_not_go_before_others_under_pressure() -> N
     machine = make()
     for now, shown in enumerate((unsure(), running(), unsure())):
         machine.on_reading(shown, now=now, dice=0)
-    assert machine.pace is Pace.BLIND
+    assert machine.pace is DueReason.BLIND
 
 
 def test_rule_8_what_flapped_can_still_end() -> None:
@@ -524,7 +530,7 @@ def test_rule_8_what_flapped_can_still_end() -> None:
         machine.on_reading(shown, now=machine.due_at, dice=0)
     news = [machine.on_reading(unsure(), now=machine.due_at, dice=0)]
     began = machine.due_at
-    while news[-1] is not News.OVER:
+    while news[-1] is not StepResult.OVER:
         began = machine.due_at if machine.outcome is None else began
         news.append(machine.on_reading(unsure(), now=machine.due_at, dice=0))
     assert isinstance(machine.outcome, Failed)
@@ -535,21 +541,21 @@ def test_rule_9_an_end_of_unknown_kind_is_no_success() -> None:
     over = Reading(status="odd", phase=Phase.RUNNING, final=True, unknown="state=odd")
     machine = make()
     machine.on_reading(running(), now=0, dice=0)
-    assert machine.on_reading(over, now=1, dice=0) is News.OVER
+    assert machine.on_reading(over, now=1, dice=0) is StepResult.OVER
     assert isinstance(machine.outcome, Abandoned)
     assert isinstance(machine.outcome.error, UnknownOutcome)
     assert (machine.outcome.error.word, machine.outcome.status) == ("state=odd", "odd")
     looks = Reading(status="odd", phase=Phase.RUNNING, unconfirmed=True, unknown="state=odd")
     machine = make(confirmations=1, confirm_s=10.0)
     machine.on_reading(running(), now=0, dice=0)
-    assert machine.on_reading(looks, now=1, dice=0) is News.PROGRESSED
-    assert machine.on_reading(looks, now=11, dice=0) is News.OVER
+    assert machine.on_reading(looks, now=1, dice=0) is StepResult.PROGRESSED
+    assert machine.on_reading(looks, now=11, dice=0) is StepResult.OVER
     assert isinstance(machine.outcome.error, UnknownOutcome)
 
 
 def test_rule_8_without_confirmations_it_is_believed_at_once() -> None:
     """confirmations=0 trusts the first showing."""
-    assert make(confirmations=0).on_reading(unsure(), now=0, dice=0) is News.OVER
+    assert make(confirmations=0).on_reading(unsure(), now=0, dice=0) is StepResult.OVER
 
 
 def test_rule_10_a_watch_goes_on_from_its_counts() -> None:
@@ -576,7 +582,7 @@ def test_hardly_any_progress_gives_no_eta() -> None:
     machine.on_reading(running(), now=0, dice=0)
     machine.on_reading(running(fraction=5e-324), now=10, dice=0)
     assert machine.progressed().eta_s is None
-    assert machine.on_reading(final(Phase.SUCCEEDED), now=40, dice=0) is News.OVER
+    assert machine.on_reading(final(Phase.SUCCEEDED), now=40, dice=0) is StepResult.OVER
 
 
 @pytest.mark.parametrize("fraction", [math.nan, -0.1, 1.01, 25.0, math.inf])
@@ -585,7 +591,7 @@ def test_a_fraction_that_is_no_share_says_nothing(fraction: float) -> None:
     machine = make()
     machine.on_reading(running(), now=0, dice=0)
     for now in (1.0, 2.0):
-        assert machine.on_reading(running(fraction=fraction), now=now, dice=0) is News.QUIET
+        assert machine.on_reading(running(fraction=fraction), now=now, dice=0) is StepResult.QUIET
     assert machine.fraction is None
     assert machine.eta_s() is None
 
@@ -619,7 +625,7 @@ class AnyWatch(RuleBasedStateMachine):
         beat: float | None,
     ) -> None:
         self.pacing = Pacing() if fixed is None else Pacing.fixed(fixed)
-        rules = Rules(
+        rules = Policy(
             pacing=self.pacing,
             retry=Retry(outage_s=outage, min_failures=failures),
             timeout_s=timeout,
@@ -637,13 +643,13 @@ class AnyWatch(RuleBasedStateMachine):
         self.outcome: object = None
         self.overs = 0
 
-    def step(self, news: News) -> None:
-        self.overs += news is News.OVER
-        if news is News.PROGRESSED:
+    def step(self, news: StepResult) -> None:
+        self.overs += news is StepResult.OVER
+        if news is StepResult.PROGRESSED:
             assert self.machine.progressed().elapsed_s >= 0
-        if news is News.RETRYING:
+        if news is StepResult.RETRYING:
             assert self.machine.retrying(self.now).delay_s >= 0
-        if news is News.OVER:
+        if news is StepResult.OVER:
             self.outcome = self.machine.outcome
         elif self.outcome is None:
             assert self.now <= self.machine.due_at <= self.machine.deadline or self.now > self.machine.deadline
@@ -691,7 +697,7 @@ class AnyWatch(RuleBasedStateMachine):
 
     @rule(
         error=st.sampled_from(
-            [ConnectFailed("x"), PollTimeout(1), ServerTrouble(500), MalformedReply("x", 200), NotVisibleYet()]
+            [ConnectFailed("x"), PollTimeout(1), ServerUnavailable(500), MalformedReply("x", 200), NotVisibleYet()]
         ),
         dice=st.floats(0, 0.999),
     )
@@ -703,7 +709,7 @@ class AnyWatch(RuleBasedStateMachine):
         hint=st.none() | st.floats(0, 1000) | st.floats(0, 1e12),
         dice=st.floats(0, 0.999),
         kind=st.sampled_from(
-            [RateLimited, lambda hint: ServerTrouble(503, hint), lambda hint: NotVisibleYet(None, hint)]
+            [RateLimited, lambda hint: ServerUnavailable(503, hint), lambda hint: NotVisibleYet(None, hint)]
         ),
     )
     def hint(self, hint: float | None, dice: float, kind: Callable[[float | None], PollError]) -> None:
@@ -730,7 +736,7 @@ class AnyWatch(RuleBasedStateMachine):
         if self.ask(0.1):
             news = self.machine.on_error(AuthenticationError("no"), now=self.now, dice=0)
             self.step(news)
-            if news is News.RENEW:
+            if news is StepResult.RENEW:
                 self.machine.on_renewed(now=self.now)
 
     @rule()

@@ -655,7 +655,7 @@ def test_the_request_is_the_documented_one() -> None:
 def test_what_the_endpoint_says_of_itself() -> None:
     """Its name, the documented allowance, no credentials of its own, and a repr that shows where it asks."""
     assert ENDPOINT.name == "document360"
-    assert ENDPOINT.allowance == (60, 60.0)
+    assert ENDPOINT.documented_limit == (60, 60.0)
     assert ENDPOINT.heeded_headers == ()
     assert ENDPOINT.auth is None
     assert repr(ENDPOINT) == "DeleteFileEndpoint('https://api.example.com')"

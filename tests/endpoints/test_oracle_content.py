@@ -642,7 +642,7 @@ def test_the_request_of_a_job_is_made_once() -> None:
 def test_what_the_endpoint_says_of_itself() -> None:
     """Its name, no documented allowance, no credentials of its own, and a repr that shows where it asks."""
     assert ENDPOINT.name == "oracle-content"
-    assert ENDPOINT.allowance is None
+    assert ENDPOINT.documented_limit is None
     assert ENDPOINT.heeded_headers == ()
     assert ENDPOINT.auth is None
     assert repr(ENDPOINT) == "ExtractionEndpoint('https://example.com')"

@@ -21,10 +21,10 @@ from pollwise import (
     Reply,
     Request,
     RequestRejected,
-    ServerTrouble,
+    ServerUnavailable,
 )
-from pollwise.core.wire import Auth, Transport
 from pollwise.endpoints.oracle_content import DuplicateResolution, ExtractionEndpoint, ExtractionJob
+from pollwise.model.protocols import Auth, Transport
 
 JSON_TYPE = {"Content-Type": "application/json"}
 STARTED = {
@@ -172,9 +172,9 @@ async def test_a_renewal_that_fails_started_nothing() -> None:
         (404, JobNotFound, False),
         (410, JobNotFound, False),
         (429, RateLimited, False),
-        (408, ServerTrouble, True),
-        (500, ServerTrouble, True),
-        (503, ServerTrouble, True),
+        (408, ServerUnavailable, True),
+        (500, ServerUnavailable, True),
+        (503, ServerUnavailable, True),
     ],
 )
 async def test_a_refusal_is_a_typed_error_and_is_not_sent_again(status: int, kind: type, open_question: bool) -> None:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pollwise.core.phase import Phase
 from pollwise.ledger import Change, Conclusion, NewWatch, OutcomeKind
+from pollwise.model.reading import Phase
 
 T = TypeVar("T")
 

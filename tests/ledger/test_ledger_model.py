@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from ledger_values import every
 
-from pollwise.core.phase import Phase
 from pollwise.ledger import (
     Change,
     Concluded,
@@ -29,6 +28,7 @@ from pollwise.ledger import (
     Renewal,
     SqliteLedger,
 )
+from pollwise.model.reading import Phase
 
 OWNERS = [("oracle-content", ""), ("oracle-content", "acme"), ("document360", "acme")]
 ORIGINS = ["https://a.example", "https://b.example"]

@@ -20,13 +20,13 @@ import pytest
 from ledger_values import NOON, every, raw
 
 from pollwise import errors
-from pollwise.core.events import Abandoned
+from pollwise.durable.codec import job_of, outcome_of
 from pollwise.endpoints.document360 import DeleteFileEndpoint
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
-from pollwise.errors import EarlierError, LedgerFull, PollError, RetriesExhausted
-from pollwise.keeping import job_of, outcome_of
+from pollwise.errors import LedgerFull, PollError, RetriesExhausted, UnrestoredError
 from pollwise.ledger import Concluded, NewWatch, Relocation, SqliteLedger
 from pollwise.ledger.schema import MIGRATIONS
+from pollwise.model.events import Abandoned
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "ledger"
 EXPORTED = (SAMPLES / "version_1.jsonl").read_bytes()
@@ -101,7 +101,7 @@ async def test_rows_are_known_by_the_same_keys(old: Path) -> None:
 
 
 async def test_every_error_comes_back_as_its_class(old: Path) -> None:
-    """Also where a later release has put it in other words; only a class of the caller's own is an EarlierError."""
+    """Also where a later release has put it in other words; only a class of the caller's own is an UnrestoredError."""
     lines = [orjson.loads(line) for line in EXPORTED.splitlines()]
     abandoned = [line for line in lines if line["outcome"] == "abandoned"]
     async with SqliteLedger(old) as ledger:
@@ -113,7 +113,7 @@ async def test_every_error_comes_back_as_its_class(old: Path) -> None:
             outcome = outcome_of(found.known, job_of(found.known, endpoint), endpoint)
             assert isinstance(outcome, Abandoned)
             if line["error"]["type"] == "QuotaSpent":
-                assert isinstance(outcome.error, EarlierError)
+                assert isinstance(outcome.error, UnrestoredError)
                 continue
             assert type(outcome.error).__name__ == line["error"]["type"]
             if not isinstance(outcome.error, RetriesExhausted):

@@ -9,9 +9,9 @@ import orjson
 import pytest
 from ledger_values import ENDPOINT, NOON, abandoned, change, every, new, success
 
-from pollwise.core.phase import Phase
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import Concluded, OpenWatch, OutcomeKind, Renewal, SqliteLedger
+from pollwise.model.reading import Phase
 
 
 async def exported(ledger: SqliteLedger, **options: bool) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ class Printer(Endpoint[Print, Paper]):
         return self._auth
 
     @property
-    def allowance(self) -> tuple[int, float] | None:
+    def documented_limit(self) -> tuple[int, float] | None:
         return 60, 60.0
 
     def request(self, job: Print, /) -> Request:

@@ -7,12 +7,12 @@
     options.py      the options that commands share
     vendors.py      each vendor's secrets, endpoint and words
 
-    watch.py        `pollwise watch`
+    runtime/watch.py        `pollwise watch`
     demo.py         `pollwise demo`
     cast.py         the jobs that the demo plays and the simulator offers
     simulate.py     `pollwise simulator`
 
-    batch.py        `pollwise batch`: from a file of jobs to a file of results
+    runtime/batch.py        `pollwise batch`: from a file of jobs to a file of results
     batch_options.py  its options
     intake.py       JOBS is read, and everything that is wrong with it is told
     lines.py        lines out of a file, a pipe or a terminal

@@ -35,12 +35,12 @@ from pollwise.cli.text import duration, safe
 from pollwise.cli.views import AnyEndpoint
 from pollwise.cli.whole_file import probe
 from pollwise.cli.witness import WitnessedLedger
-from pollwise.core.budget import RateBudget
-from pollwise.core.events import Abandoned
 from pollwise.core.pacing import Retry
-from pollwise.errors import AuthenticationError, LedgerError, LedgerTrouble, OriginChanged
+from pollwise.core.rate_budget import RateBudget
+from pollwise.errors import AuthenticationError, LedgerError, LedgerWriteFailed, OriginChanged
+from pollwise.http.transport import AiohttpTransport
 from pollwise.ledger import SqliteLedger
-from pollwise.transport import AiohttpTransport
+from pollwise.model.events import Abandoned
 from pollwise.watcher import JobWatcher
 
 __all__ = ["exit_for_all", "run_batch"]
@@ -95,7 +95,7 @@ class _Batch:
 
     async def run(self) -> Exit:
         jobs, now = self.asked.endpoints, asyncio.get_running_loop().time
-        budgets = {endpoint.name: self.options.budget(endpoint.allowance) for endpoint in self.endpoints}
+        budgets = {endpoint.name: self.options.budget(endpoint.documented_limit) for endpoint in self.endpoints}
         board = Board(sum(jobs.values()), jobs, now())
         screen = open_batch_screen(board, budgets, json=self.options.json)
         try:
@@ -197,7 +197,7 @@ class _Batch:
 async def _show(watcher: JobWatcher[Any, Any], jobs: Iterator[Any], endpoint: AnyEndpoint, screen: Screen) -> None:
     async with aclosing(watcher.as_completed(jobs)) as outcomes:
         async for outcome in outcomes:
-            if isinstance(outcome, Abandoned) and isinstance(outcome.error, LedgerTrouble):
+            if isinstance(outcome, Abandoned) and isinstance(outcome.error, LedgerWriteFailed):
                 raise outcome.error.__cause__ or outcome.error
             if isinstance(outcome, Abandoned) and isinstance(outcome.error, OriginChanged):
                 raise outcome.error

@@ -24,7 +24,7 @@ from pollwise.cli.whole_file import check_apart
 
 if TYPE_CHECKING:
     from pollwise.cli.jobs_file import Format
-    from pollwise.core.budget import RateBudget
+    from pollwise.core.rate_budget import RateBudget
 
 __all__ = ["BatchOptions", "FilePath", "Rate"]
 
@@ -131,10 +131,14 @@ class BatchOptions(WatchOptions):
         }
         check_apart(named, ledger=ledger)
 
-    def budget(self, allowance: tuple[int, float] | None) -> RateBudget:
+    def budget(self, documented_limit: tuple[int, float] | None) -> RateBudget:
         """The budget of one vendor's token: what was asked for, or what the vendor allows."""
-        from pollwise.core.budget import RateBudget  # noqa: PLC0415  `--help` pays for no engine
+        from pollwise.core.rate_budget import RateBudget  # noqa: PLC0415  `--help` pays for no engine
 
         if self.rate is not None:
             return RateBudget(self.rate.limit, per_s=self.rate.per_s)
-        return RateBudget() if allowance is None else RateBudget.guessed(allowance[0], per_s=allowance[1])
+        return (
+            RateBudget()
+            if documented_limit is None
+            else RateBudget.guessed(documented_limit[0], per_s=documented_limit[1])
+        )

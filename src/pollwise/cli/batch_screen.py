@@ -27,7 +27,7 @@ from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
 from pollwise.cli.tally import WORDS
 from pollwise.cli.text import clock, duration, middle, safe
 from pollwise.cli.views import ENDED, AnyEndpoint, AnyEvent, look
-from pollwise.core.budget import RateBudget
+from pollwise.core.rate_budget import RateBudget
 
 __all__ = ["LiveBatch", "PlainBatch", "counts_text", "open_batch_screen", "progress_text"]
 

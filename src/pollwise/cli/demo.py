@@ -21,8 +21,8 @@ from pollwise.cli.options import CommonOptions
 from pollwise.cli.screen import Screen, open_screen
 from pollwise.cli.text import duration
 from pollwise.cli.views import look, polls_text, view
-from pollwise.core.budget import RateBudget
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.rate_budget import RateBudget
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.simulator import Fault, Faults, Simulator

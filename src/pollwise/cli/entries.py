@@ -18,8 +18,8 @@ import orjson
 
 from pollwise.cli.jobs_file import JOB_TYPES
 from pollwise.cli.text import owner, safe
-from pollwise.core.phase import TERMINAL
 from pollwise.ledger import Ledger
+from pollwise.model.reading import TERMINAL
 
 __all__ = ["Entry", "entries", "entry_of", "open_word", "reason_of"]
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from pollwise.core.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
+from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
 
 __all__ = ["Exit", "UsageError", "exit_for"]
 

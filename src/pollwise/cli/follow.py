@@ -18,8 +18,8 @@ from rich.text import Text
 from pollwise.cli.screen import Screen
 from pollwise.cli.text import duration
 from pollwise.cli.views import AnyEndpoint, AnyOutcome, job_keys, look, owner_of, polls_text, view
-from pollwise.core.events import Abandoned, Progressed, Retrying, Throttled
 from pollwise.errors import ConfigurationError
+from pollwise.model.events import Abandoned, Progressed, Retrying, Throttled
 from pollwise.watcher import JobWatcher
 
 __all__ = ["Record", "follow", "follow_all", "outcome_text"]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 
 from pollwise.cli.board import Traffic
-from pollwise.core.wire import Reply, Request, Transport
 from pollwise.errors import AuthenticationError, ConfigurationError
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Transport
 
 __all__ = ["Gate"]
 

@@ -24,9 +24,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pollwise.core.events import Abandoned, Cancelled, Event, Failed, Progressed, Retrying, Succeeded, Throttled
-from pollwise.core.phase import Phase
-from pollwise.core.wire import Endpoint
+from pollwise.model.events import Abandoned, Cancelled, Event, Failed, Progressed, Retrying, Succeeded, Throttled
+from pollwise.model.protocols import Endpoint
+from pollwise.model.reading import Phase
 
 __all__ = ["event_to_json", "milliseconds"]
 

@@ -12,10 +12,10 @@ from collections.abc import Collection
 from pollwise.cli.asked import Asked
 from pollwise.cli.views import AnyEndpoint
 from pollwise.core.identity import Origins
+from pollwise.durable.resume import check_origins
 from pollwise.errors import OriginChanged
+from pollwise.http.transport import AiohttpTransport
 from pollwise.ledger import Ledger
-from pollwise.resuming import check_origins
-from pollwise.transport import AiohttpTransport
 
 __all__ = ["check_places", "check_urls"]
 

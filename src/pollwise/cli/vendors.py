@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 
-from pollwise.auth import ApiKeyAuth, BasicAuth, BearerAuth
 from pollwise.cli.exits import UsageError
 from pollwise.core.identity import checked_account
-from pollwise.core.wire import Auth
 from pollwise.endpoints.document360 import DeleteFileEndpoint
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
 from pollwise.errors import ConfigurationError
+from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth
+from pollwise.model.protocols import Auth
 
 __all__ = ["document360", "oracle_content"]
 

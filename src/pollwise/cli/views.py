@@ -15,7 +15,8 @@ import attrs
 
 from pollwise.cli.text import duration, owner, safe
 from pollwise.cli.words import status_words
-from pollwise.core.events import (
+from pollwise.errors import NotVisibleYet, PollError, RateLimited, ServerUnavailable
+from pollwise.model.events import (
     Abandoned,
     Cancelled,
     Event,
@@ -26,9 +27,8 @@ from pollwise.core.events import (
     Succeeded,
     Throttled,
 )
-from pollwise.core.phase import TERMINAL
-from pollwise.core.wire import Endpoint
-from pollwise.errors import NotVisibleYet, PollError, RateLimited, ServerTrouble
+from pollwise.model.protocols import Endpoint
+from pollwise.model.reading import TERMINAL
 
 __all__ = [
     "ENDED",
@@ -174,7 +174,7 @@ def _short(error: PollError) -> str:
             return "HTTP 429"
         case NotVisibleYet():
             return "HTTP 404"
-        case ServerTrouble(http_status=http_status):
+        case ServerUnavailable(http_status=http_status):
             return f"HTTP {http_status}"
         case _:
             return type(error).__name__

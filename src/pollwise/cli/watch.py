@@ -11,8 +11,8 @@ from pollwise.cli.exits import Exit, exit_for
 from pollwise.cli.follow import follow, outcome_text
 from pollwise.cli.options import WatchOptions
 from pollwise.cli.screen import open_screen
-from pollwise.core.wire import Endpoint
-from pollwise.transport import AiohttpTransport
+from pollwise.http.transport import AiohttpTransport
+from pollwise.model.protocols import Endpoint
 from pollwise.watcher import JobWatcher
 
 __all__ = ["watch_job"]

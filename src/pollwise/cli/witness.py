@@ -15,7 +15,6 @@ from typing import Self
 
 from pollwise.cli.board import Board
 from pollwise.cli.entries import open_word
-from pollwise.core.phase import Phase
 from pollwise.ledger import (
     Change,
     Concluded,
@@ -29,6 +28,7 @@ from pollwise.ledger import (
     Relocation,
     Renewal,
 )
+from pollwise.model.reading import Phase
 
 __all__ = ["WitnessedLedger"]
 

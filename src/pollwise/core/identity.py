@@ -14,8 +14,8 @@ from typing import Any, Generic, TypeVar
 import attrs
 from yarl import URL
 
-from pollwise.core.wire import Auth, Endpoint
 from pollwise.errors import ConfigurationError, OriginChanged
+from pollwise.model.protocols import Auth, Endpoint
 
 __all__ = ["Origins", "checked_account", "origins_of"]
 

@@ -1,6 +1,6 @@
 """Every "what next" of one watch.
 
-The rules, by number; time, replies and dice are arguments, and what to do next is in `due_at` and the `News` returned:
+The rules, by number; time, replies and dice are arguments, and what to do next is in `due_at` and the `StepResult` returned:
 
  1. The first poll is immediate. After a good reading: final means over, otherwise ask again when pacing says.
  2. Only changes are news. A reading equal to the last is quiet, unless a heartbeat is wanted and due.
@@ -37,12 +37,10 @@ from typing import Generic, Self, TypeVar
 
 import attrs
 
-from pollwise.core.events import Abandoned, Cancelled, Failed, Outcome, Progressed, Retrying, Succeeded, Throttled
+from pollwise.core.failure_streak import FailureStreak
 from pollwise.core.forecast import Forecast, level_of
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.core.past import Past
-from pollwise.core.phase import Phase, Reading
-from pollwise.core.streak import FailureStreak
+from pollwise.core.resume_state import ResumeState
 from pollwise.errors import (
     AuthenticationError,
     DeadlineExceeded,
@@ -53,13 +51,15 @@ from pollwise.errors import (
     PollError,
     RateLimited,
     RetriesExhausted,
-    ServerTrouble,
+    ServerUnavailable,
     StaleConnection,
     UnknownOutcome,
     WatchError,
 )
+from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Progressed, Retrying, Succeeded, Throttled
+from pollwise.model.reading import Phase, Reading
 
-__all__ = ["News", "Pace", "Rules", "WatchMachine"]
+__all__ = ["DueReason", "Policy", "StepResult", "WatchMachine"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -70,7 +70,7 @@ _LEAST_DONE = 1e-9  # a smaller share of the work says nothing about the rest
 _LEAST_MISSING = 3  # polls: with fewer, a wait for the budget could use up the whole grace
 
 
-class News(enum.Enum):
+class StepResult(enum.Enum):
     """What one step of a watch came to."""
 
     QUIET = enum.auto()
@@ -80,7 +80,7 @@ class News(enum.Enum):
     OVER = enum.auto()
 
 
-class Pace(enum.Enum):
+class DueReason(enum.Enum):
     """Who has chosen when to ask next."""
 
     GIVEN = enum.auto()
@@ -92,7 +92,7 @@ class Pace(enum.Enum):
 
 
 @attrs.frozen(kw_only=True)
-class Rules:
+class Policy:
     """What all watches of one watcher have in common. Times are in seconds.
 
     Attributes:
@@ -167,7 +167,7 @@ class WatchMachine(Generic[J, S]):
         "status",
     )
 
-    def __init__(self, job: J, rules: Rules, *, now: float) -> None:
+    def __init__(self, job: J, rules: Policy, *, now: float) -> None:
         self.job = job
         self._rules = rules
         self.started_at = self.seen_at = self.due_at = self._reported_at = now
@@ -181,12 +181,12 @@ class WatchMachine(Generic[J, S]):
         self._streak: FailureStreak | None = None
         self._begun_at: float | None = None  # when the fraction was `_begun_with`, for the ETA
         self._begun_with = 0.0
-        self.pace = Pace.GIVEN
+        self.pace = DueReason.GIVEN
         self.held_back = False
 
     @classmethod
-    def taken_up(
-        cls, job: J, rules: Rules, past: Past[S], *, now: float, after_s: float = 0.0, grace_s: float = 0.0
+    def resumed(
+        cls, job: J, rules: Policy, past: ResumeState[S], *, now: float, after_s: float = 0.0, grace_s: float = 0.0
     ) -> Self:
         """A watch that was written down goes on where it was.
 
@@ -230,10 +230,10 @@ class WatchMachine(Generic[J, S]):
         if streak is not None and streak.grace_s is not None:
             self.deadline, streak.grace_s = now + streak.grace_s, None
 
-    def on_reading(self, reading: Reading[S], *, now: float, dice: float, hint_s: float | None = None) -> News:
+    def on_reading(self, reading: Reading[S], *, now: float, dice: float, hint_s: float | None = None) -> StepResult:
         """A poll gave a reading. `hint_s` is how long the server asks to wait, if it does."""
         if self.outcome is not None:
-            return News.QUIET
+            return StepResult.QUIET
         doubtful = reading.unconfirmed or self._streak is not None
         if reading.final or (doubtful and self._is_confirmed(reading, now)):
             return self._end(self._verdict(reading, now))
@@ -251,10 +251,10 @@ class WatchMachine(Generic[J, S]):
             return self.on_deadline(now=now)
         return self._wait(changed=not same, now=now, dice=dice, hint_s=hint_s)
 
-    def on_unchanged(self, *, now: float, dice: float, hint_s: float | None = None) -> News:
+    def on_unchanged(self, *, now: float, dice: float, hint_s: float | None = None) -> StepResult:
         """A poll gave the very reply that the last reading came from."""
         if self.outcome is not None:
-            return News.QUIET
+            return StepResult.QUIET
         streak = self._streak
         if streak is not None and streak.reading is not None:  # each showing of an unconfirmed end counts
             return self.on_reading(streak.reading, now=now, dice=dice, hint_s=hint_s)
@@ -263,10 +263,10 @@ class WatchMachine(Generic[J, S]):
             return self.on_deadline(now=now)
         return self._wait(changed=False, now=now, dice=dice, hint_s=hint_s)
 
-    def on_error(self, error: PollError | WatchError, *, now: float, dice: float) -> News:
+    def on_error(self, error: PollError | WatchError, *, now: float, dice: float) -> StepResult:
         """A poll taught nothing, or showed that asking again is no use."""
         if self.outcome is not None or self._asks_again_at_once(error, now):
-            return News.QUIET
+            return StepResult.QUIET
         streak = self._needs_streak()
         if isinstance(error, WatchError):
             renewable = isinstance(error, AuthenticationError) and self._rules.renewable and not streak.refused
@@ -274,12 +274,12 @@ class WatchMachine(Generic[J, S]):
                 return self._end(self.abandoned(error, now=now))
             streak.refused = True
             self.due_at = now
-            return News.RENEW
+            return StepResult.RENEW
         streak.last_error = error
         streak.bad += 1
         if isinstance(error, NotVisibleYet) and self.phase is None and not streak.visible:
             return self._not_visible(error, streak, now=now, dice=dice)
-        hint_s = error.retry_after_s if isinstance(error, (RateLimited, ServerTrouble, NotVisibleYet)) else None
+        hint_s = error.retry_after_s if isinstance(error, (RateLimited, ServerUnavailable, NotVisibleYet)) else None
         limited = isinstance(error, RateLimited)
         if not limited:
             streak.fail(now)
@@ -289,7 +289,7 @@ class WatchMachine(Generic[J, S]):
         self._ask_again(streak, hint_s, now=now, dice=dice, at_most=at_most)
         if limited:
             streak.excuse(self.due_at - now)
-        return News.RETRYING
+        return StepResult.RETRYING
 
     def believed_s(self, hint_s: float, now: float) -> float:
         """How long a refusal that asks for so many seconds keeps this watch from asking.
@@ -302,21 +302,21 @@ class WatchMachine(Generic[J, S]):
         return min(longest_s, max(0.0, self.last_poll_at - now) / 2)
 
     def on_renewed(self, *, now: float) -> None:
-        """The credentials were renewed after `News.RENEW`: ask again at once."""
+        """The credentials were renewed after `StepResult.RENEW`: ask again at once."""
         self.due_at = now
 
-    def on_deadline(self, *, now: float) -> News:
+    def on_deadline(self, *, now: float) -> StepResult:
         """The deadline has passed, whatever was under way."""
         if self.outcome is not None:
-            return News.QUIET
+            return StepResult.QUIET
         last_error = None if self._streak is None else self._streak.last_error
         late = DeadlineExceeded(self.job, self._rules.timeout_s, last_error)
         late.__cause__ = last_error
         return self._end(self.abandoned(late, now=now))
 
-    def on_stop(self, error: WatchError, *, now: float) -> News:
+    def on_stop(self, error: WatchError, *, now: float) -> StepResult:
         """Somebody, not the server, ends the watch."""
-        return News.QUIET if self.outcome is not None else self._end(self.abandoned(error, now=now))
+        return StepResult.QUIET if self.outcome is not None else self._end(self.abandoned(error, now=now))
 
     # --- events -------------------------------------------------------------------------------
 
@@ -334,7 +334,7 @@ class WatchMachine(Generic[J, S]):
         )
 
     def retrying(self, now: float) -> Retrying[J]:
-        """The event for the last bad poll. Only after `News.RETRYING`."""
+        """The event for the last bad poll. Only after `StepResult.RETRYING`."""
         streak = self._streak
         assert streak is not None  # noqa: S101  # the driver asks after RETRYING only
         assert streak.last_error is not None  # noqa: S101
@@ -416,7 +416,7 @@ class WatchMachine(Generic[J, S]):
         streak = self._needs_streak()
         streak.stale = isinstance(error, StaleConnection) and not streak.stale
         if streak.stale:
-            self.pace, self.due_at = Pace.GIVEN, now
+            self.pace, self.due_at = DueReason.GIVEN, now
         return streak.stale
 
     def _is_confirmed(self, reading: Reading[S], now: float) -> bool:
@@ -432,15 +432,15 @@ class WatchMachine(Generic[J, S]):
             self._good = 0  # what looks over is asked again soon; what flaps is not
         return streak.is_shown(self._rules.confirmations, self._rules.confirm_s, now)
 
-    def _wait(self, *, changed: bool, now: float, dice: float, hint_s: float | None) -> News:
+    def _wait(self, *, changed: bool, now: float, dice: float, hint_s: float | None) -> StepResult:
         rules, streak = self._rules, self._streak
         if streak is None or not streak.unconfirmed:
             silence_s = self._worthy_s()
             wait_s = rules.pacing.delay_s(self._good, dice, silence_s)
-            pace = Pace.BLIND if silence_s is None else Pace.FORESEEN
+            pace = DueReason.BLIND if silence_s is None else DueReason.FORESEEN
         else:
             wait_s = self._confirming_s(streak, now, dice)
-            pace = Pace.BLIND if streak.flaps else Pace.GIVEN
+            pace = DueReason.BLIND if streak.flaps else DueReason.GIVEN
         if hint_s is not None:
             spread_s = hint_s * (1.0 + rules.pacing.jitter * dice)
             wait_s = max(wait_s, min(spread_s, rules.longest_hint_s))
@@ -450,8 +450,8 @@ class WatchMachine(Generic[J, S]):
         if changed or (beat is not None and now - self._reported_at >= beat):
             if beat is not None:
                 self._reported_at = now
-            return News.PROGRESSED
-        return News.QUIET
+            return StepResult.PROGRESSED
+        return StepResult.QUIET
 
     def _confirming_s(self, streak: FailureStreak, now: float, dice: float) -> float:
         """How long to wait for the next showing of an unconfirmed end."""
@@ -469,7 +469,7 @@ class WatchMachine(Generic[J, S]):
         age_s = self.seen_at - self.started_at
         return rules.forecast.silence_s(rules.patience_level, age_s, eta_s, rules.pacing.max_s)
 
-    def _not_visible(self, error: NotVisibleYet, streak: FailureStreak, *, now: float, dice: float) -> News:
+    def _not_visible(self, error: NotVisibleYet, streak: FailureStreak, *, now: float, dice: float) -> StepResult:
         if not streak.missing:
             streak.missing_since = now
         streak.missing += 1
@@ -478,7 +478,7 @@ class WatchMachine(Generic[J, S]):
             return self._end(self.abandoned(JobNotFound(self.job, 404, error.problem), now=now))
         at_most = over_at if streak.missing + 1 >= _LEAST_MISSING else None
         self._ask_again(streak, error.retry_after_s, now=now, dice=dice, at_most=at_most)
-        return News.RETRYING
+        return StepResult.RETRYING
 
     def _ask_again(
         self, streak: FailureStreak, hint_s: float | None, *, now: float, dice: float, at_most: float | None = None
@@ -505,7 +505,7 @@ class WatchMachine(Generic[J, S]):
         return gone
 
     def _ask_at(self, at: float, now: float, *, earliest: float) -> None:
-        self.pace = Pace.GIVEN
+        self.pace = DueReason.GIVEN
         last = self.last_poll_at
         if now < last < at:
             at = max(last, earliest)
@@ -513,12 +513,12 @@ class WatchMachine(Generic[J, S]):
 
     # --- how it ends --------------------------------------------------------------------------
 
-    def _end(self, outcome: Outcome[J, S]) -> News:
+    def _end(self, outcome: Outcome[J, S]) -> StepResult:
         self.outcome = outcome
         self.due_at = math.inf
         if self._streak is not None:
             self._streak.last_error = None  # the count is written down with the outcome
-        return News.OVER
+        return StepResult.OVER
 
     def _verdict(self, reading: Reading[S], now: float) -> Outcome[J, S]:
         took, seen_s = now - self.started_at, self.seen_s

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from pollwise.core.hints import HintReader
-from pollwise.core.verdict import refusal
-from pollwise.core.wire import Auth, Reply, Request, Transport
+from pollwise.core.classification import refusal
+from pollwise.core.header_hints import HintReader
 from pollwise.errors import (
     AuthenticationError,
     JobNotFound,
@@ -23,9 +22,11 @@ from pollwise.errors import (
     PollError,
     PollTimeout,
     Problem,
-    ServerTrouble,
+    ServerUnavailable,
     WatchError,
 )
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Auth, Transport
 
 __all__ = ["refused", "send_once"]
 
@@ -62,7 +63,7 @@ def refused(reply: Reply, problem: Problem | None, subject: str, *, maybe_done: 
     error = refusal(reply, problem, subject, hints=HintReader().read(reply.headers, time.time))
     if isinstance(error, NotVisibleYet):
         return JobNotFound(subject, reply.status, problem)  # nothing here will become visible by waiting
-    if isinstance(error, ServerTrouble):
+    if isinstance(error, ServerUnavailable):
         error.add_note(maybe_done)
     return error
 

@@ -20,11 +20,11 @@ from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import make_converter
 
-from pollwise.core.making import maker
-from pollwise.core.wire import Reply
 from pollwise.endpoints._second import FAULTS, Odd, Refused, SecondReading
 from pollwise.endpoints._strict import Hook, shown
 from pollwise.errors import ConfigurationError, MalformedReply, Problem
+from pollwise.model.construction import fast_constructor
+from pollwise.model.messages import Reply
 
 __all__ = ["Reader", "ReplyReader", "clipped", "json_object_in"]
 
@@ -140,7 +140,7 @@ class Reader(Generic[T]):
             if field.default is not attrs.NOTHING and field.name not in rare
         }
         known = frozenset(self._wire_name(field.name) for field in fields)
-        make = maker(cls, defaults=rare)
+        make = fast_constructor(cls, defaults=rare)
         return partial(_object, absent, known, make_dict_structure_fn(make, converter, **overrides))
 
     def _unstructure_class(self, cls: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:

@@ -10,21 +10,22 @@ from typing import Any, TypeVar
 import attrs
 
 from pollwise.core.identity import checked_account
-from pollwise.core.making import maker
-from pollwise.core.phase import Reading
-from pollwise.core.wire import Auth, Endpoint, Reply, Request
 from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._reader import Reader, ReplyReader
 from pollwise.errors import ConfigurationError, Problem
+from pollwise.model.construction import fast_constructor
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Auth, Endpoint
+from pollwise.model.reading import Reading
 
 __all__ = ["VendorEndpoint", "make_reading", "same_id"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-make_reading: Callable[..., Reading[Any]] = maker(Reading, defaults=(), checked=False)
+make_reading: Callable[..., Reading[Any]] = fast_constructor(Reading, defaults=(), checked=False)
 """Called with all fields in their order: to match seven names costs as much as the rest of it."""
-_make_request = maker(Request)
+_make_request = fast_constructor(Request)
 # Of some 700 bytes each. To make one anew, and for aiohttp to ask a new URL all that it asks, costs more.
 _KEPT_REQUESTS = 2_048
 _SHORTEST_HEX = 24  # an object ID of MongoDB; a GUID has 32

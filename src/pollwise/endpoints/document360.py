@@ -24,8 +24,6 @@ from typing import Any, Final
 
 import attrs
 
-from pollwise.core.phase import Phase, Reading
-from pollwise.core.wire import Auth, Reply
 from pollwise.endpoints._address import one_segment, segment
 from pollwise.endpoints._kept import id_kept, text_kept, truth_kept, whole_number_kept
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
@@ -42,6 +40,9 @@ from pollwise.endpoints._strict import (
 )
 from pollwise.endpoints._vendor import VendorEndpoint, make_reading, same_id
 from pollwise.errors import Problem
+from pollwise.model.messages import Reply
+from pollwise.model.protocols import Auth
+from pollwise.model.reading import Phase, Reading
 
 __all__ = [
     "DeleteFileEndpoint",
@@ -268,7 +269,7 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
         )
 
     @property
-    def allowance(self) -> tuple[int, float]:
+    def documented_limit(self) -> tuple[int, float]:
         """60 requests in 60 seconds: what the vendor allows every token, on its smaller plans too."""
         return _ALLOWANCE
 

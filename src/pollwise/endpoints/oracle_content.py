@@ -26,8 +26,6 @@ from typing import Final
 import attrs
 import orjson
 
-from pollwise.core.phase import Phase, Reading
-from pollwise.core.wire import Auth, Reply, Request, Transport
 from pollwise.endpoints._address import checked_id, one_segment, segment
 from pollwise.endpoints._extraction import (
     STARTED,
@@ -42,6 +40,9 @@ from pollwise.endpoints._reader import ReplyReader, clipped, json_object_in
 from pollwise.endpoints._strict import shown, unknown
 from pollwise.endpoints._vendor import VendorEndpoint, make_reading, same_id
 from pollwise.errors import ConfigurationError, MalformedReply, Problem, RequestRejected
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Auth, Transport
+from pollwise.model.reading import Phase, Reading
 
 __all__ = [
     "DuplicateResolution",
@@ -180,7 +181,7 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
         """Start the extraction of a ZIP file and return its job, which can then be watched.
 
         The request is sent once and never again, for starting is not idempotent: a second one extracts a second time.
-        So when the reply is lost (`PollTimeout`, `ConnectFailed`, `ServerTrouble`, `MalformedReply`, or this call
+        So when the reply is lost (`PollTimeout`, `ConnectFailed`, `ServerUnavailable`, `MalformedReply`, or this call
         was cancelled) **the job may be running, and its ID cannot be had**: the API documents no list of jobs. Then
 
         - look into the destination folder: files that appear there are the lost job's;

@@ -15,8 +15,8 @@ from typing import Any, Protocol, Self
 
 import attrs
 
-from pollwise.core.phase import Phase
 from pollwise.errors import ConfigurationError
+from pollwise.model.reading import Phase
 
 __all__ = [
     "Change",

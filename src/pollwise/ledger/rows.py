@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from pollwise.core.phase import Phase
 from pollwise.errors import ConfigurationError
 from pollwise.ledger.files import UnreadableRow
 from pollwise.ledger.records import Change, Concluded, Conclusion, OpenWatch, OriginCount, OutcomeKind
+from pollwise.model.reading import Phase
 
 __all__ = [
     "COLUMNS",

@@ -101,7 +101,7 @@ def lanes(entries: Sequence[Entry], now: float) -> Chart:
     span = _span([entry.first_seen for entry in entries], ends, left)
     order = sorted(range(len(entries)), key=lambda index: (entries[index].first_seen, ends[index]))
     shapes = [
-        _lane(entries[index], span.x(entries[index].first_seen), span.x(ends[index]), 4.0 + place * pitch, pitch)
+        _share(entries[index], span.x(entries[index].first_seen), span.x(ends[index]), 4.0 + place * pitch, pitch)
         for place, index in enumerate(order)
     ]
     bottom = 8.0 + len(entries) * pitch
@@ -118,7 +118,7 @@ def lanes(entries: Sequence[Entry], now: float) -> Chart:
     )
 
 
-def _lane(entry: Entry, x0: float, x1: float, y: float, pitch: float) -> Shape:
+def _share(entry: Entry, x0: float, x1: float, y: float, pitch: float) -> Shape:
     took = "still open" if entry.elapsed_s is None else f"after {duration(entry.elapsed_s)}"
     title = f"{' / '.join(entry.keys)}: {entry.word}, {took}"
     width = max(2.0, x1 - x0)

@@ -1,0 +1,229 @@
+"""What a watch is in a ledger, and a ledger's row as a watch again.
+
+Rule 1: what goes in is a job's keys and a status as the endpoint puts them in JSON; what comes out is typed as before.
+Rule 2: times are put on the wall clock here, and nowhere else on the way to a ledger.
+Rule 3: a status that cannot be read back is as good as never seen; a row whose job cannot be is left to its ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from pollwise.core.machine import WatchMachine
+from pollwise.core.resume_state import ResumeState
+from pollwise.durable.error_codec import recalled_cancellation, recalled_error, recalled_failure
+from pollwise.errors import ConfigurationError
+from pollwise.ledger import Change, Concluded, Conclusion, NewWatch, OpenWatch, OutcomeKind
+from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
+from pollwise.model.protocols import Endpoint
+from pollwise.model.reading import Phase
+from pollwise.model.tracebacks import endpoint_bug
+
+__all__ = [
+    "change_of",
+    "check_keepable",
+    "conclusion_of",
+    "deadline_of",
+    "job_of",
+    "moment",
+    "new_watch",
+    "outcome_of",
+    "past_of",
+    "unkeepable",
+    "unreadable",
+]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+_log = logging.getLogger(__name__)
+
+_PHASES: Final = {
+    OutcomeKind.SUCCEEDED: Phase.SUCCEEDED,
+    OutcomeKind.FAILED: Phase.FAILED,
+    OutcomeKind.CANCELLED: Phase.CANCELLED,
+}
+
+
+def check_keepable(endpoint: Endpoint[Any, Any]) -> None:
+    """Raise ConfigurationError if what this endpoint's jobs leave in a ledger could not be read back."""
+    for name in ("job_from_keys", "status_from_json"):
+        if getattr(type(endpoint), name, None) is getattr(Endpoint, name):
+            raise ConfigurationError(f"the endpoint {endpoint.name!r} needs a method {name!r} of its own for a ledger")
+
+
+# --- into a ledger ----------------------------------------------------------------------------
+
+
+def moment(epoch_s: float) -> datetime:
+    """Epoch seconds as an aware datetime."""
+    return datetime.fromtimestamp(epoch_s, UTC)
+
+
+def new_watch(
+    endpoint: Endpoint[J, Any], job: J, *, first_seen_s: float, timeout_s: float | None, origin: str | None = None
+) -> NewWatch:
+    """The row of a watch that begins at `first_seen_s`, in epoch seconds, and is asked about at `origin`.
+
+    Raises:
+        ConfigurationError: The endpoint's keys for it are not texts.
+    """
+    first_seen = moment(first_seen_s)
+    return NewWatch(
+        endpoint=endpoint.name,
+        account=endpoint.account,
+        keys=endpoint.job_to_keys(job),
+        origin=origin,
+        first_seen=first_seen,
+        deadline=deadline_of(first_seen, timeout_s),
+    )
+
+
+def deadline_of(since: datetime, timeout_s: float | None) -> datetime | None:
+    """When a watch ends that may take so long from then on; None for never, and for thousands of years."""
+    try:
+        return None if timeout_s is None else since + timedelta(seconds=timeout_s)
+    except OverflowError:
+        return None
+
+
+def change_of(number: int, machine: WatchMachine[Any, S], endpoint: Endpoint[Any, S]) -> Change:
+    """How far a watch has got."""
+    try:
+        status = _json(machine.status, endpoint)
+    except Exception as exc:  # noqa: BLE001  # a stranger's fault; the outcome will tell of it
+        _log.error("%s: a status could not be put in JSON (%s), and is left out", endpoint.name, type(exc).__name__)
+        status = None
+    return Change(
+        id=number,
+        phase=machine.phase,
+        polls=machine.polls,
+        failures=machine.failures,
+        status=status,
+        seen_s=machine.seen_s,
+    )
+
+
+def conclusion_of(
+    number: int, outcome: Outcome[Any, S], endpoint: Endpoint[Any, S], *, failures: int = 0, seen_s: float | None = None
+) -> Conclusion:
+    """How a watch ended. Raises whatever the endpoint does where its status cannot be put in JSON.
+
+    Args:
+        number: The watch's.
+        outcome: Its outcome.
+        endpoint: What the status is of.
+        failures: Polls in a row that taught nothing, at the end.
+        seen_s: How old the watch was when the job was last seen going on, in seconds.
+    """
+    kind = OutcomeKind(type(outcome).__name__.lower())
+    error = None if isinstance(outcome, Succeeded) else outcome.error
+    return Conclusion(
+        id=number,
+        outcome=kind,
+        phase=outcome.phase if isinstance(outcome, Abandoned) else _PHASES[kind],
+        polls=outcome.polls,
+        failures=failures if isinstance(outcome, Abandoned) else 0,
+        status=_json(outcome.status, endpoint),
+        seen_s=seen_s,
+        elapsed_s=outcome.elapsed_s,
+        error_type=None if error is None else type(error).__name__,
+        error_message=None if error is None else str(error),
+    )
+
+
+def unkeepable(outcome: Outcome[J, S], exc: Exception) -> Abandoned[J, S]:
+    """What is told in place of an outcome that the endpoint could not put into a ledger."""
+    return _bug(outcome.job, exc, "its status cannot be kept", outcome.elapsed_s, outcome.polls)
+
+
+def _bug(job: J, exc: Exception, what: str, elapsed_s: float, polls: int) -> Abandoned[J, Any]:
+    bug = endpoint_bug(job, exc, f"{what}, see __cause__")
+    return Abandoned(job=job, error=bug, status=None, phase=None, elapsed_s=elapsed_s, polls=polls)
+
+
+def _json(status: S | None, endpoint: Endpoint[Any, S]) -> bytes | None:
+    return None if status is None else orjson.dumps(endpoint.status_to_json(status))
+
+
+# --- out of a ledger --------------------------------------------------------------------------
+
+
+def job_of(known: OpenWatch | Concluded, endpoint: Endpoint[J, Any]) -> J | None:
+    """The job of a row, or None for one that is not this endpoint's."""
+    try:
+        return endpoint.job_from_keys(known.keys)
+    except Exception as exc:  # noqa: BLE001  # whatever it is, the others must not suffer for it
+        _complain("the keys of watch %d in the ledger are not a job's (%s); it is left there", known, exc)
+        return None
+
+
+def past_of(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], wall_now: float) -> ResumeState[S]:
+    """How far a watch had got, as seen from now, in epoch seconds."""
+    status = _status_if_any(known, endpoint)
+    return ResumeState.between(
+        known.first_seen.timestamp(),
+        None if known.deadline is None else known.deadline.timestamp(),
+        wall_now,
+        polls=known.polls,
+        failures=known.failures,
+        phase=None if status is None else known.phase,
+        status=status,
+        seen_s=None if status is None else known.seen_s,
+    )
+
+
+def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S]) -> Outcome[J, S]:
+    """The outcome that a row keeps.
+
+    Raises:
+        Exception: Whatever the endpoint raises for the status of an end that it cannot read; see `unreadable`.
+    """
+    told, polls, elapsed_s, within_s = known.error_message, known.polls, known.elapsed_s, known.detected_within_s
+    if known.outcome is OutcomeKind.ABANDONED:
+        error = recalled_error(known.error_type or "", told or "", job)
+        seen = _status_if_any(known, endpoint)
+        return Abandoned(job=job, error=error, status=seen, phase=known.phase, elapsed_s=elapsed_s, polls=polls)
+    if known.status is None:
+        raise ValueError("an end without a status")
+    status = _status(known.status, endpoint)
+    if known.outcome is OutcomeKind.FAILED:
+        failed = recalled_failure(told, job, status)
+        return Failed(
+            job=job, status=status, error=failed, elapsed_s=elapsed_s, polls=polls, detected_within_s=within_s
+        )
+    if known.outcome is OutcomeKind.CANCELLED:
+        gone = recalled_cancellation(told, job, status)
+        return Cancelled(
+            job=job, status=status, error=gone, elapsed_s=elapsed_s, polls=polls, detected_within_s=within_s
+        )
+    return Succeeded(job=job, status=status, elapsed_s=elapsed_s, polls=polls, detected_within_s=within_s)
+
+
+def unreadable(known: Concluded, job: J, exc: Exception) -> Abandoned[J, Any]:
+    """What is told in place of an outcome whose status the endpoint cannot read. The ledger keeps what it has."""
+    return _bug(job, exc, "a status that was kept cannot be read", known.elapsed_s, known.polls)
+
+
+def _status_if_any(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S]) -> S | None:
+    if known.status is None:
+        return None
+    try:
+        return _status(known.status, endpoint)
+    except Exception as exc:  # noqa: BLE001  # an older version's, perhaps; the next poll gives a new one
+        _complain("the status of watch %d in the ledger cannot be read (%s)", known, exc)
+        return None
+
+
+def _status(text: bytes, endpoint: Endpoint[Any, S]) -> S:
+    return endpoint.status_from_json(orjson.loads(text))
+
+
+def _complain(what: str, known: OpenWatch | Concluded, exc: Exception) -> None:
+    # the message may hold a part of the status
+    _log.error("%s: " + what, known.endpoint, known.id, type(exc).__name__)

@@ -1,0 +1,132 @@
+"""How long the ledger is asked again for what it did not take.
+
+Rule 1: a call is repeated until `patience_s` have passed since it was first due, or since the ledger began to fail, if
+that was later. The last try may begin a pause before that.
+Rule 2: pauses grow from a quarter of a second to five seconds. A success starts them anew.
+Rule 3: what no later try can mend is not repeated: a closed, damaged or foreign ledger, one that was opened read-only,
+and a value that cannot be kept.
+Rule 4: a watcher that is left allows one last try.
+Rule 5: one trouble is logged once, and again for what is given up. The error of a foreign ledger is not quoted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from pollwise.durable.background_job import pause
+from pollwise.durable.recorded_watch import words_of
+from pollwise.errors import (
+    ConfigurationError,
+    LedgerClosed,
+    LedgerCorrupt,
+    LedgerMissing,
+    LedgerTooNew,
+    LedgerUnwritable,
+    NotALedger,
+)
+
+__all__ = ["Patience", "Pending"]
+
+R = TypeVar("R")
+
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 5.0
+_LASTING = (ConfigurationError, LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerTooNew, NotALedger)
+
+_log = logging.getLogger(__name__)
+
+
+class Pending(Protocol):
+    """A row that waits to be written. `since`: when it was first due, in monotonic seconds; `error`: of its last try."""
+
+    since: float
+    error: Exception | None
+
+
+P = TypeVar("P", bound=Pending)
+
+
+class Patience:
+    """Decides what is tried again, and paces the tries.
+
+    Args:
+        what: What is written, in the plural, for the log.
+        patience_s: How long a call is repeated, in seconds.
+        now: Returns monotonic seconds.
+        closing: Set when there is one last try.
+    """
+
+    def __init__(self, what: str, *, patience_s: float, now: Callable[[], float], closing: asyncio.Event) -> None:
+        self._what = what
+        self._patience_s = patience_s
+        self._now = now
+        self._closing = closing
+        self._failing_since: float | None = None
+        self._pause_s = _FIRST_PAUSE_S
+        self._logged = ""  # the trouble that goes on
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last call failed."""
+        return self._failing_since is not None
+
+    def succeeded(self) -> None:
+        """A call succeeded."""
+        self._failing_since = None
+        self._pause_s = _FIRST_PAUSE_S
+        self._logged = ""
+
+    def failed(self, pending: Sequence[P]) -> tuple[list[P], list[P]]:
+        """A call failed with the `error` of each of these: those to be tried again, and those to be given up."""
+        now = self._now()
+        if self._failing_since is None:
+            self._failing_since = now
+        again: list[P] = []
+        over: list[P] = []
+        for one in pending:
+            (again if self._allows(one.error, one.since, now) else over).append(one)
+        for error in {type(one.error): one.error for one in pending}.values():
+            self._log(error, len(pending), len(again))
+        return again, over
+
+    async def pause(self) -> None:
+        """Wait for the next try, or until the watcher is left."""
+        await pause(self._pause_s, self._closing)
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
+    async def call(self, call: Callable[[], Awaitable[R]]) -> R:
+        """What this call returns, tried again while it fails.
+
+        Raises:
+            LedgerError: The patience is over, or no later try can help.
+            ConfigurationError: A value cannot be kept.
+        """
+        since = self._now()
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return await call()
+            except Exception as exc:
+                if not self._allows(exc, since, self._now()):
+                    raise
+                level = logging.WARNING if pause_s == _FIRST_PAUSE_S else logging.DEBUG
+                _log.log(level, "the ledger fails (%s: %s); it is asked again", type(exc).__name__, words_of(exc))
+            await pause(pause_s, self._closing)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _allows(self, error: Exception | None, since: float, now: float) -> bool:
+        if self._closing.is_set() or isinstance(error, _LASTING):
+            return False
+        if isinstance(error, LedgerUnwritable) and error.read_only:
+            return False
+        failing_since = since if self._failing_since is None else self._failing_since
+        return now - max(since, failing_since) < self._patience_s
+
+    def _log(self, error: Exception | None, count: int, again: int) -> None:
+        why = f"{type(error).__name__}: {'' if error is None else words_of(error)}"
+        known, self._logged = why == self._logged and again == count, why
+        level = logging.DEBUG if known else logging.WARNING
+        _log.log(level, "the ledger does not take %d %s (%s); %d are tried again", count, self._what, why, again)

@@ -1,0 +1,1 @@
+"""The only wing that sends: aiohttp, content codings and credentials."""

@@ -1,0 +1,160 @@
+"""The OAuth 2 client credentials grant (RFC 6749, 4.4): what to ask a token endpoint, and what its answer means.
+
+Rule 1: nothing here sends or waits; a request goes out as a value, and a reply comes in as one.
+Rule 2: `access_token` decides, and is read strictly: an answer has one that can be sent, or is malformed. The rest of
+RFC 6749, 5.1 is read leniently: a type that is missing is Bearer, and a life that is no number of seconds is unknown.
+Rule 3: no body is ever excerpted: a token may be in it. What the server says of a refusal is masked and cut.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote_plus, urlencode
+
+import attrs
+from yarl import URL
+
+from pollwise.core.classification import refusal
+from pollwise.core.header_hints import HintReader
+from pollwise.core.header_values import LONGEST_WAIT_S, number
+from pollwise.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    MalformedReply,
+    PollError,
+    Problem,
+    RateLimited,
+    ServerUnavailable,
+)
+from pollwise.http.credentials import Credential, basic, bearer, header_fields, printable
+from pollwise.model.json_body import body_text, decoded
+from pollwise.model.messages import Reply, Request
+
+__all__ = ["ClientCredentialsGrant"]
+
+_TOKEN = re.compile(r"[!-~]+")  # RFC 6749 A.12, without the space, which a header field would end at
+_CODE = re.compile(r"[ !#-\[\]-~]{1,64}")  # RFC 6749 5.2, with an end
+_BEARER: Final = frozenset({"", "bearer", "bearertoken"})
+_PASSING: Final = frozenset(
+    {"server_error", "temporarily_unavailable"}
+)  # RFC 6749 4.1.2.1; here too, with some servers
+_DESCRIPTION_CHARS: Final = 200
+
+
+@attrs.frozen(kw_only=True)
+class ClientCredentialsGrant:
+    """One client's way to a token.
+
+    Attributes:
+        request: What to send for a token, each time.
+        secrets: What must not come back in words, as given and as sent.
+    """
+
+    request: Request
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+
+    @classmethod
+    def of(cls, token_url: str, client_id: str, client_secret: str, scope: str | None) -> ClientCredentialsGrant:
+        """The grant for this client. Raises ConfigurationError, without showing any of them."""
+        form = {"grant_type": "client_credentials"}
+        if scope is not None:
+            form["scope"] = printable("the scope", scope)
+        # RFC 6749 2.3.1: both are form-encoded first, so that a colon or another alphabet does no harm
+        user = quote_plus(printable("the client ID", client_id))
+        password = quote_plus(printable("the client secret", client_secret))
+        authorization = basic(user, password)
+        fields = {
+            "Authorization": authorization,
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "application/json",
+        }
+        return cls(
+            request=Request(_address(token_url), header_fields(fields), "POST", urlencode(form).encode("ascii")),
+            secrets=(authorization.partition(" ")[2], client_secret, password),
+        )
+
+    def read(self, reply: Reply) -> Credential:
+        """The token in a reply.
+
+        Raises:
+            AuthenticationError: The client was refused.
+            PollError: The endpoint is in trouble, or its reply is no token; it may be asked again.
+        """
+        if not 200 <= reply.status < 300:  # RFC 6749 5.1 says 200; some servers make a token with 201
+            raise self._refusal(reply)
+        answer = _document(reply)
+        if answer is None:
+            raise _malformed(reply, "the token endpoint's answer is no JSON object")
+        token, kind = answer.get("access_token"), answer.get("token_type")
+        if token is None and self._problem(reply) is not None:
+            raise self._refusal(reply)
+        if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
+            raise _malformed(reply, "access_token is missing or could not be sent")
+        if kind is not None and not (isinstance(kind, str) and kind.strip().lower() in _BEARER):
+            raise _malformed(reply, "token_type is not Bearer")
+        return Credential({"Authorization": bearer(token)}, _life_s(answer.get("expires_in")))
+
+    def _refusal(self, reply: Reply) -> AuthenticationError | PollError:
+        status, problem = reply.status, self._problem(reply)
+        hints = HintReader().read(reply.headers, time.time)
+        if problem is not None and not _PASSING.isdisjoint(problem.codes):
+            return ServerUnavailable(status, None if hints is None else hints.retry_after_s, problem)
+        error = refusal(reply, problem, None, hints=hints)
+        if isinstance(error, ServerUnavailable):
+            return error
+        if isinstance(error, RateLimited) and (problem is None or status == 429 or error.retry_after_s is not None):
+            return error  # that nothing remains explains only a refusal that says nothing else
+        where = self.request.url.origin()
+        if 300 <= status < 400:
+            return AuthenticationError(f"{where} answered with a redirect (HTTP {status}), which is not followed.")
+        return AuthenticationError(f"{where} refused to grant a token (HTTP {status}).", problem)
+
+    def _problem(self, reply: Reply) -> Problem | None:
+        """RFC 6749, 5.2: `error` and `error_description`."""
+        answer = _document(reply) or {}
+        code, words = answer.get("error"), answer.get("error_description")
+        if not isinstance(code, str) or _CODE.fullmatch(code) is None:
+            return None
+        said = (self._masked(words),) if isinstance(words, str) else ()
+        return Problem(codes=(self._masked(code),), descriptions=said)
+
+    def _masked(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text[:_DESCRIPTION_CHARS]
+
+
+def _address(token_url: str) -> URL:
+    try:
+        url = URL(token_url)
+    except (TypeError, ValueError):  # not to be chained: it shows the URL
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.raw_host:
+        raise ConfigurationError("token_url must be an absolute https URL")
+    if "@" in url.raw_authority or url.raw_fragment:
+        raise ConfigurationError("token_url must have neither credentials nor a fragment")
+    return url
+
+
+def _document(reply: Reply) -> Mapping[str, Any] | None:
+    try:  # whatever media type it has: JSON is JSON
+        answer = decoded(body_text(reply.body, reply.headers.get("Content-Type")))
+    except ValueError:  # not to be chained: it may hold the whole body
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _life_s(value: object) -> float | None:
+    """Seconds, from a number or a text that is one; None where it is unknown: RFC 6749 5.1 only recommends it."""
+    if isinstance(value, str):
+        value = number(value.strip())
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
+        return None  # a 0 or -1 says that it does not expire; if that is wrong the first 401 renews it
+    return float(min(value, LONGEST_WAIT_S))
+
+
+def _malformed(reply: Reply, reason: str) -> MalformedReply:
+    return MalformedReply(reason, reply.status, reply.content_type)  # rule 3: no excerpt

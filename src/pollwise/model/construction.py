@@ -1,0 +1,64 @@
+"""Frozen values at the price of open ones.
+
+The `__init__` of a frozen attrs class goes through `object.__setattr__` for each field. For a status of 16 fields that
+is 23 thousand instructions, against 8 thousand for the same class unfrozen, and a poll makes four frozen values.
+
+Rule 1: what is made is in no way different: the same class, the same fields, as frozen as ever.
+Rule 2: only for slotted classes whose `__init__` does nothing but set fields, and that have no slot for weak references:
+with one, CPython takes two layouts for different that are the same. Another is refused when its maker is made. A class
+that checks its fields needs `checked=False`, by which the caller answers for them.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Container
+from typing import Any, TypeVar, cast
+
+import attrs
+
+__all__ = ["fast_constructor"]
+
+T = TypeVar("T")
+
+
+def fast_constructor(frozen: type[T], *, defaults: Container[str] | None = None, checked: bool = True) -> type[T]:
+    """What makes values of this frozen attrs class, declared with `weakref_slot=False`; called as the class itself is.
+
+    It is an open twin of the class. A value begins as the twin's and becomes the class's own once its fields are set,
+    which CPython allows where the slots of both lie in the same places.
+
+    Args:
+        frozen: The class to make values of.
+        defaults: Names of the fields that may be left out, and are given by name then. Each other must be given, and may
+            be given by its place too. None for what the class itself demands.
+        checked: Whether the class's `__attrs_post_init__` must run. Where it only checks, False leaves it out.
+
+    Raises:
+        TypeError: The class does more when it is made than to set its fields, or has other slots.
+    """
+    fields = attrs.fields(cast("type[attrs.AttrsInstance]", frozen))
+    if "__weakref__" in vars(frozen).get("__slots__", ("__weakref__",)):
+        raise TypeError(f"{frozen.__name__} must be declared with slots and weakref_slot=False")
+    does_more = checked and hasattr(frozen, "__attrs_post_init__")
+    if does_more or any(field.validator or field.converter for field in fields):
+        raise TypeError(f"{frozen.__name__} does more when it is made than to set its fields")
+
+    def become_frozen(self: Any) -> None:
+        self.__class__ = frozen
+
+    body: dict[str, Any] = {"__attrs_post_init__": become_frozen, "__module__": frozen.__module__}
+    bases = vars(frozen).get("__orig_bases__", frozen.__bases__)
+    copy_for_raise: type[T] = types.new_class(
+        frozen.__name__, bases, exec_body=lambda namespace: namespace.update(body)
+    )
+    these = {
+        field.name: attrs.field(
+            default=field.default if defaults is None or field.name in defaults else attrs.NOTHING,
+            kw_only=field.kw_only if defaults is None else field.name in defaults,
+            alias=field.alias,
+            type=field.type,
+        )
+        for field in fields
+    }
+    return attrs.define(copy_for_raise, these=these, weakref_slot=False)

@@ -1,0 +1,166 @@
+"""What crosses the seams: requests and replies.
+
+Rule 1: everything here is a value; nothing here sends, waits or remembers.
+Rule 2: a credential is on a `Request` only on its way out, and never in a `repr` or an excerpt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import attrs
+import orjson
+from yarl import URL
+
+from pollwise.errors import MalformedReply
+from pollwise.model.json_body import body_text, decoded
+
+__all__ = ["Reply", "Request"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+_NO_HEADERS: Mapping[str, str] = {}
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_EXCERPT_CHARS = 160
+_TYPE_CHARS = 60
+_SHORTEST_SECRET = 4
+_SHORTEST_ECHO = 8  # what is shorter may be a word of the reply's own
+_TOKEN_LIKE = re.compile(r"[A-Za-z0-9+/_.~=-]{24,}")
+
+
+@attrs.frozen(weakref_slot=False)
+class Request:
+    """One HTTP request. The transport adds what it can read, and what a connection needs.
+
+    A transport sends it once. Where a kept-alive connection had been closed, the watcher sends a poll a second time, but
+    only if its method is idempotent.
+
+    Attributes:
+        url: An absolute http or https URL, already percent-encoded.
+        headers: Sent as they are, also in place of a field that the transport would add. May hold credentials, hence
+            not in the `repr`.
+        method: The HTTP method.
+        body: The request body, or None. May hold credentials, hence not in the `repr`.
+    """
+
+    url: URL
+    headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False)
+    method: str = "GET"
+    body: bytes | None = attrs.field(default=None, repr=False)
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether sending it twice is meant to do no more than sending it once (RFC 9110, 9.2.2)."""
+        return self.method.upper() in _IDEMPOTENT
+
+
+@attrs.frozen(weakref_slot=False)
+class Reply:
+    """One whole HTTP reply, body decompressed and within the size limit.
+
+    Attributes:
+        status: The HTTP status code.
+        headers: Case-insensitive mapping of header fields.
+        body: The whole body.
+        request: What it answers; for masking its credentials in excerpts.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+    request: Request | None = attrs.field(default=None, repr=False)
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type without parameters, in lower case, escaped and short, or None."""
+        value = self.headers.get("Content-Type")
+        return None if value is None else ascii(_media_type(value)[:_TYPE_CHARS])[1:-1]
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the content type says so: `application/json` and every `application/*+json` (RFC 6839)."""
+        value = self.headers.get("Content-Type")
+        return value is not None and _means_json(value)
+
+    def json(self) -> Any:
+        """The JSON in the body, whatever the content type says.
+
+        A byte order mark, UTF-16, a declared charset, NaN (as None) and very deep nesting (as None) are understood, too.
+
+        Raises:
+            MalformedReply: The body is no JSON. The error says what it is instead.
+        """
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            text = self._text()
+        try:
+            return decoded(text)
+        except ValueError as exc:
+            why = str(exc)
+        if not text.strip():
+            why = "expected JSON, got an empty body"
+        elif not self.is_json and not text.lstrip().startswith(("{", "[")):
+            why = f"expected JSON, got {self.content_type or 'no content type'}"
+        # Raised out here, so that the error does not drag the body along as its context.
+        raise self.malformed(why)
+
+    def malformed(self, reason: str) -> MalformedReply:
+        """The error for this reply, with a redacted excerpt of it."""
+        return MalformedReply(reason, self.status, self.content_type, self.excerpt())
+
+    def masking(self, credentials: Mapping[str, str]) -> Reply:
+        """This reply without the credentials that a server has echoed in its body, whatever they stand in."""
+        body = self.body
+        escapes = b"\\" in body  # JSON may spell a character otherwise; encoders do that to some signs, as `+` and `/`
+        for secret in _secrets(credentials):
+            if len(secret) >= _SHORTEST_ECHO:
+                if escapes:
+                    body = re.sub("".join(map(_spelt, secret)).encode(), b"***", body)
+                else:
+                    body = body.replace(secret.encode(), b"***")
+        return self if body == self.body else attrs.evolve(self, body=body)
+
+    def excerpt(self) -> str:
+        """The first characters of the body, escaped, with everything that may be a credential masked."""
+        text = body_text(self.body[: 4 * _EXCERPT_CHARS], self.headers.get("Content-Type"))
+        if self.request is not None:
+            for secret in _secrets(self.request.headers):
+                if len(secret) >= _SHORTEST_SECRET:
+                    text = text.replace(secret, "***")
+        text = _TOKEN_LIKE.sub("***", text)[:_EXCERPT_CHARS]
+        return ascii(text)[1:-1]
+
+    def _text(self) -> str:
+        """The body's text; in UTF-16 and UTF-32 a credential that the server echoed is not masked yet."""
+        text = body_text(self.body, self.headers.get("Content-Type"))
+        if b"\0" not in self.body or self.request is None:
+            return text
+        masked = attrs.evolve(self, body=text.encode("utf-8", "replace")).masking(self.request.headers)
+        return masked.body.decode()
+
+
+def _spelt(char: str) -> str:
+    """A pattern for what JSON may have for this character."""
+    plain = re.escape(char)
+    return plain if char.isalnum() else rf"(?:\\?{plain}|(?i:\\u{ord(char):04x}))"
+
+
+def _secrets(headers: Mapping[str, str]) -> set[str]:
+    """What may be a credential: each whole value, and its last word without the scheme before it."""
+    values = headers.values()
+    return {*values, *(value.rpartition(" ")[2] for value in values)}
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+@lru_cache(maxsize=64)  # a server says the same each time
+def _means_json(content_type: str) -> bool:
+    kind = _media_type(content_type)
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))

@@ -1,0 +1,1 @@
+"""asyncio drives the core: watches, their dispatcher and its pollers."""

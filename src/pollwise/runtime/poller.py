@@ -1,0 +1,207 @@
+"""One task of the pool: it sends one poll at a time, and hands in what came of it.
+
+Rule 1: a request is cut by cancelling its send, at its time limit or the watch's deadline, whichever is first.
+Rule 2: credentials are put on here, renewed here, and let no echo of them come back.
+Rule 3: it judges nothing. What an endpoint, a transport or an auth raises is handed in like a reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import math
+from collections.abc import Callable, Hashable, Mapping
+from typing import Generic, TypeAlias, TypeVar
+
+from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Auth, Endpoint, Transport
+from pollwise.runtime.watch import Watch
+
+__all__ = ["CANCELLED_WITHIN", "Answer", "Poller", "Unasked"]
+
+CANCELLED_WITHIN = "cancelled from within"  # nobody of ours did it: it is a poll that taught nothing
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+
+class Unasked(enum.Enum):
+    """Why nobody was asked."""
+
+    IDLE = enum.auto()
+    """There was nothing in hand, or a watch that had been stopped after it was given."""
+    RENEWED = enum.auto()
+    """The credentials were renewed instead."""
+
+
+Answer: TypeAlias = Reply | Exception | Unasked
+"""What came of a poll: the reply, or what was raised, or why there was none."""
+
+
+class Poller(Generic[J, S]):
+    """One task, and what it is doing.
+
+    Args:
+        endpoint: Makes the requests.
+        transport: What sends them.
+        timeout_s: Longest time for one request, in seconds.
+        loop: The event loop that the task is to run in.
+        on_answer: Called with the poller when it has an answer; in a later step of the loop it waits for more to do.
+
+    Attributes:
+        answer: What came of the poll in hand.
+        limit_at: When the request in hand is cut, in monotonic seconds; infinite when there is none.
+        refusal: What the server said to the credentials as last sent, or None.
+        task: The task that runs it, once there is one.
+        ticket: The number of the request at the budget, until it is settled; 0 for none.
+        watch: The watch in hand, from when it is given until somebody has looked at the answer.
+    """
+
+    __slots__ = (
+        "_auth",
+        "_call",
+        "_credentials",
+        "_cut",
+        "_endpoint",
+        "_loop",
+        "_now",
+        "_on_answer",
+        "_renewing",
+        "_sending",
+        "_timeout_s",
+        "_transport",
+        "answer",
+        "limit_at",
+        "refusal",
+        "task",
+        "ticket",
+        "watch",
+    )
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint[J, S],
+        transport: Transport,
+        timeout_s: float,
+        loop: asyncio.AbstractEventLoop,
+        on_answer: Callable[[Poller[J, S]], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._auth = endpoint.auth
+        self._transport = transport
+        self._timeout_s = timeout_s
+        self._loop = loop
+        self._now = loop.time
+        self._on_answer = on_answer
+        self._call: asyncio.Future[None] | None = None  # resolved when there is something to do
+        self._credentials: Mapping[str, str] | None = None  # as last sent
+        self._renewing = False
+        self._sending = False
+        self._cut = False
+        self.answer: Answer = Unasked.IDLE
+        self.limit_at = math.inf
+        self.refusal: AuthenticationError | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.ticket = 0
+        self.watch: Watch[J, S] | None = None
+
+    # --- from outside the task ----------------------------------------------------------------
+
+    def give(self, watch: Watch[J, S], ticket: int, now: float) -> bool:
+        """Poll this watch: for one that waits, or whose task is about to begin. Whether it can: it may be cancelled."""
+        call = self._call
+        if call is not None:
+            if call.done():
+                return False
+            call.set_result(None)
+        self.watch = watch
+        self.ticket = ticket
+        self._limit(now)
+        return True
+
+    def renew(self, watch: Watch[J, S], now: float) -> bool:
+        """Renew the credentials, which the server has refused for this watch. Whether it can."""
+        self._renewing = True
+        return self.give(watch, 0, now)
+
+    def cut(self) -> None:
+        """Cancel the send. Only ever called between two steps of the task."""
+        if self._sending and not self._cut and self.task is not None:
+            self._cut = True
+            self.limit_at = math.inf
+            self.task.cancel()
+
+    # --- the task -----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Poll what is given, until cancelled."""
+        self.task = task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # for the type checker: this is a task's own coroutine
+        while True:
+            assert self.watch is not None  # noqa: S101  # it is called only with something to do
+            machine = self.watch.machine
+            self._sending = True
+            try:
+                if machine.outcome is not None:  # it was stopped after it had been given
+                    self.answer = Unasked.IDLE
+                elif self._renewing:
+                    self.answer = await self._renew()
+                else:
+                    machine.asked(self._now())
+                    if self._auth is None:  # told apart here, for a coroutine less
+                        self.answer = await self._transport.send(self._endpoint.request(machine.job))
+                    else:
+                        self.answer = await self._authorised(machine.job, self._auth)
+            except asyncio.CancelledError:
+                if task.cancelling() > self._cut:  # somebody ends the whole poller
+                    raise
+                self.answer = PollTimeout(self._timeout_s) if self._cut else ConnectFailed(CANCELLED_WITHIN)
+            except Exception as exc:  # noqa: BLE001  # rule 3
+                self.answer = exc
+            self._sending = self._renewing = False
+            self.limit_at = math.inf
+            if self._cut:
+                self._cut = False
+                task.uncancel()
+            del machine  # to wait with it would keep it and its watch alive
+            self._call = asyncio.Future(loop=self._loop)
+            self._on_answer(self)
+            if task.cancelling():  # whoever ends the poller was not heard, for the send has swallowed it
+                self._call.cancel()
+            await self._call
+
+    def _limit(self, now: float) -> None:
+        """From now on the request has its whole time."""
+        assert self.watch is not None  # noqa: S101
+        limit_at, deadline = now + self._timeout_s, self.watch.machine.deadline
+        self.limit_at = deadline if deadline < limit_at else limit_at
+
+    async def _authorised(self, job: J, auth: Auth) -> Reply:
+        """Send the poll with credentials that are good as far as we know."""
+        request, now = self._endpoint.request(job), self._now()
+        headers = auth.headers(now)
+        if headers is None:
+            await auth.renew(self._transport, now, None)
+            now = self._now()
+            self._limit(now)  # that was a request of its own
+            headers = auth.headers(now)
+            if headers is None:
+                raise AuthenticationError(f"{job}: the new credentials have expired already.")
+        self._credentials = headers
+        if request.headers:
+            headers = {**request.headers, **headers}
+        reply = await self._transport.send(Request(request.url, headers, request.method, request.body))
+        return reply.masking(self._credentials)
+
+    async def _renew(self) -> Unasked:
+        refused, self.refusal = self.refusal, None
+        try:
+            if self._auth is not None:
+                await self._auth.renew(self._transport, self._now(), self._credentials)
+        except AuthenticationError as exc:
+            if exc.problem is not None or refused is None:
+                raise
+            raise AuthenticationError(exc.detail, refused.problem) from exc  # the server's words tell more
+        return Unasked.RENEWED

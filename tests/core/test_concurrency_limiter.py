@@ -1,0 +1,74 @@
+"""How many polls are in flight: as many as help."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pollwise.core.concurrency_limiter import LOOK_S, ConcurrencyLimiter
+
+FEW = 16
+
+
+def looked(crowd: ConcurrencyLimiter, busy: float, *, times: int = 1, waiting: bool = True) -> int:
+    """The limit after so many looks, between which the processor was that busy."""
+    now, cpu_s = max(0.0, crowd.look_at), 100.0
+    crowd.look(now, cpu_s, waiting=waiting)
+    for _ in range(times):
+        now += LOOK_S
+        cpu_s += busy * LOOK_S
+        crowd.look(now, cpu_s, waiting=waiting)
+    return crowd.limit
+
+
+@given(most=st.integers(1, 1_000), busy=st.lists(st.tuples(st.floats(0, 1.1), st.booleans()), max_size=60))
+def test_the_limit_stays_between_a_few_and_what_the_caller_allows(most: int, busy: list[tuple[float, bool]]) -> None:
+    """Whatever the processor does."""
+    crowd, now, cpu_s = ConcurrencyLimiter(most), 0.0, 0.0
+    for share, waiting in busy:
+        now, cpu_s = now + LOOK_S, cpu_s + share * LOOK_S
+        crowd.look(now, cpu_s, waiting=waiting)
+        assert min(FEW, most) <= crowd.limit <= most
+        assert crowd.look_at == now + LOOK_S
+
+
+@pytest.mark.parametrize("most", [1, 16, 17, 64, 256])
+def test_a_busy_processor_has_a_few_in_flight_soon(most: int) -> None:
+    """In a fifth of a second from 256."""
+    assert looked(ConcurrencyLimiter(most), 1.0, times=20) == min(FEW, most)
+
+
+def test_nobody_is_kept_out_where_there_is_time_to_spare() -> None:
+    """A slow server, and a processor that waits for it: as many as the caller allows, a few looks later."""
+    crowd = ConcurrencyLimiter(256)
+    looked(crowd, 1.0, times=20)
+    assert looked(crowd, 0.6, times=8) == 256
+
+
+def test_one_look_into_a_gap_changes_nothing() -> None:
+    """Those who fall due together leave gaps between them."""
+    crowd = ConcurrencyLimiter(64)
+    assert looked(crowd, 1.0, times=20) == FEW
+    crowd.look(crowd.look_at, 100.0 + 20.5 * LOOK_S, waiting=True)
+    assert crowd.limit == FEW
+
+
+def test_who_comes_after_a_pause_may_go_at_once() -> None:
+    """The limit is forgotten when nothing happens."""
+    crowd = ConcurrencyLimiter(256)
+    looked(crowd, 1.0, times=20)
+    assert looked(crowd, 0.05, waiting=False) == 256
+
+
+def test_without_anybody_waiting_there_is_nothing_to_gain() -> None:
+    """A busy program alone makes nobody wait."""
+    assert looked(ConcurrencyLimiter(64), 1.0, times=50, waiting=False) == 64
+
+
+def test_a_clock_that_stands_still_is_no_busy_one() -> None:
+    """As in a test with virtual time."""
+    crowd = ConcurrencyLimiter(64)
+    for cpu_s in range(10):
+        crowd.look(5.0, float(cpu_s), waiting=True)
+    assert crowd.limit == 64

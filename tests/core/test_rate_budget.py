@@ -1,0 +1,414 @@
+"""The rate ledger: never more than the limit in any window, all of it used, and learnt without a storm of refusals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pollwise.core.header_hints import RateHints
+from pollwise.core.rate_budget import RateBudget
+from pollwise.errors import ConfigurationError
+from rate_servers import Server, drive
+
+
+@given(st.integers(1, 8), st.lists(st.tuples(st.floats(0, 3), st.floats(0, 1)), max_size=60))
+def test_no_window_ever_holds_more_than_the_limit(limit: int, steps: list[tuple[float, float]]) -> None:
+    """In any span of per_s seconds, counted from whenever the server may have counted, at most `limit` go."""
+    budget = RateBudget(limit, per_s=5.0)
+    now, sent = 0.0, []
+    for wait, latency in steps:
+        now += wait
+        if budget.free_at(now) <= now:
+            serial = budget.take(now)
+            sent.append((now, now + latency))
+            now += latency
+            budget.settle(serial, now)
+    for counted in (0, 1):  # the server may count at the sending or at the answering
+        stamps = [pair[counted] for pair in sent]
+        for start in stamps:
+            assert sum(start <= stamp < start + 5.0 for stamp in stamps) <= limit
+
+
+@pytest.mark.parametrize("window", ["fixed", "sliding"])
+@pytest.mark.parametrize("told", ["everything", "remaining", "nothing"])
+def test_a_known_budget_is_spent_whole_and_never_refused(window: str, told: str) -> None:
+    """Whatever the server's kind of window, and whatever it tells."""
+    server = Server(60, 60.0, window, told)
+    drive(RateBudget(60, per_s=60.0), server, 3600.0)
+    assert server.refused == 0
+    assert server.accepted >= 0.97 * 3600
+
+
+@pytest.mark.parametrize("window", ["fixed", "sliding"])
+@pytest.mark.parametrize("told", ["everything", "remaining"])
+@pytest.mark.parametrize("flights", [1, 16])
+def test_an_unknown_budget_is_learnt_at_the_price_of_a_few_refusals(window: str, told: str, flights: int) -> None:
+    """From `Remaining` as it falls and refills, and from what one refusal tells."""
+    server = Server(60, 60.0, window, told)
+    budget = RateBudget()
+    drive(budget, server, 3600.0, flights=flights)
+    assert server.refused <= 0.005 * (server.accepted + server.refused)
+    assert server.accepted >= 0.97 * 3600
+    assert budget.limit == 60
+
+
+@pytest.mark.parametrize("window", ["fixed", "sliding"])
+@pytest.mark.parametrize("told", ["everything", "remaining"])
+def test_a_first_burst_is_no_burst_of_refusals(window: str, told: str) -> None:
+    """Sixty-four may be in flight and sixty are allowed: the first replies say so before the last is sent."""
+    server = Server(60, 60.0, window, told)
+    drive(RateBudget(), server, 59.0, flights=64)
+    assert server.accepted == 60
+    assert server.refused <= 1
+
+
+@pytest.mark.parametrize("latency", [0.01, 0.1, 2.0])
+def test_without_a_limit_the_start_is_slow_for_a_moment_only(latency: float) -> None:
+    """After the second round of replies all connections are busy, and they stay so."""
+    server = Server(10**9, 1.0, "sliding", "nothing")
+    drive(RateBudget(), server, 40 * latency, latency=latency, flights=64)
+    assert server.refused == 0
+    assert server.accepted >= 64 * 37
+
+
+def test_a_first_request_that_hangs_does_not_hold_up_the_others() -> None:
+    """With no reply at all more and more are let go as time passes."""
+    budget = RateBudget()
+    taken, now = 0, 0.0
+    while now < 1.1:
+        free_at = budget.free_at(now)
+        if free_at <= now:
+            budget.take(now)
+            taken += 1
+        else:
+            assert free_at < now + 0.1
+            now = free_at
+    assert 64 <= taken <= 100
+
+
+def test_a_budget_that_was_told_does_not_start_slowly() -> None:
+    """Nor does one that a vendor documents."""
+    for budget in (RateBudget(50, per_s=1.0), RateBudget.guessed(50, per_s=1.0)):
+        for _ in range(50):
+            assert budget.free_at(0.0) == 0.0
+            budget.take(0.0)
+
+
+def test_a_documented_budget_gives_way_to_the_servers_word() -> None:
+    """A plan that allows more than the guess is used; one that allows less is respected."""
+    budget = RateBudget.guessed(60, per_s=60.0)
+    budget.settle(budget.take(0.0), 0.0, RateHints(limit=100, remaining=99))
+    assert budget.limit == 100
+    budget = RateBudget(60, per_s=60.0)
+    budget.settle(budget.take(0.0), 0.0, RateHints(limit=100, remaining=99))
+    assert budget.limit == 60
+    budget.settle(budget.take(0.0), 0.0, RateHints(limit=10, remaining=9))
+    assert budget.limit == 10
+
+
+def test_others_who_use_the_token_are_respected() -> None:
+    """The server says that less is left than we think: it wins."""
+    budget = RateBudget(60, per_s=60.0)
+    budget.settle(budget.take(0.0), 0.1, RateHints(remaining=2))
+    budget.take(0.2)
+    budget.take(0.2)
+    assert budget.left(0.2) == 0
+    assert budget.free_at(0.2) > 0.2
+
+
+def test_retry_after_wins_over_a_reset() -> None:
+    """Retry-After says when one request may go, a reset when all are back: one goes after Retry-After."""
+    budget = RateBudget(60, per_s=60.0)
+    budget.refuse(budget.take(0.0), 1.0, 1.0, RateHints(limit=60, remaining=0, reset_s=300.0))
+    assert budget.free_at(1.0) == 2.0
+    budget.take(2.0)
+    assert budget.free_at(2.0) == math.inf
+    assert budget.refused == 1
+
+
+def test_a_refusal_that_says_nothing_remains_is_no_limit_of_one() -> None:
+    """The hour's quota is used up by others, and Retry-After is short: the window is not one request an hour."""
+    budget = RateBudget()
+    budget.refuse(budget.take(0.0), 0.0, 2.0, RateHints(remaining=0, reset_s=3500.0))
+    assert budget.free_at(0.0) == 2.0
+    budget.settle(budget.take(2.0), 2.0)
+    assert budget.limit is None
+    assert budget.free_at(2.0) == 2.0
+
+
+def test_without_retry_after_the_reset_is_the_pause() -> None:
+    """It is the only word there is."""
+    budget = RateBudget(60, per_s=60.0)
+    budget.refuse(budget.take(0.0), 1.0, None, RateHints(reset_s=20.0))
+    assert budget.free_at(1.0) == 21.0
+
+
+def test_refusals_without_a_wait_are_probed_more_and_more_slowly() -> None:
+    """One request at a time. The first probe goes almost at once, and each next one twice as late, up to 10 s."""
+    assert _waits(None, None, refusals=10) == [1 / 64, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
+
+
+@pytest.mark.parametrize("retry_after_s", [None, 0.0])
+@pytest.mark.parametrize(
+    "hints", [None, RateHints(remaining=59), RateHints(reset_s=0.0), RateHints(limit=60, remaining=59, reset_s=0.0)]
+)
+def test_no_header_of_a_refusal_makes_the_next_request_sooner(
+    retry_after_s: float | None, hints: RateHints | None
+) -> None:
+    """Our own pause is the floor under zero, past dates and requests that are said to remain."""
+    assert all(told >= own for told, own in zip(_waits(retry_after_s, hints), _waits(None, None), strict=True))
+
+
+def _waits(retry_after_s: float | None, hints: RateHints | None, refusals: int = 6) -> list[float]:
+    """Seconds from each refusal to the next probe."""
+    budget = RateBudget()
+    waits, now = [], 0.0
+    for _ in range(refusals):
+        serial = budget.take(now)
+        budget.refuse(serial, now, retry_after_s, hints)
+        waits.append(budget.free_at(now) - now)
+        now = budget.free_at(now)
+    return waits
+
+
+hints_of_any_kind = st.builds(
+    RateHints,
+    limit=st.none() | st.integers(1, 10**15),
+    remaining=st.none() | st.integers(0, 10**15),
+    reset_s=st.none() | st.floats(0, 1e14),
+    window_s=st.none() | st.floats(1e-9, 1e14),
+)
+
+
+@pytest.mark.parametrize("make", [RateBudget, lambda **k: RateBudget.guessed(60, per_s=60.0, **k)])
+@given(
+    lies=st.lists(
+        st.tuples(st.sampled_from(["good", "refused", "suspended"]), hints_of_any_kind, st.none() | st.floats(0, 1e14)),
+        max_size=6,
+    )
+)
+def test_no_header_delays_a_request_by_more_than_the_longest_hint(
+    make: Callable[..., RateBudget], lies: list[tuple[str, RateHints, float | None]]
+) -> None:
+    """Whatever a server says: after `longest_hint_s` one request goes."""
+    budget, now = make(longest_hint_s=100.0), 0.0
+    for kind, hints, wait_s in lies:
+        serial = budget.take(now)
+        if kind == "good":
+            budget.settle(serial, now + 0.1, hints)
+        elif kind == "refused":
+            budget.refuse(serial, now + 0.1, wait_s, hints)
+        else:
+            budget.suspend(serial, now + 0.1, wait_s or 0.0)
+        asked = 0
+        while (free_at := budget.free_at(now)) > now:
+            assert free_at <= now + 100.2
+            now, asked = free_at, asked + 1
+            assert asked < 10
+
+
+@pytest.mark.parametrize("wrong", [0, -1, math.inf, math.nan])
+def test_the_longest_hint_is_a_positive_number_of_seconds(wrong: float) -> None:
+    """Else no pause would end, or none begin."""
+    with pytest.raises(ConfigurationError, match="longest_hint_s must be a positive number of seconds"):
+        RateBudget(longest_hint_s=wrong)
+
+
+def test_after_a_pause_that_was_cut_one_request_goes_first() -> None:
+    """The others go when it was answered."""
+    budget = RateBudget(60, per_s=60.0)
+    budget.settle(budget.take(0.0), 0.0, RateHints(limit=60, remaining=0, reset_s=60_000.0))
+    assert budget.free_at(0.0) == 3600.0
+    probe = budget.take(3600.0)
+    assert budget.free_at(3600.0) == math.inf
+    budget.settle(probe, 3600.5)
+    assert budget.free_at(3600.5) == 3600.5
+
+
+def test_a_newer_reply_that_contradicts_a_lie_ends_the_pause() -> None:
+    """Not one to a request that was sent before."""
+    budget = RateBudget(60, per_s=60.0)
+    older, lying, newer = (budget.take(0.0) for _ in range(3))
+    budget.settle(lying, 0.1, RateHints(remaining=0, reset_s=900.0))
+    budget.settle(older, 0.2, RateHints(remaining=59))
+    assert budget.free_at(0.2) == pytest.approx(900.1)
+    budget.settle(newer, 0.3, RateHints(remaining=58))
+    assert budget.free_at(0.3) == 0.3
+
+
+def test_a_good_reply_does_not_end_a_pause_that_a_refusal_asked_for() -> None:
+    """The ban counts for every request of the token."""
+    budget = RateBudget(60, per_s=60.0)
+    refused, newer = budget.take(0.0), budget.take(0.0)
+    budget.refuse(refused, 0.1, 30.0, None)
+    budget.settle(newer, 0.2, RateHints(remaining=58))
+    assert budget.free_at(0.2) == pytest.approx(30.1)
+
+
+@pytest.mark.parametrize(
+    "lie", [RateHints(limit=1), RateHints(remaining=0), RateHints(limit=10**15), RateHints(remaining=0, reset_s=3000.0)]
+)
+def test_what_one_reply_alone_has_said_lapses(lie: RateHints) -> None:
+    """Three newer replies have no rate headers: what is configured or documented holds again."""
+    budget = RateBudget.guessed(60, per_s=60.0)
+    serials = [budget.take(0.0) for _ in range(5)]
+    budget.settle(serials[0], 0.1, lie)
+    for serial in serials[1:]:
+        budget.settle(serial, 0.2)
+    assert budget.limit == 60
+    assert budget.left(0.2) == 55
+    assert budget.free_at(0.2) == 0.2
+
+
+@pytest.mark.parametrize("window_s", [1e-9, 999_999_999.0])
+def test_a_window_that_cannot_be_is_not_learnt(window_s: float) -> None:
+    """Neither a freeze nor a hot loop."""
+    budget = RateBudget()
+    budget.settle(budget.take(0.0), 0.1, RateHints(limit=60, window_s=window_s))
+    assert budget.per_s is None
+
+
+def test_a_server_out_of_service_stops_every_request_but_one() -> None:
+    """A 503 with Retry-After: nothing goes, then one, then the others. It is no refusal."""
+    budget = RateBudget()
+    first, second = budget.take(0.0), budget.take(0.0)
+    budget.suspend(first, 1.0, 120.0)
+    budget.settle(second, 1.5)
+    assert budget.free_at(1.5) == 121.0
+    probe = budget.take(121.0)
+    assert budget.free_at(121.0) == math.inf
+    budget.suspend(probe, 121.0, 10**9)
+    assert budget.free_at(121.0) == 121.0 + 3600.0
+    probe = budget.take(3721.0)
+    budget.settle(probe, 3722.0)
+    assert budget.free_at(3722.0) == 3722.0
+    assert budget.refused == 0
+    assert budget.spacing_s == 0.0
+
+
+@pytest.mark.parametrize("window", ["fixed", "sliding"])
+@pytest.mark.parametrize(("allowed", "guess"), [(100, 60), (60, 60), (30, 60)])
+def test_remaining_corrects_a_documented_limit(window: str, allowed: int, guess: int) -> None:
+    """An Enterprise token uses its 100 a minute at once, the others theirs."""
+    server = Server(allowed, 60.0, window, "remaining")
+    budget = RateBudget.guessed(guess, per_s=60.0)
+    drive(budget, server, 121.0)
+    assert server.accepted >= 0.98 * 2 * allowed
+    assert server.refused <= 2
+    assert budget.limit == allowed
+
+
+@pytest.mark.parametrize("window", ["fixed", "sliding"])
+@pytest.mark.parametrize("per_s", [1.0, 2.0, 10.0])
+@pytest.mark.parametrize("limit", [2, 5, 50])
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_short_window_is_used_whole_though_its_reset_is_in_whole_seconds(
+    window: str, per_s: float, limit: int, *, stated: bool
+) -> None:
+    """Stated or learnt: at least 95 % of it are used, and 0.5 % refused at most."""
+    server = Server(limit, per_s, window, "whole seconds")
+    server.stated = stated
+    warm, until = 20 * per_s, 420 * per_s
+    budget = RateBudget()
+    drive(budget, server, warm, latency=0.01)
+    refused = server.refused
+    server = Server(limit, per_s, window, "whole seconds")
+    server.stated = stated
+    drive(RateBudget() if stated else budget, server, until, latency=0.01, start=warm)
+    assert refused <= max(4, 0.02 * limit)
+    assert server.refused <= 0.005 * (server.accepted + server.refused) + 1
+    assert server.accepted >= 0.95 * limit * 400
+
+
+def test_requests_in_flight_count() -> None:
+    """With everything in flight only a reply can free a place."""
+    budget = RateBudget(2, per_s=10)
+    serial = budget.take(0.0)
+    budget.take(0.0)
+    assert budget.free_at(0.0) == math.inf
+    budget.settle(serial, 3.0)
+    assert budget.free_at(3.0) == 13.0
+
+
+def test_under_pressure_requests_are_spread() -> None:
+    """What was saved up goes at once; from then on they come evenly, not in a burst a window."""
+    budget = RateBudget(60, per_s=60.0)
+    now = 0.0
+    sent = []
+    while len(sent) < 200:
+        free_at = budget.free_at(now, waiting=10**9)
+        if free_at > now:
+            now = free_at
+            continue
+        budget.settle(budget.take(now), now)
+        sent.append(now)
+    assert sent[:60] == [0.0] * 60
+    assert sent[60] == 60.0
+    assert all(later - earlier == pytest.approx(1.0) for earlier, later in pairwise(sent[60:]))
+
+
+def spent(count: int, *, limit: int | None = 60, per_s: float | None = 60.0) -> RateBudget:
+    """A budget of which so many were used at the time 0."""
+    budget = RateBudget(limit, per_s=per_s)
+    for _ in range(count):
+        budget.settle(budget.take(0.0), 0.0)
+    return budget
+
+
+def test_what_is_left_is_rationed() -> None:
+    """Waits that grow by a half each, as many as there are requests left for each, last until the first is free again."""
+    wait = spent(20).ration_s(0.0, 10)
+    assert sum(wait * 1.5**n for n in range(4)) == pytest.approx(60)
+    assert spent(50).ration_s(55.0, 10) == pytest.approx(5.0)  # the fifty come back after five seconds
+
+
+def test_nobody_is_rationed_to_less_than_an_even_rate() -> None:
+    """At one in as many seconds as there are watches a budget of one a second lasts for ever."""
+    assert spent(59).ration_s(0.0, 30) == 30.0
+    assert spent(60).ration_s(0.0, 30) == 30.0
+    assert spent(60).ration_s(60.0, 30) < 30.0  # all are free again
+
+
+@pytest.mark.parametrize("budget", [spent(3), spent(40, limit=10_000), spent(9, limit=None), spent(9, per_s=None)])
+def test_plenty_and_the_unknown_are_not_rationed(budget: RateBudget) -> None:
+    """Where twenty requests are left for each, or nobody knows how many, everybody may ask at once."""
+    assert budget.ration_s(0.0, 2) == 0.0
+
+
+def test_more_watches_than_requests_are_not_rationed() -> None:
+    """Some of them are held back whatever the others do, and whom is the agenda's to say."""
+    assert spent(60).ration_s(0.0, 61) == 0.0
+
+
+def test_what_the_server_leaves_is_rationed() -> None:
+    """Others have used the token: two of sixty are left, says the server, for the four of us."""
+    budget = RateBudget(60, per_s=60.0)
+    budget.settle(budget.take(0.0), 0.0, RateHints(remaining=2))
+    assert budget.ration_s(0.0, 4) == pytest.approx(4.0)
+
+
+def test_those_in_flight_are_rationed_too() -> None:
+    """They will want to be asked again as soon as they are answered."""
+    budget = RateBudget(60, per_s=60.0)
+    tickets = [budget.take(0.0) for _ in range(20)]
+    budget.settle(tickets.pop(), 0.0)
+    assert budget.ration_s(0.0, 1) == pytest.approx(RateBudget.ration_s(_after(20), 0.0, 20))
+
+
+def _after(requests: int) -> RateBudget:
+    budget = RateBudget(60, per_s=60.0)
+    for _ in range(requests):
+        budget.settle(budget.take(0.0), 0.0)
+    return budget
+
+
+@pytest.mark.parametrize(("limit", "per_s"), [(0, 1), (1, 0), (5, float("inf")), (5, -1)])
+def test_an_impossible_budget_is_refused(limit: int, per_s: float) -> None:
+    """At least one request in a positive, finite time."""
+    with pytest.raises(ConfigurationError, match="at least 1 request"):
+        RateBudget(limit, per_s=per_s)

@@ -1,0 +1,283 @@
+"""Whose turn it is: no request too many, none wasted, nobody starved, the likeliest first."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from itertools import pairwise
+from statistics import fmean
+
+import pytest
+
+from pollwise.core.machine import Policy, StepResult, WatchMachine
+from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.rate_budget import RateBudget
+from pollwise.core.scheduler import Scheduler
+from pollwise.model.reading import Phase, Reading
+
+
+class Following:
+    """A watch as the core sees it, of a job that ends at a known time."""
+
+    def __init__(self, machine: WatchMachine[int, float], ends_at: float) -> None:
+        self.machine = machine
+        self.ends_at = ends_at
+
+
+class Desk:
+    """Drives turns in virtual time."""
+
+    def __init__(
+        self, budget: RateBudget | None, *, timeout_s: float | None = None, pacing: Pacing | None = None
+    ) -> None:
+        self.rules = Policy(pacing=pacing or Pacing(), retry=Retry(), timeout_s=timeout_s)
+        self.lane = None if budget is None else budget.lane()
+        self.held: list[Following] = []
+        self.turns: Scheduler[Following] = Scheduler(
+            self.rules.forecast, self.lane, lambda watch, *_: self.held.append(watch)
+        )
+        self.now = 0.0
+        self.sent: list[tuple[float, Following]] = []
+        self.late: list[float] = []
+        self.expired: list[Following] = []
+
+    def add(self, count: int, ends_at: float) -> list[Following]:
+        new = [Following(WatchMachine(n, self.rules, now=self.now), ends_at) for n in range(count)]
+        for watch in new:
+            self.turns.put(watch, self.now)
+        return new
+
+    def run(self, until: float) -> None:
+        run_together([self], until)
+
+    def work(self) -> float:
+        """Do what can be done now. Returns when to go on."""
+        self.turns.ripen(self.now)
+        self.expired += self.turns.expired(self.now)
+        while isinstance(turn := self.turns.next(self.now), tuple):
+            watch, ticket = turn
+            if ticket < 0:
+                self.expired.append(watch)
+                continue
+            self.sent.append((self.now, watch))
+            watch.machine.asked(self.now)
+            if self.lane is not None:
+                self.lane.settle(ticket, self.now)
+            over = watch.ends_at <= self.now
+            phase = Phase.SUCCEEDED if over else Phase.RUNNING
+            reading = Reading(status=self.now, phase=phase, final=over)
+            if watch.machine.on_reading(reading, now=self.now, dice=0.5) is StepResult.OVER:
+                self.late.append(self.now - watch.ends_at)
+            else:
+                self.turns.put(watch, self.now)
+        return min(turn, self.turns.next_at)
+
+
+def run_together(desks: list[Desk], until: float) -> None:
+    """Drive them all in the same virtual time."""
+    now = max(desk.now for desk in desks)
+    while now < until:
+        for desk in desks:
+            desk.now = now
+        wake_at = min(desk.work() for desk in desks)
+        now = max(math.nextafter(now, math.inf), min(wake_at, until))
+    for desk in desks:
+        desk.now = now
+
+
+def test_without_a_budget_everybody_goes_at_their_own_pace() -> None:
+    """Fixed pacing of ten seconds gives one poll every ten seconds, to within a slot."""
+    desk = Desk(None, pacing=Pacing.fixed(10.0))
+    desk.add(5, math.inf)
+    desk.run(100)
+    assert len(desk.sent) == 50
+    assert desk.held == []
+
+
+def test_under_pressure_the_whole_budget_is_spent_and_no_more() -> None:
+    """Sixty a minute, of which all are used from the first to the last minute."""
+    desk = Desk(RateBudget(60, per_s=60.0))
+    desk.add(500, math.inf)
+    desk.run(1200)
+    times = [at for at, _ in desk.sent]
+    assert 0.97 * 1200 <= len(times) <= 1200 + 60
+    assert all(sum(start <= at < start + 60 for at in times) <= 60 for start in range(0, 1200, 7))
+
+
+@pytest.mark.parametrize("watches", [10, 20, 30])
+def test_tens_of_watches_do_not_spend_the_window_in_its_first_seconds(watches: int) -> None:
+    """Nobody knows when their jobs end, and sixty a minute last them: there is no pause of more than half a minute."""
+    desk = Desk(RateBudget(60, per_s=60))
+    desk.add(watches, math.inf)
+    desk.run(60)
+    times = [at for at, _ in desk.sent]
+    assert max(after - before for before, after in pairwise([*times, 60.0])) < 31
+
+
+def test_watchers_that_share_a_budget_ration_what_is_left_among_all_of_their_watches() -> None:
+    """Two with fifteen each leave as short a pause as one with thirty; one that has left is not counted."""
+    budget = RateBudget(60, per_s=60)
+    desks = [Desk(budget), Desk(budget)]
+    for desk in desks:
+        desk.add(15, math.inf)
+    run_together(desks, 60)
+    times = sorted(at for desk in desks for at, _ in desk.sent)
+    assert max(after - before for before, after in pairwise([*times, 60.0])) < 31
+    assert desks[0].lane is not None
+    assert desks[0].lane.others == 15
+    desks[1].turns.clear()
+    assert desks[0].lane.others == 0
+
+
+def test_eight_watchers_that_share_a_budget_find_ends_about_as_soon_as_one_with_all_jobs() -> None:
+    """A round is one of all watches that share it: who has an eighth of them must not think that everybody starves."""
+    assert _mean_delay(watchers=8) < 1.5 * _mean_delay(watchers=1)
+
+
+def _mean_delay(watchers: int) -> float:
+    """Of 240 jobs that take about ten minutes each, as is known."""
+    dice = random.Random(1)
+    budget = RateBudget(60, per_s=60)
+    desks = [Desk(budget) for _ in range(watchers)]
+    for length in [dice.gauss(600, 60) for _ in range(300)]:
+        for desk in desks:
+            desk.rules.forecast.durations.ran(0, length - 1)
+            desk.rules.forecast.durations.over(length - 1, length)
+    for n, arrives_at in enumerate(sorted(dice.uniform(0, 800) for _ in range(240))):
+        run_together(desks, arrives_at)
+        desks[n % watchers].add(1, arrives_at + dice.gauss(600, 60))
+    run_together(desks, 3_000)
+    late = [delay for desk in desks for delay in desk.late]
+    assert len(late) == 240
+    return fmean(late)
+
+
+def test_twenty_quick_jobs_are_seen_to_end_within_a_round() -> None:
+    """They end after four seconds. A round of twenty, at one a second, takes twenty."""
+    desk = Desk(RateBudget(60, per_s=60))
+    desk.add(20, 4.0)
+    desk.run(60)
+    assert len(desk.late) == 20
+    assert max(desk.late) <= 20
+
+
+def test_a_few_watches_go_at_their_own_pace() -> None:
+    """What is not scarce is not rationed."""
+    rationed, free = Desk(RateBudget(60, per_s=60)), Desk(None)
+    for desk in (rationed, free):
+        desk.add(5, math.inf)
+        desk.run(60)
+    assert [at for at, _ in rationed.sent] == [at for at, _ in free.sent]
+    assert rationed.held == []
+
+
+def test_a_ration_puts_no_poll_off_beyond_the_last_before_a_deadline() -> None:
+    """Each of thirty is asked just before its time is up."""
+    desk = Desk(RateBudget(60, per_s=60), timeout_s=20)
+    watches = desk.add(30, math.inf)
+    desk.run(20)
+    last = {watch: at for at, watch in desk.sent}
+    assert all(last[watch] >= 19 for watch in watches)
+
+
+def test_nobody_starves() -> None:
+    """With jobs of which nothing is known, nobody is silent for much longer than a round."""
+    desk = Desk(RateBudget(60, per_s=60.0))
+    watches = desk.add(200, math.inf)
+    desk.run(3000)
+    for watch in watches:
+        times = [at for at, asked in desk.sent if asked is watch]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        assert max(gaps) <= 2.0 * 200
+
+
+def test_of_those_who_starve_the_longest_silent_goes_first() -> None:
+    """Newcomers in line are not passed by those who were asked since: all had their turn in little more than a round."""
+    desk = Desk(RateBudget(60, per_s=60.0))
+    watches = []
+    for _ in range(250):
+        watches += desk.add(1, 30.0) + desk.add(1, 1800.0)
+    desk.run(2000)
+    first = {watch: at for at, watch in reversed(desk.sent)}
+    assert len(first) == len(watches)
+    assert max(first.values()) <= 1.2 * len(watches)
+
+
+def test_however_sure_the_forecast_is_nobody_is_silent_for_long() -> None:
+    """Jobs took 100 s or a day. Those of an hour are asked in turn, though others may be over any moment."""
+    desk = Desk(RateBudget(60, per_s=60.0))
+    for _ in range(400):
+        for length in (100, 86_400):
+            desk.rules.forecast.durations.ran(0, length - 1)
+            desk.rules.forecast.durations.over(length - 1, length)
+    for age in [86_000] * 100 + [3_600] * 50:
+        desk.turns.put(Following(WatchMachine(age, desk.rules, now=-age), math.inf), 0.0)
+    desk.run(3000)
+    sure = Counter(watch for at, watch in desk.sent if watch.machine.job == 3_600 and at >= 60)
+    assert len(sure) == 50
+    assert min(sure.values()) >= 3000 // (4 * 150)  # a round is 150 s
+
+
+def test_those_likely_to_be_over_are_asked_first() -> None:
+    """Once jobs are known to take about 300 s, polls go to those of that age, not to those that have just begun."""
+    dice = random.Random(4)
+    desk = Desk(RateBudget(60, per_s=60.0))
+    for _ in range(300):
+        desk.add(1, desk.now + dice.gauss(300, 20))
+        desk.run(desk.now + 4)
+    settled = desk.late[len(desk.late) // 2 :]
+    assert sum(settled) / len(settled) < 25  # of 75 jobs each is asked once in 75 s
+
+
+def test_being_held_back_is_told_once_for_each_holding() -> None:
+    """Five want to go and one may: the other four hear of it at once, the fifth when it is due again."""
+    desk = Desk(RateBudget(1, per_s=100.0))
+    desk.add(5, math.inf)
+    desk.run(99)
+    assert len(desk.held) == 5
+    assert len(set(desk.held)) == 5
+    assert desk.held[-1] is desk.sent[0][1]
+
+
+def test_the_slow_start_of_an_unknown_budget_holds_nobody_back() -> None:
+    """Until the first replies it is a matter of a moment, of which nobody is told."""
+    desk = Desk(RateBudget())
+    desk.add(20, math.inf)
+    taken = 0
+    while isinstance(turn := desk.turns.next(0.0), tuple):
+        taken += 1
+    assert 0 < taken < 10
+    assert 0.0 < turn < 0.1
+    assert desk.held == []
+
+
+def test_who_is_held_back_past_a_deadline_expires_unasked() -> None:
+    """Nobody is asked after the deadline, and nobody is forgotten."""
+    desk = Desk(RateBudget(1, per_s=30.0), timeout_s=100.0)
+    watches = desk.add(20, math.inf)
+    desk.run(101)
+    assert sorted(watch.machine.job for watch in desk.expired) == sorted(watch.machine.job for watch in watches)
+    assert all(at < 100 for at, _ in desk.sent)
+
+
+def test_before_a_deadline_the_last_poll_goes_first() -> None:
+    """The one whose time runs out is asked before those who can wait."""
+    desk = Desk(RateBudget(30, per_s=10.0), timeout_s=1000.0)
+    hurried = Following(WatchMachine(99, Policy(pacing=Pacing(), retry=Retry(), timeout_s=50.0), now=0.0), math.inf)
+    desk.turns.put(hurried, 0.0)
+    desk.add(300, math.inf)
+    desk.run(50)
+    assert any(watch is hurried and at >= 47.5 for at, watch in desk.sent)
+
+
+def test_when_the_pressure_is_gone_everybody_is_at_their_own_pace_again() -> None:
+    """The price of a poll falls when nobody is held back."""
+    desk = Desk(RateBudget(60, per_s=60.0), pacing=Pacing.fixed(10.0))
+    desk.add(300, 400.0)
+    desk.run(1500)
+    assert len(desk.late) == 300
+    desk.add(2, math.inf)
+    begun = desk.now
+    desk.run(begun + 200)
+    assert sum(at > begun + 100 for at, _ in desk.sent) >= 18

@@ -1,0 +1,359 @@
+"""Outcomes from the ledger: until they are acknowledged, each once to an iterator, and never more than the memory holds."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from kept_toy import KeptToyEndpoint, MemoryLedger, acknowledged, keeping, toys
+from pollwise.core.pacing import Retry
+from pollwise.durable.delivery import Deliveries, Delivery
+from pollwise.errors import LedgerFull, RetriesExhausted, WatcherClosed
+from pollwise.ledger import Concluded, OpenWatch
+from pollwise.model.events import Abandoned, Cancelled, Failed, Succeeded
+from pollwise.testing import Hang, Slow
+from toy import CANCELLED, FAILED, RUNNING, SUCCEEDED, ToyJob, ToyStatus, by_job, settle
+
+pytestmark = pytest.mark.looptime
+
+FULL = LedgerFull("jobs.ledger", "disk full")
+SCRIPT = {"a": [RUNNING, SUCCEEDED], "b": [FAILED], "c": [RUNNING, RUNNING, CANCELLED], "d": [403]}
+JOBS = [ToyJob(name) for name in SCRIPT]
+
+
+async def run_until_over(ledger: MemoryLedger) -> None:
+    """A run of four jobs with four kinds of ends, whose outcomes nobody takes."""
+    async with keeping(ledger, by_job(SCRIPT)) as (watcher, _):
+        await watcher.gather(JOBS)
+
+
+def names(deliveries: list[Delivery[ToyJob, ToyStatus]]) -> list[str]:
+    return [delivery.outcome.job.id for delivery in deliveries]
+
+
+# --- what comes ---------------------------------------------------------------------------------
+
+
+async def test_outcomes_come_as_they_end_and_then_it_is_over() -> None:
+    """Typed, in the order in which they end, and the iteration ends with the last open watch."""
+    ledger = MemoryLedger()
+    async with keeping(ledger, by_job(SCRIPT)) as (watcher, _):
+        await watcher.record_all(JOBS)
+        found = await acknowledged(watcher)
+        assert sorted(names(found)[:2]) == ["b", "d"]
+        assert names(found)[2:] == ["a", "c"]
+        kinds = {delivery.outcome.job.id: type(delivery.outcome) for delivery in found}
+        assert kinds == {"a": Succeeded, "b": Failed, "c": Cancelled, "d": Abandoned}
+        assert all(row.acknowledged for row in ledger.rows.values() if isinstance(row, Concluded))
+        assert await acknowledged(watcher) == []
+
+
+async def test_what_was_not_acknowledged_comes_again() -> None:
+    """In the next run, as it was, in the order recorded, and without a poll."""
+    ledger = MemoryLedger()
+    await run_until_over(ledger)
+    for _ in range(2):
+        async with keeping(ledger, [RUNNING]) as (watcher, transport):
+            found = [delivery async for delivery in watcher.outcomes()]
+            assert names(found) == ["a", "b", "c", "d"]
+            assert [type(delivery.outcome) for delivery in found] == [Succeeded, Failed, Cancelled, Abandoned]
+            assert found[0].outcome.status == ToyStatus("succeeded", 10)
+            assert transport.requests == []
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        await acknowledged(watcher)
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        assert await acknowledged(watcher) == []
+
+
+async def test_those_of_before_and_those_that_come() -> None:
+    """One stream, each once."""
+    ledger = MemoryLedger(chunk=2)
+    await run_until_over(ledger)
+    async with keeping(ledger, [RUNNING, SUCCEEDED]) as (watcher, _):
+        await watcher.record_all([ToyJob("e"), *JOBS])
+        found = await acknowledged(watcher)
+        assert sorted(names(found)) == ["a", "b", "c", "d", "e"]
+        # d had been abandoned: it was asked again, and comes once, with its new outcome
+        assert [type(one.outcome) for one in found if one.outcome.job.id in "de"] == [Succeeded, Succeeded]
+
+
+async def test_of_all_acknowledgements_one_counts() -> None:
+    """Exactly one is told True, whoever does it and however often."""
+    ledger = MemoryLedger()
+    await run_until_over(ledger)
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        one = [delivery async for delivery in watcher.outcomes()]
+        two = [delivery async for delivery in watcher.outcomes()]
+        assert names(one) == names(two)
+        answers = await asyncio.gather(*(delivery.ack() for delivery in [*one, *two, *one]))
+        assert sum(answers) == 4
+        assert "ToyJob" in repr(one[0])
+
+
+async def test_a_consumer_that_dies_leaves_it_to_the_next() -> None:
+    """What it had taken and not acknowledged is given out again, in the same run too."""
+    ledger = MemoryLedger()
+    await run_until_over(ledger)
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        with pytest.raises(LookupError):
+            async for delivery in watcher.outcomes():
+                if delivery.outcome.job.id == "b":
+                    raise LookupError
+                await delivery.ack()
+        assert names([delivery async for delivery in watcher.outcomes()]) == ["b", "c", "d"]
+
+
+async def test_consumers_may_share_an_iterator() -> None:
+    """Each outcome goes to one of them, and all of them end."""
+    ledger = MemoryLedger(chunk=3)
+    async with keeping(ledger, [Slow(SUCCEEDED, 0.5)]) as (watcher, _):
+        await watcher.record_all(toys(200))
+        shared = watcher.outcomes()
+
+        async def consume() -> list[str]:
+            found = []
+            async for delivery in shared:
+                await asyncio.sleep(0.01)
+                assert await delivery.ack()
+                found.append(delivery.outcome.job.id)
+            return found
+
+        shares = await asyncio.gather(*(consume() for _ in range(4)))
+        assert sorted(chain.from_iterable(shares)) == sorted(job.id for job in toys(200))
+        assert all(shares)
+
+
+# --- how it ends --------------------------------------------------------------------------------
+
+
+async def test_following_goes_on_until_the_watcher_is_left() -> None:
+    """For a service: it waits also while nothing is open, and ends quietly."""
+    ledger = MemoryLedger()
+    found: list[str] = []
+
+    async def serve(watcher: Any) -> None:
+        async for delivery in watcher.outcomes(follow=True):
+            await delivery.ack()
+            found.append(delivery.outcome.job.id)
+
+    async with keeping(ledger, by_job({"a": [SUCCEEDED], "b": [FAILED], "c": [Hang()]})) as (watcher, _):
+        service = asyncio.create_task(serve(watcher))
+        await asyncio.sleep(10)
+        await watcher.record(ToyJob("a"))
+        await asyncio.sleep(10)
+        await watcher.record_all([ToyJob("b"), ToyJob("c")])
+        await asyncio.sleep(10)
+        assert not service.done()
+    await service
+    assert found == ["a", "b"]
+
+
+async def test_cut_short_it_says_so() -> None:
+    """Without `follow` an end means that all is delivered; left before that, it raises."""
+    ledger = MemoryLedger()
+
+    async def consume(watcher: Any) -> None:
+        async for _ in watcher.outcomes():
+            pass
+
+    async with keeping(ledger, [Hang()]) as (watcher, _):
+        await watcher.record(ToyJob())
+        consumer = asyncio.create_task(consume(watcher))
+        await asyncio.sleep(10)
+    with pytest.raises(WatcherClosed):
+        await consumer
+
+
+async def test_it_can_be_closed() -> None:
+    """Then it gives no more out, to nobody."""
+    ledger = MemoryLedger()
+    await run_until_over(ledger)
+    async with keeping(ledger, [Hang()]) as (watcher, _):
+        await watcher.record(ToyJob("z"))
+        deliveries = watcher.outcomes()
+        await anext(deliveries)
+        waiting = asyncio.create_task(_last(deliveries))
+        await settle()
+        await deliveries.aclose()
+        await waiting
+        with pytest.raises(StopAsyncIteration):
+            await anext(deliveries)
+
+
+async def _last(deliveries: Deliveries[Any, Any]) -> None:
+    async for _ in deliveries:
+        pass
+
+
+async def test_a_watch_that_ends_without_the_ledger_ends_the_waiting() -> None:
+    """There will be no outcome of it in this run."""
+    ledger = MemoryLedger()
+    ledger.broken["conclude"] = FULL
+    async with keeping(ledger, [SUCCEEDED], ledger_patience_s=5) as (watcher, _):
+        await watcher.record(ToyJob())
+        assert [delivery async for delivery in watcher.outcomes()] == []
+        assert isinstance(ledger.of(id="a"), OpenWatch)
+
+
+# --- trouble ------------------------------------------------------------------------------------
+
+
+async def test_a_ledger_that_cannot_be_read_for_some_seconds() -> None:
+    """It is read again, and each outcome comes once."""
+    ledger = MemoryLedger(chunk=2)
+    await run_until_over(ledger)
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        ledger.failures["unacknowledged"] = [FULL, None, FULL, None, FULL]
+        assert names([delivery async for delivery in watcher.outcomes()]) == ["a", "b", "c", "d"]
+
+
+async def test_a_ledger_that_cannot_be_read() -> None:
+    """Its error comes out after `ledger_patience_s`, and the iteration can be gone on with when it is mended."""
+    ledger = MemoryLedger(chunk=2)
+    await run_until_over(ledger)
+    async with keeping(ledger, [RUNNING], ledger_patience_s=10) as (watcher, _):
+        deliveries = watcher.outcomes()
+        found = [await anext(deliveries), await anext(deliveries)]
+        ledger.broken["unacknowledged"] = FULL
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(LedgerFull):
+            await anext(deliveries)
+        assert 10 <= asyncio.get_running_loop().time() - began < 16
+        ledger.broken.clear()
+        found += [delivery async for delivery in deliveries]
+        assert names(found) == ["a", "b", "c", "d"]
+
+
+async def test_closed_while_the_ledger_cannot_be_read() -> None:
+    """Whoever waits for the next one is let go, soon."""
+    ledger = MemoryLedger()
+    await run_until_over(ledger)
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        ledger.broken["unacknowledged"] = FULL
+        deliveries = watcher.outcomes()
+        waiting = asyncio.create_task(_last(deliveries))
+        await asyncio.sleep(10)
+        await deliveries.aclose()
+        await asyncio.wait_for(waiting, 6)
+
+
+async def test_an_acknowledgement_that_is_not_written_down() -> None:
+    """It is tried again; then it says so, and the outcome comes again."""
+    ledger = MemoryLedger()
+    await run_until_over(ledger)
+    async with keeping(ledger, [RUNNING], ledger_patience_s=10) as (watcher, _):
+        deliveries = watcher.outcomes()
+        delivery, second = await anext(deliveries), await anext(deliveries)
+        ledger.failures["acknowledge"] = [FULL] * 3
+        assert await second.ack()
+        ledger.broken["acknowledge"] = FULL
+        with pytest.raises(LedgerFull):
+            await delivery.ack()
+        ledger.broken.clear()
+        assert names([await anext(watcher.outcomes())]) == ["a"]
+        assert await delivery.ack()
+
+
+async def test_what_cannot_be_read_is_left_for_who_can(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody acknowledges what they were not given; the others come."""
+
+    class Changed(KeptToyEndpoint):
+        def job_from_keys(self, keys: Any, /) -> ToyJob:
+            if keys["id"] == "a":
+                raise ValueError
+            return super().job_from_keys(keys)
+
+        def status_from_json(self, data: Any, /) -> ToyStatus:
+            if data["state"] == "failed":
+                raise ValueError("secret")
+            return super().status_from_json(data)
+
+    ledger = MemoryLedger()
+    await run_until_over(ledger)
+    async with keeping(ledger, [RUNNING], endpoint=Changed()) as (watcher, _):
+        assert names(await acknowledged(watcher)) == ["c", "d"]
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 2
+    assert "secret" not in caplog.text
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        assert names(await acknowledged(watcher)) == ["a", "b"]
+
+
+async def test_an_acknowledgement_that_comes_too_late() -> None:
+    """A job that was watched once more has another outcome to come: the first one's reader does not take that away."""
+    ledger = MemoryLedger()
+    async with keeping(ledger, [503, 503, SUCCEEDED], retry=Retry(outage_s=1e-9, min_failures=2)) as (watcher, _):
+        with pytest.raises(RetriesExhausted):
+            await watcher.watch(ToyJob())
+        deliveries = watcher.outcomes(follow=True)
+        first = await anext(deliveries)
+        assert isinstance(first.outcome, Abandoned)
+        await watcher.watch(ToyJob())
+        assert await first.ack() is False
+        second = await anext(deliveries)
+        assert isinstance(second.outcome, Succeeded)
+        assert await second.ack()
+
+
+# --- memory -------------------------------------------------------------------------------------
+
+
+async def test_a_slow_reader_is_waited_for_in_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is ready in memory is bounded; nothing is left out and nothing comes twice."""
+    monkeypatch.setattr("pollwise.durable.delivery._MOST_READY", 20)
+    ledger = MemoryLedger(chunk=20)
+    jobs = toys(200)
+    async with keeping(ledger, [SUCCEEDED], concurrency=100) as (watcher, _):
+        await watcher.record_all(jobs)
+        deliveries = watcher.outcomes()
+        first = await anext(deliveries)
+        while watcher.open_count:
+            await asyncio.sleep(1)
+        assert len(deliveries._ready) <= 40
+        found = [first]
+        async for delivery in deliveries:
+            found.append(delivery)
+            assert len(deliveries._ready) <= 40
+        assert sorted(names(found)) == sorted(job.id for job in jobs)
+        await asyncio.gather(*(delivery.ack() for delivery in found))
+        assert deliveries._out == set()
+
+
+async def test_an_iterator_that_is_dropped_is_forgotten() -> None:
+    """Nothing is collected for who does not read."""
+    async with keeping(MemoryLedger(), [SUCCEEDED]) as (watcher, _):
+        deliveries = watcher.outcomes()
+        await watcher.watch(ToyJob())
+        recorder = watcher._recorder
+        assert recorder is not None
+        assert recorder._hearing() == [deliveries]
+        del deliveries
+        gc.collect()
+        assert recorder._listeners == []
+
+
+async def test_being_cancelled_while_it_waits_loses_nothing() -> None:
+    """At whatever step: the next who asks gets it."""
+    for steps in range(30):
+        ledger = MemoryLedger(chunk=1)
+        await run_until_over(ledger)
+        async with keeping(ledger, [RUNNING]) as (watcher, _):
+            deliveries, found = watcher.outcomes(), []
+            while True:
+                task = asyncio.ensure_future(anext(deliveries, None))
+                for _ in range(steps % 7):
+                    await asyncio.sleep(0)
+                if steps % 2:
+                    await asyncio.sleep(steps / 10_000)
+                task.cancel()
+                await asyncio.wait([task])
+                if not task.cancelled():
+                    found.append(task.result())
+                else:
+                    found.append(await anext(deliveries, None))
+                if found[-1] is None:
+                    break
+            assert [one.outcome.job.id for one in found[:-1] if one is not None] == ["a", "b", "c", "d"]

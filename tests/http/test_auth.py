@@ -1,0 +1,481 @@
+"""What puts credentials on requests: nothing shows them, and one renewal serves all who wait."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import copy
+import gc
+import logging
+import math
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from multidict import CIMultiDictProxy
+
+from pollwise.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectFailed,
+    PollError,
+    PollTimeout,
+    PollwiseError,
+    RateLimited,
+    ServerUnavailable,
+    WatcherClosed,
+)
+from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth, ClientCredentialsAuth, Credential, RenewingAuth
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Auth, Transport
+
+SECRET = "s3cr3t-of-the-house"
+
+
+class Nowhere:
+    """A transport over which nothing can be sent."""
+
+    async def send(self, request: Request, /) -> Reply:
+        raise AssertionError(f"nothing should be sent, but {request} was")
+
+
+VIA: Transport = Nowhere()
+
+
+class Bank:
+    """Gives out numbered credentials, one `fetch` at a time, when it is told to."""
+
+    def __init__(self, *, life_s: float | None = None) -> None:
+        self.life_s = life_s
+        self.calls = 0
+        self.cancelled = 0
+        self.error: BaseException | None = None
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def fetch(self, via: Transport) -> Credential:
+        assert via is VIA
+        self.calls += 1
+        number = self.calls
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.error is not None:
+            raise self.error
+        return Credential({"Authorization": f"Bearer {SECRET}-{number}"}, self.life_s)
+
+
+def number(headers: Mapping[str, str] | None) -> int | None:
+    """Which credentials these are."""
+    return None if headers is None else int(headers["authorization"].rpartition("-")[2])
+
+
+# --- credentials that stay as they were given ---------------------------------------------------
+
+
+FIXED = [ApiKeyAuth(SECRET), ApiKeyAuth(SECRET, header="X-Key"), BasicAuth("me", SECRET), BearerAuth(SECRET)]
+
+
+@pytest.mark.parametrize(
+    ("auth", "name", "value"),
+    [
+        (FIXED[0], "api_token", SECRET),
+        (FIXED[1], "X-Key", SECRET),
+        (FIXED[2], "Authorization", "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()),
+        (BasicAuth("jürgen", "a:b€"), "Authorization", "Basic " + base64.b64encode("jürgen:a:b€".encode()).decode()),
+        (BasicAuth("a-key", ""), "Authorization", "Basic " + base64.b64encode(b"a-key:").decode()),
+        (FIXED[3], "Authorization", f"Bearer {SECRET}"),
+    ],
+)
+def test_a_secret_goes_into_one_header_field(auth: Auth, name: str, value: str) -> None:
+    """Under its own name, found in any case."""
+    fields = auth.headers(0.0)
+    assert fields is not None
+    assert list(fields.items()) == [(name, value)]
+    assert fields[name.upper()] == value
+
+
+@pytest.mark.parametrize("auth", FIXED)
+def test_the_same_fields_are_handed_out_each_time(auth: Auth) -> None:
+    """Nothing is built for a poll, and nobody who holds them can change them."""
+    assert auth.headers(0.0) is auth.headers(1e9)
+    assert isinstance(auth.headers(0.0), CIMultiDictProxy)
+
+
+@pytest.mark.parametrize("auth", FIXED)
+async def test_what_is_fixed_cannot_be_renewed(auth: Auth) -> None:
+    """A refusal of fixed credentials is final."""
+    with pytest.raises(AuthenticationError) as caught:
+        await auth.renew(VIA, 0.0, auth.headers(0.0))
+    assert SECRET not in f"{caught.value} {caught.value!r}"
+
+
+@pytest.mark.parametrize("auth", [*FIXED, RenewingAuth(Bank.fetch)])  # type: ignore[arg-type]  # never called
+def test_a_secret_is_never_shown_nor_stored(auth: Auth) -> None:
+    """Not in a repr, not in a pickle, not in a copy."""
+    assert SECRET not in f"{auth} {auth!r}"
+    assert base64.b64encode(f"me:{SECRET}".encode()).decode() not in repr(auth)
+    assert type(auth).__name__ in repr(auth)
+    for stored in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match="not pickled"):
+            stored(auth)
+
+
+# --- when credentials are renewed -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("life_s", "early_s", "until"),
+    [(3600.0, 60.0, 3540.0), (300.0, 60.0, 270.0), (10.0, 60.0, 9.0), (3600.0, 0.0, 3600.0), (None, 60.0, math.inf)],
+)
+async def test_credentials_are_handed_out_until_shortly_before_they_expire(
+    life_s: float | None, early_s: float, until: float
+) -> None:
+    """`early_s` before, or a tenth of a short life; counted from when they were asked for."""
+    bank = Bank(life_s=life_s)
+    auth = RenewingAuth(bank.fetch, early_s=early_s)
+    assert auth.headers(100.0) is None
+    await auth.renew(VIA, 100.0, None)
+    fields = auth.headers(100.0)
+    assert number(fields) == 1
+    if until < math.inf:
+        assert auth.headers(100.0 + until - 0.001) is fields
+        assert auth.headers(100.0 + until) is None
+        await auth.renew(VIA, 100.0 + until, None)
+        assert number(auth.headers(100.0 + until)) == 2
+    assert auth.headers(1e9) is None or until == math.inf
+
+
+async def test_what_was_refused_is_renewed_and_what_is_newer_is_kept() -> None:
+    """Who comes late with the old ones finds that somebody has done it."""
+    bank = Bank()
+    auth = RenewingAuth(bank.fetch)
+    await auth.renew(VIA, 0.0, None)
+    first = auth.headers(0.0)
+    await auth.renew(VIA, 0.0, None)
+    assert bank.calls == 1
+    await auth.renew(VIA, 1.0, first)
+    assert number(auth.headers(1.0)) == 2
+    await auth.renew(VIA, 1.0, first)
+    assert bank.calls == 2
+
+
+async def test_the_same_token_again_counts_as_newer() -> None:
+    """A server may grant the token that it granted before; asking it over and over would not help."""
+    calls = 0
+
+    async def fetch(_via: Transport) -> Credential:
+        nonlocal calls
+        calls += 1
+        return Credential({"Authorization": f"Bearer {SECRET}"})
+
+    auth = RenewingAuth(fetch)
+    await auth.renew(VIA, 0.0, None)
+    first = auth.headers(0.0)
+    for _ in range(3):
+        await auth.renew(VIA, 1.0, first)
+    assert calls == 2
+
+
+async def test_refused_credentials_are_never_handed_out_again() -> None:
+    """Not while new ones are fetched, and not when that fails."""
+    bank = Bank()
+    auth = RenewingAuth(bank.fetch)
+    await auth.renew(VIA, 0.0, None)
+    bank.open.clear()
+    renewing = asyncio.create_task(auth.renew(VIA, 1.0, auth.headers(1.0)))
+    await asyncio.sleep(0)
+    assert auth.headers(1.0) is None
+    bank.error = ConnectFailed("away")
+    bank.open.set()
+    with pytest.raises(ConnectFailed):
+        await renewing
+    assert auth.headers(1.0) is None
+
+
+@pytest.mark.looptime
+async def test_what_is_about_to_expire_serves_to_its_end_if_there_is_nothing_newer() -> None:
+    """An identity service that is away for a minute stops nobody whose token is still good."""
+    bank = Bank(life_s=1000.0)
+    auth = RenewingAuth(bank.fetch)
+    await auth.renew(VIA, 0.0, None)
+    bank.error = ConnectFailed("away")
+    with pytest.raises(ConnectFailed):
+        await auth.renew(VIA, 950.0, None)
+    assert number(auth.headers(950.5)) == 1
+    assert auth.headers(951.0) is None
+    with pytest.raises(ConnectFailed):
+        await auth.renew(VIA, 999.5, None)
+    assert number(auth.headers(999.9)) == 1
+    assert auth.headers(1000.0) is None
+    bank.error = None
+    await auth.renew(VIA, 1001.0, None)
+    assert number(auth.headers(1001.0)) == 4
+
+
+# --- one renewal for all --------------------------------------------------------------------------
+
+
+async def test_a_hundred_at_once_are_served_by_one_renewal() -> None:
+    """Single flight, whatever they bring."""
+    bank = Bank()
+    auth = RenewingAuth(bank.fetch)
+    await auth.renew(VIA, 0.0, None)
+    first = auth.headers(0.0)
+    bank.open.clear()
+    waiting = [asyncio.create_task(auth.renew(VIA, 1.0, stale)) for stale in [first, None] * 50]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    bank.open.set()
+    await asyncio.gather(*waiting)
+    assert bank.calls == 2
+    assert number(auth.headers(1.0)) == 2
+
+
+async def test_who_is_cancelled_leaves_alone() -> None:
+    """Also the one who began it."""
+    bank = Bank()
+    bank.open.clear()
+    auth = RenewingAuth(bank.fetch)
+    waiting = [asyncio.create_task(auth.renew(VIA, 0.0, None)) for _ in range(5)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for task in waiting[:4]:
+        task.cancel()
+    await asyncio.wait(waiting[:4])
+    assert all(task.cancelled() for task in waiting[:4])
+    bank.open.set()
+    await waiting[4]
+    assert (bank.calls, bank.cancelled) == (1, 0)
+    assert number(auth.headers(0.0)) == 1
+
+
+async def test_the_last_to_leave_ends_it() -> None:
+    """Nothing goes on for nobody, and the next one starts anew."""
+    bank = Bank()
+    bank.open.clear()
+    auth = RenewingAuth(bank.fetch)
+    waiting = [asyncio.create_task(auth.renew(VIA, 0.0, None)) for _ in range(3)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    assert bank.cancelled == 1
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "pollwise-renewal"]
+    bank.open.set()
+    await auth.renew(VIA, 0.0, None)
+    assert bank.calls == 2
+
+
+async def test_who_comes_while_it_is_being_cancelled_starts_anew() -> None:
+    """A renewal that everybody has left is not joined any more."""
+    bank = Bank()
+    bank.open.clear()
+    auth = RenewingAuth(bank.fetch)
+    leaving = asyncio.create_task(auth.renew(VIA, 0.0, None))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    leaving.cancel()
+    coming = asyncio.create_task(auth.renew(VIA, 0.0, None))
+    await asyncio.sleep(0)
+    bank.open.set()
+    await coming
+    assert leaving.cancelled()
+    assert (bank.calls, bank.cancelled) == (2, 1)
+
+
+async def test_a_cancelled_renewal_cancels_nobody() -> None:
+    """A function that gets itself cancelled is a failed renewal for those who wait."""
+
+    async def fetch(_via: Transport) -> Credential:
+        raise asyncio.CancelledError
+
+    auth = RenewingAuth(fetch)
+    with pytest.raises(ConnectFailed, match="cancelled"):
+        await auth.renew(VIA, 0.0, None)
+
+
+@pytest.mark.looptime
+async def test_a_renewal_that_hangs_is_given_up() -> None:
+    """Else those who come and go could keep it alive for ever."""
+    bank = Bank()
+    bank.open.clear()
+    auth = RenewingAuth(bank.fetch, timeout_s=20.0)
+    with pytest.raises(PollTimeout) as caught:
+        await auth.renew(VIA, 0.0, None)
+    assert caught.value.seconds == 20.0
+    assert asyncio.get_running_loop().time() == 20.0
+    assert bank.cancelled == 1
+
+
+# --- when a renewal fails -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (ServerUnavailable(503), ServerUnavailable),
+        (AuthenticationError("No."), AuthenticationError),
+        (ConnectionResetError(SECRET), ConnectFailed),
+        (TimeoutError(SECRET), ConnectFailed),
+        (KeyError(SECRET), AuthenticationError),
+        (RuntimeError(SECRET), AuthenticationError),
+    ],
+)
+async def test_a_failure_says_whether_to_try_again(raised: Exception, expected: type[PollwiseError]) -> None:
+    """Errors of ours pass as they are, the system's may pass by, a bug does not."""
+    bank = Bank()
+    bank.error = raised
+    auth = RenewingAuth(bank.fetch)
+    with pytest.raises(expected) as caught:
+        await auth.renew(VIA, 0.0, None)
+    assert caught.value is raised or caught.value.__cause__ is raised
+    assert SECRET not in f"{caught.value} {caught.value!r}"
+
+
+async def test_who_leaves_takes_nobody_elses_credentials_along() -> None:
+    """The transport that was fetching them is closed: the others try again, at once, with their own."""
+    bank = Bank()
+    bank.error = WatcherClosed()
+    auth = RenewingAuth(bank.fetch)
+    with pytest.raises(ConnectFailed, match="closed"):
+        await auth.renew(VIA, 0.0, None)
+    bank.error = None
+    await auth.renew(VIA, 0.0, None)
+    assert auth.headers(0.0) is not None
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_renewal_that_fails_slowly_leaves_the_old_ones_in_use(cut: bool) -> None:
+    """The pause after it begins when it has failed, or when those who waited had no more time."""
+    bank = Bank(life_s=1_000.0)
+    auth = RenewingAuth(bank.fetch, timeout_s=20.0)
+    await auth.renew(VIA, 0.0, None)
+    late = 950.0
+    assert auth.headers(late) is None
+    bank.open.clear()
+    with pytest.raises(TimeoutError if cut else PollTimeout):
+        async with asyncio.timeout(10.0 if cut else None):
+            await auth.renew(VIA, late, None)
+    ended = late + (10.0 if cut else 20.0)
+    assert auth.headers(ended) is not None
+    assert auth.headers(ended + 1.5) is None
+
+
+async def test_what_is_no_credential_is_refused() -> None:
+    """A function that gives a bare token instead."""
+
+    async def fetch(_via: Transport) -> Any:
+        return SECRET
+
+    with pytest.raises(AuthenticationError, match="gave a str") as caught:
+        await RenewingAuth(fetch).renew(VIA, 0.0, None)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.looptime
+async def test_a_failure_is_the_answer_for_a_second() -> None:
+    """A hundred thousand watches do not ask a server of tokens in trouble one after another."""
+    bank = Bank()
+    bank.error = ConnectFailed("away")
+    auth = RenewingAuth(bank.fetch)
+    for now in (0.0, 0.5, 0.999):
+        with pytest.raises(ConnectFailed):
+            await auth.renew(VIA, now, None)
+    assert bank.calls == 1
+    bank.error = None
+    await auth.renew(VIA, 1.0, None)
+    assert bank.calls == 2
+    assert number(auth.headers(1.0)) == 2
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("error", "pause_s"),
+    [
+        *((ServerUnavailable(503, 120.0), 120.0), (RateLimited(120.0), 120.0), (RateLimited(0.0), 1.0)),
+        *((RateLimited(None), 1.0), (RateLimited(900_000.0), 3600.0), (ServerUnavailable(503, math.inf), 3600.0)),
+    ],
+)
+async def test_a_token_server_that_says_when_to_come_back_is_left_alone_until_then(
+    error: RateLimited | ServerUnavailable, pause_s: float
+) -> None:
+    """For an hour at most. Who asks meanwhile is told what is left of the wait."""
+    bank = Bank()
+    bank.error = error
+    auth = RenewingAuth(bank.fetch)
+    for now in (0.0, pause_s / 2, pause_s - 0.01):
+        with pytest.raises(type(error)) as caught:
+            await auth.renew(VIA, now, None)
+        if error.retry_after_s is not None:
+            assert caught.value.retry_after_s is not None
+            assert caught.value.retry_after_s <= (error.retry_after_s if now == 0.0 else pause_s - now)
+    assert bank.calls == 1
+    bank.error = None
+    await auth.renew(VIA, pause_s, None)
+    assert bank.calls == 2
+
+
+async def test_an_error_that_many_raise_gathers_nothing() -> None:
+    """It is one object for all of them, and it must not keep their frames."""
+    bank = Bank()
+    bank.error = ConnectFailed("away")
+    auth = RenewingAuth(bank.fetch)
+    depths = []
+    for _ in range(5):
+        with pytest.raises(PollError) as caught:
+            await auth.renew(VIA, 0.0, None)
+        depths.append(len(caught.traceback))
+    assert depths == [2] * 5
+
+
+async def test_an_unheard_failure_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:
+    """A renewal that fails in the moment in which the last one leaves is forgotten quietly."""
+    bank = Bank()
+    bank.open.clear()
+    bank.error = ConnectFailed("away")
+    auth = RenewingAuth(bank.fetch)
+    waiting = asyncio.create_task(auth.renew(VIA, 0.0, None))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    bank.open.set()
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises((asyncio.CancelledError, ConnectFailed)):
+        await waiting
+    del waiting, auth
+    gc.collect()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_the_log_tells_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    """And INFO stays silent."""
+    caplog.set_level(logging.DEBUG)
+    bank = Bank(life_s=60.0)
+    auth = RenewingAuth(bank.fetch)
+    await auth.renew(VIA, 0.0, None)
+    bank.error = ConnectFailed(SECRET)
+    with pytest.raises(ConnectFailed):
+        await auth.renew(VIA, 100.0, None)
+    ours = [record for record in caplog.records if record.name == "pollwise.http.auth"]
+    assert len(ours) == 2
+    for record in ours:
+        assert record.levelno == logging.DEBUG
+        assert SECRET not in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"early_s": -1.0}, {"early_s": math.inf}, {"early_s": math.nan}, {"timeout_s": 0.0}, {"timeout_s": math.inf}],
+)
+def test_times_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
+    """At once, and not at the first renewal."""
+    with pytest.raises(ConfigurationError):
+        RenewingAuth(Bank().fetch, **options)
+    with pytest.raises(ConfigurationError):
+        ClientCredentialsAuth("https://id.example/token", "me", SECRET, **options)

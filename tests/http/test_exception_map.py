@@ -1,0 +1,95 @@
+"""What the errors of aiohttp and of those below it become: the rarer ones, on real sessions."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from pollwise.errors import ConfigurationError, ConnectFailed
+from pollwise.http.transport import AiohttpTransport
+from pollwise.model.messages import Request
+from raw_server import raw_server
+
+SECRET = "s3cr3t-of-the-house"
+
+
+class BrokenResolver(AbstractResolver):
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        raise self.error
+
+    async def close(self) -> None:
+        pass
+
+
+async def send(session: aiohttp.ClientSession, url: str) -> None:
+    async with session, AiohttpTransport(session) as transport:
+        await transport.send(Request(URL(url)))
+
+
+async def test_a_proxy_that_refuses_keeps_its_password() -> None:
+    """A proxy of the caller's session is named as the one that failed, and its credentials are nowhere shown."""
+    async with raw_server(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n") as server:
+        session = aiohttp.ClientSession(proxy=server.url.replace("//", f"//me:{SECRET}@"))
+        with pytest.raises(ConnectFailed, match="the proxy answered with HTTP 407") as caught:
+            await send(session, "https://api.example/")
+    assert server.requests[0].startswith(b"CONNECT api.example:443 ")
+    assert SECRET not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (TimeoutError(), "timed out"),
+        (OSError(113, "as the system says it"), "cannot connect to api.example:443: No route to host"),
+        (socket.gaierror(-2, "Name or service not known"), "cannot connect to api.example:443: Name or service"),
+        (OSError("nothing more is known"), "cannot connect to api.example:443: OSError"),
+    ],
+)
+async def test_what_the_system_says_is_passed_on(error: OSError, detail: str) -> None:
+    """One line, with the system's own words for what it has a number for."""
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=BrokenResolver(error)))
+    with pytest.raises(ConnectFailed, match=detail) as caught:
+        await send(session, "https://api.example/")
+    assert isinstance(caught.value.__cause__, OSError)
+    assert not isinstance(caught.value.__cause__, aiohttp.ClientError)
+
+
+@pytest.mark.parametrize(
+    ("raised", "wrapped"),
+    [
+        (aiohttp.ClientError(SECRET), ConnectFailed),
+        (aiohttp.ClientConnectionError(SECRET), ConnectFailed),
+        (ConnectionAbortedError(103, "x"), ConnectFailed),
+        (ValueError(SECRET), ConfigurationError),
+        (aiohttp.InvalidURL(SECRET), ConfigurationError),
+    ],
+)
+async def test_whatever_a_session_raises_is_wrapped(raised: Exception, wrapped: type[Exception]) -> None:
+    """A caller's session may have code of its own in the way."""
+
+    async def in_the_way(_request: Any, _send: Any) -> Any:
+        raise raised
+
+    with pytest.raises(wrapped) as caught:
+        await send(aiohttp.ClientSession(middlewares=(in_the_way,)), "https://api.example/")
+    assert SECRET not in f"{caught.value!r} {caught.value}"
+
+
+async def test_a_bug_is_not_taken_for_a_failed_poll() -> None:
+    """A RuntimeError that says nothing about a closed session goes through as it is."""
+
+    async def in_the_way(_request: Any, _send: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        await send(aiohttp.ClientSession(middlewares=(in_the_way,)), "https://api.example/")

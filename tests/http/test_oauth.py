@@ -1,0 +1,330 @@
+"""The OAuth 2 client credentials grant: what is asked, and what the answers mean."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import email.utils
+from typing import Any
+from urllib.parse import parse_qs, unquote_plus
+
+import attrs
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from pollwise.core.header_values import LONGEST_WAIT_S
+from pollwise.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectFailed,
+    InsecureUrl,
+    MalformedReply,
+    PollError,
+    RateLimited,
+    ServerUnavailable,
+)
+from pollwise.http.auth import ClientCredentialsAuth
+from pollwise.http.oauth import ClientCredentialsGrant
+from pollwise.http.transport import AiohttpTransport
+from pollwise.model.messages import Reply
+from raw_server import Line, raw_server, reply
+
+SECRET = "s3cr3t:of/the house+ü"
+SCOPE = "https://host.example:443/urn:opc:cec:all"
+GRANT = ClientCredentialsGrant.of("https://id.example/oauth2/v1/token", "me:too", SECRET, SCOPE)
+
+
+def answer(document: Any, status: int = 200, **fields: str) -> Reply:
+    body = document if isinstance(document, bytes) else orjson.dumps(document)
+    return Reply(status, CIMultiDict({"Content-Type": "application/json;charset=UTF-8", **fields}), body, GRANT.request)
+
+
+def granted(**fields: Any) -> dict[str, Any]:
+    return {"access_token": "a-token", "token_type": "Bearer", "expires_in": 3600, **fields}
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in granted().items() if key != name}
+
+
+def sign_in(authorization: str) -> tuple[str, str]:
+    """The client's ID and secret, as a server that keeps to RFC 6749, 2.3.1 reads them."""
+    kind, _, value = authorization.partition(" ")
+    assert kind == "Basic"
+    user, _, password = base64.b64decode(value).decode("ascii").partition(":")
+    return unquote_plus(user), unquote_plus(password)
+
+
+# --- what is asked ------------------------------------------------------------------------------
+
+
+def test_the_request_is_a_form_with_the_client_in_its_header() -> None:
+    """RFC 6749, 4.4.2 and 2.3.1."""
+    request = GRANT.request
+    assert (request.method, str(request.url)) == ("POST", "https://id.example/oauth2/v1/token")
+    assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert sign_in(request.headers["Authorization"]) == ("me:too", SECRET)
+    assert request.body is not None
+    assert parse_qs(request.body.decode()) == {"grant_type": ["client_credentials"], "scope": [SCOPE]}
+
+
+def test_no_scope_asks_for_the_server_s_default() -> None:
+    """It is not sent empty."""
+    assert ClientCredentialsGrant.of("https://id.example/", "me", SECRET, None).request.body == (
+        b"grant_type=client_credentials"
+    )
+
+
+_READABLE = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cc", "Cs"]), min_size=1)
+
+
+@given(client_id=_READABLE, client_secret=_READABLE)
+def test_any_client_can_sign_in(client_id: str, client_secret: str) -> None:
+    """Colons, spaces and every alphabet arrive as they are."""
+    grant = ClientCredentialsGrant.of("https://id.example/", client_id, client_secret, None)
+    assert sign_in(grant.request.headers["Authorization"]) == (client_id, client_secret)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"token_url": "ftp://id.example/"}, {"token_url": "id.example"}, {"token_url": ""}, {"token_url": None},
+        {"token_url": f"https://me:{SECRET}@id.example/"}, {"token_url": "https://id.example/#x"},
+        {"token_url": f"https://{SECRET}/"}, {"token_url": "https://id.example:99999/"},
+        {"client_id": ""}, {"client_id": None}, {"client_secret": ""}, {"client_secret": f"{SECRET}\n"},
+        {"client_secret": None}, {"scope": ""}, {"scope": "a\nb"},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any]) -> None:
+    """Before anything is asked, and without showing it."""
+    right = {"token_url": "https://id.example/", "client_id": "me", "client_secret": SECRET, "scope": SCOPE}
+    with pytest.raises(ConfigurationError) as caught:
+        ClientCredentialsAuth(**{**right, **wrong})
+    error = caught.value
+    assert SECRET not in f"{error!r} {error.__cause__!r} {error.__context__!r}"
+
+
+def test_nothing_shows_a_secret() -> None:
+    """Neither the grant nor what is built on it."""
+    auth = ClientCredentialsAuth("https://id.example/", "me", SECRET, SCOPE)
+    sent = GRANT.request.headers["Authorization"].partition(" ")[2]
+    for shown in (repr(GRANT), repr(auth), repr(GRANT.request)):
+        assert SECRET not in shown
+        assert sent not in shown
+
+
+# --- what the answers mean ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", "BearerToken", " bearer ", "", None])
+@pytest.mark.parametrize(
+    ("life", "life_s"),
+    [
+        *((3600, 3600.0), ("604800", 604800.0), (3600.0, 3600.0), ("3600.0", 3600.0), (" 60 ", 60.0), (0.5, 0.5)),
+        *((10**12, LONGEST_WAIT_S), (2**63, LONGEST_WAIT_S), (1e300, LONGEST_WAIT_S), ("9" * 13, LONGEST_WAIT_S)),
+        *((unknown, None) for unknown in (None, "", 0, -1, "0", "-5", "soon", "1e9", "nan", True, [], {}, "9" * 400)),
+    ],
+)
+def test_a_token_is_read(kind: str, life: Any, life_s: float | None) -> None:
+    """RFC 6749, 5.1: the type in any case, or none; a life that is no number of seconds is unknown, and never too long."""
+    credential = GRANT.read(answer(granted(token_type=kind, expires_in=life, scope="x", unheard_of=1)))
+    assert dict(credential.headers) == {"Authorization": "Bearer a-token"}
+    assert credential.expires_in_s == life_s
+    for name in ("expires_in", "token_type"):
+        assert dict(GRANT.read(answer(without(name))).headers) == {"Authorization": "Bearer a-token"}
+    assert GRANT.read(answer(without("expires_in"))).expires_in_s is None
+
+
+NO_TOKENS: dict[str, list[Any]] = {
+    "access_token": ["", 7, None, "a b", "a\r\nX: y", "tok€n", ["a"]],
+    "token_type": ["mac", "DPoP", 1, ["bearer"]],
+}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        *(b"", b"<html>", b'{"access_token": "a-token"', b"\xff", [], "a-token", None),
+        without("access_token"),
+        *(granted(**{name: bad}) for name, values in NO_TOKENS.items() for bad in values),
+    ],
+)
+def test_what_is_no_token_is_malformed(document: Any) -> None:
+    """Strictly, and without an excerpt: what could not be understood may hold a token all the same."""
+    with pytest.raises(MalformedReply) as caught:
+        GRANT.read(answer(document))
+    error = caught.value
+    assert (error.http_status, error.excerpt) == (200, "")
+    assert error.__context__ is None
+    assert "a-token" not in str(error)
+
+
+@pytest.mark.parametrize("status", [200, 201, 203])
+@pytest.mark.parametrize("media_type", ["application/json", "text/html", "text/plain; charset=utf-8", ""])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_json_is_json_whatever_it_calls_itself(status: int, media_type: str, mark: bytes) -> None:
+    """A token counts with any 2xx and any media type, and with a byte order mark before it."""
+    reply = answer(mark + orjson.dumps(granted()), status, **{"Content-Type": media_type})
+    assert dict(GRANT.read(reply).headers) == {"Authorization": "Bearer a-token"}
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", "Infinity", "9" * 400, "[" * 200 + "]" * 200])
+def test_no_other_value_hides_a_token(value: str) -> None:
+    """What JSON has no number for is an unknown life, as in any other reply."""
+    reply = answer(granted())
+    for encoding in ("utf-8", "utf-16"):
+        body = orjson.dumps({**granted(), "expires_in": "?"}).decode().replace('"?"', value).encode(encoding)
+        assert dict(GRANT.read(attrs.evolve(reply, body=body)).headers) == {"Authorization": "Bearer a-token"}
+
+
+def test_an_empty_success_is_no_token() -> None:
+    """It may be asked for again."""
+    with pytest.raises(MalformedReply):
+        GRANT.read(answer(b"", 204))
+
+
+@pytest.mark.parametrize("status", [200, 201, 401])
+def test_a_refusal_with_a_good_status_is_one_all_the_same(status: int) -> None:
+    """Some servers refuse with HTTP 200: the code of RFC 6749, 5.2 in the place of a token says so."""
+    with pytest.raises(AuthenticationError, match="invalid_client"):
+        GRANT.read(answer({"error": "invalid_client"}, status))
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, "invalid_client"), (400, "invalid_scope"), (400, "unauthorized_client"), (403, "access_denied")],
+)
+def test_a_refusal_is_final_and_says_why(status: int, code: str) -> None:
+    """RFC 6749, 5.2: the code and the words."""
+    with pytest.raises(AuthenticationError, match=rf"https://id\.example.*HTTP {status}.*{code}") as caught:
+        GRANT.read(answer({"error": code, "error_description": "Client authentication failed."}, status))
+    assert caught.value.problem is not None
+    assert caught.value.problem.codes == (code,)
+    assert caught.value.problem.descriptions == ("Client authentication failed.",)
+
+
+@pytest.mark.parametrize("document", [b"<html>", [], {}, {"error": 7}, {"error": "\x1b[2J"}, {"error": "x" * 100}])
+def test_a_refusal_without_words_is_one_all_the_same(document: Any) -> None:
+    """What is no code of RFC 6749 is left out."""
+    with pytest.raises(AuthenticationError) as caught:
+        GRANT.read(answer(document, 401))
+    assert caught.value.problem is None
+
+
+def test_what_a_server_echoes_is_masked_and_cut() -> None:
+    """An identity service that repeats what it was sent does not get it into our logs."""
+    sent = GRANT.request.headers["Authorization"].partition(" ")[2]
+    words = f"bad client {SECRET} / {sent}" + "x" * 1_000
+    with pytest.raises(AuthenticationError) as caught:
+        GRANT.read(answer({"error": "invalid_client", "error_description": words}, 401))
+    assert SECRET not in str(caught.value)
+    assert sent not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (429, RateLimited),
+        (408, ServerUnavailable),
+        (425, ServerUnavailable),
+        (500, ServerUnavailable),
+        (503, ServerUnavailable),
+    ],
+)
+def test_trouble_may_pass(status: int, expected: type[RateLimited | ServerUnavailable]) -> None:
+    """It is tried again, not before the server says, in seconds or with a date."""
+    dates = {"Retry-After": email.utils.formatdate(160, usegmt=True), "Date": email.utils.formatdate(100, usegmt=True)}
+    for fields, wait_s in (({"Retry-After": "17"}, 17.0), (dates, 60.0), ({}, None)):
+        with pytest.raises((RateLimited, ServerUnavailable)) as caught:
+            GRANT.read(answer(b"", status, **fields))
+        assert type(caught.value) is expected
+        assert caught.value.retry_after_s == wait_s
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 429])
+def test_a_refusal_that_says_when_to_come_back_may_pass(status: int) -> None:
+    """A token endpoint has a rate limit, too, and says so with several status codes."""
+    with pytest.raises(RateLimited) as caught:
+        GRANT.read(answer({"error": "invalid_client"}, status, **{"Retry-After": "17"}))
+    assert (caught.value.retry_after_s, caught.value.http_status) == (17.0, status)
+    with pytest.raises(RateLimited):
+        GRANT.read(answer(b"", status, **{"X-RateLimit-Remaining": "0"}))
+
+
+def test_a_counter_at_zero_does_not_hide_what_is_wrong() -> None:
+    """The last request of a window may be refused for a reason of its own."""
+    with pytest.raises(AuthenticationError, match="invalid_scope"):
+        GRANT.read(answer({"error": "invalid_scope"}, 400, **{"X-RateLimit-Remaining": "0"}))
+
+
+@pytest.mark.parametrize("code", ["temporarily_unavailable", "server_error"])
+def test_a_code_that_may_pass_is_tried_again(code: str) -> None:
+    """Whatever status code it comes with."""
+    for status in (200, 400, 403, 503):
+        with pytest.raises(ServerUnavailable, match=code) as caught:
+            GRANT.read(answer({"error": code}, status, **{"Retry-After": "5"}))
+        assert caught.value.retry_after_s == 5.0
+
+
+def test_a_redirect_is_a_refusal() -> None:
+    """The client's secret goes to the token endpoint and nowhere else."""
+    with pytest.raises(AuthenticationError, match="redirect"):
+        GRANT.read(answer(b"", 302, Location="https://evil.example/"))
+
+
+@given(
+    status=st.integers(200, 599),
+    body=st.one_of(st.binary(max_size=50), st.dictionaries(st.sampled_from(
+        ["access_token", "token_type", "expires_in", "error", "error_description"]
+    ), st.one_of(st.none(), st.booleans(), st.integers(-2**63, 2**63), st.floats(), st.text(), st.just("bearer")))
+        .map(orjson.dumps)),
+)  # fmt: skip
+def test_garbage_raises_nothing_else(status: int, body: bytes) -> None:
+    """Whatever comes, it is a credential or an error of ours."""
+    with contextlib.suppress(AuthenticationError, PollError):
+        assert GRANT.read(answer(body, status)).headers["Authorization"].startswith("Bearer ")
+
+
+# --- with a transport -----------------------------------------------------------------------------
+
+
+async def test_a_token_is_fetched_and_renewed_over_a_real_connection() -> None:
+    """From nothing to a bearer token, and to the next when the server refuses it."""
+    tokens = iter(["first", "second"])
+
+    def grant(line: Line) -> None:
+        line.say(reply(orjson.dumps(granted(access_token=next(tokens)))))
+
+    async with raw_server(grant) as server, AiohttpTransport() as via:
+        auth = ClientCredentialsAuth(f"{server.url}/oauth2/v1/token", "me", SECRET, SCOPE)
+        await auth.renew(via, 0.0, None)
+        fields = auth.headers(0.0)
+        assert fields is not None
+        assert fields["Authorization"] == "Bearer first"
+        assert auth.headers(3540.0) is None
+        await auth.renew(via, 1.0, fields)
+        assert dict(auth.headers(1.0) or {}) == {"Authorization": "Bearer second"}
+        assert len(server.requests) == 2
+        assert server.requests[0].startswith(b"POST /oauth2/v1/token HTTP/1.1\r\n")
+        assert server.requests[0].endswith(b"\r\n\r\n" + (GRANT.request.body or b""))
+
+
+async def test_a_client_s_secret_does_not_travel_in_clear_text() -> None:
+    """The transport's rule holds for token endpoints too."""
+    auth = ClientCredentialsAuth("http://id.example/token", "me", SECRET)
+    async with AiohttpTransport() as via:
+        with pytest.raises(InsecureUrl):
+            await auth.renew(via, 0.0, None)
+
+
+async def test_a_token_endpoint_that_hangs_up_may_be_asked_again() -> None:
+    """The grant is sent once, and that it failed is no refusal."""
+    async with raw_server(Line.hang_up) as server, AiohttpTransport() as via:
+        auth = ClientCredentialsAuth(server.url, "me", SECRET)
+        with pytest.raises(ConnectFailed):
+            await auth.renew(via, 0.0, None)
+        assert len(server.requests) == 1
