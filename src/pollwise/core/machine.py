@@ -292,7 +292,7 @@ class WatchMachine(Generic[J, S]):
         return StepResult.RETRYING
 
     def believed_s(self, hint_s: float, now: float) -> float:
-        """How long a refusal that asks for so many seconds keeps this watch from asking.
+        """How long a refusal keeps this watch from asking. `hint_s` is what the server asked for.
 
         A wait of more than `longest_hint_s` is not believed: a poll asks then, or after half of the time that is left.
         """

@@ -146,9 +146,9 @@ class Retry:
     is not what the vendor documents. 429 is none: the server is there, and says when to come back.
 
     Attributes:
-        outage_s: The watch is abandoned when all polls of so many seconds failed. Any good reading begins anew. None
+        outage_s: The watch is abandoned when all polls failed for this many seconds. Any good reading begins anew. None
             waits for the deadline.
-        min_failures: At least so many polls in a row must have failed, however long they took.
+        min_failures: The fewest failed polls in a row that end a watch, however long they took.
         base_s: The first wait is up to this many seconds; each next one up to twice as long.
         max_s: No wait is longer than this many seconds, unless the server asks for more.
         wait: The sequence of longest waits, in place of `base_s` doubled each time.

@@ -176,7 +176,7 @@ class Admission(Generic[J, S]):
         try:
             found = await self._ledger.record([entry.row for entry in entries])
             pairs = list(zip(entries, found, strict=True))
-        except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
+        except Exception as exc:  # noqa: BLE001  # foreign code
             if isinstance(exc, ConfigurationError) and len(entries) > 1:  # the fault lies in one of them
                 middle = len(entries) // 2
                 return [*await self._record(entries[:middle]), *await self._record(entries[middle:])]
@@ -226,7 +226,7 @@ class Admission(Generic[J, S]):
             await self._ledger.reopen(
                 [self._host.renewal(recorded.id, entry.watch.job) for entry, recorded in abandoned]
             )
-        except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
+        except Exception as exc:  # noqa: BLE001  # foreign code
             for _, recorded in abandoned:
                 self.reopened[recorded.id] -= 1
             return _failed([entry for entry, _ in abandoned], exc)

@@ -76,7 +76,7 @@ class Checkpoints(Generic[J, S]):
             some = [watch for watch in changed[n : n + _PAGE] if watch.number and not _is_concluded(watch)]
             try:
                 await self._ledger.update([change_of(watch.number, watch.machine, self._endpoint) for watch in some])
-            except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
+            except Exception as exc:  # noqa: BLE001  # foreign code
                 if not self._troubled:  # said once, until it is mended
                     _log.warning(
                         "the ledger does not take how far watches got (%s: %s)", type(exc).__name__, words_of(exc)

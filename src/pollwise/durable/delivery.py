@@ -177,7 +177,7 @@ class Deliveries(Generic[J, S]):
             return None
         try:
             return outcome_of(known, job, self._endpoint)
-        except Exception as exc:  # noqa: BLE001  # an endpoint may be anybody's; its words may hold a part of the status
+        except Exception as exc:  # noqa: BLE001  # foreign code; its words may hold a part of the status
             _log.error("%s: outcome %d cannot be read (%s) and stays", known.endpoint, known.id, type(exc).__name__)
             return None
 

@@ -88,7 +88,7 @@ class Outbox(Generic[J, S]):
     def _ending(self, watch: RecordedWatch[J, S], outcome: Outcome[J, S]) -> _Ending[J, S]:
         try:
             conclusion = self._conclusion(watch, outcome)
-        except Exception as exc:  # noqa: BLE001  # an endpoint may be anybody's
+        except Exception as exc:  # noqa: BLE001  # foreign code
             outcome = unkeepable(outcome, exc)
             conclusion = self._conclusion(watch, outcome)
         return _Ending(watch, outcome, conclusion, self._now())
@@ -118,7 +118,7 @@ class Outbox(Generic[J, S]):
                 return self._spoiled(endings[0], exc)
             middle = len(endings) // 2  # the fault lies in one of them
             return [*await self._conclude(endings[:middle]), *await self._conclude(endings[middle:])]
-        except Exception as exc:  # noqa: BLE001  # a ledger may be anybody's
+        except Exception as exc:  # noqa: BLE001  # foreign code
             return self._put_off(endings, exc)
         self._patience.succeeded()
         for ending in endings:

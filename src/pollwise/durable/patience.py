@@ -6,7 +6,7 @@ Rule 2: pauses grow from a quarter of a second to five seconds. A success starts
 Rule 3: what no later try can mend is not repeated: a closed, damaged or foreign ledger, one that was opened read-only,
 and a value that cannot be kept.
 Rule 4: a watcher that is left allows one last try.
-Rule 5: one trouble is logged once, and again for what is given up. The error of a foreign ledger is not quoted.
+Rule 5: one trouble is logged once, and again for each call that is not made again. The error of a foreign ledger is not quoted.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Patience:
         self._logged = ""
 
     def failed(self, pending: Sequence[P]) -> tuple[list[P], list[P]]:
-        """A call failed with the `error` of each of these: those to be tried again, and those to be given up."""
+        """A call failed with the `error` of each of these: those to be tried again, and those whose patience is over."""
         now = self._now()
         if self._failing_since is None:
             self._failing_since = now

@@ -270,7 +270,7 @@ class Recorder(Generic[J, S]):
         """The outcome that the ledger has for it."""
         try:
             return outcome_of(known, watch.job, self.endpoint)
-        except Exception as exc:  # noqa: BLE001  # an endpoint may be anybody's
+        except Exception as exc:  # noqa: BLE001  # foreign code
             return unreadable(known, watch.job, exc)
 
     def renewal(self, number: int, job: J) -> Renewal:

@@ -2,9 +2,9 @@
 
 Rule 1: nothing stampedes. First polls are spread over the budget where its rate is known, and else over the pacing: as
 many a second as can be in flight, or so that all are asked within its longest wait.
-Rule 2: what was taken up, or has ended, while the rows were read is not taken up again.
-Rule 3: what was asked at another origin is not taken up there, unless the API has moved. That is found out before the
-first watch is taken up: it nearly always is a wrong base URL, which concerns all of them.
+Rule 2: a watch that was resumed, or has ended, while the rows were read is not resumed again.
+Rule 3: a watch of another origin is not resumed, unless the API has moved. That is checked before the first watch is
+resumed: the cause is nearly always a wrong base URL, which concerns all of them.
 Rule 4: a page that the ledger fails to give is asked for again, as `durable/patience.py` says.
 Rule 5: a row that is not a job of the endpoint's stays in the ledger as it is, and is said to be there.
 """
@@ -59,7 +59,7 @@ async def check_origins(ledger: Ledger, origins: Origins[Any]) -> None:
     for found in await ledger.origins(endpoint.name, endpoint.account):
         try:
             job = endpoint.job_from_keys(found.keys)
-        except Exception:  # noqa: BLE001, S112  # foreign code; each row is looked at when it is taken up
+        except Exception:  # noqa: BLE001, S112  # foreign code; each row is checked when it is resumed
             continue
         origins.check(job, found.origin, watches=found.watches)
 
@@ -94,12 +94,12 @@ async def resume_all(
 ) -> list[Watch[J, S]]:
     """All watches that the ledger has open, in the order recorded; those that are new are added to `watches`.
 
-    For how long their jobs were seen going on is taught to `forecast`, unless it is None, which is for who knows that.
+    `forecast` learns how long their jobs were seen going on. Pass None if it knows that already.
 
     Raises:
-        LedgerError: It could not be read to the end. What was taken up goes on.
+        LedgerError: It could not be read to the end. Watches that were resumed go on.
         OriginChanged: Some were asked at another origin. These are left as they are; if it is all that were asked there,
-            nothing was taken up.
+            nothing was resumed.
         WatcherClosed: The watcher was left meanwhile.
     """
     found: list[Watch[J, S]] = []
@@ -159,7 +159,7 @@ class _Pages(Generic[J, S]):
 async def _admitted(
     recorder: Recorder[J, S], chunk: Sequence[OpenWatch], watches: dict[J, Watch[J, S]], refused: list[OriginChanged]
 ) -> list[tuple[J, OpenWatch]]:
-    """Those that may be taken up, with where they are asked about from now on written down."""
+    """Those that may be resumed. Where they are asked about from now on is written down first."""
     admitted: list[tuple[J, OpenWatch]] = []
     moved: list[Relocation] = []
     for n, known in enumerate(chunk, 1):
