@@ -70,7 +70,11 @@ def body_text(body: bytes, content_type: str | None) -> str:
 def _tolerant(text: str) -> Any:
     data = json.loads(text, strict=False, parse_constant=_null, parse_float=_finite, parse_int=_integer)
     # Once more, so that no lone surrogate is left, which could not be encoded again.
-    return orjson.loads(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"))
+    written = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
+    try:
+        return orjson.loads(written)
+    except orjson.JSONDecodeError:  # the one limit that is left: from Python 3.12 on, `json` reads deeper than orjson
+        raise RecursionError from None
 
 
 def _cut(text: str) -> Any:
