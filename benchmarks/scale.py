@@ -170,7 +170,7 @@ class Completed(Watched):
 
     async def add(self) -> None:
         self._reader = asyncio.create_task(self._read())
-        while self._watcher.open_count < len(self.jobs):  # nobody tells of each watch
+        while self._watcher.open_count < len(self.jobs):  # no callback reports each new watch
             await asyncio.sleep(0)
 
     async def _read(self) -> None:

@@ -35,7 +35,7 @@ Accepts: TypeAlias = Callable[[float], bool]
 
 
 def spurious(counts: tuple[int, ...]) -> list[dict[str, Any]]:
-    """How long a thousand jobs take of which so many polls are refused for no reason."""
+    """How long a thousand jobs take if some of their polls are refused for no reason."""
     return [
         {"refused": count, "which": which, **_spurious(set(polls), by_job=by_job)}
         for count in counts

@@ -101,7 +101,7 @@ class Origins(Generic[J]):
         """Where this job is asked about now.
 
         Args:
-            job: What is to be taken up.
+            job: The job of the watch that is to be resumed.
             recorded: Where it was asked about before; None where that is not known.
             watches: How many watches were asked about there, for the error.
 

@@ -30,13 +30,13 @@ __all__ = ["RateBudget", "Share"]
 
 _FIRST_IN_FLIGHT = 4  # as many go before the first reply, and with each reply as many more
 _SLOW_REPLY_S = 0.25  # and twice as many after each such time: a server that hangs shall not hold up all
-_FIRST_REPLIES = 16  # after so many replies without rate headers there is no limit to be careful of
+_FIRST_REPLIES = 16  # replies without rate headers, after which there is no limit to be careful of
 _LOOK_AGAIN_S = 1 / 64
-_PLENTY = 20  # requests left for each: the first of so many waits would be next to nothing
+_PLENTY = 20  # requests left for each watch: with more, the first wait would be next to nothing
 _FIRST_PROBE_S = 1.0
 _MOST_IN_A_WINDOW = 10_000_000  # a limit above this is no limit, or a lie
 _SHORTEST_WINDOW_S = 0.001
-_SILENT_REPLIES = 3  # after so many replies without rate headers a statement that one reply alone made lapses
+_SILENT_REPLIES = 3  # replies without rate headers, after which a statement that one reply alone made lapses
 _OTHERS = 10  # an exhausted window is all ours if this share of it at most is not
 
 
@@ -144,7 +144,7 @@ class RateBudget:
         return None if left is None else max(0, left)
 
     def ration_s(self, now: float, among: int) -> float:
-        """How soon each of so many, and of those in flight, may ask again, for the window to last until more may go.
+        """How soon each of `among` watches, and of those in flight, may ask again, so that the window lasts until more may go.
 
         Each wait is taken to be half as long again as the one before it, as it is with `Pacing`; and no longer than at an
         even rate for good. 0 where there is plenty, where the rate is not known, and for more than the limit: of those

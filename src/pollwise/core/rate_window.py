@@ -15,7 +15,7 @@ from collections import deque
 
 __all__ = ["Window"]
 
-_WINDOWS = 4  # after so many windows without a refusal a shorter one is tried
+_WINDOWS = 4  # windows without a refusal, after which a shorter one is tried
 _LONG_S = 21.0  # a second more or less is less than 5 % of a longer window
 _WHOLE_S = 1e-6
 _MOST_REMEMBERED = 10_000

@@ -26,7 +26,7 @@ class Permits(Protocol):
         ...
 
     def ration_s(self, now: float, among: int) -> float:
-        """How soon each of so many may ask again."""
+        """How soon each of `among` watches may ask again."""
         ...
 
     def free_at(self, now: float, *, waiting: int = 1) -> float:
