@@ -161,8 +161,8 @@ def pollwise(
     """The real core, asked at the times that it names."""
     dice = random.Random(seed).random
     rules = Policy(pacing=pacing or Pacing(), retry=Retry(), timeout_s=None)
-    lane = None if limit is None else RateBudget(limit[0], per_s=limit[1]).lane()
-    turns: Scheduler[_Watching] = Scheduler(rules.forecast, lane, lambda _watch, _now, _at: None)
+    share = None if limit is None else RateBudget(limit[0], per_s=limit[1]).share()
+    turns: Scheduler[_Watching] = Scheduler(rules.forecast, share, lambda _watch, _now, _at: None)
     coming = deque(sorted(jobs, key=lambda job: job.begins_at))
     meter, delays, now = _Meter(limit), list[float](), 0.0
     while len(delays) < len(jobs):
@@ -174,12 +174,12 @@ def pollwise(
             arrival = coming[0].begins_at if coming else math.inf
             now = max(math.nextafter(now, math.inf), min(turn, arrival, turns.next_at))
             continue
-        watch, serial = turn
+        watch, permit = turn
         machine, job = watch.machine, watch.job
         machine.asked(now)
         assert meter.accepts(now), "the budget let go what the server refuses"
-        if lane is not None:
-            lane.settle(serial, now)
+        if share is not None:
+            share.release(permit, now)
         if machine.on_reading(_reading(job, now, progress=progress), now=now, dice=dice()) is StepResult.OVER:
             delays.append(now - job.ends_at)
         else:

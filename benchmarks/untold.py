@@ -164,12 +164,12 @@ def _drive(budget: RateBudget, accepts: Accepts, until: float, flights: int = 64
     coming: list[tuple[float, int, bool]] = []  # time, number, whether it has been counted
     good: dict[int, bool] = {}
     while now < until:
-        free_at = budget.free_at(now, waiting=10**9)
-        if free_at <= now and flying < flights:
-            heapq.heappush(coming, (now + _LATENCY_S / 2, budget.take(now), False))
+        available_at = budget.available_at(now, waiting=10**9)
+        if available_at <= now and flying < flights:
+            heapq.heappush(coming, (now + _LATENCY_S / 2, budget.acquire(now), False))
             flying += 1
             continue
-        wake_at = free_at if free_at > now else math.inf
+        wake_at = available_at if available_at > now else math.inf
         if not coming or coming[0][0] > wake_at:
             now = wake_at
             continue
@@ -181,6 +181,6 @@ def _drive(budget: RateBudget, accepts: Accepts, until: float, flights: int = 64
             continue
         flying -= 1
         if good.pop(number):
-            budget.settle(number, now)
+            budget.release(number, now)
         else:
-            budget.refuse(number, now, None, None)
+            budget.on_429(number, now, None, None)

@@ -86,22 +86,22 @@ def drive(
     coming: list[tuple[float, int, int]] = []
     arrivals: dict[int, tuple[bool, RateHints | None]] = {}
     while now < until:
-        free_at = budget.free_at(now, waiting=10**9)
-        if free_at <= now and len([entry for entry in coming if entry[1] == 1]) < flights:
-            serial = budget.take(now)
-            heapq.heappush(coming, (now + latency / 2, 0, serial))
-            heapq.heappush(coming, (now + latency, 1, serial))
+        available_at = budget.available_at(now, waiting=10**9)
+        if available_at <= now and len([entry for entry in coming if entry[1] == 1]) < flights:
+            permit = budget.acquire(now)
+            heapq.heappush(coming, (now + latency / 2, 0, permit))
+            heapq.heappush(coming, (now + latency, 1, permit))
             continue
-        wake = max(free_at, math.nextafter(now, math.inf)) if free_at > now else math.inf
+        wake = max(available_at, math.nextafter(now, math.inf)) if available_at > now else math.inf
         if coming and coming[0][0] <= wake:
-            now, kind, serial = heapq.heappop(coming)
+            now, kind, permit = heapq.heappop(coming)
             if kind == 0:
-                arrivals[serial] = server.ask(now)
+                arrivals[permit] = server.ask(now)
             else:
-                good, hints = arrivals.pop(serial)
+                good, hints = arrivals.pop(permit)
                 if good:
-                    budget.settle(serial, now, hints)
+                    budget.release(permit, now, hints)
                 else:
-                    budget.refuse(serial, now, None, hints)
+                    budget.on_429(permit, now, None, hints)
         else:
             now = wake

@@ -107,17 +107,17 @@ class Bench:
         )
         self.machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)
         self.watch = Watch(self.machine, cast("Any", None))
-        self.lane = self.budget.lane()
-        self._answers = PollResults(endpoint=ToyEndpoint(), lane=self.lane, dice=lambda: dice, clock=lambda: WALL)
-        self.turns: Scheduler[Any] = Scheduler(rules.forecast, self.lane, lambda *_: None)
-        self.ticket = 0
+        self.share = self.budget.share()
+        self._answers = PollResults(endpoint=ToyEndpoint(), share=self.share, dice=lambda: dice, clock=lambda: WALL)
+        self.turns: Scheduler[Any] = Scheduler(rules.forecast, self.share, lambda *_: None)
+        self.permit = 0
         self.refusal: object = None
         if seen:
             self.take(200, CIMultiDict(), 0.0)
 
     def take(self, status: int, headers: CIMultiDict[str], now: float) -> None:
         """A poll is asked and answered at this moment."""
-        self.ticket = self.lane.take(now)
+        self.permit = self.share.acquire(now)
         self.machine.asked(now)
         answer = Reply(status, headers, BODY if status != 304 else b"")
         self._answers.news(cast("Poller[ToyJob, ToyStatus]", self), self.watch, answer, now)

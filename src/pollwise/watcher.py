@@ -231,7 +231,7 @@ class JobWatcher(Generic[J, S]):
         if recorder is not None:
             recorder.leave()
         try:
-            await pollers.retire(watches.values())
+            await pollers.drain(watches.values())
             if recorder is not None:
                 await recorder.close()
         finally:

@@ -89,6 +89,25 @@ def test_rule_1_a_final_reading_is_the_outcome(phase: Phase, kind: type) -> None
     assert outcome.detected_within_s is None  # it was never seen going on
 
 
+def test_the_next_poll_can_only_be_put_off() -> None:
+    """The machine keeps the later of two due times."""
+    machine = make()
+    machine.defer(3.0)
+    machine.defer(2.0)
+    assert machine.due_at == 3.0
+
+
+def test_a_watch_is_marked_as_throttled_once_for_each_poll() -> None:
+    """A poll begins anew. After the outcome nothing is news."""
+    machine = make()
+    assert [machine.mark_throttled() for _ in range(3)] == [True, False, False]
+    machine.asked(0.0)
+    assert machine.mark_throttled()
+    machine.asked(1.0)
+    machine.on_reading(final(), now=2.0, dice=0)
+    assert not machine.mark_throttled()
+
+
 def test_who_is_new() -> None:
     """Until it is asked about; and not one who began elsewhere, whose time is not what the others have."""
     machine = make()

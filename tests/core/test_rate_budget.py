@@ -23,11 +23,11 @@ def test_no_window_ever_holds_more_than_the_limit(limit: int, steps: list[tuple[
     now, sent = 0.0, []
     for wait, latency in steps:
         now += wait
-        if budget.free_at(now) <= now:
-            serial = budget.take(now)
+        if budget.available_at(now) <= now:
+            permit = budget.acquire(now)
             sent.append((now, now + latency))
             now += latency
-            budget.settle(serial, now)
+            budget.release(permit, now)
     for counted in (0, 1):  # the server may count at the sending or at the answering
         stamps = [pair[counted] for pair in sent]
         for start in stamps:
@@ -81,13 +81,13 @@ def test_a_first_request_that_hangs_does_not_hold_up_the_others() -> None:
     budget = RateBudget()
     taken, now = 0, 0.0
     while now < 1.1:
-        free_at = budget.free_at(now)
-        if free_at <= now:
-            budget.take(now)
+        available_at = budget.available_at(now)
+        if available_at <= now:
+            budget.acquire(now)
             taken += 1
         else:
-            assert free_at < now + 0.1
-            now = free_at
+            assert available_at < now + 0.1
+            now = available_at
     assert 64 <= taken <= 100
 
 
@@ -95,57 +95,57 @@ def test_a_budget_that_was_told_does_not_start_slowly() -> None:
     """Nor does one that a vendor documents."""
     for budget in (RateBudget(50, per_s=1.0), RateBudget.guessed(50, per_s=1.0)):
         for _ in range(50):
-            assert budget.free_at(0.0) == 0.0
-            budget.take(0.0)
+            assert budget.available_at(0.0) == 0.0
+            budget.acquire(0.0)
 
 
 def test_a_documented_budget_gives_way_to_the_servers_word() -> None:
     """A plan that allows more than the guess is used; one that allows less is respected."""
     budget = RateBudget.guessed(60, per_s=60.0)
-    budget.settle(budget.take(0.0), 0.0, RateHints(limit=100, remaining=99))
+    budget.release(budget.acquire(0.0), 0.0, RateHints(limit=100, remaining=99))
     assert budget.limit == 100
     budget = RateBudget(60, per_s=60.0)
-    budget.settle(budget.take(0.0), 0.0, RateHints(limit=100, remaining=99))
+    budget.release(budget.acquire(0.0), 0.0, RateHints(limit=100, remaining=99))
     assert budget.limit == 60
-    budget.settle(budget.take(0.0), 0.0, RateHints(limit=10, remaining=9))
+    budget.release(budget.acquire(0.0), 0.0, RateHints(limit=10, remaining=9))
     assert budget.limit == 10
 
 
 def test_others_who_use_the_token_are_respected() -> None:
     """The server says that less is left than we think: it wins."""
     budget = RateBudget(60, per_s=60.0)
-    budget.settle(budget.take(0.0), 0.1, RateHints(remaining=2))
-    budget.take(0.2)
-    budget.take(0.2)
+    budget.release(budget.acquire(0.0), 0.1, RateHints(remaining=2))
+    budget.acquire(0.2)
+    budget.acquire(0.2)
     assert budget.left(0.2) == 0
-    assert budget.free_at(0.2) > 0.2
+    assert budget.available_at(0.2) > 0.2
 
 
 def test_retry_after_wins_over_a_reset() -> None:
     """Retry-After says when one request may go, a reset when all are back: one goes after Retry-After."""
     budget = RateBudget(60, per_s=60.0)
-    budget.refuse(budget.take(0.0), 1.0, 1.0, RateHints(limit=60, remaining=0, reset_s=300.0))
-    assert budget.free_at(1.0) == 2.0
-    budget.take(2.0)
-    assert budget.free_at(2.0) == math.inf
+    budget.on_429(budget.acquire(0.0), 1.0, 1.0, RateHints(limit=60, remaining=0, reset_s=300.0))
+    assert budget.available_at(1.0) == 2.0
+    budget.acquire(2.0)
+    assert budget.available_at(2.0) == math.inf
     assert budget.refused == 1
 
 
 def test_a_refusal_that_says_nothing_remains_is_no_limit_of_one() -> None:
     """The hour's quota is used up by others, and Retry-After is short: the window is not one request an hour."""
     budget = RateBudget()
-    budget.refuse(budget.take(0.0), 0.0, 2.0, RateHints(remaining=0, reset_s=3500.0))
-    assert budget.free_at(0.0) == 2.0
-    budget.settle(budget.take(2.0), 2.0)
+    budget.on_429(budget.acquire(0.0), 0.0, 2.0, RateHints(remaining=0, reset_s=3500.0))
+    assert budget.available_at(0.0) == 2.0
+    budget.release(budget.acquire(2.0), 2.0)
     assert budget.limit is None
-    assert budget.free_at(2.0) == 2.0
+    assert budget.available_at(2.0) == 2.0
 
 
 def test_without_retry_after_the_reset_is_the_pause() -> None:
     """It is the only word there is."""
     budget = RateBudget(60, per_s=60.0)
-    budget.refuse(budget.take(0.0), 1.0, None, RateHints(reset_s=20.0))
-    assert budget.free_at(1.0) == 21.0
+    budget.on_429(budget.acquire(0.0), 1.0, None, RateHints(reset_s=20.0))
+    assert budget.available_at(1.0) == 21.0
 
 
 def test_refusals_without_a_wait_are_probed_more_and_more_slowly() -> None:
@@ -169,10 +169,10 @@ def _waits(retry_after_s: float | None, hints: RateHints | None, refusals: int =
     budget = RateBudget()
     waits, now = [], 0.0
     for _ in range(refusals):
-        serial = budget.take(now)
-        budget.refuse(serial, now, retry_after_s, hints)
-        waits.append(budget.free_at(now) - now)
-        now = budget.free_at(now)
+        permit = budget.acquire(now)
+        budget.on_429(permit, now, retry_after_s, hints)
+        waits.append(budget.available_at(now) - now)
+        now = budget.available_at(now)
     return waits
 
 
@@ -198,17 +198,17 @@ def test_no_header_delays_a_request_by_more_than_the_longest_hint(
     """Whatever a server says: after `longest_hint_s` one request goes."""
     budget, now = make(longest_hint_s=100.0), 0.0
     for kind, hints, wait_s in lies:
-        serial = budget.take(now)
+        permit = budget.acquire(now)
         if kind == "good":
-            budget.settle(serial, now + 0.1, hints)
+            budget.release(permit, now + 0.1, hints)
         elif kind == "refused":
-            budget.refuse(serial, now + 0.1, wait_s, hints)
+            budget.on_429(permit, now + 0.1, wait_s, hints)
         else:
-            budget.suspend(serial, now + 0.1, wait_s or 0.0)
+            budget.on_unavailable(permit, now + 0.1, wait_s or 0.0)
         asked = 0
-        while (free_at := budget.free_at(now)) > now:
-            assert free_at <= now + 100.2
-            now, asked = free_at, asked + 1
+        while (available_at := budget.available_at(now)) > now:
+            assert available_at <= now + 100.2
+            now, asked = available_at, asked + 1
             assert asked < 10
 
 
@@ -222,32 +222,32 @@ def test_the_longest_hint_is_a_positive_number_of_seconds(wrong: float) -> None:
 def test_after_a_pause_that_was_cut_one_request_goes_first() -> None:
     """The others go when it was answered."""
     budget = RateBudget(60, per_s=60.0)
-    budget.settle(budget.take(0.0), 0.0, RateHints(limit=60, remaining=0, reset_s=60_000.0))
-    assert budget.free_at(0.0) == 3600.0
-    probe = budget.take(3600.0)
-    assert budget.free_at(3600.0) == math.inf
-    budget.settle(probe, 3600.5)
-    assert budget.free_at(3600.5) == 3600.5
+    budget.release(budget.acquire(0.0), 0.0, RateHints(limit=60, remaining=0, reset_s=60_000.0))
+    assert budget.available_at(0.0) == 3600.0
+    probe = budget.acquire(3600.0)
+    assert budget.available_at(3600.0) == math.inf
+    budget.release(probe, 3600.5)
+    assert budget.available_at(3600.5) == 3600.5
 
 
 def test_a_newer_reply_that_contradicts_a_lie_ends_the_pause() -> None:
     """Not one to a request that was sent before."""
     budget = RateBudget(60, per_s=60.0)
-    older, lying, newer = (budget.take(0.0) for _ in range(3))
-    budget.settle(lying, 0.1, RateHints(remaining=0, reset_s=900.0))
-    budget.settle(older, 0.2, RateHints(remaining=59))
-    assert budget.free_at(0.2) == pytest.approx(900.1)
-    budget.settle(newer, 0.3, RateHints(remaining=58))
-    assert budget.free_at(0.3) == 0.3
+    older, lying, newer = (budget.acquire(0.0) for _ in range(3))
+    budget.release(lying, 0.1, RateHints(remaining=0, reset_s=900.0))
+    budget.release(older, 0.2, RateHints(remaining=59))
+    assert budget.available_at(0.2) == pytest.approx(900.1)
+    budget.release(newer, 0.3, RateHints(remaining=58))
+    assert budget.available_at(0.3) == 0.3
 
 
 def test_a_good_reply_does_not_end_a_pause_that_a_refusal_asked_for() -> None:
     """The ban counts for every request of the token."""
     budget = RateBudget(60, per_s=60.0)
-    refused, newer = budget.take(0.0), budget.take(0.0)
-    budget.refuse(refused, 0.1, 30.0, None)
-    budget.settle(newer, 0.2, RateHints(remaining=58))
-    assert budget.free_at(0.2) == pytest.approx(30.1)
+    refused, newer = budget.acquire(0.0), budget.acquire(0.0)
+    budget.on_429(refused, 0.1, 30.0, None)
+    budget.release(newer, 0.2, RateHints(remaining=58))
+    assert budget.available_at(0.2) == pytest.approx(30.1)
 
 
 @pytest.mark.parametrize(
@@ -256,37 +256,37 @@ def test_a_good_reply_does_not_end_a_pause_that_a_refusal_asked_for() -> None:
 def test_what_one_reply_alone_has_said_lapses(lie: RateHints) -> None:
     """Three newer replies have no rate headers: what is configured or documented holds again."""
     budget = RateBudget.guessed(60, per_s=60.0)
-    serials = [budget.take(0.0) for _ in range(5)]
-    budget.settle(serials[0], 0.1, lie)
-    for serial in serials[1:]:
-        budget.settle(serial, 0.2)
+    permits = [budget.acquire(0.0) for _ in range(5)]
+    budget.release(permits[0], 0.1, lie)
+    for permit in permits[1:]:
+        budget.release(permit, 0.2)
     assert budget.limit == 60
     assert budget.left(0.2) == 55
-    assert budget.free_at(0.2) == 0.2
+    assert budget.available_at(0.2) == 0.2
 
 
 @pytest.mark.parametrize("window_s", [1e-9, 999_999_999.0])
 def test_a_window_that_cannot_be_is_not_learnt(window_s: float) -> None:
     """Neither a freeze nor a hot loop."""
     budget = RateBudget()
-    budget.settle(budget.take(0.0), 0.1, RateHints(limit=60, window_s=window_s))
+    budget.release(budget.acquire(0.0), 0.1, RateHints(limit=60, window_s=window_s))
     assert budget.per_s is None
 
 
 def test_a_server_out_of_service_stops_every_request_but_one() -> None:
     """A 503 with Retry-After: nothing goes, then one, then the others. It is no refusal."""
     budget = RateBudget()
-    first, second = budget.take(0.0), budget.take(0.0)
-    budget.suspend(first, 1.0, 120.0)
-    budget.settle(second, 1.5)
-    assert budget.free_at(1.5) == 121.0
-    probe = budget.take(121.0)
-    assert budget.free_at(121.0) == math.inf
-    budget.suspend(probe, 121.0, 10**9)
-    assert budget.free_at(121.0) == 121.0 + 3600.0
-    probe = budget.take(3721.0)
-    budget.settle(probe, 3722.0)
-    assert budget.free_at(3722.0) == 3722.0
+    first, second = budget.acquire(0.0), budget.acquire(0.0)
+    budget.on_unavailable(first, 1.0, 120.0)
+    budget.release(second, 1.5)
+    assert budget.available_at(1.5) == 121.0
+    probe = budget.acquire(121.0)
+    assert budget.available_at(121.0) == math.inf
+    budget.on_unavailable(probe, 121.0, 10**9)
+    assert budget.available_at(121.0) == 121.0 + 3600.0
+    probe = budget.acquire(3721.0)
+    budget.release(probe, 3722.0)
+    assert budget.available_at(3722.0) == 3722.0
     assert budget.refused == 0
     assert budget.spacing_s == 0.0
 
@@ -328,11 +328,11 @@ def test_a_short_window_is_used_whole_though_its_reset_is_in_whole_seconds(
 def test_requests_in_flight_count() -> None:
     """With everything in flight only a reply can free a place."""
     budget = RateBudget(2, per_s=10)
-    serial = budget.take(0.0)
-    budget.take(0.0)
-    assert budget.free_at(0.0) == math.inf
-    budget.settle(serial, 3.0)
-    assert budget.free_at(3.0) == 13.0
+    permit = budget.acquire(0.0)
+    budget.acquire(0.0)
+    assert budget.available_at(0.0) == math.inf
+    budget.release(permit, 3.0)
+    assert budget.available_at(3.0) == 13.0
 
 
 def test_under_pressure_requests_are_spread() -> None:
@@ -341,11 +341,11 @@ def test_under_pressure_requests_are_spread() -> None:
     now = 0.0
     sent = []
     while len(sent) < 200:
-        free_at = budget.free_at(now, waiting=10**9)
-        if free_at > now:
-            now = free_at
+        available_at = budget.available_at(now, waiting=10**9)
+        if available_at > now:
+            now = available_at
             continue
-        budget.settle(budget.take(now), now)
+        budget.release(budget.acquire(now), now)
         sent.append(now)
     assert sent[:60] == [0.0] * 60
     assert sent[60] == 60.0
@@ -356,7 +356,7 @@ def spent(count: int, *, limit: int | None = 60, per_s: float | None = 60.0) -> 
     """A budget of which so many were used at the time 0."""
     budget = RateBudget(limit, per_s=per_s)
     for _ in range(count):
-        budget.settle(budget.take(0.0), 0.0)
+        budget.release(budget.acquire(0.0), 0.0)
     return budget
 
 
@@ -388,22 +388,22 @@ def test_more_watches_than_requests_are_not_rationed() -> None:
 def test_what_the_server_leaves_is_rationed() -> None:
     """Others have used the token: two of sixty are left, says the server, for the four of us."""
     budget = RateBudget(60, per_s=60.0)
-    budget.settle(budget.take(0.0), 0.0, RateHints(remaining=2))
+    budget.release(budget.acquire(0.0), 0.0, RateHints(remaining=2))
     assert budget.ration_s(0.0, 4) == pytest.approx(4.0)
 
 
 def test_those_in_flight_are_rationed_too() -> None:
     """They will want to be asked again as soon as they are answered."""
     budget = RateBudget(60, per_s=60.0)
-    tickets = [budget.take(0.0) for _ in range(20)]
-    budget.settle(tickets.pop(), 0.0)
+    permits = [budget.acquire(0.0) for _ in range(20)]
+    budget.release(permits.pop(), 0.0)
     assert budget.ration_s(0.0, 1) == pytest.approx(RateBudget.ration_s(_after(20), 0.0, 20))
 
 
 def _after(requests: int) -> RateBudget:
     budget = RateBudget(60, per_s=60.0)
     for _ in range(requests):
-        budget.settle(budget.take(0.0), 0.0)
+        budget.release(budget.acquire(0.0), 0.0)
     return budget
 
 

@@ -143,17 +143,17 @@ def test_few_requests_prove_no_higher_rate() -> None:
     now = 0.0
     for _ in range(5):
         for _ in range(20):
-            limiter.good(now)
+            limiter.on_reply(now)
             now += 0.05
-        limiter.refused(now)
+        limiter.on_refusal(now)
         now += 1.0
-        limiter.recovered(now, probes=0)
+        limiter.on_recovery(now, probes=0)
     rate = limiter.rate
     assert rate == pytest.approx(10, rel=0.1)
     for _ in range(1_000):
         now += 1.0
-        limiter.take(now)
-        limiter.good(now)
+        limiter.acquire(now)
+        limiter.on_reply(now)
     assert limiter.rate == rate
 
 

@@ -12,12 +12,12 @@ from pollwise.core.rate_window import Window
 def sent(times: list[float], limit: int) -> Window:
     window = Window()
     for at in times:
-        window.took(at, limit)
+        window.on_request(at, limit)
     return window
 
 
 def seen(window: Window, now: float, reset_s: float, per_s: float | None = None) -> float | None:
-    return window.seen(now, reset_s, limit=2, per_s=per_s, too_short=False)
+    return window.on_reset(now, reset_s, limit=2, per_s=per_s, too_short=False)
 
 
 def test_a_reset_in_whole_seconds_is_rounded_up() -> None:
@@ -43,14 +43,14 @@ def test_fewer_requests_than_the_limit_show_nothing() -> None:
 def test_a_shorter_window_is_tried_and_taken_back() -> None:
     """Only where all places were taken, and never again once it was refused."""
     window = sent([0.0, 0.0], 2)
-    window.set(3.0, 0.0)
+    window.use(3.0, 0.0)
     assert window.shorten_at == 12.0
     assert window.shorter(3.0, 12.0) is None
     window.pressed = True
     assert window.shorter(3.0, 24.0) == 2.0
-    window.set(2.0, 24.0)
-    assert window.seen(25.0, 1.0, limit=2, per_s=2.0, too_short=True) == 3.0
-    window.set(3.0, 25.0)
+    window.use(2.0, 24.0)
+    assert window.on_reset(25.0, 1.0, limit=2, per_s=2.0, too_short=True) == 3.0
+    window.use(3.0, 25.0)
     assert window.shorten_at == math.inf
 
 

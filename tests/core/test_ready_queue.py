@@ -19,12 +19,12 @@ def plain(deadlines: dict[int, float] | None = None) -> ReadyQueue[int]:
 @given(st.lists(times, max_size=60), times)
 def test_nothing_is_handed_out_before_its_time(dues: list[float], now: float) -> None:
     """What is taken is due; what is not taken is not due for long."""
-    agenda = plain()
+    queue = plain()
     for item, due in enumerate(dues):
-        agenda.put(item, due, 0.0)
-    agenda.ripen(now)
+        queue.put(item, due, 0.0)
+    queue.ripen(now)
     taken = set()
-    while (item := agenda.take(now)) is not None:
+    while (item := queue.pop(now)) is not None:
         assert dues[item] <= now
         taken.add(item)
     assert all(now < due + 0.0626 for item, due in enumerate(dues) if item not in taken)
@@ -33,24 +33,24 @@ def test_nothing_is_handed_out_before_its_time(dues: list[float], now: float) ->
 @given(st.lists(times, min_size=1, max_size=60))
 def test_everything_is_handed_out_once(dues: list[float]) -> None:
     """Nothing is lost and nothing comes twice."""
-    agenda = plain()
+    queue = plain()
     for item, due in enumerate(dues):
-        agenda.put(item, due, 0.0)
-    agenda.ripen(2e5)
-    taken = [agenda.take(2e5) for _ in dues]
+        queue.put(item, due, 0.0)
+    queue.ripen(2e5)
+    taken = [queue.pop(2e5) for _ in dues]
     assert sorted(taken) == list(range(len(dues)))  # type: ignore[type-var]  # none is None
-    assert agenda.take(2e5) is None
-    assert agenda.next_at == math.inf
+    assert queue.pop(2e5) is None
+    assert queue.next_at == math.inf
 
 
 def test_due_times_share_slots() -> None:
     """A thousand due times within a second make at most twenty wake-ups."""
-    agenda = plain()
+    queue = plain()
     for item in range(1000):
-        agenda.put(item, 10 + item / 1000, 0.0)
+        queue.put(item, 10 + item / 1000, 0.0)
     wakes = 0
-    while agenda.next_at < math.inf:
-        agenda.ripen(agenda.next_at)
+    while queue.next_at < math.inf:
+        queue.ripen(queue.next_at)
         wakes += 1
     assert wakes <= 21
 
@@ -68,13 +68,13 @@ def test_a_short_wait_is_rounded_little() -> None:
 def test_under_pressure_the_highest_level_goes_first() -> None:
     """Held back, watches go by level, and within a level by who rises soonest."""
     ranks = {1: (0, math.inf), 2: (5, 99.0), 3: (5, 50.0), 4: (2, math.inf)}
-    agenda: ReadyQueue[int] = ReadyQueue(lambda item, _now: ranks[item], lambda _item: math.inf)
+    queue: ReadyQueue[int] = ReadyQueue(lambda item, _now: ranks[item], lambda _item: math.inf)
     for item in ranks:
-        agenda.put(item, 0.0, 0.0)
-    agenda.hold(0.0)
-    assert agenda.newly_held() == [1, 2, 3, 4]
-    assert agenda.newly_held() == []
-    assert [agenda.take(0.0) for _ in range(5)] == [3, 2, 4, 1, None]
+        queue.put(item, 0.0, 0.0)
+    queue.hold(0.0)
+    assert queue.newly_held() == [1, 2, 3, 4]
+    assert queue.newly_held() == []
+    assert [queue.pop(0.0) for _ in range(5)] == [3, 2, 4, 1, None]
 
 
 def test_what_waits_rises() -> None:
@@ -83,12 +83,12 @@ def test_what_waits_rises() -> None:
     def rank(item: int, now: float) -> tuple[int, float]:
         return (3, math.inf) if item == 1 and now >= 10 else (0, 10.0) if item == 1 else (1, math.inf)
 
-    agenda: ReadyQueue[int] = ReadyQueue(rank, lambda _item: math.inf)
+    queue: ReadyQueue[int] = ReadyQueue(rank, lambda _item: math.inf)
     for item in (1, 2, 3):
-        agenda.put(item, 0.0, 0.0)
-    agenda.hold(0.0)
-    assert agenda.take(9.0) == 2
-    assert agenda.take(10.0) == 1
+        queue.put(item, 0.0, 0.0)
+    queue.hold(0.0)
+    assert queue.pop(9.0) == 2
+    assert queue.pop(10.0) == 1
 
 
 def test_newcomers_stand_in_line() -> None:
@@ -99,96 +99,96 @@ def test_newcomers_stand_in_line() -> None:
         asked.append(item)
         return {0: 1, 1: 3}.get(item, 2 if now < 5 else 4), 5.0 if now < 5 else math.inf
 
-    agenda: ReadyQueue[int] = ReadyQueue(rank, lambda _item: math.inf, lambda item: item >= 2)
+    queue: ReadyQueue[int] = ReadyQueue(rank, lambda _item: math.inf, lambda item: item >= 2)
     for item in range(100):
-        agenda.put(item, 0.0, 0.0)
-    agenda.hold(0.0)
-    assert agenda.newly_held() == list(range(100))
+        queue.put(item, 0.0, 0.0)
+    queue.hold(0.0)
+    assert queue.newly_held() == list(range(100))
     assert asked == [0, 1, 2]
-    assert [agenda.take(0.0), agenda.take(0.0), agenda.take(0.0)] == [1, 2, 3]
-    assert agenda.take(6.0) == 4
+    assert [queue.pop(0.0), queue.pop(0.0), queue.pop(0.0)] == [1, 2, 3]
+    assert queue.pop(6.0) == 4
     assert asked == [0, 1, 2, 3, 4, 4, 0, 5]  # who is first in line rises like everybody
-    assert [agenda.take(6.0) for _ in range(97)] == [*range(5, 100), 0, None]
+    assert [queue.pop(6.0) for _ in range(97)] == [*range(5, 100), 0, None]
 
 
 def test_the_line_moves_on_when_the_first_of_it_expires() -> None:
     """Whoever is next is ranked in its place, when that is noticed while ranking anew as when it is when handing out."""
     for rises_at in (5.0, math.inf):
-        agenda: ReadyQueue[int] = ReadyQueue(
+        queue: ReadyQueue[int] = ReadyQueue(
             lambda _item, _now, at=rises_at: (0, at), lambda item: 4.0 + 10 * item, lambda _item: True
         )
         for item in range(3):
-            agenda.put(item, 0.0, 0.0)
-        agenda.hold(0.0)
-        assert agenda.expired(4.5) == [0]
-        assert [agenda.take(6.0), agenda.take(6.0), agenda.take(6.0)] == [1, 2, None]
+            queue.put(item, 0.0, 0.0)
+        queue.hold(0.0)
+        assert queue.expired(4.5) == [0]
+        assert [queue.pop(6.0), queue.pop(6.0), queue.pop(6.0)] == [1, 2, None]
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0.1, 50)), max_size=30), st.floats(0, 60))
 def test_who_is_held_past_a_deadline_expires(items: list[tuple[int, float]], now: float) -> None:
     """Once, without being handed out, and within a slot of the deadline."""
     deadlines = {n: deadline for n, (_, deadline) in enumerate(items)}
-    agenda: ReadyQueue[int] = ReadyQueue(
+    queue: ReadyQueue[int] = ReadyQueue(
         lambda item, _now: (items[item][0], math.inf), deadlines.__getitem__, lambda item: items[item][0] == 2
     )
     for item in deadlines:
-        agenda.put(item, 0.0, 0.0)
-    agenda.hold(0.0)
-    gone = agenda.expired(now)
+        queue.put(item, 0.0, 0.0)
+    queue.hold(0.0)
+    gone = queue.expired(now)
     assert all(deadlines[item] <= now for item in gone)
     assert all(deadlines[item] + 0.032 > now for item in deadlines if item not in gone)
     left = []
-    while (item := agenda.take(now)) is not None:
+    while (item := queue.pop(now)) is not None:
         left.append(item)
     assert sorted(left + gone) == sorted(deadlines)
-    assert agenda.expired(1e9) == []
+    assert queue.expired(1e9) == []
 
 
 @given(st.lists(st.sampled_from(["put", "take", "look", "hold"]), max_size=60))
 def test_whoever_is_left_over_expires_and_nobody_else(steps: list[str]) -> None:
     """However those that are due come and go: each is handed out or expires, in time and once."""
-    agenda: ReadyQueue[int] = ReadyQueue(
+    queue: ReadyQueue[int] = ReadyQueue(
         lambda item, _now: (item % 3, math.inf), lambda item: 10.0 + item / 100, lambda item: item % 4 < 2
     )
     given_out: list[int] = []
     put = 0
     for step in steps:
         if step == "put":
-            agenda.put(put, 0.0, 0.0)
+            queue.put(put, 0.0, 0.0)
             put += 1
-        elif step == "take" and (item := agenda.take(0.0)) is not None:
+        elif step == "take" and (item := queue.pop(0.0)) is not None:
             given_out.append(item)
         elif step == "look":
             left = sorted(set(range(put)) - set(given_out))
-            assert agenda.expired(9.0) == []
-            assert agenda.next_expiry <= 10.0 + left[0] / 100 + 1 / 32 if left else True
+            assert queue.expired(9.0) == []
+            assert queue.next_expiry <= 10.0 + left[0] / 100 + 1 / 32 if left else True
         elif step == "hold":
-            agenda.hold(0.0)
-    assert sorted(given_out + agenda.expired(20.0)) == list(range(put))
+            queue.hold(0.0)
+    assert sorted(given_out + queue.expired(20.0)) == list(range(put))
 
 
 def test_who_is_handed_out_at_once_leaves_no_deadline_behind() -> None:
     """It may be looked for once, at the soonest deadline; then nothing is left of it."""
-    agenda: ReadyQueue[int] = ReadyQueue(lambda _item, _now: (0, math.inf), lambda item: 10.0 * item)
+    queue: ReadyQueue[int] = ReadyQueue(lambda _item, _now: (0, math.inf), lambda item: 10.0 * item)
     for item in (1, 2):
-        agenda.put(item, 5.0, 0.0)
-    agenda.ripen(6.0)
-    assert [agenda.take(6.0), agenda.take(6.0)] == [1, 2]
-    assert agenda.expired(10.0) == []
-    assert agenda.next_expiry == math.inf
+        queue.put(item, 5.0, 0.0)
+    queue.ripen(6.0)
+    assert [queue.pop(6.0), queue.pop(6.0)] == [1, 2]
+    assert queue.expired(10.0) == []
+    assert queue.next_expiry == math.inf
 
 
 def test_noting_deadlines_is_bounded_at_a_time() -> None:
     """A hundred thousand that expire at once do not block the program: the rest is looked at next time, which is now."""
-    agenda: ReadyQueue[int] = ReadyQueue(lambda _item, _now: (0, math.inf), lambda _item: 10.0)
+    queue: ReadyQueue[int] = ReadyQueue(lambda _item, _now: (0, math.inf), lambda _item: 10.0)
     for item in range(250):
-        agenda.put(item, 0.0, 0.0)
-    assert agenda.next_expiry == 10.0
-    assert agenda.expired(9.0) == []
-    gone = agenda.expired(10.0)
+        queue.put(item, 0.0, 0.0)
+    assert queue.next_expiry == 10.0
+    assert queue.expired(9.0) == []
+    gone = queue.expired(10.0)
     assert len(gone) == 100
-    while agenda.next_expiry <= 10.0:
-        more = agenda.expired(10.0)
+    while queue.next_expiry <= 10.0:
+        more = queue.expired(10.0)
         assert len(more) <= 100
         gone += more
     assert sorted(gone) == list(range(250))
@@ -196,12 +196,12 @@ def test_noting_deadlines_is_bounded_at_a_time() -> None:
 
 def test_holding_is_bounded_at_a_time() -> None:
     """A hundred thousand at once do not block the program: the rest is ranked next time."""
-    agenda = plain()
+    queue = plain()
     for item in range(250):
-        agenda.put(item, 0.0, 0.0)
-    agenda.hold(0.0)
-    assert len(agenda.newly_held()) == 100
-    assert not agenda.untold
-    assert not agenda.hold(0.0)
-    assert agenda.hold(0.0)
-    assert agenda.held == 250
+        queue.put(item, 0.0, 0.0)
+    queue.hold(0.0)
+    assert len(queue.newly_held()) == 100
+    assert not queue.unannounced
+    assert not queue.hold(0.0)
+    assert queue.hold(0.0)
+    assert queue.held == 250

@@ -32,10 +32,10 @@ class Desk:
         self, budget: RateBudget | None, *, timeout_s: float | None = None, pacing: Pacing | None = None
     ) -> None:
         self.rules = Policy(pacing=pacing or Pacing(), retry=Retry(), timeout_s=timeout_s)
-        self.lane = None if budget is None else budget.lane()
+        self.share = None if budget is None else budget.share()
         self.held: list[Following] = []
         self.turns: Scheduler[Following] = Scheduler(
-            self.rules.forecast, self.lane, lambda watch, *_: self.held.append(watch)
+            self.rules.forecast, self.share, lambda watch, *_: self.held.append(watch)
         )
         self.now = 0.0
         self.sent: list[tuple[float, Following]] = []
@@ -56,14 +56,14 @@ class Desk:
         self.turns.ripen(self.now)
         self.expired += self.turns.expired(self.now)
         while isinstance(turn := self.turns.next(self.now), tuple):
-            watch, ticket = turn
-            if ticket < 0:
+            watch, permit = turn
+            if permit < 0:
                 self.expired.append(watch)
                 continue
             self.sent.append((self.now, watch))
             watch.machine.asked(self.now)
-            if self.lane is not None:
-                self.lane.settle(ticket, self.now)
+            if self.share is not None:
+                self.share.release(permit, self.now)
             over = watch.ends_at <= self.now
             phase = Phase.SUCCEEDED if over else Phase.RUNNING
             reading = Reading(status=self.now, phase=phase, final=over)
@@ -124,10 +124,10 @@ def test_watchers_that_share_a_budget_ration_what_is_left_among_all_of_their_wat
     run_together(desks, 60)
     times = sorted(at for desk in desks for at, _ in desk.sent)
     assert max(after - before for before, after in pairwise([*times, 60.0])) < 31
-    assert desks[0].lane is not None
-    assert desks[0].lane.others == 15
+    assert desks[0].share is not None
+    assert desks[0].share.others == 15
     desks[1].turns.clear()
-    assert desks[0].lane.others == 0
+    assert desks[0].share.others == 0
 
 
 def test_eight_watchers_that_share_a_budget_find_ends_about_as_soon_as_one_with_all_jobs() -> None:

@@ -33,7 +33,7 @@ from pollwise.model.events import Abandoned, Failed, Succeeded
 from pollwise.model.messages import Reply
 from pollwise.model.reading import Phase, Reading
 from pollwise.runtime.poll_results import PollResults, give_up
-from pollwise.runtime.poller import Answer, Poller, Unasked
+from pollwise.runtime.poller import Poller, PollResult, Unasked
 from pollwise.runtime.watch import Watch
 from pollwise.testing import reply
 from toy import FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, ToyStatus, running
@@ -56,7 +56,7 @@ class Counted(ToyEndpoint):
 class Hand:
     """What an answer needs of the poller that has got it."""
 
-    ticket: int = 0
+    permit: int = 0
     refusal: AuthenticationError | None = None
 
 
@@ -77,11 +77,11 @@ class Desk:
         rules = Policy(pacing=Pacing(), retry=Retry(), timeout_s=timeout_s)
         machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)
         self.watch = Watch(machine, cast("Any", None))  # nobody here asks its pool for anything
-        self.lane = self.budget.lane()
-        self._answers = PollResults(endpoint=self.endpoint, lane=self.lane, dice=dice, clock=clock)
+        self.share = self.budget.share()
+        self._answers = PollResults(endpoint=self.endpoint, share=self.share, dice=dice, clock=clock)
 
-    def take(self, answer: Answer, now: float = 1.0) -> StepResult:
-        self.hand.ticket = self.lane.take(now)
+    def take(self, answer: PollResult, now: float = 1.0) -> StepResult:
+        self.hand.permit = self.share.acquire(now)
         self.watch.machine.asked(now)
         return self._answers.news(cast("Poller[ToyJob, ToyStatus]", self.hand), self.watch, answer, now)
 
@@ -133,10 +133,10 @@ def test_the_budget_hears_what_the_server_says_of_it() -> None:
     """With a good reply and with a refusal; the request is settled then."""
     desk = Desk()
     desk.take(reply(RUNNING, headers={"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "59"}))
-    assert (desk.budget.limit, desk.hand.ticket) == (60, 0)
+    assert (desk.budget.limit, desk.hand.permit) == (60, 0)
     assert desk.take(reply(status=429, headers={"Retry-After": "7"})) is StepResult.RETRYING
-    assert (desk.budget.refused, desk.hand.ticket) == (1, 0)
-    assert desk.lane.free_at(1.0) == pytest.approx(8.0)
+    assert (desk.budget.refused, desk.hand.permit) == (1, 0)
+    assert desk.share.available_at(1.0) == pytest.approx(8.0)
 
 
 def test_rate_headers_are_read_however_late_they_come() -> None:
@@ -144,9 +144,9 @@ def test_rate_headers_are_read_however_late_they_come() -> None:
     desk = Desk()
     for _ in range(100):
         desk.take(reply(RUNNING))
-        assert desk.hand.ticket == 0
+        assert desk.hand.permit == 0
     desk.take(reply(RUNNING, headers={"X-RateLimit-Limit": "60"}))
-    assert (desk.budget.limit, desk.hand.ticket) == (60, 0)
+    assert (desk.budget.limit, desk.hand.permit) == (60, 0)
     desk.take(reply(status=429, headers={"Retry-After": "7"}))
     assert desk.budget.refused == 1
 
@@ -216,8 +216,8 @@ def test_a_throttle_inside_a_200_reaches_the_budget() -> None:
 
     desk = Desk(Counted(throttled))
     assert desk.take(reply({"code": "Throttling"})) is StepResult.RETRYING
-    assert (desk.budget.refused, desk.hand.ticket, desk.watch.machine.failures) == (1, 0, 0)
-    assert desk.lane.free_at(1.0) == pytest.approx(8.0)
+    assert (desk.budget.refused, desk.hand.permit, desk.watch.machine.failures) == (1, 0, 0)
+    assert desk.share.available_at(1.0) == pytest.approx(8.0)
     assert desk.watch.machine.due_at >= 8.0
 
 
@@ -232,7 +232,7 @@ def test_a_throttle_with_a_wait_that_is_none_says_no_wait(wait_s: float) -> None
         desk = Desk(Counted(throttled))
         assert desk.take(reply(RUNNING, headers=headers)) is StepResult.RETRYING
         assert desk.watch.machine.due_at == due_at
-        assert desk.lane.free_at(1.0) <= 8.0
+        assert desk.share.available_at(1.0) <= 8.0
 
 
 def test_the_vendors_codes_may_mean_a_throttle() -> None:
@@ -252,16 +252,16 @@ def test_a_503_with_retry_after_speaks_for_the_server() -> None:
     """No other watch of the token is asked until then, and the limit is not taken to be lower."""
     desk = Desk()
     assert desk.take(reply(status=503, headers={"Retry-After": "120"})) is StepResult.RETRYING
-    assert desk.lane.free_at(1.0) == pytest.approx(121.0)
-    assert (desk.budget.refused, desk.hand.ticket, desk.watch.machine.failures) == (0, 0, 1)
+    assert desk.share.available_at(1.0) == pytest.approx(121.0)
+    assert (desk.budget.refused, desk.hand.permit, desk.watch.machine.failures) == (0, 0, 1)
 
 
 def test_a_refusal_that_is_not_believed_costs_no_watch() -> None:
     """Ten days are longer than any server means: the token waits for an hour, or for half of the time that is left."""
-    for timeout_s, free_at in ((9000.0, 3601.0), (1801.0, 900.5)):
+    for timeout_s, available_at in ((9000.0, 3601.0), (1801.0, 900.5)):
         desk = Desk(timeout_s=timeout_s)
         desk.take(reply(status=429, headers={"Retry-After": "900000"}))
-        assert desk.lane.free_at(1.0) == pytest.approx(free_at)
+        assert desk.share.available_at(1.0) == pytest.approx(available_at)
         assert desk.watch.machine.due_at <= 1.0 + 3600.0
         assert desk.watch.machine.due_at < timeout_s
 
@@ -317,7 +317,7 @@ def test_an_end_of_unknown_kind_is_no_success() -> None:
     ("answer", "kind"),
     [(reply(status=503), ServerUnavailable), (reply([]), MalformedReply), (ConnectFailed("reset"), ConnectFailed)],
 )
-def test_what_teaches_nothing_is_repeated(answer: Answer, kind: type[PollError]) -> None:
+def test_what_teaches_nothing_is_repeated(answer: PollResult, kind: type[PollError]) -> None:
     """Whether the transport raised it, the status code says so, or the endpoint could not read it."""
     desk = Desk()
     assert desk.take(answer) is StepResult.RETRYING
@@ -336,8 +336,8 @@ def test_a_cancellation_out_of_an_endpoint_is_a_poll_that_taught_nothing() -> No
     assert desk.take(reply(RUNNING)) is StepResult.RETRYING
 
 
-@pytest.mark.parametrize("answer", [reply(RUNNING), ZeroDivisionError("secret"), cast("Answer", None)])
-def test_what_cannot_be_mended_by_asking_again_ends_the_watch(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", [reply(RUNNING), ZeroDivisionError("secret"), cast("PollResult", None)])
+def test_what_cannot_be_mended_by_asking_again_ends_the_watch(answer: PollResult) -> None:
     """An endpoint that raises, a transport that does, and one that gives no reply: the error names the kind alone."""
 
     def broken(_reply: Reply) -> Reading[ToyStatus]:

@@ -15,7 +15,7 @@ from pollwise.core.machine import Policy, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
 from pollwise.model.messages import Reply, Request
-from pollwise.runtime.poller import Answer, Poller, Unasked
+from pollwise.runtime.poller import Poller, PollResult, Unasked
 from pollwise.runtime.watch import Watch
 from pollwise.testing import reply
 from toy import RUNNING, ToyAuth, ToyEndpoint, ToyJob, ToyStatus, settle
@@ -59,15 +59,15 @@ def a_watch(*, timeout_s: float | None = None) -> Watch[ToyJob, ToyStatus]:
 @asynccontextmanager
 async def polling(
     do: Callable[[], Awaitable[Any]], auth: ToyAuth | None = None
-) -> AsyncIterator[tuple[Poller[ToyJob, ToyStatus], Sending, list[Answer]]]:
+) -> AsyncIterator[tuple[Poller[ToyJob, ToyStatus], Sending, list[PollResult]]]:
     """A poller, its transport, and the answers that it has handed in."""
-    transport, answers = Sending(do), list[Answer]()
+    transport, answers = Sending(do), list[PollResult]()
     poller = Poller(
         endpoint=ToyEndpoint(auth),
         transport=transport,
         timeout_s=TIMEOUT_S,
         loop=asyncio.get_running_loop(),
-        on_answer=lambda poller: answers.append(poller.answer),
+        on_result=lambda poller: answers.append(poller.result),
     )
     yield poller, transport, answers
     if poller.task is not None:
@@ -87,7 +87,7 @@ async def test_it_hands_in_one_answer_for_each_watch_that_it_is_given() -> None:
     async with polling(answer_at_once) as (poller, transport, answers):
         for n in (1, 2):
             watch = a_watch()
-            poller.give(watch, n, asyncio.get_running_loop().time())
+            poller.assign(watch, n, asyncio.get_running_loop().time())
             assert poller.limit_at < math.inf
             if n == 1:
                 await begin(poller)
@@ -102,7 +102,7 @@ async def test_a_watch_that_was_stopped_meanwhile_is_not_asked_about() -> None:
     """Between being given and being sent."""
     async with polling(answer_at_once) as (poller, transport, answers):
         watch = a_watch()
-        poller.give(watch, 1, 0.0)
+        poller.assign(watch, 1, 0.0)
         watch.machine.on_deadline(now=0.0)
         await begin(poller)
         assert (transport.sent, answers, watch.machine.polls) == ([], [Unasked.IDLE], 0)
@@ -113,10 +113,10 @@ async def test_a_watch_that_was_stopped_meanwhile_is_not_asked_about() -> None:
 async def test_a_request_has_its_own_time_and_no_more_than_the_watch(timeout_s: float | None) -> None:
     """Whichever is over first."""
     async with polling(hang) as (poller, _, answers):
-        poller.give(a_watch(timeout_s=timeout_s), 1, 0.0)
+        poller.assign(a_watch(timeout_s=timeout_s), 1, 0.0)
         assert poller.limit_at == min(TIMEOUT_S, timeout_s or math.inf)
         await begin(poller)
-        poller.cut()
+        poller.cancel_request()
         assert poller.limit_at == math.inf
         await settle()
         (answer,) = answers
@@ -130,14 +130,14 @@ async def test_a_request_has_its_own_time_and_no_more_than_the_watch(timeout_s: 
 async def test_only_a_send_is_cut() -> None:
     """To cut a poller that has not begun, or waits, would end it."""
     async with polling(answer_at_once) as (poller, transport, answers):
-        poller.give(a_watch(), 1, 0.0)
+        poller.assign(a_watch(), 1, 0.0)
         task = asyncio.create_task(poller.run(), name="poller")
-        poller.cut()
+        poller.cancel_request()
         await settle()
         assert len(answers) == 1
-        poller.cut()
-        poller.give(a_watch(), 2, 0.0)
-        poller.cut()  # it has not taken that up yet
+        poller.cancel_request()
+        poller.assign(a_watch(), 2, 0.0)
+        poller.cancel_request()  # it has not taken that up yet
         await settle()
         assert (len(transport.sent), len(answers), task.done()) == (2, 2, False)
 
@@ -150,26 +150,26 @@ async def test_a_cancellation_from_within_is_an_error_and_one_from_without_the_e
         raise asyncio.CancelledError
 
     async with polling(cancelled) as (poller, _, answers):
-        poller.give(a_watch(), 1, 0.0)
+        poller.assign(a_watch(), 1, 0.0)
         task = await begin(poller)
         assert [type(answer) for answer in answers] == [ConnectFailed]
         task.cancel()
         await settle()
         assert task.cancelled()
-        assert not poller.give(a_watch(), 2, 0.0)
+        assert not poller.assign(a_watch(), 2, 0.0)
 
 
 @pytest.mark.looptime
 async def test_an_end_that_is_swallowed_is_the_end_all_the_same() -> None:
     """The answer counts, and then the poller ends instead of waiting for ever."""
     async with polling(swallow) as (poller, _, answers):
-        poller.give(a_watch(), 1, 0.0)
+        poller.assign(a_watch(), 1, 0.0)
         task = await begin(poller)
         task.cancel()
         await settle()
         assert [type(answer) for answer in answers] == [Reply]
         assert task.done()
-        assert not poller.give(a_watch(), 2, 0.0)
+        assert not poller.assign(a_watch(), 2, 0.0)
 
 
 @pytest.mark.looptime
@@ -181,10 +181,10 @@ async def test_what_is_raised_is_handed_in(error: Exception) -> None:
         raise error
 
     async with polling(fail) as (poller, _, answers):
-        poller.give(a_watch(), 1, 0.0)
+        poller.assign(a_watch(), 1, 0.0)
         await begin(poller)
         assert answers == [error]
-        assert poller.give(a_watch(), 2, 0.0)
+        assert poller.assign(a_watch(), 2, 0.0)
 
 
 @pytest.mark.looptime
@@ -193,11 +193,11 @@ async def test_credentials_are_put_on_and_renewed() -> None:
     auth = ToyAuth()
     async with polling(answer_at_once, auth) as (poller, transport, answers):
         watch = a_watch()
-        poller.give(watch, 1, 0.0)
+        poller.assign(watch, 1, 0.0)
         await begin(poller)
         poller.renew(watch, 0.0)
         await asyncio.sleep(1)
-        poller.give(watch, 2, 0.0)
+        poller.assign(watch, 2, 0.0)
         await settle()
         assert [request.headers["Authorization"] for request in transport.sent] == ["0", "1"]
         assert auth.stale == [{"Authorization": "0"}]
@@ -209,7 +209,7 @@ async def test_credentials_are_put_on_and_renewed() -> None:
 async def test_while_it_waits_it_keeps_no_watch_alive() -> None:
     """Nor a reply, once somebody has looked at it."""
     async with polling(answer_at_once) as (poller, _, _answers):
-        poller.give(a_watch(), 1, 0.0)
+        poller.assign(a_watch(), 1, 0.0)
         task = await begin(poller)
         coroutine = task.get_coro()
         assert coroutine is not None

@@ -135,7 +135,6 @@ class WatchMachine(Generic[J, S]):
         deadline: When the watch ends at the latest, in monotonic seconds; infinite for never.
         due_at: When to ask next, in monotonic seconds.
         fraction: Share of the work done, 0..1, or None.
-        held_back: Whether it was said that the budget holds the next poll back.
         job: What is watched.
         outcome: The one terminal event, once there is one.
         pace: Who has chosen `due_at`.
@@ -153,10 +152,10 @@ class WatchMachine(Generic[J, S]):
         "_reported_at",
         "_rules",
         "_streak",
+        "_throttled",
         "deadline",
         "due_at",
         "fraction",
-        "held_back",
         "job",
         "outcome",
         "pace",
@@ -182,7 +181,7 @@ class WatchMachine(Generic[J, S]):
         self._begun_at: float | None = None  # when the fraction was `_begun_with`, for the ETA
         self._begun_with = 0.0
         self.pace = DueReason.GIVEN
-        self.held_back = False
+        self._throttled = False  # the watch was reported as held back by the budget since its last poll
 
     @classmethod
     def resumed(
@@ -224,11 +223,22 @@ class WatchMachine(Generic[J, S]):
 
     def asked(self, now: float) -> None:
         """A poll is on its way."""
-        self.held_back = False
+        self._throttled = False
         self.polls += 1
         streak = self._streak
         if streak is not None and streak.grace_s is not None:
             self.deadline, streak.grace_s = now + streak.grace_s, None
+
+    def defer(self, until: float) -> None:
+        """The next poll waits until then. An earlier time than `due_at` changes nothing."""
+        if until >= self.due_at:
+            self.due_at = until
+
+    def mark_throttled(self) -> bool:
+        """The budget holds the next poll back. Returns whether that is news: once for each poll, and never after the end."""
+        news = self.outcome is None and not self._throttled
+        self._throttled = True
+        return news
 
     def on_reading(self, reading: Reading[S], *, now: float, dice: float, hint_s: float | None = None) -> StepResult:
         """A poll gave a reading. `hint_s` is how long the server asks to wait, if it does."""

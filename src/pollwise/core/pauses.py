@@ -37,7 +37,7 @@ class Pause:
     """The pause of one token.
 
     Attributes:
-        on: Whether `free_at` must be asked, and `take` and `landed` be told.
+        on: Whether `available_at` must be asked, and `acquire` and `on_reply` be told.
         probes: How many probes were refused in a row.
         width: How many requests were in flight at the first refusal, probes not counted.
     """
@@ -70,7 +70,7 @@ class Pause:
         self._left = self._bad = self._good = 0  # how many of the burst are not answered, refused, good
         self._asked_by = 0  # the number of the good reply that asked for this pause; 0 for any other reason
 
-    def free_at(self, now: float) -> float:
+    def available_at(self, now: float) -> float:
         """When a request may go: a time that has come, the end of the pause, or never until a reply has come."""
         if now < self._until:
             return self._until
@@ -80,42 +80,42 @@ class Pause:
             return math.inf
         return now
 
-    def take(self, serial: int) -> None:
+    def acquire(self, permit: int) -> None:
         """A request with this number goes."""
         if self._probing and not self._probe:
-            self._probe = serial
+            self._probe = permit
 
     # --- beginning ----------------------------------------------------------------------------
 
-    def ask(self, serial: int, until: float, *, probe: bool) -> None:
+    def begin(self, permit: int, until: float, *, probe: bool) -> None:
         """A good reply to this request asked for a pause."""
         if self.on and self._until >= until:
             return
-        self._asked_by = serial if not self.on or self._asked_by else 0
+        self._asked_by = permit if not self.on or self._asked_by else 0
         self.on, self._until = True, until
         if probe:
             self._probing, self._probe = True, 0
 
-    def refuse(
-        self, serial: int, now: float, wait_s: float | None, *, sent: int, in_flight: int, least_s: float
+    def on_refusal(
+        self, permit: int, now: float, wait_s: float | None, *, sent: int, in_flight: int, least_s: float
     ) -> bool:
         """The request was refused, or the server is out of service. Returns whether this begins a burst.
 
         Args:
-            serial: Its number.
+            permit: Its number.
             now: Monotonic seconds.
             wait_s: What the server asked for, or None.
             sent: The number of the last request that was sent.
             in_flight: How many requests are not answered.
             least_s: A pause shorter than this is of no use.
         """
-        begins = serial > self._last
+        begins = permit > self._last
         if begins:
             if not self.probes:
                 self.width = in_flight + 1
             own_s = max(least_s, min(_LONGEST_S, _FIRST_S * _GROWTH ** min(self.probes, 20)))
             self.probes += 1
-            self._first, self._last = serial, sent
+            self._first, self._last = permit, sent
             self._left, self._bad, self._good = in_flight, 1, 0
             until = now + (own_s if wait_s is None or wait_s < own_s else wait_s)
         else:
@@ -137,15 +137,15 @@ class Pause:
 
     # --- ending -------------------------------------------------------------------------------
 
-    def landed(self, serial: int, now: float) -> End:
+    def on_reply(self, permit: int, now: float) -> End:
         """A request with this number was answered, and not refused."""
-        if serial == self._probe and self._probing:
+        if permit == self._probe and self._probing:
             self._probing, self._probe, self.probes, self._tried = False, 0, 0, False
             self.on = now < self._until
             return End.PROBED
-        if self._first and serial <= self._last:
+        if self._first and permit <= self._last:
             self._left -= 1
-            self._good += serial > self._first
+            self._good += permit > self._first
             if self._probing and (self._left <= 0 or self._good >= _ENOUGH):
                 return self._resolved(now)
         return End.NO
@@ -160,7 +160,7 @@ class Pause:
             self._until = min(self._until, now + _AT_ONCE_S)
         return End.NO
 
-    def contradict(self, serial: int) -> None:
+    def contradict(self, permit: int) -> None:
         """The reply to this request says that requests remain."""
-        if self._asked_by and serial > self._asked_by:
+        if self._asked_by and permit > self._asked_by:
             self._until, self.on, self._probing, self._asked_by = -math.inf, False, False, 0

@@ -23,7 +23,7 @@ from pollwise.core.pacing import GROWTH
 from pollwise.core.pauses import End, Pause
 from pollwise.core.rate_limiter import Limiter
 from pollwise.core.rate_window import Window
-from pollwise.core.share import Lanes, Share
+from pollwise.core.share import Share, Shares
 from pollwise.errors import ConfigurationError
 
 __all__ = ["RateBudget", "Share"]
@@ -58,6 +58,7 @@ class RateBudget:
         "_cap",
         "_freed_at",
         "_in_flight",
+        "_last_permit",
         "_learning",
         "_left",
         "_limiter",
@@ -66,7 +67,6 @@ class RateBudget:
         "_next_at",
         "_pause",
         "_refused",
-        "_serial",
         "_shares",
         "_silent",
         "_start_landed",
@@ -100,7 +100,7 @@ class RateBudget:
         self._freed_at: deque[float] = deque()  # when each answered request stops filling a place
         self._left: int | None = None  # what the server last said, less what was sent since, plus what was freed
         self._most_left = 0
-        self._serial = self._newest_settled = 0
+        self._last_permit = self._newest_settled = 0
         self._stated = 0  # the number of the only reply with rate headers; 0 for none, -1 for many
         self._silent = 0
         self._stated_window = False
@@ -108,7 +108,7 @@ class RateBudget:
         self._window = Window()
         self._pause = Pause()
         self._limiter = Limiter()
-        self._shares = Lanes()
+        self._shares = Shares()
 
     def __repr__(self) -> str:
         return f"RateBudget({self.limit}, per_s={self.per_s})"
@@ -162,13 +162,13 @@ class RateBudget:
         more_at = self._freed_at[0] if self._freed_at else now + self.per_s
         return min(even_s, (more_at - now) * (GROWTH - 1.0) / (math.pow(GROWTH, left / among) - 1.0))
 
-    def lane(self) -> Share:
+    def share(self) -> Share:
         """A place in the queue for one watcher."""
         return Share(self, self._shares)
 
     # --- deciding -----------------------------------------------------------------------------
 
-    def free_at(self, now: float, *, waiting: int = 1) -> float:
+    def available_at(self, now: float, *, waiting: int = 1) -> float:
         """When the next request may go: a time that has come, or the time at which asking again can help.
 
         That time is infinite while only a reply to a request in flight can free a place.
@@ -177,7 +177,7 @@ class RateBudget:
             now: Monotonic seconds.
             waiting: How many want to go. If they are more than may go at once, they are spread evenly.
         """
-        if self._pause.on and (at := self._pause.free_at(now)) > now:
+        if self._pause.on and (at := self._pause.available_at(now)) > now:
             return at
         if self.starting and self._in_flight >= self._first_in_flight(now):
             return now + _LOOK_AGAIN_S
@@ -204,22 +204,22 @@ class RateBudget:
         return at
 
     def _first_in_flight(self, now: float) -> int:
-        replies = self._serial - self._in_flight - self._start_landed
+        replies = self._last_permit - self._in_flight - self._start_landed
         waited_s = 0.0 if math.isnan(self._started_at) else now - self._started_at
         return self._start_width * (max(0, replies) + (1 << int(min(waited_s / _SLOW_REPLY_S, 20.0))))
 
-    def take(self, now: float) -> int:
-        """One request goes now. Returns its number, to be given back to `settle`."""
-        if not self._serial:
+    def acquire(self, now: float) -> int:
+        """One request goes now. Returns its number, to be given back to `release`."""
+        if not self._last_permit:
             self._started_at = now
-        self._serial += 1
+        self._last_permit += 1
         self._in_flight += 1
         if self._pause.on:
-            self._pause.take(self._serial)
+            self._pause.acquire(self._last_permit)
         if self._limiter.spacing_s > 0.0:
-            self._limiter.take(now)
+            self._limiter.acquire(now)
         if self._learning:
-            self._window.took(now, self.limit)
+            self._window.on_request(now, self.limit)
         if self._left is not None:
             self._left -= 1
         per_s = self.per_s
@@ -228,29 +228,29 @@ class RateBudget:
             earliest = now - per_s
             next_at = self._next_at if self._next_at > earliest else earliest
             self._next_at = next_at + per_s / self.limit
-        return self._serial
+        return self._last_permit
 
-    def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:
+    def release(self, permit: int, now: float, hints: RateHints | None = None) -> None:
         """The request with this number is over: answered, failed or cut, but not refused with 429."""
-        self._land(serial, now, hints)
+        self._on_reply(permit, now, hints)
         limiter = self._limiter
         limiter.good_replies += 1
-        if limiter.good_replies >= limiter.trial or now > limiter.look_after:
-            limiter.look(now)
+        if limiter.good_replies >= limiter.trial or now > limiter.review_after:
+            limiter.review(now)
         if self._pause.on:
             probes = self._pause.probes - 1
-            end = self._pause.landed(serial, now)
+            end = self._pause.on_reply(permit, now)
             if end is not End.NO:
-                limiter.recovered(now, probes, contradicted=end is End.CONTRADICTED)
+                limiter.on_recovery(now, probes, contradicted=end is End.CONTRADICTED)
                 if end is End.PROBED and hints is None:
                     self._start_over(now)
 
-    def refuse(self, serial: int, now: float, retry_after_s: float | None, hints: RateHints | None) -> None:
+    def on_429(self, permit: int, now: float, retry_after_s: float | None, hints: RateHints | None) -> None:
         """The request with this number was answered with 429: nothing goes until it may, and then one goes first.
 
         `retry_after_s` says when one request may go, and wins over the reset in `hints`, which says when all are back.
         """
-        self._land(serial, now, hints, refused=True)
+        self._on_reply(permit, now, hints, refused=True)
         self._refused += 1
         self.starting = False
         reset_s = None if hints is None else hints.reset_s
@@ -258,23 +258,23 @@ class RateBudget:
         seen_s = wait_s if reset_s is None else reset_s
         if seen_s is not None:
             self._see_window(now, seen_s, too_short=True)
-        self._stop(serial, now, wait_s)
+        self._pause_for(permit, now, wait_s)
         if not self._explained(hints):
-            self._limiter.refused(now)
+            self._limiter.on_refusal(now)
         self._left = None
 
-    def suspend(self, serial: int, now: float, wait_s: float) -> None:
+    def on_unavailable(self, permit: int, now: float, wait_s: float) -> None:
         """The request with this number was answered with 503, which speaks for the server: nothing goes for `wait_s`.
 
         Then one request goes first, and the others when it was answered. This is no refusal and lowers no rate.
         """
-        self._land(serial, now, None, refused=True)
-        self._stop(serial, now, wait_s)
+        self._on_reply(permit, now, None, refused=True)
+        self._pause_for(permit, now, wait_s)
 
-    def _stop(self, serial: int, now: float, wait_s: float | None) -> None:
+    def _pause_for(self, permit: int, now: float, wait_s: float | None) -> None:
         wait_s = None if wait_s is None else min(wait_s, self.longest_hint_s)
         least_s = min(_FIRST_PROBE_S, self.spacing_s)
-        self._pause.refuse(serial, now, wait_s, sent=self._serial, in_flight=self._in_flight, least_s=least_s)
+        self._pause.on_refusal(permit, now, wait_s, sent=self._last_permit, in_flight=self._in_flight, least_s=least_s)
 
     def _explained(self, hints: RateHints | None) -> bool:
         """Whether the refusal is one that the window accounts for: the limiter has nothing to find."""
@@ -286,25 +286,25 @@ class RateBudget:
         if self._learning and self._limiter.spacing_s == 0.0:
             self.starting = True
             self._start_width = max(_FIRST_IN_FLIGHT, self._pause.width // 2)
-            self._start_landed, self._started_at = self._serial - self._in_flight, now
+            self._start_landed, self._started_at = self._last_permit - self._in_flight, now
 
     # --- learning -----------------------------------------------------------------------------
 
-    def _land(self, serial: int, now: float, hints: RateHints | None, *, refused: bool = False) -> None:
+    def _on_reply(self, permit: int, now: float, hints: RateHints | None, *, refused: bool = False) -> None:
         self._in_flight -= 1
         if self.starting:
-            landed = self._serial - self._in_flight - self._start_landed
+            landed = self._last_permit - self._in_flight - self._start_landed
             self.starting = hints is None and landed < _FIRST_REPLIES
         if self.per_s is not None:
             self._freed_at.append(now + self.per_s)
         if self._learning:
-            self._window.landed(now, self.limit)
+            self._window.on_reply(now, self.limit)
         if hints is not None:
-            self._learn(serial, now, hints, refused=refused)
-        elif self._stated > 0 and serial > self._stated and not refused:
+            self._learn(permit, now, hints, refused=refused)
+        elif self._stated > 0 and permit > self._stated and not refused:
             self._lapse()
-        if serial > self._newest_settled:
-            self._newest_settled = serial
+        if permit > self._newest_settled:
+            self._newest_settled = permit
 
     def _lapse(self) -> None:
         """One reply alone had rate headers, and newer ones have none: after some of them it is not believed any more."""
@@ -312,7 +312,7 @@ class RateBudget:
         if self._silent >= _SILENT_REPLIES:
             self.limit, self.per_s = self._base
             self._left, self._most_left, self._stated, self._stated_window = None, 0, 0, False
-            self._pause.contradict(self._serial)
+            self._pause.contradict(self._last_permit)
             if self.per_s is None:
                 self._freed_at.clear()
 
@@ -332,11 +332,11 @@ class RateBudget:
         # nothing of ours is counted any more, or the window is not known: one probe finds out
         self._left = None
         wait_s = _FIRST_PROBE_S if self.per_s is None else min(self.spacing_s, _FIRST_PROBE_S)
-        self._pause.ask(self._serial, now + min(wait_s, self.longest_hint_s), probe=True)
-        return self._pause.free_at(now)
+        self._pause.begin(self._last_permit, now + min(wait_s, self.longest_hint_s), probe=True)
+        return self._pause.available_at(now)
 
-    def _learn(self, serial: int, now: float, hints: RateHints, *, refused: bool) -> None:
-        self._stated, self._silent = (-1 if refused or self._stated else serial), 0
+    def _learn(self, permit: int, now: float, hints: RateHints, *, refused: bool) -> None:
+        self._stated, self._silent = (-1 if refused or self._stated else permit), 0
         if hints.limit is not None and hints.limit <= _MOST_IN_A_WINDOW:
             self._set_limit(hints.limit)
         if hints.window_s is not None and (self._learning or self._cap is None):
@@ -346,30 +346,30 @@ class RateBudget:
             if shorter_s is not None:
                 self._set_window(shorter_s, now)
         if hints.remaining is not None and hints.remaining <= _MOST_IN_A_WINDOW:
-            self._learn_left(serial, hints.remaining, shows_limit=hints.limit is None and not refused)
+            self._learn_left(permit, hints.remaining, shows_limit=hints.limit is None and not refused)
             if hints.remaining > 0:
-                self._pause.contradict(serial)
+                self._pause.contradict(permit)
             elif hints.reset_s is not None and not refused:
-                self._exhausted(serial, now, hints.reset_s)
+                self._exhausted(permit, now, hints.reset_s)
 
-    def _learn_left(self, serial: int, remaining: int, *, shows_limit: bool) -> None:
+    def _learn_left(self, permit: int, remaining: int, *, shows_limit: bool) -> None:
         left = remaining - self._in_flight  # those under way may not be counted yet
         if self._cap is None and remaining + 1 > self._most_left:
             self._most_left = remaining + 1
             if shows_limit:
                 self._set_limit(max(self._most_left, self.limit or 0))
-        if self._left is not None and serial < self._newest_settled:
+        if self._left is not None and permit < self._newest_settled:
             left = min(left, self._left)  # an answer that was overtaken knows less
         self._left = left
 
-    def _exhausted(self, serial: int, now: float, reset_s: float) -> None:
+    def _exhausted(self, permit: int, now: float, reset_s: float) -> None:
         """A good reply says that nothing remains until then."""
         counted = self._counted(now)
         self._see_window(now, reset_s, too_short=not counted)
         self._left = None
         if not counted:
             wait_s = min(reset_s, self.longest_hint_s)
-            self._pause.ask(serial, now + wait_s, probe=wait_s < reset_s)
+            self._pause.begin(permit, now + wait_s, probe=wait_s < reset_s)
 
     def _counted(self, now: float) -> bool:
         """Whether the requests of ours alone fill the window: then our own count is more exact than whole seconds."""
@@ -388,14 +388,14 @@ class RateBudget:
 
     def _see_window(self, now: float, reset_s: float, *, too_short: bool) -> None:
         if self._learning and not self._stated_window and self.limit is not None:
-            per_s = self._window.seen(now, reset_s, limit=self.limit, per_s=self.per_s, too_short=too_short)
+            per_s = self._window.on_reset(now, reset_s, limit=self.limit, per_s=self.per_s, too_short=too_short)
             if per_s is not None and per_s <= self.longest_hint_s:
                 self._set_window(per_s, now)
 
     def _set_window(self, per_s: float, now: float) -> None:
         """Learn the length of the window: what was sent fills its places for that long."""
         self.per_s = per_s
-        self._window.set(per_s, now)
+        self._window.use(per_s, now)
         self._freed_at = deque(at + per_s for at in self._window.answered if at + per_s > now)
         if self._next_at < now:
             self._next_at = now  # the places that a shorter window frees are not used in one burst

@@ -50,11 +50,11 @@ class Limiter:
 
     Attributes:
         good_replies: Good replies of the trial, or of the goodput that is being measured.
-        look_after: After this time `look` wants to be called with a good reply.
+        review_after: After this time `review` wants to be called with a good reply.
         next_at: When the next request may go.
         rate: Requests per second; infinite while no limit is known.
         spacing_s: Seconds between two requests; 0 while no limit is known.
-        trial: How many good replies make a trial, at which `look` wants to be called; infinite while no limit is known.
+        trial: How many good replies make a trial, at which `review` wants to be called; infinite while no limit is known.
     """
 
     __slots__ = (
@@ -78,9 +78,9 @@ class Limiter:
         "_since",
         "_step",
         "good_replies",
-        "look_after",
         "next_at",
         "rate",
+        "review_after",
         "spacing_s",
         "trial",
     )
@@ -89,7 +89,7 @@ class Limiter:
         self.rate = math.inf
         self.spacing_s = 0.0
         self.next_at = -math.inf
-        self.look_after = -math.inf
+        self.review_after = -math.inf
         self.good_replies = 0  # good replies since `_since`
         self._since = math.nan  # the begin of the trial, or of the goodput that is being measured
         self._contradicted = 0  # positive if a third of the bursts of refusals were contradicted
@@ -113,33 +113,33 @@ class Limiter:
 
     # --- on the way of every request ----------------------------------------------------------
 
-    def take(self, now: float) -> None:
+    def acquire(self, now: float) -> None:
         """One request goes now. Only needed while a rate is set."""
         earliest = now - min(_CATCH_UP_S, self.spacing_s)
         self.next_at = max(self.next_at, earliest) + self.spacing_s
 
-    def good(self, now: float) -> None:
+    def on_reply(self, now: float) -> None:
         """A request was not refused. `RateBudget.settle` has the same two lines, because a call for each reply costs."""
         self.good_replies += 1
-        if self.good_replies >= self.trial or now > self.look_after:
-            self.look(now)
+        if self.good_replies >= self.trial or now > self.review_after:
+            self.review(now)
 
-    def look(self, now: float) -> None:
+    def review(self, now: float) -> None:
         """The trial is long enough, or what was measured before is too old."""
         if self.spacing_s > 0.0:
             self._passed(now)
         else:
             self.good_replies, self._since = 1, now
-            self.look_after = now + self._memory_s()
+            self.review_after = now + self._memory_s()
 
     # --- refusals -----------------------------------------------------------------------------
 
-    def refused(self, now: float) -> None:
+    def on_refusal(self, now: float) -> None:
         """A burst of refusals began. It counts once, when it is over."""
         if not self._refused_since <= now:
             self._refused_since = now
 
-    def recovered(self, now: float, probes: int, *, contradicted: bool = False) -> None:
+    def on_recovery(self, now: float, probes: int, *, contradicted: bool = False) -> None:
         """Requests may go again.
 
         Args:
@@ -186,7 +186,7 @@ class Limiter:
         self._last_good = good
         self._same_good += good
         self._contradicted = 0
-        self.good_replies, self._since, self.look_after = 0, now, now + self._memory_s()
+        self.good_replies, self._since, self.review_after = 0, now, now + self._memory_s()
         if sure or self._same >= _OFTEN_ENOUGH:
             goodput = max(1, self._same_good) / (now - self._same_since)
             self._least_trial = min(_LONGEST_HOLD, 4 * self._least_trial) if self._forgotten else _SHORTEST_TRIAL
@@ -259,7 +259,7 @@ class Limiter:
         return max(least, int(rate * trial_s))
 
     def _try(self, rate: float, now: float) -> None:
-        self.rate, self.spacing_s, self._set_at, self.look_after = rate, 1.0 / rate, now, math.inf
+        self.rate, self.spacing_s, self._set_at, self.review_after = rate, 1.0 / rate, now, math.inf
         self.good_replies, self._since, self.trial = 0, now, self._trial_of(rate)
 
     def _forget(self) -> None:

@@ -42,24 +42,24 @@ class Window:
         self._longer_s: float | None = None  # the length before the shorter one that is being tried
         self._settled = False  # a shorter one was tried and refused
 
-    def took(self, now: float, limit: int | None) -> None:
+    def on_request(self, now: float, limit: int | None) -> None:
         """A request goes now."""
         self.sent.append(now)
         if len(self.sent) > (limit or _MOST_REMEMBERED):
             self.sent.popleft()
 
-    def landed(self, now: float, limit: int | None) -> None:
+    def on_reply(self, now: float, limit: int | None) -> None:
         """A request was answered."""
         self.answered.append(now)
         if len(self.answered) > (limit or _MOST_REMEMBERED):
             self.answered.popleft()
 
-    def set(self, per_s: float, now: float) -> None:
+    def use(self, per_s: float, now: float) -> None:
         """This length counts from now on."""
         self.pressed = False
         self.shorten_at = math.inf if self._settled else now + _WINDOWS * per_s
 
-    def seen(self, now: float, reset_s: float, *, limit: int, per_s: float | None, too_short: bool) -> float | None:
+    def on_reset(self, now: float, reset_s: float, *, limit: int, per_s: float | None, too_short: bool) -> float | None:
         """The window ends in `reset_s`. Returns its length if that is news.
 
         Args:

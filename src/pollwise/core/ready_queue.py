@@ -50,19 +50,19 @@ class ReadyQueue(Generic[T]):
 
     __slots__ = (
         "_deadline",
+        "_due",
         "_edges",
+        "_expired",
         "_expiring",
-        "_first",
-        "_fresh",
-        "_gone",
+        "_head",
         "_is_new",
-        "_left",
         "_levels",
-        "_line",
-        "_new",
+        "_newcomers",
+        "_overflow",
         "_rank",
         "_soonest",
         "_turn",
+        "_unannounced",
         "_waiting",
         "held",
         "ranked",
@@ -79,16 +79,16 @@ class ReadyQueue(Generic[T]):
         self._deadline = deadline
         self._is_new = is_new
         self._waiting: TimerQueue[T] = TimerQueue()
-        self._fresh: deque[T] = deque()  # just fallen due
+        self._due: deque[T] = deque()  # just fallen due
         self._soonest = math.inf  # no deadline of theirs is before
-        self._left: deque[T] = deque()  # due and left over, with their deadlines noted, and not ranked
-        self._line: deque[T] = deque()  # newcomers that are held back, but for the first
-        self._first: T | None = None  # of the line; this one is ranked
-        self._gone: set[T] = set()  # expired, and still somewhere among those who are due
+        self._overflow: deque[T] = deque()  # due and left over, with their deadlines noted, and not ranked
+        self._newcomers: deque[T] = deque()  # newcomers that are held back, but for the first
+        self._head: T | None = None  # of the line; this one is ranked
+        self._expired: set[T] = set()  # expired, and still somewhere among those who are due
         self._levels: dict[int, list[tuple[float, int, T]]] = {}
         self._expiring: dict[float, set[T]] = {}
         self._edges: list[float] = []
-        self._new: dict[T, None] = {}  # held back, and not yet given out by `newly_held`
+        self._unannounced: dict[T, None] = {}  # held back, and not yet given out by `newly_held`
         self._turn = count()
         self.held = 0
         self.ranked = 0
@@ -120,45 +120,45 @@ class ReadyQueue(Generic[T]):
         while self._waiting.next_at <= now:
             self._ripe(self._waiting.due(now))
 
-    def take(self, now: float) -> T | None:
+    def pop(self, now: float) -> T | None:
         """Hand out the one to be asked now, or None when nothing is due."""
         if self.ranked:
             self.hold(now)
             self._raise(now)
         while True:
             if self.ranked:
-                item = self._pop(max(self._levels))
-                if item is self._first:
+                item = self._pop_level(max(self._levels))
+                if item is self._head:
                     self._advance(now)
-                self._new.pop(item, None)
+                self._unannounced.pop(item, None)
                 self._forget_deadline(item)
-            elif self._left:
-                item = self._left.popleft()
+            elif self._overflow:
+                item = self._overflow.popleft()
                 self._forget_deadline(item)
-            elif self._fresh:
-                item = self._fresh.popleft()
+            elif self._due:
+                item = self._due.popleft()
             else:
                 return None
-            if self._gone and self._is_gone(item):
+            if self._expired and self._is_expired(item):
                 continue
             self.held -= 1
             self.size -= 1
             return item
 
     def _ripe(self, due: list[T]) -> None:
-        self._fresh.extend(due)
+        self._due.extend(due)
         soonest = min(map(self._deadline, due))
         self._soonest = min(self._soonest, soonest)
         self.held += len(due)
 
-    def _is_gone(self, item: T) -> bool:
+    def _is_expired(self, item: T) -> bool:
         """Whether it has expired since; to be asked once, where it is met."""
-        if item in self._gone:
-            self._gone.remove(item)
+        if item in self._expired:
+            self._expired.remove(item)
             return True
         return False
 
-    def _pop(self, level: int) -> T:
+    def _pop_level(self, level: int) -> T:
         heap = self._levels[level]
         item = heapq.heappop(heap)[2]
         if not heap:
@@ -169,29 +169,29 @@ class ReadyQueue(Generic[T]):
     def hold(self, now: float) -> bool:
         """Rank what is due but may not be asked now, a bounded number at a time. Returns whether that was all."""
         self._note_deadlines()
-        for _ in range(min(len(self._left), _MOST_AT_ONCE)):
-            item = self._left.popleft()
-            if not self._is_gone(item):
+        for _ in range(min(len(self._overflow), _MOST_AT_ONCE)):
+            item = self._overflow.popleft()
+            if not self._is_expired(item):
                 if self._is_new(item):
-                    self._line.append(item)
+                    self._newcomers.append(item)
                 else:
                     self._push(item, now)
-                self._new[item] = None
-        if self._first is None:
+                self._unannounced[item] = None
+        if self._head is None:
             self._advance(now)
-        return not self._left and not self._fresh
+        return not self._overflow and not self._due
 
     def newly_held(self) -> list[T]:
         """Those held back of whom this was not said before, a bounded number at a time."""
-        new = list(islice(self._new, _MOST_AT_ONCE))
+        new = list(islice(self._unannounced, _MOST_AT_ONCE))
         for item in new:
-            del self._new[item]
+            del self._unannounced[item]
         return new
 
     @property
-    def untold(self) -> bool:
+    def unannounced(self) -> bool:
         """Whether `newly_held` has left something for the next time."""
-        return bool(self._new)
+        return bool(self._unannounced)
 
     @property
     def next_expiry(self) -> float:
@@ -205,8 +205,8 @@ class ReadyQueue(Generic[T]):
             self._note_deadlines()
         while self._edges and self._edges[0] <= now:
             for item in self._expiring.pop(heapq.heappop(self._edges)):
-                self._new.pop(item, None)
-                self._gone.add(item)
+                self._unannounced.pop(item, None)
+                self._expired.add(item)
                 self.held -= 1
                 self.size -= 1
                 gone.append(item)
@@ -219,11 +219,11 @@ class ReadyQueue(Generic[T]):
 
     def _advance(self, now: float) -> None:
         """Rank whoever is first in line now."""
-        self._first = None
-        while self._line and self._first is None:
-            item = self._line.popleft()
-            if not self._is_gone(item):
-                self._first = item
+        self._head = None
+        while self._newcomers and self._head is None:
+            item = self._newcomers.popleft()
+            if not self._is_expired(item):
+                self._head = item
                 self._push(item, now)
 
     def _raise(self, now: float) -> None:
@@ -232,17 +232,17 @@ class ReadyQueue(Generic[T]):
         for level in sorted(self._levels, reverse=True):
             while left and (heap := self._levels.get(level)) and heap[0][0] <= now:
                 left -= 1
-                item = self._pop(level)
-                if not self._is_gone(item):
+                item = self._pop_level(level)
+                if not self._is_expired(item):
                     self._push(item, now)
-                elif item is self._first:
+                elif item is self._head:
                     self._advance(now)
 
     def _note_deadlines(self) -> None:
         """Note when those that are left over expire, a bounded number at a time."""
-        for _ in range(min(len(self._fresh), _MOST_AT_ONCE)):
-            item = self._fresh.popleft()
-            self._left.append(item)
+        for _ in range(min(len(self._due), _MOST_AT_ONCE)):
+            item = self._due.popleft()
+            self._overflow.append(item)
             deadline = self._deadline(item)
             if deadline < math.inf:
                 edge = _edge(deadline)
@@ -252,7 +252,7 @@ class ReadyQueue(Generic[T]):
                     waiting = self._expiring[edge] = set()
                     heapq.heappush(self._edges, edge)
                 waiting.add(item)
-        if not self._fresh:
+        if not self._due:
             self._soonest = math.inf
 
     def _forget_deadline(self, item: T) -> None:

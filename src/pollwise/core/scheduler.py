@@ -58,15 +58,15 @@ class Scheduler(Generic[W]):
 
     Args:
         forecast: What is known about when jobs end.
-        lane: The watcher's place at its budget, or None for no limit.
+        share: The watcher's place at its budget, or None for no limit.
         on_held: Called with a watch that the budget holds back, the time, and the time at which one may go.
     """
 
     __slots__ = ("_forecast", "_low", "_on_held", "_others", "_price", "_queue", "_share")
 
-    def __init__(self, forecast: Forecast, lane: Share | None, on_held: Callable[[W, float, float], None]) -> None:
+    def __init__(self, forecast: Forecast, share: Share | None, on_held: Callable[[W, float, float], None]) -> None:
         self._forecast = forecast
-        self._share = lane
+        self._share = share
         self._on_held = on_held
         self._queue: ReadyQueue[W] = self._empty()
         self._others = 0  # watches of other watchers that use the budget, as far as it has been looked at
@@ -92,17 +92,18 @@ class Scheduler(Generic[W]):
             if later_at > due_at and machine.last_poll_at > due_at:
                 due_at = min(later_at, machine.last_poll_at)
                 if self._price > 0.0:
-                    self._tell(watch, now, due_at)
-        machine.due_at = due_at = self._queue.put(watch, due_at, now, exact=due_at >= deadline)
+                    self._announce(watch, now, due_at)
+        due_at = self._queue.put(watch, due_at, now, exact=due_at >= deadline)
+        machine.defer(due_at)
         return due_at
 
     def ripen(self, now: float) -> None:
         """Let everything that is due by now have its turn, and see who else uses the budget."""
         self._queue.ripen(now)
-        lane = self._share
-        if lane is not None:
-            lane.size = self._queue.size
-            self._others = lane.others
+        share = self._share
+        if share is not None:
+            share.size = self._queue.size
+            self._others = share.others
 
     def next(self, now: float) -> tuple[W, int] | float:
         """The watch whose turn it is, with the number of its request at the budget.
@@ -110,18 +111,18 @@ class Scheduler(Generic[W]):
         Otherwise the time at which to ask again, infinite where that depends on something else happening. A watch
         that is over or past its deadline comes with the number -1 and is not to be asked.
         """
-        agenda = self._queue
-        agenda.ripen(now)
-        while agenda.held:
-            lane = self._share
-            if lane is not None:
-                free_at = lane.free_at(now, waiting=agenda.held)
-                if free_at > now:
+        queue = self._queue
+        queue.ripen(now)
+        while queue.held:
+            share = self._share
+            if share is not None:
+                available_at = share.available_at(now, waiting=queue.held)
+                if available_at > now:
                     # at the start it is a matter of a moment: no reason to rank, and nothing to tell
-                    return free_at if lane.starting else self._hold(now, free_at)
+                    return available_at if share.starting else self._hold(now, available_at)
             # a pause without a known rate is no pressure: polls are worth no more after it
-            ranked = agenda.ranked > 0 and (lane is None or lane.spacing_s > 0.0)
-            watch = agenda.take(now)
+            ranked = queue.ranked > 0 and (share is None or share.spacing_s > 0.0)
+            watch = queue.pop(now)
             if watch is None:
                 break
             machine = watch.machine
@@ -129,7 +130,7 @@ class Scheduler(Generic[W]):
                 return watch, -1
             if ranked or self._price > 0.0:
                 self._learn_price(machine, now, ranked=ranked)
-            return watch, 0 if lane is None else lane.take(now)
+            return watch, 0 if share is None else share.acquire(now)
         return math.inf
 
     def expired(self, now: float) -> list[W]:
@@ -154,17 +155,15 @@ class Scheduler(Generic[W]):
             return now + self._share.ration_s(now, self._others + self._queue.size + 1)
         return now
 
-    def _hold(self, now: float, free_at: float) -> float:
+    def _hold(self, now: float, available_at: float) -> float:
         all_ranked = self._queue.hold(now)
         for watch in self._queue.newly_held():
-            self._tell(watch, now, free_at)
-        return free_at if all_ranked and not self._queue.untold else now
+            self._announce(watch, now, available_at)
+        return available_at if all_ranked and not self._queue.unannounced else now
 
-    def _tell(self, watch: W, now: float, free_at: float) -> None:
-        machine = watch.machine
-        if machine.outcome is None and not machine.held_back:
-            machine.held_back = True
-            self._on_held(watch, now, free_at)
+    def _announce(self, watch: W, now: float, available_at: float) -> None:
+        if watch.machine.mark_throttled():
+            self._on_held(watch, now, available_at)
 
     def _round_s(self) -> float:
         spacing = 0.0 if self._share is None else self._share.spacing_s

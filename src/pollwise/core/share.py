@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 from pollwise.core.header_hints import RateHints
 
-__all__ = ["Lanes", "Share"]
+__all__ = ["Share", "Shares"]
 
 
 class Permits(Protocol):
@@ -29,40 +29,40 @@ class Permits(Protocol):
         """How soon each of `among` watches may ask again."""
         ...
 
-    def free_at(self, now: float, *, waiting: int = 1) -> float:
+    def available_at(self, now: float, *, waiting: int = 1) -> float:
         """When the next request may go."""
         ...
 
-    def take(self, now: float) -> int:
+    def acquire(self, now: float) -> int:
         """One request goes now."""
         ...
 
-    def settle(self, serial: int, now: float, hints: RateHints | None = None) -> None:
+    def release(self, permit: int, now: float, hints: RateHints | None = None) -> None:
         """A request is over."""
         ...
 
-    def refuse(self, serial: int, now: float, retry_after_s: float | None, hints: RateHints | None) -> None:
+    def on_429(self, permit: int, now: float, retry_after_s: float | None, hints: RateHints | None) -> None:
         """A request was refused."""
         ...
 
-    def suspend(self, serial: int, now: float, wait_s: float) -> None:
+    def on_unavailable(self, permit: int, now: float, wait_s: float) -> None:
         """A request met a server that is out of service."""
         ...
 
 
-class Lanes:
+class Shares:
     """The lanes of one budget.
 
     Attributes:
         all: Every lane whose watcher still exists.
-        hungry: Lanes that wait, with the time until which their turn is kept.
+        waiters: Lanes that wait, with the time until which their turn is kept.
     """
 
-    __slots__ = ("all", "hungry")
+    __slots__ = ("all", "waiters")
 
     def __init__(self) -> None:
         self.all: WeakSet[Share] = WeakSet()
-        self.hungry: dict[Share, float] = {}
+        self.waiters: dict[Share, float] = {}
 
 
 class Share:
@@ -71,70 +71,70 @@ class Share:
     Attributes:
         left: As `RateBudget.left`.
         ration_s: As `RateBudget.ration_s`.
-        refuse: As `RateBudget.refuse`.
+        on_429: As `RateBudget.on_429`.
         served: Turns taken; a lane that was away starts level with the others.
-        settle: As `RateBudget.settle`.
+        release: As `RateBudget.release`.
         size: How many watches stand in it, as the watcher said last; without those in flight.
-        suspend: As `RateBudget.suspend`.
+        on_unavailable: As `RateBudget.on_unavailable`.
     """
 
     __slots__ = (
         "__weakref__",
         "_budget",
-        "_hungry",
         "_shares",
+        "_waiters",
         "left",
+        "on_429",
+        "on_unavailable",
         "ration_s",
-        "refuse",
+        "release",
         "served",
-        "settle",
         "size",
-        "suspend",
     )
 
-    def __init__(self, budget: Permits, lanes: Lanes) -> None:
+    def __init__(self, budget: Permits, shares: Shares) -> None:
         self._budget = budget
-        self._shares = lanes.all
-        self._hungry = lanes.hungry
+        self._shares = shares.all
+        self._waiters = shares.waiters
         self.left: Final = budget.left
         self.ration_s: Final = budget.ration_s
-        self.settle: Final = budget.settle
-        self.refuse: Final = budget.refuse
-        self.suspend: Final = budget.suspend
+        self.release: Final = budget.release
+        self.on_429: Final = budget.on_429
+        self.on_unavailable: Final = budget.on_unavailable
         self.served = 0.0
         self.size = 0
-        lanes.all.add(self)
+        shares.all.add(self)
 
     def leave(self) -> None:
         """No watch stands in this lane any more, and no other lane waits for its turn."""
         self.size = 0
-        self._hungry.pop(self, None)
+        self._waiters.pop(self, None)
 
     @property
     def others(self) -> int:
         """How many watches stand in the other lanes of this budget."""
-        lanes = self._shares
-        return 0 if len(lanes) == 1 else sum(lane.size for lane in lanes) - self.size
+        shares = self._shares
+        return 0 if len(shares) == 1 else sum(share.size for share in shares) - self.size
 
-    def free_at(self, now: float, *, waiting: int = 1) -> float:
-        """As `RateBudget.free_at`, but after the others' turns."""
-        hungry = self._hungry
-        at = self._budget.free_at(now, waiting=waiting)
+    def available_at(self, now: float, *, waiting: int = 1) -> float:
+        """As `RateBudget.available_at`, but after the others' turns."""
+        waiters = self._waiters
+        at = self._budget.available_at(now, waiting=waiting)
         if at > now:
-            if self not in hungry:
-                self.served = max([self.served, *(lane.served for lane in hungry)])
-            hungry[self] = (at if at < math.inf else now) + self._patience_s()
+            if self not in waiters:
+                self.served = max([self.served, *(share.served for share in waiters)])
+            waiters[self] = (at if at < math.inf else now) + self._patience_s()
             return at
-        return self._turn_at(now) if hungry else now
+        return self._turn_at(now) if waiters else now
 
     def _turn_at(self, now: float) -> float:
         """When it is this lane's turn, as far as others want theirs first."""
-        hungry = self._hungry
-        for lane, until in list(hungry.items()):
+        waiters = self._waiters
+        for share, until in list(waiters.items()):
             if until < now:
-                del hungry[lane]
-            elif lane is not self and lane.served < self.served:
-                hungry[self] = now + self._patience_s()
+                del waiters[share]
+            elif share is not self and share.served < self.served:
+                waiters[self] = now + self._patience_s()
                 return now + self._patience_s() / 4
         return now
 
@@ -152,9 +152,9 @@ class Share:
         """As `RateBudget.starting`."""
         return self._budget.starting
 
-    def take(self, now: float) -> int:
-        """As `RateBudget.take`."""
-        if self._hungry:
-            self._hungry.pop(self, None)
+    def acquire(self, now: float) -> int:
+        """As `RateBudget.acquire`."""
+        if self._waiters:
+            self._waiters.pop(self, None)
         self.served += 1
-        return self._budget.take(now)
+        return self._budget.acquire(now)

@@ -91,7 +91,7 @@ class Dispatcher(Generic[J, S]):
     ) -> None:
         self._endpoint = endpoint
         self._transport = transport
-        self._share = budget.lane()
+        self._share = budget.share()
         self._concurrency = ConcurrencyLimiter(concurrency)
         self._request_timeout_s = request_timeout_s
         self._clock = clock
@@ -101,18 +101,18 @@ class Dispatcher(Generic[J, S]):
         self._now = self.loop.time
         self._context = contextvars.copy_context()
         self._scheduler: Scheduler[Watch[J, S]] = Scheduler(forecast, self._share, Watch.tell_throttled)
-        self._answers = PollResults(endpoint=endpoint, lane=self._share, dice=dice, clock=clock)
+        self._results = PollResults(endpoint=endpoint, share=self._share, dice=dice, clock=clock)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pollers: set[Poller[J, S]] = set()
         self._idle: list[Poller[J, S]] = []
-        self._answered: deque[Poller[J, S]] = deque()
-        self._retired = False  # nobody is asked any more
+        self._replied: deque[Poller[J, S]] = deque()
+        self._draining = False  # nobody is asked any more
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._next_limit = math.inf  # no request in flight is cut before; it may have been answered since
-        self._pump_soon: asyncio.Handle | None = None
-        self._pumped_at = -math.inf  # when all was done last
+        self._next_tick: asyncio.Handle | None = None
+        self._ticked_at = -math.inf  # when all was done last
         self._logs_polls = _log.isEnabledFor(logging.DEBUG)  # looked at once: it is on the way of every poll
 
     # --- from outside -------------------------------------------------------------------------
@@ -139,9 +139,9 @@ class Dispatcher(Generic[J, S]):
         self.check_loop()
         if self._closed:
             raise WatcherClosed(watch.job)
-        if not self._retired:  # else it ends with the others
+        if not self._draining:  # else it ends with the others
             self._scheduler.put(watch, self._now())
-            self._soon()
+            self._tick_soon()
 
     def stop(self, watch: Watch[J, S]) -> None:
         """End this watch now; a request of its that is in flight is cut.
@@ -156,13 +156,13 @@ class Dispatcher(Generic[J, S]):
         for poller in self._pollers:
             if poller.watch is watch:
                 # not at once: this may be that poller's own task, inside a transport or an endpoint
-                self.loop.call_soon(_cut, poller, watch, context=self._context)
+                self.loop.call_soon(_cancel_request, poller, watch, context=self._context)
 
     def end(self, watch: Watch[J, S], error: WatchError) -> None:
         """End this watch now, unless it has ended; a request of its that is in flight goes on unheard."""
         now = self._now()
         if watch.machine.outcome is None:
-            self._tell(watch, watch.machine.on_stop(error, now=now), now)
+            self._conclude_step(watch, watch.machine.on_stop(error, now=now), now)
 
     def resume_token(self, watch: Watch[J, S]) -> str:
         """The watch as a text, to be taken up again."""
@@ -190,20 +190,20 @@ class Dispatcher(Generic[J, S]):
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def retire(self, watches: Iterable[Watch[J, S]]) -> None:
+    async def drain(self, watches: Iterable[Watch[J, S]]) -> None:
         """Ask nobody any more, and end these watches, some at a time; all that are left at once if it is cancelled."""
-        self._retired = True
+        self._draining = True
         self._scheduler.clear()  # of all of them: nobody falls due any more
         left = list(watches)[::-1]  # to be popped: each is freed when it has ended
         try:
             while left:
-                self._let_go(left, _CHUNK)
+                self._end_some(left, _CHUNK)
                 if left:
                     await asyncio.sleep(0)
         finally:
-            self._let_go(left, len(left))
+            self._end_some(left, len(left))
 
-    def _let_go(self, left: list[Watch[J, S]], most: int) -> None:
+    def _end_some(self, left: list[Watch[J, S]], most: int) -> None:
         for _ in range(min(most, len(left))):
             watch = left.pop()
             self.end(watch, WatcherClosed(watch.job))
@@ -211,7 +211,7 @@ class Dispatcher(Generic[J, S]):
     async def close(self) -> None:
         """End all tasks, and return when they are over. It has been retired before."""
         self._closed = True
-        for handle in (self._timer, self._pump_soon):
+        for handle in (self._timer, self._next_tick):
             if handle is not None:
                 handle.cancel()
         self._timer_at = -math.inf  # nothing is scheduled any more
@@ -219,55 +219,55 @@ class Dispatcher(Generic[J, S]):
 
     # --- the one timer ------------------------------------------------------------------------
 
-    def _soon(self) -> None:
+    def _tick_soon(self) -> None:
         """There is something to do, in the next turn of the event loop."""
-        if self._pump_soon is None:
-            self._pump_soon = self.loop.call_soon(self._pump, context=self._context)
+        if self._next_tick is None:
+            self._next_tick = self.loop.call_soon(self._tick, context=self._context)
 
-    def _pump(self) -> None:
+    def _tick(self) -> None:
         """Take in what has come, hand out what is due, to idle pollers or new ones, and set the timer for what is next."""
-        self._pump_soon = None
+        self._next_tick = None
         now = self._now()
-        if self._answered:
+        if self._replied:
             try:
-                self._take_in(now)
+                self._process_replies(now)
             except BaseException:
-                self._soon()  # for the others' answers
+                self._tick_soon()  # for the others' answers
                 raise
             now = self._now()
         if self._next_limit <= now:
-            self._cut_late(now)
+            self._cancel_late(now)
         self._scheduler.ripen(now)
         while len(self._pollers) - len(self._idle) < self._concurrency.limit:
             found = self._next(now)
             if found is None:
                 break
-            self._hand(*found, now)
+            self._dispatch(*found, now)
         if now >= self._concurrency.look_at:
-            self._look(now)
+            self._adjust_limit(now)
         for watch in self._scheduler.expired(now):
             if watch.machine.outcome is None:
                 self._expire(watch, now)
         self._wake_at(min(self._scheduler.next_at, self._next_limit))
-        if self._answered:
-            self._soon()
-        self._pumped_at = self._now()
+        if self._replied:
+            self._tick_soon()
+        self._ticked_at = self._now()
 
-    def _look(self, now: float) -> None:
+    def _adjust_limit(self, now: float) -> None:
         """Let more or fewer be in flight from now on."""
-        crowd, in_flight, before = self._concurrency, len(self._pollers) - len(self._idle), self._concurrency.limit
-        crowd.look(now, thread_time(), waiting=self._scheduler.held > 0 and in_flight >= before)
-        if crowd.limit > before:
-            self._soon()
-        if crowd.limit < crowd.most:
-            self._wake_at(crowd.look_at)  # it may be that nothing is answered until then
+        limiter, in_flight, before = self._concurrency, len(self._pollers) - len(self._idle), self._concurrency.limit
+        limiter.look(now, thread_time(), waiting=self._scheduler.held > 0 and in_flight >= before)
+        if limiter.limit > before:
+            self._tick_soon()
+        if limiter.limit < limiter.most:
+            self._wake_at(limiter.look_at)  # it may be that nothing is answered until then
 
-    def _cut_late(self, now: float) -> None:
+    def _cancel_late(self, now: float) -> None:
         """Cut the requests whose time is over."""
         for poller in self._pollers:
             if poller.limit_at <= now and poller.watch is not None:
                 watch = poller.watch
-                poller.cut()
+                poller.cancel_request()
                 if watch.machine.deadline <= now:
                     self._expire(watch, now)
         self._next_limit = min((poller.limit_at for poller in self._pollers), default=math.inf)
@@ -283,13 +283,13 @@ class Dispatcher(Generic[J, S]):
     def _on_timer(self) -> None:
         self._timer = None
         self._timer_at = math.inf
-        self._pump()
+        self._tick()
 
     def _next(self, now: float) -> tuple[Watch[J, S], int] | None:
         """The watch to poll now and its ticket; None when nothing is due or nothing may go."""
         while isinstance(turn := self._scheduler.next(now), tuple):
-            watch, ticket = turn
-            if ticket > 0:
+            watch, permit = turn
+            if permit > 0:
                 return turn
             if watch.machine.outcome is None:
                 self._expire(watch, now)
@@ -298,10 +298,10 @@ class Dispatcher(Generic[J, S]):
             self._wake_at(min(turn, now + _RECHECK_S))
         return None
 
-    def _hand(self, watch: Watch[J, S], ticket: int, now: float) -> None:
+    def _dispatch(self, watch: Watch[J, S], permit: int, now: float) -> None:
         while self._idle:
             poller = self._idle.pop()
-            if poller.give(watch, ticket, now):  # else somebody has cancelled it
+            if poller.assign(watch, permit, now):  # else somebody has cancelled it
                 break
         else:
             poller = Poller(
@@ -309,45 +309,45 @@ class Dispatcher(Generic[J, S]):
                 transport=self._transport,
                 timeout_s=self._request_timeout_s,
                 loop=self.loop,
-                on_answer=self._on_answer,
+                on_result=self._on_result,
             )
-            poller.give(watch, ticket, now)
+            poller.assign(watch, permit, now)
             self._pollers.add(poller)
             name = f"pollwise-poller-{len(self._pollers)}"
             task = self.start(poller.run(), name=name, context=self._context.copy())
-            task.add_done_callback(partial(self._bury, poller), context=self._context)
+            task.add_done_callback(partial(self._on_exit, poller), context=self._context)
         if poller.limit_at < self._next_limit:
             self._next_limit = poller.limit_at
 
     # --- answers ------------------------------------------------------------------------------
 
-    def _on_answer(self, poller: Poller[J, S]) -> None:
-        self._answered.append(poller)
-        if self._pump_soon is None and not self._closed:
-            if self._now() - self._pumped_at < _DENSE_S:
-                self._soon()
+    def _on_result(self, poller: Poller[J, S]) -> None:
+        self._replied.append(poller)
+        if self._next_tick is None and not self._closed:
+            if self._now() - self._ticked_at < _DENSE_S:
+                self._tick_soon()
             else:
-                self._pump()  # nothing to wait for: it comes alone
+                self._tick()  # nothing to wait for: it comes alone
 
-    def _take_in(self, now: float) -> None:
+    def _process_replies(self, now: float) -> None:
         """Learn from the answers that have come, and say when their watches are to be asked again."""
-        for _ in range(min(len(self._answered), _TOGETHER)):
-            poller = self._answered.popleft()
-            watch, answer = poller.watch, poller.answer
-            poller.watch, poller.answer = None, Unasked.IDLE
+        for _ in range(min(len(self._replied), _TOGETHER)):
+            poller = self._replied.popleft()
+            watch, result = poller.watch, poller.result
+            poller.watch, poller.result = None, Unasked.IDLE
             assert watch is not None  # noqa: S101  # who has an answer has its watch in hand
             try:
-                news = self._answers.news(poller, watch, answer, now)
+                news = self._results.news(poller, watch, result, now)
             except BaseException as exc:
                 self._idle.append(poller)
-                self._tell(watch, give_up(watch, exc, now), now)
+                self._conclude_step(watch, give_up(watch, exc, now), now)
                 raise
             finally:
-                self._settle(poller, now)
+                self._release(poller, now)
             if self._logs_polls:
                 _log_poll(self._endpoint.name, watch.machine, news, now)
             if news is StepResult.RENEW:
-                if not self._retired and poller.renew(watch, now):
+                if not self._draining and poller.renew(watch, now):
                     self._next_limit = min(self._next_limit, poller.limit_at)
                     continue
                 news = give_up(watch, WatcherClosed(watch.job), now)  # or a stranger has cancelled it
@@ -356,47 +356,47 @@ class Dispatcher(Generic[J, S]):
                 self._on_over(watch)
             elif watch.machine.outcome is None:
                 watch.tell(news, now)
-                if not self._retired:
+                if not self._draining:
                     self._scheduler.put(watch, now)
 
     # --- ends ---------------------------------------------------------------------------------
 
-    def _settle(self, poller: Poller[J, S], now: float) -> None:
-        if poller.ticket:
-            self._share.settle(poller.ticket, now)
-            poller.ticket = 0
+    def _release(self, poller: Poller[J, S], now: float) -> None:
+        if poller.permit:
+            self._share.release(poller.permit, now)
+            poller.permit = 0
 
     def _expire(self, watch: Watch[J, S], now: float) -> None:
-        self._tell(watch, watch.machine.on_deadline(now=now), now)
+        self._conclude_step(watch, watch.machine.on_deadline(now=now), now)
 
-    def _tell(self, watch: Watch[J, S], news: StepResult, now: float) -> None:
+    def _conclude_step(self, watch: Watch[J, S], news: StepResult, now: float) -> None:
         if news is StepResult.OVER:
             self._on_over(watch)
         else:
             watch.tell(news, now)
 
-    def _bury(self, poller: Poller[J, S], task: asyncio.Task[None]) -> None:
+    def _on_exit(self, poller: Poller[J, S], task: asyncio.Task[None]) -> None:
         """A poller's task is over: at the close, cancelled by a stranger, or killed by more than an `Exception`."""
         killer = None if task.cancelled() else task.exception()
         self._pollers.discard(poller)
-        for those in (self._idle, self._answered):
+        for those in (self._idle, self._replied):
             if poller in those:
                 those.remove(poller)
         now = self._now()
-        self._settle(poller, now)
+        self._release(poller, now)
         if self._closed:
             return
         watch = poller.watch
         if watch is not None and watch.machine.outcome is None:
-            self._tell(watch, give_up(watch, WatcherClosed(watch.job) if killer is None else killer, now), now)
+            self._conclude_step(watch, give_up(watch, WatcherClosed(watch.job) if killer is None else killer, now), now)
         # a stranger who cancels tasks ends the program as a rule: what else is due waits a little for that
         self._wake_at(now + _REVIVAL_S)
 
 
-def _cut(poller: Poller[J, S], watch: Watch[J, S]) -> None:
+def _cancel_request(poller: Poller[J, S], watch: Watch[J, S]) -> None:
     """Cut the request for this watch, if it is still in hand."""
     if poller.watch is watch:
-        poller.cut()
+        poller.cancel_request()
 
 
 def _log_poll(endpoint: str, machine: WatchMachine[Any, Any], news: StepResult, now: float) -> None:

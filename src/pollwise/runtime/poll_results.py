@@ -33,7 +33,7 @@ from pollwise.errors import (
 from pollwise.model.messages import Reply
 from pollwise.model.protocols import Endpoint
 from pollwise.model.tracebacks import endpoint_bug, strip_tracebacks
-from pollwise.runtime.poller import CANCELLED_WITHIN, Answer, Poller, Unasked
+from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, PollResult, Unasked
 from pollwise.runtime.watch import Watch
 
 __all__ = ["PollResults", "give_up"]
@@ -53,19 +53,19 @@ class PollResults(Generic[J, S]):
 
     Args:
         endpoint: How to read.
-        lane: The watcher's place at its budget.
+        share: The watcher's place at its budget.
         dice: Returns a random number in [0, 1).
         clock: Returns the time in epoch seconds.
     """
 
     def __init__(
-        self, *, endpoint: Endpoint[J, S], lane: Share, dice: Callable[[], float], clock: Callable[[], float]
+        self, *, endpoint: Endpoint[J, S], share: Share, dice: Callable[[], float], clock: Callable[[], float]
     ) -> None:
         self._endpoint = endpoint
         read_for = getattr(endpoint, "read_for", None)
         # None where that is only `read`, which is then called without a detour
         self._read_for = None if getattr(read_for, "__func__", None) is Endpoint.read_for else read_for
-        self._share = lane
+        self._share = share
         self._dice = dice
         self._clock = clock
         self._hints = HintReader()
@@ -75,7 +75,7 @@ class PollResults(Generic[J, S]):
         self._heeded = heeded or ()
         self._unknown_values: set[str] = set()
 
-    def news(self, poller: Poller[J, S], watch: Watch[J, S], answer: Answer, now: float) -> StepResult:
+    def news(self, poller: Poller[J, S], watch: Watch[J, S], answer: PollResult, now: float) -> StepResult:
         """What the answer that this poller has got means for the watch, which knows it then."""
         if answer is Unasked.RENEWED:
             watch.machine.on_renewed(now=now)
@@ -152,8 +152,8 @@ class PollResults(Generic[J, S]):
             return self._throttled(poller, watch, error, hints, now)
         if isinstance(error, ServerUnavailable) and error.http_status >= 500 and error.retry_after_s:
             # it speaks for the server: the other watches of the token wait, too
-            ticket, poller.ticket = poller.ticket, 0
-            self._share.suspend(ticket, now, watch.machine.believed_s(error.retry_after_s, now))
+            permit, poller.permit = poller.permit, 0
+            self._share.on_unavailable(permit, now, watch.machine.believed_s(error.retry_after_s, now))
         else:
             self._settle(poller, watch, hints, now)
         return self._fail(poller, watch, error, now)
@@ -168,9 +168,9 @@ class PollResults(Generic[J, S]):
         if wait_s is None and hints is not None and hints.retry_after_s is not None:
             wait_s = error.retry_after_s = hints.retry_after_s
         rate = None if hints is None else hints.rate
-        ticket, poller.ticket = poller.ticket, 0
+        permit, poller.permit = poller.permit, 0
         believed_s = None if wait_s is None else watch.machine.believed_s(wait_s, now)
-        self._share.refuse(ticket, now, believed_s, self._believed(rate, watch, now))
+        self._share.on_429(permit, now, believed_s, self._believed(rate, watch, now))
         return self._fail(poller, watch, error, now)
 
     def _fail(self, poller: Poller[J, S], watch: Watch[J, S], error: PollError | WatchError, now: float) -> StepResult:
@@ -191,11 +191,11 @@ class PollResults(Generic[J, S]):
 
     def _settle(self, poller: Poller[J, S], watch: Watch[J, S], hints: ReplyHints | None, now: float) -> None:
         """Let the budget know that the reply has come, and what it says about how many may go."""
-        ticket, poller.ticket = poller.ticket, 0
+        permit, poller.permit = poller.permit, 0
         if hints is None:
-            self._share.settle(ticket, now)
+            self._share.release(permit, now)
         else:
-            self._share.settle(ticket, now, self._believed(hints.rate, watch, now))
+            self._share.release(permit, now, self._believed(hints.rate, watch, now))
 
     def _believed(self, rate: RateHints | None, watch: Watch[J, S], now: float) -> RateHints | None:
         """The same, with a reset that is too far away to be true as near as this watch can wait for."""

@@ -18,7 +18,7 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, Transport
 from pollwise.runtime.watch import Watch
 
-__all__ = ["CANCELLED_WITHIN", "Answer", "Poller", "Unasked"]
+__all__ = ["CANCELLED_WITHIN", "PollResult", "Poller", "Unasked"]
 
 CANCELLED_WITHIN = "cancelled from within"  # nobody of ours did it: it is a poll that taught nothing
 
@@ -35,7 +35,7 @@ class Unasked(enum.Enum):
     """The credentials were renewed instead."""
 
 
-Answer: TypeAlias = Reply | Exception | Unasked
+PollResult: TypeAlias = Reply | Exception | Unasked
 """What came of a poll: the reply, or what was raised, or why there was none."""
 
 
@@ -47,35 +47,35 @@ class Poller(Generic[J, S]):
         transport: What sends them.
         timeout_s: Longest time for one request, in seconds.
         loop: The event loop that the task is to run in.
-        on_answer: Called with the poller when it has an answer; in a later step of the loop it waits for more to do.
+        on_result: Called with the poller when it has an answer; in a later step of the loop it waits for more to do.
 
     Attributes:
-        answer: What came of the poll in hand.
+        result: What came of the poll in hand.
         limit_at: When the request in hand is cut, in monotonic seconds; infinite when there is none.
         refusal: What the server said to the credentials as last sent, or None.
         task: The task that runs it, once there is one.
-        ticket: The number of the request at the budget, until it is settled; 0 for none.
+        permit: The number of the request at the budget, until it is settled; 0 for none.
         watch: The watch in hand, from when it is given until somebody has looked at the answer.
     """
 
     __slots__ = (
+        "_assigned",
         "_auth",
-        "_call",
+        "_cancelled",
         "_credentials",
-        "_cut",
         "_endpoint",
         "_loop",
         "_now",
-        "_on_answer",
+        "_on_result",
         "_renewing",
         "_sending",
         "_timeout_s",
         "_transport",
-        "answer",
         "limit_at",
+        "permit",
         "refusal",
+        "result",
         "task",
-        "ticket",
         "watch",
     )
 
@@ -86,7 +86,7 @@ class Poller(Generic[J, S]):
         transport: Transport,
         timeout_s: float,
         loop: asyncio.AbstractEventLoop,
-        on_answer: Callable[[Poller[J, S]], None],
+        on_result: Callable[[Poller[J, S]], None],
     ) -> None:
         self._endpoint = endpoint
         self._auth = endpoint.auth
@@ -94,42 +94,42 @@ class Poller(Generic[J, S]):
         self._timeout_s = timeout_s
         self._loop = loop
         self._now = loop.time
-        self._on_answer = on_answer
-        self._call: asyncio.Future[None] | None = None  # resolved when there is something to do
+        self._on_result = on_result
+        self._assigned: asyncio.Future[None] | None = None  # resolved when there is something to do
         self._credentials: Mapping[str, str] | None = None  # as last sent
         self._renewing = False
         self._sending = False
-        self._cut = False
-        self.answer: Answer = Unasked.IDLE
+        self._cancelled = False
+        self.result: PollResult = Unasked.IDLE
         self.limit_at = math.inf
         self.refusal: AuthenticationError | None = None
         self.task: asyncio.Task[None] | None = None
-        self.ticket = 0
+        self.permit = 0
         self.watch: Watch[J, S] | None = None
 
     # --- from outside the task ----------------------------------------------------------------
 
-    def give(self, watch: Watch[J, S], ticket: int, now: float) -> bool:
+    def assign(self, watch: Watch[J, S], permit: int, now: float) -> bool:
         """Poll this watch: for one that waits, or whose task is about to begin. Whether it can: it may be cancelled."""
-        call = self._call
+        call = self._assigned
         if call is not None:
             if call.done():
                 return False
             call.set_result(None)
         self.watch = watch
-        self.ticket = ticket
+        self.permit = permit
         self._limit(now)
         return True
 
     def renew(self, watch: Watch[J, S], now: float) -> bool:
         """Renew the credentials, which the server has refused for this watch. Whether it can."""
         self._renewing = True
-        return self.give(watch, 0, now)
+        return self.assign(watch, 0, now)
 
-    def cut(self) -> None:
+    def cancel_request(self) -> None:
         """Cancel the send. Only ever called between two steps of the task."""
-        if self._sending and not self._cut and self.task is not None:
-            self._cut = True
+        if self._sending and not self._cancelled and self.task is not None:
+            self._cancelled = True
             self.limit_at = math.inf
             self.task.cancel()
 
@@ -145,32 +145,32 @@ class Poller(Generic[J, S]):
             self._sending = True
             try:
                 if machine.outcome is not None:  # it was stopped after it had been given
-                    self.answer = Unasked.IDLE
+                    self.result = Unasked.IDLE
                 elif self._renewing:
-                    self.answer = await self._renew()
+                    self.result = await self._renew()
                 else:
                     machine.asked(self._now())
                     if self._auth is None:  # told apart here, for a coroutine less
-                        self.answer = await self._transport.send(self._endpoint.request(machine.job))
+                        self.result = await self._transport.send(self._endpoint.request(machine.job))
                     else:
-                        self.answer = await self._authorised(machine.job, self._auth)
+                        self.result = await self._authorised(machine.job, self._auth)
             except asyncio.CancelledError:
-                if task.cancelling() > self._cut:  # somebody ends the whole poller
+                if task.cancelling() > self._cancelled:  # somebody ends the whole poller
                     raise
-                self.answer = PollTimeout(self._timeout_s) if self._cut else ConnectFailed(CANCELLED_WITHIN)
+                self.result = PollTimeout(self._timeout_s) if self._cancelled else ConnectFailed(CANCELLED_WITHIN)
             except Exception as exc:  # noqa: BLE001  # rule 3
-                self.answer = exc
+                self.result = exc
             self._sending = self._renewing = False
             self.limit_at = math.inf
-            if self._cut:
-                self._cut = False
+            if self._cancelled:
+                self._cancelled = False
                 task.uncancel()
             del machine  # to wait with it would keep it and its watch alive
-            self._call = asyncio.Future(loop=self._loop)
-            self._on_answer(self)
+            self._assigned = asyncio.Future(loop=self._loop)
+            self._on_result(self)
             if task.cancelling():  # whoever ends the poller was not heard, for the send has swallowed it
-                self._call.cancel()
-            await self._call
+                self._assigned.cancel()
+            await self._assigned
 
     def _limit(self, now: float) -> None:
         """From now on the request has its whole time."""

@@ -163,11 +163,11 @@ class Watch(Generic[J, S]):
         if news is StepResult.OVER and audience is not None:
             self._dismiss(audience)
 
-    def tell_throttled(self, now: float, free_at: float) -> None:
+    def tell_throttled(self, now: float, available_at: float) -> None:
         """The budget holds the next poll back."""
         self._events = self._throttled = self._events + 1
-        if now < free_at < math.inf:
-            self.machine.due_at = max(self.machine.due_at, free_at)
+        if now < available_at < math.inf:
+            self.machine.defer(available_at)
         if isinstance(self._audience, _Subscribers):
             _resolve(self._audience.readers)
 
