@@ -26,8 +26,9 @@
     │   ├── ServerUnavailable
     │   ├── RateLimited
     │   ├── NotVisibleYet
-    │   └── MalformedReply
-    │       └── ReplyTooLarge
+    │   ├── MalformedReply
+    │   │   └── ReplyTooLarge
+    │   └── UnrestoredPollError
     ├── LedgerError               the durable record of watches could not be opened, read or written
     │   ├── LedgerMissing
     │   ├── NotALedger
@@ -50,6 +51,7 @@ Rule 3: no secret is ever put in one: excerpts of replies arrive here already re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -95,6 +97,7 @@ __all__ = [
     "TokenError",
     "UnknownOutcome",
     "UnrestoredError",
+    "UnrestoredPollError",
     "WatchError",
     "WatchStopped",
     "WatcherClosed",
@@ -384,17 +387,23 @@ class LedgerWriteFailed(WatchError):
 
 @attrs.define
 class UnrestoredError(WatchError):
-    """An earlier run abandoned the watch, with an error that cannot be made again from what the ledger keeps.
+    """An earlier run ended the watch with an error of which this version does not know the class or a field.
 
-    `kind` is that error's class name, and `message` what it said.
+    Attributes:
+        job: What was watched.
+        kind: The class name of that error.
+        message: What that error said. Empty where that was not kept.
+        fields: What else the ledger has of that error, in JSON's types.
     """
 
     job: Any
     kind: str
     message: str
+    fields: Mapping[str, Any] = attrs.Factory(dict)
 
     def __str__(self) -> str:
-        return f"{self.job}: an earlier run gave up on it, with {self.kind}. It said: {self.message}"
+        said = f" It said: {self.message}" if self.message else ""
+        return f"{self.job}: an earlier run ended the watch with {self.kind}. Watch the job again to go on.{said}"
 
 
 @attrs.define
@@ -540,6 +549,25 @@ class MalformedReply(PollError):
 @attrs.define
 class ReplyTooLarge(MalformedReply):
     """The body, as sent or once decompressed, is larger than is allowed."""
+
+
+@attrs.define
+class UnrestoredPollError(PollError):
+    """The error of a poll of an earlier run, of which this version does not know the class or a field.
+
+    Attributes:
+        kind: The class name of that error.
+        message: What that error said. Empty where that was not kept.
+        fields: What else the ledger has of that error, in JSON's types.
+    """
+
+    kind: str
+    message: str
+    fields: Mapping[str, Any] = attrs.Factory(dict)
+
+    def __str__(self) -> str:
+        said = f" It said: {self.message}" if self.message else ""
+        return f"a poll of an earlier run failed with {self.kind}. Look at .fields for what was kept of it.{said}"
 
 
 # --- the ledger -------------------------------------------------------------------------------

@@ -65,6 +65,7 @@ conclusions = st.builds(
     elapsed_s=ages,
     error_type=st.none() | texts,
     error_message=st.none() | texts,
+    error_data=statuses,
 )
 renewals = st.builds(Renewal, id=numbers, deadline=st.none() | moments, origin=st.none() | st.sampled_from(ORIGINS))
 relocations = st.builds(Relocation, id=numbers, origin=st.sampled_from(ORIGINS))

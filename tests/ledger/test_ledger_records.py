@@ -60,7 +60,7 @@ def test_values_have_no_place_for_a_credential() -> None:
     assert told == {
         *("endpoint", "account", "origin", "keys", "first_seen", "deadline"),
         *("id", "phase", "polls", "failures", "status", "seen_s"),
-        *("outcome", "elapsed_s", "error_type", "error_message"),
+        *("outcome", "elapsed_s", "error_type", "error_message", "error_data"),
     }
 
 
@@ -98,8 +98,9 @@ def test_no_ledger_error_is_left_out() -> None:
 
 
 async def test_an_abandoned_watch_keeps_its_error(ledger: SqliteLedger) -> None:
-    """An outcome's error is kept as its type and message."""
+    """An outcome's error is kept as its type, its message and its data."""
     await ledger.record([new(1)])
-    await ledger.conclude([abandoned(1)])
+    await ledger.conclude([abandoned(1, error_data=b'{"version": 1}')])
     (found,) = await every(ledger.unacknowledged(ENDPOINT))
+    assert found.error_data == b'{"version": 1}'
     assert (found.error_type, found.error_message, found.failures) == ("RetriesExhausted", "gave up", 8)

@@ -16,11 +16,12 @@ import orjson
 import pytest
 from ledger_values import every, raw
 
+from pollwise import errors
 from pollwise.durable.codec import job_of, outcome_of
 from pollwise.durable.resume_token import read_token
 from pollwise.endpoints.document360 import DeleteFileEndpoint
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
-from pollwise.errors import PollwiseError
+from pollwise.errors import PollwiseError, UnrestoredError
 from pollwise.ledger import SqliteLedger
 from pollwise.ledger.rows import COLUMNS, known_watch
 from pollwise.ledger.schema import MIGRATIONS
@@ -28,6 +29,7 @@ from pollwise.model.events import Succeeded
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "ledger"
 VERSIONS = [1, 2]
+ODD_WORDS = "No such job.; Really; !csCloudKey; code -96, 7"
 ENDPOINTS: dict[str, Any] = {
     endpoint.name: endpoint
     for endpoint in (DeleteFileEndpoint("https://a.example"), ExtractionEndpoint("https://b.example"))
@@ -60,6 +62,8 @@ def described(error: PollwiseError, job: Any) -> dict[str, Any]:
     if not attrs.has(type(error)):
         return {"type": type(error).__name__, "fields": {"args": list(error.args)}}
     fields = {field.name: getattr(error, field.name) for field in attrs.fields(type(error))}
+    if isinstance(error, UnrestoredError):
+        assert fields.pop("fields") == {}  # which those versions did not keep
     return {"type": type(error).__name__, "fields": {name: _told(name, value, job) for name, value in fields.items()}}
 
 
@@ -86,12 +90,34 @@ def outcomes(path: Path) -> Sequence[dict[str, Any]]:
     return found
 
 
+def expected(version: int) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = orjson.loads((SAMPLES / f"version_{version}_errors.json").read_bytes())
+    for line in told:
+        # That release was misled by a job whose ID looks like a sentence of ours. This one reads it.
+        if line["error"] is not None and "(HTTP 500)" in line["error"]["fields"].get("message", ""):
+            assert line["error"]["fields"]["kind"] == "JobNotFound"
+            problem = {"codes": [], "descriptions": [ODD_WORDS], "key": None, "job_unknown": False}
+            fields = {"job": "the row's", "http_status": 404, "problem": problem}
+            line["error"] = {"type": "JobNotFound", "fields": fields}
+    return told
+
+
 async def test_each_error_comes_back_as_before(version: int, old: Path) -> None:
     """The same class with the same fields as in the release that wrote the row."""
     async with SqliteLedger(old):
         pass
-    then = orjson.loads((SAMPLES / f"version_{version}_errors.json").read_bytes())
-    assert orjson.loads(orjson.dumps(outcomes(old))) == then
+    assert orjson.loads(orjson.dumps(outcomes(old))) == expected(version)
+
+
+async def test_other_sentences_change_nothing(version: int, old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentences of the old rows are not those of `pollwise.errors`, which may change."""
+    async with SqliteLedger(old):
+        pass
+    for name in errors.__all__:
+        kind = getattr(errors, name)
+        if "__str__" in vars(kind):
+            monkeypatch.setattr(kind, "__str__", lambda _error: "something else")
+    assert orjson.loads(orjson.dumps(outcomes(old))) == expected(version)
 
 
 async def test_the_export_is_the_same(version: int, old: Path) -> None:

@@ -11,7 +11,9 @@
     resume.py          resuming the watches that a ledger has open
     resume_token.py    a watch as one short text
     codec.py           what a watch is in a ledger, and a row as a watch again
-    error_codec.py     errors of an earlier run, made again from what a ledger keeps
+    error_codec.py     an outcome's error as JSON data in a ledger, and back
+    error_fields.py    the fields of an error in JSON, read with no conversion of types
+    legacy_errors.py   errors of rows that schema versions 1 and 2 wrote, from their frozen sentences
 
 Rule 1: nothing is asked about a job before its row is on disk, and no outcome is reported before that is.
 Rule 2: an outcome that only says that this process stopped looking (`WatcherClosed`) is not written down. The next

@@ -16,8 +16,9 @@ import orjson
 
 from pollwise.core.machine import WatchMachine
 from pollwise.core.resume_state import ResumeState
-from pollwise.durable.error_codec import recalled_cancellation, recalled_error, recalled_failure
-from pollwise.errors import ConfigurationError
+from pollwise.durable.error_codec import ErrorCodec
+from pollwise.durable.legacy_errors import legacy_job_error, legacy_watch_error
+from pollwise.errors import ConfigurationError, JobCancelled, JobFailed, WatchError
 from pollwise.ledger import Change, Concluded, Conclusion, NewWatch, OpenWatch, OutcomeKind
 from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
 from pollwise.model.protocols import Endpoint
@@ -40,6 +41,7 @@ __all__ = [
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
+E = TypeVar("E", JobFailed, JobCancelled)
 
 _log = logging.getLogger(__name__)
 
@@ -134,6 +136,7 @@ def conclusion_of(
         elapsed_s=outcome.elapsed_s,
         error_type=None if error is None else type(error).__name__,
         error_message=None if error is None else str(error),
+        error_data=None if error is None else ErrorCodec(outcome.job, outcome.status, endpoint).write(error),
     )
 
 
@@ -184,25 +187,39 @@ def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S]) -> Outcome[J,
     Raises:
         Exception: Whatever the endpoint raises for the status of an end that it cannot read; see `unreadable`.
     """
-    told, polls, elapsed_s, within_s = known.error_message, known.polls, known.elapsed_s, known.detected_within_s
+    polls, elapsed_s, within_s = known.polls, known.elapsed_s, known.detected_within_s
     if known.outcome is OutcomeKind.ABANDONED:
-        error = recalled_error(known.error_type or "", told or "", job)
         seen = _status_if_any(known, endpoint)
+        error = _watch_error(known, ErrorCodec(job, seen, endpoint))
         return Abandoned(job=job, error=error, status=seen, phase=known.phase, elapsed_s=elapsed_s, polls=polls)
     if known.status is None:
         raise ValueError("an end without a status")
     status = _status(known.status, endpoint)
+    codec = ErrorCodec(job, status, endpoint)
     if known.outcome is OutcomeKind.FAILED:
-        failed = recalled_failure(told, job, status)
+        failed = _job_error(JobFailed, known, codec)
         return Failed(
             job=job, status=status, error=failed, elapsed_s=elapsed_s, polls=polls, detected_within_s=within_s
         )
     if known.outcome is OutcomeKind.CANCELLED:
-        gone = recalled_cancellation(told, job, status)
+        gone = _job_error(JobCancelled, known, codec)
         return Cancelled(
             job=job, status=status, error=gone, elapsed_s=elapsed_s, polls=polls, detected_within_s=within_s
         )
     return Succeeded(job=job, status=status, elapsed_s=elapsed_s, polls=polls, detected_within_s=within_s)
+
+
+def _watch_error(known: Concluded, codec: ErrorCodec[Any]) -> WatchError:
+    kind, message = known.error_type or "", known.error_message or ""
+    if known.error_data is None:  # of schema version 1 or 2
+        return legacy_watch_error(kind, message, codec.job)
+    return codec.read_watch_error(known.error_data, kind, message)
+
+
+def _job_error(kind: type[E], known: Concluded, codec: ErrorCodec[Any]) -> E:
+    if known.error_data is None:  # of schema version 1 or 2
+        return legacy_job_error(kind, known.error_message, codec.job, codec.status)
+    return codec.read_job_error(kind, known.error_data)
 
 
 def unreadable(known: Concluded, job: J, exc: Exception) -> Abandoned[J, Any]:

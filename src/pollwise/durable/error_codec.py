@@ -1,151 +1,212 @@
-"""Errors of an earlier run, made again from what the ledger keeps of them: a class name and a message.
+"""An outcome's error as data in a ledger, and back.
 
-Rule 1: an error that comes back is of the class that it was and says what it said, so that code which tells errors
-apart does the same after a crash as before. What neither its message nor its watch's row holds is lost: the vendor's
-codes one by one, an HTTP status that was not named.
-Rule 2: nothing is guessed. A message that this version would not have written gives an `UnrestoredError`.
+    {"version": 1, "type": "DeadlineExceeded", "fields": {"job": true, "timeout_s": 60.0, "last_error": {...}}, "cause": {...}}
+
+Rule 1: what is kept of an error is its class name and its fields. No sentence is read back, so sentences may change.
+Rule 2: `true` in the field `job` or `status` stands for the row's own job or status, which the row has already.
+Rule 3: what is read is untrusted. An unknown class or field, a wrong type and a missing field give an `UnrestoredError`
+(in the place of a poll's error an `UnrestoredPollError`), which has all that is known. A missing field that has a default
+gets its default, because an older version did not know that field.
+Rule 4: of another package's exception only the class name is kept. Its message may hold a part of a reply.
+Rule 5: errors within errors (`last_error`, `__cause__`) are kept 8 deep, and what is deeper by class name and message.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Generic, TypeVar
 
+import attrs
+import orjson
+
+from pollwise import errors
+from pollwise.durable.error_fields import arguments, from_json, is_shallow, to_json
 from pollwise.errors import (
-    AuthenticationError,
-    CallbackFailed,
-    DeadlineExceeded,
-    EndpointBug,
-    InsecureUrl,
     JobCancelled,
     JobFailed,
-    JobNotFound,
-    PermissionDenied,
     PollError,
-    Problem,
-    RequestRejected,
-    RetriesExhausted,
-    UnknownOutcome,
+    PollwiseError,
     UnrestoredError,
+    UnrestoredPollError,
     WatchError,
-    WatchStopped,
 )
+from pollwise.model.protocols import Endpoint
 
-__all__ = ["recalled_cancellation", "recalled_error", "recalled_failure"]
+__all__ = ["ErrorCodec"]
 
-Parts: TypeAlias = Mapping[str, str | None]
+E = TypeVar("E", JobFailed, JobCancelled)
+S = TypeVar("S")
 
-_MARK: Final = "=reason="
-_SAID: Final = r"(?: The server said: (?P<said>.*)\.)?"
-_LATE: Final = r".* was not over within (?:(?P<timeout>\S+) s|its deadline); .*?(?: The last poll said: (?P<last>.*))?"
-_TIRED: Final = r".*: all of the last (?P<failures>\d+) polls(?: within (?P<outage>\d+) s)? failed; .*? The last poll said: (?P<last>.*)"
-_TIRED_BEFORE: Final = re.compile(  # as rows have it that were written before outages were told in seconds
-    r".*: gave up after (?P<failures>\d+) polls in a row that taught nothing; it may still be running\."
-    r" The last one said: (?P<last>.*)",
-    re.DOTALL,
-)
-_REFUSED: Final = rf".*? \(HTTP (?P<http>\d+)\).*?{_SAID}"
-_UNTRUSTED: Final = rf"(?P<detail>.*) Check that the credentials are right and not expired\.{_SAID}"
-_BUG: Final = r".*?: the endpoint's code raised (?P<kind>\w+): (?P<detail>.*)\. This is a bug in the endpoint\."
-_UNKNOWN_END: Final = r".*? is over, but .*?: the server said (?P<word>.*)\. Look at \.status, and .*"
-_CALLBACK: Final = r".*?: the function that was passed as (?P<name>\w+) raised (?P<kind>\w+): (?P<detail>.*)\. Correct that function, .*"
-_CLEAR_TEXT: Final = r"(?P<origin>\S+) is plain http .*"
+_VERSION: Final = 1
+_DEEPEST: Final = 8  # errors within errors
+_DEEPEST_JSON: Final = 40  # lists and objects within lists and objects; orjson itself reads 1,024
 
-
-def recalled_error(kind: str, message: str, job: Any) -> WatchError:
-    """The error of a watch that was abandoned.
-
-    Args:
-        kind: The class name that it had.
-        message: What it said.
-        job: What was watched.
-    """
-    if kind == RetriesExhausted.__name__ and (before := _TIRED_BEFORE.fullmatch(message)):
-        return RetriesExhausted(job, int(before["failures"]), PollError(before["last"]))
-    pattern, make = _KINDS.get(kind, _UNKNOWN)
-    found = pattern.fullmatch(message)
-    if found is not None:
-        error = make(job, found.groupdict())
-        if str(error) == message:
-            return error
-    return UnrestoredError(job, kind, message)
-
-
-def recalled_failure(message: str | None, job: Any, status: Any) -> JobFailed:
-    """The error of a job that failed."""
-    return JobFailed(job, status, _reason(message, lambda why: str(JobFailed(job, status, why))))
-
-
-def recalled_cancellation(message: str | None, job: Any, status: Any) -> JobCancelled:
-    """The error of a job that was cancelled."""
-    return JobCancelled(job, status, _reason(message, lambda why: str(JobCancelled(job, status, why))))
-
-
-def _reason(message: str | None, written: Callable[[str], str]) -> str | None:
-    """The vendor's words in a message, which are what differs from one message to the next."""
-    before, _, after = written(_MARK).partition(_MARK)
-    if message is None or not (message.startswith(before) and message.endswith(after)):
-        return None
-    return message[len(before) : len(message) - len(after)] or None
-
-
-def _problem(parts: Parts) -> Problem | None:
-    said = parts["said"]
-    return None if said is None else Problem(descriptions=(said,))
-
-
-def _poll_error(words: str | None) -> PollError | None:
-    return None if words is None else PollError(words)
-
-
-def _late(job: Any, parts: Parts) -> WatchError:
-    timeout = parts["timeout"]
-    return DeadlineExceeded(job, None if timeout is None else _number(timeout), _poll_error(parts["last"]))
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _refused(made: type[JobNotFound | RequestRejected | PermissionDenied]) -> Callable[[Any, Parts], WatchError]:
-    return lambda job, parts: made(job, int(parts["http"] or 0), _problem(parts))
-
-
-_KINDS: Final[Mapping[str, tuple[re.Pattern[str], Callable[[Any, Parts], WatchError]]]] = {
-    made.__name__: (re.compile(pattern, re.DOTALL), make)
-    for made, pattern, make in (
-        (DeadlineExceeded, _LATE, _late),
-        (
-            RetriesExhausted,
-            _TIRED,
-            lambda job, parts: RetriesExhausted(
-                job,
-                int(parts["failures"] or 0),
-                PollError(parts["last"]),
-                None if parts["outage"] is None else float(parts["outage"]),
-            ),
-        ),
-        (JobNotFound, _REFUSED, _refused(JobNotFound)),
-        (RequestRejected, _REFUSED, _refused(RequestRejected)),
-        (PermissionDenied, _REFUSED, _refused(PermissionDenied)),
-        (
-            AuthenticationError,
-            _UNTRUSTED,
-            lambda _job, parts: AuthenticationError(parts["detail"] or "", _problem(parts)),
-        ),
-        (EndpointBug, _BUG, lambda job, parts: EndpointBug(job, parts["kind"] or "", parts["detail"] or "")),
-        (UnknownOutcome, _UNKNOWN_END, lambda job, parts: UnknownOutcome(job, None, parts["word"] or "")),
-        (
-            CallbackFailed,
-            _CALLBACK,
-            lambda job, parts: CallbackFailed(job, parts["name"] or "", parts["kind"] or "", parts["detail"] or ""),
-        ),
-        (WatchStopped, r".*", lambda job, _parts: WatchStopped(job)),
-        (InsecureUrl, _CLEAR_TEXT, lambda _job, parts: InsecureUrl(parts["origin"] or "")),
-    )
+_KINDS: Final[Mapping[str, type[PollwiseError]]] = {
+    name: kind
+    for name in errors.__all__
+    if isinstance(kind := getattr(errors, name), type) and issubclass(kind, PollwiseError)
 }
-_UNKNOWN: Final = (re.compile(r"(?!)"), _late)
+for _kind in filter(attrs.has, _KINDS.values()):
+    attrs.resolve_types(_kind)
+
+
+@attrs.frozen
+class ErrorCodec(Generic[S]):
+    """Writes and reads the error of one row.
+
+    Attributes:
+        job: The row's job.
+        status: The row's status, or None where it has none.
+        endpoint: The endpoint that the job and the status are of.
+    """
+
+    job: Any
+    status: S | None
+    endpoint: Endpoint[Any, S]
+
+    # --- into a ledger ------------------------------------------------------------------------
+
+    def write(self, error: PollwiseError) -> bytes:
+        """The error as one JSON document. Raises what the endpoint raises for a status that it cannot put in JSON."""
+        return orjson.dumps({"version": _VERSION, **self._document(error, _DEEPEST)})
+
+    def _document(self, error: BaseException, deepest: int) -> dict[str, Any]:
+        kind = type(error)
+        document: dict[str, Any] = {"type": f"{kind.__module__}.{kind.__qualname__}"}
+        if _KINDS.get(kind.__name__) is kind:
+            document["type"] = kind.__name__
+            if deepest:
+                document["fields"] = self._fields(error, deepest - 1)
+        cause = error.__cause__
+        if cause is not None and deepest:
+            document["cause"] = self._nested(cause, deepest - 1)
+        return document
+
+    def _nested(self, error: BaseException, deepest: int) -> dict[str, Any]:
+        document = self._document(error, deepest)
+        if isinstance(error, PollwiseError):
+            document["message"] = to_json(str(error))
+        return document
+
+    def _fields(self, error: BaseException, deepest: int) -> dict[str, Any]:
+        kind = type(error)
+        if not attrs.has(kind):
+            return {"args": to_json(error.args)}
+        fields = {field.name: getattr(error, field.name) for field in attrs.fields(kind)}
+        return {name: self._field(name, value, deepest) for name, value in fields.items()}
+
+    def _field(self, name: str, value: Any, deepest: int) -> Any:
+        match name:
+            case "job":
+                return value if value is None else value == self.job or to_json(str(value))
+            case "status":
+                return self._status_in_json(value)
+        return self._nested(value, deepest) if isinstance(value, BaseException) else to_json(value)
+
+    def _status_in_json(self, status: S | None) -> Any:
+        if status is None or status is self.status:
+            return None if status is None else True
+        return {"json": self.endpoint.status_to_json(status)}
+
+    # --- out of a ledger ----------------------------------------------------------------------
+
+    def read_watch_error(self, data: bytes, kind: str, message: str) -> WatchError:
+        """The error of a watch that was abandoned; never raises.
+
+        Args:
+            data: What `write` gave.
+            kind: The class name that stands beside it in the row.
+            message: The message that stands beside it in the row.
+        """
+        document = _loaded(data)
+        try:
+            error = self._restored(document, _DEEPEST)
+        except Exception:  # noqa: BLE001  # rule 3: whatever the row has brought about
+            error = None
+        if isinstance(error, WatchError):
+            return error
+        return UnrestoredError(self.job, kind, message, _known(document))
+
+    def read_job_error(self, kind: type[E], data: bytes) -> E:
+        """The error of a job that failed or was cancelled; never raises. `reason` is None where it cannot be read."""
+        try:
+            error = self._restored(_loaded(data), _DEEPEST)
+        except Exception:  # noqa: BLE001  # rule 3: whatever the row has brought about
+            error = None
+        return error if isinstance(error, kind) else kind(self.job, self.status)
+
+    def _restored(self, document: Mapping[str, Any], deepest: int) -> PollwiseError:
+        """Raises any exception for what this version does not know."""
+        if document.get("version", _VERSION) != _VERSION:
+            raise ValueError("an unknown version")
+        kind, fields = _KINDS[document["type"]], document["fields"]
+        error = self._structured(kind, fields, deepest) if attrs.has(kind) else kind(*arguments(fields))
+        if "cause" in document and deepest:
+            error.__cause__ = self._restored_or_known(document["cause"], deepest - 1, self._unrestored)
+        return error
+
+    def _structured(self, kind: type[Any], fields: dict[str, Any], deepest: int) -> PollwiseError:
+        known = {field.name: field for field in attrs.fields(kind)}
+        values = {name: self._value(known[name], value, deepest) for name, value in fields.items()}
+        error: PollwiseError = kind(**values)
+        return error
+
+    def _value(self, field: attrs.Attribute[Any], value: Any, deepest: int) -> Any:
+        match field.name:
+            case "job":
+                return self.job if value is True else from_json(value, str | None)
+            case "status":
+                return self._status_of(value)
+        if field.type in (PollError, PollError | None):
+            if value is None and field.type is not PollError:
+                return None
+            error = self._restored_or_known(value, deepest - 1, _unrestored_poll)
+            return error if isinstance(error, PollError) else _unrestored_poll(value)
+        return from_json(value, field.type or Any)
+
+    def _status_of(self, value: Any) -> S | None:
+        if value is None or value is True:
+            return self.status if value else None
+        return self.endpoint.status_from_json(value["json"])
+
+    def _restored_or_known(
+        self, document: Any, deepest: int, unrestored: Callable[[Any], PollwiseError]
+    ) -> PollwiseError:
+        if deepest <= 0:
+            return unrestored(document)
+        try:
+            return self._restored(document, deepest)
+        except Exception:  # noqa: BLE001  # rule 3: whatever the row has brought about
+            return unrestored(document)
+
+    def _unrestored(self, document: Any) -> UnrestoredError:
+        return UnrestoredError(self.job, _text_in(document, "type"), _text_in(document, "message"), _known(document))
+
+
+def _unrestored_poll(document: Any) -> UnrestoredPollError:
+    return UnrestoredPollError(_text_in(document, "type"), _text_in(document, "message"), _known(document))
+
+
+def _loaded(data: bytes) -> Mapping[str, Any]:
+    """The document, or an empty one where there is none or it is nested too deep."""
+    try:
+        document = orjson.loads(data)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) and is_shallow(document, _DEEPEST_JSON) else {}
+
+
+def _text_in(document: Any, name: str) -> str:
+    """A text of the document; of a class name what follows its module."""
+    text = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(text, str):
+        return ""
+    return text.rpartition(".")[2] if name == "type" else text
+
+
+def _known(document: Any) -> dict[str, Any]:
+    """The fields of an error that is not restored, without what only points to the row."""
+    fields = document.get("fields") if isinstance(document, dict) else None
+    if not isinstance(fields, dict):
+        return {}
+    return {name: value for name, value in fields.items() if not (name in {"job", "status"} and value is True)}

@@ -120,7 +120,8 @@ class Conclusion:
         status: The last status as one JSON document, or None if there never was one.
         elapsed_s: Seconds from the watch's beginning to its outcome.
         error_type: The class name of the outcome's error, or None for a success.
-        error_message: Its message, which holds no secret, or None for a success. Untrusted text.
+        error_message: Its message, which holds no secret, or None for a success. Untrusted text, for people to read.
+        error_data: The error as one JSON document, from which it is made again, or None for a success.
         seen_s: Seconds from the watch's beginning until the job was last seen going on, or None if it never was.
     """
 
@@ -133,6 +134,7 @@ class Conclusion:
     elapsed_s: float
     error_type: str | None = None
     error_message: str | None = None
+    error_data: bytes | None = attrs.field(default=None, repr=False)
     seen_s: float | None = None
 
 
@@ -194,7 +196,10 @@ class OpenWatch:
 
 @attrs.frozen(kw_only=True)
 class Concluded:
-    """A watch with its outcome: what `NewWatch` and the `Conclusion` said, and whether somebody acknowledged it."""
+    """A watch with its outcome: what `NewWatch` and the `Conclusion` said, and whether it was acknowledged.
+
+    `error_data` is None, too, where schema version 1 or 2 wrote the outcome: those kept the message alone.
+    """
 
     id: int
     endpoint: str
@@ -209,6 +214,7 @@ class Concluded:
     elapsed_s: float
     error_type: str | None
     error_message: str | None
+    error_data: bytes | None = attrs.field(default=None, repr=False)
     acknowledged: bool
     seen_s: float | None = None
     account: str = ""

@@ -22,6 +22,7 @@ __all__ = [
     "OPEN_COLUMNS",
     "Row",
     "concluded",
+    "json_of",
     "key_text",
     "known_watch",
     "line_of",
@@ -55,13 +56,14 @@ def key_text(keys: Mapping[str, str]) -> str:
         raise ConfigurationError(f"the job keys {keys!r} cannot be kept: {exc}") from exc
 
 
-def _json(status: bytes | None) -> bytes | None:
-    if status is not None:
+def json_of(document: bytes | None, name: str) -> bytes | None:
+    """The same. Raises ConfigurationError, with this name, for what is not one JSON document."""
+    if document is not None:
         try:
-            orjson.loads(status)
+            orjson.loads(document)
         except ValueError as exc:
-            raise ConfigurationError(f"the status is not one JSON document: {exc}") from exc
-    return status
+            raise ConfigurationError(f"the {name} is not one JSON document: {exc}") from exc
+    return document
 
 
 def text_of(words: str | None) -> str | None:
@@ -82,7 +84,7 @@ def state_of(known: Change | Conclusion) -> Row:
         None if known.phase is None else known.phase.value,
         known.polls,
         known.failures,
-        _json(known.status),
+        json_of(known.status, "status"),
         None if known.seen_s is None else seconds(known.seen_s, "seen_s"),
     )
 
@@ -90,7 +92,7 @@ def state_of(known: Change | Conclusion) -> Row:
 # --- out of rows ------------------------------------------------------------------------------
 
 OPEN_COLUMNS = "id, endpoint, account, job, origin, first_seen_us, deadline_us, phase, polls, failures, status, seen_s"
-COLUMNS = f"{OPEN_COLUMNS}, outcome, elapsed_s, error_type, error_message, acknowledged"
+COLUMNS = f"{OPEN_COLUMNS}, outcome, elapsed_s, error_type, error_message, error_data, acknowledged"
 _OUTCOME = len(OPEN_COLUMNS.split(", "))  # its place among `COLUMNS`
 _PHASES: Mapping[str | None, Phase | None] = {None: None, **{phase.value: phase for phase in Phase}}
 _KINDS = {kind.value: kind for kind in OutcomeKind}
@@ -134,7 +136,7 @@ def concluded(row: Row) -> Concluded:
     """A row of `COLUMNS` that has an outcome. Raises UnreadableRow for what no ledger writes."""
     number, endpoint, account, job, origin, first_seen_us, deadline_us, *rest = row[:_OUTCOME]
     phase, polls, failures, status, seen_s = rest
-    outcome, elapsed_s, error_type, error_message, acknowledged = row[_OUTCOME:]
+    outcome, elapsed_s, error_type, error_message, error_data, acknowledged = row[_OUTCOME:]
     try:
         return Concluded(
             id=number,
@@ -153,6 +155,7 @@ def concluded(row: Row) -> Concluded:
             elapsed_s=float(elapsed_s),
             error_type=error_type,
             error_message=error_message,
+            error_data=error_data,
             acknowledged=bool(acknowledged),
         )
     except (ValueError, TypeError, KeyError, OverflowError) as exc:

@@ -61,10 +61,19 @@ _VERSION_2: Migration = (
     """,
 )
 
-MIGRATIONS: Sequence[Migration] = (_VERSION_1, _VERSION_2)
+_VERSION_3: Migration = (
+    # The outcome's error as JSON, with its class and fields. NULL: there is none, or an earlier version wrote the row.
+    # error_type and error_message stay as they are, for people who look at the file with SQL.
+    "ALTER TABLE watches ADD COLUMN error_data BLOB",
+)
+
+MIGRATIONS: Sequence[Migration] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """`MIGRATIONS[n]` leads from version n to n + 1; their number is the version that this pollwise writes."""
 
-VIEWS: Mapping[int, str] = {1: "SELECT *, '' AS account, NULL AS origin FROM main.watches"}
+VIEWS: Mapping[int, str] = {
+    1: "SELECT *, '' AS account, NULL AS origin, NULL AS error_data FROM main.watches",
+    2: "SELECT *, NULL AS error_data FROM main.watches",
+}
 """How the watches of an older version read as those of the newest one, so that looking at a file need not change it."""
 
 

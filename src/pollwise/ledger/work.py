@@ -29,6 +29,7 @@ from pollwise.ledger.rows import (
     OPEN_COLUMNS,
     Row,
     concluded,
+    json_of,
     key_text,
     known_watch,
     line_of,
@@ -93,12 +94,12 @@ _UPDATE = (
 )
 _CONCLUDE = (
     "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, seen_s = ?, outcome = ?, elapsed_s = ?,"
-    " error_type = ?, error_message = ? WHERE id = ? AND outcome IS NULL"
+    " error_type = ?, error_message = ?, error_data = ? WHERE id = ? AND outcome IS NULL"
 )
 _ACKNOWLEDGE = "UPDATE watches SET acknowledged = 1 WHERE id = ? AND outcome IS NOT NULL AND acknowledged = 0"
 _REOPEN = (
-    "UPDATE watches SET deadline_us = ?, origin = coalesce(?, origin), failures = 0, outcome = NULL, elapsed_s = NULL, error_type = NULL,"
-    " error_message = NULL, acknowledged = 0 WHERE id = ? AND outcome = 'abandoned'"
+    "UPDATE watches SET deadline_us = ?, origin = coalesce(?, origin), failures = 0, outcome = NULL, elapsed_s = NULL,"
+    " error_type = NULL, error_message = NULL, error_data = NULL, acknowledged = 0 WHERE id = ? AND outcome = 'abandoned'"
 )
 _RELOCATE = "UPDATE watches SET origin = ? WHERE id = ? AND outcome IS NULL"
 
@@ -138,6 +139,7 @@ def _conclude(db: sqlite3.Connection, outcomes: Sequence[Conclusion]) -> int:
             seconds(end.elapsed_s),
             text_of(end.error_type),
             text_of(end.error_message),
+            json_of(end.error_data, "error_data"),
             end.id,
         )
         for end in outcomes
