@@ -17,9 +17,9 @@ from pollwise.core.rate_budget import RateBudget
 from pollwise.durable.resume_token import read_token
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
-from pollwise.errors import ConfigurationError, LedgerFailed, LedgerWriteFailed, OriginChanged, TokenError, WatchStopped
+from pollwise.errors import ConfigurationError, LedgerWriteFailed, OriginChanged, TokenError, WatchStopped
 from pollwise.http.auth import ApiKeyAuth
-from pollwise.ledger import Concluded, OpenWatch, SqliteLedger
+from pollwise.ledger import Concluded, LedgerFailed, OpenWatch, SqliteLedger
 from pollwise.model.events import Abandoned, Failed, Succeeded
 from pollwise.model.messages import Request
 from pollwise.simulator import Simulator

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from pollwise import errors
+from pollwise import errors, ledger
 from pollwise.errors import PollwiseError, Problem
+from pollwise.ledger import errors as ledger_errors
 
 PROBLEM = Problem(("-96", "7"), ("No such job.",), "!key")
 EXAMPLES: dict[str, object] = {
@@ -36,8 +37,7 @@ EXAMPLES: dict[str, object] = {
 def every_error() -> list[PollwiseError]:
     """One of each concrete kind, with every field set."""
     found = []
-    for name in errors.__all__:
-        kind = getattr(errors, name)
+    for kind in [getattr(home, name) for home in (errors, ledger) for name in home.__all__]:
         if isinstance(kind, type) and issubclass(kind, PollwiseError) and attrs.has(kind):
             fields = [field.name for field in attrs.fields(kind)]
             found.append(kind(*[EXAMPLES.get(field, f"some {field}") for field in fields]))
@@ -73,7 +73,7 @@ def test_notes_go_along(error: PollwiseError, again: Callable[[PollwiseError], P
 def test_a_message_is_a_sentence(error: PollwiseError) -> None:
     """It ends like one, fits on a screen, and shows no internals."""
     text = str(error)
-    assert 20 < len(text) < 400 or type(error) is errors.LedgerError  # never raised itself
+    assert 20 < len(text) < 400 or type(error) is ledger.LedgerError  # never raised itself
     assert "object at 0x" not in text
 
 
@@ -98,6 +98,18 @@ def test_the_drawing_of_the_tree_is_true() -> None:
     """Every name in `__all__` but the values is in the module's drawing."""
     names = [name for name in errors.__all__ if issubclass(getattr(errors, name), BaseException)]
     assert [name for name in names if name not in (errors.__doc__ or "")] == []
+
+
+def test_the_drawing_of_the_ledgers_tree_is_true() -> None:
+    """The same for the errors of a ledger, and every one of them is public in `pollwise.ledger`."""
+    assert [name for name in ledger_errors.__all__ if name not in (ledger_errors.__doc__ or "")] == []
+    assert set(ledger_errors.__all__) <= set(ledger.__all__)
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_an_error_is_named_where_it_is_imported_from(name: str) -> None:
+    """In tracebacks, logs and pickles: the files of the package are no part of its name."""
+    assert getattr(errors, name).__module__ == "pollwise.errors"
 
 
 def test_a_vendors_text_cannot_drive_a_terminal() -> None:

@@ -25,18 +25,8 @@ from pollwise.errors import (
     JobError,
     JobFailed,
     JobNotFound,
-    LedgerClosed,
-    LedgerCorrupt,
-    LedgerError,
-    LedgerFailed,
-    LedgerFull,
-    LedgerInUse,
-    LedgerMissing,
-    LedgerTooNew,
-    LedgerUnwritable,
     LedgerWriteFailed,
     MalformedReply,
-    NotALedger,
     NotVisibleYet,
     OriginChanged,
     PermissionDenied,
@@ -60,7 +50,20 @@ from pollwise.errors import (
 )
 from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth, ClientCredentialsAuth, RenewingAuth
 from pollwise.http.transport import AiohttpTransport
-from pollwise.ledger import Ledger, SqliteLedger
+from pollwise.ledger import (
+    Ledger,
+    LedgerClosed,
+    LedgerCorrupt,
+    LedgerError,
+    LedgerFailed,
+    LedgerFull,
+    LedgerInUse,
+    LedgerMissing,
+    LedgerTooNew,
+    LedgerUnwritable,
+    NotALedger,
+    SqliteLedger,
+)
 from pollwise.model.events import (
     Abandoned,
     Cancelled,

@@ -17,8 +17,7 @@ import pytest
 from pollwise.cli import batch
 from pollwise.cli.batch import exit_for_all
 from pollwise.cli.board import Board
-from pollwise.errors import LedgerFull
-from pollwise.ledger import SqliteLedger
+from pollwise.ledger import LedgerFull, SqliteLedger
 from pollwise.simulator import Fault, Faults, Simulator
 
 Run = Callable[..., Any]

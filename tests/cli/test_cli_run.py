@@ -17,7 +17,8 @@ from pollwise.cli import main
 from pollwise.cli.exits import UsageError
 from pollwise.cli.options import LogOptions
 from pollwise.cli.run import run
-from pollwise.errors import ConfigurationError, InsecureUrl, LedgerInUse
+from pollwise.errors import ConfigurationError, InsecureUrl
+from pollwise.ledger import LedgerInUse
 
 USUAL = LogOptions()
 

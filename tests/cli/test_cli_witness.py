@@ -9,8 +9,7 @@ import pytest
 
 from pollwise.cli.board import Board
 from pollwise.cli.witness import WitnessedLedger
-from pollwise.errors import LedgerClosed
-from pollwise.ledger import Change, Conclusion, NewWatch, OutcomeKind, Renewal, SqliteLedger
+from pollwise.ledger import Change, Conclusion, LedgerClosed, NewWatch, OutcomeKind, Renewal, SqliteLedger
 from pollwise.model.reading import Phase
 
 USUAL: dict[str, Any] = {"polls": 3, "status": None}

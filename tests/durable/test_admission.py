@@ -20,6 +20,13 @@ from pollwise.errors import (
     DeadlineExceeded,
     EndpointBug,
     JobFailed,
+    LedgerWriteFailed,
+    RetriesExhausted,
+    WatcherClosed,
+    WatchStopped,
+)
+from pollwise.ledger import (
+    Concluded,
     LedgerClosed,
     LedgerCorrupt,
     LedgerError,
@@ -27,12 +34,11 @@ from pollwise.errors import (
     LedgerFull,
     LedgerInUse,
     LedgerUnwritable,
-    LedgerWriteFailed,
-    RetriesExhausted,
-    WatcherClosed,
-    WatchStopped,
+    NewWatch,
+    OpenWatch,
+    OutcomeKind,
+    Renewal,
 )
-from pollwise.ledger import Concluded, NewWatch, OpenWatch, OutcomeKind, Renewal
 from pollwise.model.events import Abandoned, Cancelled, Failed, Progressed, Succeeded
 from pollwise.model.reading import Phase
 from pollwise.testing import Answer, Hang

@@ -9,8 +9,7 @@ import pytest
 
 from kept_toy import MemoryLedger, keeping, toys
 from pollwise.core.pacing import Pacing
-from pollwise.errors import LedgerFull
-from pollwise.ledger import OpenWatch
+from pollwise.ledger import LedgerFull, OpenWatch
 from pollwise.model.reading import Phase
 from pollwise.testing import Hang, Slow
 from toy import RUNNING, SUCCEEDED, ToyJob, by_job, running

@@ -12,8 +12,8 @@ import pytest
 from kept_toy import KeptToyEndpoint, MemoryLedger, acknowledged, keeping, toys
 from pollwise.core.pacing import Retry
 from pollwise.durable.delivery import Deliveries, Delivery
-from pollwise.errors import LedgerFull, RetriesExhausted, WatcherClosed
-from pollwise.ledger import Concluded, OpenWatch
+from pollwise.errors import RetriesExhausted, WatcherClosed
+from pollwise.ledger import Concluded, LedgerFull, OpenWatch
 from pollwise.model.events import Abandoned, Cancelled, Failed, Succeeded
 from pollwise.testing import Hang, Slow
 from toy import CANCELLED, FAILED, RUNNING, SUCCEEDED, ToyJob, ToyStatus, by_job, settle

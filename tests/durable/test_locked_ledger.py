@@ -13,8 +13,8 @@ import pytest
 
 from kept_toy import KeptToyEndpoint, acknowledged, toys
 from pollwise.durable import patience
-from pollwise.errors import LedgerInUse, LedgerWriteFailed
-from pollwise.ledger import NewWatch, OpenWatch, Recorded, SqliteLedger
+from pollwise.errors import LedgerWriteFailed
+from pollwise.ledger import LedgerInUse, NewWatch, OpenWatch, Recorded, SqliteLedger
 from pollwise.model.events import Succeeded
 from pollwise.testing import ScriptedTransport
 from pollwise.watcher import JobWatcher

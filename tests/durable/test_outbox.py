@@ -10,16 +10,8 @@ from typing import Any
 import pytest
 
 from kept_toy import KeptToyEndpoint, MemoryLedger, keeping, toys
-from pollwise.errors import (
-    ConfigurationError,
-    EndpointBug,
-    LedgerClosed,
-    LedgerFailed,
-    LedgerFull,
-    LedgerWriteFailed,
-    WatcherClosed,
-)
-from pollwise.ledger import Concluded, Conclusion, OpenWatch, OutcomeKind
+from pollwise.errors import ConfigurationError, EndpointBug, LedgerWriteFailed, WatcherClosed
+from pollwise.ledger import Concluded, Conclusion, LedgerClosed, LedgerFailed, LedgerFull, OpenWatch, OutcomeKind
 from pollwise.model.events import Abandoned, Cancelled, Failed, Succeeded
 from pollwise.model.reading import Phase
 from pollwise.testing import Answer, Slow

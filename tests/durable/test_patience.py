@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pollwise.durable import Patience
-from pollwise.errors import (
-    ConfigurationError,
+from pollwise.errors import ConfigurationError
+from pollwise.ledger import (
     LedgerClosed,
     LedgerCorrupt,
     LedgerFailed,

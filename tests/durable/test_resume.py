@@ -18,8 +18,8 @@ from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.durable import Patience
 from pollwise.durable.resume import Stagger, learn_durations
-from pollwise.errors import DeadlineExceeded, LedgerFailed, RetriesExhausted, WatcherClosed
-from pollwise.ledger import Concluded, OpenWatch
+from pollwise.errors import DeadlineExceeded, RetriesExhausted, WatcherClosed
+from pollwise.ledger import Concluded, LedgerFailed, OpenWatch
 from pollwise.model.events import Abandoned, Failed, Progressed, Succeeded
 from pollwise.model.reading import Phase
 from pollwise.testing import Hang, Slow

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ledger_values import change, new, raw, success
 
-from pollwise.errors import LedgerError, PollwiseError
-from pollwise.ledger import Recorded, SqliteLedger
+from pollwise.errors import PollwiseError
+from pollwise.ledger import LedgerError, Recorded, SqliteLedger
 
 BATCH = 10
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from ledger_values import ENDPOINT, every, new, raw
 
-from pollwise.errors import LedgerFailed
-from pollwise.ledger import OpenWatch, OutcomeKind, SqliteLedger
+from pollwise.ledger import LedgerFailed, OpenWatch, OutcomeKind, SqliteLedger
 
 CHILD = Path(__file__).with_name("ledger_child.py")
 BATCH = 10

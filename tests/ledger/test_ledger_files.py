@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from ledger_values import ENDPOINT, every, folder_of, new, raw, success
 
-from pollwise.errors import (
-    ConfigurationError,
+from pollwise.errors import ConfigurationError
+from pollwise.ledger import (
     LedgerCorrupt,
     LedgerFailed,
     LedgerFull,
@@ -28,8 +28,8 @@ from pollwise.errors import (
     LedgerMissing,
     LedgerUnwritable,
     NotALedger,
+    SqliteLedger,
 )
-from pollwise.ledger import SqliteLedger
 from pollwise.ledger.files import our_error
 
 CHILD = Path(__file__).with_name("ledger_child.py")

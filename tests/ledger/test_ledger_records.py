@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import pickle
 from datetime import datetime, timedelta, timezone
 
 import attrs
 import pytest
 from ledger_values import ENDPOINT, NOON, abandoned, every, new, success
 
-from pollwise import errors
-from pollwise.errors import ConfigurationError, LedgerError
+from pollwise.errors import ConfigurationError
 from pollwise.ledger import Change, Conclusion, Ledger, NewWatch, Relocation, Renewal, SqliteLedger
 
 
@@ -68,33 +66,6 @@ def test_the_default_keeps_the_protocol() -> None:
     """SqliteLedger is a Ledger."""
     as_protocol: Ledger = SqliteLedger("nowhere.ledger")
     assert as_protocol
-
-
-LEDGER_ERRORS = [
-    errors.LedgerMissing("a.ledger"),
-    errors.NotALedger("a.ledger", "why"),
-    errors.LedgerTooNew("a.ledger", 7, 1),
-    errors.LedgerCorrupt("a.ledger", "why"),
-    errors.LedgerFull("a.ledger", "why"),
-    errors.LedgerUnwritable("a.ledger", "why"),
-    errors.LedgerInUse("a.ledger"),
-    errors.LedgerFailed("a.ledger", "why"),
-    errors.LedgerClosed("a.ledger", "why"),
-]
-
-
-@pytest.mark.parametrize("error", LEDGER_ERRORS, ids=lambda error: type(error).__name__)
-def test_ledger_errors_cross_processes(error: LedgerError) -> None:
-    """Every error of a ledger survives pickling and names the file in a sentence."""
-    copy_for_raise = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    assert (type(copy_for_raise), str(copy_for_raise), copy_for_raise.path) == (type(error), str(error), "a.ledger")
-    assert str(error).startswith("a.ledger")
-    assert str(error).endswith(".")
-
-
-def test_no_ledger_error_is_left_out() -> None:
-    """The list above is complete."""
-    assert {type(error) for error in LEDGER_ERRORS} == set(LedgerError.__subclasses__())
 
 
 async def test_an_abandoned_watch_keeps_its_error(ledger: SqliteLedger) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from ledger_values import ENDPOINT, every, new, raw, success
 
-from pollwise.errors import LedgerCorrupt
-from pollwise.ledger import SqliteLedger
+from pollwise.ledger import LedgerCorrupt, SqliteLedger
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from ledger_values import ENDPOINT, every, folder_of, new, raw
 
-from pollwise.errors import LedgerCorrupt, LedgerFailed, LedgerTooNew, LedgerUnwritable
-from pollwise.ledger import SqliteLedger, files
+from pollwise.ledger import LedgerCorrupt, LedgerFailed, LedgerTooNew, LedgerUnwritable, SqliteLedger, files
 from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate, version_of
 
 # A version that does not exist yet: what the next one may look like.

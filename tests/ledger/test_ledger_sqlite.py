@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from ledger_values import ENDPOINT, change, every, new, success
 
-from pollwise.errors import ConfigurationError, LedgerClosed
-from pollwise.ledger import SqliteLedger
+from pollwise.errors import ConfigurationError
+from pollwise.ledger import LedgerClosed, SqliteLedger
 
 HOUR_S = 3_600.0
 

@@ -23,8 +23,8 @@ from pollwise import errors
 from pollwise.durable.codec import job_of, outcome_of
 from pollwise.endpoints.document360 import DeleteFileEndpoint
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
-from pollwise.errors import LedgerFull, PollError, RetriesExhausted, UnrestoredError
-from pollwise.ledger import Concluded, NewWatch, Relocation, SqliteLedger
+from pollwise.errors import PollError, RetriesExhausted, UnrestoredError
+from pollwise.ledger import Concluded, LedgerFull, NewWatch, Relocation, SqliteLedger
 from pollwise.ledger.schema import MIGRATIONS
 from pollwise.model.events import Abandoned
 

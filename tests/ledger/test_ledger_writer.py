@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from ledger_values import ENDPOINT, every, folder_of, new, raw
 
-from pollwise.errors import LedgerInUse
-from pollwise.ledger import SqliteLedger, work
+from pollwise.ledger import LedgerInUse, SqliteLedger, work
 from pollwise.ledger.work import Work
 
 

@@ -37,9 +37,9 @@ from pollwise.cli.whole_file import probe
 from pollwise.cli.witness import WitnessedLedger
 from pollwise.core.pacing import Retry
 from pollwise.core.rate_budget import RateBudget
-from pollwise.errors import AuthenticationError, LedgerError, LedgerWriteFailed, OriginChanged
+from pollwise.errors import AuthenticationError, LedgerWriteFailed, OriginChanged
 from pollwise.http.transport import AiohttpTransport
-from pollwise.ledger import SqliteLedger
+from pollwise.ledger import LedgerError, SqliteLedger
 from pollwise.model.events import Abandoned
 from pollwise.watcher import JobWatcher
 

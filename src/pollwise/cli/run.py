@@ -28,7 +28,8 @@ from pollwise.cli.exits import Exit, UsageError
 from pollwise.cli.logs import shown_logs
 from pollwise.cli.options import LogOptions
 from pollwise.cli.text import safe
-from pollwise.errors import ConfigurationError, InsecureUrl, LedgerError, LedgerMissing, OriginChanged
+from pollwise.errors import ConfigurationError, InsecureUrl, OriginChanged
+from pollwise.ledger import LedgerError, LedgerMissing
 
 __all__ = ["run"]
 

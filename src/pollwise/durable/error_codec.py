@@ -47,7 +47,7 @@ _KINDS: Final[Mapping[str, type[PollwiseError]]] = {
     if isinstance(kind := getattr(errors, name), type) and issubclass(kind, PollwiseError)
 }
 for _kind in filter(attrs.has, _KINDS.values()):
-    attrs.resolve_types(_kind)
+    attrs.resolve_types(_kind, localns={"Any": Any, "Mapping": Mapping})
 
 
 @attrs.frozen

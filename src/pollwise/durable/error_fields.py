@@ -99,7 +99,6 @@ def _converter() -> Converter:
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
     converter.register_structure_hook_func(lambda kind: kind == Mapping[str, Any], _strict(dict))
-    attrs.resolve_types(Problem)
     problem = make_dict_structure_fn(Problem, converter, _cattrs_forbid_extra_keys=True)
     is_object = _strict(dict)
     converter.register_structure_hook(Problem, lambda value, kind: problem(is_object(value, kind), kind))

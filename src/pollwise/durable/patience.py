@@ -18,15 +18,8 @@ from typing import Protocol, TypeVar
 
 from pollwise.durable.background_job import pause
 from pollwise.durable.recorded_watch import words_of
-from pollwise.errors import (
-    ConfigurationError,
-    LedgerClosed,
-    LedgerCorrupt,
-    LedgerMissing,
-    LedgerTooNew,
-    LedgerUnwritable,
-    NotALedger,
-)
+from pollwise.errors import ConfigurationError
+from pollwise.ledger import LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerTooNew, LedgerUnwritable, NotALedger
 
 __all__ = ["Patience", "Pending"]
 

@@ -6,7 +6,8 @@ from collections.abc import Hashable
 from typing import Any, Protocol, TypeVar
 
 from pollwise.core.machine import StepResult, WatchMachine
-from pollwise.errors import ConfigurationError, LedgerError, LedgerWriteFailed, WatcherClosed
+from pollwise.errors import ConfigurationError, LedgerWriteFailed, WatcherClosed
+from pollwise.ledger import LedgerError
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.tracebacks import strip_tracebacks
 from pollwise.runtime.watch import Owner, Watch

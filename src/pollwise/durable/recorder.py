@@ -19,8 +19,8 @@ from pollwise.durable.codec import deadline_of, moment, new_watch, outcome_of, p
 from pollwise.durable.outbox import Outbox
 from pollwise.durable.patience import Patience
 from pollwise.durable.recorded_watch import RecordedWatch, is_left_open
-from pollwise.errors import ConfigurationError, LedgerError, LedgerWriteFailed, WatcherClosed
-from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, Relocation, Renewal
+from pollwise.errors import ConfigurationError, LedgerWriteFailed, WatcherClosed
+from pollwise.ledger import Concluded, Ledger, LedgerError, NewWatch, OpenWatch, Relocation, Renewal
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.protocols import Endpoint
 from pollwise.runtime.watch import Owner, Watch, copy_for_raise

@@ -23,8 +23,8 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from pollwise.errors import (
-    ConfigurationError,
+from pollwise.errors import ConfigurationError
+from pollwise.ledger.errors import (
     LedgerCorrupt,
     LedgerFailed,
     LedgerFull,

@@ -22,7 +22,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Self, TypeVar
 
-from pollwise.errors import ConfigurationError, LedgerClosed, LedgerUnwritable
+from pollwise.errors import ConfigurationError
+from pollwise.ledger.errors import LedgerClosed, LedgerUnwritable
 from pollwise.ledger.files import Opening, Synchronous
 from pollwise.ledger.records import (
     Change,

@@ -21,7 +21,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from pollwise.errors import ConfigurationError, LedgerFailed
+from pollwise.errors import ConfigurationError
+from pollwise.ledger.errors import LedgerFailed
 from pollwise.ledger.files import Opening, Place, open_ledger, our_error, place_of
 from pollwise.ledger.work import Work
 

@@ -1,0 +1,164 @@
+"""One poll taught nothing about the job, which is asked about again later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from pollwise.errors._root import PollwiseError, Problem, server_said
+
+__all__ = [
+    "ConnectFailed",
+    "MalformedReply",
+    "NotVisibleYet",
+    "PollError",
+    "PollTimeout",
+    "RateLimited",
+    "ReplyTooLarge",
+    "ServerUnavailable",
+    "StaleConnection",
+    "TlsFailed",
+    "UnrestoredPollError",
+]
+
+
+class PollError(PollwiseError):
+    """One status exchange taught nothing about the job. It is no failure of the job."""
+
+
+@attrs.define
+class ConnectFailed(PollError, ConnectionError):
+    """No connection, or it broke before the reply was whole."""
+
+    detail: str
+
+    def __str__(self) -> str:
+        return f"no reply from the server ({self.detail}). Check the base URL and the network."
+
+
+@attrs.define
+class StaleConnection(ConnectFailed):
+    """The server closed a kept-alive connection before it could reply: no failure, and the request may be sent again.
+
+    The watcher sends the poll again at once, and takes a second one in a row for any other `ConnectFailed`.
+    """
+
+    def __str__(self) -> str:
+        return f"a kept-alive connection broke before the reply ({self.detail}). Send the request again."
+
+
+@attrs.define
+class TlsFailed(PollError, ConnectionError):
+    """The server's TLS certificate or handshake was not acceptable."""
+
+    detail: str
+
+    def __str__(self) -> str:
+        return f"no trusted TLS connection ({self.detail}). Check the host name and its certificate."
+
+
+@attrs.define
+class PollTimeout(PollError, TimeoutError):
+    """The reply was not whole within the time allowed for one request."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"no whole reply within {self.seconds:g} s. Raise request_timeout_s if the server is only slow."
+
+
+@attrs.define
+class ServerUnavailable(PollError):
+    """HTTP 408, 425 or 5xx: the server could not answer just now."""
+
+    http_status: int
+    retry_after_s: float | None = None
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        return f"the server could not answer just now (HTTP {self.http_status}).{server_said(self.problem)}"
+
+
+@attrs.define
+class RateLimited(PollError):
+    """The server refused the poll because of its rate limit: HTTP 429, or another 4xx that says when to come back.
+
+    An endpoint whose vendor throttles inside a 200 raises this from `read`.
+
+    Attributes:
+        retry_after_s: Seconds to wait, where the server said so.
+        problem: The vendor's codes and words, if it gave any.
+        http_status: The status code of the reply.
+    """
+
+    retry_after_s: float | None = None
+    problem: Problem | None = None
+    http_status: int = 429
+
+    def __str__(self) -> str:
+        wait = "" if self.retry_after_s is None else f" The server asked for a pause of {self.retry_after_s:g} s."
+        return (
+            f"the rate limit was hit (HTTP {self.http_status}).{wait} Share one budget between all users of this"
+            f" token.{server_said(self.problem)}"
+        )
+
+
+@attrs.define
+class NotVisibleYet(PollError):
+    """HTTP 404 within the grace time: the job may not be visible yet. `retry_after_s`: seconds to wait, if said."""
+
+    problem: Problem | None = None
+    retry_after_s: float | None = None
+
+    def __str__(self) -> str:
+        return "the job is not visible yet (HTTP 404); asked again for not_found_grace_s."
+
+
+@attrs.define
+class MalformedReply(PollError):
+    """The reply is not what the vendor documents: a proxy's page, broken JSON, a missing or mistyped field.
+
+    Attributes:
+        reason: What was wrong.
+        http_status: The reply's status code.
+        content_type: The reply's media type as sent, or None.
+        excerpt: The first characters of the body, redacted and escaped.
+    """
+
+    reason: str
+    http_status: int
+    content_type: str | None = None
+    excerpt: str = ""
+
+    def __str__(self) -> str:
+        seen = f" Body starts: {self.excerpt}" if self.excerpt else ""
+        return (
+            f"not a status document: {self.reason} (HTTP {self.http_status}, {self.content_type or 'no content type'})."
+            f" Check that the base URL is the API's.{seen}"
+        )
+
+
+@attrs.define
+class ReplyTooLarge(MalformedReply):
+    """The body, as sent or once decompressed, is larger than is allowed."""
+
+
+@attrs.define
+class UnrestoredPollError(PollError):
+    """The error of a poll of an earlier run, of which this version does not know the class or a field.
+
+    Attributes:
+        kind: The class name of that error.
+        message: What that error said. Empty where that was not kept.
+        fields: What else the ledger has of that error, in JSON's types.
+    """
+
+    kind: str
+    message: str
+    fields: Mapping[str, Any] = attrs.Factory(dict)
+
+    def __str__(self) -> str:
+        said = f" It said: {self.message}" if self.message else ""
+        return f"a poll of an earlier run failed with {self.kind}. Look at .fields for what was kept of it.{said}"

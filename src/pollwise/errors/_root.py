@@ -1,0 +1,61 @@
+"""The root of the tree, and what a vendor wrote in the body of a refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+__all__ = ["PollwiseError", "Problem", "printable", "server_said"]
+
+
+@attrs.frozen
+class Problem:
+    """What a vendor wrote in the body of a refusal: its codes and words, unaltered.
+
+    Attributes:
+        codes: The vendor's error codes in their order, for example `("-96",)`.
+        descriptions: The vendor's texts in their order. Untrusted: never render them as markup.
+        key: A symbolic name of the error, where the vendor has one.
+        job_unknown: True where the vendor's codes mean that the job does not exist for this caller.
+    """
+
+    codes: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    key: str | None = None
+    job_unknown: bool = False
+
+    def __str__(self) -> str:
+        words = [printable(text) for text in self.descriptions]
+        if self.key is not None:
+            words.append(printable(self.key))
+        if self.codes:
+            words.append("code " + ", ".join(map(printable, self.codes)))
+        return "; ".join(words) or "no details given"
+
+
+def printable(text: str) -> str:
+    """A vendor's text, as safe to print: no escape codes, no line breaks, no invisible reordering."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def server_said(problem: Problem | None) -> str:
+    return "" if problem is None else f" The server said: {problem}."
+
+
+class PollwiseError(Exception):
+    """The root of the tree. Catch this to catch all that pollwise can raise."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The state that attrs gives a slotted class has its fields alone: notes, and what else was put on the error,
+        # would be left behind.
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[PollwiseError], args: tuple[Any, ...], more: dict[str, Any]) -> PollwiseError:
+    """The error once more, as a pickle or a copy makes it."""
+    error = kind(*args)
+    error.__dict__.update(more)
+    if "__notes__" in more:
+        error.__dict__["__notes__"] = list(more["__notes__"])  # a note on a copy is the copy's
+    return error

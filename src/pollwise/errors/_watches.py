@@ -1,0 +1,263 @@
+"""The watch ended without an end of the job, which may be running."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from pollwise.errors._polls import PollError
+from pollwise.errors._root import PollwiseError, Problem, printable, server_said
+
+__all__ = [
+    "AuthenticationError",
+    "CallbackFailed",
+    "DeadlineExceeded",
+    "EndpointBug",
+    "JobNotFound",
+    "LedgerWriteFailed",
+    "PermissionDenied",
+    "RequestRejected",
+    "RetriesExhausted",
+    "UnknownOutcome",
+    "UnrestoredError",
+    "WatchError",
+    "WatchStopped",
+    "WatcherClosed",
+]
+
+
+class WatchError(PollwiseError):
+    """The watch ended without learning how the job ended; the job may well be running."""
+
+
+@attrs.define
+class DeadlineExceeded(WatchError, TimeoutError):
+    """The watch's deadline passed first. `last_error` is the latest poll's error, if it had one."""
+
+    job: Any
+    timeout_s: float | None
+    last_error: PollError | None = None
+
+    def __str__(self) -> str:
+        limit = "its deadline" if self.timeout_s is None else f"{self.timeout_s:g} s"
+        last = f" The last poll said: {self.last_error}" if self.last_error is not None else ""
+        return (
+            f"{self.job} was not over within {limit}; it may still be running."
+            f" Watch it again, or allow more time with timeout_s.{last}"
+        )
+
+
+@attrs.define
+class RetriesExhausted(WatchError):
+    """Every poll failed for as long as `Retry.outage_s` allows.
+
+    Attributes:
+        job: What was watched.
+        failures: The failed polls in a row.
+        last_error: The latest poll's error.
+        outage_s: Seconds from the first of these polls to the last, or None where that was not written down.
+    """
+
+    job: Any
+    failures: int
+    last_error: PollError
+    outage_s: float | None = None
+
+    def __str__(self) -> str:
+        span = "" if self.outage_s is None else f" within {self.outage_s:.0f} s"
+        return (
+            f"{self.job}: all of the last {self.failures} polls{span} failed; the job may still be running."
+            f" Watch it again, or allow longer outages with Retry(outage_s=...). The last poll said: {self.last_error}"
+        )
+
+
+@attrs.define
+class JobNotFound(WatchError):
+    """The server does not know the job, or hides it from this caller."""
+
+    job: Any
+    http_status: int
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job} is not known to the server (HTTP {self.http_status})."
+            f" Check its IDs, and that these credentials started it.{server_said(self.problem)}"
+        )
+
+
+@attrs.define
+class RequestRejected(WatchError):
+    """The server called the request itself wrong (HTTP 3xx or 4xx); asking again would not help."""
+
+    job: Any
+    http_status: int
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        if 300 <= self.http_status < 400:
+            return (
+                f"{self.job}: the server answered with a redirect (HTTP {self.http_status}), which is not followed"
+                " because it could carry the credentials elsewhere. Use the final base URL."
+            )
+        return (
+            f"{self.job}: the server rejected the request (HTTP {self.http_status})."
+            f" Check the IDs and the base URL.{server_said(self.problem)}"
+        )
+
+
+@attrs.define
+class AuthenticationError(WatchError):
+    """The credentials were refused, also after renewing them where they can be renewed."""
+
+    detail: str
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        return f"{self.detail} Check that the credentials are right and not expired.{server_said(self.problem)}"
+
+
+@attrs.define
+class PermissionDenied(WatchError):
+    """The credentials are good but may not see this job (HTTP 403)."""
+
+    job: Any
+    http_status: int
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job}: permission denied (HTTP {self.http_status})."
+            f" Give these credentials the right to read it.{server_said(self.problem)}"
+        )
+
+
+@attrs.define
+class UnknownOutcome(WatchError):
+    """The job is over, and how it ended is not known: the vendor put it in a word that this version does not know.
+
+    Attributes:
+        job: What was watched.
+        status: The vendor's typed status, as last seen.
+        word: The vendor's field and value, such as `status=6`. Untrusted text.
+    """
+
+    job: Any
+    status: Any
+    word: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job} is over, but this version does not know how it ended: the server said"
+            f" {printable(self.word)}. Look at .status, and at the vendor's documentation for that value."
+        )
+
+
+@attrs.define
+class EndpointBug(WatchError):
+    """The endpoint's own code raised something that is no pollwise error; see `__cause__`, `kind` and `detail`.
+
+    A note (`__notes__`) says where it was raised. The cause has no traceback: its frames would hold the reply.
+    """
+
+    job: Any
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.job}: the endpoint's code raised {self.kind}: {self.detail}. This is a bug in the endpoint."
+
+
+@attrs.define
+class CallbackFailed(WatchError):
+    """A function that was passed to the watcher raised; see `__cause__`.
+
+    `name` is the argument's name, such as `dice`; `kind` and `detail` are the class name and the message of what it
+    raised.
+    """
+
+    job: Any
+    name: str
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        subject = "" if self.job is None else f"{self.job}: "
+        return (
+            f"{subject}the function that was passed as {self.name} raised {self.kind}: {printable(self.detail)}."
+            " Correct that function, then watch the job again."
+        )
+
+
+@attrs.define
+class LedgerWriteFailed(WatchError):
+    """The ledger could not be written for `ledger_patience_s`; see `__cause__`.
+
+    Attributes:
+        job: What was watched.
+        kind: The class name of the ledger's error.
+        detail: The message of the ledger's error.
+        asked: True where the outcome could not be written, so it is not reported: the watch's row is still open, and
+            `resume` takes it up. False where the row itself could not be written: this watch has not asked about the
+            job, and has no row that `resume` could take up.
+    """
+
+    job: Any
+    kind: str
+    detail: str
+    asked: bool = True
+
+    def __str__(self) -> str:
+        if not self.asked:
+            return (
+                f"{self.job}: it could not be written down ({self.kind}: {self.detail}), so it was not asked about;"
+                " the ledger has no row of this watch. Mend the ledger, then watch the job again."
+            )
+        return (
+            f"{self.job}: what became of it could not be written down ({self.kind}: {self.detail}), so it is not"
+            " reported. Mend the ledger, then watch it again."
+        )
+
+
+@attrs.define
+class UnrestoredError(WatchError):
+    """An earlier run ended the watch with an error of which this version does not know the class or a field.
+
+    Attributes:
+        job: What was watched.
+        kind: The class name of that error.
+        message: What that error said. Empty where that was not kept.
+        fields: What else the ledger has of that error, in JSON's types.
+    """
+
+    job: Any
+    kind: str
+    message: str
+    fields: Mapping[str, Any] = attrs.Factory(dict)
+
+    def __str__(self) -> str:
+        said = f" It said: {self.message}" if self.message else ""
+        return f"{self.job}: an earlier run ended the watch with {self.kind}. Watch the job again to go on.{said}"
+
+
+@attrs.define
+class WatchStopped(WatchError):
+    """`Watch.stop()` was called."""
+
+    job: Any
+
+    def __str__(self) -> str:
+        return f"{self.job}: the watch was stopped; the job may still be running. Watch it again to go on."
+
+
+@attrs.define
+class WatcherClosed(WatchError):
+    """The watcher is not open: its `async with` has been left, or not entered yet."""
+
+    job: Any = None
+
+    def __str__(self) -> str:
+        subject = "" if self.job is None else f"{self.job}: "
+        return f"{subject}the watcher is not open. Watch jobs inside its `async with` block."

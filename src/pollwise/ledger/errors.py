@@ -1,0 +1,156 @@
+"""What can go wrong with a ledger, as one tree below `PollwiseError`.
+
+    LedgerError             the ledger could not be opened, read or written
+    ├── LedgerMissing
+    ├── NotALedger
+    ├── LedgerTooNew
+    ├── LedgerCorrupt
+    ├── LedgerFull
+    ├── LedgerUnwritable
+    ├── LedgerInUse
+    ├── LedgerFailed
+    └── LedgerClosed
+
+A watch that ends because its ledger fails ends with `pollwise.errors.LedgerWriteFailed`, which is about the watch.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from pollwise.errors import PollwiseError
+
+__all__ = [
+    "LedgerClosed",
+    "LedgerCorrupt",
+    "LedgerError",
+    "LedgerFailed",
+    "LedgerFull",
+    "LedgerInUse",
+    "LedgerMissing",
+    "LedgerTooNew",
+    "LedgerUnwritable",
+    "NotALedger",
+]
+
+
+@attrs.define
+class LedgerError(PollwiseError):
+    """The durable record of watches could not be opened, read or written. `path` is the ledger's file.
+
+    Whatever the error: nothing that an earlier call promised is lost, and no file was damaged or started anew.
+    """
+
+    path: str
+
+
+@attrs.define
+class LedgerMissing(LedgerError):
+    """There is no ledger to look at: opening one read-only never makes one."""
+
+    def __str__(self) -> str:
+        return f"{self.path} does not exist. Check the path; a ledger is made when it is first opened for writing."
+
+
+@attrs.define
+class NotALedger(LedgerError):
+    """The file is something else, or was overwritten with something else. It was not touched."""
+
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is not a ledger ({self.detail}) and was left as it is."
+            " Check the path, or restore the ledger from a copy."
+        )
+
+
+@attrs.define
+class LedgerTooNew(LedgerError):
+    """The ledger was written by a newer pollwise. `found` and `supported` are schema versions."""
+
+    found: int
+    supported: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} has schema version {self.found}, and this pollwise knows versions up to {self.supported}."
+            " Upgrade pollwise; the ledger was left as it is."
+        )
+
+
+@attrs.define
+class LedgerCorrupt(LedgerError):
+    """The file is, or was, a ledger, but it is damaged."""
+
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is damaged: {self.detail}. It was left as it is: restore a copy, or move the file and those"
+            " beside it away to start anew; `sqlite3 FILE .recover` saves what can still be read."
+        )
+
+
+@attrs.define
+class LedgerFull(LedgerError):
+    """There was no room to write: the disk, a quota or a file size limit. Nothing of the call was kept."""
+
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} could not grow ({self.detail}): the disk is full, or a quota or size limit is reached."
+            " Nothing of this call was kept. Make room and call again; the ledger is still usable."
+        )
+
+
+@attrs.define
+class LedgerUnwritable(LedgerError):
+    """The file or its directory cannot be opened for this: permissions, a read-only place, or a wrong path.
+
+    `read_only` is True where the ledger object itself was opened with `read_only=True`.
+    """
+
+    detail: str
+    read_only: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} cannot be opened here: {self.detail}. To write it, the file and its directory must be"
+            " writable; to look at it with read_only=True, the file must be readable."
+        )
+
+
+@attrs.define
+class LedgerInUse(LedgerError):
+    """Another live process, or another ledger object of this one, has it open for writing or holds its write lock.
+
+    A watcher asks again for `ledger_patience_s` before it reports this.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is in use: one ledger is written by one process at a time. Stop the other one, use another"
+            " file, or only look at it with read_only=True."
+        )
+
+
+@attrs.define
+class LedgerFailed(LedgerError):
+    """The file system or SQLite failed in some other way, named in `detail`. Nothing of the call was kept."""
+
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}. Nothing of this call was kept. Check the disk, then call again."
+
+
+@attrs.define
+class LedgerClosed(LedgerError):
+    """The ledger is not open here: not yet, no more, in a forked child, or in another event loop."""
+
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is not open here: {self.detail}. Use it inside its own `async with` block."
