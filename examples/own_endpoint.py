@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from yarl import URL
 
-from pollwise import Endpoint, JobWatcher, Phase, Reading, Reply, Request
+from pollwise import Endpoint, JobWatcher, Reading, Reply, Request
 
 
 @attrs.frozen
@@ -45,13 +45,13 @@ class ExportEndpoint(Endpoint[Export, ExportStatus]):
             status = ExportStatus(str(document["state"]), int(document["rows_done"]), int(document["rows"]))
         except (ValueError, KeyError, TypeError) as exc:
             raise reply.malformed(f"not an export's status ({type(exc).__name__})") from exc
-        phase = {"done": Phase.SUCCEEDED, "error": Phase.FAILED}.get(status.state, Phase.RUNNING)
-        return Reading(
-            status=status,
-            phase=phase,
-            final=phase is not Phase.RUNNING,
-            fraction=status.rows_done / status.rows if status.rows else None,
-        )
+        match status.state:
+            case "done":
+                return Reading.succeeded(status)
+            case "error":
+                return Reading.failed(status)
+            case _:
+                return Reading.running(status, fraction=status.rows_done / status.rows if status.rows else None)
 
 
 async def main() -> None:

@@ -37,6 +37,7 @@ from pollwise.model.events import Outcome
 from pollwise.model.protocols import Endpoint, Transport
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.dispatcher import Dispatcher
+from pollwise.runtime.options import fraction_warning
 from pollwise.runtime.watch import Watch
 
 __all__ = ["JobWatcher"]
@@ -154,6 +155,7 @@ class JobWatcher(Generic[J, S]):
             longest_hint_s=longest_hint_s,
             heartbeat_s=heartbeat_s,
             renewable=endpoint.auth is not None,
+            on_odd_fraction=fraction_warning(endpoint.name),
         )
         self._concurrency = concurrency
         self._request_timeout_s = request_timeout_s

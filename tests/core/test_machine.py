@@ -606,13 +606,15 @@ def test_hardly_any_progress_gives_no_eta() -> None:
 
 @pytest.mark.parametrize("fraction", [math.nan, -0.1, 1.01, 25.0, math.inf])
 def test_a_fraction_that_is_no_share_says_nothing(fraction: float) -> None:
-    """Neither news at each poll, for nan equals nothing, nor a time at which the job would be over."""
-    machine = make()
+    """It is neither news at each poll, because nan equals nothing, nor a time at which the job would be over."""
+    odd: list[float] = []
+    machine = make(on_odd_fraction=odd.append)
     machine.on_reading(running(), now=0, dice=0)
     for now in (1.0, 2.0):
         assert machine.on_reading(running(fraction=fraction), now=now, dice=0) is StepResult.QUIET
     assert machine.fraction is None
     assert machine.eta_s() is None
+    assert repr(odd) == repr([fraction] * 2)
 
 
 class AnyWatch(RuleBasedStateMachine):

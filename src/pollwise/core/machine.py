@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, Self, TypeVar
 
 import attrs
@@ -106,6 +106,7 @@ class Policy:
         renewable: Whether there are credentials to renew after a 401.
         forecast: What these watches teach about when jobs end.
         patience_level: The pacing's patience, as a level of worth.
+        on_odd_fraction: Called with a fraction that is no share of 0..1. The reading counts without it.
         pause_s: Shortest wait between a poll and the last one before the deadline.
     """
 
@@ -120,6 +121,7 @@ class Policy:
     heartbeat_s: float | None = None
     renewable: bool = False
     forecast: Forecast = attrs.field(factory=Forecast)
+    on_odd_fraction: Callable[[float], object] = bool
     patience_level: int = attrs.field(init=False)
     pause_s: float = attrs.field(init=False)
 
@@ -250,7 +252,8 @@ class WatchMachine(Generic[J, S]):
         self._recover(now)
         status, phase, fraction = reading.status, reading.phase, reading.fraction
         if fraction is not None and not 0.0 <= fraction <= 1.0:
-            fraction = None  # no share of anything, nor a reason to end the watch
+            self._rules.on_odd_fraction(fraction)
+            fraction = None
         same = phase is self.phase and status == self.status and fraction == self.fraction
         self.status, self.phase, self.fraction = status, phase, fraction
         if fraction is not None and self._begun_at is None:

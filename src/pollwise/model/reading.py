@@ -1,15 +1,16 @@
 """The view of a job that all vendors share.
 
-Rule 1: a phase is what pollwise needs to decide; the vendor's own status is kept whole beside it.
+Rule 1: a phase is what pollwise needs to decide. The vendor's own status is kept whole beside it.
 Rule 2: only a *final* reading ends a watch. A phase that looks over without being final is unconfirmed.
 Rule 3: an end of unknown kind is no success. It is RUNNING with `unknown`, and final or unconfirmed.
-Rule 4: a reading that contradicts itself is refused where it is made; it would poll to the deadline in silence.
+Rule 4: a reading that contradicts itself is refused where it is made. Otherwise its watch would poll until the deadline.
+Rule 5: the constructors (`Reading.running` and so on) cannot make a reading that contradicts itself.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import attrs
 
@@ -37,13 +38,17 @@ TERMINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED})
 class Reading(Generic[S]):
     """What an endpoint makes of one good reply.
 
+        return Reading.running(status, fraction=0.4)
+
+    The constructors are `queued`, `running`, `succeeded`, `failed`, `cancelled`, `unconfirmed_end` and `unknown_end`.
+
     Attributes:
         status: The vendor's own typed answer.
         phase: The common view. SUCCEEDED, FAILED and CANCELLED need `final` or `unconfirmed`.
         final: The vendor's rule says that the job is over.
         unconfirmed: The answer looks over, but the vendor's own rule does not call it final.
         fraction: Share of the work done, 0..1, or None where the vendor does not say. Anything else, such as nan or
-            a percentage, is taken as None.
+            a percentage, is taken as None. The log says so once for each watcher.
         reason: The vendor's words for a failure or a cancellation, if it gave any. Untrusted text.
         unknown: An enum value that this version does not know, as `field=value`, or None. With `final` or `unconfirmed`
             and the phase RUNNING, it says that the job is over in a way that this version does not know.
@@ -74,3 +79,53 @@ class Reading(Generic[S]):
                 f"a reading with {self.phase} needs final=True, or unconfirmed=True where the vendor's own rule does"
                 " not call the job over; otherwise the watch would poll until its deadline"
             )
+
+    @classmethod
+    def queued(cls, status: S, *, fraction: float | None = None, unknown: str | None = None) -> Self:
+        """The job waits for its turn."""
+        return cls(status=status, phase=Phase.QUEUED, fraction=fraction, unknown=unknown)
+
+    @classmethod
+    def running(cls, status: S, *, fraction: float | None = None, unknown: str | None = None) -> Self:
+        """The job is at work. A state that the endpoint does not know is one: `unknown="state=PAUSED"`."""
+        return cls(status=status, phase=Phase.RUNNING, fraction=fraction, unknown=unknown)
+
+    @classmethod
+    def succeeded(cls, status: S) -> Self:
+        """The job is over and succeeded, by the vendor's own rule."""
+        return cls(status=status, phase=Phase.SUCCEEDED, final=True)
+
+    @classmethod
+    def failed(cls, status: S, *, reason: str | None = None) -> Self:
+        """The job is over and failed, by the vendor's own rule. `reason` is in the vendor's words."""
+        return cls(status=status, phase=Phase.FAILED, final=True, reason=reason)
+
+    @classmethod
+    def cancelled(cls, status: S, *, reason: str | None = None) -> Self:
+        """The job was cancelled on the server's side, by the vendor's own rule."""
+        return cls(status=status, phase=Phase.CANCELLED, final=True, reason=reason)
+
+    @classmethod
+    def unconfirmed_end(cls, phase: Phase, status: S, *, reason: str | None = None) -> Self:
+        """The job looks over, but the vendor's own rule does not say so. Further polls confirm it.
+
+        Args:
+            phase: How the job seems to have ended: SUCCEEDED, FAILED or CANCELLED.
+            status: The vendor's own typed answer.
+            reason: The vendor's words for a failure or a cancellation.
+        """
+        return cls(status=status, phase=phase, unconfirmed=True, reason=reason)
+
+    @classmethod
+    def unknown_end(cls, status: S, *, unknown: str, final: bool = True, reason: str | None = None) -> Self:
+        """The job is over in a way that the endpoint does not know. The watch ends with `UnknownOutcome`.
+
+        Args:
+            status: The vendor's own typed answer.
+            unknown: The value that the endpoint does not know, as `field=value`.
+            final: Whether the vendor's own rule says that the job is over. If not, further polls confirm it.
+            reason: The vendor's words for it.
+        """
+        return cls(
+            status=status, phase=Phase.RUNNING, final=final, unconfirmed=not final, unknown=unknown, reason=reason
+        )
