@@ -18,8 +18,9 @@ from typing import TypeAlias
 
 import attrs
 
-from pollwise.core.machine import Policy, StepResult, WatchMachine
+from pollwise.core.machine import StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Scheduler
 from pollwise.model.reading import Phase, Reading

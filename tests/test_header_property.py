@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from pollwise.core.forecast import Forecast
-from pollwise.core.machine import Policy, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.policy import Policy
+from pollwise.core.poll_results import PollResults
 from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Scheduler
 from pollwise.model.messages import Reply
-from pollwise.runtime.poll_results import PollResults
-from pollwise.runtime.poller import Poller
 from pollwise.runtime.watch import Watch
 from toy import ToyEndpoint, ToyJob, ToyStatus
 
@@ -108,7 +108,9 @@ class Bench:
         self.machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)
         self.watch = Watch(self.machine, cast("Any", None))
         self.share = self.budget.share()
-        self._answers = PollResults(endpoint=ToyEndpoint(), share=self.share, dice=lambda: dice, clock=lambda: WALL)
+        self._results = PollResults(
+            endpoint=ToyEndpoint(), share=self.share, dice=lambda: dice, clock=lambda: WALL, on_unknown=str
+        )
         self.turns: Scheduler[Any] = Scheduler(rules.forecast, self.share, lambda *_: None)
         self.permit = 0
         self.refusal: object = None
@@ -120,7 +122,7 @@ class Bench:
         self.permit = self.share.acquire(now)
         self.machine.asked(now)
         answer = Reply(status, headers, BODY if status != 304 else b"")
-        self._answers.news(cast("Poller[ToyJob, ToyStatus]", self), self.watch, answer, now)
+        self._results.on_result(self, self.watch.machine, answer, now)
 
     def handed_out_at(self, now: float) -> float:
         """When the watch is asked next, by its own due time and the budget's leave."""

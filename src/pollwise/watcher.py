@@ -22,8 +22,9 @@ from typing import Generic, Self, TypeVar
 
 from pollwise.core.forecast import Forecast
 from pollwise.core.identity import Origins, checked_account, origins_of
-from pollwise.core.machine import Policy, StepResult, WatchMachine
+from pollwise.core.machine import StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
 from pollwise.durable import Outlook, Patience, Recorder
 from pollwise.durable.codec import check_keepable

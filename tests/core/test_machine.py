@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pollwise.core.forecast import Forecast
-from pollwise.core.machine import DueReason, Policy, StepResult, WatchMachine
+from pollwise.core.machine import StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
+from pollwise.core.watch_state import DueReason
 from pollwise.errors import (
     AuthenticationError,
     ConnectFailed,
@@ -227,7 +229,7 @@ def test_rule_3_a_stale_connection_is_asked_again_at_once_and_quietly() -> None:
     for now in (10.0, 20.0):
         machine.on_reading(running(), now=now, dice=0.5)
         assert machine.on_error(stale, now=now + 1, dice=0.5) is StepResult.QUIET
-        assert (machine.due_at, machine.failures, machine.pace) == (now + 1, 0, DueReason.GIVEN)
+        assert (machine.due_at, machine.failures, machine.due_reason) == (now + 1, 0, DueReason.GIVEN)
     assert machine.on_error(stale, now=22.0, dice=0.5) is StepResult.RETRYING
     assert (machine.failures, machine.retrying(22.0).error) == (1, stale)
     assert machine.due_at > 22.0
@@ -539,7 +541,7 @@ def test_rule_8_a_job_that_flaps_does_not_go_before_others_under_pressure() -> N
     machine = make()
     for now, shown in enumerate((unsure(), running(), unsure())):
         machine.on_reading(shown, now=now, dice=0)
-    assert machine.pace is DueReason.BLIND
+    assert machine.due_reason is DueReason.BLIND
 
 
 def test_rule_8_what_flapped_can_still_end() -> None:

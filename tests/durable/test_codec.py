@@ -11,8 +11,9 @@ import orjson
 import pytest
 
 from kept_toy import KeptToyEndpoint
-from pollwise.core.machine import Policy, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.policy import Policy
 from pollwise.durable.codec import (
     change_of,
     check_keepable,

@@ -11,8 +11,9 @@ from typing import Any, cast
 import attrs
 import pytest
 
-from pollwise.core.machine import Policy, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.policy import Policy
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
 from pollwise.model.messages import Reply, Request
 from pollwise.runtime.poller import Poller, PollResult, Unasked

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from pollwise.core.machine import Policy, StepResult, WatchMachine
+from pollwise.core.machine import StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import (
     DeadlineExceeded,

@@ -19,9 +19,10 @@ from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 from pollwise.core.forecast import LEVELS_TO_DOUBLE, Forecast, level_of, worth_of
-from pollwise.core.machine import DueReason, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.rate_budget import Share
 from pollwise.core.ready_queue import ReadyQueue
+from pollwise.core.watch_state import DueReason
 
 __all__ = ["Scheduler"]
 
@@ -87,7 +88,7 @@ class Scheduler(Generic[W]):
         """Ask this watch when it is due. Returns that time, which is rounded up a little."""
         machine = watch.machine
         due_at, deadline = machine.due_at, machine.deadline
-        if now < due_at < deadline and machine.pace is not DueReason.GIVEN:
+        if now < due_at < deadline and machine.due_reason is not DueReason.GIVEN:
             later_at = self._later_at(machine, now)
             if later_at > due_at and machine.last_poll_at > due_at:
                 due_at = min(later_at, machine.last_poll_at)
@@ -151,7 +152,11 @@ class Scheduler(Generic[W]):
         if self._price > 0.0:
             age = machine.seen_at - machine.started_at
             return machine.seen_at + self._forecast.silence_s(self._low, age, machine.eta_s(), self._round_s())
-        if self._share is not None and machine.pace is DueReason.BLIND and not self._forecast.tells(machine.eta_s()):
+        if (
+            self._share is not None
+            and machine.due_reason is DueReason.BLIND
+            and not self._forecast.tells(machine.eta_s())
+        ):
             return now + self._share.ration_s(now, self._others + self._queue.size + 1)
         return now
 

@@ -11,7 +11,8 @@ from weakref import ref
 import attrs
 
 from pollwise.core.identity import Origins
-from pollwise.core.machine import Policy, WatchMachine
+from pollwise.core.machine import WatchMachine
+from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
 from pollwise.durable.admission import Admission
 from pollwise.durable.checkpoints import Checkpoints

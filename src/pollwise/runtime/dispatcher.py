@@ -29,12 +29,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import Forecast
 from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.poll_results import PollResults, stop_with
 from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Scheduler
-from pollwise.errors import WatcherClosed, WatchError, WatchStopped
+from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopped
 from pollwise.model.protocols import Endpoint, Transport
-from pollwise.runtime.poll_results import PollResults, give_up
-from pollwise.runtime.poller import Poller, Unasked
+from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, PollResult, Unasked
+from pollwise.runtime.unknown_values import UnknownValues
 from pollwise.runtime.watch import Watch
 
 __all__ = ["Dispatcher"]
@@ -101,7 +102,13 @@ class Dispatcher(Generic[J, S]):
         self._now = self.loop.time
         self._context = contextvars.copy_context()
         self._scheduler: Scheduler[Watch[J, S]] = Scheduler(forecast, self._share, Watch.tell_throttled)
-        self._results = PollResults(endpoint=endpoint, share=self._share, dice=dice, clock=clock)
+        self._results = PollResults(
+            endpoint=endpoint,
+            share=self._share,
+            dice=dice,
+            clock=clock,
+            on_unknown=UnknownValues(endpoint.name).log_once,
+        )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pollers: set[Poller[J, S]] = set()
         self._idle: list[Poller[J, S]] = []
@@ -337,10 +344,10 @@ class Dispatcher(Generic[J, S]):
             poller.watch, poller.result = None, Unasked.IDLE
             assert watch is not None  # noqa: S101  # who has an answer has its watch in hand
             try:
-                news = self._results.news(poller, watch, result, now)
+                news = self._learn(poller, watch, result, now)
             except BaseException as exc:
                 self._idle.append(poller)
-                self._conclude_step(watch, give_up(watch, exc, now), now)
+                self._conclude_step(watch, stop_with(watch.machine, exc, now), now)
                 raise
             finally:
                 self._release(poller, now)
@@ -350,7 +357,7 @@ class Dispatcher(Generic[J, S]):
                 if not self._draining and poller.renew(watch, now):
                     self._next_limit = min(self._next_limit, poller.limit_at)
                     continue
-                news = give_up(watch, WatcherClosed(watch.job), now)  # or a stranger has cancelled it
+                news = stop_with(watch.machine, WatcherClosed(watch.job), now)  # or a stranger has cancelled it
             self._idle.append(poller)
             if news is StepResult.OVER:
                 self._on_over(watch)
@@ -358,6 +365,16 @@ class Dispatcher(Generic[J, S]):
                 watch.tell(news, now)
                 if not self._draining:
                     self._scheduler.put(watch, now)
+
+    def _learn(self, poller: Poller[J, S], watch: Watch[J, S], result: PollResult, now: float) -> StepResult:
+        if isinstance(result, Unasked):
+            if result is Unasked.RENEWED:
+                watch.machine.on_renewed(now=now)
+            return StepResult.QUIET
+        try:
+            return self._results.on_result(poller, watch.machine, result, now)
+        except asyncio.CancelledError:  # raised by the endpoint itself, because no task of ours awaits here
+            return self._results.on_result(poller, watch.machine, ConnectFailed(CANCELLED_WITHIN), now)
 
     # --- ends ---------------------------------------------------------------------------------
 
@@ -388,7 +405,9 @@ class Dispatcher(Generic[J, S]):
             return
         watch = poller.watch
         if watch is not None and watch.machine.outcome is None:
-            self._conclude_step(watch, give_up(watch, WatcherClosed(watch.job) if killer is None else killer, now), now)
+            self._conclude_step(
+                watch, stop_with(watch.machine, WatcherClosed(watch.job) if killer is None else killer, now), now
+            )
         # a stranger who cancels tasks ends the program as a rule: what else is due waits a little for that
         self._wake_at(now + _REVIVAL_S)
 

@@ -62,11 +62,10 @@ class Watch(Generic[J, S]):
     otherwise. `async for event in watch` gives typed events, the last one the outcome.
     """
 
-    __slots__ = ("_audience", "_events", "_owner", "_progressed", "_retried", "_throttled", "machine", "reply_hash")
+    __slots__ = ("_audience", "_events", "_owner", "_progressed", "_retried", "_throttled", "machine")
 
     def __init__(self, machine: WatchMachine[J, S], owner: Owner) -> None:
         self.machine = machine
-        self.reply_hash = 0  # of the reply that the last reading came from; 0 for none
         self._owner = owner
         # numbers events; each kind below keeps the number of its newest. One taken up again begins with what is known
         self._events = self._progressed = 0 if machine.phase is None else 1

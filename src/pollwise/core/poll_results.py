@@ -1,0 +1,256 @@
+"""What the result of a poll means for its watch and for the rate budget.
+
+Rule 1: the endpoint reads the reply. A reply that equals the last one, in all that `read` looks at, is not read again.
+Rule 2: what a server says about its rate limit and about when to come back is obeyed on every reply. Its header fields
+are searched once.
+Rule 3: the permit of a poll goes back to the budget exactly once, whatever the reply is.
+Rule 4: the deadline wins over every result that is not a reading.
+Rule 5: whatever an endpoint, a transport or an auth raises ends no other watch. What the caller's own functions raise is
+not called the endpoint's bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, Protocol, TypeVar
+
+import attrs
+
+from pollwise.core.classification import refusal
+from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
+from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.rate_budget import Share
+from pollwise.errors import (
+    AuthenticationError,
+    CallbackFailed,
+    ConfigurationError,
+    MalformedReply,
+    PollError,
+    RateLimited,
+    ServerUnavailable,
+    WatchError,
+)
+from pollwise.model.messages import Reply
+from pollwise.model.protocols import Endpoint
+from pollwise.model.tracebacks import endpoint_bug, strip_tracebacks
+
+__all__ = ["Poll", "PollResults", "stop_with"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+_HASH_BITS = (1 << 60) - 1  # ints of 60 bits take a third less memory than ints of 64
+
+
+class Poll(Protocol):
+    """One poll, as its result is told.
+
+    Attributes:
+        permit: The number of the request at the budget, until it is given back; 0 for none.
+        refusal: The server's refusal of the credentials, or None.
+    """
+
+    permit: int
+    refusal: AuthenticationError | None
+
+
+class PollResults(Generic[J, S]):
+    """Decides what the results of one watcher's polls mean.
+
+    Args:
+        endpoint: How to read.
+        share: The watcher's share of its budget.
+        dice: Returns a random number in [0, 1).
+        clock: Returns the time in epoch seconds.
+        on_unknown: Called with an enum value that the endpoint does not know, as `field=value`.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_dice",
+        "_endpoint",
+        "_heeded",
+        "_hints",
+        "_on_unknown",
+        "_read_for",
+        "_reads_all",
+        "_share",
+    )
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint[J, S],
+        share: Share,
+        dice: Callable[[], float],
+        clock: Callable[[], float],
+        on_unknown: Callable[[str], object],
+    ) -> None:
+        self._endpoint = endpoint
+        read_for = getattr(endpoint, "read_for", None)
+        # None where `read_for` only calls `read`. Then `read` is called directly.
+        self._read_for = None if getattr(read_for, "__func__", None) is Endpoint.read_for else read_for
+        self._share = share
+        self._dice = dice
+        self._clock = clock
+        self._on_unknown = on_unknown
+        self._hints = HintReader()
+        heeded: tuple[str, ...] | None = getattr(endpoint, "heeded_headers", None)
+        self._reads_all = heeded is None  # what `read` looks at is not known, so no reply counts as unchanged
+        self._heeded = heeded or ()
+
+    def on_result(self, poll: Poll, machine: WatchMachine[J, S], result: Reply | Exception, now: float) -> StepResult:
+        """What the result of this poll means for the watch. The machine knows it afterwards.
+
+        Raises:
+            BaseException: What the endpoint raised, if it is no `Exception`.
+        """
+        try:
+            if isinstance(result, PollError):
+                return self._fail(poll, machine, result, now)
+            if isinstance(result, Exception):
+                return stop_with(machine, result, now)
+            return self._on_reply(poll, machine, result, now)
+        except Exception as exc:  # noqa: BLE001  # rule 5
+            return stop_with(machine, exc, now)
+
+    def _on_reply(  # noqa: C901  # the one road of every reply: a call for each part of it would cost a hundredth
+        self, poll: Poll, machine: WatchMachine[J, S], reply: Reply, now: float
+    ) -> StepResult:
+        status = reply.status
+        hints = wait_s = None
+        if tuple(reply.headers) not in self._hints.silent:  # told apart here, to save a call
+            hints = self._hints.read(reply.headers, self._wall_now)
+            wait_s = None if hints is None else hints.retry_after_s
+        if not 200 <= status < 300:
+            if status == 304 and machine.phase is not None:
+                self._release(poll, machine, hints, now)
+                return machine.on_unchanged(now=now, dice=self._roll(), hint_s=wait_s)
+            return self._on_refusal(poll, machine, reply, hints, now)
+        reply_hash = 0
+        if not self._reads_all:
+            # with the status, because a 202 and a 200 can both be empty
+            reply_hash = (hash(reply.body) ^ status) & _HASH_BITS
+            if self._heeded:
+                reply_hash = hash((reply_hash, *map(reply.headers.get, self._heeded))) & _HASH_BITS
+            if machine.is_unchanged(reply_hash):
+                self._release(poll, machine, hints, now)
+                return machine.on_unchanged(now=now, dice=self._roll(), hint_s=wait_s)
+        try:
+            read_for = self._read_for
+            reading = self._endpoint.read(reply) if read_for is None else read_for(machine.job, reply)
+        except RateLimited as exc:
+            return self._on_throttle(poll, machine, exc, hints, now)
+        except (PollError, WatchError) as exc:
+            self._release(poll, machine, hints, now)
+            return self._fail(poll, machine, exc, now)
+        except BaseException:
+            self._release(poll, machine, hints, now)
+            raise
+        self._release(poll, machine, hints, now)
+        if reading.unknown is not None:
+            self._on_unknown(reading.unknown)
+        dice = 0.0 if reading.final else self._roll()  # an end needs no wait, so no fault of `dice` may hide it
+        return machine.on_reading(reading, now=now, dice=dice, hint_s=wait_s, reply_hash=reply_hash)
+
+    # --- what is no reading -------------------------------------------------------------------
+
+    def _on_refusal(
+        self, poll: Poll, machine: WatchMachine[J, S], reply: Reply, hints: ReplyHints | None, now: float
+    ) -> StepResult:
+        """A reply outside 2xx."""
+        error: PollError | WatchError
+        try:
+            if reply.status == 304:
+                error = MalformedReply("there is no earlier reply that it could repeat", 304, reply.content_type)
+            else:
+                error = refusal(reply, self._endpoint.problem(reply), machine.job, hints=hints)
+        except RateLimited as exc:
+            error = exc
+        if isinstance(error, RateLimited):
+            return self._on_throttle(poll, machine, error, hints, now)
+        if isinstance(error, ServerUnavailable) and error.http_status >= 500 and error.retry_after_s:
+            # It speaks for the server, so the other watches of the token wait, too.
+            wait_s = machine.believed_s(error.retry_after_s, now)
+            self._share.on_unavailable(_taken_permit(poll), now, wait_s)
+        else:
+            self._release(poll, machine, hints, now)
+        return self._fail(poll, machine, error, now)
+
+    def _on_throttle(
+        self, poll: Poll, machine: WatchMachine[J, S], error: RateLimited, hints: ReplyHints | None, now: float
+    ) -> StepResult:
+        """The rate limit was hit: in a refusal, or in a 2xx whose body says so."""
+        wait_s = error.retry_after_s
+        if wait_s is not None and not wait_s >= 0.0:  # nan or negative: `read` may take it from anywhere
+            wait_s = error.retry_after_s = None
+        if wait_s is None and hints is not None and hints.retry_after_s is not None:
+            wait_s = error.retry_after_s = hints.retry_after_s
+        rate = None if hints is None else hints.rate
+        believed_s = None if wait_s is None else machine.believed_s(wait_s, now)
+        self._share.on_429(_taken_permit(poll), now, believed_s, _believed(rate, machine, now))
+        return self._fail(poll, machine, error, now)
+
+    def _fail(self, poll: Poll, machine: WatchMachine[J, S], error: PollError | WatchError, now: float) -> StepResult:
+        """The poll failed, or showed that another poll cannot help."""
+        if now >= machine.deadline:
+            return machine.on_deadline(now=now)
+        if isinstance(error, AuthenticationError):
+            poll.refusal = error
+        return machine.on_error(strip_tracebacks(error), now=now, dice=self._roll())
+
+    def _release(self, poll: Poll, machine: WatchMachine[J, S], hints: ReplyHints | None, now: float) -> None:
+        """Give the permit back, with what the reply says about the rate limit."""
+        permit, poll.permit = poll.permit, 0
+        if hints is None:
+            self._share.release(permit, now)
+        else:
+            self._share.release(permit, now, _believed(hints.rate, machine, now))
+
+    # --- the caller's own functions -----------------------------------------------------------
+
+    def _roll(self) -> float:
+        try:
+            dice = self._dice()
+        except Exception as exc:
+            raise _callback_failed("dice", exc) from exc
+        if 0.0 <= dice < 1.0:
+            return dice
+        raise _callback_failed("dice", ValueError(f"it gave {dice!r}, which is not in [0, 1)"))
+
+    def _wall_now(self) -> float:
+        try:
+            return self._clock()
+        except Exception as exc:
+            raise _callback_failed("clock", exc) from exc
+
+
+def stop_with(machine: WatchMachine[Any, Any], exc: BaseException, now: float) -> StepResult:
+    """End the watch because of an exception that another poll would not mend."""
+    if now >= machine.deadline:
+        return machine.on_deadline(now=now)
+    if isinstance(exc, CallbackFailed) and exc.job is None:
+        exc.job = machine.job
+    if isinstance(exc, WatchError):
+        return machine.on_stop(strip_tracebacks(exc), now=now)
+    detail = (
+        str(exc) if isinstance(exc, ConfigurationError) else "see __cause__"
+    )  # our own words hold no part of a reply
+    return machine.on_stop(endpoint_bug(machine.job, exc, detail), now=now)
+
+
+def _taken_permit(poll: Poll) -> int:
+    permit, poll.permit = poll.permit, 0
+    return permit
+
+
+def _believed(rate: RateHints | None, machine: WatchMachine[Any, Any], now: float) -> RateHints | None:
+    """The same, with a reset that is too far away to be true as near as this watch can wait for."""
+    if rate is None or rate.reset_s is None:
+        return rate
+    believed_s = machine.believed_s(rate.reset_s, now)
+    return rate if believed_s == rate.reset_s else attrs.evolve(rate, reset_s=believed_s)
+
+
+def _callback_failed(name: str, exc: Exception) -> CallbackFailed:
+    return CallbackFailed(None, name, type(exc).__name__, str(exc))

@@ -1,0 +1,202 @@
+"""What is known of one watch, and the events that report it.
+
+Rule 1: only `machine.py` writes here. Everything else reads.
+Rule 2: an event is made when it is read. A hundred thousand watches need not keep theirs.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from pollwise.core.failure_streak import FailureStreak
+from pollwise.core.policy import Policy
+from pollwise.errors import JobCancelled, JobFailed, UnknownOutcome, WatchError
+from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Progressed, Retrying, Succeeded, Throttled
+from pollwise.model.reading import Phase, Reading
+
+__all__ = ["DueReason", "WatchState"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+_LEAST_DONE = 1e-9  # a smaller share of the work says nothing about the rest
+
+
+class DueReason(enum.Enum):
+    """Why a watch is due when it is."""
+
+    GIVEN = enum.auto()
+    """A retry, a server or a deadline has set the time. It stands."""
+    BLIND = enum.auto()
+    """The pacing has set it, by the number of polls. Pressure may defer it."""
+    FORESEEN = enum.auto()
+    """The pacing has set it, by when the job may be over. Pressure may defer it."""
+
+
+class WatchState(Generic[J, S]):
+    """The facts of one watch. Times are monotonic seconds.
+
+    Attributes:
+        deadline: When the watch ends at the latest, in monotonic seconds; infinite for never.
+        due_at: When to ask next, in monotonic seconds.
+        fraction: Share of the work done, 0..1, or None.
+        job: What is watched.
+        outcome: The one terminal event, once there is one.
+        due_reason: Why `due_at` is that time.
+        phase: The phase last seen, or None before the first good reading.
+        polls: Status exchanges so far, good and bad.
+        seen_at: When the last good reading came, in monotonic seconds; the start before the first one.
+        started_at: When the watch began, in monotonic seconds.
+        status: The vendor's status last seen, or None.
+    """
+
+    __slots__ = (
+        "_begun_at",
+        "_begun_with",
+        "_good",
+        "_policy",
+        "_reply_hash",
+        "_reported_at",
+        "_streak",
+        "_throttled",
+        "deadline",
+        "due_at",
+        "due_reason",
+        "fraction",
+        "job",
+        "outcome",
+        "phase",
+        "polls",
+        "seen_at",
+        "started_at",
+        "status",
+    )
+
+    def __init__(self, job: J, policy: Policy, *, now: float) -> None:
+        self.job = job
+        self._policy = policy
+        self.started_at = self.seen_at = self.due_at = self._reported_at = now
+        self.deadline = math.inf if policy.timeout_s is None else now + policy.timeout_s
+        self.polls = 0
+        self.status: S | None = None
+        self.phase: Phase | None = None
+        self.fraction: float | None = None
+        self.outcome: Outcome[J, S] | None = None
+        self._good = 0  # good readings, by which the pacing counts
+        self._reply_hash = 0  # of the reply that the last reading came from; 0 for none
+        self._streak: FailureStreak | None = None
+        self._begun_at: float | None = None  # when the fraction was `_begun_with`, for the ETA
+        self._begun_with = 0.0
+        self.due_reason = DueReason.GIVEN
+        self._throttled = False  # the watch was reported as held back by the budget since its last poll
+
+    # --- events -------------------------------------------------------------------------------
+
+    def progressed(self) -> Progressed[J, S]:
+        """The event for the last status before the outcome, if there is one. Only after a good reading."""
+        assert self.phase is not None  # noqa: S101  # the driver asks after PROGRESSED only
+        return Progressed(
+            job=self.job,
+            status=self.status,  # type: ignore[arg-type]  # set together with the phase
+            phase=self.phase,
+            fraction=self.fraction,
+            eta_s=self.eta_s(),
+            elapsed_s=self.seen_at - self.started_at,
+            polls=self.polls - (self.outcome is not None),
+        )
+
+    def retrying(self, now: float) -> Retrying[J]:
+        """The event for the last bad poll. Only after `StepResult.RETRYING`."""
+        streak = self._streak
+        assert streak is not None  # noqa: S101  # the driver asks after RETRYING only
+        assert streak.last_error is not None  # noqa: S101
+        return Retrying(
+            job=self.job,
+            error=streak.last_error,
+            failures=streak.failures,
+            delay_s=max(0.0, self.due_at - now),
+            elapsed_s=now - self.started_at,
+            polls=self.polls,
+        )
+
+    def throttled(self, now: float) -> Throttled[J]:
+        """The event for being held back by the budget, until `due_at` at least."""
+        delay_s = max(0.0, self.due_at - now) if self.due_at < math.inf else 0.0
+        return Throttled(job=self.job, delay_s=delay_s, elapsed_s=now - self.started_at, polls=self.polls)
+
+    def eta_s(self) -> float | None:
+        """Estimated seconds from the last good reading until the job is over, or None."""
+        # made when it is asked for: a hundred thousand watches need not keep it
+        fraction = self.fraction
+        if self._begun_at is None or fraction is None:
+            return None
+        done, took = fraction - self._begun_with, self.seen_at - self._begun_at
+        return None if done < _LEAST_DONE or took <= 0 else (1.0 - fraction) * took / done
+
+    @property
+    def failures(self) -> int:
+        """Polls in a row that taught nothing and count towards `Retry.min_failures`."""
+        return 0 if self._streak is None else self._streak.failures
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody has asked yet, and it began here, with all the time that a watch of the watcher's has."""
+        began_here = self.polls == 0 and self.started_at == self._reported_at
+        timeout_s = self._policy.timeout_s
+        return began_here and self.deadline == (math.inf if timeout_s is None else self.started_at + timeout_s)
+
+    @property
+    def seen_s(self) -> float | None:
+        """How old the watch was when the job was last seen going on, in seconds, or None if it never was."""
+        streak = self._streak
+        if streak is not None and streak.unconfirmed:
+            return streak.seen_s
+        return None if self.phase is None else self.seen_at - self.started_at
+
+    @property
+    def agreed_deadline(self) -> float:
+        """The deadline without the time of grace that one who is overdue is given, in monotonic seconds."""
+        overdue = None if self._streak is None else self._streak.overdue
+        return self.deadline if overdue is None else overdue
+
+    @property
+    def last_poll_at(self) -> float:
+        """When the last poll before the deadline is to be asked, in monotonic seconds."""
+        return self.deadline - self._policy.last_poll_s
+
+    def outcome_of(self, reading: Reading[S], now: float) -> Outcome[J, S]:
+        """The outcome that a final or confirmed reading means. The forecast learns from it."""
+        took, seen_s = now - self.started_at, self.seen_s
+        self._policy.forecast.over(seen_s or 0.0, took, self.eta_s())
+        job, status, polls = self.job, reading.status, self.polls
+        within_s = None if seen_s is None else took - seen_s
+        match reading.phase:
+            case Phase.FAILED:
+                failed = JobFailed(job, status, reading.reason)
+                return Failed(
+                    job=job, status=status, error=failed, elapsed_s=took, polls=polls, detected_within_s=within_s
+                )
+            case Phase.CANCELLED:
+                gone = JobCancelled(job, status, reading.reason)
+                return Cancelled(
+                    job=job, status=status, error=gone, elapsed_s=took, polls=polls, detected_within_s=within_s
+                )
+            case Phase.SUCCEEDED:
+                return Succeeded(job=job, status=status, elapsed_s=took, polls=polls, detected_within_s=within_s)
+            case phase:
+                error = UnknownOutcome(job, status, reading.unknown or phase.value)
+                return Abandoned(job=job, error=error, status=status, phase=phase, elapsed_s=took, polls=polls)
+
+    def abandoned(self, error: WatchError, *, now: float) -> Abandoned[J, S]:
+        """The outcome if the watch ended now with this error. It ends nothing by itself."""
+        return Abandoned(
+            job=self.job,
+            error=error,
+            status=self.status,
+            phase=self.phase,
+            elapsed_s=now - self.started_at,
+            polls=self.polls,
+        )
