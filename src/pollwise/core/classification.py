@@ -54,7 +54,7 @@ def refusal(  # noqa: PLR0911  # a table: one return a row
     if problem is not None and problem.job_unknown:
         return JobNotFound(job, status, problem)
     if status == 401 or (status in {400, 403} and _token_refused(reply)):
-        return AuthenticationError(f"{job}: the credentials were refused (HTTP {status}).", problem)
+        return AuthenticationError(f"The credentials were refused (HTTP {status}).", problem)
     wait_s = None if hints is None else hints.retry_after_s
     match status:
         case _ if status < 200:

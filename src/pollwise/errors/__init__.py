@@ -1,10 +1,10 @@
 """Every error that pollwise raises or reports, as one tree.
 
     PollwiseError
-    ├── JobError                  the job is over, and not well: the vendor said so
+    ├── JobError                  the job ended, and the vendor says that it did not succeed
     │   ├── JobFailed
     │   └── JobCancelled
-    ├── WatchError                we stopped looking; the job may well be running
+    ├── WatchError                the watch ended before the job did
     │   ├── DeadlineExceeded          (also a TimeoutError)
     │   ├── RetriesExhausted
     │   ├── JobNotFound
@@ -18,7 +18,7 @@
     │   ├── UnrestoredError
     │   ├── WatchStopped
     │   └── WatcherClosed
-    ├── PollError                 one poll taught nothing; asked again later
+    ├── PollError                 one poll brought no reading; the job is asked about again
     │   ├── ConnectFailed             (also a ConnectionError)
     │   │   └── StaleConnection
     │   ├── TlsFailed                 (also a ConnectionError)
@@ -29,15 +29,15 @@
     │   ├── MalformedReply
     │   │   └── ReplyTooLarge
     │   └── UnrestoredPollError
-    ├── LedgerError               see pollwise.ledger: the durable record could not be opened, read or written
-    └── ConfigurationError        the caller asked for something that cannot be (also a ValueError)
-        ├── InsecureUrl               (also a WatchError, where a watch would have sent it)
-        ├── OriginChanged             (also a WatchError, where a watch would have gone on)
+    ├── LedgerError               the ledger could not be opened, read or written: see pollwise.ledger
+    └── ConfigurationError        an argument cannot be right (also a ValueError)
+        ├── InsecureUrl               (also a WatchError, because it can end a watch)
+        ├── OriginChanged             (also a WatchError, because it can end a watch)
         └── TokenError
 
-Rule 1: data is in attributes; the message is made from them and says what the reader can do next.
-Rule 2: every error survives pickling, so it can cross a process or a queue.
-Rule 3: no secret is ever put in one: excerpts of replies arrive here already redacted.
+Rule 1: data is in attributes. The message is made from them and says what the reader can do next.
+Rule 2: every error survives pickling, so it can be sent to another process.
+Rule 3: no error holds a secret. Excerpts of replies are redacted before they get here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The caller asked for something that cannot be."""
+"""An argument or a setting cannot be right."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ __all__ = ["ConfigurationError", "InsecureUrl", "OriginChanged", "TokenError"]
 
 
 class ConfigurationError(PollwiseError, ValueError):
-    """An argument cannot be right. Raised at once, before anything is sent."""
+    """An argument cannot be right. It is raised at once, before any request is sent."""
 
 
 @attrs.define
 class InsecureUrl(ConfigurationError, WatchError):
-    """Credentials would travel in clear text; nothing was sent. `origin` is scheme, host and port."""
+    """Credentials would be sent in clear text, so nothing was sent. `origin` is scheme, host and port."""
 
     origin: str
 
     def __str__(self) -> str:
         return (
             f"{self.origin} is plain http to a host that is not this machine. Use https, or pass"
-            " allow_plain_http=True if you accept that anybody on the way can read the credentials."
+            " allow_plain_http=True if you accept that the network can read the credentials."
         )
 
 
 @attrs.define
 class OriginChanged(ConfigurationError, WatchError):
-    """A watch was asked at another server than the endpoint asks now; nothing was sent, and the watch stays as it was.
+    """The endpoint asks another server than the one at which the watch was asked. Nothing was sent, and the row stays open.
 
     Attributes:
         job: What is watched, or one of several jobs.
-        recorded: The origin (scheme, host and port) at which it was asked, as the ledger or the token has it.
-        configured: The origin at which the endpoint would ask.
-        watches: How many watches of the ledger are concerned.
+        recorded: The origin (scheme, host and port) in the ledger or in the resume token.
+        configured: The origin of the endpoint's requests now.
+        watches: The number of watches in the ledger that this concerns.
     """
 
     job: Any
@@ -54,7 +54,7 @@ class OriginChanged(ConfigurationError, WatchError):
 
     @property
     def subject(self) -> str:
-        """What is concerned, as the beginning of a sentence: one job, or how many."""
+        """The beginning of the message: one job, or the number of jobs."""
         if self.watches == 1:
             return f"{self.job} was asked about"
         return f"{self.watches} open jobs, such as {self.job}, were asked about"
@@ -62,9 +62,11 @@ class OriginChanged(ConfigurationError, WatchError):
 
 @attrs.define
 class TokenError(ConfigurationError):
-    """A text is no watch token that this watcher can take up; `reason` says why. Nothing of it was used."""
+    """A text is no resume token that this watcher can use. `reason` says why. Nothing of the text was used."""
 
     reason: str
 
     def __str__(self) -> str:
-        return f"the watch token cannot be used: {self.reason}. Keep what `watch.resume_token` gave, unaltered."
+        return (
+            f"the resume token cannot be used: {self.reason}. Pass the text that `watch.resume_token` gave, unaltered."
+        )

@@ -1,4 +1,4 @@
-"""The job is over, and not well: the vendor said so."""
+"""The job ended, and the vendor says that it did not succeed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ __all__ = ["JobCancelled", "JobError", "JobFailed"]
 
 
 class JobError(PollwiseError):
-    """The vendor's own answer says that the job did not succeed."""
+    """The vendor's own reply says that the job did not succeed."""
 
 
 @attrs.define
 class JobFailed(JobError):
-    """The job ended in failure. `status` is the vendor's typed status, nothing thrown away."""
+    """The job failed.
+
+    Attributes:
+        job: What was watched.
+        status: The vendor's typed status with every field.
+        reason: The vendor's words, or None. Untrusted text.
+    """
 
     job: Any
     status: Any
@@ -30,7 +36,13 @@ class JobFailed(JobError):
 
 @attrs.define
 class JobCancelled(JobError):
-    """The job was cancelled on the server's side. `status` is the vendor's typed status."""
+    """The job was cancelled on the server.
+
+    Attributes:
+        job: What was watched.
+        status: The vendor's typed status with every field.
+        reason: The vendor's words, or None. Untrusted text.
+    """
 
     job: Any
     status: Any

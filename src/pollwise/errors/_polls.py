@@ -1,4 +1,4 @@
-"""One poll taught nothing about the job, which is asked about again later."""
+"""One poll brought no reading of the job. The job is asked about again later."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = [
 
 
 class PollError(PollwiseError):
-    """One status exchange taught nothing about the job. It is no failure of the job."""
+    """One poll brought no reading of the job. This is no failure of the job, which is asked about again later."""
 
 
 @attrs.define
 class ConnectFailed(PollError, ConnectionError):
-    """No connection, or it broke before the reply was whole."""
+    """There was no connection, or it broke before the reply was complete."""
 
     detail: str
 
@@ -40,9 +40,9 @@ class ConnectFailed(PollError, ConnectionError):
 
 @attrs.define
 class StaleConnection(ConnectFailed):
-    """The server closed a kept-alive connection before it could reply: no failure, and the request may be sent again.
+    """The server closed a kept-alive connection before it replied, so the request can be sent again.
 
-    The watcher sends the poll again at once, and takes a second one in a row for any other `ConnectFailed`.
+    The watcher sends the poll again at once. A second one in a row counts like any other `ConnectFailed`.
     """
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class StaleConnection(ConnectFailed):
 
 @attrs.define
 class TlsFailed(PollError, ConnectionError):
-    """The server's TLS certificate or handshake was not acceptable."""
+    """The server's TLS certificate or handshake was not accepted."""
 
     detail: str
 
@@ -61,24 +61,33 @@ class TlsFailed(PollError, ConnectionError):
 
 @attrs.define
 class PollTimeout(PollError, TimeoutError):
-    """The reply was not whole within the time allowed for one request."""
+    """The reply was not complete within `seconds`, the time that one request may take."""
 
     seconds: float
 
     def __str__(self) -> str:
-        return f"no whole reply within {self.seconds:g} s. Raise request_timeout_s if the server is only slow."
+        return f"no complete reply within {self.seconds:g} s. If the server is only slow, raise request_timeout_s."
 
 
 @attrs.define
 class ServerUnavailable(PollError):
-    """HTTP 408, 425 or 5xx: the server could not answer just now."""
+    """HTTP 408, 425 or 5xx: the server could not answer just now.
+
+    Attributes:
+        http_status: The status code of the reply.
+        retry_after_s: Seconds to wait, where the server said so.
+        problem: The vendor's codes and words, if it gave any.
+    """
 
     http_status: int
     retry_after_s: float | None = None
     problem: Problem | None = None
 
     def __str__(self) -> str:
-        return f"the server could not answer just now (HTTP {self.http_status}).{server_said(self.problem)}"
+        return (
+            f"the server could not answer just now (HTTP {self.http_status}). Ask again later."
+            f"{server_said(self.problem)}"
+        )
 
 
 @attrs.define
@@ -107,13 +116,18 @@ class RateLimited(PollError):
 
 @attrs.define
 class NotVisibleYet(PollError):
-    """HTTP 404 within the grace time: the job may not be visible yet. `retry_after_s`: seconds to wait, if said."""
+    """HTTP 404 within the grace time: the job may not be visible yet.
+
+    Attributes:
+        problem: The vendor's codes and words, if it gave any.
+        retry_after_s: Seconds to wait, where the server said so.
+    """
 
     problem: Problem | None = None
     retry_after_s: float | None = None
 
     def __str__(self) -> str:
-        return "the job is not visible yet (HTTP 404); asked again for not_found_grace_s."
+        return "the job is not visible yet (HTTP 404). Ask again within not_found_grace_s, or check the job's IDs."
 
 
 @attrs.define

@@ -35,7 +35,7 @@ class Problem:
 
 
 def printable(text: str) -> str:
-    """A vendor's text, as safe to print: no escape codes, no line breaks, no invisible reordering."""
+    """A vendor's text that is safe to print: no escape codes, no line breaks, no invisible reordering."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
@@ -44,18 +44,19 @@ def server_said(problem: Problem | None) -> str:
 
 
 class PollwiseError(Exception):
-    """The root of the tree. Catch this to catch all that pollwise can raise."""
+    """The root of the tree. `except PollwiseError` catches every error of pollwise."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The state that attrs gives a slotted class has its fields alone: notes, and what else was put on the error,
-        # would be left behind.
+        # attrs pickles the fields of a slotted class alone, so notes and added attributes would be lost.
         return _again, (type(self), self.args, self.__dict__)
 
 
 def _again(kind: type[PollwiseError], args: tuple[Any, ...], more: dict[str, Any]) -> PollwiseError:
-    """The error once more, as a pickle or a copy makes it."""
+    """Make the error from its pickle."""
     error = kind(*args)
     error.__dict__.update(more)
     if "__notes__" in more:
-        error.__dict__["__notes__"] = list(more["__notes__"])  # a note on a copy is the copy's
+        error.__dict__["__notes__"] = list(
+            more["__notes__"]
+        )  # a note that is added to a copy is not added to this error
     return error

@@ -1,4 +1,4 @@
-"""The watch ended without an end of the job, which may be running."""
+"""The watch ended before the job did: the job may still be running."""
 
 from __future__ import annotations
 
@@ -28,13 +28,24 @@ __all__ = [
 ]
 
 
+def _subject(job: Any) -> str:
+    """The job, as the beginning of a sentence."""
+    return "" if job is None else f"{job}: "
+
+
 class WatchError(PollwiseError):
-    """The watch ended without learning how the job ended; the job may well be running."""
+    """The watch ended, and pollwise does not know how the job ends. The job may still be running."""
 
 
 @attrs.define
 class DeadlineExceeded(WatchError, TimeoutError):
-    """The watch's deadline passed first. `last_error` is the latest poll's error, if it had one."""
+    """The deadline of the watch passed before the job was over.
+
+    Attributes:
+        job: What was watched.
+        timeout_s: How long the watch was allowed to take, in seconds. None for a watch whose deadline came from elsewhere.
+        last_error: The error of the latest poll, or None if that poll had none.
+    """
 
     job: Any
     timeout_s: float | None
@@ -57,7 +68,7 @@ class RetriesExhausted(WatchError):
         job: What was watched.
         failures: The failed polls in a row.
         last_error: The latest poll's error.
-        outage_s: Seconds from the first of these polls to the last, or None where that was not written down.
+        outage_s: Seconds from the first of these polls to the last, or None where that was not recorded.
     """
 
     job: Any
@@ -90,7 +101,7 @@ class JobNotFound(WatchError):
 
 @attrs.define
 class RequestRejected(WatchError):
-    """The server called the request itself wrong (HTTP 3xx or 4xx); asking again would not help."""
+    """The server refused the request itself (HTTP 3xx or 4xx). The same request would be refused again."""
 
     job: Any
     http_status: int
@@ -110,7 +121,12 @@ class RequestRejected(WatchError):
 
 @attrs.define
 class AuthenticationError(WatchError):
-    """The credentials were refused, also after renewing them where they can be renewed."""
+    """The credentials were refused, also after a renewal where they can be renewed.
+
+    Attributes:
+        detail: What was refused, as a sentence.
+        problem: The vendor's codes and words, if it gave any.
+    """
 
     detail: str
     problem: Problem | None = None
@@ -136,7 +152,7 @@ class PermissionDenied(WatchError):
 
 @attrs.define
 class UnknownOutcome(WatchError):
-    """The job is over, and how it ended is not known: the vendor put it in a word that this version does not know.
+    """The job is over, and this version does not know the vendor's word for how it ended.
 
     Attributes:
         job: What was watched.
@@ -157,9 +173,15 @@ class UnknownOutcome(WatchError):
 
 @attrs.define
 class EndpointBug(WatchError):
-    """The endpoint's own code raised something that is no pollwise error; see `__cause__`, `kind` and `detail`.
+    """The endpoint's own code raised an exception that is no pollwise error.
 
-    A note (`__notes__`) says where it was raised. The cause has no traceback: its frames would hold the reply.
+    A note (`__notes__`) says where it was raised. `__cause__` is that exception, without its traceback, because the
+    frames of a traceback hold the reply.
+
+    Attributes:
+        job: What was watched.
+        kind: The class name of the exception.
+        detail: What the endpoint did. The exception's message is left out, because it may hold a part of the reply.
     """
 
     job: Any
@@ -167,15 +189,18 @@ class EndpointBug(WatchError):
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.job}: the endpoint's code raised {self.kind}: {self.detail}. This is a bug in the endpoint."
+        return f"{self.job}: the endpoint's code raised {self.kind}: {self.detail}. Correct the endpoint, or report this bug."
 
 
 @attrs.define
 class CallbackFailed(WatchError):
-    """A function that was passed to the watcher raised; see `__cause__`.
+    """A function that was passed to the watcher raised an exception, which is `__cause__`.
 
-    `name` is the argument's name, such as `dice`; `kind` and `detail` are the class name and the message of what it
-    raised.
+    Attributes:
+        job: What was watched, or None.
+        name: The name of the argument, such as `dice`.
+        kind: The class name of the exception.
+        detail: The message of the exception.
     """
 
     job: Any
@@ -184,24 +209,23 @@ class CallbackFailed(WatchError):
     detail: str
 
     def __str__(self) -> str:
-        subject = "" if self.job is None else f"{self.job}: "
         return (
-            f"{subject}the function that was passed as {self.name} raised {self.kind}: {printable(self.detail)}."
+            f"{_subject(self.job)}the function that was passed as {self.name} raised {self.kind}: {printable(self.detail)}."
             " Correct that function, then watch the job again."
         )
 
 
 @attrs.define
 class LedgerWriteFailed(WatchError):
-    """The ledger could not be written for `ledger_patience_s`; see `__cause__`.
+    """The ledger could not be written for `ledger_patience_s`. `__cause__` is its error.
 
     Attributes:
         job: What was watched.
         kind: The class name of the ledger's error.
         detail: The message of the ledger's error.
-        asked: True where the outcome could not be written, so it is not reported: the watch's row is still open, and
-            `resume` takes it up. False where the row itself could not be written: this watch has not asked about the
-            job, and has no row that `resume` could take up.
+        asked: True where the outcome could not be written. The outcome is not reported, and the row is still open, so
+            `resume` resumes it. False where the row itself could not be written. Then the job was not asked about, and
+            there is no row to resume.
     """
 
     job: Any
@@ -212,12 +236,12 @@ class LedgerWriteFailed(WatchError):
     def __str__(self) -> str:
         if not self.asked:
             return (
-                f"{self.job}: it could not be written down ({self.kind}: {self.detail}), so it was not asked about;"
-                " the ledger has no row of this watch. Mend the ledger, then watch the job again."
+                f"{self.job}: its row could not be written down ({self.kind}: {self.detail}). The job was not asked about, and"
+                " the ledger has no row of this watch. Repair the ledger, then watch the job again."
             )
         return (
-            f"{self.job}: what became of it could not be written down ({self.kind}: {self.detail}), so it is not"
-            " reported. Mend the ledger, then watch it again."
+            f"{self.job}: its outcome could not be written down ({self.kind}: {self.detail}), so it is not reported."
+            " Repair the ledger, then watch the job again."
         )
 
 
@@ -254,10 +278,9 @@ class WatchStopped(WatchError):
 
 @attrs.define
 class WatcherClosed(WatchError):
-    """The watcher is not open: its `async with` has been left, or not entered yet."""
+    """The watcher is not open: its `async with` block was left, or not entered yet."""
 
     job: Any = None
 
     def __str__(self) -> str:
-        subject = "" if self.job is None else f"{self.job}: "
-        return f"{subject}the watcher is not open. Watch jobs inside its `async with` block."
+        return f"{_subject(self.job)}the watcher is not open. Watch jobs inside its `async with` block."

@@ -36,9 +36,9 @@ __all__ = [
 
 @attrs.define
 class LedgerError(PollwiseError):
-    """The durable record of watches could not be opened, read or written. `path` is the ledger's file.
+    """The ledger could not be opened, read or written. `path` is its file.
 
-    Whatever the error: nothing that an earlier call promised is lost, and no file was damaged or started anew.
+    Nothing that an earlier call promised is lost, and no file was damaged or replaced by a new one.
     """
 
     path: str
@@ -46,15 +46,15 @@ class LedgerError(PollwiseError):
 
 @attrs.define
 class LedgerMissing(LedgerError):
-    """There is no ledger to look at: opening one read-only never makes one."""
+    """The file does not exist, and `read_only=True` makes no file."""
 
     def __str__(self) -> str:
-        return f"{self.path} does not exist. Check the path; a ledger is made when it is first opened for writing."
+        return f"{self.path} does not exist. Check the path; a ledger is made when it is opened for writing."
 
 
 @attrs.define
 class NotALedger(LedgerError):
-    """The file is something else, or was overwritten with something else. It was not touched."""
+    """The file is no ledger, or was overwritten. It was left as it is."""
 
     detail: str
 
@@ -87,14 +87,14 @@ class LedgerCorrupt(LedgerError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} is damaged: {self.detail}. It was left as it is: restore a copy, or move the file and those"
-            " beside it away to start anew; `sqlite3 FILE .recover` saves what can still be read."
+            f"{self.path} is damaged: {self.detail}. It was left as it is: restore a copy, or, to begin with an empty"
+            " ledger, move the file and those with -wal and -shm away; `sqlite3 FILE .recover` saves what can still be read."
         )
 
 
 @attrs.define
 class LedgerFull(LedgerError):
-    """There was no room to write: the disk, a quota or a file size limit. Nothing of the call was kept."""
+    """The disk, a quota or a file size limit is full. Nothing of the call was kept."""
 
     detail: str
 
@@ -107,7 +107,7 @@ class LedgerFull(LedgerError):
 
 @attrs.define
 class LedgerUnwritable(LedgerError):
-    """The file or its directory cannot be opened for this: permissions, a read-only place, or a wrong path.
+    """The file or its directory cannot be opened in this way: permissions, a read-only file system, or a wrong path.
 
     `read_only` is True where the ledger object itself was opened with `read_only=True`.
     """
@@ -117,16 +117,16 @@ class LedgerUnwritable(LedgerError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} cannot be opened here: {self.detail}. To write it, the file and its directory must be"
-            " writable; to look at it with read_only=True, the file must be readable."
+            f"{self.path} cannot be opened here: {self.detail}. To write it, make the file and its directory"
+            " writable. To read it with read_only=True, make the file readable."
         )
 
 
 @attrs.define
 class LedgerInUse(LedgerError):
-    """Another live process, or another ledger object of this one, has it open for writing or holds its write lock.
+    """Another process, or another ledger object of this process, has the file open for writing or holds its write lock.
 
-    A watcher asks again for `ledger_patience_s` before it reports this.
+    A watcher tries again for `ledger_patience_s` before it raises this.
     """
 
     def __str__(self) -> str:
@@ -148,7 +148,7 @@ class LedgerFailed(LedgerError):
 
 @attrs.define
 class LedgerClosed(LedgerError):
-    """The ledger is not open here: not yet, no more, in a forked child, or in another event loop."""
+    """The ledger is not open, or it belongs to another process or another event loop. `detail` says which."""
 
     detail: str
 

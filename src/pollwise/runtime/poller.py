@@ -188,7 +188,7 @@ class Poller(Generic[J, S]):
             self._limit(now)  # that was a request of its own
             headers = auth.headers(now)
             if headers is None:
-                raise AuthenticationError(f"{job}: the new credentials have expired already.")
+                raise AuthenticationError("The new credentials have expired already.")
         self._credentials = headers
         if request.headers:
             headers = {**request.headers, **headers}
