@@ -33,7 +33,7 @@ async def hold(path: str, _: str) -> None:
 
 
 async def work(path: str, first: str) -> None:
-    """Work for ever, several callers at once, and say what was promised; somebody will kill this process."""
+    """Work for ever, several callers at once, and print each finished call. The parent kills this process."""
     async with SqliteLedger(path, linger_s=0.0) as ledger:
 
         async def caller(name: str) -> None:

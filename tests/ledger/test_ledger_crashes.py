@@ -33,7 +33,7 @@ def work_until_killed(path: Path, first: int, lines: int) -> list[list[str]]:
 
 @pytest.mark.parametrize("replaced", [False, True])
 async def test_a_file_that_is_gone_is_noticed(path: Path, replaced: bool) -> None:
-    """SQLite would go on writing a deleted file as if nothing were: nothing is promised of one that nobody can open."""
+    """SQLite would go on writing a deleted file, so each write is an error."""
     async with SqliteLedger(path) as ledger:
         await ledger.record([new(1)])
         elsewhere = path.with_name("elsewhere")

@@ -30,7 +30,7 @@ from pollwise.ledger import (
     NotALedger,
     SqliteLedger,
 )
-from pollwise.ledger.files import our_error
+from pollwise.ledger.files import ledger_error_of
 
 CHILD = Path(__file__).with_name("ledger_child.py")
 
@@ -88,7 +88,7 @@ async def test_what_is_not_ours_is_left_alone(path: Path, make: object, *, read_
 
 
 async def test_a_lock_file_that_is_something_else(path: Path) -> None:
-    """A stranger's file in the place of the lock is not written to."""
+    """A foreign file in the place of the lock is not written to."""
     lock = Path(f"{path}-lock")
     lock.write_text("my notes\n" * 1_000)
     with pytest.raises(LedgerUnwritable, match="-lock"):
@@ -203,14 +203,14 @@ async def test_a_pipe_is_no_ledger(path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder where not even root can make a file")
-async def test_a_place_where_nobody_can_write() -> None:
-    """Where the system makes no files, no ledger can be, whoever asks."""
+async def test_a_place_where_no_file_can_be_made() -> None:
+    """Where the system makes no files, no ledger can be made, by root neither."""
     with pytest.raises(LedgerUnwritable):
         await opened(Path("/proc/self/jobs.ledger"))
 
 
 @contextmanager
-def as_nobody() -> Iterator[None]:
+def as_another_user() -> Iterator[None]:
     """Without root's rights, which no permission binds."""
     if os.geteuid() != 0:
         yield
@@ -224,7 +224,7 @@ def as_nobody() -> Iterator[None]:
 
 @pytest.fixture
 def closed_folder() -> Iterator[Path]:
-    """A folder in which nobody may write until told so."""
+    """A folder in which no user may write until the test allows it."""
     folder = Path(tempfile.mkdtemp())  # tmp_path lies under a folder that only its owner may enter
     folder.chmod(0o755)
     yield folder
@@ -235,7 +235,7 @@ def closed_folder() -> Iterator[Path]:
 async def test_a_read_only_folder(closed_folder: Path) -> None:
     """Where no file may be made, no ledger is begun, and the reason is given."""
     closed_folder.chmod(0o555)
-    with as_nobody(), pytest.raises(LedgerUnwritable, match="no permission to write in"):
+    with as_another_user(), pytest.raises(LedgerUnwritable, match="no permission to write in"):
         await opened(closed_folder / "jobs.ledger")
     assert list(closed_folder.iterdir()) == []
 
@@ -247,7 +247,7 @@ async def test_a_ledger_that_may_only_be_read(closed_folder: Path) -> None:
     for found in closed_folder.iterdir():
         found.chmod(stat.S_IREAD | stat.S_IRGRP | stat.S_IROTH)
     closed_folder.chmod(0o555)
-    with as_nobody():
+    with as_another_user():
         with pytest.raises(LedgerUnwritable):
             await opened(path)
         async with SqliteLedger(path, read_only=True) as ledger:
@@ -265,7 +265,7 @@ async def test_a_log_that_may_not_be_read(closed_folder: Path) -> None:
     Path(f"{path}-wal").write_bytes(log)
     Path(f"{path}-wal").chmod(0)
     closed_folder.chmod(0o555)
-    with as_nobody(), pytest.raises(LedgerUnwritable):
+    with as_another_user(), pytest.raises(LedgerUnwritable):
         await opened(path, read_only=True)
 
 
@@ -353,8 +353,8 @@ async def test_a_file_system_without_links(path: Path, monkeypatch: pytest.Monke
     assert sorted(folder_of(path)) == [path.name, f"{path.name}-lock"]
 
 
-async def test_somebody_makes_it_without_the_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What appears in the ledger's place at the last moment is not replaced, but looked at like any other file."""
+async def test_a_ledger_that_appears_without_the_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that appears in the ledger's place at the last moment is not replaced, but inspected like any other file."""
 
     def too_late(fresh: str, place: str) -> None:
         table_of_jobs(Path(place))
@@ -397,15 +397,15 @@ def complaint(code: int) -> sqlite3.Error:
 )
 def test_sqlite_in_our_words(path: Path, code: int, kind: type[Exception]) -> None:
     """Each of SQLite's complaints has its place in our tree."""
-    assert type(our_error(complaint(code), str(path))) is kind
+    assert type(ledger_error_of(complaint(code), str(path))) is kind
 
 
 def test_the_system_in_our_words(path: Path) -> None:
     """So have the system's; what is neither is passed on as it is."""
-    assert isinstance(our_error(OSError(28, "No space left on device"), str(path)), LedgerFull)
-    assert isinstance(our_error(OSError(13, "Permission denied"), str(path)), LedgerUnwritable)
+    assert isinstance(ledger_error_of(OSError(28, "No space left on device"), str(path)), LedgerFull)
+    assert isinstance(ledger_error_of(OSError(13, "Permission denied"), str(path)), LedgerUnwritable)
     bug = KeyError("bug")
-    assert our_error(bug, str(path)) is bug
+    assert ledger_error_of(bug, str(path)) is bug
 
 
 async def test_another_tool_in_the_way(path: Path) -> None:

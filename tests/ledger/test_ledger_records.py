@@ -11,7 +11,7 @@ from pollwise.ledger import Change, Conclusion, Ledger, NewWatch, Relocation, Re
 
 
 def test_times_are_aware() -> None:
-    """A time without a zone is refused at once: nobody could say when it is."""
+    """A time without a zone is refused at once, because it could be any of several times."""
     naive = datetime(2026, 3, 1)  # noqa: DTZ001 - the point of it
     with pytest.raises(ConfigurationError, match="first_seen must be an aware datetime"):
         new(1, first_seen=naive)

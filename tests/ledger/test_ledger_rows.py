@@ -19,7 +19,7 @@ from pollwise.ledger import LedgerCorrupt, SqliteLedger
         "deadline_us = 1e300",
     ],
 )
-async def test_a_row_that_nobody_wrote(path: Path, damage: str) -> None:
+async def test_a_row_that_no_ledger_wrote(path: Path, damage: str) -> None:
     """A row changed by hand into nonsense is reported as damage, not passed on."""
     async with SqliteLedger(path) as ledger:
         await ledger.record([new(1)])
@@ -39,7 +39,7 @@ async def test_a_row_that_nobody_wrote(path: Path, damage: str) -> None:
         "elapsed_s = NULL",
     ],
 )
-async def test_an_outcome_that_nobody_wrote(path: Path, damage: str) -> None:
+async def test_an_outcome_that_no_ledger_wrote(path: Path, damage: str) -> None:
     """The same for outcomes and their export."""
     async with SqliteLedger(path) as ledger:
         await ledger.record([new(1)])

@@ -158,7 +158,7 @@ async def test_what_a_caller_does_to_its_list_meanwhile(path: Path) -> None:
 # --- leaving ------------------------------------------------------------------------------------
 
 
-async def test_a_cancelled_caller_harms_nobody(path: Path) -> None:
+async def test_a_cancelled_caller_harms_no_other(path: Path) -> None:
     """Cancelling a call gives up its answer alone: it may be carried out, whole, and others go on."""
     async with SqliteLedger(path, busy_timeout_s=60.0) as ledger:
         with holding(path) as let_go:
@@ -200,7 +200,7 @@ async def test_closing_again_is_nothing(path: Path) -> None:
 
 
 async def test_a_cancelled_close_goes_on(path: Path) -> None:
-    """Whoever stops waiting for the close does not stop the close."""
+    """A cancelled `aclose` does not stop the close."""
     ledger = await SqliteLedger(path, busy_timeout_s=60.0, linger_s=HOUR_S).__aenter__()
     with holding(path) as let_go:
         recording = asyncio.create_task(ledger.record([new(1)]))
@@ -216,7 +216,7 @@ async def test_a_cancelled_close_goes_on(path: Path) -> None:
 
 
 async def test_a_cancelled_opening_is_let_go(path: Path) -> None:
-    """Whoever stops waiting for a ledger to open leaves it free for the next one."""
+    """A cancelled opening leaves the file free for the next ledger object."""
     ledger = SqliteLedger(path)
     opening = asyncio.create_task(ledger.__aenter__())
     await asyncio.sleep(0)

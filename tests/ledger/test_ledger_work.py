@@ -188,7 +188,7 @@ async def test_a_duration_is_a_number(ledger: SqliteLedger, name: str, seconds: 
 
 
 async def test_within_how_long_an_end_was_seen(ledger: SqliteLedger) -> None:
-    """Since the job was last seen going on; of what never was, and of what was abandoned, nobody knows."""
+    """The time since the job was last seen going on. None where it was never seen, and for an abandoned watch."""
     await ledger.record([new(1), new(2), new(3)])
     await ledger.conclude([success(1), success(2, seen_s=None), abandoned(3)])
     assert [known.detected_within_s for known in await every(ledger.unacknowledged(ENDPOINT))] == [2.5, None, None]

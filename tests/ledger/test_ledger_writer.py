@@ -31,7 +31,7 @@ def failing(*_: Any) -> Any:
 
 
 async def test_the_writer_outlives_a_bug(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even an error that nobody thought of reaches its caller, and the next call is served."""
+    """An error of any class reaches its caller, and the next call is carried out."""
     with monkeypatch.context() as patch:
         patch.setattr("pollwise.ledger.sqlite.OPEN", Work(failing))
         patch.setattr("pollwise.ledger.sqlite.RECORD", Work(failing, writes=True))
@@ -69,7 +69,7 @@ async def test_an_opening_that_fails_unforeseen(path: Path, monkeypatch: pytest.
 
 async def test_many_calls_at_once(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     """More lots than one transaction takes are all carried out, reading calls in their place among the others."""
-    monkeypatch.setattr("pollwise.ledger.writer._ENOUGH", 10)
+    monkeypatch.setattr("pollwise.ledger.writer._MAX_CALLS", 10)
     calls: list[asyncio.Task[Any]] = []
     for number in range(60):
         if number % 15 == 0:

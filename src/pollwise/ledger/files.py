@@ -1,12 +1,12 @@
-"""Opening a ledger's file, and making one, without ever harming a file.
+"""Opening a ledger's file, and making one, without damage to any file.
 
-Rule 1: look before touching: what is foreign, newer or empty is left without a byte changed or a file put beside it.
-Rule 2: a new ledger is made whole under another name and then moved into place, so a file that is there is never
-half made, and an empty one is a loss to report rather than a fresh start.
-Rule 3: one writer. Its lock is SQLite's own, held on `FILE-lock`: it works wherever SQLite does, does not pass to a
-forked child, and goes with the process however that ends. Readers need no lock.
-Rule 4: only SQLite opens these files. A descriptor of our own, once closed, would drop SQLite's POSIX locks on the
-file in this whole process (sqlite.org/howtocorrupt.html, 2.2).
+Rule 1: inspect before opening. A foreign, newer or empty file keeps every byte, and no file is put beside it.
+Rule 2: a new ledger is made under another name and then moved into place, so a ledger is never half made. An empty file
+is therefore lost data, which is reported, and no new ledger.
+Rule 3: one writer. Its lock is a lock of SQLite on `FILE-lock`. It works wherever SQLite works, is not inherited by a
+forked child, and ends with the process. Readers need no lock.
+Rule 4: only SQLite opens these files. Closing a descriptor of our own would drop SQLite's POSIX locks on the file in this
+whole process (sqlite.org/howtocorrupt.html, 2.2).
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from pollwise.ledger.errors import (
 )
 from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, VIEWS, migrate, version_of
 
-__all__ = ["Opening", "Place", "Synchronous", "UnreadableRow", "open_ledger", "our_error", "place_of"]
+__all__ = ["FileId", "Opening", "Synchronous", "UnreadableRow", "file_id", "ledger_error_of", "open_ledger"]
 
-Place: TypeAlias = tuple[int, int]
-"""A file system, and a file in it."""
+FileId: TypeAlias = tuple[int, int]
+"""The device and the inode of a file."""
 
 Synchronous: TypeAlias = Literal["full", "normal"]
 
 _FRESH = "-pollwise-new"
-_WAL_LIMIT = 64 * 1024 * 1024  # bytes kept of a write-ahead log that a long reader let grow
+_WAL_LIMIT = 64 * 1024 * 1024  # bytes: a write-ahead log that grew during a long read is cut to this
 
 
 @attrs.frozen(kw_only=True)
 class Opening:
-    """How a ledger is to be opened. `path` is absolute."""
+    """How to open a ledger. `path` is absolute."""
 
     path: str
     synchronous: Synchronous
@@ -58,31 +58,31 @@ class Opening:
 
 
 class UnreadableRow(Exception):
-    """A row holds what no ledger writes."""
+    """A row has a value that no ledger writes."""
 
 
 def open_ledger(opening: Opening, held: ExitStack) -> sqlite3.Connection:
-    """The open connection. It, and the lock before it, are closed with `held`.
+    """Open the connection. `held` closes it and the lock.
 
     Raises:
-        LedgerError: The file cannot be opened in this way; it is as it was.
+        LedgerError: The file cannot be opened in this way, and is unchanged.
     """
     try:
-        path = os.path.realpath(opening.path)  # one file, one lock, whatever links lead to it
+        path = os.path.realpath(opening.path)  # one file has one lock, also where links lead to it
         if opening.read_only:
             return _open_to_read(path, opening.busy_timeout_s, held)
         return _open_to_write(path, opening, held)
     except (sqlite3.Error, OSError) as exc:
-        raise our_error(exc, opening.path) from exc
+        raise ledger_error_of(exc, opening.path) from exc
 
 
 def _open_to_write(path: str, opening: Opening, held: ExitStack) -> sqlite3.Connection:
-    _look(path)
+    _inspect(path)
     _lock(path, opening.busy_timeout_s, held)
-    if not _look(path):  # again: the one who had the lock may have made it
-        _make(path)
-    _remove(path + _FRESH)  # of one that was killed while it made this ledger
-    # Read all of it before it is opened in earnest: closing that would play the write-ahead log into a damaged file.
+    if not _inspect(path):  # again, because the last holder of the lock may have made it
+        _create(path)
+    _remove(path + _FRESH)  # left by a process that was killed while it made this ledger
+    # Read all of it before it is opened for writing, because closing then would write the log into a damaged file.
     with closing(_connect(path, "mode=ro", opening.busy_timeout_s)) as db:
         _check(db, path)
     db = held.enter_context(closing(_connect(path, "mode=rw", opening.busy_timeout_s)))
@@ -98,7 +98,7 @@ def _open_to_write(path: str, opening: Opening, held: ExitStack) -> sqlite3.Conn
 
 
 def _open_to_read(path: str, busy_timeout_s: float, held: ExitStack) -> sqlite3.Connection:
-    if not _look(path):
+    if not _inspect(path):
         raise LedgerMissing(path)
     db = held.enter_context(closing(_connect(path, "mode=ro", busy_timeout_s)))
     try:
@@ -106,7 +106,7 @@ def _open_to_read(path: str, busy_timeout_s: float, held: ExitStack) -> sqlite3.
     except sqlite3.OperationalError as exc:
         if _primary(exc) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} or _size(f"{path}-wal"):
             raise
-        # Nobody has it open, and we may put nothing beside it, as on a read-only disk: SQLite must take it as it is.
+        # No process has it open, and no file can be put beside it, as on a read-only disk: SQLite reads it as it is.
         db = held.enter_context(closing(_connect(path, "mode=ro&immutable=1")))
     _check(db, path)
     _read_as_newest(db, path)
@@ -114,29 +114,29 @@ def _open_to_read(path: str, busy_timeout_s: float, held: ExitStack) -> sqlite3.
 
 
 def _read_as_newest(db: sqlite3.Connection, path: str) -> None:
-    """Let an older ledger be read as one of the newest version. The file stays as it is."""
+    """Make an older ledger readable as one of the newest version. The file stays as it is."""
     version = version_of(db)
     if version == len(MIGRATIONS):
         return
     if version not in VIEWS:
         raise LedgerUnwritable(path, "it is of an older schema version, and opening it for writing would migrate it")
     db.execute("PRAGMA temp_store = MEMORY")
-    db.execute(f"CREATE TEMP VIEW watches AS {VIEWS[version]}")  # a name is looked for in temp before main
+    db.execute(f"CREATE TEMP VIEW watches AS {VIEWS[version]}")  # SQLite looks for a name in temp before main
 
 
 def _connect(path: str, how: str, busy_timeout_s: float = 0.0) -> sqlite3.Connection:
-    # isolation_level None: we say BEGIN and COMMIT ourselves. trusted_schema and cell_size_check: hostile files.
+    # isolation_level None: BEGIN and COMMIT are explicit. trusted_schema and cell_size_check guard against hostile files.
     db = sqlite3.connect(f"{Path(path).as_uri()}?{how}", timeout=busy_timeout_s, isolation_level=None, uri=True)
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA cell_size_check = ON")
     return db
 
 
-def _look(path: str) -> bool:
-    """Whether there is a ledger. Raises for what is something else, or newer; leaves no trace.
+def _inspect(path: str) -> bool:
+    """Whether there is a ledger. Raises for another file, and for a newer ledger. Changes nothing.
 
-    `immutable` takes no lock and ignores the write-ahead log, so this may see a state that a crash or another process
-    left half checkpointed: then opening it in earnest decides.
+    `immutable` takes no lock and ignores the write-ahead log, so this may read a half checkpointed state. Then the
+    opening decides.
     """
     try:
         found = os.stat(path)  # noqa: PTH116 - all of this file's paths are texts
@@ -156,7 +156,7 @@ def _look(path: str) -> bool:
 
 
 def _recognize(db: sqlite3.Connection, path: str) -> int:
-    """The schema version, if the file is a ledger that this pollwise may touch."""
+    """The schema version, if the file is a ledger that this pollwise can use."""
     if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise NotALedger(path, "it is another program's SQLite database")
     version = version_of(db)
@@ -166,14 +166,14 @@ def _recognize(db: sqlite3.Connection, path: str) -> int:
 
 
 def _check(db: sqlite3.Connection, path: str) -> None:
-    """Read the whole file once: better an error now than a wrong answer later."""
+    """Read the whole file once, so that damage is found now and not later."""
     version = _recognize(db, path)
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise LedgerCorrupt(path, str(found))
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
         migrate(model, MIGRATIONS[:version])
-        if _layout(db) != _layout(model):  # a trigger, for one, could undo what we write
+        if _layout(db) != _layout(model):  # a trigger, for example, could undo a write
             raise LedgerCorrupt(path, "its tables are not as they were made")
 
 
@@ -188,37 +188,37 @@ def _lock(path: str, busy_timeout_s: float, held: ExitStack) -> None:
     lock = f"{path}-lock"
     try:
         holder = held.enter_context(closing(_connect(lock, "mode=rwc", busy_timeout_s)))
-        holder.execute("PRAGMA journal_mode = MEMORY")  # or it would leave a journal beside the lock
-        holder.execute("BEGIN EXCLUSIVE")  # never committed, never written to: the file stays empty
+        holder.execute("PRAGMA journal_mode = MEMORY")  # so that no journal is left beside the lock
+        holder.execute("BEGIN EXCLUSIVE")  # never committed, so the file stays empty
     except sqlite3.Error as exc:
         if _primary(exc) == sqlite3.SQLITE_BUSY:
             raise LedgerInUse(path) from exc
-        raise LedgerUnwritable(path, _why_not(path) or f"{lock}: {exc}") from exc
+        raise LedgerUnwritable(path, _obstacle(path) or f"{lock}: {exc}") from exc
 
 
-def _make(path: str) -> None:
+def _create(path: str) -> None:
     """Make a ledger, under the lock."""
     if _size(f"{path}-wal"):
-        # SQLite would play this log into whatever stands in the main file's place.
+        # SQLite would write this log into any file in the main file's place.
         raise LedgerCorrupt(path, f"the file itself is gone, and its newest part is left in {path}-wal")
     fresh = path + _FRESH
     with ExitStack() as cleanup:
         cleanup.callback(_remove, fresh)
-        _remove(fresh)  # of one that was killed just here
+        _remove(fresh)  # left by a process that was killed here
         with closing(_connect(fresh, "mode=rwc")) as db:
             db.execute("PRAGMA journal_mode = MEMORY")
             migrate(db, MIGRATIONS)
         try:
             os.link(fresh, path)  # unlike a rename, never replaces
         except FileExistsError:
-            return  # somebody made it without our lock: it is looked at like any other
+            return  # made by a process without our lock: it is inspected like any other
         except OSError:  # a file system without links
             os.rename(fresh, path)  # noqa: PTH104 - all of this file's paths are texts
     _sync_folder(path)
 
 
 def _sync_folder(path: str) -> None:
-    """Make the file's name durable too. Where a folder cannot be opened, as on Windows, there is no such need."""
+    """Make the name of the file durable, too. Where a folder cannot be opened, as on Windows, this is not needed."""
     with contextlib.suppress(OSError):
         folder = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120 - all of this file's paths are texts
         try:
@@ -240,13 +240,13 @@ def _size(path: str) -> int:
 
 
 def _primary(exc: sqlite3.Error) -> int | None:
-    """SQLite's primary result code; None where the sqlite3 module itself complained."""
+    """SQLite's primary result code. None for an error of the sqlite3 module itself."""
     code: int | None = getattr(exc, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
-def _why_not(path: str) -> str | None:
-    """What SQLite's "unable to open database file" may mean here, if it can be told."""
+def _obstacle(path: str) -> str | None:
+    """A reason for SQLite's "unable to open database file", or None if none is found."""
     folder = Path(path).parent
     if not folder.is_dir():
         return f"{folder} is not a folder that exists"
@@ -255,11 +255,11 @@ def _why_not(path: str) -> str | None:
     return None
 
 
-_TOLD_BY_CODE: Mapping[int, type[LedgerCorrupt | LedgerFull | LedgerUnwritable | NotALedger]] = {
+_ERROR_BY_CODE: Mapping[int, type[LedgerCorrupt | LedgerFull | LedgerUnwritable | NotALedger]] = {
     sqlite3.SQLITE_CORRUPT: LedgerCorrupt,
     sqlite3.SQLITE_NOTADB: NotALedger,
     sqlite3.SQLITE_FULL: LedgerFull,
-    # SQLite does not tell a quota or a file size limit from a broken disk.
+    # SQLite has one code for a quota, a file size limit and a broken disk.
     sqlite3.SQLITE_IOERR_WRITE: LedgerFull,
     sqlite3.SQLITE_IOERR_SHMSIZE: LedgerFull,
     sqlite3.SQLITE_IOERR_TRUNCATE: LedgerFull,
@@ -273,8 +273,8 @@ _REFUSED = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MIS
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def place_of(path: str) -> Place | None:
-    """Which file is at this path, whatever links lead to it; None where there is none."""
+def file_id(path: str) -> FileId | None:
+    """The file at this path, links followed. None if there is none."""
     try:
         found = Path(path).stat()
     except OSError:
@@ -282,8 +282,8 @@ def place_of(path: str) -> Place | None:
     return found.st_dev, found.st_ino
 
 
-def our_error(exc: Exception, path: str) -> Exception:
-    """What SQLite, its module or the system complained about, in our words; anything else as it is."""
+def ledger_error_of(exc: Exception, path: str) -> Exception:
+    """The error of this package for an error of SQLite, of its module or of the system. Any other error as it is."""
     match exc:
         case sqlite3.Error():
             return _sqlite_error(exc, path)
@@ -300,10 +300,10 @@ def our_error(exc: Exception, path: str) -> Exception:
 def _sqlite_error(exc: sqlite3.Error, path: str) -> Exception:
     code = _primary(exc)
     if code is None and isinstance(exc, sqlite3.OperationalError):
-        return LedgerCorrupt(path, str(exc))  # the module's own complaint about a text that is not UTF-8
+        return LedgerCorrupt(path, str(exc))  # the module's own error for a text that is not UTF-8
     if code is None or code in _REFUSED:
         return ConfigurationError(f"a value cannot be kept: {exc}")
     if code in _BUSY:
         return LedgerInUse(path)
-    kind = _TOLD_BY_CODE.get(exc.sqlite_errorcode) or _TOLD_BY_CODE.get(code) or LedgerFailed
-    return kind(path, (kind is LedgerUnwritable and _why_not(path)) or str(exc))
+    kind = _ERROR_BY_CODE.get(exc.sqlite_errorcode) or _ERROR_BY_CODE.get(code) or LedgerFailed
+    return kind(path, (kind is LedgerUnwritable and _obstacle(path)) or str(exc))

@@ -1,9 +1,10 @@
-"""What crosses into a ledger and out of it, and what a ledger promises.
+"""The values that a ledger takes and gives, and what a ledger promises.
 
-Rule 1: everything here is a value or a promise; nothing here opens, writes or waits.
-Rule 2: times are wall-clock, aware, and handed in: a ledger has no clock of its own. They come back in UTC,
-exact to the microsecond.
-Rule 3: a job is its keys, text by text; a status is one JSON document in bytes. What they mean is the endpoint's.
+Rule 1: this file has values and a protocol. Nothing here opens, writes or waits.
+Rule 2: times are aware datetimes of the wall clock. A ledger has no clock. Times come back in UTC, exact to the
+microsecond.
+Rule 3: a job is a mapping of key names to texts, and a status is one JSON document in bytes. Only the endpoint knows
+what they mean.
 """
 
 from __future__ import annotations
@@ -61,21 +62,21 @@ def _text(_instance: Any, attribute: attrs.Attribute[Any], value: object) -> Non
 
 
 def _own(keys: Mapping[str, str]) -> dict[str, str]:
-    """A copy: what the caller does with its own is its own affair."""
+    """A copy, because the caller may change its own mapping later."""
     return dict(keys)
 
 
 @attrs.frozen(kw_only=True)
 class NewWatch:
-    """A job that is to be watched.
+    """A new watch of a job.
 
     Attributes:
         endpoint: The endpoint's name.
-        account: Whose jobs these are, where the endpoint has several accounts; else an empty text.
-        keys: The job's keys by name. With endpoint and account they are the job's identity, in whatever order they come.
-        origin: Scheme, host and port at which the job is asked about, or None where that is not known.
+        account: The account of the job, where the endpoint has several; else an empty text.
+        keys: The job's keys by name, in any order. Endpoint, account and keys are the identity of the row.
+        origin: Scheme, host and port at which the job is asked about, or None if that is unknown.
         first_seen: When the watch began; aware.
-        deadline: When to stop looking; aware. None: never.
+        deadline: When the watch ends at the latest; aware. None: never.
     """
 
     endpoint: str
@@ -88,15 +89,15 @@ class NewWatch:
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """How far an open watch has got: the whole of it, so that only the newest need be written.
+    """The state of an open watch. It is complete, so only the newest one of a watch must be written.
 
     Attributes:
         id: The watch.
         phase: The phase last seen, or None before the first good reading.
-        polls: Status exchanges so far, good and bad.
-        failures: Polls in a row that taught nothing.
+        polls: Polls so far, with or without a reading.
+        failures: Polls in a row without a reading.
         status: The last status as one JSON document, or None before the first good reading.
-        seen_s: Seconds from the watch's beginning until the job was last seen going on, or None if it never was.
+        seen_s: Seconds from the beginning of the watch until a reading last said that the job goes on, or None.
     """
 
     id: int
@@ -109,20 +110,20 @@ class Change:
 
 @attrs.frozen(kw_only=True)
 class Conclusion:
-    """How a watch ended. The first one of a watch counts.
+    """The outcome of a watch. The first one of a watch stays.
 
     Attributes:
         id: The watch.
-        outcome: What the outcome says.
-        phase: The phase last seen, or None if there never was a good reading.
-        polls: Status exchanges in all, good and bad.
-        failures: Polls in a row that taught nothing, at the end.
-        status: The last status as one JSON document, or None if there never was one.
+        outcome: The kind of the outcome.
+        phase: The phase last seen, or None if there was no reading.
+        polls: All polls, with or without a reading.
+        failures: Polls in a row without a reading, at the end.
+        status: The last status as one JSON document, or None if there was none.
         elapsed_s: Seconds from the watch's beginning to its outcome.
         error_type: The class name of the outcome's error, or None for a success.
         error_message: Its message, which holds no secret, or None for a success. Untrusted text, for people to read.
         error_data: The error as one JSON document, from which it is made again, or None for a success.
-        seen_s: Seconds from the watch's beginning until the job was last seen going on, or None if it never was.
+        seen_s: Seconds from the beginning of the watch until a reading last said that the job goes on, or None.
     """
 
     id: int
@@ -140,12 +141,12 @@ class Conclusion:
 
 @attrs.frozen(kw_only=True)
 class Renewal:
-    """That an abandoned watch is wanted again.
+    """An abandoned watch is to be opened again.
 
     Attributes:
         id: The watch.
         deadline: Its new deadline; aware. None: never.
-        origin: Where it is asked about from now on; None leaves that as it is.
+        origin: Where the job is asked about from now on. None leaves the origin of the row as it is.
     """
 
     id: int
@@ -155,7 +156,7 @@ class Renewal:
 
 @attrs.frozen(kw_only=True)
 class Relocation:
-    """That an open watch, which `id` names, is asked about at `origin` from now on."""
+    """The job of the open watch `id` is asked about at `origin` from now on."""
 
     id: int
     origin: str
@@ -163,11 +164,11 @@ class Relocation:
 
 @attrs.frozen(kw_only=True)
 class OriginCount:
-    """How many open watches of an endpoint and account were asked about at one origin.
+    """The number of open watches of an endpoint and account whose jobs are asked about at one origin.
 
     Attributes:
-        origin: Scheme, host and port; None for those of a release that did not write it down.
-        watches: How many they are.
+        origin: Scheme, host and port. None for rows of schema version 1, which had no origin.
+        watches: The number of watches.
         keys: The job's keys of the first of them.
     """
 
@@ -178,7 +179,7 @@ class OriginCount:
 
 @attrs.frozen(kw_only=True)
 class OpenWatch:
-    """A watch without an outcome, as the ledger knows it: what `NewWatch` and the last `Change` said."""
+    """A watch without an outcome: the data of its `NewWatch` and its last `Change`."""
 
     id: int
     endpoint: str
@@ -196,9 +197,9 @@ class OpenWatch:
 
 @attrs.frozen(kw_only=True)
 class Concluded:
-    """A watch with its outcome: what `NewWatch` and the `Conclusion` said, and whether it was acknowledged.
+    """A watch with its outcome: the data of its `NewWatch` and its `Conclusion`, and whether it was acknowledged.
 
-    `error_data` is None, too, where schema version 1 or 2 wrote the outcome: those kept the message alone.
+    `error_data` is also None where schema version 1 or 2 wrote the outcome, because those kept the message alone.
     """
 
     id: int
@@ -222,7 +223,7 @@ class Concluded:
 
     @property
     def detected_within_s(self) -> float | None:
-        """The job ended at most so many seconds before its end was seen; None where nobody knows."""
+        """At most so many seconds passed between the end of the job and the poll that saw it. None if that is unknown."""
         if self.seen_s is None or self.outcome is OutcomeKind.ABANDONED:
             return None
         return self.elapsed_s - self.seen_s
@@ -230,11 +231,11 @@ class Concluded:
 
 @attrs.frozen(kw_only=True)
 class Recorded:
-    """The answer to one `NewWatch`.
+    """The result for one `NewWatch`.
 
     Attributes:
-        id: The watch's number: positive, rising in the order of recording, never used twice.
-        known: What the ledger already knew of this job, or None where this call wrote its row.
+        id: The number of the watch: positive, rising in the order of recording, never used twice.
+        known: The row that the ledger already had of this job, or None where this call wrote a new row.
     """
 
     id: int
@@ -242,61 +243,62 @@ class Recorded:
 
 
 class Ledger(Protocol):
-    """A durable record of watches. All calls are batch-wise, and each is kept whole or not at all.
+    """A durable record of watches. Each call takes many items, and is carried out whole or not at all.
 
-    A call that is cancelled may still be carried out. Every call can be repeated without harm.
+    A call that is cancelled may still be carried out. A repeated call changes nothing.
 
     Raises:
-        LedgerError: From every call; nothing of that call was kept.
-        ConfigurationError: From the calls that write: a value cannot be kept as it is.
+        LedgerError: From every call. Nothing of that call was kept.
+        ConfigurationError: From the calls that write: a value cannot be kept.
     """
 
     async def record(self, watches: Sequence[NewWatch], /) -> Sequence[Recorded]:
-        """Write down new watches; on disk on return. A job that is known gets no second row and is left as it is."""
+        """Record new watches, on disk on return. A job that has a row gets no second one, and its row stays as it is."""
         ...
 
     async def update(self, changes: Sequence[Change], /) -> None:
-        """Write down how far open watches have got. What has an outcome is left as it is.
+        """Record the state of open watches, on disk on return. A watch with an outcome stays as it is.
 
-        On disk on return, but in no hurry: it may wait a moment for others, to share their transaction.
+        The call may wait shortly for others, to share their transaction.
         """
         ...
 
     async def conclude(self, outcomes: Sequence[Conclusion], /) -> int:
-        """Write down outcomes, before anybody is told of them; on disk on return.
+        """Record outcomes, on disk on return. They are reported only after that.
 
         Returns:
-            How many were new: the first outcome of a watch stays, a second one is ignored.
+            The number of new ones. The first outcome of a watch stays, and a second one is ignored.
         """
         ...
 
     async def acknowledge(self, ids: Sequence[int], /) -> int:
-        """Mark outcomes as having reached who wanted them; on disk on return.
+        """Mark outcomes as delivered, on disk on return.
 
         Returns:
-            How many were newly marked: of all who ever acknowledge one outcome, exactly one is told so.
+            The number of newly marked ones. Of all calls that acknowledge one outcome, exactly one counts it.
         """
         ...
 
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
-        """Take up abandoned watches again; on disk on return. Their outcome, acknowledged or not, is forgotten.
+        """Open abandoned watches again, on disk on return. Their outcome is removed, acknowledged or not.
 
-        Polls and the first time seen go on, failures start at zero. What is open or ended otherwise is left as it is.
+        The number of polls and the first time seen stay. Failures start at zero. A watch that is open, or has another
+        outcome, stays as it is.
 
         Returns:
-            How many were reopened.
+            The number of reopened ones.
         """
         ...
 
     async def relocate(self, relocations: Sequence[Relocation], /) -> None:
-        """Write down where open watches are asked about from now on; on disk on return.
+        """Record where the jobs of open watches are asked about from now on, on disk on return.
 
-        What has an outcome is left as it is.
+        A watch with an outcome stays as it is.
         """
         ...
 
     async def origins(self, endpoint: str, account: str = "", /) -> Sequence[OriginCount]:
-        """At which origins the open watches of this endpoint and account were asked about, and how many at each."""
+        """The origins at which the jobs of the open watches are asked about, and the number of watches at each."""
         ...
 
     def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
@@ -309,29 +311,28 @@ class Ledger(Protocol):
     def unacknowledged(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[Concluded]]:
         """The outcomes of this endpoint and account that are not acknowledged, in the order recorded.
 
-        They come in chunks of about 1,000.
-
-        Each that was there at the first chunk comes once; those that come later may need another call.
+        They come in chunks of about 1,000. Each that was there at the first chunk comes once. For later ones another
+        call may be needed.
         """
         ...
 
     async def durations(self, endpoint: str, account: str = "", /, *, newest: int = 1_000) -> Sequence[float]:
-        """`elapsed_s` of up to `newest` successes of this endpoint and account, the most recently recorded first."""
+        """`elapsed_s` of up to `newest` successes of this endpoint and account, the last recorded first."""
         ...
 
     def export(self, *, include_open: bool = False) -> AsyncIterator[bytes]:
-        """All watches with an outcome, or simply all, as JSON lines in the order recorded.
+        """All watches with an outcome, or with `include_open` all watches, as JSON lines in the order recorded.
 
         Yields:
             Whole lines, many at a time, each one object: `outcome` (null while open), `endpoint`, `account` (left out
             where there is none), `job` (its keys), `phase`, `first_seen`, `deadline` (RFC 3339, or null), `elapsed_s`,
             `detected_within_s` (as in `Succeeded`), `polls`, `failures`, `status`, `error` (`type` and `message`, or
-            null), `acknowledged`, `origin` (left out where it is not known).
+            null), `acknowledged`, `origin` (left out if it is unknown).
         """
         ...
 
     async def aclose(self) -> None:
-        """Finish all that was accepted, then let go of the file. Again: nothing."""
+        """Finish all accepted calls, then close the file. A second call does nothing."""
         ...
 
     async def __aenter__(self) -> Self: ...

@@ -1,6 +1,6 @@
 """The values of records.py in rows, and back.
 
-Rule: nothing enters that could not be read back: texts are UTF-8, a status is JSON, a time is exact.
+Rule: only values that can be read back are written: texts are UTF-8, a status is JSON, a time is exact.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def microseconds(moment: datetime | None) -> int | None:
-    """Since 1970, in UTC: exact."""
-    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+def microseconds(time: datetime | None) -> int | None:
+    """Microseconds since 1970 in UTC, exact."""
+    return None if time is None else (time - _EPOCH) // _MICROSECOND
 
 
 def key_text(keys: Mapping[str, str]) -> str:
-    """The canonical form: equal for equal keys, whatever their order."""
+    """The keys as one text, equal for equal keys in any order."""
     try:
         return orjson.dumps(keys, option=orjson.OPT_SORT_KEYS).decode()
     except TypeError as exc:  # a lone surrogate
@@ -57,7 +57,7 @@ def key_text(keys: Mapping[str, str]) -> str:
 
 
 def json_of(document: bytes | None, name: str) -> bytes | None:
-    """The same. Raises ConfigurationError, with this name, for what is not one JSON document."""
+    """Return `document`. Raises ConfigurationError, with this name, unless it is one JSON document."""
     if document is not None:
         try:
             orjson.loads(document)
@@ -67,19 +67,19 @@ def json_of(document: bytes | None, name: str) -> bytes | None:
 
 
 def text_of(words: str | None) -> str | None:
-    """Words of a foreign error, made fit for UTF-8."""
+    """The text as UTF-8 has it: lone surrogates are escaped."""
     return None if words is None else words.encode("utf-8", "backslashreplace").decode()
 
 
 def seconds(number: float, name: str = "elapsed_s") -> float:
-    """The same. Raises ConfigurationError, with this name, for a number that JSON does not have."""
+    """Return `number`. Raises ConfigurationError, with this name, for a number that JSON does not have."""
     if not math.isfinite(number):
         raise ConfigurationError(f"{name} must be a finite number of seconds, got {number!r}")
     return number
 
 
 def state_of(known: Change | Conclusion) -> Row:
-    """What a change and an outcome have in common."""
+    """The columns that a change and a conclusion have in common."""
     return (
         None if known.phase is None else known.phase.value,
         known.polls,
@@ -93,12 +93,12 @@ def state_of(known: Change | Conclusion) -> Row:
 
 OPEN_COLUMNS = "id, endpoint, account, job, origin, first_seen_us, deadline_us, phase, polls, failures, status, seen_s"
 COLUMNS = f"{OPEN_COLUMNS}, outcome, elapsed_s, error_type, error_message, error_data, acknowledged"
-_OUTCOME = len(OPEN_COLUMNS.split(", "))  # its place among `COLUMNS`
+_OUTCOME = len(OPEN_COLUMNS.split(", "))  # the index of `outcome` in `COLUMNS`
 _PHASES: Mapping[str | None, Phase | None] = {None: None, **{phase.value: phase for phase in Phase}}
 _KINDS = {kind.value: kind for kind in OutcomeKind}
 
 
-def _moment(us: int | None) -> datetime | None:
+def _time(us: int | None) -> datetime | None:
     return None if us is None else _EPOCH + timedelta(0, 0, us)
 
 
@@ -110,7 +110,7 @@ def _keys(text: str) -> Mapping[str, str]:
 
 
 def open_watch(row: Row) -> OpenWatch:
-    """A row whose first columns are `OPEN_COLUMNS`. Raises UnreadableRow for what no ledger writes."""
+    """A row whose first columns are `OPEN_COLUMNS`. Raises UnreadableRow for values that no ledger writes."""
     number, endpoint, account, job, origin, first_seen_us, deadline_us, *rest = row[:_OUTCOME]
     phase, polls, failures, status, seen_s = rest
     try:
@@ -121,7 +121,7 @@ def open_watch(row: Row) -> OpenWatch:
             keys=_keys(job),
             origin=origin,
             first_seen=_EPOCH + timedelta(0, 0, first_seen_us),
-            deadline=_moment(deadline_us),
+            deadline=_time(deadline_us),
             phase=_PHASES[phase],
             polls=polls,
             failures=failures,
@@ -133,7 +133,7 @@ def open_watch(row: Row) -> OpenWatch:
 
 
 def concluded(row: Row) -> Concluded:
-    """A row of `COLUMNS` that has an outcome. Raises UnreadableRow for what no ledger writes."""
+    """A row of `COLUMNS` that has an outcome. Raises UnreadableRow for values that no ledger writes."""
     number, endpoint, account, job, origin, first_seen_us, deadline_us, *rest = row[:_OUTCOME]
     phase, polls, failures, status, seen_s = rest
     outcome, elapsed_s, error_type, error_message, error_data, acknowledged = row[_OUTCOME:]
@@ -145,7 +145,7 @@ def concluded(row: Row) -> Concluded:
             keys=_keys(job),
             origin=origin,
             first_seen=_EPOCH + timedelta(0, 0, first_seen_us),
-            deadline=_moment(deadline_us),
+            deadline=_time(deadline_us),
             phase=_PHASES[phase],
             polls=polls,
             failures=failures,
@@ -163,7 +163,7 @@ def concluded(row: Row) -> Concluded:
 
 
 def origin_count(row: Row) -> OriginCount:
-    """A row of an origin, a number and a job. Raises UnreadableRow for what no ledger writes."""
+    """A row of an origin, a number and a job. Raises UnreadableRow for values that no ledger writes."""
     origin, watches, job = row
     try:
         return OriginCount(origin=origin, watches=watches, keys=_keys(job))
@@ -172,12 +172,12 @@ def origin_count(row: Row) -> OriginCount:
 
 
 def known_watch(row: Row) -> OpenWatch | Concluded:
-    """A row of `COLUMNS`, with an outcome or without. Raises UnreadableRow for what no ledger writes."""
+    """A row of `COLUMNS`, with an outcome or without. Raises UnreadableRow for values that no ledger writes."""
     return open_watch(row) if row[_OUTCOME] is None else concluded(row)
 
 
 def line_of(row: Row) -> bytes:
-    """A row of `COLUMNS` as one line of JSON. Raises UnreadableRow for what no ledger writes."""
+    """A row of `COLUMNS` as one line of JSON. Raises UnreadableRow for values that no ledger writes."""
     known = known_watch(row)
     ended = known if isinstance(known, Concluded) else None
     error = None

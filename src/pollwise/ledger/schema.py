@@ -1,9 +1,11 @@
-"""The tables of a ledger's file, their version, and the way from an older version to this one.
+"""The tables of a ledger's file, their version, and the migrations from older versions.
 
-Rule 1: migrations only go forward, one version at a time, all in one transaction: an older file is as it was or as new.
-Rule 2: a migration that was released is never edited; the next one mends it.
-Rule 3: looking at an older file changes nothing: it is read through a view.
-Rule 4: a file is ours by its application_id alone, and of version 1 or later: it is made elsewhere and moved into place.
+Rule 1: migrations go forward, one version at a time, all in one transaction. After a crash the file is as before or as
+after.
+Rule 2: a released migration is never edited. A later migration corrects it.
+Rule 3: reading an older file does not change it: it is read through a view.
+Rule 4: `application_id` alone says that a file is a ledger. Its version is 1 or more, because a file is made elsewhere and
+moved into place.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ Migration: TypeAlias = Sequence[str]
 APPLICATION_ID = 0x706F6C6C  # "poll", at byte 68 of the file, where `file(1)` looks
 
 _VERSION_1: Migration = (
-    # AUTOINCREMENT: an id that was handed out never names another watch, even if rows are deleted by hand.
+    # AUTOINCREMENT: an id is never used for another watch, even if rows are deleted by hand.
     # Times are integer microseconds since 1970 in UTC: exact, and free of SQLite's text-to-float rounding.
     """
     CREATE TABLE watches (
@@ -41,13 +43,13 @@ _VERSION_1: Migration = (
     )
     """,
     "CREATE UNIQUE INDEX watches_by_job ON watches (endpoint, job)",
-    # Partial: they hold what is still to be done, however long the history grows.
+    # Partial indexes: their size depends on the open work, not on the history.
     "CREATE INDEX watches_open ON watches (endpoint, id) WHERE outcome IS NULL",
     "CREATE INDEX watches_unacknowledged ON watches (endpoint, id) WHERE outcome IS NOT NULL AND acknowledged = 0",
 )
 
 _VERSION_2: Migration = (
-    # Whose jobs they are, where one vendor has several accounts, and where they were asked about; NULL: not known.
+    # The account, where one vendor has several, and the origin at which the job is asked about; NULL: unknown.
     "ALTER TABLE watches ADD COLUMN account TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE watches ADD COLUMN origin TEXT",
     "DROP INDEX watches_by_job",
@@ -62,28 +64,28 @@ _VERSION_2: Migration = (
 )
 
 _VERSION_3: Migration = (
-    # The outcome's error as JSON, with its class and fields. NULL: there is none, or an earlier version wrote the row.
-    # error_type and error_message stay as they are, for people who look at the file with SQL.
+    # The outcome's error as JSON: its class and fields. NULL: there is no error, or an earlier version wrote the row.
+    # error_type and error_message stay, for people who read the file with SQL.
     "ALTER TABLE watches ADD COLUMN error_data BLOB",
 )
 
 MIGRATIONS: Sequence[Migration] = (_VERSION_1, _VERSION_2, _VERSION_3)
-"""`MIGRATIONS[n]` leads from version n to n + 1; their number is the version that this pollwise writes."""
+"""`MIGRATIONS[n]` leads from version n to n + 1. Their number is the version that this pollwise writes."""
 
 VIEWS: Mapping[int, str] = {
     1: "SELECT *, '' AS account, NULL AS origin, NULL AS error_data FROM main.watches",
     2: "SELECT *, NULL AS error_data FROM main.watches",
 }
-"""How the watches of an older version read as those of the newest one, so that looking at a file need not change it."""
+"""For each older version, a view of its watches as the newest version has them."""
 
 
 def version_of(db: sqlite3.Connection) -> int:
-    """The schema version that the file says it has."""
+    """The schema version of the file."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
-    """Bring an older file to the version that `migrations` lead to, at once or not at all."""
+    """Apply the migrations that the file lacks, all of them or none."""
     db.execute("BEGIN IMMEDIATE")
     try:
         for migration in migrations[version_of(db) :]:

@@ -1,14 +1,14 @@
-"""`SqliteLedger`: the ledger in one SQLite file, as an event loop sees it.
+"""`SqliteLedger`: the ledger in one SQLite file, on the side of the event loop.
 
-Rule 1: this side never touches the file. It collects calls and hands them to the writer's thread; the calls of one
-pass of the loop travel together, and updates wait up to `linger_s` for company.
-Rule 2: the writer answers in one wake-up for each of its transactions.
-Rule 3: one event loop, one process. From another loop or thread, or in a forked child, every call is refused.
+Rule 1: this side never opens the file. It collects calls and puts them into the inbox of the writer's thread. The calls of
+one pass of the loop go together, and updates wait up to `linger_s` for other calls.
+Rule 2: the writer wakes the loop once for each of its transactions.
+Rule 3: one event loop, one process. Calls from another loop or thread, or from a forked child, raise `LedgerClosed`.
 
-Why the standard library's sqlite3 and a thread of our own: aiosqlite too runs one thread for each connection, but
-hops to it and back for each statement, and cannot join the calls of several callers in one transaction. Measured with
-1,000 callers of one statement each: 16 us CPU a call here, commits included, 22 us there with a transaction of its
-user's making; in batches of 1,000 rows the two are alike.
+Why the standard library's sqlite3 and a thread: aiosqlite also runs one thread for each connection, but changes threads
+twice for each statement, and cannot put the calls of several callers into one transaction. Measured with 1,000 callers of
+one statement each: 16 us CPU a call here, commits included, and 22 us with aiosqlite in one explicit transaction. With
+batches of 1,000 rows both cost the same.
 """
 
 from __future__ import annotations
@@ -59,29 +59,30 @@ __all__ = ["SqliteLedger"]
 P = TypeVar("P")
 R = TypeVar("R")
 
-_CHUNK = 1_000  # rows: a few milliseconds of the interpreter
-_COMPANY = 100  # changes that need not wait for others: their commit costs little beside them
+_CHUNK = 1_000  # rows: reading them takes a few milliseconds
+_URGENT_ITEMS = 100  # a call of so many changes does not wait for others: its commit is a small part of its cost
 
 
 class SqliteLedger(Ledger):
     """A ledger in one SQLite file, made when it is first opened.
 
     Use it as `async with SqliteLedger("jobs.ledger") as ledger:`. Beside the file stand `-wal` and `-shm` while it is
-    open and after a crash (they are part of it: copy and move them together), and an empty `-lock`, which stays.
+    open and after a crash, which are part of it: copy and move them together. An empty `-lock` stays there.
 
     The file must be on a disk of this machine: SQLite's WAL does not work over a network file system. One process
-    writes it at a time; the lock goes with the process, also after kill -9. Any number may look with `read_only=True`.
-    An object belongs to the event loop that opened it, and not to forked children: open it after a fork, or use
-    another file.
+    writes it at a time. The lock ends with the process, also after kill -9. Any number of processes can read with
+    `read_only=True`. An object belongs to the event loop that opened it, and not to forked children: open it after a
+    fork, or use another file.
 
     Args:
         path: The file. Its folder must exist.
-        synchronous: `"full"`: what a call promised survives power loss. `"normal"`: it survives the process's end in
-            any way, but power loss may take the last moments; fewer fsyncs.
-        busy_timeout_s: Seconds that opening, and each call, waits for another process to let go before `LedgerInUse`.
-            A watcher then makes the call again, for its `ledger_patience_s`.
-        linger_s: Seconds that an update may wait for others to share its transaction. Nothing else waits.
-        read_only: Look at an existing ledger, also while another process writes it. Writing calls are refused.
+        synchronous: With `"full"` a finished call survives power loss. With `"normal"` it survives the end of the process,
+            but power loss may take the last calls; there are fewer fsyncs.
+        busy_timeout_s: Seconds that opening, and each call, waits for another process's lock before `LedgerInUse`. A
+            watcher then repeats the call for its `ledger_patience_s`.
+        linger_s: Seconds that an update may wait for other calls, to share their transaction. Other calls do not wait.
+        read_only: Read an existing ledger, also while another process writes it. Calls that write raise
+            `LedgerUnwritable`.
 
     Raises:
         ConfigurationError: An argument cannot be right.
@@ -97,7 +98,7 @@ class SqliteLedger(Ledger):
         read_only: bool = False,
     ) -> None:
         self._pid = os.getpid()
-        self._shut: str | None = "it was not opened yet"  # why no call is taken, or None while it is open
+        self._closed_because: str | None = "it was not opened yet"  # why calls are refused, or None while it is open
         if synchronous not in {"full", "normal"}:
             raise ConfigurationError(f"synchronous must be 'full' or 'normal', got {synchronous!r}")
         for name, seconds in (("busy_timeout_s", busy_timeout_s), ("linger_s", linger_s)):
@@ -113,7 +114,7 @@ class SqliteLedger(Ledger):
         self._inbox: Inbox = queue.SimpleQueue()
         self._waiting: list[Call] = []
         self._flush: asyncio.Handle | None = None
-        self._hurried = False
+        self._flush_is_urgent = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
         self._thread: threading.Thread | None = None
@@ -133,10 +134,10 @@ class SqliteLedger(Ledger):
         """Open the file, on its own thread.
 
         Raises:
-            LedgerError: It cannot be opened; it is as it was.
+            LedgerError: It cannot be opened, and is unchanged.
         """
         if self._loop is not None:
-            raise LedgerClosed(self.path, "a ledger object is opened only once; make another")
+            raise LedgerClosed(self.path, "a ledger object is opened only once; make another one")
         loop = self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         opened: asyncio.Future[None] = loop.create_future()
@@ -145,53 +146,53 @@ class SqliteLedger(Ledger):
             target=_run,
             args=(self._opening, self._inbox, opened, ended, loop),
             name=f"pollwise-ledger-{os.path.basename(self.path)}",  # noqa: PTH119 - the path is a text
-            daemon=True,  # who forgets to close must not keep the interpreter from ending
+            daemon=True,  # a ledger that was not closed must not keep the interpreter from ending
         )
         thread.start()
         self._ended, self._thread = ended, thread
         try:
             await opened
-        except BaseException:  # cancelled: what is being opened is let go again
+        except BaseException:  # cancelled: the thread closes what it opens
             self._inbox.put(None)
-            self._shut = "it could not be opened"
+            self._closed_because = "it could not be opened"
             raise
-        self._shut = None
+        self._closed_because = None
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Finish all that was accepted, then let go of the file. Again: nothing.
+        """Finish all accepted calls, then close the file. A second call does nothing.
 
-        A cancelled close goes on by itself.
+        A cancelled close continues in the background.
         """
         if self._ended is None or os.getpid() != self._pid:
             return
         if asyncio.get_running_loop() is not self._loop:
             raise LedgerClosed(self.path, "it belongs to another event loop")
-        if self._shut is None:
-            self._shut = "it was closed"
-            self._hand_over()
+        if self._closed_because is None:
+            self._closed_because = "it was closed"
+            self._flush_waiting()
             self._inbox.put(None)
         await asyncio.shield(self._ended)
         if self._thread is not None:
-            self._thread.join()  # it has just said its last word
+            self._thread.join()  # it has reported its end
 
     def __del__(self) -> None:
-        if self._shut is None and os.getpid() == self._pid:
-            self._shut = "it was forgotten"
+        if self._closed_because is None and os.getpid() == self._pid:
+            self._closed_because = "it was never closed"
             self._inbox.put(None)
             warnings.warn(f"{self!r} was never closed", ResourceWarning, source=self, stacklevel=2)
 
     # --- the calls ----------------------------------------------------------------------------
 
     async def record(self, watches: Sequence[NewWatch], /) -> Sequence[Recorded]:
-        """See `Ledger.record`. More than some 10,000 at once make others wait."""
+        """See `Ledger.record`. More than about 10,000 watches in one call delay other calls."""
         return await self._write(RECORD, watches, [])
 
     async def update(self, changes: Sequence[Change], /) -> None:
-        """See `Ledger.update`. It returns after a commit, which a few changes alone let wait for up to `linger_s`."""
+        """See `Ledger.update`. A call of fewer than 100 changes waits up to `linger_s` for others before its commit."""
         await self._write(UPDATE, changes, None)
 
     async def conclude(self, outcomes: Sequence[Conclusion], /) -> int:
@@ -241,31 +242,33 @@ class SqliteLedger(Ledger):
                 return
             yield lines
 
-    # --- on the way to the writer -------------------------------------------------------------
+    # --- calls for the writer -------------------------------------------------------------
 
     async def _write(self, work: Work[Sequence[P], R], items: Sequence[P], nothing: R) -> R:
         self._check_open()
         if self._opening.read_only:
             raise LedgerUnwritable(self.path, "it was opened with read_only=True", read_only=True)
-        # A copy: what the caller does with its list while it waits is its own affair.
-        urgent = work.urgent or len(items) >= _COMPANY
+        # A copy, because the caller may change its list while the call waits.
+        urgent = work.urgent or len(items) >= _URGENT_ITEMS
         return await self._call(work, tuple(items), urgent=urgent) if items else nothing
 
     async def _call(self, work: Work[P, R], payload: P, *, urgent: bool = True) -> R:
         loop = self._check_open()
         future: asyncio.Future[R] = loop.create_future()
         self._waiting.append(Call(work, payload, future))
-        if self._flush is None or (urgent and not self._hurried):
-            self._schedule(loop, hurried=urgent)
+        if self._flush is None or (urgent and not self._flush_is_urgent):
+            self._schedule(loop, urgent=urgent)
         return await future
 
-    def _schedule(self, loop: asyncio.AbstractEventLoop, *, hurried: bool) -> None:
+    def _schedule(self, loop: asyncio.AbstractEventLoop, *, urgent: bool) -> None:
         if self._flush is not None:
             self._flush.cancel()
-        self._hurried = hurried
-        self._flush = loop.call_soon(self._hand_over) if hurried else loop.call_later(self._linger_s, self._hand_over)
+        self._flush_is_urgent = urgent
+        self._flush = (
+            loop.call_soon(self._flush_waiting) if urgent else loop.call_later(self._linger_s, self._flush_waiting)
+        )
 
-    def _hand_over(self) -> None:
+    def _flush_waiting(self) -> None:
         if self._flush is not None:
             self._flush.cancel()
             self._flush = None
@@ -276,8 +279,8 @@ class SqliteLedger(Ledger):
     def _check_open(self) -> asyncio.AbstractEventLoop:
         if os.getpid() != self._pid:
             raise LedgerClosed(self.path, "it belongs to the process that this one was forked from")
-        if self._shut is not None or self._loop is None:
-            raise LedgerClosed(self.path, self._shut or "it was not opened yet")
+        if self._closed_because is not None or self._loop is None:
+            raise LedgerClosed(self.path, self._closed_because or "it was not opened yet")
         if asyncio.get_running_loop() is not self._loop:
             raise LedgerClosed(self.path, "it belongs to another event loop")
         return self._loop
@@ -290,21 +293,21 @@ def _run(
     ended: asyncio.Future[None],
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    """The thread: it knows nothing of the ledger object, so that one can be forgotten."""
+    """The thread. It has no reference to the ledger object, so that object can be freed."""
 
-    def tell(settled: Sequence[Settled]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+    def report(settled: Sequence[Settled]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, so no caller is waiting
             loop.call_soon_threadsafe(_settle, settled)
 
     try:
-        serve(opening, inbox, opened, tell)
+        serve(opening, inbox, opened, report)
     finally:
-        tell([(ended, None, None)])
+        report([(ended, None, None)])
 
 
 def _settle(settled: Sequence[Settled]) -> None:
     for future, result, error in settled:
-        if future.done():  # its caller was cancelled
+        if future.done():  # the caller was cancelled
             continue
         if error is None:
             future.set_result(result)

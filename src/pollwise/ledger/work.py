@@ -1,8 +1,7 @@
 """What each call on a ledger reads and writes.
 
-Rule 1: everything here runs on the writer's thread, the writing inside a transaction that the writer began.
-Rule 2: whoever comes first wins by the WHERE or the ON CONFLICT of the statement, so no answer depends on what was
-read before.
+Rule 1: this code runs on the writer's thread. Calls that write run inside a transaction of the writer.
+Rule 2: the WHERE or the ON CONFLICT of a statement lets the first call win. No result depends on an earlier read.
 """
 
 from __future__ import annotations
@@ -64,12 +63,12 @@ _Job: TypeAlias = tuple[str, str, str]  # endpoint, account, keys
 
 @attrs.frozen
 class Work(Generic[P, R]):
-    """One kind of call. `run` gets the connection and what the call brought.
+    """One kind of call. `run` gets the connection and the call's payload.
 
     Attributes:
-        run: Carries it out.
-        writes: It belongs in a transaction.
-        urgent: Its caller wants to go on; without it, it may wait a moment for others.
+        run: Carries out the call.
+        writes: Whether the call needs a transaction.
+        urgent: Whether the call goes at once. Another call may wait up to `linger_s` for others.
     """
 
     run: Callable[[sqlite3.Connection, P], R]
@@ -82,8 +81,7 @@ class Work(Generic[P, R]):
 _FIND = f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND job = ?"  # noqa: S608 - constants alone, here and below
 _LAST = "SELECT max(id) FROM watches"
 _SINCE = "SELECT endpoint, account, job, id FROM watches WHERE id > ?"
-# Many rows in one statement: a third of the CPU time, and the interpreter is free for the loop meanwhile, which a
-# statement for each row would take from it and hand back each time.
+# Many rows in one statement take a third of the CPU time, and the GIL is released once instead of once for each row.
 _INSERT = (
     "INSERT INTO watches (endpoint, account, job, origin, first_seen_us, deadline_us) VALUES {}"
     " ON CONFLICT (endpoint, account, job) DO NOTHING"
@@ -160,7 +158,7 @@ def _relocate(db: sqlite3.Connection, relocations: Sequence[Relocation]) -> None
 
 
 def _each(db: sqlite3.Connection, sql: str, rows: Iterable[Row]) -> int:
-    """How many rows were changed."""
+    """The number of changed rows."""
     return max(0, db.executemany(sql, rows).rowcount)
 
 
@@ -177,7 +175,7 @@ RELOCATE = Work(_relocate, writes=True)
 
 @attrs.frozen
 class Page:
-    """The next `limit` rows after the watch `after`; of one endpoint and account, or of all for an export."""
+    """The next `limit` rows after the watch `after`: of one endpoint and account, or of all for an export."""
 
     after: int
     limit: int
@@ -193,12 +191,12 @@ _UNACKNOWLEDGED = (
     f" AND {_NEXT}"
 )
 _EXPORT = f"SELECT {COLUMNS} FROM watches WHERE (? OR outcome IS NOT NULL) AND {_NEXT}"  # noqa: S608
-# The plus keeps SQLite from collecting and sorting all rows of the endpoint by its index.
+# The plus keeps SQLite from using the endpoint's index, for which it would sort all rows of the endpoint.
 _DURATIONS = (
     "SELECT elapsed_s FROM watches WHERE +endpoint = ? AND account = ? AND outcome = 'succeeded'"
     " ORDER BY id DESC LIMIT ?"
 )
-_ORIGINS = (  # beside min() a bare column is that row's
+_ORIGINS = (  # SQLite: a bare column beside min() is from the row of the minimum
     "SELECT origin, count(*), job, min(id) AS first FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NULL"
     " GROUP BY origin ORDER BY first"
 )
