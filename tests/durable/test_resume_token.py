@@ -1,4 +1,4 @@
-"""Watch tokens: short, without a secret, taken whole or not at all, whatever somebody hands in."""
+"""Resume tokens: short, without a secret, and used whole or not at all, whatever the text is."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def now() -> float:
 
 
 def said(token: str) -> dict[str, Any]:
-    """What a token says, as anybody can read."""
+    """The fields of a token, which are readable without a key."""
     assert token.startswith("pw2.")
     text = token.removeprefix("pw2.")
     found: dict[str, Any] = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -103,7 +103,7 @@ async def test_what_counts_failures_goes_on_too() -> None:
 
 @pytest.mark.looptime
 async def test_an_overdue_token_is_asked_about_once() -> None:
-    """The job may have ended in time while nobody looked."""
+    """The job may have ended in time while no process watched it."""
     late = made({**GOOD, "s": NOON_S - 1000, "d": NOON_S - 900})
     async with keeping(None, [SUCCEEDED]) as (watcher, _):
         assert (await watcher.watch_from_token(late)).state == "succeeded"
@@ -115,7 +115,7 @@ async def test_an_overdue_token_is_asked_about_once() -> None:
 
 @pytest.mark.looptime
 async def test_an_overdue_token_stays_overdue() -> None:
-    """Whoever saves it once more at each try does not give it more time by that."""
+    """A token that is saved again at each try does not give its watch more time."""
     token = made({**GOOD, "s": NOON_S - 1000, "d": NOON_S - 900})
     for _ in range(3):
         async with keeping(None, [503]) as (watcher, _):
@@ -132,7 +132,7 @@ async def test_an_overdue_token_stays_overdue() -> None:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("deadline_s", [None, NOON_S + 1e9])
-async def test_a_token_gives_nobody_more_time(deadline_s: float | None) -> None:
+async def test_a_token_gives_no_more_time(deadline_s: float | None) -> None:
     """Whatever it says, the watcher's own limit holds."""
     async with keeping(None, [RUNNING], timeout_s=50) as (watcher, _):
         with pytest.raises(DeadlineExceeded):

@@ -1,14 +1,15 @@
-"""Watch tokens: a watch in one short text, for callers that keep their own state.
+"""Resume tokens: a watch in one short text, for callers that keep their own state.
 
     pw2.eyJlIjoib3JhY2xlLWNvbnRlbnQiLCJrIjp7...
 
-Rule 1: a token is a version, a dot, and JSON in URL-safe base64. Reading one only ever compares and copies: nothing in
-it names code, and it is taken whole or not at all.
-Rule 2: it holds no credential and no status: the endpoint's name and account, the job's keys, the origin at which the
-job is asked about, when the watch began and ends (wall clock, epoch seconds), and how far it got.
-Rule 3: it is not signed. It gives nobody more than a job's keys do: whoever takes tokens from strangers must check the
-job as they would check its keys. A token never gives a watch more time than its watcher would.Rule 4: version 1 has no account and no origin. A release that knows version 1 alone must refuse what has them, or it would
-ask another account or another server; hence version 2. Both are read.
+Rule 1: a token is a version, a dot, and JSON in URL-safe base64. Nothing in a token names code. A token is used whole or
+not at all.
+Rule 2: a token has the endpoint's name and account, the job's keys, the origin at which the job is asked about, when the
+watch began and ends (epoch seconds), and its counts. It has no credential and no status.
+Rule 3: a token is not signed, and gives access to no more than a job's keys do. A program that takes tokens from outside
+must check the job like keys from outside. A token never gives a watch more time than the watcher's `timeout_s`.
+Rule 4: version 1 has no account and no origin. A release that reads version 1 alone would ignore them and ask with another
+account or at another server, so a token that has them is of version 2. Both versions are read.
 """
 
 from __future__ import annotations
@@ -38,25 +39,25 @@ _VERSION: Final = 2
 _VERSIONS: Final = (1, _VERSION)
 _FORM: Final = re.compile(r"pw(\d{1,4})\.([A-Za-z0-9_-]*)", re.ASCII)
 _ORIGIN: Final = re.compile(r"https?://[!-.0-?A-~]{1,300}", re.ASCII)
-_LONGEST: Final = 8_192  # characters: four times what the longest URL that servers take could need
+_LONGEST: Final = 8_192  # characters: four times the longest URL that servers accept
 _MOST_KEYS: Final = 32
 _MOST_POLLS: Final = 10**9
-_LATEST_S: Final = 253_402_300_799.0  # the end of year 9999, as for every date of Python's
+_LATEST_S: Final = 253_402_300_799.0  # the end of year 9999, the last of Python's datetime
 _PHASES: Final = {phase.value: phase for phase in Phase}
 
 
 @attrs.frozen(kw_only=True)
 class Token(Generic[J]):
-    """What a token says.
+    """The fields of a token.
 
     Attributes:
         job: What is watched.
         first_seen_s: When the watch began, in epoch seconds.
         deadline_s: When it ends, in epoch seconds; None for never.
-        polls: Status exchanges so far.
-        failures: Polls in a row that taught nothing.
+        polls: Polls so far.
+        failures: Polls in a row without a reading.
         phase: The phase last seen, or None.
-        origin: Scheme, host and port at which the job was asked about, or None where the token does not say.
+        origin: Scheme, host and port at which the job was asked about, or None if the token has none.
     """
 
     job: J
@@ -68,8 +69,8 @@ class Token(Generic[J]):
     origin: str | None = None
 
     def past(self, wall_now: float) -> ResumeState[Any]:
-        """How far the watch had got, as seen from now, in epoch seconds."""
-        # without the phase: it goes with a status, which is not in here
+        """The state of the watch at `wall_now`, in epoch seconds."""
+        # without the phase, because a phase needs a status, which a token does not have
         return ResumeState.between(
             self.first_seen_s,
             self.deadline_s,
@@ -84,32 +85,32 @@ def write_token(endpoint: Endpoint[J, Any], machine: WatchMachine[J, Any], *, no
     """The token of a watch.
 
     Args:
-        endpoint: Whose job it watches.
-        machine: What is known of it.
+        endpoint: The endpoint of the job.
+        machine: The machine of the watch.
         now: Monotonic seconds.
-        wall_now: The same moment in epoch seconds.
+        wall_now: The same time in epoch seconds.
 
     Raises:
         TokenError: It would be too long to be read.
     """
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "e": endpoint.name,
         "k": endpoint.job_to_keys(machine.job),
         "s": _rounded(wall_now - (now - machine.started_at)),
         "p": machine.polls,
     }
-    if machine.agreed_deadline < math.inf:  # grace goes into no token, or each one would add some
-        said["d"] = _rounded(wall_now + (machine.agreed_deadline - now))
+    if machine.agreed_deadline < math.inf:  # without grace, because each token would add some
+        fields["d"] = _rounded(wall_now + (machine.agreed_deadline - now))
     if endpoint.account:
-        said["a"] = endpoint.account
+        fields["a"] = endpoint.account
     origin = Origins(endpoint).of(machine.job)
     if origin is not None:
-        said["o"] = origin
+        fields["o"] = origin
     if machine.failures:
-        said["f"] = machine.failures
+        fields["f"] = machine.failures
     if machine.phase is not None:
-        said["h"] = machine.phase.value
-    text = base64.urlsafe_b64encode(orjson.dumps(said)).decode("ascii").rstrip("=")
+        fields["h"] = machine.phase.value
+    text = base64.urlsafe_b64encode(orjson.dumps(fields)).decode("ascii").rstrip("=")
     token = f"pw{_VERSION}.{text}"
     if len(token) > _LONGEST:
         raise TokenError("the keys of its job are too long for one")
@@ -121,25 +122,25 @@ def _rounded(epoch_s: float) -> float:
 
 
 def read_token(endpoint: Endpoint[J, Any], text: str) -> Token[J]:
-    """What a token says.
+    """Read a token.
 
     Raises:
-        TokenError: It is none, of another version, or of another endpoint or account; nothing of it was used.
+        TokenError: The text is no token, or is of another version, endpoint or account. Nothing of it was used.
     """
-    said = _decoded(text)
-    _check_owner(endpoint, said.get("e"), said.get("a", ""))
-    keys, origin = said.get("k"), said.get("o")
+    fields = _decoded(text)
+    _check_owner(endpoint, fields.get("e"), fields.get("a", ""))
+    keys, origin = fields.get("k"), fields.get("o")
     if not (origin is None or (isinstance(origin, str) and _ORIGIN.fullmatch(origin))):
         raise TokenError("its origin is not a scheme, a host and a port")
-    first_seen_s = _seconds(said.get("s"), "beginning")
-    deadline_s = None if said.get("d") is None else _seconds(said.get("d"), "deadline")
+    first_seen_s = _seconds(fields.get("s"), "beginning")
+    deadline_s = None if fields.get("d") is None else _seconds(fields.get("d"), "deadline")
     if deadline_s is not None and deadline_s < first_seen_s:
         raise TokenError("it ends before it begins")
-    polls = _count(said.get("p"), "polls")
-    failures = _count(said.get("f", 0), "failures")
+    polls = _count(fields.get("p"), "polls")
+    failures = _count(fields.get("f", 0), "failures")
     if failures > polls:
         raise TokenError("its counts cannot be")
-    phase = said.get("h")
+    phase = fields.get("h")
     if phase is not None and (not isinstance(phase, str) or phase not in _PHASES):
         raise TokenError("its phase is unknown")
     return Token(
@@ -168,9 +169,9 @@ def _check_owner(endpoint: Endpoint[Any, Any], name: object, account: object) ->
 
 
 def _decoded(text: str) -> dict[str, Any]:
-    given: object = text  # whatever a caller was handed
+    given: object = text  # a caller may pass anything
     if not isinstance(given, str):
-        raise TokenError("it is no text")
+        raise TokenError("it is not a text")
     if len(given) > _LONGEST:
         raise TokenError(f"it is longer than {_LONGEST:,} characters")
     form = _FORM.fullmatch(given.strip())
@@ -179,17 +180,17 @@ def _decoded(text: str) -> dict[str, Any]:
     if int(form[1]) not in _VERSIONS:
         raise TokenError(f"it is of version {int(form[1])}, and this pollwise reads versions up to {_VERSION}")
     try:
-        said = orjson.loads(base64.b64decode(form[2] + "=" * (-len(form[2]) % 4), altchars=b"-_", validate=True))
+        fields = orjson.loads(base64.b64decode(form[2] + "=" * (-len(form[2]) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, orjson.JSONDecodeError):
-        said = None
-    if not isinstance(said, dict):
+        fields = None
+    if not isinstance(fields, dict):
         raise TokenError("it is damaged")
-    return said
+    return fields
 
 
 def _seconds(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LATEST_S:
-        raise TokenError(f"its {what} is no time")
+        raise TokenError(f"its {what} is not a time")
     return float(value)
 
 
