@@ -1,8 +1,8 @@
-"""What a watch is in a ledger, and a ledger's row as a watch again.
+"""Watches and outcomes as rows of a ledger, and rows as watches and outcomes.
 
-Rule 1: what goes in is a job's keys and a status as the endpoint puts them in JSON; what comes out is typed as before.
-Rule 2: times are put on the wall clock here, and nowhere else on the way to a ledger.
-Rule 3: a status that cannot be read back is as good as never seen; a row whose job cannot be is left to its ledger.
+Rule 1: a row has the job's keys and the status in the endpoint's JSON. The job and the status that come back are typed.
+Rule 2: this file alone turns epoch seconds into the datetimes of a ledger.
+Rule 3: a status that cannot be read back counts as never seen. A row whose job cannot be read back stays in the ledger.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _PHASES: Final = {
 
 
 def check_keepable(endpoint: Endpoint[Any, Any]) -> None:
-    """Raise ConfigurationError if what this endpoint's jobs leave in a ledger could not be read back."""
+    """Raise ConfigurationError if this endpoint cannot read back jobs and statuses of a ledger."""
     for name in ("job_from_keys", "status_from_json"):
         if getattr(type(endpoint), name, None) is getattr(Endpoint, name):
             raise ConfigurationError(f"the endpoint {endpoint.name!r} needs a method {name!r} of its own for a ledger")
@@ -87,7 +87,7 @@ def new_watch(
 
 
 def deadline_of(since: datetime, timeout_s: float | None) -> datetime | None:
-    """When a watch ends that may take so long from then on; None for never, and for thousands of years."""
+    """The deadline of a watch that began at `since`. None for no deadline, and for one after the year 9999."""
     try:
         return None if timeout_s is None else since + timedelta(seconds=timeout_s)
     except OverflowError:
@@ -95,10 +95,10 @@ def deadline_of(since: datetime, timeout_s: float | None) -> datetime | None:
 
 
 def change_of(number: int, machine: WatchMachine[Any, S], endpoint: Endpoint[Any, S]) -> Change:
-    """How far a watch has got."""
+    """The row's change for the state of this machine."""
     try:
         status = _json(machine.status, endpoint)
-    except Exception as exc:  # noqa: BLE001  # a stranger's fault; the outcome will tell of it
+    except Exception as exc:  # noqa: BLE001  # the endpoint's code; the outcome reports it
         _log.error("%s: a status could not be put in JSON (%s), and is left out", endpoint.name, type(exc).__name__)
         status = None
     return Change(
@@ -114,14 +114,14 @@ def change_of(number: int, machine: WatchMachine[Any, S], endpoint: Endpoint[Any
 def conclusion_of(
     number: int, outcome: Outcome[Any, S], endpoint: Endpoint[Any, S], *, failures: int = 0, seen_s: float | None = None
 ) -> Conclusion:
-    """How a watch ended. Raises whatever the endpoint does where its status cannot be put in JSON.
+    """The row's conclusion for this outcome. Raises what the endpoint raises for a status that it cannot put in JSON.
 
     Args:
-        number: The watch's.
-        outcome: Its outcome.
-        endpoint: What the status is of.
-        failures: Polls in a row that taught nothing, at the end.
-        seen_s: How old the watch was when the job was last seen going on, in seconds.
+        number: The number of the row.
+        outcome: The outcome of the watch.
+        endpoint: The endpoint of the job and the status.
+        failures: Polls in a row without a reading, at the end.
+        seen_s: Seconds from the beginning of the watch until a reading last said that the job goes on.
     """
     kind = OutcomeKind(type(outcome).__name__.lower())
     error = None if isinstance(outcome, Succeeded) else outcome.error
@@ -141,7 +141,7 @@ def conclusion_of(
 
 
 def unkeepable(outcome: Outcome[J, S], exc: Exception) -> Abandoned[J, S]:
-    """What is told in place of an outcome that the endpoint could not put into a ledger."""
+    """The outcome to report in place of one whose status the endpoint could not put in JSON."""
     return _bug(outcome.job, exc, "its status cannot be kept", outcome.elapsed_s, outcome.polls)
 
 
@@ -161,13 +161,13 @@ def job_of(known: OpenWatch | Concluded, endpoint: Endpoint[J, Any]) -> J | None
     """The job of a row, or None for one that is not this endpoint's."""
     try:
         return endpoint.job_from_keys(known.keys)
-    except Exception as exc:  # noqa: BLE001  # whatever it is, the others must not suffer for it
+    except Exception as exc:  # noqa: BLE001  # the endpoint's code; the other rows go on
         _complain("the keys of watch %d in the ledger are not a job's (%s); it is left there", known, exc)
         return None
 
 
 def past_of(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], wall_now: float) -> ResumeState[S]:
-    """How far a watch had got, as seen from now, in epoch seconds."""
+    """The state of the row's watch at `wall_now`, in epoch seconds."""
     status = _status_if_any(known, endpoint)
     return ResumeState.between(
         known.first_seen.timestamp(),
@@ -182,10 +182,10 @@ def past_of(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], wall_now: 
 
 
 def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S]) -> Outcome[J, S]:
-    """The outcome that a row keeps.
+    """The outcome of a row.
 
     Raises:
-        Exception: Whatever the endpoint raises for the status of an end that it cannot read; see `unreadable`.
+        Exception: Any that the endpoint raises for a status that it cannot read. See `unreadable`.
     """
     polls, elapsed_s, within_s = known.polls, known.elapsed_s, known.detected_within_s
     if known.outcome is OutcomeKind.ABANDONED:
@@ -223,7 +223,7 @@ def _job_error(kind: type[E], known: Concluded, codec: ErrorCodec[Any]) -> E:
 
 
 def unreadable(known: Concluded, job: J, exc: Exception) -> Abandoned[J, Any]:
-    """What is told in place of an outcome whose status the endpoint cannot read. The ledger keeps what it has."""
+    """The outcome to report in place of one whose status the endpoint cannot read. The row stays as it is."""
     return _bug(job, exc, "a status that was kept cannot be read", known.elapsed_s, known.polls)
 
 
@@ -232,7 +232,7 @@ def _status_if_any(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S]) -> 
         return None
     try:
         return _status(known.status, endpoint)
-    except Exception as exc:  # noqa: BLE001  # an older version's, perhaps; the next poll gives a new one
+    except Exception as exc:  # noqa: BLE001  # of an older version, perhaps; the next poll brings a new one
         _complain("the status of watch %d in the ledger cannot be read (%s)", known, exc)
         return None
 
@@ -242,5 +242,5 @@ def _status(text: bytes, endpoint: Endpoint[Any, S]) -> S:
 
 
 def _complain(what: str, known: OpenWatch | Concluded, exc: Exception) -> None:
-    # the message may hold a part of the status
+    # without the message, which may hold a part of the status
     _log.error("%s: " + what, known.endpoint, known.id, type(exc).__name__)
