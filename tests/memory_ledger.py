@@ -1,4 +1,4 @@
-"""A ledger in memory, which needs no thread and so lives under a virtual clock, and which fails when it is told to."""
+"""A ledger in memory. It needs no thread, so it works under a virtual clock, and a test can make its calls fail."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def test_a_row_of_another_kind_of_job_is_left(caplog: pytest.LogCaptureFixture) 
 
 
 def test_what_an_endpoint_cannot_write_raises() -> None:
-    """And what is told in its place says whose bug it is."""
+    """The outcome in its place says that this is a bug of the endpoint."""
     outcome = Succeeded(job=JOB, status=ToyStatus("unreadable"), elapsed_s=1.0, polls=1)
     with pytest.raises(KeyError) as caught:
         conclusion_of(7, outcome, ENDPOINT)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -12,12 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kept_toy import KeptToyEndpoint
+from kept_toy import KeptToyEndpoint, MemoryLedger, acknowledged, keeping
 from pollwise import errors
+from pollwise.core.pacing import Retry
 from pollwise.durable import error_codec
+from pollwise.durable.codec import conclusion_of, new_watch, outcome_of
 from pollwise.durable.error_codec import ErrorCodec
 from pollwise.errors import (
     AuthenticationError,
+    ConfigurationError,
     ConnectFailed,
     DeadlineExceeded,
     EndpointBug,
@@ -37,6 +43,9 @@ from pollwise.errors import (
     WatchError,
     WatchStopped,
 )
+from pollwise.ledger import LedgerCorrupt, Renewal, SqliteLedger
+from pollwise.model.events import Abandoned
+from pollwise.testing import reply
 from toy import ToyJob, ToyStatus
 
 JOB, STATUS = ToyJob("a"), ToyStatus("running", 3)
@@ -388,3 +397,68 @@ def test_a_field_that_json_does_not_have(detail: Any) -> None:
     words = through(AuthenticationError(detail))
     assert isinstance(words, UnrestoredError if isinstance(detail, list) else AuthenticationError)
     assert str(words)
+
+
+# --- through a watcher and a ledger ---------------------------------------------------------------
+
+
+@pytest.mark.looptime
+async def test_the_next_run_gets_the_error_of_the_last_poll() -> None:
+    """Its class, its status code and the vendor's codes, which stood in no message one by one."""
+    ledger = MemoryLedger()
+    retry = Retry(outage_s=1e-9, min_failures=3)
+    refusal = reply({"code": 1}, status=503)
+    async with keeping(ledger, [refusal], retry=retry) as (watcher, _):
+        with pytest.raises(RetriesExhausted) as before:
+            await watcher.watch(ToyJob())
+    async with keeping(ledger, [refusal], retry=retry) as (watcher, _):
+        (delivery,) = await acknowledged(watcher)
+    error = getattr(delivery.outcome, "error", None)
+    assert isinstance(error, RetriesExhausted)
+    assert isinstance(error.last_error, ServerUnavailable)
+    assert error.last_error.problem == Problem(("TOY-1",), ("no luck",))
+    assert told(error) == told(before.value)
+
+
+async def test_the_data_is_in_the_file(tmp_path: Path) -> None:
+    """As JSON beside the message, until the watch is opened again."""
+    path = tmp_path / "jobs.ledger"
+    error = DeadlineExceeded(JOB, 60.0, PollTimeout(5.0))
+    outcome = Abandoned(job=JOB, error=error, status=None, phase=None, elapsed_s=60.0, polls=9)
+    endpoint = KeptToyEndpoint()
+    async with SqliteLedger(path) as ledger:
+        (found,) = await ledger.record([new_watch(endpoint, JOB, first_seen_s=1.0, timeout_s=60.0)])
+        await ledger.conclude([conclusion_of(found.id, outcome, endpoint)])
+        (known,) = [one async for page in ledger.unacknowledged("toy") for one in page]
+        again = outcome_of(known, JOB, endpoint)
+        assert isinstance(again, Abandoned)
+        assert told(again.error) == told(error)
+        with closing(sqlite3.connect(path)) as db:
+            (data,) = db.execute("SELECT error_data FROM watches").fetchone()
+            assert orjson.loads(data)["fields"]["last_error"]["fields"] == {"seconds": 5.0}
+            await ledger.reopen([Renewal(id=found.id, deadline=None)])
+            assert db.execute("SELECT error_data FROM watches").fetchone() == (None,)
+
+
+async def test_data_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    """As a status is. What was put into the file by hand gives an UnrestoredError, and no crash."""
+    path, endpoint = tmp_path / "jobs.ledger", KeptToyEndpoint()
+    outcome = Abandoned(job=JOB, error=WatchStopped(JOB), status=None, phase=None, elapsed_s=60.0, polls=9)
+    async with SqliteLedger(path) as ledger:
+        (found,) = await ledger.record([new_watch(endpoint, JOB, first_seen_s=1.0, timeout_s=60.0)])
+        conclusion = conclusion_of(found.id, outcome, endpoint)
+        with pytest.raises(ConfigurationError, match="error_data is not one JSON document"):
+            await ledger.conclude([attrs.evolve(conclusion, error_data=b"{")])
+        await ledger.conclude([conclusion])
+        for value in ("x'ff'", "'{'", "7", "1.5", "''", "CAST(x'ff' AS TEXT)"):
+            with closing(sqlite3.connect(path, isolation_level=None)) as db:
+                db.execute(f"UPDATE watches SET error_data = {value}")  # noqa: S608  # the point of it
+            if value.startswith("CAST"):
+                with pytest.raises(LedgerCorrupt):
+                    _ = [page async for page in ledger.unacknowledged("toy")]
+                continue
+            (known,) = [one async for page in ledger.unacknowledged("toy") for one in page]
+            again = outcome_of(known, JOB, endpoint)
+            assert isinstance(again, Abandoned)
+            assert isinstance(again.error, UnrestoredError)
+            assert (again.error.kind, again.error.message) == ("WatchStopped", str(WatchStopped(JOB)))

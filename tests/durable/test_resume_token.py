@@ -84,7 +84,7 @@ async def test_a_watch_goes_on_by_its_token() -> None:
 
 @pytest.mark.looptime
 async def test_a_deadline_that_is_taken_up_has_its_last_poll_where_new_watches_have_none() -> None:
-    """A job that ends before the deadline is not given up for the want of one look."""
+    """A job that ends before the deadline is polled once more before its watch ends."""
     script = [RUNNING, RUNNING, SUCCEEDED]
     async with keeping(None, script, timeout_s=None, pacing=Pacing.fixed(60)) as (watcher, transport):
         assert (await watcher.watch_from_token(made({**GOOD, "d": NOON_S + 100}))).state == "succeeded"
@@ -142,7 +142,7 @@ async def test_a_token_gives_no_more_time(deadline_s: float | None) -> None:
 
 @pytest.mark.looptime
 async def test_what_the_ledger_knows_goes_before_the_token() -> None:
-    """It is newer, and its outcomes are told without asking. What it does not know it learns from the token."""
+    """The ledger is newer, and its outcomes are reported without a poll. A job that it lacks is recorded from the token."""
     ledger = MemoryLedger()
     async with keeping(ledger, [FAILED]) as (watcher, _):
         watch = watcher.watch(ToyJob("a"))

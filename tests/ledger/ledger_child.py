@@ -1,4 +1,4 @@
-"""Another process that uses a ledger: `ledger_child.py MODE PATH [ARGUMENT]`. It tells its story on stdout, a line each."""
+"""Another process that uses a ledger: `ledger_child.py MODE PATH [ARGUMENT]`. It prints one line for each step."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def whole(rows: list[tuple[int, str, int, str | None, int]]) -> None:
 
 @pytest.mark.parametrize("room", [140_000, 250_001])
 async def test_a_full_disk_and_room_again(path: Path, room: int) -> None:
-    """Without room every caller is told, nothing is half kept, and with room again the same ledger goes on."""
+    """Without room each call raises, nothing is half kept, and with room again the same ledger goes on."""
     done = subprocess.run([sys.executable, CHILD, "fill", path, str(room)], capture_output=True, check=True, text=True)
     story = json.loads(done.stdout)
     assert story["errors"] == ["LedgerFull"] * 10  # five callers, and the same again

@@ -53,9 +53,9 @@ async def test_every_zone_comes_back_in_utc(ledger: SqliteLedger) -> None:
 
 
 def test_values_have_no_place_for_a_credential() -> None:
-    """What a ledger is told is this and no more."""
-    told = {field.name for kind in (NewWatch, Change, Conclusion, Relocation, Renewal) for field in attrs.fields(kind)}
-    assert told == {
+    """The values have these fields and no others."""
+    found = {field.name for kind in (NewWatch, Change, Conclusion, Relocation, Renewal) for field in attrs.fields(kind)}
+    assert found == {
         *("endpoint", "account", "origin", "keys", "first_seen", "deadline"),
         *("id", "phase", "polls", "failures", "status", "seen_s"),
         *("outcome", "elapsed_s", "error_type", "error_message", "error_data"),

@@ -178,7 +178,7 @@ async def test_a_cancelled_caller_harms_no_other(path: Path) -> None:
 
 
 async def test_closing_finishes_what_was_accepted(path: Path) -> None:
-    """Leaving the block writes what waits, however long it could have waited, and tells its callers."""
+    """The end of the block writes all waiting calls at once, and they return."""
     async with SqliteLedger(path, linger_s=HOUR_S) as ledger:
         await ledger.record([new(1)])
         waiting = asyncio.create_task(ledger.update([change(1, polls=9)]))
@@ -272,7 +272,7 @@ async def forgotten(path: Path) -> None:
 
 
 async def test_a_forgotten_ledger_is_closed_with_a_warning(path: Path) -> None:
-    """Who forgets the block is told so, and the file is let go all the same."""
+    """A ledger that was never closed gives a ResourceWarning, and its file is closed all the same."""
     with pytest.warns(ResourceWarning, match="never closed"):
         await forgotten(path)
     async with SqliteLedger(path, busy_timeout_s=60.0):

@@ -81,7 +81,7 @@ async def filled(ledger: SqliteLedger, numbers: Iterable[int]) -> list[OpenWatch
 
 
 async def test_a_finished_job_says_so(ledger: SqliteLedger) -> None:
-    """Recording a job that is over tells its outcome and does not open it again."""
+    """Recording a job that is over returns its outcome and does not open it again."""
     (first,) = await ledger.record([new(1)])
     await ledger.conclude([success(first.id)])
     (again,) = await ledger.record([new(1)])
@@ -161,7 +161,7 @@ async def test_the_first_outcome_wins(ledger: SqliteLedger) -> None:
 
 
 async def test_an_outcome_is_acknowledged_exactly_once(ledger: SqliteLedger) -> None:
-    """Of all who acknowledge an outcome at once, exactly one is told that it was theirs."""
+    """Of all calls that acknowledge one outcome at once, exactly one counts it."""
     await ledger.record([new(1), new(2)])
     await ledger.conclude([success(1)])
     counts = await asyncio.gather(*(ledger.acknowledge([1, 2, 77]) for _ in range(20)))

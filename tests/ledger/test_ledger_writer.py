@@ -13,7 +13,7 @@ from pollwise.ledger.work import Work
 
 
 async def test_a_failed_commit_is_told_to_all(path: Path) -> None:
-    """All callers of a transaction that fails hear it, each with an error of its own, and nothing is kept."""
+    """Each call of a transaction that fails raises an error of its own, and nothing is kept."""
     async with SqliteLedger(path, busy_timeout_s=0.0) as ledger:
         db = sqlite3.connect(path, isolation_level=None)
         db.execute("BEGIN IMMEDIATE")

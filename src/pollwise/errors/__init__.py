@@ -114,4 +114,3 @@ __all__ = [
 
 for _name in __all__:
     globals()[_name].__module__ = __name__  # a traceback and a pickle name the class where a caller imports it
-del _name

@@ -109,48 +109,40 @@ def _keys(text: str) -> Mapping[str, str]:
     return keys
 
 
-def open_watch(row: Row) -> OpenWatch:
-    """A row whose first columns are `OPEN_COLUMNS`. Raises UnreadableRow for values that no ledger writes."""
+def _of_both(row: Row) -> dict[str, Any]:
+    """The fields that an open watch and a concluded one have in common."""
     number, endpoint, account, job, origin, first_seen_us, deadline_us, *rest = row[:_OUTCOME]
     phase, polls, failures, status, seen_s = rest
+    return {
+        "id": number,
+        "endpoint": endpoint,
+        "account": account,
+        "keys": _keys(job),
+        "origin": origin,
+        "first_seen": _EPOCH + timedelta(0, 0, first_seen_us),
+        "deadline": _time(deadline_us),
+        "phase": _PHASES[phase],
+        "polls": polls,
+        "failures": failures,
+        "status": status,
+        "seen_s": None if seen_s is None else float(seen_s),
+    }
+
+
+def open_watch(row: Row) -> OpenWatch:
+    """A row whose first columns are `OPEN_COLUMNS`. Raises UnreadableRow for values that no ledger writes."""
     try:
-        return OpenWatch(
-            id=number,
-            endpoint=endpoint,
-            account=account,
-            keys=_keys(job),
-            origin=origin,
-            first_seen=_EPOCH + timedelta(0, 0, first_seen_us),
-            deadline=_time(deadline_us),
-            phase=_PHASES[phase],
-            polls=polls,
-            failures=failures,
-            status=status,
-            seen_s=None if seen_s is None else float(seen_s),
-        )
+        return OpenWatch(**_of_both(row))
     except (ValueError, TypeError, KeyError, OverflowError) as exc:
-        raise UnreadableRow(f"the row of watch {number} cannot be read ({exc})") from exc
+        raise UnreadableRow(f"the row of watch {row[0]} cannot be read ({exc})") from exc
 
 
 def concluded(row: Row) -> Concluded:
     """A row of `COLUMNS` that has an outcome. Raises UnreadableRow for values that no ledger writes."""
-    number, endpoint, account, job, origin, first_seen_us, deadline_us, *rest = row[:_OUTCOME]
-    phase, polls, failures, status, seen_s = rest
     outcome, elapsed_s, error_type, error_message, error_data, acknowledged = row[_OUTCOME:]
     try:
         return Concluded(
-            id=number,
-            endpoint=endpoint,
-            account=account,
-            keys=_keys(job),
-            origin=origin,
-            first_seen=_EPOCH + timedelta(0, 0, first_seen_us),
-            deadline=_time(deadline_us),
-            phase=_PHASES[phase],
-            polls=polls,
-            failures=failures,
-            status=status,
-            seen_s=None if seen_s is None else float(seen_s),
+            **_of_both(row),
             outcome=_KINDS[outcome],
             elapsed_s=float(elapsed_s),
             error_type=error_type,
@@ -159,7 +151,7 @@ def concluded(row: Row) -> Concluded:
             acknowledged=bool(acknowledged),
         )
     except (ValueError, TypeError, KeyError, OverflowError) as exc:
-        raise UnreadableRow(f"the row of watch {number} cannot be read ({exc})") from exc
+        raise UnreadableRow(f"the row of watch {row[0]} cannot be read ({exc})") from exc
 
 
 def origin_count(row: Row) -> OriginCount:
