@@ -11,7 +11,7 @@ from memory_ledger import MemoryLedger
 from pollwise.durable.delivery import Delivery
 from pollwise.ledger import Ledger
 from pollwise.model.messages import Request
-from pollwise.model.protocols import Transport
+from pollwise.model.protocols import Auth, Transport
 from pollwise.testing import Answer, ScriptedTransport
 from pollwise.watcher import JobWatcher
 from toy import ToyEndpoint, ToyJob, ToyStatus, watching
@@ -20,8 +20,11 @@ NOON_S = 1_750_000_000.0
 DAY_S = 86_400.0
 
 
-class KeptToyEndpoint(ToyEndpoint):
-    """A toy whose jobs and statuses can be read back. A status of the state `unreadable` cannot, nor be kept."""
+class ToyCodec:
+    """Keeps jobs and statuses of the toy. A status of the state `unreadable` can be neither kept nor read back."""
+
+    def job_to_keys(self, job: ToyJob, /) -> dict[str, str]:
+        return {"id": job.id}
 
     def job_from_keys(self, keys: Mapping[str, str], /) -> ToyJob:
         if set(keys) != {"id"}:
@@ -35,6 +38,14 @@ class KeptToyEndpoint(ToyEndpoint):
 
     def status_from_json(self, data: Any, /) -> ToyStatus:
         return ToyStatus(data["state"], data["done"])
+
+
+class KeptToyEndpoint(ToyEndpoint):
+    """A toy whose jobs and statuses can be kept."""
+
+    def __init__(self, auth: Auth | None = None, *, codec: ToyCodec | None = None) -> None:
+        super().__init__(auth)
+        self.codec = codec or ToyCodec()
 
 
 def wall(shift_s: float = 0.0) -> float:
@@ -69,4 +80,4 @@ def toys(count: int) -> list[ToyJob]:
     return [ToyJob(f"job-{n}") for n in range(count)]
 
 
-__all__ = ["DAY_S", "NOON_S", "KeptToyEndpoint", "MemoryLedger", "acknowledged", "keeping", "toys", "wall"]
+__all__ = ["DAY_S", "NOON_S", "KeptToyEndpoint", "MemoryLedger", "ToyCodec", "acknowledged", "keeping", "toys", "wall"]

@@ -37,11 +37,7 @@ class PlacedToy(KeptToyEndpoint):
     def __init__(self, origin: str = OLD, account: str = "") -> None:
         super().__init__()
         self._origin = origin
-        self._account = account
-
-    @property
-    def account(self) -> str:
-        return self._account
+        self.account = account
 
     def request(self, job: ToyJob, /) -> Request:
         if job.id == "nowhere":
@@ -345,7 +341,7 @@ async def test_tokens_of_earlier_releases_go_on(known: dict[str, Any]) -> None:
     kind: Any = DeleteFileEndpoint if known["endpoint"] == "document360" else ExtractionEndpoint
     endpoint = kind("https://anywhere.example")
     token = read_token(endpoint, known["token"])
-    assert endpoint.job_to_keys(token.job) == known["job"]
+    assert endpoint.codec.job_to_keys(token.job) == known["job"]
     assert (token.polls, token.failures, token.origin) == (known["polls"], known["failures"], None)
     assert (token.deadline_s is not None) is known["deadline"]
     options: dict[str, Any] = {"timeout_s": 60, "transport": ScriptedTransport([503]), "clock": lambda: NOON_S}

@@ -16,6 +16,7 @@ from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError, WatcherClosed, WatchStopped
 from pollwise.http.transport import AiohttpTransport
 from pollwise.model.events import Abandoned, Succeeded
+from pollwise.model.limits import RateLimit
 from pollwise.model.messages import Reply, Request
 from pollwise.runtime.watch import Watch
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
@@ -458,7 +459,10 @@ def test_a_watcher_that_is_never_left_dies_quietly(caplog: pytest.LogCaptureFixt
 
 async def test_an_endpoints_documented_limit_is_kept() -> None:
     """Without a budget of the caller's, the one that the vendor documents holds."""
-    async with watching([SUCCEEDED], endpoint=ToyEndpoint(documented_limit=(3, 60.0))) as (watcher, transport):
+    async with watching([SUCCEEDED], endpoint=ToyEndpoint(documented_limit=RateLimit(3, per_s=60.0))) as (
+        watcher,
+        transport,
+    ):
         await watcher.gather([ToyJob(str(n)) for n in range(9)])
     assert all(later - earlier >= 60 for earlier, later in zip(transport.times, transport.times[3:], strict=False))
 

@@ -19,6 +19,7 @@ from yarl import URL
 from pollwise.core.pacing import Pacing
 from pollwise.errors import Problem
 from pollwise.model.events import Event
+from pollwise.model.limits import RateLimit
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, Transport
 from pollwise.model.reading import Phase, Reading
@@ -46,21 +47,11 @@ class ToyEndpoint(Endpoint[ToyJob, ToyStatus]):
 
     name = "toy"
 
-    def __init__(self, auth: Auth | None = None, documented_limit: tuple[int, float] | None = None) -> None:
-        self._auth = auth
-        self._documented_limit = documented_limit
+    heeded_headers: tuple[str, ...] | None = ()
 
-    @property
-    def auth(self) -> Auth | None:
-        return self._auth
-
-    @property
-    def heeded_headers(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    def documented_limit(self) -> tuple[int, float] | None:
-        return self._documented_limit
+    def __init__(self, auth: Auth | None = None, documented_limit: RateLimit | None = None) -> None:
+        self.auth = auth
+        self.documented_limit = documented_limit
 
     def request(self, job: ToyJob, /) -> Request:
         return Request(URL(f"https://toy.example/{job.id}"))

@@ -34,8 +34,9 @@ from pollwise.durable.resume_token import read_token, write_token
 from pollwise.errors import ConfigurationError, WatcherClosed
 from pollwise.http.transport import AiohttpTransport
 from pollwise.ledger import Ledger
+from pollwise.model.abilities import with_defaults
 from pollwise.model.events import Outcome
-from pollwise.model.protocols import Endpoint, Transport
+from pollwise.model.protocols import EndpointLike, Transport
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.dispatcher import Dispatcher
 from pollwise.runtime.options import fraction_warning
@@ -97,7 +98,7 @@ class JobWatcher(Generic[J, S]):
 
     def __init__(
         self,
-        endpoint: Endpoint[J, S],
+        endpoint: EndpointLike[J, S],
         *,
         timeout_s: float | None,
         pacing: Pacing | None = None,
@@ -130,18 +131,19 @@ class JobWatcher(Generic[J, S]):
             raise ConfigurationError(
                 "concurrency and capacity must be at least 1, confirmations and not_found_grace_s at least 0"
             )
+        self.endpoint = endpoint
+        self._endpoint = whole = with_defaults(endpoint)
         if ledger is not None:
-            check_keepable(endpoint)
+            check_keepable(whole)
         if budget is None:
-            allowed = endpoint.documented_limit
+            allowed = whole.documented_limit
             budget = (
                 RateBudget(longest_hint_s=longest_hint_s)
                 if allowed is None
-                else RateBudget.guessed(allowed[0], per_s=allowed[1], longest_hint_s=longest_hint_s)
+                else RateBudget.guessed(allowed.requests, per_s=allowed.per_s, longest_hint_s=longest_hint_s)
             )
-        checked_account(endpoint.account, endpoint.auth)
-        self.endpoint = endpoint
-        self._origins: Origins[J] = Origins(endpoint, origins_of(moved_from))
+        checked_account(whole.account, whole.auth)
+        self._origins: Origins[J] = Origins(whole, origins_of(moved_from))
         self.budget = budget
         self.capacity = capacity
         self._rules = Policy(
@@ -155,8 +157,8 @@ class JobWatcher(Generic[J, S]):
             confirm_s=_confirm_s(timeout_s) if confirm_s is None else confirm_s,
             longest_hint_s=longest_hint_s,
             heartbeat_s=heartbeat_s,
-            renewable=endpoint.auth is not None,
-            on_odd_fraction=fraction_warning(endpoint.name),
+            renewable=whole.auth is not None,
+            on_odd_fraction=fraction_warning(whole.name),
         )
         self._concurrency = concurrency
         self._request_timeout_s = request_timeout_s
@@ -175,7 +177,7 @@ class JobWatcher(Generic[J, S]):
 
     def __repr__(self) -> str:
         state = "closed" if self._dispatcher is None else f"{len(self._open)} watches"
-        return f"<JobWatcher {self.endpoint.name} {state}>"
+        return f"<JobWatcher {self._endpoint.name} {state}>"
 
     async def __aenter__(self) -> Self:
         """Open it.
@@ -185,7 +187,7 @@ class JobWatcher(Generic[J, S]):
             LedgerError: The ledger is not open, or cannot be read.
         """
         if self._ledger is not None and not self._seeded:
-            now, endpoint, durations = asyncio.get_running_loop().time, self.endpoint, self._rules.forecast.durations
+            now, endpoint, durations = asyncio.get_running_loop().time, self._endpoint, self._rules.forecast.durations
             patience = Patience("calls", patience_s=self._ledger_patience_s, now=now, closing=asyncio.Event())
             await learn_durations(self._ledger, endpoint.name, endpoint.account, durations, patience)
             self._seeded = True
@@ -197,7 +199,7 @@ class JobWatcher(Generic[J, S]):
         self._open = {}
         self._recorder = None if self._ledger is None else self._recorder_for(self._ledger, self._open)
         self._dispatcher = Dispatcher(
-            endpoint=self.endpoint,
+            endpoint=self._endpoint,
             transport=self.transport,
             budget=self.budget,
             forecast=self._rules.forecast,
@@ -206,7 +208,7 @@ class JobWatcher(Generic[J, S]):
             dice=self._dice,
             clock=self._clock,
             on_over=partial(_end, self._open) if self._recorder is None else self._recorder.over,
-            write_token=partial(write_token, self.endpoint),
+            write_token=partial(write_token, self._endpoint),
         )
         if self._recorder is not None:
             self._recorder.drive_by(self._dispatcher)
@@ -215,7 +217,7 @@ class JobWatcher(Generic[J, S]):
     def _recorder_for(self, ledger: Ledger, watches: dict[J, Watch[J, S]]) -> Recorder[J, S]:
         return Recorder(
             ledger=ledger,
-            endpoint=self.endpoint,
+            endpoint=self._endpoint,
             origins=self._origins,
             outlook=Outlook(rules=self._rules, grace_s=self._request_timeout_s, now=self._now, clock=self._clock),
             patience_s=self._ledger_patience_s,
@@ -311,7 +313,7 @@ class JobWatcher(Generic[J, S]):
         if self._dispatcher is None:
             raise WatcherClosed
         self._dispatcher.check_loop()
-        token = read_token(self.endpoint, text)
+        token = read_token(self._endpoint, text)
         self._origins.check(token.job, token.origin)
         watch = self._open.get(token.job)
         if watch is None:

@@ -52,7 +52,7 @@ def extraction_status(extractions: ExtractionEndpoint) -> Callable[..., Any]:
 
     def make(**fields: Any) -> Any:
         usual = {"progress": "PROCESSING", "completed": False, "completedPercentage": 25}
-        return extractions.status_from_json({**usual, **fields})
+        return extractions.codec.status_from_json({**usual, **fields})
 
     return make
 
@@ -63,7 +63,7 @@ def deletion_status(deletions: DeleteFileEndpoint) -> Callable[..., Any]:
 
     def make(**fields: Any) -> Any:
         task = {"task_id": "t", "is_complete": False, "status": 2}
-        return deletions.status_from_json({"task_status": task, "success": True, **fields})
+        return deletions.codec.status_from_json({"task_status": task, "success": True, **fields})
 
     return make
 

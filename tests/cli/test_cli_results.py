@@ -41,7 +41,7 @@ def row(line: int, job: DeleteFileJob, **rest: Any) -> Row:
 async def record(ledger: SqliteLedger, endpoint: DeleteFileEndpoint, *outcomes: Outcome[Any, Any]) -> None:
     now = datetime.now(UTC)
     for outcome in outcomes:
-        keys = endpoint.job_to_keys(outcome.job)
+        keys = endpoint.codec.job_to_keys(outcome.job)
         [found] = await ledger.record([NewWatch(endpoint=endpoint.name, keys=keys, first_seen=now, deadline=None)])
         await ledger.conclude([conclusion_of(found.id, outcome, endpoint, seen_s=0.5)])
 

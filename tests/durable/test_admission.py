@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kept_toy import NOON_S, KeptToyEndpoint, MemoryLedger, keeping, toys
+from kept_toy import NOON_S, KeptToyEndpoint, MemoryLedger, ToyCodec, keeping, toys
 from pollwise.core.pacing import Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.durable.admission import Admission
@@ -216,7 +216,7 @@ async def test_a_ledger_is_neither_needed_nor_forgotten() -> None:
                 await call
         with pytest.raises(ConfigurationError, match="needs a ledger"):
             watcher.outcomes()
-    with pytest.raises(ConfigurationError, match="job_from_keys"):
+    with pytest.raises(ConfigurationError, match="has no codec"):
         JobWatcher(ToyEndpoint(), timeout_s=1, ledger=MemoryLedger())
     closed = JobWatcher(KeptToyEndpoint(), timeout_s=1, ledger=MemoryLedger())
     with pytest.raises(WatcherClosed):
@@ -470,11 +470,11 @@ async def test_one_jobs_keys_do_not_harm_the_others() -> None:
 async def test_a_key_that_is_no_text_is_refused_at_once() -> None:
     """Before anything is written or asked."""
 
-    class Numbered(KeptToyEndpoint):
+    class Numbered(ToyCodec):
         def job_to_keys(self, job: ToyJob, /) -> dict[str, str]:
             return {"id": 7}  # type: ignore[dict-item]  # the mistake
 
-    async with keeping(MemoryLedger(), [RUNNING], endpoint=Numbered()) as (watcher, _):
+    async with keeping(MemoryLedger(), [RUNNING], endpoint=KeptToyEndpoint(codec=Numbered())) as (watcher, _):
         with pytest.raises(ConfigurationError):
             watcher.watch(ToyJob())
         assert watcher.open_count == 0
@@ -533,13 +533,13 @@ async def test_an_end_that_is_known_is_told_without_asking(answer: Answer, kind:
 async def test_an_end_that_cannot_be_read_is_not_made_up() -> None:
     """It is the endpoint's bug, the ledger keeps what it has, and nothing is asked."""
 
-    class Forgetful(KeptToyEndpoint):
+    class Forgetful(ToyCodec):
         def status_from_json(self, data: object, /) -> ToyStatus:
             raise LookupError
 
     ledger = MemoryLedger()
     await one_run(ledger, [SUCCEEDED])
-    async with keeping(ledger, [RUNNING], endpoint=Forgetful()) as (watcher, transport):
+    async with keeping(ledger, [RUNNING], endpoint=KeptToyEndpoint(codec=Forgetful())) as (watcher, transport):
         with pytest.raises(EndpointBug):
             await watcher.watch(ToyJob())
         assert transport.requests == []

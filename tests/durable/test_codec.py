@@ -80,7 +80,7 @@ def end_row(**other: Any) -> Concluded:
 def through(outcome: Outcome[Any, Any], endpoint: Endpoint[Any, Any], job: Any) -> Outcome[Any, Any]:
     """The outcome written down and read back."""
     end = attrs.asdict(conclusion_of(7, outcome, endpoint, failures=2, seen_s=7.0), recurse=False)
-    row = end_row(**{**end, "keys": endpoint.job_to_keys(job), "endpoint": endpoint.name})
+    row = end_row(**{**end, "keys": endpoint.codec.job_to_keys(job), "endpoint": endpoint.name})
     found = job_of(row, endpoint)
     assert found == job
     return outcome_of(row, found, endpoint)
@@ -203,10 +203,10 @@ def test_what_an_endpoint_cannot_write_raises() -> None:
 
 
 def test_an_endpoint_must_be_able_to_read_what_it_writes() -> None:
-    """The defaults only write."""
+    """An endpoint without a codec is refused."""
     check_keepable(ENDPOINT)
     check_keepable(ExtractionEndpoint("https://a.example"))
-    with pytest.raises(ConfigurationError, match="'job_from_keys'"):
+    with pytest.raises(ConfigurationError, match="has no codec"):
         check_keepable(ToyEndpoint())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kept_toy import KeptToyEndpoint, MemoryLedger, acknowledged, keeping, toys
+from kept_toy import KeptToyEndpoint, MemoryLedger, ToyCodec, acknowledged, keeping, toys
 from pollwise.core.pacing import Retry
 from pollwise.durable.delivery import Deliveries, Delivery
 from pollwise.errors import RetriesExhausted, WatcherClosed
@@ -261,7 +261,7 @@ async def test_an_acknowledgement_that_is_not_written_down() -> None:
 async def test_what_cannot_be_read_is_left_for_who_can(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody acknowledges what they were not given; the others come."""
 
-    class Changed(KeptToyEndpoint):
+    class Changed(ToyCodec):
         def job_from_keys(self, keys: Any, /) -> ToyJob:
             if keys["id"] == "a":
                 raise ValueError
@@ -274,7 +274,7 @@ async def test_what_cannot_be_read_is_left_for_who_can(caplog: pytest.LogCapture
 
     ledger = MemoryLedger()
     await run_until_over(ledger)
-    async with keeping(ledger, [RUNNING], endpoint=Changed()) as (watcher, _):
+    async with keeping(ledger, [RUNNING], endpoint=KeptToyEndpoint(codec=Changed())) as (watcher, _):
         assert names(await acknowledged(watcher)) == ["c", "d"]
     assert [record.levelname for record in caplog.records] == ["ERROR"] * 2
     assert "secret" not in caplog.text

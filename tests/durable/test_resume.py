@@ -12,7 +12,7 @@ import attrs
 import pytest
 import time_machine
 
-from kept_toy import DAY_S, NOON_S, KeptToyEndpoint, MemoryLedger, acknowledged, keeping, toys
+from kept_toy import DAY_S, NOON_S, KeptToyEndpoint, MemoryLedger, ToyCodec, acknowledged, keeping, toys
 from pollwise.core.forecast import Durations
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget
@@ -148,7 +148,7 @@ async def test_a_ledger_that_cannot_be_read_to_its_end() -> None:
 async def test_a_row_that_is_no_job_stays(caplog: pytest.LogCaptureFixture) -> None:
     """The others are taken up, and the log says which one was not."""
 
-    class Changed(KeptToyEndpoint):
+    class Changed(ToyCodec):
         def job_from_keys(self, keys: Any, /) -> ToyJob:
             if keys["id"] == "job-1":
                 raise ValueError
@@ -156,7 +156,7 @@ async def test_a_row_that_is_no_job_stays(caplog: pytest.LogCaptureFixture) -> N
 
     ledger = MemoryLedger()
     await left_open(ledger, 3)
-    async with keeping(ledger, [SUCCEEDED], endpoint=Changed()) as (watcher, _):
+    async with keeping(ledger, [SUCCEEDED], endpoint=KeptToyEndpoint(codec=Changed())) as (watcher, _):
         assert len(await watcher.resume()) == 2
         await acknowledged(watcher)
     assert "watch 2" in caplog.text

@@ -321,11 +321,16 @@ async def test_a_watcher_that_is_not_open_takes_no_token() -> None:
 
 
 @pytest.mark.looptime
-async def test_an_endpoint_that_cannot_read_keys_says_so() -> None:
-    """As a TokenError, for it is the token that cannot be used."""
+async def test_an_endpoint_without_a_codec_says_so() -> None:
+    """It can neither write a token nor use one. The latter is a TokenError, and its cause says what is missing."""
+    async with JobWatcher(KeptToyEndpoint(), timeout_s=10, transport=ScriptedTransport([RUNNING])) as watcher:
+        token = watcher.watch(ToyJob()).resume_token
     async with JobWatcher(ToyEndpoint(), timeout_s=10, transport=ScriptedTransport([RUNNING])) as watcher:
-        with pytest.raises(TokenError):
-            watcher.watch_from_token(watcher.watch(ToyJob()).resume_token)
+        with pytest.raises(ConfigurationError, match="has no codec"):
+            _ = watcher.watch(ToyJob()).resume_token
+        with pytest.raises(TokenError) as caught:
+            watcher.watch_from_token(token)
+        assert "has no codec" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pollwise import MalformedReply, Phase, Problem, Reading, Reply
+from pollwise.endpoints import RateLimit
 from pollwise.endpoints.document360 import (
     DeleteFileEndpoint,
     DeleteFileJob,
@@ -535,8 +536,8 @@ KEPT_BEFORE = [
 @pytest.mark.parametrize("kept", KEPT_BEFORE)
 def test_a_status_that_an_earlier_release_kept_is_read(kept: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """A ledger's rows from before odd replies were read."""
-    status = ENDPOINT.status_from_json(orjson.loads(kept))
-    assert ENDPOINT.status_to_json(status) == orjson.loads(kept)
+    status = ENDPOINT.codec.status_from_json(orjson.loads(kept))
+    assert ENDPOINT.codec.status_to_json(status) == orjson.loads(kept)
     assert not caplog.records
 
 
@@ -596,16 +597,16 @@ def test_garbage_is_malformed_or_a_sound_reading(body: bytes) -> None:
     attrs.evolve(reading)  # it is checked where it is made, and this one was made without
     assert reading.final == reading.status.task_status.is_complete
     assert reading.phase is not Phase.SUCCEEDED or not reading.status.errors
-    assert ENDPOINT.status_from_json(orjson.loads(orjson.dumps(ENDPOINT.status_to_json(reading.status)))) == (
-        reading.status
-    )
+    assert ENDPOINT.codec.status_from_json(
+        orjson.loads(orjson.dumps(ENDPOINT.codec.status_to_json(reading.status)))
+    ) == (reading.status)
 
 
 @given(STATUSES)
 def test_a_status_comes_back_from_json_equal(status: DeleteFileStatus) -> None:
     """The ledger's round trip loses nothing, unknown numbers included."""
-    text = orjson.dumps(ENDPOINT.status_to_json(status))
-    again = ENDPOINT.status_from_json(orjson.loads(text))
+    text = orjson.dumps(ENDPOINT.codec.status_to_json(status))
+    again = ENDPOINT.codec.status_from_json(orjson.loads(text))
     assert again == status
     assert type(again.task_status.status) is type(status.task_status.status)
     assert ENDPOINT.read(reply(text)).status == status
@@ -614,7 +615,7 @@ def test_a_status_comes_back_from_json_equal(status: DeleteFileStatus) -> None:
 def test_json_has_the_vendors_names_and_real_types(complete: bytes) -> None:
     """What is kept is what the vendor sent."""
     body = orjson.loads(complete)
-    assert ENDPOINT.status_to_json(ENDPOINT.read(reply(body)).status) == body
+    assert ENDPOINT.codec.status_to_json(ENDPOINT.read(reply(body)).status) == body
 
 
 @pytest.mark.parametrize(
@@ -623,7 +624,7 @@ def test_json_has_the_vendors_names_and_real_types(complete: bytes) -> None:
 def test_data_that_is_no_status_is_refused(data: object) -> None:
     """A ledger's garbage is a ValueError."""
     with pytest.raises(ValueError, match="this is no DeleteFileStatus: "):
-        ENDPOINT.status_from_json(data)
+        ENDPOINT.codec.status_from_json(data)
 
 
 @given(STATUSES)
@@ -655,7 +656,7 @@ def test_the_request_is_the_documented_one() -> None:
 def test_what_the_endpoint_says_of_itself() -> None:
     """Its name, the documented allowance, no credentials of its own, and a repr that shows where it asks."""
     assert ENDPOINT.name == "document360"
-    assert ENDPOINT.documented_limit == (60, 60.0)
+    assert ENDPOINT.documented_limit == RateLimit(60, per_s=60.0)
     assert ENDPOINT.heeded_headers == ()
     assert ENDPOINT.auth is None
     assert repr(ENDPOINT) == "DeleteFileEndpoint('https://api.example.com')"
@@ -664,8 +665,8 @@ def test_what_the_endpoint_says_of_itself() -> None:
 def test_keys_make_the_job_again() -> None:
     """A job is kept by its keys, and only exactly its keys make one."""
     job = DeleteFileJob("a b")
-    assert ENDPOINT.job_to_keys(job) == {"task_id": "a b"}
-    assert ENDPOINT.job_from_keys({"task_id": "a b"}) == job
+    assert ENDPOINT.codec.job_to_keys(job) == {"task_id": "a b"}
+    assert ENDPOINT.codec.job_from_keys({"task_id": "a b"}) == job
     for keys in ({}, {"task_id": ""}, {"task_id": 5}, {"task_id": "x", "y": "z"}, {"y": "z"}, None, "task_id"):
         with pytest.raises(ValueError, match="task_id"):
-            ENDPOINT.job_from_keys(keys)  # type: ignore[arg-type]  # as from a hostile token
+            ENDPOINT.codec.job_from_keys(keys)  # type: ignore[arg-type]  # as from a hostile token

@@ -444,7 +444,7 @@ def test_a_broken_value_never_hides_progress(message: bytes) -> None:
     body = orjson.dumps(answer("FAILED", message="?", unheard_of="?")).replace(b'"?"', message)
     reading = ENDPOINT.read(reply(body))
     assert (reading.phase, reading.final) == (Phase.FAILED, True)
-    orjson.dumps(ENDPOINT.status_to_json(reading.status))  # it can be kept
+    orjson.dumps(ENDPOINT.codec.status_to_json(reading.status))  # it can be kept
 
 
 KEPT_BEFORE = b"""{"progress":"SUCCEEDED","completed":true,"completedPercentage":100,"errorCode":0,"filesCreated":0,
@@ -457,7 +457,7 @@ KEPT_BEFORE = b"""{"progress":"SUCCEEDED","completed":true,"completedPercentage"
 def test_a_status_that_an_earlier_release_kept_is_read(word: str, caplog: pytest.LogCaptureFixture) -> None:
     """A ledger's rows from before odd replies were read."""
     kept = {**orjson.loads(KEPT_BEFORE), "progress": word}
-    assert ENDPOINT.status_to_json(ENDPOINT.status_from_json(kept)) == kept
+    assert ENDPOINT.codec.status_to_json(ENDPOINT.codec.status_from_json(kept)) == kept
     assert not caplog.records
 
 
@@ -563,15 +563,15 @@ def test_garbage_is_malformed_or_a_sound_reading(body: bytes) -> None:
     attrs.evolve(reading)  # it is checked where it is made, and this one was made without
     assert reading.final == (reading.status.progress in {ExtractionProgress.SUCCEEDED, ExtractionProgress.FAILED})
     assert reading.fraction is None or 0 <= reading.fraction <= 1
-    kept = ENDPOINT.status_from_json(orjson.loads(orjson.dumps(ENDPOINT.status_to_json(reading.status))))
+    kept = ENDPOINT.codec.status_from_json(orjson.loads(orjson.dumps(ENDPOINT.codec.status_to_json(reading.status))))
     assert kept == reading.status
 
 
 @given(STATUSES)
 def test_a_status_comes_back_from_json_equal(status: ExtractionStatus) -> None:
     """The ledger's round trip loses nothing, unknown words included."""
-    text = orjson.dumps(ENDPOINT.status_to_json(status))
-    again = ENDPOINT.status_from_json(orjson.loads(text))
+    text = orjson.dumps(ENDPOINT.codec.status_to_json(status))
+    again = ENDPOINT.codec.status_from_json(orjson.loads(text))
     assert again == status
     assert type(again.progress) is type(status.progress)
     assert ENDPOINT.read(reply(text)).status == status
@@ -581,7 +581,7 @@ def test_a_status_comes_back_from_json_equal(status: ExtractionStatus) -> None:
 def test_json_has_the_vendors_names_and_real_types(samples: Path) -> None:
     """Numbers are numbers and booleans booleans, under the names that the vendor gave them."""
     status = ENDPOINT.read(reply((samples / "oracle_content" / "succeeded_all_skipped.json").read_bytes())).status
-    kept = ENDPOINT.status_to_json(status)
+    kept = ENDPOINT.codec.status_to_json(status)
     assert kept["completed"] is True
     assert kept["completedPercentage"] == 100
     assert kept["filesNameAdjusted"] == 0
@@ -595,7 +595,7 @@ def test_json_has_the_vendors_names_and_real_types(samples: Path) -> None:
 def test_data_that_is_no_status_is_refused(data: object) -> None:
     """A ledger's garbage is a ValueError."""
     with pytest.raises(ValueError, match="this is no ExtractionStatus: "):
-        ENDPOINT.status_from_json(data)
+        ENDPOINT.codec.status_from_json(data)
 
 
 def test_statuses_share_what_they_can() -> None:
@@ -651,8 +651,8 @@ def test_what_the_endpoint_says_of_itself() -> None:
 def test_keys_make_the_job_again() -> None:
     """A job is kept by its keys, and only exactly its keys make one."""
     job = ExtractionJob("a/b", "c")
-    assert ENDPOINT.job_to_keys(job) == {"file_id": "a/b", "job_id": "c"}
-    assert ENDPOINT.job_from_keys({"job_id": "c", "file_id": "a/b"}) == job
+    assert ENDPOINT.codec.job_to_keys(job) == {"file_id": "a/b", "job_id": "c"}
+    assert ENDPOINT.codec.job_from_keys({"job_id": "c", "file_id": "a/b"}) == job
     for keys in ({}, {"file_id": "x"}, {"file_id": "x", "job_id": ".."}, {"file_id": "x", "job_id": "y", "z": "z"}):
         with pytest.raises(ValueError, match="job_id"):
-            ENDPOINT.job_from_keys(keys)
+            ENDPOINT.codec.job_from_keys(keys)

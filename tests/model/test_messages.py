@@ -120,19 +120,17 @@ class Bare(Endpoint[Job, Job]):
 
 
 def test_an_endpoint_of_three_members_has_sensible_defaults() -> None:
-    """No credentials, no known limit, no codes; keys and statuses as attrs has them."""
+    """No credentials, no known limit and no codes."""
     endpoint = Bare()
     assert endpoint.auth is None
     assert endpoint.documented_limit is None
     assert endpoint.problem(reply(b"")) is None
     assert endpoint.read_for(Job(7), reply(b"")) == endpoint.read(reply(b""))
-    assert endpoint.job_to_keys(Job(7)) == {"number": "7"}
-    assert endpoint.status_to_json(Job(7)) == {"number": 7}
 
 
 def test_what_an_endpoint_does_not_define_is_said_clearly() -> None:
-    """Taking jobs up again needs two more methods, and the error names them."""
-    with pytest.raises(ConfigurationError, match="job_from_keys"):
-        Bare().job_from_keys({"number": "7"})
-    with pytest.raises(ConfigurationError, match="status_from_json"):
-        Bare().status_from_json({})
+    """Each use of the missing codec says how to get one."""
+    codec = Bare().codec
+    for use in (codec.job_to_keys, codec.job_from_keys, codec.status_to_json, codec.status_from_json):
+        with pytest.raises(ConfigurationError, match=r"codec = AttrsCodec\(MyJob, MyStatus\)"):
+            use({})  # type: ignore[arg-type]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 
 from pollwise import ConfigurationError, Phase, Reading, Reply
+from pollwise.model.protocols import NO_CODEC, Endpoint
 from toy import ToyEndpoint, ToyJob, ToyStatus
 
 
 class Bare(ToyEndpoint):
-    """Uses every default of the protocol."""
+    """Uses every default of the class."""
 
-    auth = ToyEndpoint.__mro__[1].auth  # type: ignore[misc,assignment]
-    heeded_headers = ToyEndpoint.__mro__[1].heeded_headers  # type: ignore[misc,assignment]
+    heeded_headers = Endpoint.heeded_headers
+
+    def __init__(self) -> None:
+        pass
 
 
 def test_the_defaults_promise_nothing() -> None:
@@ -24,12 +27,10 @@ def test_the_defaults_promise_nothing() -> None:
     assert endpoint.read_for(ToyJob(), reply) == Reading(status=ToyStatus("running"), phase=Phase.RUNNING)
 
 
-def test_a_ledger_needs_translations_of_the_endpoints_own() -> None:
-    """The message names the method that is missing."""
-    endpoint = ToyEndpoint()
-    assert endpoint.job_to_keys(ToyJob("a")) == {"id": "a"}
-    assert endpoint.status_to_json(ToyStatus("running", 1)) == {"state": "running", "done": 1}
-    with pytest.raises(ConfigurationError, match="job_from_keys"):
-        endpoint.job_from_keys({"id": "a"})
-    with pytest.raises(ConfigurationError, match="status_from_json"):
-        endpoint.status_from_json({})
+def test_a_ledger_needs_a_codec() -> None:
+    """The message names what is missing."""
+    assert Bare().codec is NO_CODEC
+    with pytest.raises(ConfigurationError, match="has no codec"):
+        Bare().codec.job_from_keys({"id": "a"})
+    with pytest.raises(ConfigurationError, match="has no codec"):
+        Bare().codec.status_from_json({})

@@ -9,6 +9,7 @@ import attrs
 from yarl import URL
 
 from pollwise import Auth, Endpoint, JobWatcher, Phase, Problem, Reading, Reply, Request, Transport, Watch
+from pollwise.endpoints import AttrsCodec, LedgerCodec, RateLimit
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
 
 
@@ -27,16 +28,12 @@ class Printer(Endpoint[Print, Paper]):
 
     name = "printer"
 
+    documented_limit = RateLimit(60, per_s=60.0)
+    heeded_headers = ("ETag",)
+    codec = AttrsCodec(Print, Paper)
+
     def __init__(self, auth: Auth | None) -> None:
-        self._auth = auth
-
-    @property
-    def auth(self) -> Auth | None:
-        return self._auth
-
-    @property
-    def documented_limit(self) -> tuple[int, float] | None:
-        return 60, 60.0
+        self.auth = auth
 
     def request(self, job: Print, /) -> Request:
         return Request(URL(f"https://printer.example/{job.number}"))
@@ -47,8 +44,27 @@ class Printer(Endpoint[Print, Paper]):
     def problem(self, reply: Reply, /) -> Problem | None:
         return Problem(codes=("paper-jam",))
 
-    def job_from_keys(self, keys: Mapping[str, str], /) -> Print:
-        return Print(int(keys["number"]))
+
+class Plotter:
+    """An endpoint of no class of pollwise's."""
+
+    def __init__(self) -> None:
+        self.name = "plotter"
+
+    def request(self, job: Print) -> Request:
+        return Request(URL(f"https://plotter.example/{job.number}"))
+
+    def read(self, reply: Reply) -> Reading[Paper]:
+        return Reading.running(Paper(len(reply.body)), fraction=0.5)
+
+
+class Broken:
+    """Reads no replies."""
+
+    name = "broken"
+
+    def request(self, job: Print) -> Request:
+        return Request(URL(f"https://plotter.example/{job.number}"))
 
 
 class Badge:
@@ -86,7 +102,28 @@ async def own_parts_fit(transport: Transport) -> None:
         assert_type(watcher.transport, Transport)
 
 
+async def any_object_with_three_members_is_an_endpoint() -> None:
+    async with JobWatcher(Plotter(), timeout_s=10) as watcher:
+        assert_type(watcher, JobWatcher[Print, Paper])
+        assert_type(await watcher.watch(Print(1)), Paper)
+
+
+def every_reading_has_the_status_that_it_was_given(paper: Paper) -> None:
+    assert_type(Reading.queued(paper), Reading[Paper])
+    assert_type(Reading.failed(paper, reason="jam"), Reading[Paper])
+    assert_type(Reading.unconfirmed_end(Phase.FAILED, paper), Reading[Paper])
+    assert_type(Reading.unknown_end(paper, unknown="state=burnt"), Reading[Paper])
+
+
+def a_codec_fits_its_endpoint(endpoint: Printer) -> None:
+    codec: LedgerCodec[Print, Paper] = endpoint.codec
+    assert_type(codec.job_from_keys({"number": "1"}), Print)
+    assert_type(codec.status_from_json({"pages": 1}), Paper)
+
+
 def what_does_not_fit_is_seen() -> None:
+    JobWatcher(Broken(), timeout_s=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    JobWatcher(Printer, timeout_s=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Incomplete()  # type: ignore[abstract]  # pyright: ignore[reportAbstractUsage]
     Printer(Postman())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     JobWatcher(Printer(None), timeout_s=1, transport=Postman())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

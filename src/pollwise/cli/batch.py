@@ -147,7 +147,7 @@ class _Batch:
             moved_from=options.moved(),
         )
         async with transport, watcher:
-            jobs = map(endpoint.job_from_keys, self.asked.jobs(endpoint.name))
+            jobs = map(endpoint.codec.job_from_keys, self.asked.jobs(endpoint.name))
             await _unless(gate.trouble, _show(watcher, jobs, endpoint, screen))
 
     # --- the end ------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from pollwise.cli.whole_file import check_apart
 if TYPE_CHECKING:
     from pollwise.cli.jobs_file import Format
     from pollwise.core.rate_budget import RateBudget
+    from pollwise.model.limits import RateLimit
 
 __all__ = ["BatchOptions", "FilePath", "Rate"]
 
@@ -131,7 +132,7 @@ class BatchOptions(WatchOptions):
         }
         check_apart(named, ledger=ledger)
 
-    def budget(self, documented_limit: tuple[int, float] | None) -> RateBudget:
+    def budget(self, documented_limit: RateLimit | None) -> RateBudget:
         """The budget of one vendor's token: what was asked for, or what the vendor allows."""
         from pollwise.core.rate_budget import RateBudget  # noqa: PLC0415  `--help` pays for no engine
 
@@ -140,5 +141,5 @@ class BatchOptions(WatchOptions):
         return (
             RateBudget()
             if documented_limit is None
-            else RateBudget.guessed(documented_limit[0], per_s=documented_limit[1])
+            else RateBudget.guessed(documented_limit.requests, per_s=documented_limit.per_s)
         )

@@ -39,14 +39,14 @@ def event_to_json(endpoint: Endpoint[Any, Any], event: Event[Any, Any]) -> str:
         "event": type(event).__name__.lower(),
         "endpoint": endpoint.name,
         **({"account": endpoint.account} if endpoint.account else {}),
-        "job": endpoint.job_to_keys(event.job),
+        "job": endpoint.codec.job_to_keys(event.job),
         "phase": None if phase is None else phase.value,
         "fraction": event.fraction if isinstance(event, Progressed) else None,
         "eta_s": milliseconds(event.eta_s) if isinstance(event, Progressed) else None,
         "elapsed_s": milliseconds(event.elapsed_s),
         "detected_within_s": milliseconds(getattr(event, "detected_within_s", None)),
         "polls": event.polls,
-        "status": None if status is None else endpoint.status_to_json(status),
+        "status": None if status is None else endpoint.codec.status_to_json(status),
         "error": _error(getattr(event, "error", None)),
     }
     return json.dumps(fields, ensure_ascii=True, separators=(",", ":"), default=str)

@@ -25,7 +25,7 @@ def check_urls(endpoints: Collection[AnyEndpoint], asked: Asked, *, allow_plain_
     transport = AiohttpTransport(allow_plain_http=allow_plain_http)
     for endpoint in endpoints:
         for keys in asked.jobs(endpoint.name):
-            transport.check(endpoint.request(endpoint.job_from_keys(keys)).url)
+            transport.check(endpoint.request(endpoint.codec.job_from_keys(keys)).url)
             break  # the others are at the same origin
 
 
@@ -54,7 +54,7 @@ async def _check_asked(origins: Origins[object], asked: Asked, ledger: Ledger) -
         for known in chunk:
             if asked.has(endpoint.name, known.keys):
                 try:
-                    origins.check(endpoint.job_from_keys(known.keys), known.origin)
+                    origins.check(endpoint.codec.job_from_keys(known.keys), known.origin)
                 except OriginChanged as error:
                     refused.append(error)
     if refused:

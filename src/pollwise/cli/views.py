@@ -106,7 +106,7 @@ def look(word: str) -> Look:
 
 def job_keys(endpoint: AnyEndpoint, job: Any) -> tuple[str, ...]:
     """A job's keys, safe to print, in the order of its endpoint."""
-    return tuple(safe(value, 120) for value in endpoint.job_to_keys(job).values())
+    return tuple(safe(value, 120) for value in endpoint.codec.job_to_keys(job).values())
 
 
 def owner_of(endpoint: AnyEndpoint) -> str:

@@ -21,7 +21,7 @@ from pollwise.durable.legacy_errors import legacy_job_error, legacy_watch_error
 from pollwise.errors import ConfigurationError, JobCancelled, JobFailed, WatchError
 from pollwise.ledger import Change, Concluded, Conclusion, NewWatch, OpenWatch, OutcomeKind
 from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
-from pollwise.model.protocols import Endpoint
+from pollwise.model.protocols import NO_CODEC, Endpoint
 from pollwise.model.reading import Phase
 from pollwise.model.tracebacks import endpoint_bug
 
@@ -53,10 +53,12 @@ _PHASES: Final = {
 
 
 def check_keepable(endpoint: Endpoint[Any, Any]) -> None:
-    """Raise ConfigurationError if this endpoint cannot read back jobs and statuses of a ledger."""
-    for name in ("job_from_keys", "status_from_json"):
-        if getattr(type(endpoint), name, None) is getattr(Endpoint, name):
-            raise ConfigurationError(f"the endpoint {endpoint.name!r} needs a method {name!r} of its own for a ledger")
+    """Raise ConfigurationError if what this endpoint's jobs leave in a ledger could not be read back."""
+    if endpoint.codec is NO_CODEC:
+        raise ConfigurationError(
+            f"the endpoint {endpoint.name!r} has no codec, which a ledger needs; give its class one, such as"
+            " codec = AttrsCodec(MyJob, MyStatus) from pollwise.endpoints"
+        )
 
 
 # --- into a ledger ----------------------------------------------------------------------------
@@ -79,7 +81,7 @@ def new_watch(
     return NewWatch(
         endpoint=endpoint.name,
         account=endpoint.account,
-        keys=endpoint.job_to_keys(job),
+        keys=endpoint.codec.job_to_keys(job),
         origin=origin,
         first_seen=first_seen,
         deadline=deadline_of(first_seen, timeout_s),
@@ -151,7 +153,7 @@ def _bug(job: J, exc: Exception, what: str, elapsed_s: float, polls: int) -> Aba
 
 
 def _json(status: S | None, endpoint: Endpoint[Any, S]) -> bytes | None:
-    return None if status is None else orjson.dumps(endpoint.status_to_json(status))
+    return None if status is None else orjson.dumps(endpoint.codec.status_to_json(status))
 
 
 # --- out of a ledger --------------------------------------------------------------------------
@@ -160,7 +162,7 @@ def _json(status: S | None, endpoint: Endpoint[Any, S]) -> bytes | None:
 def job_of(known: OpenWatch | Concluded, endpoint: Endpoint[J, Any]) -> J | None:
     """The job of a row, or None for one that is not this endpoint's."""
     try:
-        return endpoint.job_from_keys(known.keys)
+        return endpoint.codec.job_from_keys(known.keys)
     except Exception as exc:  # noqa: BLE001  # the endpoint's code; the other rows go on
         _complain("the keys of watch %d in the ledger are not a job's (%s); it is left there", known, exc)
         return None
@@ -238,7 +240,7 @@ def _status_if_any(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S]) -> 
 
 
 def _status(text: bytes, endpoint: Endpoint[Any, S]) -> S:
-    return endpoint.status_from_json(orjson.loads(text))
+    return endpoint.codec.status_from_json(orjson.loads(text))
 
 
 def _complain(what: str, known: OpenWatch | Concluded, exc: Exception) -> None:

@@ -106,7 +106,7 @@ class ErrorCodec(Generic[S]):
     def _status_in_json(self, status: S | None) -> Any:
         if status is None or status is self.status:
             return None if status is None else True
-        return {"json": self.endpoint.status_to_json(status)}
+        return {"json": self.endpoint.codec.status_to_json(status)}
 
     # --- out of a ledger ----------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class ErrorCodec(Generic[S]):
     def _status_of(self, value: Any) -> S | None:
         if value is None or value is True:
             return self.status if value else None
-        return self.endpoint.status_from_json(value["json"])
+        return self.endpoint.codec.status_from_json(value["json"])
 
     def _restored_or_known(
         self, document: Any, deepest: int, unrestored: Callable[[Any], PollwiseError]

@@ -58,7 +58,7 @@ async def check_origins(ledger: Ledger, origins: Origins[Any]) -> None:
     endpoint = origins.endpoint
     for found in await ledger.origins(endpoint.name, endpoint.account):
         try:
-            job = endpoint.job_from_keys(found.keys)
+            job = endpoint.codec.job_from_keys(found.keys)
         except Exception:  # noqa: BLE001, S112  # foreign code; each row is checked when it is resumed
             continue
         origins.check(job, found.origin, watches=found.watches)

@@ -95,7 +95,7 @@ def write_token(endpoint: Endpoint[J, Any], machine: WatchMachine[J, Any], *, no
     """
     fields: dict[str, Any] = {
         "e": endpoint.name,
-        "k": endpoint.job_to_keys(machine.job),
+        "k": endpoint.codec.job_to_keys(machine.job),
         "s": _rounded(wall_now - (now - machine.started_at)),
         "p": machine.polls,
     }
@@ -208,7 +208,7 @@ def _job(endpoint: Endpoint[J, Any], keys: object) -> J:
     ):
         raise TokenError("it names no job")
     try:
-        job = endpoint.job_from_keys(keys)
+        job = endpoint.codec.job_from_keys(keys)
         hash(job)
     except (ValueError, TypeError, KeyError) as exc:
         raise TokenError("its keys are not a job's") from exc

@@ -1,1 +1,29 @@
-"""The vendors, one module each. Import the one that you need: none of them is loaded for you."""
+"""The vendors' endpoints, one module each, and what the author of another endpoint needs.
+
+Import a vendor's module by its name, because none of them is loaded here.
+"""
+
+from __future__ import annotations
+
+from pollwise.endpoints.attrs_codec import AttrsCodec
+from pollwise.errors import MalformedReply, Problem, RateLimited
+from pollwise.model.limits import RateLimit
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Auth, Endpoint, EndpointLike, LedgerCodec
+from pollwise.model.reading import Phase, Reading
+
+__all__ = [
+    "AttrsCodec",
+    "Auth",
+    "Endpoint",
+    "EndpointLike",
+    "LedgerCodec",
+    "MalformedReply",
+    "Phase",
+    "Problem",
+    "RateLimit",
+    "RateLimited",
+    "Reading",
+    "Reply",
+    "Request",
+]

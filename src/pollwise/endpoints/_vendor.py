@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -18,7 +18,7 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 
-__all__ = ["VendorEndpoint", "make_reading", "same_id"]
+__all__ = ["VendorCodec", "VendorEndpoint", "make_reading", "same_id"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -58,6 +58,8 @@ class VendorEndpoint(Endpoint[J, S]):
     collector.
     """
 
+    heeded_headers = ()
+
     def __init__(
         self,
         base_url: str,
@@ -71,37 +73,17 @@ class VendorEndpoint(Endpoint[J, S]):
     ) -> None:
         self._root = root = ApiRoot.parse(base_url)
         self._request = lru_cache(_KEPT_REQUESTS)(lambda job: _make_request(root.url(path(job))))
-        self._auth = auth
-        self._account = checked_account(account, auth)
-        self._job = job
-        self._keys = tuple(field.name for field in attrs.fields(job))  # type: ignore[arg-type]  # J is an attrs class
-        self._reader = reader
+        self.auth = auth
+        self.account = checked_account(account, auth)
+        self.codec = VendorCodec(self.name, job, reader)
+        if type(self).request is VendorEndpoint.request:  # else a subclass makes requests of its own
+            self.fixed_origin = str(root.origin)
         self._replies = ReplyReader(reader, self.name, problem)
         self._problem = problem
 
     def __repr__(self) -> str:
-        account = f", account={self._account!r}" if self._account else ""
+        account = f", account={self.account!r}" if self.account else ""
         return f"{type(self).__name__}({str(self._root)!r}{account})"
-
-    @property
-    def auth(self) -> Auth | None:
-        """The credentials to send, or None."""
-        return self._auth
-
-    @property
-    def heeded_headers(self) -> tuple[str, ...]:
-        """None: `read` looks at the body alone."""
-        return ()
-
-    @property
-    def account(self) -> str:
-        """Whose jobs these are, where a ledger has several accounts of the vendor."""
-        return self._account
-
-    @property
-    def fixed_origin(self) -> str | None:
-        """Where the base URL is, unless a subclass makes requests of its own."""
-        return str(self._root.origin) if type(self).request is VendorEndpoint.request else None
 
     def problem(self, reply: Reply, /) -> Problem | None:
         """The vendor's codes and words in the body of a reply that is not 2xx; None where the body has none."""
@@ -111,6 +93,22 @@ class VendorEndpoint(Endpoint[J, S]):
         """The GET that asks for the job's status, without credentials."""
         return self._request(job)
 
+
+class VendorCodec(Generic[J, S]):
+    """Keeps jobs that are attrs classes of IDs, and statuses in the vendor's own form.
+
+    Args:
+        endpoint_name: For the errors.
+        job: The class of the jobs. Each field is a text.
+        reader: What makes the statuses.
+    """
+
+    def __init__(self, endpoint_name: str, job: type[J], reader: Reader[S]) -> None:
+        self._endpoint_name = endpoint_name
+        self._job = job
+        self._keys = tuple(field.name for field in attrs.fields(job))  # type: ignore[arg-type]  # J is an attrs class
+        self._reader = reader
+
     def job_to_keys(self, job: J, /) -> dict[str, str]:
         """The job's IDs by their names."""
         return {name: getattr(job, name) for name in self._keys}
@@ -119,7 +117,7 @@ class VendorEndpoint(Endpoint[J, S]):
         """The job again. Raises ConfigurationError, a ValueError, unless the keys are exactly a job's."""
         given: object = keys  # whatever a token or a ledger held
         if not isinstance(given, Mapping) or set(given) != set(self._keys):
-            raise ConfigurationError(f"a job of {self.name} has exactly the keys {', '.join(self._keys)}")
+            raise ConfigurationError(f"a job of {self._endpoint_name} has exactly the keys {', '.join(self._keys)}")
         return self._job(**keys)
 
     def status_to_json(self, status: S, /) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from pollwise.endpoints._strict import (
 )
 from pollwise.endpoints._vendor import VendorEndpoint, make_reading, same_id
 from pollwise.errors import Problem
+from pollwise.model.limits import RateLimit
 from pollwise.model.messages import Reply
 from pollwise.model.protocols import Auth
 from pollwise.model.reading import Phase, Reading
@@ -56,7 +57,6 @@ __all__ = [
 ]
 
 _PATH: Final = "/v2/Drive/Folders/DeleteFile/Status/"
-_ALLOWANCE: Final = (60, 60.0)  # per token; the Enterprise and Trial plans have 100, which the server's headers tell
 
 
 @attrs.frozen
@@ -256,6 +256,7 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
     """
 
     name = "document360"
+    documented_limit = RateLimit(60, per_s=60.0)  # of each token; Enterprise and Trial plans have 100, says the server
 
     def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
         super().__init__(
@@ -267,11 +268,6 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
             reader=_STATUS,
             problem=_problem_in,
         )
-
-    @property
-    def documented_limit(self) -> tuple[int, float]:
-        """60 requests in 60 seconds: what the vendor allows every token, on its smaller plans too."""
-        return _ALLOWANCE
 
     def read(self, reply: Reply, /) -> Reading[DeleteFileStatus]:
         """What the reply says, by the rules of this module. The fraction done is never known.

@@ -210,7 +210,7 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
         request = self._start_request(file_id, destination_id, duplicate_resolution)
         if not 0 < timeout_s < math.inf:
             raise ConfigurationError(f"timeout_s must be a positive number of seconds, got {timeout_s!r}")
-        reply = await send_once(via, request, self._auth, timeout_s=timeout_s, maybe_done=_MAYBE_STARTED)
+        reply = await send_once(via, request, self.auth, timeout_s=timeout_s, maybe_done=_MAYBE_STARTED)
         subject = f"the extraction of file {file_id}"
         if not 200 <= reply.status < 300:
             raise refused(reply, self.problem(reply), subject, maybe_done=_MAYBE_STARTED)

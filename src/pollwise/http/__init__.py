@@ -1,1 +1,1 @@
-"""The only wing that sends: aiohttp, content codings and credentials."""
+"""The only package that sends requests: aiohttp, content codings and credentials."""

@@ -1,11 +1,11 @@
-"""What we ask of aiohttp's connections.
+"""How aiohttp's connections are configured.
 
-Rule 1: a request goes out once. aiohttp repeats an idempotent request by itself when its connection breaks without a
-reply. Such a request passes no budget, so that is switched off.
-Rule 2: a connection is used for `age_s` seconds, because DNS may since have moved the name to another address. Its last
-request may end later.
-Rule 3: connections that were opened together are not replaced together.
-Rule 4: nothing here is called when a request goes out over an open connection of our own session.
+Rule 1: a request is sent once. By default aiohttp retries an idempotent request if its connection breaks without a
+reply. Such a retry would bypass the rate budget, so this file disables it.
+Rule 2: a connection is used for `age_s` seconds, because DNS may point to another address by then. A request that is in
+flight at that moment is finished first.
+Rule 3: connections that were opened together do not expire together.
+Rule 4: a request over an open connection of our own session calls nothing in this file.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.tracing import Trace
 
-__all__ = ["Connector", "NotRepeated", "switch_off_repeats", "unrepeated"]
+__all__ = ["Connector", "RetryDisabled", "disable_retries", "no_retry"]
 
-_KEEPALIVE_S: Final = 60.0  # longer than the usual pause between two polls, or each would shake hands anew
-_SPREAD: Final = 0.2  # the share of the age over which connections are replaced
-_GOLDEN: Final = 0.6180339887498949  # its multiples spread evenly over 0..1, however many there are
-_REPEATS: Final = "_retry_connection"  # of a session; aiohttp's own test client switches it off, too
+_KEEPALIVE_S: Final = 60.0  # longer than the usual wait between two polls; else each poll needs a new handshake
+_AGE_JITTER: Final = 0.2  # connections expire between 80 and 100 % of the age
+_GOLDEN_RATIO: Final = 0.6180339887498949  # its multiples modulo 1 are spread evenly over 0..1, for any count
+_RETRY_ATTRIBUTE: Final = "_retry_connection"  # of a session; aiohttp's own test client disables it, too
 
 
 class Connector(aiohttp.TCPConnector):
     """A pool of connections with a bounded age.
 
     Args:
-        age_s: Longest use of a connection, in seconds; None for no limit.
-        connections: Most connections at once.
-        ssl: Which certificates to trust, or None for those that the system trusts.
+        age_s: Max age of a connection, in seconds. None for no limit.
+        connections: Max number of open connections.
+        ssl: Which certificates to trust. None for those that the system trusts.
 
     Attributes:
         opened: Number of connections opened so far.
@@ -44,8 +44,8 @@ class Connector(aiohttp.TCPConnector):
         self.opened = 0
         self._age_s = age_s
         self._openers: weakref.WeakKeyDictionary[asyncio.Task[Any], int] = weakref.WeakKeyDictionary()
-        self._old_at: weakref.WeakKeyDictionary[ResponseHandler, float] = weakref.WeakKeyDictionary()
-        self._aging: asyncio.TimerHandle | None = None
+        self._expires_at: weakref.WeakKeyDictionary[ResponseHandler, float] = weakref.WeakKeyDictionary()
+        self._age_timer: asyncio.TimerHandle | None = None
 
     def opened_by_this_task(self, since: int) -> bool:
         """Whether the running task has opened a connection after `opened` was `since`."""
@@ -54,8 +54,8 @@ class Connector(aiohttp.TCPConnector):
 
     async def close(self, *, abort_ssl: bool = False) -> None:
         """Close all connections."""
-        self._old_at.clear()
-        self._wake_at_next()
+        self._expires_at.clear()
+        self._reschedule()
         await super().close(abort_ssl=abort_ssl)
 
     # aiohttp documents this one method for subclasses to override
@@ -71,62 +71,62 @@ class Connector(aiohttp.TCPConnector):
         if task is not None:
             self._openers[task] = self.opened
         if self._age_s is not None and not self.closed:
-            age_s = self._age_s * (1.0 - _SPREAD * (self.opened * _GOLDEN % 1.0))
-            self._old_at[protocol] = old_at = asyncio.get_running_loop().time() + age_s
-            if self._aging is None or old_at < self._aging.when():
-                self._wake_at_next()
+            age_s = self._age_s * (1.0 - _AGE_JITTER * (self.opened * _GOLDEN_RATIO % 1.0))
+            self._expires_at[protocol] = expires_at = asyncio.get_running_loop().time() + age_s
+            if self._age_timer is None or expires_at < self._age_timer.when():
+                self._reschedule()
         return protocol
 
-    def _retire_old(self) -> None:
-        """Let no old connection back into the pool. One that is idle in it serves one more request."""
+    def _expire(self) -> None:
+        """Keep expired connections from going back to the pool. An idle one serves one more request."""
         now = asyncio.get_running_loop().time()
-        for protocol in [protocol for protocol, old_at in self._old_at.items() if old_at <= now]:
+        for protocol in [protocol for protocol, expires_at in self._expires_at.items() if expires_at <= now]:
             protocol.force_close()
-            del self._old_at[protocol]
-        self._wake_at_next()
+            del self._expires_at[protocol]
+        self._reschedule()
 
-    def _wake_at_next(self) -> None:
-        if self._aging is not None:
-            self._aging.cancel()
-            self._aging = None
-        if self._old_at:
-            found: weakref.ref[Connector] = weakref.ref(self)
-            self._aging = asyncio.get_running_loop().call_at(min(self._old_at.values()), _retire_old, found)
+    def _reschedule(self) -> None:
+        if self._age_timer is not None:
+            self._age_timer.cancel()
+            self._age_timer = None
+        if self._expires_at:
+            reference: weakref.ref[Connector] = weakref.ref(self)
+            self._age_timer = asyncio.get_running_loop().call_at(min(self._expires_at.values()), _expire, reference)
 
 
-def _retire_old(found: weakref.ref[Connector]) -> None:
-    connector = found()  # a timer keeps no connector alive, so that aiohttp can warn of one that was not closed
+def _expire(reference: weakref.ref[Connector]) -> None:
+    connector = reference()  # a weak reference: else the timer keeps an unclosed connector alive, and aiohttp cannot warn
     if connector is not None:
-        connector._retire_old()  # noqa: SLF001  # its own timer
+        connector._expire()  # noqa: SLF001  # its own timer
 
 
-# --- nothing is sent twice --------------------------------------------------------------------
+# --- no retries by aiohttp --------------------------------------------------------------------
 
 
-class NotRepeated(aiohttp.ClientError):
-    """An error after which aiohttp would have sent the request again."""
+class RetryDisabled(aiohttp.ClientError):
+    """The error after which aiohttp would have sent the request again."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(*error.args)
         self.error = error
 
 
-async def unrepeated(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """A middleware that keeps aiohttp from sending this request again by itself."""
+async def no_retry(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """A middleware that keeps aiohttp from retrying the request."""
     try:
         return await send(request)
     except aiohttp.ClientConnectorError:
-        raise  # nothing was sent, and aiohttp repeats none of these
+        raise  # nothing was sent, and aiohttp does not retry these
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
-        raise NotRepeated(exc.with_traceback(None)) from None
+        raise RetryDisabled(exc.with_traceback(None)) from None
 
 
-def switch_off_repeats(session: aiohttp.ClientSession) -> bool:
-    """Keep a session of our own from sending anything again by itself. False where this aiohttp has no such switch.
+def disable_retries(session: aiohttp.ClientSession) -> bool:
+    """Disable the retries of our own session. Returns False if this version of aiohttp has no attribute for it.
 
-    There is no public switch. A middleware does the same, and costs about 2 % of a poll.
+    There is no public option. The middleware `no_retry` does the same, and costs about 2 % of a poll.
     """
-    if not hasattr(session, _REPEATS):
+    if not hasattr(session, _RETRY_ATTRIBUTE):
         return False
-    setattr(session, _REPEATS, False)
+    setattr(session, _RETRY_ATTRIBUTE, False)
     return True

@@ -1,9 +1,9 @@
-"""Undoing the content codings that we ask for: gzip and deflate.
+"""Decoding the content codings that our requests accept: gzip and deflate.
 
-Rule 1: no input makes more than `limit` bytes out of itself, in memory or in time.
-Rule 2: what is cut short, damaged, or in a coding that was not asked for is `BadCoding`.
-Rule 3: a body that is JSON text as it came was not coded, whatever Content-Encoding says. Proxies undo a coding and
-leave its name, and servers put charsets and other words there.
+Rule 1: a body never decodes to more than `limit` bytes, and decoding stops there.
+Rule 2: a body that is truncated, damaged, or in a coding that was not requested raises `DecodingError`.
+Rule 3: a body that is JSON text is returned as it is, whatever Content-Encoding says. Some proxies decode a body and
+leave the header field, and some servers put a charset or another word into it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import re
 import zlib
 from typing import Final
 
-__all__ = ["BadCoding", "TooMuch", "inflated"]
+__all__ = ["DecodedTooLarge", "DecodingError", "decode_body"]
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ZLIB: Final = zlib.MAX_WBITS
 _RAW: Final = -zlib.MAX_WBITS
-# Each member costs a decompressor and a copy of what follows it; 50,000 empty ones in 1 MiB would take minutes.
+# Each gzip member needs a decompressor and a copy of the rest; 50,000 empty members in 1 MiB would take minutes.
 _MAX_MEMBERS: Final = 16
 _MAX_CODINGS: Final = 4
-# What IANA registers, and what is common beside: none of these is a charset or another word that means nothing here.
-_NOT_ASKED_FOR: Final = frozenset(
+# The codings that IANA registers, and other common ones. Any other word is ignored, because it names no coding.
+_NOT_REQUESTED: Final = frozenset(
     {
         "aes128gcm", "br", "bzip2", "compress", "dcb", "dcz", "exi", "lz4", "lzma", "pack200-gzip", "sdch", "snappy",
         "x-bzip2", "x-compress", "xz", "zstd",
@@ -32,63 +32,63 @@ _JSON: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[\[{]")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
-class BadCoding(ValueError):
+class DecodingError(ValueError):
     """The body is not what its Content-Encoding says."""
 
 
-class TooMuch(ValueError):
+class DecodedTooLarge(ValueError):
     """The body would be larger than allowed."""
 
 
-def inflated(body: bytes, codings: str, limit: int) -> bytes:
-    """The body without its content codings (RFC 9110, 8.4).
+def decode_body(body: bytes, codings: str, limit: int) -> bytes:
+    """Decode the content codings of a body (RFC 9110, 8.4).
 
     Args:
-        body: The body as it was sent.
-        codings: The value of Content-Encoding, of all its fields joined with commas.
-        limit: Most bytes that the result may have.
+        body: The body as it was received.
+        codings: The values of all Content-Encoding fields, joined with commas.
+        limit: Max size of the result, in bytes.
 
     Raises:
-        BadCoding: They cannot be undone.
-        TooMuch: The result, or the body between two codings, would be larger than `limit`.
+        DecodingError: The body cannot be decoded.
+        DecodedTooLarge: The result, or the body between two codings, would be larger than `limit`.
     """
     if not body:
-        return body  # a reply without a body, 204 or to HEAD, may tell the coding all the same
+        return body  # a reply without a body (204, or to HEAD) may still have the header field
     names = [name for name in (word.strip().lower() for word in codings.split(",")) if name not in {"", "identity"}]
     if len(names) > _MAX_CODINGS:
-        raise BadCoding(f"it has more than {_MAX_CODINGS} content codings")
+        raise DecodingError(f"it has more than {_MAX_CODINGS} content codings")
     for name in reversed(names):
-        body = _undone(body, name, limit)
+        body = _decode_or_keep(body, name, limit)
     if len(body) > limit:
-        raise TooMuch
+        raise DecodedTooLarge
     return body
 
 
-def _undone(body: bytes, name: str, limit: int) -> bytes:
-    """The body without its last coding."""
+def _decode_or_keep(body: bytes, name: str, limit: int) -> bytes:
+    """Decode one coding. JSON text that fails to decode is returned as it is (rule 3)."""
     try:
-        return _decoded(body, name, limit)
-    except BadCoding:
+        return _decode(body, name, limit)
+    except DecodingError:
         if not _is_json_text(body):
             raise
     return body
 
 
-def _decoded(body: bytes, name: str, limit: int) -> bytes:
+def _decode(body: bytes, name: str, limit: int) -> bytes:
     match name:
         case "gzip" | "x-gzip":
-            return _gunzipped(body, limit)
+            return _gunzip(body, limit)
         case "deflate":
-            return _undeflated(body, limit)
-        case _ if name in _NOT_ASKED_FOR:
-            raise BadCoding(f"its content coding {name} was not asked for: only gzip and deflate are")
+            return _inflate(body, limit)
+        case _ if name in _NOT_REQUESTED:
+            raise DecodingError(f"its content coding {name} was not requested: only gzip and deflate are")
         case _ if _COMPRESSED.match(body):
-            raise BadCoding("it is compressed, and its Content-Encoding does not say how")
+            raise DecodingError("it is compressed, but its Content-Encoding names no compression")
     return body
 
 
 def _is_json_text(body: bytes) -> bool:
-    """Whether it begins as a JSON document, and is text to its end. Compressed data never is both."""
+    """Whether the body begins like a JSON document and is UTF-8 text. Compressed data never is both."""
     if _JSON.match(body) is None or _CONTROL.search(body) is not None:
         return False
     try:
@@ -98,35 +98,35 @@ def _is_json_text(body: bytes) -> bool:
     return True
 
 
-def _gunzipped(body: bytes, limit: int) -> bytes:
-    """Every member of the body, one after another (RFC 1952, 2.2)."""
+def _gunzip(body: bytes, limit: int) -> bytes:
+    """All gzip members of the body, joined (RFC 1952, 2.2)."""
     whole, rest = b"", body
     for _ in range(_MAX_MEMBERS):
         member, rest = _stream(rest, _GZIP, limit - len(whole))
         whole += member
-        if not rest.strip(b"\0"):  # some servers fill up with zeros, as tapes did
+        if not rest.strip(b"\0"):  # some servers pad with zeros
             return whole
-    raise BadCoding(f"it has more than {_MAX_MEMBERS} gzip members")
+    raise DecodingError(f"it has more than {_MAX_MEMBERS} gzip members")
 
 
-def _undeflated(body: bytes, limit: int) -> bytes:
-    """The zlib format that RFC 9110, 8.4.1.2 means, or the bare stream that some servers send instead."""
+def _inflate(body: bytes, limit: int) -> bytes:
+    """The zlib format (RFC 9110, 8.4.1.2), or the raw deflate stream that some servers send instead."""
     has_zlib_header = body[0] & 0x0F == zlib.DEFLATED and int.from_bytes(body[:2], "big") % 31 == 0
     whole, rest = _stream(body, _ZLIB if has_zlib_header else _RAW, limit)
     if rest:
-        raise BadCoding("something follows its deflate stream")
+        raise DecodingError("there is data after its deflate stream")
     return whole
 
 
 def _stream(body: bytes, wbits: int, limit: int) -> tuple[bytes, bytes]:
-    """One compressed stream, and what follows it."""
+    """Decompress one stream. Returns its data, and the bytes after it."""
     stream = zlib.decompressobj(wbits)
     try:
         whole = stream.decompress(body, limit + 1)
     except zlib.error as exc:
-        raise BadCoding("its compression is damaged") from exc
+        raise DecodingError("its compressed data is damaged") from exc
     if len(whole) > limit:
-        raise TooMuch
+        raise DecodedTooLarge
     if not stream.eof:
-        raise BadCoding("its compressed stream is cut short")
+        raise DecodingError("its compressed data is truncated")
     return whole, stream.unused_data

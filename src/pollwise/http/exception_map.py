@@ -1,10 +1,10 @@
-"""What the errors of aiohttp, TLS and the operating system mean to us.
+"""Maps the exceptions of aiohttp, TLS and the operating system to those of `pollwise.errors`.
 
-Rule 1: a request that was sent and brought no whole reply may be sent again, whatever the reason. One that can never
-be sent is the caller's mistake, and with a closed session nothing more will come.
-Rule 2: aiohttp's errors hold the header fields of the request and the password of a proxy, so they are not chained.
-The error of the operating system under them is.
-Rule 3: a detail is one line in our words or the system's: what a server sent is not in it.
+Rule 1: a request without a complete reply becomes a `PollError`, which may be retried. A request that can never be sent
+becomes a `ConfigurationError`. Any error of a closed session becomes `WatcherClosed`.
+Rule 2: an aiohttp error is not chained, because it holds the request's header fields and a proxy's password. The
+operating system's error under it is chained.
+Rule 3: a detail is one line of our text or of the system's. It never contains what a server sent.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 
 from pollwise.errors import ConfigurationError, ConnectFailed, PollwiseError, TlsFailed, WatcherClosed
-from pollwise.http.connections import NotRepeated
+from pollwise.http.connections import RetryDisabled
 
-__all__ = ["FOREIGN", "is_unanswered", "wrapped"]
+__all__ = ["MAPPED", "closed_before_reply", "map_exception"]
 
-# The last is how aiohttp finds that its session was closed while it was about to send.
-FOREIGN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError, ValueError, AssertionError)
+# aiohttp raises AssertionError or RuntimeError if its session is closed while it sends.
+MAPPED: Final = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError, ValueError, AssertionError)
 
 _TOO_MUCH = re.compile(r"Got more than|Too many headers")
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z0-9 -]|'t)+")
 
 
-def wrapped(  # noqa: C901, PLR0911, PLR0912  # a table: one return a row
+def map_exception(  # noqa: C901, PLR0911, PLR0912  # a table: one return a row
     exc: Exception, session: aiohttp.ClientSession
 ) -> tuple[PollwiseError, OSError | None]:
-    """Our error for a foreign one, and the operating system's that lies under it, if one does."""
-    if isinstance(exc, NotRepeated):
+    """Returns our error, and the operating system's error to chain it to, if there is one."""
+    if isinstance(exc, RetryDisabled):
         exc = exc.error
     if session.closed:
         return WatcherClosed(), None
     cause = _cause(exc)
     match exc:
         case aiohttp.ServerFingerprintMismatch():
-            return TlsFailed("the certificate is not the one that was pinned"), None
+            return TlsFailed("the certificate does not match the pinned fingerprint"), None
         case _ if isinstance(cause, SSLError):
             return TlsFailed(_tls_reason(cause)), cause
         case ValueError():  # not chained: an encoding error holds the header fields
@@ -50,11 +50,11 @@ def wrapped(  # noqa: C901, PLR0911, PLR0912  # a table: one return a row
         case aiohttp.ServerDisconnectedError():
             return ConnectFailed("the server closed the connection instead of replying"), None
         case aiohttp.ClientPayloadError():
-            return ConnectFailed("the reply broke off in its body"), cause
+            return ConnectFailed("the connection was closed before the end of the reply's body"), cause
         case aiohttp.ClientHttpProxyError():
             return ConnectFailed(f"the proxy answered with HTTP {exc.status}"), None
         case aiohttp.ClientResponseError() | HttpProcessingError() if _TOO_MUCH.match(exc.message):
-            return ConnectFailed(f"the reply's header is larger than we read: {_plain(exc.message)}"), None
+            return ConnectFailed(f"the reply's header is larger than the limit: {_plain(exc.message)}"), None
         case aiohttp.ClientResponseError() | HttpProcessingError():
             return ConnectFailed(f"the reply is not valid HTTP: {_plain(exc.message)}"), None
         case OSError():
@@ -64,23 +64,23 @@ def wrapped(  # noqa: C901, PLR0911, PLR0912  # a table: one return a row
     raise exc
 
 
-def is_unanswered(exc: Exception) -> bool:
-    """Whether a connection was closed after it was made, and before a byte of the reply came.
+def closed_before_reply(exc: Exception) -> bool:
+    """Whether the connection was open, and was closed before the first byte of the reply.
 
-    A reset connection does not tell whether a part of the header had come.
+    A reset connection counts, although a part of the header may have been received: aiohttp does not say.
     """
-    match exc.error if isinstance(exc, NotRepeated) else exc:
+    match exc.error if isinstance(exc, RetryDisabled) else exc:
         case aiohttp.ClientConnectorError():
             return False
         case aiohttp.ServerDisconnectedError(message=message):
-            return isinstance(message, str)  # else it is what had come of the header
+            return isinstance(message, str)  # else it is the part of the header that was received
         case aiohttp.ClientOSError() | aiohttp.ClientConnectionResetError():
             return True
     return False
 
 
 def _cause(exc: Exception) -> OSError | None:
-    """The operating system's error under aiohttp's, without its frames: an error may be kept for long, by many."""
+    """The operating system's error under aiohttp's. Its traceback is dropped, because errors are kept for long."""
     for found in (getattr(exc, "certificate_error", None), getattr(exc, "os_error", None), exc.__cause__, exc):
         if isinstance(found, OSError) and not isinstance(found, aiohttp.ClientError):
             return found.with_traceback(None)
@@ -92,7 +92,7 @@ def _reason(exc: OSError) -> str:
         return "timed out"
     if exc.errno is not None and exc.errno > 0:
         return os.strerror(exc.errno)
-    return exc.strerror or type(exc).__name__  # a failed look-up of a name has a number of its own
+    return exc.strerror or type(exc).__name__  # the errno of a failed DNS lookup is negative, and strerror() does not know it
 
 
 def _tls_reason(exc: SSLError) -> str:
@@ -100,6 +100,6 @@ def _tls_reason(exc: SSLError) -> str:
 
 
 def _plain(message: str) -> str:
-    """The parser's words, up to where it quotes what the server sent."""
+    """The parser's message up to the first quotation of what the server sent."""
     words = _PLAIN_WORDS.match(message)
     return "no details" if words is None else words.group().strip()

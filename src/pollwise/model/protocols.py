@@ -5,19 +5,20 @@ Rule: a protocol is a promise. Nothing here sends, waits or remembers.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from typing import Any, Protocol, TypeVar, cast
-
-import attrs
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, cast
 
 from pollwise.errors import ConfigurationError, Problem
+from pollwise.model.limits import RateLimit
 from pollwise.model.messages import Reply, Request
 from pollwise.model.reading import Reading
 
-__all__ = ["Auth", "Endpoint", "Transport"]
+__all__ = ["NO_CODEC", "Auth", "Endpoint", "EndpointLike", "LedgerCodec", "Transport"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
+J_contra = TypeVar("J_contra", bound=Hashable, contravariant=True)
 
 
 class Transport(Protocol):
@@ -50,70 +51,120 @@ class Auth(Protocol):
         ...
 
 
-class Endpoint(Protocol[J, S]):
+class LedgerCodec(Protocol[J, S]):
+    """How jobs and statuses become what a ledger and a resume token keep, and jobs and statuses again.
+
+    `pollwise.endpoints.AttrsCodec` is one for attrs classes.
+    """
+
+    def job_to_keys(self, job: J, /) -> dict[str, str]:
+        """The job's keys by name."""
+        ...
+
+    def job_from_keys(self, keys: Mapping[str, str], /) -> J:
+        """The job again. Raises ValueError for keys that are not a job's."""
+        ...
+
+    def status_to_json(self, status: S, /) -> Any:
+        """The status as JSON-ready values."""
+        ...
+
+    def status_from_json(self, data: Any, /) -> S:
+        """The status again. Raises ValueError for data that is not a status's."""
+        ...
+
+
+class _NoCodec:
+    """The codec of an endpoint that has none: each use says how to get one."""
+
+    def _refuse(self, _value: object, /) -> NoReturn:
+        raise ConfigurationError(
+            "the endpoint has no codec, which ledgers and resume tokens need; give its class one, such as"
+            " codec = AttrsCodec(MyJob, MyStatus) from pollwise.endpoints"
+        )
+
+    job_to_keys = job_from_keys = status_to_json = status_from_json = _refuse
+
+
+NO_CODEC: Final = cast("LedgerCodec[Any, Any]", _NoCodec())
+
+
+class EndpointLike(Protocol[J_contra, S]):
+    """The three members that every endpoint has. Any object with them can be watched, whatever its class.
+
+    Each other member of `Endpoint` may be there, too. A watcher looks them up once, when it is made.
+    """
+
+    @property
+    def name(self) -> str:
+        """A short stable name, as in logs, tokens and ledgers: `oracle-content`."""
+        ...
+
+    def request(self, job: J_contra, /) -> Request:
+        """The request that asks for the job's status, without credentials."""
+        ...
+
+    def read(self, reply: Reply, /) -> Reading[S]:
+        """Make a reading of a reply whose status code is 2xx."""
+        ...
+
+
+class Endpoint(ABC, Generic[J, S]):
     """One vendor's status call: how to ask and how to read. Subclass it; `name`, `request` and `read` are yours.
 
-    The rest has defaults: override `auth` where credentials are needed, `problem` where the vendor puts codes in
-    the body of a refusal, `documented_limit` where its rate limit is known, and the four translations to use a ledger.
+    Everything else has a default. Set the attributes in the class or in `__init__`. A watcher looks them up when it is
+    made, and not for every poll.
     """
 
     name: str
     """A short stable name, as in logs, tokens and ledgers: `oracle-content`."""
 
+    auth: Auth | None = None
+    """The credentials to send, or None."""
+
+    account: str = ""
+    """Whose jobs these are, where one ledger keeps the jobs of several accounts: a name, never a credential."""
+
+    codec: LedgerCodec[J, S] = NO_CODEC
+    """How jobs and statuses are kept in ledgers and resume tokens; such as `AttrsCodec(MyJob, MyStatus)`."""
+
+    documented_limit: RateLimit | None = None
+    """The rate limit that the vendor documents, or None."""
+
+    fixed_origin: str | None = None
+    """Scheme, host and port of every request, such as `https://api.example.com`. None: each request has its own.
+
+    It saves a ledger the making of a request for each job that is recorded.
+    """
+
+    heeded_headers: tuple[str, ...] | None = None
+    """The header fields that `read` looks at.
+
+    A reply whose status code, body and heeded fields are the last one's is not read again. None, the default, says
+    nothing of them: then every reply is read. `()` says that `read` looks at the body alone.
+    """
+
+    @abstractmethod
     def request(self, job: J, /) -> Request:
         """The request that asks for the job's status, without credentials. Cheap: called for every poll."""
-        ...
 
+    @abstractmethod
     def read(self, reply: Reply, /) -> Reading[S]:
         """Make a reading of a reply whose status code is 2xx. `reply.json()` decodes its body.
 
         Raises:
             MalformedReply: It is not what the vendor documents (`raise reply.malformed("why")`).
         """
-        ...
 
     def read_for(self, job: J, reply: Reply, /) -> Reading[S]:
         """Like `read`, and refuse a reply that names another job than this one.
 
-        Override it if the vendor's replies name their job; it is then called in place of `read`. Whether an endpoint
-        overrides it is looked up when a watcher is made.
+        Override it if the vendor's replies name their job. It is then called in place of `read`.
 
         Raises:
             MalformedReply: The reply is about another job, or is not what the vendor documents.
         """
         return self.read(reply)
-
-    @property
-    def auth(self) -> Auth | None:
-        """The credentials to send, or None. Looked up when a watcher is made and opened, not for every poll."""
-        return None
-
-    @property
-    def account(self) -> str:
-        """Whose jobs these are, where one ledger keeps the jobs of several accounts: a name, never a credential."""
-        return ""
-
-    @property
-    def fixed_origin(self) -> str | None:
-        """Scheme, host and port of every request, such as `https://api.example.com`. None: each request has its own.
-
-        Looked up when a watcher is made. It saves a ledger the making of a request for each job that is recorded.
-        """
-        return None
-
-    @property
-    def heeded_headers(self) -> tuple[str, ...] | None:
-        """The header fields that `read` looks at. Looked up when a watcher is made.
-
-        A reply whose status code, body and heeded fields are the last one's is not read again. None, the default, says
-        nothing of them: then every reply is read. `()` says that `read` looks at the body alone.
-        """
-        return None
-
-    @property
-    def documented_limit(self) -> tuple[int, float] | None:
-        """The vendor's documented rate limit as (requests, seconds), or None."""
-        return None
 
     def problem(self, reply: Reply, /) -> Problem | None:
         """The vendor's codes and words in the body of a reply that is not 2xx.
@@ -122,19 +173,3 @@ class Endpoint(Protocol[J, S]):
             RateLimited: These codes mean that the rate limit was hit, whatever the status code.
         """
         return None
-
-    def job_to_keys(self, job: J, /) -> dict[str, str]:
-        """The job's keys by name, for ledgers, tokens and the screen."""
-        return {name: str(value) for name, value in attrs.asdict(cast("attrs.AttrsInstance", job)).items()}
-
-    def job_from_keys(self, keys: Mapping[str, str], /) -> J:
-        """The job again. Raises ValueError for keys that are not a job's."""
-        raise ConfigurationError(f"the endpoint {self.name!r} does not define job_from_keys, which this needs")
-
-    def status_to_json(self, status: S, /) -> Any:
-        """The status as JSON-ready values, with the vendor's field names."""
-        return attrs.asdict(cast("attrs.AttrsInstance", status))
-
-    def status_from_json(self, data: Any, /) -> S:
-        """The status again. Raises ValueError for data that is not a status's."""
-        raise ConfigurationError(f"the endpoint {self.name!r} does not define status_from_json, which this needs")

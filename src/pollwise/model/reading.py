@@ -10,7 +10,7 @@ Rule 5: the constructors (`Reading.running` and so on) cannot make a reading tha
 from __future__ import annotations
 
 import enum
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 
@@ -19,6 +19,7 @@ from pollwise.errors import ConfigurationError
 __all__ = ["TERMINAL", "Phase", "Reading"]
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Phase(enum.Enum):
@@ -80,33 +81,33 @@ class Reading(Generic[S]):
                 " not call the job over; otherwise the watch would poll until its deadline"
             )
 
-    @classmethod
-    def queued(cls, status: S, *, fraction: float | None = None, unknown: str | None = None) -> Self:
+    @staticmethod
+    def queued(status: T, *, fraction: float | None = None, unknown: str | None = None) -> Reading[T]:
         """The job waits for its turn."""
-        return cls(status=status, phase=Phase.QUEUED, fraction=fraction, unknown=unknown)
+        return Reading(status=status, phase=Phase.QUEUED, fraction=fraction, unknown=unknown)
 
-    @classmethod
-    def running(cls, status: S, *, fraction: float | None = None, unknown: str | None = None) -> Self:
+    @staticmethod
+    def running(status: T, *, fraction: float | None = None, unknown: str | None = None) -> Reading[T]:
         """The job is at work. A state that the endpoint does not know is one: `unknown="state=PAUSED"`."""
-        return cls(status=status, phase=Phase.RUNNING, fraction=fraction, unknown=unknown)
+        return Reading(status=status, phase=Phase.RUNNING, fraction=fraction, unknown=unknown)
 
-    @classmethod
-    def succeeded(cls, status: S) -> Self:
+    @staticmethod
+    def succeeded(status: T) -> Reading[T]:
         """The job is over and succeeded, by the vendor's own rule."""
-        return cls(status=status, phase=Phase.SUCCEEDED, final=True)
+        return Reading(status=status, phase=Phase.SUCCEEDED, final=True)
 
-    @classmethod
-    def failed(cls, status: S, *, reason: str | None = None) -> Self:
+    @staticmethod
+    def failed(status: T, *, reason: str | None = None) -> Reading[T]:
         """The job is over and failed, by the vendor's own rule. `reason` is in the vendor's words."""
-        return cls(status=status, phase=Phase.FAILED, final=True, reason=reason)
+        return Reading(status=status, phase=Phase.FAILED, final=True, reason=reason)
 
-    @classmethod
-    def cancelled(cls, status: S, *, reason: str | None = None) -> Self:
+    @staticmethod
+    def cancelled(status: T, *, reason: str | None = None) -> Reading[T]:
         """The job was cancelled on the server's side, by the vendor's own rule."""
-        return cls(status=status, phase=Phase.CANCELLED, final=True, reason=reason)
+        return Reading(status=status, phase=Phase.CANCELLED, final=True, reason=reason)
 
-    @classmethod
-    def unconfirmed_end(cls, phase: Phase, status: S, *, reason: str | None = None) -> Self:
+    @staticmethod
+    def unconfirmed_end(phase: Phase, status: T, *, reason: str | None = None) -> Reading[T]:
         """The job looks over, but the vendor's own rule does not say so. Further polls confirm it.
 
         Args:
@@ -114,10 +115,10 @@ class Reading(Generic[S]):
             status: The vendor's own typed answer.
             reason: The vendor's words for a failure or a cancellation.
         """
-        return cls(status=status, phase=phase, unconfirmed=True, reason=reason)
+        return Reading(status=status, phase=phase, unconfirmed=True, reason=reason)
 
-    @classmethod
-    def unknown_end(cls, status: S, *, unknown: str, final: bool = True, reason: str | None = None) -> Self:
+    @staticmethod
+    def unknown_end(status: T, *, unknown: str, final: bool = True, reason: str | None = None) -> Reading[T]:
         """The job is over in a way that the endpoint does not know. The watch ends with `UnknownOutcome`.
 
         Args:
@@ -126,6 +127,6 @@ class Reading(Generic[S]):
             final: Whether the vendor's own rule says that the job is over. If not, further polls confirm it.
             reason: The vendor's words for it.
         """
-        return cls(
+        return Reading(
             status=status, phase=Phase.RUNNING, final=final, unconfirmed=not final, unknown=unknown, reason=reason
         )
