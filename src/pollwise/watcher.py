@@ -26,7 +26,7 @@ from pollwise.core.machine import StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
-from pollwise.durable import Outlook, Patience, Recorder
+from pollwise.durable import MachineFactory, Patience, Recorder, WatchRows, on_machine_end
 from pollwise.durable.codec import check_keepable
 from pollwise.durable.delivery import Deliveries
 from pollwise.durable.resume import Stagger, learn_durations, resume_all
@@ -146,7 +146,7 @@ class JobWatcher(Generic[J, S]):
         self._origins: Origins[J] = Origins(whole, origins_of(moved_from))
         self.budget = budget
         self.capacity = capacity
-        self._rules = Policy(
+        self._policy = Policy(
             pacing=pacing or Pacing(),
             retry=retry or Retry(),
             timeout_s=timeout_s,
@@ -165,7 +165,7 @@ class JobWatcher(Generic[J, S]):
         self._ledger = ledger
         self._ledger_patience_s = ledger_patience_s
         self._seeded = ledger is None  # whether the forecast knows of the jobs that the ledger has seen to end
-        self._untaught: Forecast | None = self._rules.forecast  # if it does not know of those that it has open
+        self._untaught: Forecast | None = self._policy.forecast  # if it does not know of those that it has open
         self._dice = dice
         self._clock = clock
         self._given_transport = transport
@@ -187,7 +187,7 @@ class JobWatcher(Generic[J, S]):
             LedgerError: The ledger is not open, or cannot be read.
         """
         if self._ledger is not None and not self._seeded:
-            now, endpoint, durations = asyncio.get_running_loop().time, self._endpoint, self._rules.forecast.durations
+            now, endpoint, durations = asyncio.get_running_loop().time, self._endpoint, self._policy.forecast.durations
             patience = Patience("calls", patience_s=self._ledger_patience_s, now=now, closing=asyncio.Event())
             await learn_durations(self._ledger, endpoint.name, endpoint.account, durations, patience)
             self._seeded = True
@@ -197,31 +197,29 @@ class JobWatcher(Generic[J, S]):
         if self._given_transport is None:
             self._own_transport = AiohttpTransport(connections=self._concurrency)
         self._open = {}
-        self._recorder = None if self._ledger is None else self._recorder_for(self._ledger, self._open)
         self._dispatcher = Dispatcher(
             endpoint=self._endpoint,
             transport=self.transport,
             budget=self.budget,
-            forecast=self._rules.forecast,
+            forecast=self._policy.forecast,
             concurrency=self._concurrency,
             request_timeout_s=self._request_timeout_s,
             dice=self._dice,
             clock=self._clock,
-            on_over=partial(_end, self._open) if self._recorder is None else self._recorder.over,
+            on_over=partial(_end, self._open) if self._ledger is None else on_machine_end,
             write_token=partial(write_token, self._endpoint),
         )
-        if self._recorder is not None:
-            self._recorder.drive_by(self._dispatcher)
+        self._recorder = None if self._ledger is None else self._recorder_for(self._ledger, self._dispatcher)
         return self
 
-    def _recorder_for(self, ledger: Ledger, watches: dict[J, Watch[J, S]]) -> Recorder[J, S]:
+    def _recorder_for(self, ledger: Ledger, dispatcher: Dispatcher[J, S]) -> Recorder[J, S]:
+        machines = MachineFactory(policy=self._policy, grace_s=self._request_timeout_s, now=self._now, clock=self._clock)
         return Recorder(
             ledger=ledger,
-            endpoint=self._endpoint,
-            origins=self._origins,
-            outlook=Outlook(rules=self._rules, grace_s=self._request_timeout_s, now=self._now, clock=self._clock),
+            rows=WatchRows(endpoint=self._endpoint, origins=self._origins, machines=machines),
+            dispatcher=dispatcher,
             patience_s=self._ledger_patience_s,
-            ended=partial(_forget, watches),
+            on_end=partial(_forget, self._open),
         )
 
     async def __aexit__(
@@ -234,17 +232,17 @@ class JobWatcher(Generic[J, S]):
         if pollers is None:
             return
         if recorder is not None:
-            recorder.leave()
+            recorder.begin_closing()
         try:
             await pollers.drain(watches.values())
             if recorder is not None:
-                await recorder.close()
+                await recorder.aclose()
         finally:
             try:
                 await pollers.close()
             finally:
                 if recorder is not None:
-                    recorder.forsake(watches.values())  # of those that are left, if it was cancelled before it was done
+                    recorder.detach(watches.values())  # what is left, if this call was cancelled before it was done
                 if transport is not None:
                     await transport.close()
 
@@ -283,12 +281,12 @@ class JobWatcher(Generic[J, S]):
         watch = self._open.get(job)
         if watch is None:
             if self._recorder is None:
-                machine: WatchMachine[J, S] = WatchMachine(job, self._rules, now=self._now())
+                machine: WatchMachine[J, S] = WatchMachine(job, self._policy, now=self._now())
                 watch = Watch(machine, self._dispatcher)
                 self._dispatcher.add(watch)
             else:
                 self._dispatcher.check_loop()
-                watch = self._recorder.watch(job)
+                watch = self._recorder.admit(job)
             self._open[job] = watch
         return watch
 
@@ -317,15 +315,15 @@ class JobWatcher(Generic[J, S]):
         self._origins.check(token.job, token.origin)
         watch = self._open.get(token.job)
         if watch is None:
-            past = token.past(self._clock()).at_most(self._rules.timeout_s)
+            past = token.past(self._clock()).at_most(self._policy.timeout_s)
             if self._recorder is None:
                 machine: WatchMachine[J, S] = WatchMachine.resumed(
-                    token.job, self._rules, past, now=self._now(), grace_s=self._request_timeout_s
+                    token.job, self._policy, past, now=self._now(), grace_s=self._request_timeout_s
                 )
                 watch = Watch(machine, self._dispatcher)
                 self._dispatcher.add(watch)
             else:
-                watch = self._recorder.watch_from_token(token.job, past)
+                watch = self._recorder.admit_resumed(token.job, past)
             self._open[token.job] = watch
         return watch
 
@@ -342,7 +340,7 @@ class JobWatcher(Generic[J, S]):
         """
         recorder = self._needs_ledger()
         watch = self.watch(job)
-        await recorder.arrived(watch)
+        await recorder.wait_recorded(watch)
         return watch
 
     async def record_all(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Watch[J, S]]:
@@ -364,9 +362,9 @@ class JobWatcher(Generic[J, S]):
             if len(watches) % _CHUNK == 0:
                 await asyncio.sleep(0)
                 if len(watches) > _AHEAD:
-                    await recorder.answered(watches[-_AHEAD])
+                    await recorder.wait_settled(watches[-_AHEAD])
         for watch in watches:
-            await recorder.arrived(watch)
+            await recorder.wait_recorded(watch)
         return watches
 
     async def resume(self) -> list[Watch[J, S]]:
@@ -386,7 +384,7 @@ class JobWatcher(Generic[J, S]):
             WatcherClosed: The watcher is not open, or was left meanwhile.
         """
         recorder = self._needs_ledger()
-        spread = Stagger(self.budget.spacing_s, self._rules.pacing, self._concurrency)
+        spread = Stagger(self.budget.spacing_s, self._policy.pacing, self._concurrency)
         watches = await resume_all(recorder, watches=self._open, spread=spread, forecast=self._untaught)
         self._untaught = None
         return watches

@@ -44,10 +44,10 @@ def test_an_event_that_cannot_happen_is_a_bug(state: RecordState) -> None:
 
 @pytest.mark.parametrize("state", RecordState)
 def test_once_told_always_told(state: RecordState) -> None:
-    """No event takes an outcome back, and no told record is polled or concluded once more."""
-    if FACTS[state].told:
+    """No event takes an outcome back, and no published record is polled or concluded once more."""
+    if FACTS[state].published:
         for after in reachable(state):
-            assert FACTS[after].told
+            assert FACTS[after].published
             assert not FACTS[after].polled
             assert FACTS[after].write is not Write.CONCLUDE
 
@@ -63,8 +63,8 @@ def test_a_row_that_is_known_to_be_there_stays(state: RecordState) -> None:
 
 @pytest.mark.parametrize("state", RecordState)
 def test_every_record_ends(state: RecordState) -> None:
-    """From every state there is a way to one in which the outcome is told."""
-    assert any(FACTS[after].told for after in reachable(state))
+    """From every state there is a way to one in which the outcome is published."""
+    assert any(FACTS[after].published for after in reachable(state))
 
 
 def test_only_an_open_record_is_polled() -> None:
@@ -74,13 +74,13 @@ def test_only_an_open_record_is_polled() -> None:
 
 
 def test_an_outcome_is_told_only_when_it_is_on_disk_or_will_not_be() -> None:
-    """Every event that leads to telling says that it is on disk, that a write failed, or that the watcher was left."""
+    """Every event that leads to publishing says that it is on disk, that a write failed, or that the watcher was left."""
     events = RecordEvent
     leading = {
         event
         for state, transitions in TRANSITIONS.items()
         for event, after in transitions.items()
-        if FACTS[after].told and not FACTS[state].told
+        if FACTS[after].published and not FACTS[state].published
     }
     on_disk = {events.FOUND_ABANDONED, events.FOUND_CONCLUDED, events.OUTCOME_WRITTEN}
     never_on_disk = {events.WRITE_FAILED, events.WRITE_REFUSED, events.FOUND_FOREIGN, events.LEFT, events.DETACHED}
@@ -113,15 +113,15 @@ class Memory:
 
     Attributes:
         outcome: The number of the machine's outcome.
-        excused: Why the outcome may be told although it is not on disk.
-        told: Each outcome that was told.
+        excused: Why the outcome may be published although it is not on disk.
+        published: Each outcome that was published.
     """
 
     state: RecordState = RecordState.PENDING
     outcome: int | None = None
     abandoned: bool = False
     excused: str = ""
-    told: list[int] = attrs.field(factory=list)
+    published: list[int] = attrs.field(factory=list)
 
     @property
     def write(self) -> Write | None:
@@ -143,12 +143,12 @@ class Records(RuleBasedStateMachine):
         """Take an event as the driver does."""
         memory = self.watch
         before, memory.state = memory.state, next_state(memory.state, event)
-        if not FACTS[before].told:
+        if not FACTS[before].published:
             if outcome is not None:
                 memory.outcome = outcome
-            if FACTS[memory.state].told:
+            if FACTS[memory.state].published:
                 assert memory.outcome is not None
-                memory.told.append(memory.outcome)
+                memory.published.append(memory.outcome)
                 memory.excused = excused
         self.recorded |= FACTS[memory.state].has_row and FACTS[memory.state].write not in {
             Write.RELOCATE,
@@ -198,7 +198,7 @@ class Records(RuleBasedStateMachine):
     # --- what can happen --------------------------------------------------------------------------
 
     @rule()
-    @precondition(lambda self: self.memory is None or FACTS[self.memory.state].told)
+    @precondition(lambda self: self.memory is None or FACTS[self.memory.state].published)
     def begin(self) -> None:
         """The job is watched, once more or for the first time."""
         self.memory = Memory()
@@ -297,17 +297,17 @@ class Records(RuleBasedStateMachine):
     def no_outcome_is_told_before_it_is_on_disk(self) -> None:
         """It is there, or there is a reason why it never will be."""
         memory = self.memory
-        if memory is not None and FACTS[memory.state].told and not memory.excused:
+        if memory is not None and FACTS[memory.state].published and not memory.excused:
             assert self.row is not None
-            assert memory.told == [self.row.outcome]
+            assert memory.published == [self.row.outcome]
 
     @invariant()
     def there_are_never_two_outcomes(self) -> None:
-        """A watch tells one, and that one stays."""
+        """A watch publishes one, and that one stays."""
         if self.memory is not None:
-            told = FACTS[self.memory.state].told
-            assert len(self.memory.told) == told
-            assert not told or self.memory.told == [self.memory.outcome]
+            published = FACTS[self.memory.state].published
+            assert len(self.memory.published) == published
+            assert not published or self.memory.published == [self.memory.outcome]
 
     @invariant()
     def nothing_that_was_recorded_is_lost(self) -> None:
@@ -333,7 +333,7 @@ class Records(RuleBasedStateMachine):
                 self.end(abandoned=False)
             elif self.writing():
                 self.write()
-        assert FACTS[self.watch.state].told
+        assert FACTS[self.watch.state].published
         assert FACTS[self.watch.state].on_disk in PROMISES or self.watch.state is RecordState.UNRECORDED
 
 

@@ -13,8 +13,10 @@ import pytest
 from kept_toy import NOON_S, KeptToyEndpoint, MemoryLedger, ToyCodec, keeping, toys
 from pollwise.core.pacing import Retry
 from pollwise.core.rate_budget import RateBudget
+from pollwise.core.record_states import RecordEvent, RecordState
 from pollwise.durable.admission import Admission
 from pollwise.durable.patience import Patience
+from pollwise.durable.recorded_watch import advance
 from pollwise.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -146,9 +148,10 @@ class Row:
     """Stands for a watch: all that is asked of it here."""
 
     def __init__(self) -> None:
-        self.number = 0
-        self.outcome = None
+        self.job = None
         self.machine = SimpleNamespace(outcome=None)
+        self._row_id: int | None = None
+        self._state = RecordState.PENDING
 
 
 async def test_rows_are_taken_in_a_page_at_a_time_also_when_that_is_interrupted() -> None:
@@ -156,29 +159,30 @@ async def test_rows_are_taken_in_a_page_at_a_time_also_when_that_is_interrupted(
     begun: list[Any] = []
     tasks: list[asyncio.Task[None]] = []
 
-    def begin(watch: Any, _known: object) -> None:
+    def apply(watch: Any, event: RecordEvent, _outcome: object = None) -> None:
+        if not advance(watch, event).polled:
+            return
         begun.append(watch)
         if len(begun) == 250:
             asyncio.get_running_loop().call_soon(tasks[0].cancel)
-
-    host: Any = SimpleNamespace(begin=begin)
 
     def start(work: Coroutine[Any, Any, None], /, *, name: str) -> asyncio.Task[None]:
         tasks.append(asyncio.create_task(work, name=name))
         return tasks[-1]
 
+    found: Any = SimpleNamespace(machine=lambda _job, _known: SimpleNamespace(phase=None))
     patience = Patience("new watches", patience_s=60, now=now, closing=asyncio.Event())
-    beginnings: Admission[Any, Any] = Admission(
-        ledger=MemoryLedger(), host=host, start=start, now=now, patience=patience
+    admission: Admission[Any, Any] = Admission(
+        ledger=MemoryLedger(), rows=found, apply=apply, start=start, now=now, patience=patience
     )
     rows: list[Any] = [Row() for _ in range(1_000)]
     noon = datetime.fromtimestamp(NOON_S, UTC)
     for n, row in enumerate(rows):
-        beginnings.add(row, NewWatch(endpoint="toy", keys={"id": str(n)}, first_seen=noon, deadline=None))
+        admission.add(row, NewWatch(endpoint="toy", keys={"id": str(n)}, first_seen=noon, deadline=None))
     with pytest.raises(asyncio.CancelledError):
         await tasks[0]
     assert len(begun) == 250
-    await beginnings.arrived(rows[-1])
+    await admission.wait_settled(rows[-1])
     assert begun == rows
 
 
@@ -722,3 +726,30 @@ async def test_to_stop_waiting_for_the_disk_stops_nothing_else() -> None:
         one.cancel()
         assert (await two) is watcher.watch(ToyJob())
         assert one.cancelled()
+
+
+async def test_left_while_it_turns_out_to_be_abandoned() -> None:
+    """It was not opened again, so no later run goes on with it, and `record` does not say that it is on disk."""
+    ledger = MemoryLedger()
+    await one_run(ledger, [403])
+    ledger.latency_s = 1.0
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        recording = asyncio.create_task(watcher.record(ToyJob()))
+        await settle()
+    with pytest.raises(WatcherClosed):
+        await recording
+    assert isinstance(ledger.of(id="a"), Concluded)
+
+
+async def test_a_callback_that_stops_others_while_the_ledger_refuses_them() -> None:
+    """The first watch that ends stops the rest; all of them end, and rows are written afterwards as before."""
+    ledger = MemoryLedger()
+    ledger.broken["record"] = LedgerClosed("jobs.ledger", "it was closed")
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        watches = [watcher.watch(job) for job in toys(3)]
+        recording = [asyncio.create_task(watcher.record(job)) for job in toys(3)]
+        watches[0].on_outcome(lambda _: [watch.stop() for watch in watches])
+        found = await asyncio.wait_for(asyncio.gather(*recording, return_exceptions=True), 5)
+        assert [type(error) for error in found] == [LedgerClosed, WatchStopped, WatchStopped]
+        ledger.broken.clear()
+        assert (await asyncio.wait_for(watcher.watch(ToyJob()), 5)).state == "succeeded"

@@ -31,20 +31,20 @@ async def test_one_task_does_what_comes_meanwhile() -> None:
             assert task is not None
             done.append((item, task.get_name()))
 
-    duty = BackgroundJob(work, start, "duty")
-    await duty.finished()
+    job = BackgroundJob(work, start, "job")
+    await job.join()
     for item in range(3):
         todo.append(item)
-        duty.wake()
+        job.wake()
         await asyncio.sleep(0.4)
-        assert [task.get_name() for task in asyncio.all_tasks()].count("duty") == 1
-    await duty.finished()
-    assert done == [(item, "duty") for item in range(3)]
+        assert [task.get_name() for task in asyncio.all_tasks()].count("job") == 1
+    await job.join()
+    assert done == [(item, "job") for item in range(3)]
     assert asyncio.all_tasks() == {asyncio.current_task()}
     todo.append(3)
-    duty.wake()
-    await duty.finished()
-    assert done[-1] == (3, "duty")
+    job.wake()
+    await job.join()
+    assert done[-1] == (3, "job")
 
 
 async def test_a_pause_ends_early_when_it_is_closing() -> None:
@@ -66,21 +66,21 @@ async def test_a_stranger_who_cancels_does_not_end_the_work() -> None:
             await asyncio.sleep(1)
             done.append(todo.pop(0))
 
-    duty = BackgroundJob(work, start, "duty")
-    duty.wake()
+    job = BackgroundJob(work, start, "job")
+    job.wake()
     await asyncio.sleep(0.5)
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
-    await duty.finished()
+    await job.join()
     assert done == []
     await asyncio.sleep(5)
     assert done == [1, 2]
 
     todo.append(3)
-    duty.wake()
+    job.wake()
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()  # before its first step
-    await duty.finished()
+    await job.join()
     assert done == [1, 2]
     await asyncio.sleep(5)
     assert done == [1, 2, 3]
@@ -90,10 +90,10 @@ async def test_a_stranger_who_cancels_does_not_end_the_work() -> None:
         raise WatcherClosed
 
     todo.append(4)
-    duty.wake()
+    job.wake()
     await asyncio.sleep(0)
     (task,) = asyncio.all_tasks() - {asyncio.current_task()}
-    duty._start = closed
+    job._start = closed
     task.cancel()
     await asyncio.sleep(5)
     assert todo == [4]

@@ -303,7 +303,7 @@ async def test_an_acknowledgement_that_comes_too_late() -> None:
 
 async def test_a_slow_reader_is_waited_for_in_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is ready in memory is bounded; nothing is left out and nothing comes twice."""
-    monkeypatch.setattr("pollwise.durable.delivery._MOST_READY", 20)
+    monkeypatch.setattr("pollwise.durable.delivery._MAX_READY", 20)
     ledger = MemoryLedger(chunk=20)
     jobs = toys(200)
     async with keeping(ledger, [SUCCEEDED], concurrency=100) as (watcher, _):
@@ -312,14 +312,14 @@ async def test_a_slow_reader_is_waited_for_in_the_ledger(monkeypatch: pytest.Mon
         first = await anext(deliveries)
         while watcher.open_count:
             await asyncio.sleep(1)
-        assert len(deliveries._ready) <= 40
+        assert len(deliveries._inbox.ready) <= 40
         found = [first]
         async for delivery in deliveries:
             found.append(delivery)
-            assert len(deliveries._ready) <= 40
+            assert len(deliveries._inbox.ready) <= 40
         assert sorted(names(found)) == sorted(job.id for job in jobs)
         await asyncio.gather(*(delivery.ack() for delivery in found))
-        assert deliveries._out == set()
+        assert deliveries._inbox.out == set()
 
 
 async def test_an_iterator_that_is_dropped_is_forgotten() -> None:
@@ -329,10 +329,10 @@ async def test_an_iterator_that_is_dropped_is_forgotten() -> None:
         await watcher.watch(ToyJob())
         recorder = watcher._recorder
         assert recorder is not None
-        assert recorder._hearing() == [deliveries]
+        assert recorder._notified() == [deliveries._inbox]
         del deliveries
         gc.collect()
-        assert recorder._listeners == []
+        assert recorder._subscribers == []
 
 
 async def test_being_cancelled_while_it_waits_loses_nothing() -> None:
@@ -357,3 +357,9 @@ async def test_being_cancelled_while_it_waits_loses_nothing() -> None:
                 if found[-1] is None:
                     break
             assert [one.outcome.job.id for one in found[:-1] if one is not None] == ["a", "b", "c", "d"]
+
+
+async def test_deliveries_show_no_internals() -> None:
+    """A caller's completion finds how to iterate and how to close, and nothing of the recorder's."""
+    async with keeping(MemoryLedger(), [RUNNING]) as (watcher, _):
+        assert [name for name in dir(watcher.outcomes()) if not name.startswith("_")] == ["aclose"]

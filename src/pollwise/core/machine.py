@@ -247,6 +247,10 @@ class WatchMachine(WatchState[J, S]):
         """The caller or the watcher ends the watch, not the server."""
         return StepResult.QUIET if self.outcome is not None else self._end(self.abandoned(error, now=now))
 
+    def replace_outcome(self, outcome: Outcome[J, S]) -> None:
+        """End with this outcome: the ledger has it, or could not keep the one before."""
+        self._end(outcome)
+
     # --- what next ----------------------------------------------------------------------------
 
     def _recover(self, now: float) -> None:

@@ -1,15 +1,15 @@
-"""What is on disk of one watch, and what may be done and told then: the states of its record.
+"""The states of a watch's record: what is on disk, and whether its job is polled and its outcome published.
 
     PENDING -> OPEN -> CONCLUDING -> CONCLUDED -> ACKED
 
 Rule 1: a job is polled only while its record is OPEN.
-Rule 2: an outcome is told when it is on disk. It is told without that only if the ledger refused a write for good, if
-the watcher was left, or if the watch ended before there was a row.
-Rule 3: there is one outcome. Once it may be told, no event changes it.
+Rule 2: an outcome is published when it is on disk. It is published without that only if the ledger refused a write for
+good, if the watcher was left, or if the watch ended before there was a row.
+Rule 3: there is one outcome. Once it may be published, no event changes it.
 Rule 4: a row that was written stays. Leaving the watcher is no outcome: the row stays open for the next run (RELEASED).
 Rule 5: each write may be repeated, because a call that fails or is cancelled may have been carried out.
-Rule 6: a job that the ledger knows gets no second row. An open row goes on, the outcome of a concluded row is told, and
-an abandoned row is opened again (REOPENING). The earlier outcome is forgotten with that.
+Rule 6: a job that the ledger knows gets no second row. An open row goes on, the outcome of a concluded row is published,
+and an abandoned row is opened again (REOPENING), which forgets its outcome.
 
 The states and events are data: `FACTS` and `TRANSITIONS`. Crashes need no event. Memory is lost, the row stays, and the
 next run begins at PENDING, or at OPEN with the rows that it reads.
@@ -102,7 +102,7 @@ class OnDisk(enum.Enum):
     OPEN = enum.auto()
     """A row without an outcome."""
     OUTCOME = enum.auto()
-    """A row with the outcome that is told."""
+    """A row with the outcome that is published."""
     ACKED = enum.auto()
     """A row with an outcome that is acknowledged."""
 
@@ -126,13 +126,13 @@ class Facts:
         on_disk: What is on disk.
         write: The call that is due, or None. `UPDATE` is due when the watch got further.
         polled: Whether the job is polled.
-        told: Whether the outcome may be told.
+        published: Whether the outcome may be published.
     """
 
     on_disk: OnDisk
     write: Write | None
     polled: bool
-    told: bool
+    published: bool
 
     @property
     def has_row(self) -> bool:
@@ -143,7 +143,7 @@ class Facts:
 _STATE, _EVENT = RecordState, RecordEvent
 
 FACTS: Final[Mapping[RecordState, Facts]] = {
-    # state:             on disk          write              polled told
+    # state: on disk, write, polled, published
     _STATE.PENDING: Facts(OnDisk.UNKNOWN, Write.RECORD, False, False),
     _STATE.RELOCATING: Facts(OnDisk.OPEN, Write.RELOCATE, False, False),
     _STATE.REOPENING: Facts(OnDisk.ROW, Write.REOPEN, False, False),

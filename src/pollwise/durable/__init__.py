@@ -1,11 +1,12 @@
-"""Between watches and a ledger: what is written down, when, and who may go on then.
+"""Between watches and a ledger: what is written, when, and what may go on then.
 
-    recorder.py        Recorder: the whole of it, as a watcher sees it
-    admission.py       new rows, before anything is asked
+    recorder.py        Recorder: takes the events of records, and does what the table in core/record_states.py says
+    admission.py       the queue of new rows, which are on disk before their jobs are polled
     checkpoints.py     how far watches got
-    outbox.py          outcomes, before they are reported
-    patience.py        how long a call that the ledger refuses is made again
+    outbox.py          the queue of outcomes, which are on disk before they are published
     recorded_watch.py  RecordedWatch: a watch with a row
+    watch_rows.py      rows for new watches, and what a row of an earlier run means
+    patience.py        how long a call that the ledger refuses is repeated
     background_job.py  work that one task does at a time
     delivery.py        outcomes from the ledger, until they are acknowledged
     resume.py          resuming the watches that a ledger has open
@@ -15,17 +16,18 @@
     error_fields.py    the fields of an error in JSON, read with no conversion of types
     legacy_errors.py   errors of rows that schema versions 1 and 2 wrote, from their frozen sentences
 
-Rule 1: nothing is asked about a job before its row is on disk, and no outcome is reported before that is.
-Rule 2: an outcome that only says that this process stopped looking (`WatcherClosed`) is not written down. The next
-process goes on.
-Rule 3: a ledger may be foreign code. Whatever it raises, no watch reports anything that the ledger did not take.
+Rule 1: no job is polled before its row is on disk, and no outcome is published before it is on disk.
+Rule 2: an outcome that only says that this process stopped looking (`WatcherClosed`) is not written. The next process
+goes on.
+Rule 3: a ledger may be foreign code. Whatever it raises, no watch publishes anything that the ledger did not take.
 Rule 4: a recorder neither opens nor closes its ledger.
 """
 
 from __future__ import annotations
 
 from pollwise.durable.patience import Patience
-from pollwise.durable.recorded_watch import RecordedWatch
-from pollwise.durable.recorder import Listener, Outlook, Recorder
+from pollwise.durable.recorded_watch import RecordedWatch, on_machine_end
+from pollwise.durable.recorder import Recorder, Subscriber
+from pollwise.durable.watch_rows import MachineFactory, WatchRows
 
-__all__ = ["Listener", "Outlook", "Patience", "RecordedWatch", "Recorder"]
+__all__ = ["MachineFactory", "Patience", "RecordedWatch", "Recorder", "Subscriber", "WatchRows", "on_machine_end"]

@@ -1,14 +1,11 @@
-"""New rows, before anything is asked about their jobs.
+"""New rows, which are on disk before their jobs are polled.
 
-Rule 1: watches that come together are written down together: what is added while one call is under way goes with the
-next, some pages of rows at most. What comes back is taken in page by page, so that the loop is not held up.
+Rule 1: watches that come together are written together. What comes while a call is under way goes with the next call,
+up to some pages of rows. The answers are processed page by page, so that the loop is not held up.
 Rule 2: what the ledger does not take is tried again, as `patience.py` says. Then its watch ends with `LedgerWriteFailed`.
-Rule 3: while the ledger fails, a watch that is stopped or whose deadline passes ends without a row. A call that is
-under way is awaited first, so that it leaves no open row of a watch that has ended.
-Rule 4: a job that the ledger knows is not begun anew. An open one goes on; how one has ended is said again, without
-asking; an abandoned one is opened again, for that is what watching it once more asks for.
-Rule 5: an open watch that was asked at another origin is refused, and its row stays as it is. Where it goes on at another
-one by the caller's word, that is on disk first.
+Rule 3: while the ledger fails, a watch that is stopped or whose deadline passes ends without a row. A call that is under
+way is awaited first, so that no open row of an ended watch is left.
+Rule 4: what follows an answer is in the table of `core/record_states.py`. This file makes the calls and reports events.
 """
 
 from __future__ import annotations
@@ -18,159 +15,169 @@ import contextvars
 import math
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
-from pollwise.durable.background_job import BackgroundJob, Start
+from pollwise.core.record_states import RecordEvent, RecordState, Write, next_state
+from pollwise.durable.background_job import BackgroundJob, StartTask
 from pollwise.durable.patience import Patience
-from pollwise.durable.recorded_watch import RecordedWatch, is_left_open, trouble
+from pollwise.durable.recorded_watch import (
+    RecordedWatch,
+    continue_from,
+    facts_of,
+    machine_of,
+    set_row_id,
+    state_of,
+    write_failed,
+)
+from pollwise.durable.watch_rows import WatchRows
 from pollwise.errors import ConfigurationError, DeadlineExceeded, OriginChanged
-from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, OutcomeKind, Recorded, Relocation, Renewal
+from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, OutcomeKind, Recorded, Relocation
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.tracebacks import strip_tracebacks
 
-__all__ = ["Admission", "Host"]
+__all__ = ["Admission", "Apply"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-_PAGE = 250  # rows that are taken in at a time: some milliseconds of the loop
-_MOST = 8 * _PAGE  # in one call: a commit costs as much for thousands of rows as for one
+_PAGE = 250  # rows that are processed at a time: some milliseconds of the loop
+_MAX_ROWS = 8 * _PAGE  # in one call: a commit costs as much for thousands of rows as for one
 _SWEEP_S = 0.05  # deadlines of rows that the ledger does not take are looked at no oftener
 _EARLY_S = 0.001  # more than a timer can come too early
 
+_ENDED = frozenset({RecordState.ENDING, RecordState.LEAVING})
+_ROW_WRITES = frozenset({Write.RECORD, Write.RELOCATE, Write.REOPEN})
 
-class Host(Protocol[J, S]):
-    """Who knows what to do with watches whose rows have arrived."""
 
-    def begin(self, watch: RecordedWatch[J, S], known: OpenWatch | Concluded | None, /) -> None:
-        """Ask about it from now on. `known` is what the ledger knew of the job before."""
-        ...
+class Apply(Protocol):
+    """Takes an event of a watch's record, and does what the table says."""
 
-    def remembered(self, watch: RecordedWatch[J, S], known: Concluded, /) -> Outcome[J, S]:
-        """The outcome that the ledger has for it."""
-        ...
-
-    def renewal(self, number: int, job: J, /) -> Renewal:
-        """How the abandoned one of this number is to be opened again."""
-        ...
-
-    def relocation(self, job: J, known: OpenWatch, /) -> Relocation | None:
-        """Where an open one is asked about from now on, if not where it was. Raises OriginChanged if it may not be."""
-        ...
-
-    def tell(self, watch: RecordedWatch[J, S], outcome: Outcome[J, S], /) -> None:
-        """This is how it ended, unless that was told before."""
-        ...
-
-    def over(self, watch: RecordedWatch[J, S], /) -> None:
-        """Its machine came to an end while its row was under way."""
+    def __call__(
+        self, watch: RecordedWatch[Any, Any], event: RecordEvent, outcome: Outcome[Any, Any] | None = None, /
+    ) -> None:
+        """`outcome` is the outcome that the event brings, if it brings one."""
         ...
 
 
 @attrs.define(eq=False)
-class _Beginning(Generic[J, S]):
-    """A row on its way to the disk.
+class _Entry(Generic[J, S]):
+    """A row that is to be written.
 
     Attributes:
-        since: When it was first due, in monotonic seconds.
-        error: Of its last try.
-        settled: Done once the row has arrived, or will not. Made for the first caller that waits for it.
+        since: When the write was first due, in monotonic seconds.
+        error: Of the last try.
+        recorded: What the ledger answered.
+        relocation: The new origin, if the ledger knew the job at an earlier one.
+        settled: Done once the row is written, or will not be. Made for the first caller that waits for it.
     """
 
     watch: RecordedWatch[J, S]
     row: NewWatch
     since: float
     error: Exception | None = None
+    recorded: Recorded | None = None
+    relocation: Relocation | None = None
     settled: asyncio.Future[None] | None = None
 
 
 class Admission(Generic[J, S]):
-    """Writes new watches down, and lets them begin.
+    """The queue of new rows, and the task that writes them.
 
     Args:
-        ledger: Where to.
-        host: What to do with them then.
+        ledger: Where to write.
+        rows: Says what the ledger's rows mean.
+        apply: Takes the events.
         start: Starts tasks.
-        now: Returns the event loop's seconds.
+        now: Returns monotonic seconds.
         patience: Says what is tried again.
 
     Attributes:
-        reopened: How often abandoned watches were opened again here, by number.
+        reopened: How often abandoned rows were opened again here, by ID.
     """
 
     def __init__(
-        self, *, ledger: Ledger, host: Host[J, S], start: Start, now: Callable[[], float], patience: Patience
+        self,
+        *,
+        ledger: Ledger,
+        rows: WatchRows[J, S],
+        apply: Apply,
+        start: StartTask,
+        now: Callable[[], float],
+        patience: Patience,
     ) -> None:
         self._ledger = ledger
-        self._host = host
+        self._rows = rows
+        self._apply = apply
         self._now = now
         self._patience = patience
-        self._waiting: deque[_Beginning[J, S]] = deque()
-        self._under_way: dict[RecordedWatch[J, S], _Beginning[J, S]] = {}  # what waits but is not in here has ended
-        self._calling = False
-        self._alarm: asyncio.TimerHandle | None = None  # for the deadlines of what the ledger does not take
+        self._queue: deque[_Entry[J, S]] = deque()
+        self._entries: dict[RecordedWatch[J, S], _Entry[J, S]] = {}  # what is queued and not in here has ended
+        self._busy = False  # a call is under way, or its answer is processed
+        self._timer: asyncio.TimerHandle | None = None  # for the deadlines of what the ledger does not take
         self._context = contextvars.copy_context()
-        self._duty = BackgroundJob(self._work, start, "pollwise-admission")
+        self._job = BackgroundJob(self._work, start, "pollwise-admission")
         self.reopened: dict[int, int] = {}
 
     def add(self, watch: RecordedWatch[J, S], row: NewWatch) -> None:
-        """Write this one down."""
-        entry = self._under_way[watch] = _Beginning(watch, row, self._now())
-        self._waiting.append(entry)
-        if self._patience.failing and not self._calling:
-            self._sweep_at(watch.machine.deadline)
-        self._duty.wake()
+        """Write this row."""
+        entry = self._entries[watch] = _Entry(watch, row, self._now())
+        self._queue.append(entry)
+        if self._patience.failing and not self._busy:
+            self._sweep_at(machine_of(watch).deadline)
+        self._job.wake()
 
-    async def arrived(self, watch: RecordedWatch[J, S]) -> None:
-        """Wait until its row has arrived, or will not."""
-        entry = self._under_way.get(watch)
+    async def wait_settled(self, watch: RecordedWatch[J, S]) -> None:
+        """Wait until its row is written, or will not be."""
+        entry = self._entries.get(watch)
         if entry is not None:
             if entry.settled is None:
                 entry.settled = asyncio.get_running_loop().create_future()
             await asyncio.shield(entry.settled)
 
-    def over(self, watch: RecordedWatch[J, S]) -> None:
-        """This watch has ended while its row was under way."""
-        entry = self._under_way.get(watch)
-        if entry is not None and self._patience.failing and not self._calling:
-            self._end([entry])
+    def on_ending(self, watch: RecordedWatch[J, S]) -> None:
+        """This watch has ended before its row was written."""
+        entry = self._entries.get(watch)
+        if entry is not None and self._patience.failing and not self._busy:
+            self._drop([entry])
 
-    async def finished(self) -> None:
-        """Wait until all have arrived, or will not."""
-        await self._duty.finished()
+    async def join(self) -> None:
+        """Wait until all rows are written, or will not be."""
+        await self._job.join()
 
-    def forsake(self) -> None:
-        """Let go of all that are still under way."""
-        self._waiting.clear()
-        self._no_alarm()
-        self._settle(list(self._under_way.values()))
+    def discard(self) -> None:
+        """Write nothing more."""
+        self._queue.clear()
+        self._cancel_timer()
+        entries = list(self._entries.values())
+        for entry in entries:
+            if state_of(entry.watch) is RecordState.LEAVING:
+                self._apply(entry.watch, RecordEvent.DETACHED)
+        self._settle(entries)
 
     async def _work(self) -> None:
-        while self._waiting:
-            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
-            entries = [entry for entry in taken if entry.watch in self._under_way]
-            self._calling = True
+        while self._queue:
+            taken = [self._queue.popleft() for _ in range(min(len(self._queue), _MAX_ROWS))]
+            entries = [entry for entry in taken if entry.watch in self._entries]
+            self._busy = True
             try:
-                # a watch that has a number has begun, and the task was cancelled after that
-                failed = await self._record([entry for entry in entries if not entry.watch.number])
-            except asyncio.CancelledError:  # to record once more what was recorded does no harm
-                self._waiting.extendleft(reversed(entries))
+                again = self._put_off(await self._write(entries))
+            except asyncio.CancelledError:
+                self._interrupt(entries)
                 raise
             finally:
-                self._calling = False
-            again = self._put_off(failed)
-            self._settle_but(again, entries)
+                self._busy = False
+            self._settle_except(again, entries)
             if again:
-                self._waiting.extendleft(reversed(again))
+                self._queue.extendleft(reversed(again))
                 self._sweep()
                 await self._patience.pause()
 
     # --- what the ledger takes ------------------------------------------------------------------
 
-    async def _record(self, entries: Sequence[_Beginning[J, S]]) -> Sequence[_Beginning[J, S]]:
-        """Those that failed."""
+    async def _write(self, entries: Sequence[_Entry[J, S]]) -> Sequence[_Entry[J, S]]:
+        """Record these, and return those that failed."""
         if not entries:
             return ()
         try:
@@ -179,160 +186,175 @@ class Admission(Generic[J, S]):
         except Exception as exc:  # noqa: BLE001  # foreign code
             if isinstance(exc, ConfigurationError) and len(entries) > 1:  # the fault lies in one of them
                 middle = len(entries) // 2
-                return [*await self._record(entries[:middle]), *await self._record(entries[middle:])]
+                return [*await self._write(entries[:middle]), *await self._write(entries[middle:])]
             return _failed(entries, exc)
-        failed: list[_Beginning[J, S]] = []
+        failed: list[_Entry[J, S]] = []
         for n in range(0, len(pairs), _PAGE):
             if n:
                 await asyncio.sleep(0)
             page = pairs[n : n + _PAGE]
-            later = [(entry, found) for entry, found in page if not self._arrive(entry.watch, found, entry.row.origin)]
-            abandoned = [pair for pair in later if isinstance(pair[1].known, Concluded)]
-            if abandoned:
-                failed += await self._reopen(abandoned)
-            if len(abandoned) < len(later):
-                failed += await self._relocate([pair for pair in later if isinstance(pair[1].known, OpenWatch)])
+            for entry, recorded in page:
+                self._on_recorded(entry, recorded)
+            for state, change in ((RecordState.REOPENING, self._reopen), (RecordState.RELOCATING, self._relocate)):
+                if due := [entry for entry, _ in page if state_of(entry.watch) is state]:
+                    failed += await change(due)
         if not failed:
             self._patience.succeeded()
-            self._no_alarm()
+            self._cancel_timer()
         return failed
 
-    def _arrive(self, watch: RecordedWatch[J, S], recorded: Recorded, origin: str | None) -> bool:
-        """Its row is on disk. False where that has to be changed first. `origin` is where it is asked about now."""
-        known = recorded.known
-        if isinstance(known, OpenWatch) and known.origin != origin:
-            try:
-                if self._host.relocation(watch.job, known) is not None:
-                    return False
-            except OriginChanged as exc:
-                error = exc.with_traceback(None)
-                self._host.tell(watch, watch.machine.outcome or watch.machine.abandoned(error, now=self._now()))
-                return True
-        abandoned = isinstance(known, Concluded) and known.outcome is OutcomeKind.ABANDONED
-        if abandoned and watch.machine.outcome is None:
-            return False
-        watch.number = recorded.id
-        if isinstance(known, Concluded):
-            self._host.tell(watch, self._host.remembered(watch, known))
+    def _on_recorded(self, entry: _Entry[J, S], recorded: Recorded) -> None:
+        watch, known = entry.watch, recorded.known
+        entry.recorded = recorded
+        set_row_id(watch, recorded.id)
+        if known is None:
+            self._apply(watch, RecordEvent.ROW_WRITTEN)
+        elif isinstance(known, OpenWatch):
+            self._on_open_row(entry, known)
         else:
-            self._begin(watch, known)
-        return True
+            abandoned = known.outcome is OutcomeKind.ABANDONED
+            event = RecordEvent.FOUND_ABANDONED if abandoned else RecordEvent.FOUND_CONCLUDED
+            publishes = next_state(state_of(watch), event) is RecordState.CONCLUDED
+            self._apply(watch, event, self._rows.outcome(watch.job, known) if publishes else None)
 
-    async def _reopen(self, abandoned: Sequence[tuple[_Beginning[J, S], Recorded]]) -> Sequence[_Beginning[J, S]]:
-        """Those that failed."""
-        for _, recorded in abandoned:  # first: a cancelled call does not tell whether it was carried out
+    def _on_open_row(self, entry: _Entry[J, S], known: OpenWatch) -> None:
+        watch = entry.watch
+        if known.origin != entry.row.origin:
+            try:
+                entry.relocation = self._rows.relocation(watch.job, known)
+            except OriginChanged as exc:
+                machine, error = machine_of(watch), exc.with_traceback(None)
+                outcome = machine.outcome or machine.abandoned(error, now=self._now())
+                self._apply(watch, RecordEvent.FOUND_FOREIGN, outcome)
+                return
+            if entry.relocation is not None:
+                self._apply(watch, RecordEvent.FOUND_ELSEWHERE)
+                return
+        self._go_on(watch, known, RecordEvent.FOUND_OPEN)
+
+    async def _reopen(self, entries: Sequence[_Entry[J, S]]) -> Sequence[_Entry[J, S]]:
+        """Open these again, and return those that failed."""
+        found = [(entry, entry.recorded) for entry in entries if entry.recorded is not None]
+        for _, recorded in found:  # before the call, because a cancelled call may have been carried out
             self.reopened[recorded.id] = self.reopened.get(recorded.id, 0) + 1
         try:
-            await self._ledger.reopen(
-                [self._host.renewal(recorded.id, entry.watch.job) for entry, recorded in abandoned]
-            )
+            await self._ledger.reopen([self._rows.renewal(recorded.id, entry.watch.job) for entry, recorded in found])
         except Exception as exc:  # noqa: BLE001  # foreign code
-            for _, recorded in abandoned:
+            for _, recorded in found:
                 self.reopened[recorded.id] -= 1
-            return _failed([entry for entry, _ in abandoned], exc)
-        for entry, recorded in abandoned:
-            entry.watch.number = recorded.id
-            self._begin(entry.watch, recorded.known)
+            return _failed(entries, exc)
+        for entry, recorded in found:
+            self._go_on(entry.watch, recorded.known, RecordEvent.REOPENED)
         return ()
 
-    async def _relocate(self, moved: Sequence[tuple[_Beginning[J, S], Recorded]]) -> Sequence[_Beginning[J, S]]:
-        """Those that failed."""
+    async def _relocate(self, entries: Sequence[_Entry[J, S]]) -> Sequence[_Entry[J, S]]:
+        """Write the new origins of these, and return those that failed."""
         try:
-            changed = [
-                self._host.relocation(entry.watch.job, recorded.known)
-                for entry, recorded in moved
-                if isinstance(recorded.known, OpenWatch)
-            ]
-            await self._ledger.relocate([relocation for relocation in changed if relocation is not None])
+            await self._ledger.relocate([entry.relocation for entry in entries if entry.relocation is not None])
         except Exception as exc:  # noqa: BLE001  # foreign code
-            return _failed([entry for entry, _ in moved], exc)
-        for entry, recorded in moved:
-            entry.watch.number = recorded.id
-            self._begin(entry.watch, recorded.known)
+            return _failed(entries, exc)
+        for entry in entries:
+            assert entry.recorded is not None  # noqa: S101  # it was found in the ledger
+            self._go_on(entry.watch, entry.recorded.known, RecordEvent.RELOCATED)
         return ()
 
-    def _begin(self, watch: RecordedWatch[J, S], known: OpenWatch | Concluded | None) -> None:
-        if watch.outcome is not None:
-            return
-        if watch.machine.outcome is None:
-            self._host.begin(watch, known)
-        else:
-            self._host.over(watch)
+    def _go_on(self, watch: RecordedWatch[J, S], known: OpenWatch | Concluded | None, event: RecordEvent) -> None:
+        """The row of an earlier run is open: the watch goes on from it, unless it has ended meanwhile."""
+        if known is not None and next_state(state_of(watch), event) is RecordState.OPEN:
+            continue_from(watch, self._rows.machine(watch.job, known), self._now())
+        self._apply(watch, event)
 
     # --- what the ledger does not take ----------------------------------------------------------
 
-    def _put_off(self, failed: Sequence[_Beginning[J, S]]) -> Sequence[_Beginning[J, S]]:
-        """Those that are tried again. The watches of the others end."""
+    def _put_off(self, failed: Sequence[_Entry[J, S]]) -> Sequence[_Entry[J, S]]:
+        """End those of these that are not tried again, and return the others."""
         if not failed:
             return ()
-        now = self._now()
-        again, over = self._patience.failed([entry for entry in failed if entry.watch.machine.outcome is None])
+        ended: list[_Entry[J, S]] = []
+        left: list[_Entry[J, S]] = []
         for entry in failed:
-            if entry.watch.machine.outcome is not None:  # it was stopped, or the watcher was left
-                self._host.tell(entry.watch, entry.watch.machine.outcome)
-        for entry in over:
-            assert entry.error is not None  # noqa: S101  # it failed
-            self._host.tell(entry.watch, trouble(entry.watch, entry.error, now, asked=False))
+            (ended if state_of(entry.watch) in _ENDED else left).append(entry)
+        again, refused = self._patience.failed(left)
+        for entry in (*again, *ended):
+            self._apply(entry.watch, RecordEvent.WRITE_FAILED)
+        for entry in refused:
+            self._refuse(entry)
         return again
 
+    def _refuse(self, entry: _Entry[J, S]) -> None:
+        assert entry.error is not None  # noqa: S101  # it failed
+        if state_of(entry.watch) is RecordState.ENDING:  # a subscriber of another watch has stopped this one just now
+            self._apply(entry.watch, RecordEvent.WRITE_FAILED)
+        else:
+            outcome = write_failed(entry.watch, entry.error, self._now(), asked=False)
+            self._apply(entry.watch, RecordEvent.WRITE_REFUSED, outcome)
+
+    def _interrupt(self, entries: Sequence[_Entry[J, S]]) -> None:
+        """The task was cancelled: what it has not finished is written by the next task."""
+        left = [entry for entry in entries if facts_of(entry.watch).write in _ROW_WRITES]
+        for entry in left:
+            self._apply(entry.watch, RecordEvent.WRITE_INTERRUPTED)
+        self._settle_except(left, entries)
+        self._queue.extendleft(reversed(left))
+
     def _sweep(self) -> None:
-        """End what was stopped or is past its deadline, and do so again at the next deadline."""
-        self._no_alarm()
-        if self._calling or not self._patience.failing:
+        """End what was stopped or has passed its deadline, and do so again at the next deadline."""
+        self._cancel_timer()
+        if self._busy or not self._patience.failing:
             return
         now = self._now()
-        ended: list[_Beginning[J, S]] = []
+        ended: list[_Entry[J, S]] = []
         next_at = math.inf
-        for entry in self._under_way.values():
-            outcome = _ended(entry, now)
-            if outcome is None:
-                next_at = min(next_at, entry.watch.machine.deadline)
-            elif not is_left_open(outcome):  # else its row is wanted
-                ended.append(entry)
-        self._end(ended)
+        for entry in self._entries.values():
+            state = state_of(entry.watch)
+            if state is RecordState.LEAVING:
+                continue  # its row is wanted by the next run
+            deadline = machine_of(entry.watch).deadline
+            if state is not RecordState.ENDING and deadline > now:
+                next_at = min(next_at, deadline)
+                continue
+            if state is not RecordState.ENDING:
+                self._expire(entry, now)
+            ended.append(entry)
+        self._drop(ended)
         self._sweep_at(max(next_at, now + (_SWEEP_S if ended else _EARLY_S)))
 
+    def _expire(self, entry: _Entry[J, S], now: float) -> None:
+        machine = machine_of(entry.watch)
+        machine.on_deadline(now=now)
+        outcome = machine.outcome
+        if isinstance(outcome, Abandoned) and isinstance(outcome.error, DeadlineExceeded) and entry.error is not None:
+            outcome.error.__cause__ = strip_tracebacks(entry.error)
+        self._apply(entry.watch, RecordEvent.OUTCOME_KNOWN)
+
     def _sweep_at(self, at: float) -> None:
-        if at < math.inf and (self._alarm is None or at < self._alarm.when()):
-            self._no_alarm()
-            self._alarm = asyncio.get_running_loop().call_at(at, self._sweep, context=self._context)
+        if at < math.inf and (self._timer is None or at < self._timer.when()):
+            self._cancel_timer()
+            self._timer = asyncio.get_running_loop().call_at(at, self._sweep, context=self._context)
 
-    def _no_alarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _end(self, entries: Sequence[_Beginning[J, S]]) -> None:
-        """These ended without a row."""
+    def _drop(self, entries: Sequence[_Entry[J, S]]) -> None:
+        """These have ended without a row."""
         for entry in entries:
-            outcome = entry.watch.machine.outcome
-            assert outcome is not None  # noqa: S101  # it has ended
-            self._host.tell(entry.watch, outcome)
+            self._apply(entry.watch, RecordEvent.WRITE_FAILED)
         self._settle(entries)
 
-    def _settle_but(self, again: Sequence[_Beginning[J, S]], entries: Sequence[_Beginning[J, S]]) -> None:
-        kept = set(again)
-        self._settle([entry for entry in entries if entry not in kept] if kept else entries)
+    def _settle_except(self, again: Sequence[_Entry[J, S]], entries: Sequence[_Entry[J, S]]) -> None:
+        left = set(again)
+        self._settle([entry for entry in entries if entry not in left] if left else entries)
 
-    def _settle(self, entries: Iterable[_Beginning[J, S]]) -> None:
+    def _settle(self, entries: Iterable[_Entry[J, S]]) -> None:
         for entry in entries:
-            del self._under_way[entry.watch]
+            del self._entries[entry.watch]
             if entry.settled is not None:
                 entry.settled.set_result(None)
 
 
-def _failed(entries: Sequence[_Beginning[J, S]], exc: Exception) -> Sequence[_Beginning[J, S]]:
+def _failed(entries: Sequence[_Entry[J, S]], exc: Exception) -> Sequence[_Entry[J, S]]:
     for entry in entries:
         entry.error = exc
     return entries
-
-
-def _ended(entry: _Beginning[J, S], now: float) -> Outcome[J, S] | None:
-    """How its watch ended, perhaps only now, because its deadline has passed."""
-    machine = entry.watch.machine
-    if machine.deadline <= now:
-        machine.on_deadline(now=now)  # which does nothing after the end
-        outcome = machine.outcome
-        if isinstance(outcome, Abandoned) and isinstance(outcome.error, DeadlineExceeded) and entry.error is not None:
-            outcome.error.__cause__ = strip_tracebacks(entry.error)
-    return machine.outcome

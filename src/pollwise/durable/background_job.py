@@ -1,7 +1,7 @@
 """Work that one task does at a time, and only while there is some.
 
-Rule: a stranger who cancels the task does not end the work. As a rule that is somebody who ends the program, so what is
-left waits a little for that.
+Rule: foreign code that cancels the task does not end the work. The program is probably exiting then, so the task starts
+again after a second.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, Protocol
 
 from pollwise.errors import WatcherClosed
 
-__all__ = ["BackgroundJob", "Start", "pause"]
+__all__ = ["BackgroundJob", "StartTask", "pause"]
 
-_REVIVAL_S = 1.0
+_RESPAWN_S = 1.0
 
 
-class Start(Protocol):
-    """Starts a task, and will end it with the watcher."""
+class StartTask(Protocol):
+    """Starts a task that ends with the watcher at the latest."""
 
     def __call__(self, work: Coroutine[Any, Any, None], /, *, name: str) -> asyncio.Task[None]:
         """Start it."""
@@ -30,13 +30,13 @@ class BackgroundJob:
     """Runs `work` in a task whenever it is woken and not running.
 
     Args:
-        work: Does all that there is to do. It must find nothing left to do and return in one step, without awaiting.
-            Cancelled, it must leave to be done again what it has not finished.
+        work: Does all that there is to do. When nothing is left it returns, without awaiting after it has looked.
+            If it is cancelled, unfinished work must be left for the next task.
         start: Starts the task.
-        name: The task's.
+        name: The task's name.
     """
 
-    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], start: Start, name: str) -> None:
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], start: StartTask, name: str) -> None:
         self._work = work
         self._start = start
         self._name = name
@@ -44,39 +44,28 @@ class BackgroundJob:
 
     def wake(self) -> None:
         """There is something to do."""
-        if self._task is None:
-            self._task = self._start(self._run(), name=self._name)
-            self._task.add_done_callback(self._ended)
+        if self._task is None or self._task.done():
+            self._task = self._start(self._work(), name=self._name)
+            self._task.add_done_callback(self._on_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if self._task is task:  # it was cancelled before its first step
-            self._rest()
-
-    def _rest(self) -> None:
-        self._task = None
-        asyncio.get_running_loop().call_later(_REVIVAL_S, self._revive)
-
-    def _revive(self) -> None:
-        with suppress(WatcherClosed):  # it was the watcher who cancelled it
-            self.wake()
-
-    async def finished(self) -> None:
-        """Wait until there is nothing left to do."""
-        while self._task is not None:
+    async def join(self) -> None:
+        """Wait until nothing is left to do."""
+        while self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
 
-    async def _run(self) -> None:
-        try:
-            await self._work()
-        except asyncio.CancelledError:
-            self._rest()
-            raise
-        finally:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        if self._task is task:
             self._task = None
+        if task.cancelled():
+            task.get_loop().call_later(_RESPAWN_S, self._respawn)
+
+    def _respawn(self) -> None:
+        with suppress(WatcherClosed):  # the watcher itself has cancelled the task
+            self.wake()
 
 
 async def pause(seconds: float, closing: asyncio.Event) -> None:
-    """Wait so long, or until that is set."""
+    """Wait this long, or until `closing` is set."""
     try:
         async with asyncio.timeout(seconds):
             await closing.wait()

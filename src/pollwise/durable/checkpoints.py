@@ -1,9 +1,9 @@
-"""How far watches got: worth a row, not a wait.
+"""How far watches got, written down twice a second.
 
-Rule 1: what changed is pushed every half second, each watch once, as it is then.
-Rule 2: it is made and sent some hundred at a time, so that the loop is not held up, and a ledger that is slow gets
-fewer rows rather than a queue.
-Rule 3: what the ledger does not take waits for the next time. Nobody suffers for it: the ledger is only behind.
+Rule 1: each watch that changed is written once every half second, with its newest state.
+Rule 2: some hundred rows are written in one call, so that the loop is not held up. A slow ledger gets fewer rows, not a
+queue of them.
+Rule 3: what the ledger does not take waits for the next time. No watch ends because of it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import logging
 from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
-from pollwise.durable.background_job import BackgroundJob, Start, pause
+from pollwise.durable.background_job import BackgroundJob, StartTask
 from pollwise.durable.codec import change_of
-from pollwise.durable.recorded_watch import RecordedWatch, is_left_open, words_of
+from pollwise.durable.recorded_watch import RecordedWatch, rows_to_update, safe_message
 from pollwise.ledger import Ledger
 from pollwise.model.protocols import Endpoint
 
@@ -31,62 +31,76 @@ _log = logging.getLogger(__name__)
 
 
 class Checkpoints(Generic[J, S]):
-    """Pushes how far watches got.
+    """Writes how far watches got.
 
     Args:
-        ledger: Where to.
-        endpoint: Whose jobs they are of.
+        ledger: Where to write.
+        endpoint: The endpoint of their jobs.
         start: Starts tasks.
-        closing: Set when what is left is to be pushed at once.
     """
 
-    def __init__(self, *, ledger: Ledger, endpoint: Endpoint[J, S], start: Start, closing: asyncio.Event) -> None:
+    def __init__(self, *, ledger: Ledger, endpoint: Endpoint[J, S], start: StartTask) -> None:
         self._ledger = ledger
         self._endpoint = endpoint
-        self._closing = closing
         self._changed: dict[RecordedWatch[J, S], None] = {}
-        self._troubled = False
-        self._duty = BackgroundJob(self._work, start, "pollwise-checkpoints")
+        self._due = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._running = False  # the task was started; from then on it waits for `_due`
+        self._draining = False
+        self._failing = False
+        self._job = BackgroundJob(self._work, start, "pollwise-checkpoints")
 
     def add(self, watch: RecordedWatch[Any, Any]) -> None:
-        """This one got further."""
+        """This watch got further."""
         if not self._changed:
-            self._duty.wake()
+            self._schedule()
         self._changed[watch] = None
 
-    async def finished(self) -> None:
-        """Wait until all is pushed, once it is closing."""
-        await self._duty.finished()
+    async def drain(self) -> None:
+        """Write what is left, once. Nothing may be added after that."""
+        self._draining = True
+        self._due.set()
+        if self._changed:
+            self._job.wake()
+        await self._job.join()
+
+    def _schedule(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_EVERY_S, self._due.set)
+        if not self._running:
+            self._running = True
+            self._job.wake()
 
     async def _work(self) -> None:
-        while self._changed:
-            await pause(_EVERY_S, self._closing)
+        while self._changed or not self._draining:
+            await self._due.wait()
+            self._due.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             changed, self._changed = list(self._changed), {}
-            left = changed
             try:
-                left = await self._push(changed)
+                changed = await self._write(changed)
             finally:
-                self._changed = {**dict.fromkeys(left), **self._changed}
-            if left and self._closing.is_set():
+                self._changed = {**dict.fromkeys(changed), **self._changed}
+                if self._changed and not self._draining:
+                    self._schedule()
+            if changed and self._draining:
                 return
+            changed = []  # the task waits now, and must not keep watches alive
 
-    async def _push(self, changed: list[RecordedWatch[J, S]]) -> list[RecordedWatch[J, S]]:
-        """Those that are left."""
+    async def _write(self, changed: list[RecordedWatch[J, S]]) -> list[RecordedWatch[J, S]]:
+        """Write these, and return those that are left."""
         for n in range(0, len(changed), _PAGE):
-            some = [watch for watch in changed[n : n + _PAGE] if watch.number and not _is_concluded(watch)]
+            rows = rows_to_update(changed[n : n + _PAGE])
             try:
-                await self._ledger.update([change_of(watch.number, watch.machine, self._endpoint) for watch in some])
+                await self._ledger.update([change_of(row_id, machine, self._endpoint) for row_id, machine in rows])
             except Exception as exc:  # noqa: BLE001  # foreign code
-                if not self._troubled:  # said once, until it is mended
+                if not self._failing:  # logged once, until a write succeeds
                     _log.warning(
-                        "the ledger does not take how far watches got (%s: %s)", type(exc).__name__, words_of(exc)
+                        "the ledger does not take how far watches got (%s: %s)", type(exc).__name__, safe_message(exc)
                     )
-                self._troubled = True
+                self._failing = True
                 return changed[n:]
-            self._troubled = False
+            self._failing = False
         return []
-
-
-def _is_concluded(watch: RecordedWatch[Any, Any]) -> bool:
-    outcome = watch.machine.outcome
-    return outcome is not None and not is_left_open(outcome)

@@ -1,9 +1,9 @@
-"""Outcomes from the ledger to whoever does something with them: what `JobWatcher.outcomes` gives out.
+"""Outcomes from the ledger to the code that uses them: what `JobWatcher.outcomes` gives out.
 
-Rule 1: an outcome is delivered until it is acknowledged. Who takes one, does something with it and acknowledges it, and
-dies anywhere in between, is given it again by the next run: at least once, and exactly once by the ledger's count.
-Rule 2: what waits to be read is the ledger's to keep. In memory there is a bounded number, however slow the reader.
-Rule 3: one iterator gives each outcome out once. Another one begins with all that nobody has acknowledged.
+Rule 1: an outcome is delivered until it is acknowledged. A process that takes one and dies before it acknowledges it is
+given that one again in the next run: at least once, and exactly once by the ledger's count.
+Rule 2: the ledger keeps what waits to be read. In memory there is a bounded number, however slow the reader.
+Rule 3: one iterator gives each outcome out once. Another one begins with all that are not acknowledged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Deliveries", "Delivery"]
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-_MOST_READY = 1_000
+_MAX_READY = 1_000
 
 _log = logging.getLogger(__name__)
 
@@ -51,139 +51,163 @@ class Delivery(Generic[J, S]):
         """Acknowledge: this outcome has been dealt with, and is not to be delivered again. On disk on return.
 
         Returns:
-            Whether this call acknowledged it. Of all who ever do so for one outcome, exactly one is told True.
+            Whether this call acknowledged it. Of all calls for one outcome, exactly one returns True.
 
         Raises:
-            LedgerError: It could not be written down for `ledger_patience_s`, so the outcome will be delivered again.
+            LedgerError: It could not be written for `ledger_patience_s`, so the outcome will be delivered again.
         """
         acknowledged: bool = await self._ack()
         return acknowledged
 
 
+class _Inbox(Generic[J, S]):
+    """What one iterator has to give out: the recorder's notifications, and the pages that were read.
+
+    Args:
+        recorder: Writes the outcomes.
+
+    Attributes:
+        ready: What can be given out: row ID, how often the row was opened again, and the outcome.
+        out: By row ID and how often the row was opened again: what is ready or given out, and not acknowledged.
+        pages: The ledger's outcomes, while they are read.
+        behind: Whether the ledger may have outcomes that are not ready.
+        missed: Whether outcomes were left to the ledger after reading began.
+        changed: Set when there may be something to give out, or when it is the end.
+        closed: Whether nothing is given out any more.
+    """
+
+    def __init__(self, recorder: Recorder[J, S]) -> None:
+        self._recorder = recorder
+        self.ready: deque[tuple[int, int, Outcome[J, S] | Concluded]] = deque()
+        self.out: set[tuple[int, int]] = set()
+        self.pages: AsyncIterator[Sequence[Concluded]] | None = None
+        self.behind = True
+        self.missed = False
+        self.changed = asyncio.Event()
+        self.closed = False
+
+    def add(self, row_id: int, outcome: Outcome[J, S] | Concluded) -> None:
+        """Give this one out, unless it was before."""
+        place = (row_id, self._recorder.reopened(row_id))
+        if place not in self.out:
+            self.out.add(place)
+            self.ready.append((*place, outcome))
+
+    def close(self) -> None:
+        """Give nothing more out."""
+        self.closed = True
+        self.on_close()
+
+    def on_concluded(self, row_id: int, outcome: Outcome[J, S], /) -> None:
+        """This outcome is on disk."""
+        if self.closed or (self.behind and self.pages is None):
+            return  # it is not wanted, or it will be read
+        if len(self.ready) < _MAX_READY:
+            self.add(row_id, outcome)
+        else:
+            self.behind = self.missed = True
+        self.changed.set()
+
+    def on_end(self) -> None:
+        """A watch has ended, with an outcome in the ledger or without one."""
+        self.changed.set()
+
+    def on_close(self) -> None:
+        """Nothing more will come."""
+        self.ready.clear()
+        self.changed.set()
+
+
 class Deliveries(Generic[J, S]):
-    """An async iterator over the outcomes that nobody has acknowledged, and those that come.
+    """An async iterator over the outcomes that are not acknowledged, and those that come.
 
     Any number of tasks may iterate: each outcome goes to one of them.
 
     Args:
-        recorder: Who writes them down.
-        watches: Those that are open.
-        follow: Wait for more also while there are none.
+        recorder: Writes the outcomes.
+        watches: The open watches.
+        follow: Wait for more also while no watch is open.
     """
 
     def __init__(self, recorder: Recorder[J, S], *, watches: Sized, follow: bool) -> None:
-        self._ledger = recorder.ledger
-        self._endpoint = recorder.endpoint
         self._recorder = recorder
         self._watches = watches
         self._follow = follow
-        self._ready: deque[tuple[int, int, Outcome[J, S] | Concluded]] = deque()
-        # By number, and by how often it was opened again: those that are ready or given out, and not acknowledged
-        self._out: set[tuple[int, int]] = set()
-        self._behind = True  # the ledger may have some that are not ready
-        self._missed = False  # and more came since we began to read them
-        self._chunks: AsyncIterator[Sequence[Concluded]] | None = None
+        self._inbox: _Inbox[J, S] = _Inbox(recorder)
         self._reading = asyncio.Lock()
-        self._news = asyncio.Event()
-        self._left = False
-        recorder.tell_too(self)
+        recorder.subscribe(self._inbox)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Delivery[J, S]:
-        while not self._left:
-            if self._ready:
-                number, opened, kept = self._ready.popleft()
-                outcome = self._outcome(kept) if isinstance(kept, Concluded) else kept
+        inbox = self._inbox
+        while not inbox.closed:
+            if inbox.ready:
+                row_id, reopened, found = inbox.ready.popleft()
+                outcome = self._outcome(found) if isinstance(found, Concluded) else found
                 if outcome is not None:
-                    return Delivery(outcome, partial(self._acknowledge, number, opened))
+                    return Delivery(outcome, partial(self._acknowledge, row_id, reopened))
             elif self._recorder.closing:
-                self._left = True
+                inbox.closed = True
                 if not self._follow:
                     raise WatcherClosed
-            elif self._behind:
+            elif inbox.behind:
                 await self._read()
             elif self._follow or len(self._watches):
-                self._news.clear()
-                await self._news.wait()
+                inbox.changed.clear()
+                await inbox.changed.wait()
             else:
                 break
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Give no more out. What was not acknowledged stays in the ledger."""
-        self._left = True
-        self._ready.clear()
-        self._news.set()
-
-    # --- told by the recorder -----------------------------------------------------------------
-
-    def concluded(self, number: int, outcome: Outcome[J, S]) -> None:
-        """This outcome is on disk."""
-        if self._left or (self._behind and self._chunks is None):
-            return  # nobody wants it, or it will be read
-        if len(self._ready) < _MOST_READY:
-            self._add(number, outcome)
-        else:
-            self._behind = self._missed = True
-        self._news.set()
-
-    def woken(self) -> None:
-        """A watch has ended, with an outcome in the ledger or without one."""
-        self._news.set()
-
-    def closed(self) -> None:
-        """Nothing more will come."""
-        self._ready.clear()
-        self._news.set()
-
-    # --- reading and acknowledging ------------------------------------------------------------
+        self._inbox.close()
 
     async def _read(self) -> None:
+        inbox = self._inbox
         async with self._reading:
-            if self._ready or not self._behind:
+            if inbox.ready or not inbox.behind:
                 return  # another task has read
-            chunk = await self._recorder.patience.call(self._next_chunk)
-            if chunk is None:
-                self._chunks, self._behind = None, self._missed
+            page = await self._recorder.patience.call(self._next_page)
+            if page is None:
+                inbox.pages, inbox.behind = None, inbox.missed
             else:
-                for known in chunk:
-                    self._add(known.id, known)
+                for known in page:
+                    inbox.add(known.id, known)
 
-    async def _next_chunk(self) -> Sequence[Concluded] | None:
-        """The ledger's next page, or None at the end. After a failure it begins anew; what is out is known by number."""
-        if self._left:
+    async def _next_page(self) -> Sequence[Concluded] | None:
+        """The ledger's next page, or None at the end. After a failure it begins anew; `out` has what came before."""
+        inbox = self._inbox
+        if inbox.closed:
             return None
-        if self._chunks is None:
-            self._missed = False
-            self._chunks = aiter(self._ledger.unacknowledged(self._endpoint.name, self._endpoint.account))
+        if inbox.pages is None:
+            inbox.missed = False
+            endpoint = self._recorder.rows.endpoint
+            inbox.pages = aiter(self._recorder.ledger.unacknowledged(endpoint.name, endpoint.account))
         try:
-            return await anext(self._chunks, None)
+            return await anext(inbox.pages, None)
         except BaseException:
-            self._chunks = None
+            inbox.pages = None
             raise
 
-    def _add(self, number: int, kept: Outcome[J, S] | Concluded) -> None:
-        place = (number, self._recorder.reopened(number))
-        if place not in self._out:
-            self._out.add(place)
-            self._ready.append((*place, kept))
-
     def _outcome(self, known: Concluded) -> Outcome[J, S] | None:
-        """None for one that cannot be read: nobody shall acknowledge what they were not given."""
-        job = job_of(known, self._endpoint)
+        """None for one that cannot be read: it stays, because what was not delivered must not be acknowledged."""
+        endpoint = self._recorder.rows.endpoint
+        job = job_of(known, endpoint)
         if job is None:
             return None
         try:
-            return outcome_of(known, job, self._endpoint)
-        except Exception as exc:  # noqa: BLE001  # foreign code; its words may hold a part of the status
+            return outcome_of(known, job, endpoint)
+        except Exception as exc:  # noqa: BLE001  # foreign code; its message may hold a part of the status
             _log.error("%s: outcome %d cannot be read (%s) and stays", known.endpoint, known.id, type(exc).__name__)
             return None
 
-    async def _acknowledge(self, number: int, opened: int) -> bool:
-        if self._recorder.reopened(number) != opened:
-            return False  # it was watched once more, so this is not its outcome any more
-        count = await self._recorder.patience.call(lambda: self._ledger.acknowledge([number]))
-        self._out.discard((number, opened))
+    async def _acknowledge(self, row_id: int, reopened: int) -> bool:
+        recorder = self._recorder
+        if recorder.reopened(row_id) != reopened:
+            return False  # it was opened again, so this is not its outcome any more
+        count = await recorder.patience.call(lambda: recorder.ledger.acknowledge([row_id]))
+        self._inbox.out.discard((row_id, reopened))
         return count > 0

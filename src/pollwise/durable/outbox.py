@@ -1,9 +1,10 @@
-"""Outcomes, before anybody is told.
+"""Outcomes, which are on disk before they are published.
 
-Rule 1: an outcome is told when it is on disk, and not before. Those that come together are written down together.
+Rule 1: an outcome is published when it is on disk. Outcomes that come together are written together.
 Rule 2: what the ledger does not take is tried again, as `patience.py` says. Then the watch ends with `LedgerWriteFailed`,
-and the ledger still has it as open: the next run finds out once more.
-Rule 3: a status that the endpoint cannot put in JSON is that endpoint's bug, as it is when it cannot read one.
+and its row stays open: the next run finds out what became of the job.
+Rule 3: a status that the endpoint cannot put in JSON is a bug of the endpoint, as one that it cannot read.
+Rule 4: what follows a write is in the table of `core/record_states.py`. This file makes the calls and reports events.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from pollwise.durable.background_job import BackgroundJob, Start
+from pollwise.core.record_states import RecordEvent, RecordState
+from pollwise.durable.admission import Apply
+from pollwise.durable.background_job import BackgroundJob, StartTask
 from pollwise.durable.codec import conclusion_of, unkeepable
 from pollwise.durable.patience import Patience
-from pollwise.durable.recorded_watch import RecordedWatch, trouble
+from pollwise.durable.recorded_watch import RecordedWatch, machine_of, row_id_of, state_of, write_failed
 from pollwise.errors import ConfigurationError, EndpointBug
 from pollwise.ledger import Conclusion, Ledger
 from pollwise.model.events import Abandoned, Outcome
@@ -33,24 +36,22 @@ _PAGE = 250  # rows in one call: some milliseconds of the loop
 
 
 @attrs.define(eq=False)
-class _Ending(Generic[J, S]):
-    """An outcome on its way to the disk, decided at `since`."""
+class _Entry(Generic[J, S]):
+    """An outcome that is to be written. It was known at `since`; `error` is the error of the last try."""
 
     watch: RecordedWatch[J, S]
-    outcome: Outcome[J, S]
     conclusion: Conclusion
     since: float
     error: Exception | None = None
 
 
 class Outbox(Generic[J, S]):
-    """Writes outcomes down, and has them told.
+    """The queue of outcomes, and the task that writes them.
 
     Args:
-        ledger: Where to.
-        endpoint: Whose jobs they are of.
-        kept: Called with each watch whose outcome has just been written down, before any of them is told.
-        tell: Tells a watch's outcome to everybody.
+        ledger: Where to write.
+        endpoint: The endpoint of their jobs.
+        apply: Takes the events.
         start: Starts tasks.
         now: Returns monotonic seconds.
         patience: Says what is tried again.
@@ -61,84 +62,103 @@ class Outbox(Generic[J, S]):
         *,
         ledger: Ledger,
         endpoint: Endpoint[J, S],
-        kept: Callable[[RecordedWatch[J, S], Outcome[J, S]], None],
-        tell: Callable[[RecordedWatch[J, S], Outcome[J, S]], None],
-        start: Start,
+        apply: Apply,
+        start: StartTask,
         now: Callable[[], float],
         patience: Patience,
     ) -> None:
         self._ledger = ledger
         self._endpoint = endpoint
-        self._kept = kept
-        self._tell = tell
+        self._apply = apply
         self._now = now
         self._patience = patience
-        self._over: deque[_Ending[J, S]] = deque()
-        self._duty = BackgroundJob(self._work, start, "pollwise-outbox")
+        self._queue: deque[_Entry[J, S]] = deque()
+        self._job = BackgroundJob(self._work, start, "pollwise-outbox")
 
-    def add(self, watch: RecordedWatch[J, S], outcome: Outcome[J, S]) -> None:
-        """This is how it ended, of which nobody knows yet."""
-        self._over.append(self._ending(watch, outcome))
-        self._duty.wake()
-
-    async def finished(self) -> None:
-        """Wait until all are told."""
-        await self._duty.finished()
-
-    def _ending(self, watch: RecordedWatch[J, S], outcome: Outcome[J, S]) -> _Ending[J, S]:
+    def add(self, watch: RecordedWatch[J, S]) -> None:
+        """Write the outcome of this watch."""
         try:
-            conclusion = self._conclusion(watch, outcome)
+            conclusion = self._conclusion(watch)
         except Exception as exc:  # noqa: BLE001  # foreign code
-            outcome = unkeepable(outcome, exc)
-            conclusion = self._conclusion(watch, outcome)
-        return _Ending(watch, outcome, conclusion, self._now())
+            conclusion = self._without_status(watch, exc)
+        self._queue.append(_Entry(watch, conclusion, self._now()))
+        self._job.wake()
 
-    def _conclusion(self, watch: RecordedWatch[J, S], outcome: Outcome[J, S]) -> Conclusion:
-        machine = watch.machine
-        return conclusion_of(watch.number, outcome, self._endpoint, failures=machine.failures, seen_s=machine.seen_s)
+    async def join(self) -> None:
+        """Wait until all outcomes are published."""
+        await self._job.join()
+
+    def _conclusion(self, watch: RecordedWatch[J, S]) -> Conclusion:
+        machine = machine_of(watch)
+        return conclusion_of(
+            row_id_of(watch), _outcome(watch), self._endpoint, failures=machine.failures, seen_s=machine.seen_s
+        )
+
+    def _without_status(self, watch: RecordedWatch[J, S], exc: Exception) -> Conclusion:
+        """The outcome cannot be kept: the watch is abandoned instead."""
+        self._apply(watch, RecordEvent.OUTCOME_REPLACED, unkeepable(_outcome(watch), exc))
+        return self._conclusion(watch)
 
     async def _work(self) -> None:
-        while self._over:
-            endings = [self._over.popleft() for _ in range(min(_PAGE, len(self._over)))]
+        while self._queue:
+            entries = [self._queue.popleft() for _ in range(min(_PAGE, len(self._queue)))]
             try:
-                again = await self._conclude(endings)
-            except asyncio.CancelledError:  # to conclude once more what was concluded does no harm
-                self._over.extendleft(reversed(endings))
+                again = await self._write(entries)
+            except asyncio.CancelledError:
+                self._interrupt(entries)
                 raise
             if again:
-                self._over.extendleft(reversed(again))
+                self._queue.extendleft(reversed(again))
                 await self._patience.pause()
 
-    async def _conclude(self, endings: Sequence[_Ending[J, S]]) -> Sequence[_Ending[J, S]]:
-        """Those that are to be tried again."""
+    async def _write(self, entries: Sequence[_Entry[J, S]]) -> Sequence[_Entry[J, S]]:
+        """Write these, and return those that are to be tried again."""
         try:
-            await self._ledger.conclude([ending.conclusion for ending in endings])
+            await self._ledger.conclude([entry.conclusion for entry in entries])
         except ConfigurationError as exc:
-            if len(endings) == 1:
-                return self._spoiled(endings[0], exc)
-            middle = len(endings) // 2  # the fault lies in one of them
-            return [*await self._conclude(endings[:middle]), *await self._conclude(endings[middle:])]
+            if len(entries) == 1:
+                return self._on_unkeepable(entries[0], exc)
+            middle = len(entries) // 2  # the fault lies in one of them
+            return [*await self._write(entries[:middle]), *await self._write(entries[middle:])]
         except Exception as exc:  # noqa: BLE001  # foreign code
-            return self._put_off(endings, exc)
+            return self._put_off(entries, exc)
         self._patience.succeeded()
-        for ending in endings:
-            self._kept(ending.watch, ending.outcome)
-        for ending in endings:
-            self._tell(ending.watch, ending.outcome)
+        for entry in entries:
+            self._apply(entry.watch, RecordEvent.OUTCOME_WRITTEN)
         return ()
 
-    def _spoiled(self, ending: _Ending[J, S], exc: ConfigurationError) -> Sequence[_Ending[Any, Any]]:
-        """The ledger cannot keep this one as it is; without its status, perhaps."""
-        watch, outcome = ending.watch, ending.outcome
+    def _on_unkeepable(self, entry: _Entry[J, S], exc: ConfigurationError) -> Sequence[_Entry[Any, Any]]:
+        """The ledger cannot keep this outcome as it is; perhaps without its status."""
+        watch, outcome = entry.watch, _outcome(entry.watch)
         if isinstance(outcome, Abandoned) and isinstance(outcome.error, EndpointBug):
-            self._tell(watch, trouble(watch, exc, self._now()))
+            self._refuse(watch, exc)
             return ()
-        return [self._ending(watch, unkeepable(outcome, exc))]
+        entry.conclusion = self._without_status(watch, exc)
+        return [entry]
 
-    def _put_off(self, endings: Sequence[_Ending[J, S]], exc: Exception) -> Sequence[_Ending[J, S]]:
-        for ending in endings:
-            ending.error = exc
-        again, over = self._patience.failed(endings)
-        for ending in over:
-            self._tell(ending.watch, trouble(ending.watch, exc, self._now()))
+    def _put_off(self, entries: Sequence[_Entry[J, S]], exc: Exception) -> Sequence[_Entry[J, S]]:
+        """End those of these that are not tried again, and return the others."""
+        for entry in entries:
+            entry.error = exc
+        again, refused = self._patience.failed(entries)
+        for entry in again:
+            self._apply(entry.watch, RecordEvent.WRITE_FAILED)
+        for entry in refused:
+            self._refuse(entry.watch, exc)
         return again
+
+    def _refuse(self, watch: RecordedWatch[J, S], exc: Exception) -> None:
+        self._apply(watch, RecordEvent.WRITE_REFUSED, write_failed(watch, exc, self._now(), asked=True))
+
+    def _interrupt(self, entries: Sequence[_Entry[J, S]]) -> None:
+        """The task was cancelled: what it has not finished is written by the next task."""
+        left = [entry for entry in entries if state_of(entry.watch) is RecordState.CONCLUDING]
+        for entry in left:
+            self._apply(entry.watch, RecordEvent.WRITE_INTERRUPTED)
+        self._queue.extendleft(reversed(left))
+
+
+def _outcome(watch: RecordedWatch[J, S]) -> Outcome[J, S]:
+    outcome = machine_of(watch).outcome
+    assert outcome is not None  # noqa: S101  # the record is CONCLUDING
+    return outcome

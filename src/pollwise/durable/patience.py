@@ -1,12 +1,13 @@
-"""How long the ledger is asked again for what it did not take.
+"""How long a call that the ledger refuses is repeated.
 
 Rule 1: a call is repeated until `patience_s` have passed since it was first due, or since the ledger began to fail, if
 that was later. The last try may begin a pause before that.
-Rule 2: pauses grow from a quarter of a second to five seconds. A success starts them anew.
-Rule 3: what no later try can mend is not repeated: a closed, damaged or foreign ledger, one that was opened read-only,
-and a value that cannot be kept.
-Rule 4: a watcher that is left allows one last try.
-Rule 5: one trouble is logged once, and again for each call that is not made again. The error of a foreign ledger is not quoted.
+Rule 2: pauses grow from a quarter of a second to five seconds. A success resets them.
+Rule 3: an error that no later try can mend ends the tries: a closed, damaged or foreign ledger, a ledger that was opened
+read-only, and a value that cannot be kept.
+Rule 4: after the watcher is left there is one last try.
+Rule 5: an error that goes on is logged once, and again when calls are not repeated. The message of a foreign error is
+not logged.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from pollwise.durable.background_job import pause
-from pollwise.durable.recorded_watch import words_of
+from pollwise.durable.recorded_watch import safe_message
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerTooNew, LedgerUnwritable, NotALedger
 
@@ -27,13 +28,13 @@ R = TypeVar("R")
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
-_LASTING = (ConfigurationError, LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerTooNew, NotALedger)
+_PERMANENT = (ConfigurationError, LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerTooNew, NotALedger)
 
 _log = logging.getLogger(__name__)
 
 
 class Pending(Protocol):
-    """A row that waits to be written. `since`: when it was first due, in monotonic seconds; `error`: of its last try."""
+    """A row that waits to be written. It was first due at `since`; `error` is the error of the last try."""
 
     since: float
     error: Exception | None
@@ -46,10 +47,10 @@ class Patience:
     """Decides what is tried again, and paces the tries.
 
     Args:
-        what: What is written, in the plural, for the log.
+        what: What is written, in the plural; the log says it.
         patience_s: How long a call is repeated, in seconds.
         now: Returns monotonic seconds.
-        closing: Set when there is one last try.
+        closing: Set when the watcher is left.
     """
 
     def __init__(self, what: str, *, patience_s: float, now: Callable[[], float], closing: asyncio.Event) -> None:
@@ -59,7 +60,7 @@ class Patience:
         self._closing = closing
         self._failing_since: float | None = None
         self._pause_s = _FIRST_PAUSE_S
-        self._logged = ""  # the trouble that goes on
+        self._logged = ""  # the error that goes on
 
     @property
     def failing(self) -> bool:
@@ -73,17 +74,17 @@ class Patience:
         self._logged = ""
 
     def failed(self, pending: Sequence[P]) -> tuple[list[P], list[P]]:
-        """A call failed with the `error` of each of these: those to be tried again, and those whose patience is over."""
+        """A call failed with the `error` of each of these. Returns those to be tried again, and the others."""
         now = self._now()
         if self._failing_since is None:
             self._failing_since = now
         again: list[P] = []
-        over: list[P] = []
+        refused: list[P] = []
         for one in pending:
-            (again if self._allows(one.error, one.since, now) else over).append(one)
+            (again if self._allows(one.error, one.since, now) else refused).append(one)
         for error in {type(one.error): one.error for one in pending}.values():
             self._log(error, len(pending), len(again))
-        return again, over
+        return again, refused
 
     async def pause(self) -> None:
         """Wait for the next try, or until the watcher is left."""
@@ -91,10 +92,10 @@ class Patience:
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
     async def call(self, call: Callable[[], Awaitable[R]]) -> R:
-        """What this call returns, tried again while it fails.
+        """Return what this call returns; it is repeated while it fails.
 
         Raises:
-            LedgerError: The patience is over, or no later try can help.
+            LedgerError: `patience_s` have passed, or no later try can help.
             ConfigurationError: A value cannot be kept.
         """
         since = self._now()
@@ -106,12 +107,14 @@ class Patience:
                 if not self._allows(exc, since, self._now()):
                     raise
                 level = logging.WARNING if pause_s == _FIRST_PAUSE_S else logging.DEBUG
-                _log.log(level, "the ledger fails (%s: %s); it is asked again", type(exc).__name__, words_of(exc))
+                _log.log(
+                    level, "the ledger fails (%s: %s); the call is repeated", type(exc).__name__, safe_message(exc)
+                )
             await pause(pause_s, self._closing)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _allows(self, error: Exception | None, since: float, now: float) -> bool:
-        if self._closing.is_set() or isinstance(error, _LASTING):
+        if self._closing.is_set() or isinstance(error, _PERMANENT):
             return False
         if isinstance(error, LedgerUnwritable) and error.read_only:
             return False
@@ -119,7 +122,7 @@ class Patience:
         return now - max(since, failing_since) < self._patience_s
 
     def _log(self, error: Exception | None, count: int, again: int) -> None:
-        why = f"{type(error).__name__}: {'' if error is None else words_of(error)}"
+        why = f"{type(error).__name__}: {'' if error is None else safe_message(error)}"
         known, self._logged = why == self._logged and again == count, why
         level = logging.DEBUG if known else logging.WARNING
         _log.log(level, "the ledger does not take %d %s (%s); %d are tried again", count, self._what, why, again)

@@ -1,66 +1,152 @@
-"""A watch that has a row in a ledger, or will have one before it is asked about."""
+"""A watch that has a row in a ledger, or will have one before its job is polled.
+
+Rule 1: the machine has the outcome, and nothing else has one. The record's state says whether it may be published.
+Rule 2: this file alone uses the internals of a watch. The other files of `durable/` call its functions, so that a caller
+finds nothing of them on the handle.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.record_states import FACTS, Facts, RecordEvent, RecordState, Write, next_state
 from pollwise.errors import ConfigurationError, LedgerWriteFailed, WatcherClosed
 from pollwise.ledger import LedgerError
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.tracebacks import strip_tracebacks
 from pollwise.runtime.watch import Owner, Watch
 
-__all__ = ["RecordedWatch", "is_left_open", "trouble", "words_of"]
+__all__ = [
+    "RecordedWatch",
+    "advance",
+    "continue_from",
+    "facts_of",
+    "is_left_open",
+    "machine_of",
+    "on_machine_end",
+    "publish_outcome",
+    "row_id_of",
+    "rows_to_update",
+    "safe_message",
+    "set_row_id",
+    "state_of",
+    "write_failed",
+]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 
-class Notes(Protocol):
-    """Who wants to know that a watch got further."""
+class Progress(Protocol):
+    """Notes which watches got further."""
 
     def add(self, watch: RecordedWatch[Any, Any], /) -> None:
-        """This one did."""
+        """This watch did."""
+        ...
+
+
+class RecordOwner(Protocol):
+    """Writes down what happens to a watch."""
+
+    @property
+    def checkpoints(self) -> Progress:
+        """Notes which watches got further."""
+        ...
+
+    def on_machine_end(self, watch: RecordedWatch[Any, Any], /) -> None:
+        """The machine of this watch has come to an outcome."""
         ...
 
 
 class RecordedWatch(Watch[J, S]):
-    """A watch of a watcher that has a ledger. Its machine may be over before it is: see `outcome`.
+    """A watch of a watcher that has a ledger. Its outcome is published when it is on disk."""
 
-    Attributes:
-        number: Its row's; 0 while it has none.
-    """
+    __slots__ = ("_recorder", "_row_id", "_state")
 
-    __slots__ = ("_notes", "_told", "number")
-
-    def __init__(self, machine: WatchMachine[J, S], keeper: Owner, notes: Notes, number: int = 0) -> None:
-        super().__init__(machine, keeper)
-        self._notes = notes
-        self._told: Outcome[J, S] | None = None
-        self.number = number
+    def __init__(
+        self, machine: WatchMachine[J, S], owner: Owner, recorder: RecordOwner, row_id: int | None = None
+    ) -> None:
+        super().__init__(machine, owner)
+        self._recorder = recorder
+        self._row_id = row_id
+        self._state = RecordState.PENDING if row_id is None else RecordState.OPEN
 
     @property
     def outcome(self) -> Outcome[J, S] | None:
         """The one terminal event, once it is on disk; None while the watch goes on."""
-        return self._told
+        return self.machine.outcome if FACTS[self._state].published else None
 
     def tell(self, news: StepResult, now: float) -> None:
-        """Something happened: note it, and let everybody know who waits for it."""
-        self._notes.add(self)
+        """A poll came to this: note it for the ledger, and notify subscribers."""
+        self._recorder.checkpoints.add(self)
         super().tell(news, now)
 
-    def take_up(self, machine: WatchMachine[J, S], now: float) -> None:
-        """It turns out that this watch was begun before."""
-        self.machine = machine
-        if machine.phase is not None:
-            super().tell(StepResult.PROGRESSED, now)
 
-    def conclude(self, outcome: Outcome[J, S], now: float) -> None:
-        """This is how it ended, for everybody to know."""
-        self._told = outcome
-        super().tell(StepResult.OVER, now)
+# --- the internals, for the other files of durable/ ---------------------------------------------
+
+
+def on_machine_end(watch: Watch[Any, Any]) -> None:
+    """The machine of this watch has come to an outcome, which is not published yet."""
+    assert isinstance(watch, RecordedWatch)  # noqa: S101  # a watcher with a ledger makes no others
+    watch._recorder.on_machine_end(watch)
+
+
+def machine_of(watch: RecordedWatch[J, S]) -> WatchMachine[J, S]:
+    """The machine that decides for this watch."""
+    return watch.machine
+
+
+def state_of(watch: RecordedWatch[Any, Any]) -> RecordState:
+    """How far the record has got."""
+    return watch._state
+
+
+def facts_of(watch: RecordedWatch[Any, Any]) -> Facts:
+    """What holds in the record's state."""
+    return FACTS[watch._state]
+
+
+def advance(watch: RecordedWatch[Any, Any], event: RecordEvent) -> Facts:
+    """Put the record into its next state. Only the recorder calls this."""
+    watch._state = next_state(watch._state, event)
+    return FACTS[watch._state]
+
+
+def row_id_of(watch: RecordedWatch[Any, Any]) -> int:
+    """The ID of the watch's row, which must be on disk."""
+    assert watch._row_id is not None  # noqa: S101  # the record's state says that there is a row
+    return watch._row_id
+
+
+def rows_to_update(watches: Iterable[RecordedWatch[J, S]]) -> list[tuple[int, WatchMachine[J, S]]]:
+    """Row IDs and machines of those of these watches whose rows have no outcome on its way."""
+    return [
+        (watch._row_id, watch.machine)
+        for watch in watches
+        if FACTS[watch._state].write is Write.UPDATE and watch._row_id is not None
+    ]
+
+
+def set_row_id(watch: RecordedWatch[Any, Any], row_id: int) -> None:
+    """The ledger has a row for the job."""
+    watch._row_id = row_id
+
+
+def continue_from(watch: RecordedWatch[J, S], machine: WatchMachine[J, S], now: float) -> None:
+    """The ledger had an open row for the job, so that the watch goes on from there."""
+    watch.machine = machine
+    if machine.phase is not None:
+        Watch.tell(watch, StepResult.PROGRESSED, now)
+
+
+def publish_outcome(watch: RecordedWatch[Any, Any], now: float) -> None:
+    """The outcome may be published: notify all subscribers."""
+    Watch.tell(watch, StepResult.OVER, now)
+
+
+# --- outcomes -----------------------------------------------------------------------------------
 
 
 def is_left_open(outcome: Outcome[Any, Any]) -> bool:
@@ -68,13 +154,13 @@ def is_left_open(outcome: Outcome[Any, Any]) -> bool:
     return isinstance(outcome, Abandoned) and isinstance(outcome.error, WatcherClosed)
 
 
-def trouble(watch: RecordedWatch[J, S], exc: Exception, now: float, *, asked: bool = True) -> Abandoned[J, S]:
-    """What is told in place of what could not be written down; `asked` as in `LedgerWriteFailed`."""
-    error = LedgerWriteFailed(watch.job, type(exc).__name__, words_of(exc), asked)
+def write_failed(watch: RecordedWatch[J, S], exc: Exception, now: float, *, asked: bool) -> Abandoned[J, S]:
+    """The outcome that is published in place of one that could not be written; `asked` as in `LedgerWriteFailed`."""
+    error = LedgerWriteFailed(watch.job, type(exc).__name__, safe_message(exc), asked)
     error.__cause__ = strip_tracebacks(exc)
     return watch.machine.abandoned(error, now=now)
 
 
-def words_of(exc: Exception) -> str:
-    """What a ledger's error says. A stranger's may hold anything, so it is not repeated."""
+def safe_message(exc: Exception) -> str:
+    """The message of a ledger's error. The message of a foreign error may hold secrets, so it is not repeated."""
     return str(exc) if isinstance(exc, (LedgerError, ConfigurationError)) else "see __cause__"

@@ -1,12 +1,12 @@
-"""Taking up the watches that a ledger has open.
+"""Resuming the watches that a ledger has open.
 
-Rule 1: nothing stampedes. First polls are spread over the budget where its rate is known, and else over the pacing: as
-many a second as can be in flight, or so that all are asked within its longest wait.
+Rule 1: first polls are spread over the budget if its rate is known, otherwise over the pacing: as many a second as can
+be in flight, or so that all jobs are polled within the pacing's longest wait.
 Rule 2: a watch that was resumed, or has ended, while the rows were read is not resumed again.
 Rule 3: a watch of another origin is not resumed, unless the API has moved. That is checked before the first watch is
 resumed: the cause is nearly always a wrong base URL, which concerns all of them.
-Rule 4: a page that the ledger fails to give is asked for again, as `durable/patience.py` says.
-Rule 5: a row that is not a job of the endpoint's stays in the ledger as it is, and is said to be there.
+Rule 4: a page that the ledger fails to give is read again, as `durable/patience.py` says.
+Rule 5: a row whose keys are not those of a job of the endpoint stays as it is, and is logged.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pollwise.core.identity import Origins
 from pollwise.core.pacing import Pacing
 from pollwise.durable import Patience, Recorder
 from pollwise.durable.codec import job_of
+from pollwise.durable.recorded_watch import machine_of
 from pollwise.errors import OriginChanged, WatcherClosed
 from pollwise.ledger import Ledger, OpenWatch, Relocation
 from pollwise.runtime.watch import Watch
@@ -29,16 +30,16 @@ __all__ = ["Stagger", "check_origins", "learn_durations", "resume_all"]
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-_FEW = 25  # durations learnt without giving way to the rest of the program: some milliseconds
+_FEW = 25  # durations learnt between two yields to the event loop: some milliseconds
 _SEEN_LATE = 0.95  # an end was seen a little later than it came
-_CHUNK = 100  # rows made into watches without giving way to the rest of the program: some milliseconds
+_CHUNK = 100  # rows made into watches between two yields to the event loop: some milliseconds
 _GOLDEN = 0.6180339887498949  # its multiples lie evenly between whole numbers, however many there are
 
 
 async def learn_durations(
     ledger: Ledger, endpoint: str, account: str, durations: Durations, patience: Patience
 ) -> None:
-    """How long the account's jobs took so far, by the ledger. Raises LedgerError if it cannot be read."""
+    """Learn how long the account's jobs took so far. Raises LedgerError if the ledger cannot be read."""
     known = await patience.call(lambda: ledger.durations(endpoint, account))
     for n, elapsed_s in enumerate(reversed(known), 1):
         took_s = max(0.0, elapsed_s)
@@ -49,10 +50,10 @@ async def learn_durations(
 
 
 async def check_origins(ledger: Ledger, origins: Origins[Any]) -> None:
-    """Find out whether all that the ledger has open may be asked about where the endpoint asks now.
+    """Check that all open watches may be resumed at the endpoint's present origin.
 
     Raises:
-        OriginChanged: It may not.
+        OriginChanged: Some may not.
         LedgerError: The ledger cannot be read.
     """
     endpoint = origins.endpoint
@@ -65,11 +66,11 @@ async def check_origins(ledger: Ledger, origins: Origins[Any]) -> None:
 
 
 class Stagger:
-    """Places in time for any number of first polls.
+    """Spreads any number of first polls over time.
 
     Args:
-        spacing_s: Seconds between two requests at the budget's full rate; 0 where it is not known.
-        pacing: Whose waits bound the spread otherwise.
+        spacing_s: Seconds between two requests at the budget's full rate; 0 if the rate is not known.
+        pacing: Its waits bound the spread if the rate is not known.
         concurrency: Most requests in flight at once.
     """
 
@@ -81,7 +82,7 @@ class Stagger:
         self._given = 0
 
     def next_s(self) -> float:
-        """Seconds until the next one's first poll."""
+        """Seconds until the first poll of the next watch."""
         place_s = self._given * self._spacing_s
         if self._longest_s is not None and place_s > self._longest_s:
             place_s = self._given * _GOLDEN % 1.0 * self._longest_s
@@ -92,14 +93,14 @@ class Stagger:
 async def resume_all(
     recorder: Recorder[J, S], *, watches: dict[J, Watch[J, S]], spread: Stagger, forecast: Forecast | None
 ) -> list[Watch[J, S]]:
-    """All watches that the ledger has open, in the order recorded; those that are new are added to `watches`.
+    """Resume all watches that the ledger has open, in the order recorded. New ones are added to `watches`.
 
-    `forecast` learns how long their jobs were seen going on. Pass None if it knows that already.
+    `forecast` learns how long their jobs were seen going on. Pass None if it has learnt that already.
 
     Raises:
         LedgerError: It could not be read to the end. Watches that were resumed go on.
-        OriginChanged: Some were asked at another origin. These are left as they are; if it is all that were asked there,
-            nothing was resumed.
+        OriginChanged: Some jobs were polled at another origin. Their rows are left as they are. If the endpoint has only
+            one origin, nothing was resumed.
         WatcherClosed: The watcher was left meanwhile.
     """
     found: list[Watch[J, S]] = []
@@ -107,7 +108,7 @@ async def resume_all(
     ended: set[int] = set()
     recorder.readers.append(ended)
     try:
-        await recorder.patience.call(lambda: check_origins(recorder.ledger, recorder.origins))
+        await recorder.patience.call(lambda: check_origins(recorder.ledger, recorder.rows.origins))
         pages = _Pages(recorder)
         while (chunk := await recorder.patience.call(pages.next)) is not None:
             for n, (job, known) in enumerate(await _admitted(recorder, chunk, watches, refused), 1):
@@ -119,30 +120,30 @@ async def resume_all(
                     continue
                 watch = watches.get(job)
                 if watch is None:
-                    watch = watches[job] = recorder.take_up(job, known, after_s=spread.next_s())
-                    if forecast is not None and (seen_s := watch.machine.seen_s) is not None:
+                    watch = watches[job] = resumed = recorder.resume(job, known, after_s=spread.next_s())
+                    if forecast is not None and (seen_s := machine_of(resumed).seen_s) is not None:
                         forecast.ran(0.0, seen_s, None)
                 found.append(watch)
     finally:
         recorder.readers.remove(ended)
-    if refused:  # by an endpoint whose jobs are at several origins
+    if refused:  # the endpoint has jobs at several origins
         first = refused[0]
         raise OriginChanged(first.job, first.recorded, first.configured, len(refused))
     return found
 
 
 class _Pages(Generic[J, S]):
-    """What the ledger has open, page by page, each row once: after a failure it is read from the start again."""
+    """The ledger's open rows, page by page and each row once. After a failure they are read from the start again."""
 
     def __init__(self, recorder: Recorder[J, S]) -> None:
         self._recorder = recorder
         self._pages: AsyncIterator[Sequence[OpenWatch]] | None = None
-        self._last = 0  # numbers rise
+        self._last_id = 0  # IDs rise
 
     async def next(self) -> Sequence[OpenWatch] | None:
         """The next page, which may be empty; None at the end."""
         if self._pages is None:
-            endpoint = self._recorder.endpoint
+            endpoint = self._recorder.rows.endpoint
             self._pages = aiter(self._recorder.ledger.open_watches(endpoint.name, endpoint.account))
         try:
             page = await anext(self._pages, None)
@@ -151,25 +152,25 @@ class _Pages(Generic[J, S]):
             raise
         if page is None:
             return None
-        new = [known for known in page if known.id > self._last]
-        self._last = page[-1].id if new else self._last
+        new = [known for known in page if known.id > self._last_id]
+        self._last_id = page[-1].id if new else self._last_id
         return new
 
 
 async def _admitted(
     recorder: Recorder[J, S], chunk: Sequence[OpenWatch], watches: dict[J, Watch[J, S]], refused: list[OriginChanged]
 ) -> list[tuple[J, OpenWatch]]:
-    """Those that may be resumed. Where they are asked about from now on is written down first."""
+    """Those that may be resumed. The new origins of those that have moved are written first."""
     admitted: list[tuple[J, OpenWatch]] = []
     moved: list[Relocation] = []
     for n, known in enumerate(chunk, 1):
         if n % _CHUNK == 0:
             await asyncio.sleep(0)
-        job = job_of(known, recorder.endpoint)
+        job = job_of(known, recorder.rows.endpoint)
         if job is None:
             continue
         try:
-            relocation = None if job in watches else recorder.relocation(job, known)
+            relocation = None if job in watches else recorder.rows.relocation(job, known)
         except OriginChanged as exc:
             refused.append(exc.with_traceback(None))
             continue

@@ -1,0 +1,109 @@
+"""Rows for new watches, and what a row of an earlier run means for a watch of today.
+
+Rule 1: nothing here writes or waits.
+Rule 2: an open row goes on at its origin, or at a new one if the API has moved. Any other origin is refused.
+Rule 3: a row that is opened again has all of the watcher's `timeout_s`, and no failures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+import attrs
+
+from pollwise.core.identity import Origins
+from pollwise.core.machine import WatchMachine
+from pollwise.core.policy import Policy
+from pollwise.core.resume_state import ResumeState
+from pollwise.durable.codec import deadline_of, moment, new_watch, outcome_of, past_of, unreadable
+from pollwise.ledger import Concluded, NewWatch, OpenWatch, Relocation, Renewal
+from pollwise.model.events import Outcome
+from pollwise.model.protocols import Endpoint
+
+__all__ = ["MachineFactory", "WatchRows"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+
+@attrs.frozen(kw_only=True)
+class MachineFactory:
+    """Makes the machines of one watcher.
+
+    Attributes:
+        policy: What all watches of the watcher have in common.
+        grace_s: Seconds that an overdue watch has to get one answer.
+        now: Returns monotonic seconds.
+        clock: Returns epoch seconds.
+    """
+
+    policy: Policy
+    grace_s: float
+    now: Callable[[], float]
+    clock: Callable[[], float]
+
+    def new(self, job: J) -> WatchMachine[J, S]:
+        """The machine of a watch that begins now."""
+        return WatchMachine(job, self.policy, now=self.now())
+
+    def resumed(self, job: J, state: ResumeState[S], after_s: float = 0.0) -> WatchMachine[J, S]:
+        """The machine of a watch that goes on. Its first poll is due in `after_s` seconds."""
+        return WatchMachine.resumed(job, self.policy, state, now=self.now(), after_s=after_s, grace_s=self.grace_s)
+
+
+@attrs.frozen(kw_only=True)
+class WatchRows(Generic[J, S]):
+    """Translates between the watches of one watcher and rows.
+
+    Attributes:
+        endpoint: The endpoint of their jobs.
+        origins: Where these are asked about.
+        machines: Makes the machines.
+    """
+
+    endpoint: Endpoint[J, S]
+    origins: Origins[J]
+    machines: MachineFactory
+
+    def new(self, job: J) -> NewWatch:
+        """The row of a watch that begins now. Raises ConfigurationError if the job's keys cannot be kept."""
+        return self._row(job, self.machines.clock(), self.machines.policy.timeout_s)
+
+    def resumed(self, job: J, state: ResumeState[S]) -> NewWatch:
+        """The row of a watch that goes on from a resume token. Raises ConfigurationError as `new` does."""
+        allowed_s = None if state.left_s is None else state.age_s + state.left_s
+        return self._row(job, self.machines.clock() - state.age_s, allowed_s)
+
+    def _row(self, job: J, first_seen_s: float, timeout_s: float | None) -> NewWatch:
+        origin = self.origins.of(job)
+        return new_watch(self.endpoint, job, first_seen_s=first_seen_s, timeout_s=timeout_s, origin=origin)
+
+    def machine(self, job: J, known: OpenWatch | Concluded, after_s: float = 0.0) -> WatchMachine[J, S]:
+        """The machine that goes on from this row. One with an outcome has been opened again."""
+        state = past_of(known, self.endpoint, self.machines.clock())
+        if isinstance(known, Concluded):
+            state = attrs.evolve(state, failures=0, left_s=self.machines.policy.timeout_s)
+        return self.machines.resumed(job, state, after_s)
+
+    def outcome(self, job: J, known: Concluded) -> Outcome[J, S]:
+        """The outcome that the ledger has."""
+        try:
+            return outcome_of(known, job, self.endpoint)
+        except Exception as exc:  # noqa: BLE001  # foreign code
+            return unreadable(known, job, exc)
+
+    def renewal(self, row_id: int, job: J) -> Renewal:
+        """How the abandoned row of this job is opened again."""
+        machines = self.machines
+        deadline = deadline_of(moment(machines.clock()), machines.policy.timeout_s)
+        return Renewal(id=row_id, deadline=deadline, origin=self.origins.of(job))
+
+    def relocation(self, job: J, known: OpenWatch) -> Relocation | None:
+        """The row's new origin, or None if it stays the same.
+
+        Raises:
+            OriginChanged: The job was asked about at another origin, and the API is not said to have moved from there.
+        """
+        origin = self.origins.check(job, known.origin)
+        return None if origin is None or origin == known.origin else Relocation(id=known.id, origin=origin)
