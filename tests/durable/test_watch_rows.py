@@ -9,7 +9,8 @@ import pytest
 
 from kept_toy import NOON_S, KeptToyEndpoint
 from pollwise.core.identity import Origins
-from pollwise.core.machine import Policy, WatchMachine
+from pollwise.core.machine import WatchMachine
+from pollwise.core.policy import Policy
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.resume_state import ResumeState
 from pollwise.durable.watch_rows import MachineFactory, WatchRows
@@ -57,7 +58,7 @@ class MovedEndpoint(KeptToyEndpoint):
 def rows(*, moved_from: frozenset[str] = frozenset()) -> WatchRows[ToyJob, ToyStatus]:
     endpoint = MovedEndpoint()
     origins: Origins[ToyJob] = Origins(endpoint, moved_from)
-    machines = MachineFactory(rules=RULES, grace_s=30.0, now=lambda: 1_000.0, clock=lambda: NOON_S)
+    machines = MachineFactory(policy=RULES, grace_s=30.0, now=lambda: 1_000.0, clock=lambda: NOON_S)
     return WatchRows(endpoint=endpoint, origins=origins, machines=machines)
 
 
