@@ -1,11 +1,11 @@
-"""What is left of a watch that was written down, and where that stands by the clock of a later process.
+"""How far a watch of an earlier process had got, by the clock of this process.
 
-Rule 1: what is written down is wall-clock time, what a watch goes by is monotonic. This file alone turns one into the
-other, and neither clock is read here.
-Rule 2: the wall clock may have jumped in between, by any amount, and nobody can tell. So no age is negative, and no
-deadline is farther away than it was at the watch's beginning.
-Rule 3: a deadline that has passed meanwhile, truly or because the clock jumped forward, is overdue, which a watch
-survives for one more answer: the job may have ended in time while nobody looked.
+Rule 1: a ledger keeps wall-clock times, and a watch uses monotonic times. This file alone converts them, and it reads
+neither clock.
+Rule 2: the wall clock may have jumped in between, by any amount, and a jump cannot be detected. So no age is negative,
+and no deadline is farther away than it was at the watch's beginning.
+Rule 3: a deadline that has passed meanwhile makes the watch overdue. An overdue watch is polled once more, because its
+job may have ended in time while no process looked.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ S = TypeVar("S")
 
 @attrs.frozen(kw_only=True)
 class ResumeState(Generic[S]):
-    """How far a watch had got, and how old it is.
+    """How far a watch had got, and how old it is now.
 
     Attributes:
         age_s: Seconds since it began, at least 0.
-        left_s: Seconds until its deadline; 0 or less where that has passed, None where there is none.
+        left_s: Seconds until its deadline; 0 or less if that has passed, None if there is none.
         polls: Status exchanges so far, good and bad.
         failures: Polls in a row that taught nothing.
         phase: The phase last seen, or None.
         status: The status last seen, or None.
         seen_s: How old it was when the job was last seen going on, in seconds; at most `age_s`. None if it never was.
-        visible: Whether a poll has seen the job, also where its status is not known any more.
+        visible: Whether a poll has seen the job, even if its status is not known any more.
     """
 
     age_s: float
@@ -59,7 +59,7 @@ class ResumeState(Generic[S]):
         seen_s: float | None = None,
         visible: bool = False,
     ) -> Self:
-        """The past of a watch that began at one time and ends at another, as seen from now.
+        """The state of a watch that began at `first_seen_s` and ends at `deadline_s`, as seen from now.
 
         Args:
             first_seen_s: When it began, in epoch seconds.
