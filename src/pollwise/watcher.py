@@ -244,7 +244,7 @@ class JobWatcher(Generic[J, S]):
                 if recorder is not None:
                     recorder.detach(watches.values())  # what is left, if this call was cancelled before it was done
                 if transport is not None:
-                    await transport.close()
+                    await transport.aclose()
 
     @property
     def transport(self) -> Transport:

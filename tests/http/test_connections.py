@@ -17,7 +17,7 @@ from yarl import URL
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError, StaleConnection
-from pollwise.http.connections import Connector, switch_off_repeats
+from pollwise.http.connections import Connector, disable_retries
 from pollwise.http.transport import AiohttpTransport
 from pollwise.model.events import Abandoned, Event, Retrying
 from pollwise.model.messages import Request
@@ -122,12 +122,12 @@ async def test_connections_leave_nothing_behind() -> None:
             for _ in range(20):
                 await transport.send(ask(server))
             connector = connector_of(transport)
-            assert len(connector._old_at) <= 1
+            assert len(connector._expires_at) <= 1
         finally:
             gc.enable()
-        await transport.close()
-        assert connector._aging is None
-        assert len(connector._old_at) == 0
+        await transport.aclose()
+        assert connector._age_timer is None
+        assert len(connector._expires_at) == 0
 
 
 async def test_a_timer_keeps_no_connector() -> None:
@@ -157,7 +157,7 @@ def test_an_age_that_cannot_be_is_refused(age_s: float) -> None:
 async def test_this_aiohttp_has_a_switch_for_its_repeats() -> None:
     """Without it each poll costs a middleware more: look for another way when this fails."""
     async with aiohttp.ClientSession() as session:
-        assert switch_off_repeats(session)
+        assert disable_retries(session)
         assert "_retry_connection" in aiohttp.ClientSession.ATTRS
 
 

@@ -65,7 +65,7 @@ async def test_what_the_system_says_is_passed_on(error: OSError, detail: str) ->
 
 
 @pytest.mark.parametrize(
-    ("raised", "wrapped"),
+    ("raised", "mapped"),
     [
         (aiohttp.ClientError(SECRET), ConnectFailed),
         (aiohttp.ClientConnectionError(SECRET), ConnectFailed),
@@ -74,13 +74,13 @@ async def test_what_the_system_says_is_passed_on(error: OSError, detail: str) ->
         (aiohttp.InvalidURL(SECRET), ConfigurationError),
     ],
 )
-async def test_whatever_a_session_raises_is_wrapped(raised: Exception, wrapped: type[Exception]) -> None:
+async def test_whatever_a_session_raises_is_mapped(raised: Exception, mapped: type[Exception]) -> None:
     """A caller's session may have code of its own in the way."""
 
     async def in_the_way(_request: Any, _send: Any) -> Any:
         raise raised
 
-    with pytest.raises(wrapped) as caught:
+    with pytest.raises(mapped) as caught:
         await send(aiohttp.ClientSession(middlewares=(in_the_way,)), "https://api.example/")
     assert SECRET not in f"{caught.value!r} {caught.value}"
 

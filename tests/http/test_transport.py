@@ -96,7 +96,7 @@ async def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         return await send(request)
 
     if request.param == "a later aiohttp":  # one without the switch for its repeats
-        monkeypatch.setattr("pollwise.http.connections._REPEATS", "no such switch")
+        monkeypatch.setattr("pollwise.http.connections._RETRY_ATTRIBUTE", "no such switch")
     if request.param.startswith("given"):
         middlewares = (passing, passing) if "middlewares" in request.param else ()
         async with over(aiohttp.ClientSession(middlewares=middlewares)) as transport:
@@ -205,8 +205,8 @@ async def test_a_connection_may_serve_one_request(transport: AiohttpTransport, f
 @pytest.mark.parametrize(
     ("answer", "detail"),
     [
-        (reply(b"{}", f"X: {'x' * 70_000}"), "header is larger than we read: Got more than 65536 bytes"),
-        (reply(b"{}", *(f"X-Field-{n}: v" for n in range(600))), "header is larger than we read: Too many headers"),
+        (reply(b"{}", f"X: {'x' * 70_000}"), "header is larger than the limit: Got more than 65536 bytes"),
+        (reply(b"{}", *(f"X-Field-{n}: v" for n in range(600))), "header is larger than the limit: Too many headers"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
             "not valid HTTP",  # RFC 9112 6.3: it may be somebody's attempt to smuggle a reply
@@ -267,7 +267,7 @@ async def test_it_is_a_transport_and_opens_by_itself() -> None:
             assert (await transport.send(ask(server))).status == 200
         finally:
             assert isinstance(transport, AiohttpTransport)
-            await transport.close()
+            await transport.aclose()
 
 
 def test_it_can_be_made_before_there_is_a_loop() -> None:
@@ -375,14 +375,14 @@ async def test_what_cannot_be_asked_is_refused(transport: AiohttpTransport, url:
 
 async def test_very_many_hosts_cost_no_memory(transport: AiohttpTransport, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was decided about hosts is forgotten before it becomes much."""
-    monkeypatch.setattr("pollwise.http.transport._MANY_HOSTS", 2)
+    monkeypatch.setattr("pollwise.http.transport._MAX_ORIGINS", 2)
     async with raw_server() as server:
         for number in range(1, 6):
             await transport.send(
                 Request(URL(f"http://127.0.0.{number}:{server.port}/")) if number == 1 else ask(server)
             )
-            transport._admit(URL(f"https://host-{number}.example/"))
-            assert len(transport._admitted) <= 2
+            transport._check_origin(URL(f"https://host-{number}.example/"))
+            assert len(transport._checked_origins) <= 2
 
 
 @pytest.mark.parametrize("value", [f"{SECRET}\r\nX: y", f"{SECRET}\n", f"{SECRET}\0"])
@@ -843,12 +843,12 @@ async def test_closing_ends_what_is_in_flight() -> None:
     async with raw_server(lambda line: None) as server:
         sending = asyncio.create_task(transport.send(ask(server)))
         await server.heard()
-        await transport.close()
+        await transport.aclose()
         with pytest.raises(WatcherClosed):
             await sending
         with pytest.raises(WatcherClosed):
             await transport.send(ask(server))
-        await transport.close()
+        await transport.aclose()
 
 
 # --- a session of the caller's ---------------------------------------------------------------------

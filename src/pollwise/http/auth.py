@@ -1,11 +1,11 @@
-"""What puts credentials on requests, and renews them.
+"""Adds credentials to requests, and renews them.
 
-Rule 1: a secret goes into a header field and nowhere else: not into a `repr`, a log, an error or a pickle.
-Rule 2: what could never be sent is refused when it is given, not when it is first used.
-Rule 3: `headers` hands out the same mapping until the credentials change, so asking costs nothing, and "are these
-still the ones that were refused?" is a question of identity.
-Rule 4: a renewal is one request for any number of callers. It lives as long as one of them waits for it.
-Rule 5: this file sends nothing: what a renewal needs goes through the transport that the caller brings.
+Rule 1: a secret goes into a header field only: never into a `repr`, a log, an error or a pickle.
+Rule 2: a value that cannot be sent is refused when it is passed in, not when it is first used.
+Rule 3: `headers` returns the same mapping until the credentials change. So a call costs nothing, and `is` tells whether
+a refused mapping is still in use.
+Rule 4: concurrent callers of `renew` share one renewal. It is cancelled when the last of them stops waiting.
+Rule 5: this file opens no connection: a renewal sends through the caller's transport.
 """
 
 from __future__ import annotations
@@ -29,25 +29,28 @@ from pollwise.errors import (
     ServerUnavailable,
     WatcherClosed,
 )
-from pollwise.http.credentials import Credential, basic, bearer, header_fields, printable
+from pollwise.http.credentials import Credential, basic, bearer, checked_text, header_fields
 from pollwise.http.oauth import ClientCredentialsGrant
 from pollwise.model.protocols import Transport
 
 __all__ = ["ApiKeyAuth", "BasicAuth", "BearerAuth", "ClientCredentialsAuth", "Credential", "RenewingAuth"]
 
-_EARLY_SHARE: Final = 0.1  # of a short life; else a token of a minute would always be about to expire
-_PAUSE_S: Final = 1.0  # after a failed renewal
-_LONGEST_PAUSE_S: Final = 3600.0  # after one that was answered with when to come back
-_NOT_PICKLED: Final = "credentials are not pickled, so that no secret gets into a queue or a file; make them anew"
+_MAX_EARLY_FRACTION: Final = 0.1  # of the lifetime; else a token of one minute would be renewed at each poll
+_RETRY_DELAY_S: Final = 1.0  # after a failed renewal without a hint
+_MAX_RETRY_DELAY_S: Final = 3600.0  # after a failed renewal with a hint, such as Retry-After
+_NOT_PICKLED: Final = (
+    "credentials cannot be pickled, because a secret must not get into a queue or a file; construct them in the process"
+    " that uses them"
+)
 
 _log = logging.getLogger(__name__)
 
 
-# --- credentials that stay as they were given -------------------------------------------------
+# --- static credentials -----------------------------------------------------------------------
 
 
-class _FixedAuth:
-    """One header field, made once."""
+class _StaticAuth:
+    """One header field that never changes."""
 
     __slots__ = ("_fields",)
 
@@ -55,12 +58,14 @@ class _FixedAuth:
         self._fields = header_fields({name: value})
 
     def headers(self, _now: float, /) -> Mapping[str, str]:
-        """The header fields to send; the same mapping each time."""
+        """The header fields to send. Always the same mapping."""
         return self._fields
 
     async def renew(self, _via: Transport, _now: float, _stale: Mapping[str, str] | None, /) -> None:
-        """Always raises AuthenticationError: there is nothing newer to be had."""
-        raise AuthenticationError(f"The server refused the credentials of {self!r}, which cannot be renewed.")
+        """Always raises AuthenticationError, because static credentials cannot be renewed."""
+        raise AuthenticationError(
+            f"The server refused the credentials of {self!r}. They cannot be renewed: pass valid ones."
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***)"
@@ -69,15 +74,15 @@ class _FixedAuth:
         raise TypeError(_NOT_PICKLED)
 
 
-class ApiKeyAuth(_FixedAuth):
-    """A key in a header field of its own.
+class ApiKeyAuth(_StaticAuth):
+    """An API key in its own header field.
 
     Args:
-        key: The key: visible ASCII characters.
-        header: The field's name; Document360 calls it `api_token`.
+        key: The key, in visible ASCII characters.
+        header: The name of the header field. Document360 uses `api_token`.
 
     Raises:
-        ConfigurationError: The key or the name cannot be sent in a header. The key is not shown.
+        ConfigurationError: The key or the name cannot be sent in a header. The message does not show the key.
     """
 
     __slots__ = ()
@@ -89,35 +94,35 @@ class ApiKeyAuth(_FixedAuth):
         return f"ApiKeyAuth(***, header={next(iter(self._fields))!r})"
 
 
-class BasicAuth(_FixedAuth):
-    """User and password, by HTTP Basic authentication (RFC 7617) in UTF-8.
+class BasicAuth(_StaticAuth):
+    """HTTP Basic authentication (RFC 7617), in UTF-8.
 
     Args:
-        user: The user; without a colon.
-        password: The password; may be empty, as some APIs take a key as the user and nothing else.
+        user: The user name, without a colon.
+        password: The password. May be empty, because some APIs take a key as the user name alone.
 
     Raises:
-        ConfigurationError: One of them cannot be sent. Neither is shown.
+        ConfigurationError: One of them cannot be sent. The message shows neither.
     """
 
     __slots__ = ()
 
     def __init__(self, user: str, password: str) -> None:
-        if ":" in printable("the user", user):
-            raise ConfigurationError("the user holds a colon, which HTTP Basic authentication cannot carry")
+        if ":" in checked_text("the user", user):
+            raise ConfigurationError("the user has a colon, which HTTP Basic authentication does not allow")
         if password != "":
-            printable("the password", password)
+            checked_text("the password", password)
         super().__init__("Authorization", basic(user, password))
 
 
-class BearerAuth(_FixedAuth):
-    """A bearer token that pollwise did not fetch and cannot renew (RFC 6750).
+class BearerAuth(_StaticAuth):
+    """A bearer token that cannot be renewed (RFC 6750).
 
     Args:
         token: The token, without the word `Bearer`.
 
     Raises:
-        ConfigurationError: The token cannot be sent. It is not shown.
+        ConfigurationError: The token cannot be sent. The message does not show it.
     """
 
     __slots__ = ()
@@ -126,26 +131,25 @@ class BearerAuth(_FixedAuth):
         super().__init__("Authorization", bearer(token))
 
 
-# --- credentials that are renewed -------------------------------------------------------------
+# --- renewed credentials ----------------------------------------------------------------------
 
 
 class RenewingAuth:
-    """Credentials that a function of yours fetches: the first ones, and new ones when they expire or are refused.
+    """Credentials from your `fetch` function. It is called at first use, before they expire, and when they are refused.
 
-    A failure is the answer for everybody who asks within a second of it, so that a server of tokens in trouble is not
-    asked once for each watch. If the failure says how long to wait (`retry_after_s`), it is the answer for that long, at
-    most an hour. Credentials that were refused are never handed out again; such as are only about to
-    expire serve to the end of their life if newer ones cannot be had.
+    After a failure, `renew` raises the same error for one second without calling `fetch`. So a broken token endpoint
+    does not get one request for each watch. If the failure has a hint (`retry_after_s`), `renew` waits for that long
+    instead, at most an hour. Refused credentials are never used again. If a renewal before expiry fails, the old
+    credentials are used until they expire.
 
     Args:
-        fetch: Called with the transport to send with. Returns a `Credential`, or raises `PollError` (or an `OSError`)
-            if it may be tried again, `AuthenticationError` if that is of no use. Whatever else it raises is taken for
-            the latter.
-        early_s: Seconds before they expire at which credentials are renewed, at most a tenth of their life.
-        timeout_s: Most seconds that one call of `fetch` may take.
+        fetch: Called with the transport to send with. Returns a `Credential`. Raises `PollError` or `OSError` if a
+            retry may help, and `AuthenticationError` if not. Any other exception counts as `AuthenticationError`.
+        early_s: How long before expiry credentials are renewed, in seconds. At most a tenth of their lifetime.
+        timeout_s: Max duration of one call of `fetch`, in seconds.
 
     Raises:
-        ConfigurationError: `early_s` or `timeout_s` is no time.
+        ConfigurationError: `early_s` or `timeout_s` is not a valid number of seconds.
     """
 
     def __init__(
@@ -166,21 +170,21 @@ class RenewingAuth:
         self._pause_until = -math.inf
 
     def headers(self, now: float, /) -> Mapping[str, str] | None:
-        """The header fields to send; None where there are none yet, or they are about to expire."""
+        """The header fields to send. None if there are none yet, or if they expire soon: then call `renew`."""
         return self._fields if now < self._renew_at else None
 
     async def renew(self, via: Transport, now: float, stale: Mapping[str, str] | None, /) -> None:
-        """Get new credentials, together with everybody else who wants them now.
+        """Get new credentials. Concurrent callers share one call of `fetch`.
 
         Args:
-            via: What to send with. The first caller's is used.
+            via: The transport to send with. A shared renewal uses the one of its first caller.
             now: Monotonic seconds.
-            stale: The very mapping that `headers` gave and the server refused; None where it gave None. Returns at
-                once if there is another by now.
+            stale: The mapping from `headers` that the server refused, or None if `headers` returned None. If it was
+                replaced in the meantime, this method returns at once.
 
         Raises:
             AuthenticationError: The renewal was refused.
-            PollError: It could not be had just now.
+            PollError: The renewal failed and may be retried.
         """
         fields = self.headers(now)
         if fields is not None and fields is not stale:
@@ -188,53 +192,57 @@ class RenewingAuth:
         if stale is not None and stale is self._fields:
             self._fields = None
         if self._failure is not None and now < self._pause_until:
-            raise _still(self._failure, self._pause_until - now)
+            raise _with_remaining_wait(self._failure, self._pause_until - now)
         renewal = self._renewal
         if renewal is None or not renewal.joinable:
             task = asyncio.create_task(self._attempt(via, now), name="pollwise-renewal")
             renewal = self._renewal = _Renewal(task)
-        failure = await renewal.outcome()
+        failure = await renewal.wait()
         if failure is not None:
-            raise failure.with_traceback(None)  # many raise this one: it must not gather all their frames
+            raise failure.with_traceback(None)  # many callers raise this object: its traceback must not grow with each
 
     async def _attempt(self, via: Transport, now: float) -> PollwiseError | None:
-        """Fetch once. A failure is returned, not raised: perhaps nobody is left to hear of it."""
+        """Call `fetch` once. Returns a failure instead of raising it: there may be no waiting caller left."""
         failure: PollwiseError
         limit = asyncio.timeout(self._timeout_s)
         clock = asyncio.get_running_loop().time
-        ahead_s = now - clock()  # whose `now` it is need not be the loop's
+        offset_s = now - clock()  # `now` may come from another clock than the loop's
         try:
             async with limit:
-                self._keep(await self._fetch(via), now)
+                self._store(await self._fetch(via), now)
                 return None
-        except asyncio.CancelledError:  # those who waited had not the time; old ones that are good go on meanwhile
-            self._renew_at = min(self._expire_at, clock() + ahead_s + _PAUSE_S)
+        except asyncio.CancelledError:  # no caller waits any more; valid old credentials stay in use until the next try
+            self._renew_at = min(self._expire_at, clock() + offset_s + _RETRY_DELAY_S)
             raise
-        except WatcherClosed:  # the first caller's, who has left: no word about the others
-            return ConnectFailed("the transport that was to fetch new credentials has been closed")
+        except WatcherClosed:  # of the first caller's watcher; other watchers may still be open
+            return ConnectFailed("the transport that sent the renewal was closed; the next renewal uses another")
         except PollwiseError as exc:
             failure = exc
         except OSError as exc:
             failure = PollTimeout(self._timeout_s) if limit.expired() else ConnectFailed(type(exc).__name__)
             failure.__cause__ = exc
-        except Exception as exc:  # noqa: BLE001  # whatever a caller's function raises, nobody may wait for ever
-            failure = AuthenticationError(f"Fetching new credentials raised {type(exc).__name__}.")
+        except Exception as exc:  # noqa: BLE001  # a bug in `fetch` must not leave callers waiting
+            failure = AuthenticationError(
+                f"The fetch function for new credentials raised {type(exc).__name__}; see __cause__ for its error."
+            )
             failure.__cause__ = exc
-        self._failure, self._pause_until = failure, clock() + ahead_s + _pause_s(failure)
+        self._failure, self._pause_until = failure, clock() + offset_s + _pause_s(failure)
         if isinstance(failure, PollError):
             self._renew_at = min(self._expire_at, self._pause_until)
         _log.debug("%r: renewal failed: %s", self, type(failure).__name__)
         return failure
 
-    def _keep(self, credential: Credential, now: float) -> None:
-        if not isinstance(credential, Credential):  # a caller's function may not be type-checked
-            raise AuthenticationError(f"Fetching new credentials gave a {type(credential).__name__}, no Credential.")
-        life_s = math.inf if credential.expires_in_s is None else credential.expires_in_s
+    def _store(self, credential: Credential, now: float) -> None:
+        if not isinstance(credential, Credential):  # `fetch` may be untyped code
+            raise AuthenticationError(
+                f"The fetch function for new credentials must return a Credential, not {type(credential).__name__}."
+            )
+        lifetime_s = math.inf if credential.expires_in_s is None else credential.expires_in_s
         self._fields = credential.headers
-        self._expire_at = now + life_s
-        self._renew_at = self._expire_at - min(self._early_s, _EARLY_SHARE * life_s)
+        self._expire_at = now + lifetime_s
+        self._renew_at = self._expire_at - min(self._early_s, _MAX_EARLY_FRACTION * lifetime_s)
         self._failure = None
-        _log.debug("%r: renewed, good for %g s", self, life_s)
+        _log.debug("%r: renewed, valid for %g s", self, lifetime_s)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***, early_s={self._early_s:g})"
@@ -245,11 +253,11 @@ class RenewingAuth:
 
 def _pause_s(failure: PollwiseError) -> float:
     hint_s = failure.retry_after_s if isinstance(failure, (RateLimited, ServerUnavailable)) else None
-    return _PAUSE_S if hint_s is None else min(max(_PAUSE_S, hint_s), _LONGEST_PAUSE_S)
+    return _RETRY_DELAY_S if hint_s is None else min(max(_RETRY_DELAY_S, hint_s), _MAX_RETRY_DELAY_S)
 
 
-def _still(failure: PollwiseError, left_s: float) -> PollwiseError:
-    """The same failure for a later caller: what is left of its wait."""
+def _with_remaining_wait(failure: PollwiseError, left_s: float) -> PollwiseError:
+    """The same failure for a later caller, with the rest of its wait."""
     if (type(failure) is RateLimited or type(failure) is ServerUnavailable) and failure.retry_after_s is not None:
         later = attrs.evolve(failure, retry_after_s=min(failure.retry_after_s, left_s))
         later.__cause__ = failure.__cause__
@@ -258,7 +266,7 @@ def _still(failure: PollwiseError, left_s: float) -> PollwiseError:
 
 
 class _Renewal:
-    """A renewal under way, and how many wait for it."""
+    """A renewal in progress, and the number of callers that wait for it."""
 
     __slots__ = ("task", "waiting")
 
@@ -268,37 +276,41 @@ class _Renewal:
 
     @property
     def joinable(self) -> bool:
-        """It is still going on. When everybody has left it is being cancelled."""
+        """Whether it is in progress. Without waiting callers it is being cancelled."""
         return self.waiting > 0 and not self.task.done()
 
-    async def outcome(self) -> PollwiseError | None:
-        """Wait for the end of it. Who is cancelled leaves alone, and the last to leave ends it."""
+    async def wait(self) -> PollwiseError | None:
+        """Wait for its result. A cancelled caller stops waiting, and the last one cancels the renewal."""
         self.waiting += 1
         try:
-            await asyncio.wait((self.task,))  # a wait that is cancelled leaves the task as it is
+            await asyncio.wait((self.task,))  # cancelling wait() does not cancel the task
         finally:
             self.waiting -= 1
             if not self.waiting and not self.task.done():
                 self.task.cancel()
                 await asyncio.wait((self.task,))
-        # not ours to pass on: somebody cancelled the renewal, and nobody this waiter
-        return ConnectFailed("the renewal was cancelled") if self.task.cancelled() else self.task.result()
+        # no CancelledError: the renewal was cancelled, not this caller
+        return (
+            ConnectFailed("the renewal was cancelled; the next poll starts another")
+            if self.task.cancelled()
+            else self.task.result()
+        )
 
 
 class ClientCredentialsAuth(RenewingAuth):
-    """A bearer token by the OAuth 2 client credentials grant (RFC 6749, 4.4), as Oracle Content Management takes it.
+    """Bearer tokens from the OAuth 2 client credentials grant (RFC 6749, 4.4), as Oracle Content Management uses it.
 
     Args:
-        token_url: Where tokens are to be had: `https://<identity host>/oauth2/v1/token`. Plain http is for this
-            machine only, unless the transport allows more.
+        token_url: The token endpoint: `https://<identity host>/oauth2/v1/token`. Plain http is allowed to this machine
+            only, unless the transport has `allow_plain_http`.
         client_id: The client's ID.
         client_secret: The client's secret.
-        scope: The scope to ask for: `<audience>/urn:opc:cec:all`. None asks for the server's default.
+        scope: The scope to request: `<audience>/urn:opc:cec:all`. None requests the server's default.
         early_s: As in `RenewingAuth`.
         timeout_s: As in `RenewingAuth`.
 
     Raises:
-        ConfigurationError: One of them cannot be right. None is shown.
+        ConfigurationError: An argument is invalid. The message shows no value.
     """
 
     def __init__(

@@ -95,7 +95,9 @@ class Connector(aiohttp.TCPConnector):
 
 
 def _expire(reference: weakref.ref[Connector]) -> None:
-    connector = reference()  # a weak reference: else the timer keeps an unclosed connector alive, and aiohttp cannot warn
+    connector = (
+        reference()
+    )  # a weak reference: else the timer keeps an unclosed connector alive, and aiohttp cannot warn
     if connector is not None:
         connector._expire()  # noqa: SLF001  # its own timer
 

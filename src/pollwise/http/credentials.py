@@ -20,7 +20,9 @@ __all__ = ["Credential", "basic", "bearer", "checked_text", "header_fields"]
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2, token
 _VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")  # RFC 9110 5.5, without bytes above 127: their charset is not defined
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # RFC 7617 2, and lone surrogates, which UTF-8 cannot encode
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+)  # RFC 7617 2, and lone surrogates, which UTF-8 cannot encode
 
 
 def header_fields(fields: Mapping[str, str]) -> Mapping[str, str]:
@@ -43,7 +45,9 @@ def header_fields(fields: Mapping[str, str]) -> Mapping[str, str]:
 def checked_text(what: str, value: str) -> str:
     """Return the text if UTF-8 can encode it and it has no control character. Else raise ConfigurationError."""
     if _CONTROL.search(_text(what, value)):
-        raise ConfigurationError(f"{what} has a control character, perhaps a line break at its end; call .strip() on it")
+        raise ConfigurationError(
+            f"{what} has a control character, perhaps a line break at its end; call .strip() on it"
+        )
     return value
 
 

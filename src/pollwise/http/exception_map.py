@@ -92,7 +92,9 @@ def _reason(exc: OSError) -> str:
         return "timed out"
     if exc.errno is not None and exc.errno > 0:
         return os.strerror(exc.errno)
-    return exc.strerror or type(exc).__name__  # the errno of a failed DNS lookup is negative, and strerror() does not know it
+    return (
+        exc.strerror or type(exc).__name__
+    )  # the errno of a failed DNS lookup is negative, and strerror() does not know it
 
 
 def _tls_reason(exc: SSLError) -> str:

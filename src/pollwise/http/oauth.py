@@ -1,9 +1,9 @@
-"""The OAuth 2 client credentials grant (RFC 6749, 4.4): what to ask a token endpoint, and what its answer means.
+"""The OAuth 2 client credentials grant (RFC 6749, 4.4): builds the token request and reads its reply.
 
-Rule 1: nothing here sends or waits; a request goes out as a value, and a reply comes in as one.
-Rule 2: `access_token` decides, and is read strictly: an answer has one that can be sent, or is malformed. The rest of
-RFC 6749, 5.1 is read leniently: a type that is missing is Bearer, and a life that is no number of seconds is unknown.
-Rule 3: no body is ever excerpted: a token may be in it. What the server says of a refusal is masked and cut.
+Rule 1: this file does no I/O. A request is returned as a value, and a reply is passed in as one.
+Rule 2: `access_token` is read strictly: a reply without a usable one is malformed. The other fields of RFC 6749, 5.1 are
+read leniently: a missing type means Bearer, and a lifetime that is not a number of seconds is unknown.
+Rule 3: no error quotes the body, because it may have a token. The server's description of a refusal is masked and cut.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from pollwise.errors import (
     RateLimited,
     ServerUnavailable,
 )
-from pollwise.http.credentials import Credential, basic, bearer, header_fields, printable
+from pollwise.http.credentials import Credential, basic, bearer, checked_text, header_fields
 from pollwise.model.json_body import body_text, decoded
 from pollwise.model.messages import Reply, Request
 
 __all__ = ["ClientCredentialsGrant"]
 
-_TOKEN = re.compile(r"[!-~]+")  # RFC 6749 A.12, without the space, which a header field would end at
-_CODE = re.compile(r"[ !#-\[\]-~]{1,64}")  # RFC 6749 5.2, with an end
+_TOKEN = re.compile(r"[!-~]+")  # RFC 6749 A.12, without the space, which ends a token in a header field
+_CODE = re.compile(r"[ !#-\[\]-~]{1,64}")  # RFC 6749 5.2, with a max length
 _BEARER: Final = frozenset({"", "bearer", "bearertoken"})
-_PASSING: Final = frozenset(
+_TEMPORARY: Final = frozenset(
     {"server_error", "temporarily_unavailable"}
-)  # RFC 6749 4.1.2.1; here too, with some servers
+)  # RFC 6749 4.1.2.1; some token endpoints send them as well
 _DESCRIPTION_CHARS: Final = 200
 
 
 @attrs.frozen(kw_only=True)
 class ClientCredentialsGrant:
-    """One client's way to a token.
+    """The grant of one client.
 
     Attributes:
-        request: What to send for a token, each time.
-        secrets: What must not come back in words, as given and as sent.
+        request: The token request. It can be sent any number of times.
+        secrets: Texts to mask in the server's descriptions, as given and as sent.
     """
 
     request: Request
@@ -58,13 +58,13 @@ class ClientCredentialsGrant:
 
     @classmethod
     def of(cls, token_url: str, client_id: str, client_secret: str, scope: str | None) -> ClientCredentialsGrant:
-        """The grant for this client. Raises ConfigurationError, without showing any of them."""
+        """The grant for this client. Raises ConfigurationError, whose message shows no argument."""
         form = {"grant_type": "client_credentials"}
         if scope is not None:
-            form["scope"] = printable("the scope", scope)
-        # RFC 6749 2.3.1: both are form-encoded first, so that a colon or another alphabet does no harm
-        user = quote_plus(printable("the client ID", client_id))
-        password = quote_plus(printable("the client secret", client_secret))
+            form["scope"] = checked_text("the scope", scope)
+        # RFC 6749 2.3.1: both are form-encoded first, so they may have colons and non-ASCII characters
+        user = quote_plus(checked_text("the client ID", client_id))
+        password = quote_plus(checked_text("the client secret", client_secret))
         authorization = basic(user, password)
         fields = {
             "Authorization": authorization,
@@ -77,40 +77,44 @@ class ClientCredentialsGrant:
         )
 
     def read(self, reply: Reply) -> Credential:
-        """The token in a reply.
+        """The credential in a reply.
 
         Raises:
-            AuthenticationError: The client was refused.
-            PollError: The endpoint is in trouble, or its reply is no token; it may be asked again.
+            AuthenticationError: The server refused the client.
+            PollError: The server failed, or its reply has no token. The request may be retried.
         """
-        if not 200 <= reply.status < 300:  # RFC 6749 5.1 says 200; some servers make a token with 201
+        if not 200 <= reply.status < 300:  # RFC 6749 5.1 says 200; some servers send 201
             raise self._refusal(reply)
         answer = _document(reply)
         if answer is None:
-            raise _malformed(reply, "the token endpoint's answer is no JSON object")
+            raise _malformed(reply, "the token endpoint's reply is not a JSON object")
         token, kind = answer.get("access_token"), answer.get("token_type")
         if token is None and self._problem(reply) is not None:
             raise self._refusal(reply)
         if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
-            raise _malformed(reply, "access_token is missing or could not be sent")
+            raise _malformed(reply, "access_token is missing or cannot be sent in a header")
         if kind is not None and not (isinstance(kind, str) and kind.strip().lower() in _BEARER):
             raise _malformed(reply, "token_type is not Bearer")
-        return Credential({"Authorization": bearer(token)}, _life_s(answer.get("expires_in")))
+        return Credential({"Authorization": bearer(token)}, _lifetime_s(answer.get("expires_in")))
 
     def _refusal(self, reply: Reply) -> AuthenticationError | PollError:
         status, problem = reply.status, self._problem(reply)
         hints = HintReader().read(reply.headers, time.time)
-        if problem is not None and not _PASSING.isdisjoint(problem.codes):
+        if problem is not None and not _TEMPORARY.isdisjoint(problem.codes):
             return ServerUnavailable(status, None if hints is None else hints.retry_after_s, problem)
         error = refusal(reply, problem, None, hints=hints)
         if isinstance(error, ServerUnavailable):
             return error
         if isinstance(error, RateLimited) and (problem is None or status == 429 or error.retry_after_s is not None):
-            return error  # that nothing remains explains only a refusal that says nothing else
+            return error  # "no request left" alone is a rate limit only if the reply names no other reason
         where = self.request.url.origin()
         if 300 <= status < 400:
-            return AuthenticationError(f"{where} answered with a redirect (HTTP {status}), which is not followed.")
-        return AuthenticationError(f"{where} refused to grant a token (HTTP {status}).", problem)
+            return AuthenticationError(
+                f"{where} replied with a redirect (HTTP {status}), which is not followed. Pass the URL of the token endpoint itself."
+            )
+        return AuthenticationError(
+            f"{where} refused to grant a token (HTTP {status}). Check the client ID, the secret and the scope.", problem
+        )
 
     def _problem(self, reply: Reply) -> Problem | None:
         """RFC 6749, 5.2: `error` and `error_description`."""
@@ -130,29 +134,31 @@ class ClientCredentialsGrant:
 def _address(token_url: str) -> URL:
     try:
         url = URL(token_url)
-    except (TypeError, ValueError):  # not to be chained: it shows the URL
+    except (TypeError, ValueError):  # not chained: its message has the URL
         url = URL()
     if url.scheme not in {"http", "https"} or not url.raw_host:
         raise ConfigurationError("token_url must be an absolute https URL")
     if "@" in url.raw_authority or url.raw_fragment:
-        raise ConfigurationError("token_url must have neither credentials nor a fragment")
+        raise ConfigurationError(
+            "token_url must have neither credentials nor a fragment; pass client_id and client_secret"
+        )
     return url
 
 
 def _document(reply: Reply) -> Mapping[str, Any] | None:
-    try:  # whatever media type it has: JSON is JSON
+    try:  # the media type does not matter: some servers send a wrong one
         answer = decoded(body_text(reply.body, reply.headers.get("Content-Type")))
-    except ValueError:  # not to be chained: it may hold the whole body
+    except ValueError:  # not chained: it may hold the whole body
         return None
     return answer if isinstance(answer, dict) else None
 
 
-def _life_s(value: object) -> float | None:
-    """Seconds, from a number or a text that is one; None where it is unknown: RFC 6749 5.1 only recommends it."""
+def _lifetime_s(value: object) -> float | None:
+    """Seconds, from a number or a numeric text. None if it is unknown: RFC 6749 5.1 only recommends the field."""
     if isinstance(value, str):
         value = number(value.strip())
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
-        return None  # a 0 or -1 says that it does not expire; if that is wrong the first 401 renews it
+        return None  # 0 or -1 often means "does not expire"; if that is wrong, the first 401 renews it
     return float(min(value, LONGEST_WAIT_S))
 
 

@@ -1,13 +1,15 @@
 """The only file that sends an HTTP request.
 
-Rule 1: a request goes to where it is addressed and nowhere else: no redirect is followed, no cookie kept, no proxy or
-password taken from the environment, and clear text goes to this machine only.
-Rule 2: no more than `max_body` bytes of a body are kept, as sent or decompressed.
-Rule 3: a connection is given back once its reply is whole, and closed in every other case, a cancelled one included.
-Rule 4: nothing here limits time: whoever awaits `send` cancels it when its time is over.
-Rule 5: a foreign error is wrapped here, once.
-Rule 6: nothing is sent twice. A request that may be repeated passes the budget again, so its caller repeats it.
-Rule 7: of a reply outside 2xx the status code and the header fields decide, so a body that cannot be had is left out.
+Rule 1: a request goes to its own URL only. No redirect is followed and no cookie stored. No proxy or password is read
+from the environment. Plain http goes to this machine only.
+Rule 2: at most `max_body` bytes of a body are kept, compressed or decompressed.
+Rule 3: a connection goes back to the pool when its reply is complete. In every other case it is closed, a cancelled
+`send` included.
+Rule 4: this file has no time-outs: the caller of `send` cancels it.
+Rule 5: exceptions of aiohttp and of the operating system are mapped here, once.
+Rule 6: nothing is sent twice. A retry must pass the rate budget, so the caller of `send` does it.
+Rule 7: a reply outside 2xx is returned without its body if that body cannot be read, because its status code and header
+fields are sufficient.
 """
 
 from __future__ import annotations
@@ -39,9 +41,9 @@ from pollwise.errors import (
     TlsFailed,
     WatcherClosed,
 )
-from pollwise.http.connections import Connector, switch_off_repeats, unrepeated
-from pollwise.http.content_decoding import BadCoding, TooMuch, inflated
-from pollwise.http.exception_map import FOREIGN, is_unanswered, wrapped
+from pollwise.http.connections import Connector, disable_retries, no_retry
+from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body
+from pollwise.http.exception_map import MAPPED, closed_before_reply, map_exception
 from pollwise.model.construction import fast_constructor
 from pollwise.model.messages import Reply, Request
 
@@ -50,55 +52,54 @@ __all__ = ["AiohttpTransport"]
 _make_reply = fast_constructor(Reply)
 
 _NO_TIMEOUTS: Final = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-# aiohttp stops at 8,190 bytes and 128 fields. Login gateways set larger cookies, which are not even kept.
+# aiohttp's defaults are 8,190 bytes and 128 fields. Login gateways set larger cookies, so these limits are higher.
 _HEADER_LIMITS: Final[dict[str, Any]] = {"max_field_size": 65_536, "max_headers": 500}
-# What our own session has as its defaults is not said again with each request: that would cost a hundredth of it.
+# Our own session has these as its defaults. Passing them with each request would cost 1 % of a poll.
 _OPTIONS: Final[dict[str, Any]] = {
     "auto_decompress": False,
     "raise_for_status": False,
     "timeout": _NO_TIMEOUTS,
     **_HEADER_LIMITS,
 }
-_MANY_HOSTS: Final = 1_000
+_MAX_ORIGINS: Final = 1_000  # in the cache of checked origins
 _MALLOC_HINT: Final = 1 << 20
 
 
 class _NoCookies(aiohttp.DummyCookieJar):
-    """Keeps none, and has none to send: always the same none, for aiohttp asks for each request."""
+    """Stores and sends no cookie. Returns one shared empty object, because aiohttp calls this for each request."""
 
-    _NONE: Final = SimpleCookie()
+    _EMPTY: Final = SimpleCookie()
 
-    def filter_cookies(self, request_url: URL) -> SimpleCookie:  # noqa: ARG002  # for no URL is there any
-        return self._NONE
+    def filter_cookies(self, request_url: URL) -> SimpleCookie:  # noqa: ARG002  # no URL has cookies
+        return self._EMPTY
 
 
 class AiohttpTransport:
     """Sends requests with aiohttp.
 
-    Opens its connections on first use, or on entering `async with`; leaving that, or `close`, closes them. It does not
-    limit time: put the `await` of `send` under `asyncio.timeout`, as the watcher does.
+    Opens connections on first use, or on entering `async with`. `aclose`, or leaving the `async with`, closes them.
+    There is no time-out: call `send` inside `asyncio.timeout`, as the watcher does.
 
-    Each call of `send` sends one request. A server may close a connection that was kept alive at any moment (RFC 9112,
-    9.3.1). `send` then raises `StaleConnection`, and the watcher sends that poll once more, as a request of its own at
-    the budget. A POST never raises `StaleConnection`.
+    Each call of `send` sends one request. A server may close a kept-alive connection at any moment (RFC 9112, 9.3.1).
+    `send` then raises `StaleConnection`, and the watcher sends the poll again, as another request of the rate budget. A
+    POST never raises `StaleConnection`.
 
-    A header field may have 65,536 bytes, and a reply 500 of them.
+    A header field may have 65,536 bytes, and a reply may have 500 fields.
 
     Args:
-        session: A session of yours to send with, never closed here. Its connector, proxies, cookies, default
-            headers, middlewares and tracing stay in force and are yours to answer for; its time-outs, decompression and
-            `raise_for_status` are not used. Which of its connections are new cannot be told, so each that breaks without
-            a reply counts as `StaleConnection`. By default the transport has one of its own.
-        connections: Most connections at once, idle ones included; of its own session.
-        max_body: Most bytes of a body, as sent and decompressed.
-        allow_plain_http: Whether anything may be sent in clear text to a host other than this machine, for everybody
-            on the way to read.
-        ssl: Which certificates to trust, in its own session; by default those that the system trusts.
-        connection_age_s: Longest use of a connection of its own session, in seconds, or None for no limit. A connection
-            ends its last request first. The next one looks the name up again, so a server that DNS has moved is found.
+        session: Your own session. It is never closed here. Its connector, proxies, cookies, default headers,
+            middlewares and tracing are used; its time-outs, decompression and `raise_for_status` are not. aiohttp does
+            not tell which of its connections are new, so any that breaks without a reply counts as `StaleConnection`.
+            None for a session of the transport.
+        connections: Max number of connections of the transport's session, idle ones included.
+        max_body: Max size of a body in bytes, compressed and decompressed.
+        allow_plain_http: Whether to send unencrypted requests to other machines. The network can then read them.
+        ssl: Which certificates the transport's session trusts. None for those that the system trusts.
+        connection_age_s: Max age of a connection of the transport's session, in seconds. None for no limit. A request
+            in flight is finished first. The next connection resolves the name again, so a DNS change takes effect.
 
     Raises:
-        ConfigurationError: An argument cannot be right.
+        ConfigurationError: An argument is invalid.
     """
 
     def __init__(
@@ -112,23 +113,27 @@ class AiohttpTransport:
         connection_age_s: float | None = 300.0,
     ) -> None:
         if connections < 1 or max_body < 1:
-            raise ConfigurationError("connections and max_body must be at least 1")
+            raise ConfigurationError(
+                f"connections and max_body must be at least 1, got {connections!r} and {max_body!r}"
+            )
         if connection_age_s is not None and not 0.0 < connection_age_s < math.inf:
             raise ConfigurationError("connection_age_s must be a positive number of seconds, or None for no limit")
         if ssl is not None and (session is not None or not isinstance(ssl, SSLContext)):
-            raise ConfigurationError("ssl must be an SSLContext; for a session of yours, give it to its connector")
+            raise ConfigurationError(
+                "ssl must be an SSLContext; with session=, pass ssl to that session's connector instead"
+            )
         self._session = session
-        self._own = session is None
-        self._extra = None if session is None else _missing(session)
+        self._owns_session = session is None
+        self._extra_headers = None if session is None else _extra_headers(session)
         self._options: dict[str, Any] = {} if session is None else _options_for(session)
-        self._connector: Connector | None = None  # of our own session
+        self._connector: Connector | None = None  # of the transport's own session
         self._age_s = connection_age_s
         self._connections = connections
         self._max_body = max_body
         self._allow_plain_http = allow_plain_http
         self._ssl = ssl
         self._closed = False
-        self._admitted: set[tuple[str, str]] = set()
+        self._checked_origins: set[tuple[str, str]] = set()
 
     async def __aenter__(self) -> Self:
         if self._session is None:
@@ -138,34 +143,34 @@ class AiohttpTransport:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        await self.aclose()
 
-    async def close(self) -> None:
-        """Close all connections of the transport's own session. What is in flight ends with `WatcherClosed`."""
+    async def aclose(self) -> None:
+        """Close all connections of the transport's own session. Requests in flight raise `WatcherClosed`."""
         self._closed = True
         session, self._session = self._session, None
-        if session is not None and self._own:
+        if session is not None and self._owns_session:
             await session.close()
 
     async def send(self, request: Request, /) -> Reply:
-        """Send the request once and return the whole reply, whatever its status code.
+        """Send the request once and return the complete reply, for any status code.
 
         Raises:
-            StaleConnection: A kept-alive connection was closed before a byte of the reply came. The request may be
-                sent again at once.
-            ConnectFailed: There was no connection, or what came over it was no whole HTTP reply.
-            TlsFailed: The certificate or the handshake was not acceptable.
-            ReplyTooLarge: The body of a 2xx reply, as sent or decompressed, has more than `max_body` bytes.
+            StaleConnection: The server closed a kept-alive connection before the first byte of the reply. The request
+                may be sent again at once.
+            ConnectFailed: No connection could be opened, or no complete HTTP reply was received.
+            TlsFailed: The certificate or the TLS handshake failed.
+            ReplyTooLarge: The body of a 2xx reply, compressed or decompressed, has more than `max_body` bytes.
             MalformedReply: The body of a 2xx reply cannot be decompressed.
             InsecureUrl: Plain http to another machine. Nothing was sent.
-            ConfigurationError: Such a request cannot be sent.
-            WatcherClosed: The transport or its session is closed, which no repetition will mend.
+            ConfigurationError: The request's URL, method or a header field is invalid. Nothing was sent.
+            WatcherClosed: The transport or its session is closed. A retry does not help.
         """
         session = self._session or self._open()
         url = request.url
-        if (url.scheme, url.raw_authority) not in self._admitted:
-            self._admit(url)
-        headers = request.headers if self._extra is None else _completed(request.headers, self._extra)
+        if (url.scheme, url.raw_authority) not in self._checked_origins:
+            self._check_origin(url)
+        headers = request.headers if self._extra_headers is None else _merged(request.headers, self._extra_headers)
         connector = self._connector
         opened = 0 if connector is None else connector.opened
         response: aiohttp.ClientResponse | None = None
@@ -175,68 +180,70 @@ class AiohttpTransport:
             )
             try:
                 content = response.content
-                # a small body has mostly come along with the header: no need to wait, and no coroutine for it
-                body = content.read_nowait() if content.is_eof() else await self._rest(response)
+                # a small body usually arrives with the header, so this path needs no coroutine
+                body = content.read_nowait() if content.is_eof() else await self._read_rest(response)
                 fields = response.headers
                 if hdrs.CONTENT_ENCODING in fields or len(body) > self._max_body:
-                    body = self._decoded(response, body)
+                    body = self._decode(response, body)
                 return _make_reply(response.status, fields, body, request)
             finally:
                 if not response.closed:
                     response.close()
-        except FOREIGN as exc:
-            failure, cause = wrapped(exc, session)
-            if response is None and isinstance(failure, (ConnectFailed, TlsFailed)) and is_unanswered(exc):
-                failure = self._unanswered(request, failure, opened)
-            exc.with_traceback(None)  # aiohttp's errors go in circles through its frames, and through ours
+        except MAPPED as exc:
+            failure, cause = map_exception(exc, session)
+            if response is None and isinstance(failure, (ConnectFailed, TlsFailed)) and closed_before_reply(exc):
+                failure = self._without_reply(request, failure, opened)
+            exc.with_traceback(None)  # break the reference cycle of the error and its frames
         try:
             raise failure from cause
         finally:
-            del failure, cause  # else this frame and its error would keep each other until the next collection
+            del failure, cause  # else the error and this frame are a reference cycle until the next garbage collection
 
     def check(self, url: URL) -> None:
-        """Raise what `send` would raise for this URL before anything is sent: InsecureUrl or ConfigurationError."""
-        self._admit(url)
+        """Raise InsecureUrl or ConfigurationError if `send` would refuse this URL. Sends nothing."""
+        self._check_origin(url)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
             raise WatcherClosed
-        # asyncio receives into a fresh buffer of 256 KiB each time. glibc maps such a block into memory and unmaps it
-        # again, at every poll, until it has once seen a larger one freed.
+        # asyncio allocates a buffer of 256 KiB for each receive. glibc maps and unmaps such a block at every poll, until
+        # a larger block was freed once.
         bytearray(_MALLOC_HINT)
         self._connector = Connector(age_s=self._age_s, connections=self._connections, ssl=self._ssl)
         self._session = aiohttp.ClientSession(
             connector=self._connector, cookie_jar=_NoCookies(), headers=_own_headers(), **_OPTIONS
         )
-        if not switch_off_repeats(self._session):
-            self._options = {"middlewares": (unrepeated,)}
+        if not disable_retries(self._session):
+            self._options = {"middlewares": (no_retry,)}
         return self._session
 
-    def _admit(self, url: URL) -> None:
-        """Decide whether anything may be sent to this host; once for each."""
+    def _check_origin(self, url: URL) -> None:
+        """Raise if requests to this origin are not allowed. An allowed origin is checked once."""
         try:
             host = url.raw_host
-        except ValueError:  # a port that cannot be
+        except ValueError:  # an invalid port
             host = None
         if url.scheme not in {"http", "https"} or not host:
-            raise ConfigurationError("a request needs an absolute http or https URL")
+            raise ConfigurationError(
+                "a request needs an absolute http or https URL, such as https://api.example.com/jobs/7"
+            )
         if "@" in url.raw_authority:
-            raise ConfigurationError("a request's URL must not hold credentials; pass them as auth")
+            raise ConfigurationError("a request's URL must not have credentials; pass them as auth=")
         if url.scheme == "http" and not self._allow_plain_http and not _is_this_machine(host):
             raise InsecureUrl(str(url.origin()))
-        if len(self._admitted) >= _MANY_HOSTS:
-            self._admitted.clear()
-        self._admitted.add((url.scheme, url.raw_authority))
+        if len(self._checked_origins) >= _MAX_ORIGINS:
+            self._checked_origins.clear()
+        self._checked_origins.add((url.scheme, url.raw_authority))
 
-    def _unanswered(self, request: Request, failure: ConnectFailed | TlsFailed, opened: int) -> PollError:
-        """What a connection that was closed before a byte of the reply came means for its request."""
+    def _without_reply(self, request: Request, failure: ConnectFailed | TlsFailed, opened: int) -> PollError:
+        """The error for a request whose connection was closed before the first byte of the reply."""
         if not request.is_idempotent:
             return ConnectFailed(f"{failure.detail}; it may or may not have received the {request.method}")
         fresh = self._connector is not None and self._connector.opened_by_this_task(since=opened)
         return failure if fresh else StaleConnection(failure.detail)
 
-    async def _rest(self, response: aiohttp.ClientResponse) -> bytes:
-        """The body of a reply that has not come yet, or not all of it."""
+    async def _read_rest(self, response: aiohttp.ClientResponse) -> bytes:
+        """Read the part of the body that was not received together with the header."""
         length = response.content_length
         if length is not None and length > self._max_body:
             return self._without_body(response)
@@ -247,18 +254,18 @@ class AiohttpTransport:
                 return self._without_body(response)
         return bytes(body)
 
-    def _decoded(self, response: aiohttp.ClientResponse, body: bytes) -> bytes:
+    def _decode(self, response: aiohttp.ClientResponse, body: bytes) -> bytes:
         if len(body) > self._max_body:
             return self._without_body(response)
         try:
-            return inflated(body, ",".join(response.headers.getall(hdrs.CONTENT_ENCODING, ())), self._max_body)
-        except TooMuch:
+            return decode_body(body, ",".join(response.headers.getall(hdrs.CONTENT_ENCODING, ())), self._max_body)
+        except DecodedTooLarge:
             return self._without_body(response)
-        except BadCoding as exc:
+        except DecodingError as exc:
             return self._without_body(response, exc)
 
-    def _without_body(self, response: aiohttp.ClientResponse, exc: BadCoding | None = None) -> bytes:
-        """Rule 7: no body for a reply outside 2xx; any other is refused."""
+    def _without_body(self, response: aiohttp.ClientResponse, exc: DecodingError | None = None) -> bytes:
+        """Rule 7: an empty body for a reply outside 2xx. For a 2xx reply this raises."""
         status = response.status
         if not 200 <= status < 300:
             return b""
@@ -268,7 +275,7 @@ class AiohttpTransport:
         raise ReplyTooLarge(f"the body has more than {self._max_body} bytes", status, content_type) from None
 
 
-# --- where to, and what goes along ------------------------------------------------------------
+# --- origins and header fields ----------------------------------------------------------------
 
 
 def _is_this_machine(host: str) -> bool:
@@ -286,15 +293,15 @@ def _own_headers() -> CIMultiDict[str]:
     made: CIMultiDict[str] = CIMultiDict()
     made[hdrs.ACCEPT] = "application/json"
     made[hdrs.ACCEPT_ENCODING] = "gzip, deflate"
-    made[hdrs.CACHE_CONTROL] = "no-cache"  # RFC 9111 5.2.1.4: else a cache answers with the status of before
+    made[hdrs.CACHE_CONTROL] = "no-cache"  # RFC 9111 5.2.1.4: else a cache may reply with an old status
     made[hdrs.USER_AGENT] = (
         f"pollwise/{version('pollwise')} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
     )
     return made
 
 
-def _missing(session: aiohttp.ClientSession) -> CIMultiDict[str]:
-    """What a caller's session does not send: what we can read is ours to say, the rest is the session's."""
+def _extra_headers(session: aiohttp.ClientSession) -> CIMultiDict[str]:
+    """Our default header fields for a caller's session, without User-Agent and Cache-Control if the session has them."""
     made = _own_headers().copy()
     for name in (hdrs.USER_AGENT, hdrs.CACHE_CONTROL):
         if name in session.headers:
@@ -303,12 +310,12 @@ def _missing(session: aiohttp.ClientSession) -> CIMultiDict[str]:
 
 
 def _options_for(session: aiohttp.ClientSession) -> dict[str, Any]:
-    """What to say with each request over a caller's session, which goes on as it is for the caller's own requests."""
-    theirs = session._middlewares  # noqa: SLF001  # ours would replace them, and there is no public way to read them
-    return {**_OPTIONS, "middlewares": (unrepeated, *theirs)}
+    """Options for each request over a caller's session. The session itself is not changed."""
+    theirs = session._middlewares  # noqa: SLF001  # ours would replace them, and aiohttp has no public way to read them
+    return {**_OPTIONS, "middlewares": (no_retry, *theirs)}
 
 
-def _completed(headers: Mapping[str, str], extra: CIMultiDict[str]) -> CIMultiDict[str]:
+def _merged(headers: Mapping[str, str], extra: CIMultiDict[str]) -> CIMultiDict[str]:
     made = extra.copy()
     made.update(headers)
     return made
