@@ -213,7 +213,9 @@ class JobWatcher(Generic[J, S]):
         return self
 
     def _recorder_for(self, ledger: Ledger, dispatcher: Dispatcher[J, S]) -> Recorder[J, S]:
-        machines = MachineFactory(policy=self._policy, grace_s=self._request_timeout_s, now=self._now, clock=self._clock)
+        machines = MachineFactory(
+            policy=self._policy, grace_s=self._request_timeout_s, now=self._now, clock=self._clock
+        )
         return Recorder(
             ledger=ledger,
             rows=WatchRows(endpoint=self._endpoint, origins=self._origins, machines=machines),

@@ -10,8 +10,8 @@ import pytest
 from kept_toy import NOON_S, KeptToyEndpoint
 from pollwise.core.identity import Origins
 from pollwise.core.machine import WatchMachine
-from pollwise.core.policy import Policy
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
 from pollwise.durable.watch_rows import MachineFactory, WatchRows
 from pollwise.errors import EndpointBug, OriginChanged
