@@ -204,7 +204,7 @@ async def test_durations_that_were_learnt_are_learnt_again() -> None:
         watcher.watch(ToyJob("new"))
         await asyncio.sleep(15)
         assert len(transport.requests) <= 4
-        durations = watcher._rules.forecast.durations
+        durations = watcher._policy.forecast.durations
         assert durations.ended == 60
     async with watcher:
         assert durations.ended == 60
@@ -220,7 +220,7 @@ async def test_how_long_open_jobs_have_run_is_learnt() -> None:
             row, seen_s=540.0, phase=Phase.RUNNING, status=b'{"state":"running","done":1}'
         )
     async with keeping(ledger, [Hang()], timeout_s=None) as (watcher, _):
-        durations = watcher._rules.forecast.durations
+        durations = watcher._policy.forecast.durations
         durations.over(0.0, 600.0)
         before = durations.chance(0.0, 100.0)
         await watcher.resume()
