@@ -29,6 +29,8 @@ __all__ = ["FACTS", "TRANSITIONS", "Facts", "OnDisk", "RecordEvent", "RecordStat
 class RecordState(enum.Enum):
     """How far the record of one watch has got, as this process knows it."""
 
+    __hash__ = object.__hash__  # members are singletons; the hash of an Enum is a call of Python for each look at a table
+
     PENDING = enum.auto()
     """The row is to be written."""
     RELOCATING = enum.auto()
@@ -55,6 +57,8 @@ class RecordState(enum.Enum):
 
 class RecordEvent(enum.Enum):
     """What happens to a record."""
+
+    __hash__ = object.__hash__
 
     ROW_WRITTEN = enum.auto()
     """A new row is on disk."""
