@@ -173,7 +173,7 @@ async def test_torture_killed_fifty_times(tmp_path: Path, seed: int) -> None:
 
 
 async def test_torture_with_a_full_disk(tmp_path: Path) -> None:
-    """Nobody is told what could not be written down; with room again, everybody is told the truth."""
+    """What could not be written is not published; with room again, the true outcome is."""
     async with scene(tmp_path / "jobs.ledger", 40) as stage, asyncio.TaskGroup() as group:
         group.create_task(stage.finish(1.0, over_s=3.0))
         run = await stage.run("run_out_of_room")

@@ -43,7 +43,7 @@ def test_a_clock_that_jumped_back_a_day() -> None:
 
 
 def test_a_clock_that_jumped_forward_a_day() -> None:
-    """The deadline has passed, as far as anybody can tell."""
+    """The deadline has passed by that clock."""
     past: ResumeState[str] = ResumeState.between(BEGAN_S, BEGAN_S + 3600, BEGAN_S + 600 + DAY_S)
     assert past.overdue
 
@@ -86,7 +86,7 @@ def test_when_a_job_was_last_seen_goes_on() -> None:
 
 
 def test_the_watchers_own_limit_can_be_put_on_it() -> None:
-    """A text from outside gives nobody more time than the watcher would."""
+    """A text from outside gives no watch more time than the watcher would."""
     for left_s in (None, 7200.0):
         past: ResumeState[str] = ResumeState(age_s=1, left_s=left_s)
         assert past.at_most(3600.0).left_s == 3600.0
@@ -161,7 +161,7 @@ def overdue() -> WatchMachine[str, str]:
 
 
 def test_what_is_overdue_is_asked_once_more() -> None:
-    """An end that came in time, while nobody looked, is found."""
+    """An end that came in time, while no process looked, is found."""
     machine = overdue()
     assert machine.on_reading(DONE, now=151, dice=0.0) is StepResult.OVER
     assert isinstance(machine.outcome, Succeeded)
@@ -195,7 +195,7 @@ def test_what_is_overdue_and_looks_over_is_confirmed() -> None:
 
 
 def test_grace_is_no_part_of_the_agreement() -> None:
-    """It is for the one answer, and whoever writes the watch down again writes the deadline that it had."""
+    """It is for the one answer. A watch that is written again keeps the deadline that it had."""
     machine = overdue()
     assert machine.agreed_deadline == -3500
     machine.on_error(ServerUnavailable(503), now=151, dice=0.5)

@@ -155,7 +155,7 @@ class Row:
 
 
 async def test_rows_are_taken_in_a_page_at_a_time_also_when_that_is_interrupted() -> None:
-    """Whoever has begun when a stranger cancels the task is not begun once more; the others begin all the same."""
+    """If foreign code cancels the task, watches that have begun do not begin again, and the others begin all the same."""
     begun: list[Any] = []
     tasks: list[asyncio.Task[None]] = []
 
@@ -187,7 +187,7 @@ async def test_rows_are_taken_in_a_page_at_a_time_also_when_that_is_interrupted(
 
 
 async def test_watches_that_come_together_travel_together() -> None:
-    """Whoever comes while a call is under way goes with the next one."""
+    """A watch that comes while a call is under way goes with the next call."""
     ledger = MemoryLedger(latency_s=1.0)
     async with keeping(ledger, [RUNNING]) as (watcher, _):
         for n in range(7):
@@ -258,7 +258,7 @@ async def test_a_row_that_the_ledger_does_not_take_is_tried_again(error: Excepti
 
 
 async def test_a_thousand_new_watches_survive_a_lock() -> None:
-    """They are tried again together, with those that came meanwhile, and nobody is abandoned."""
+    """They are tried again together, with those that came meanwhile, and no watch is abandoned."""
     ledger = MemoryLedger()
     ledger.broken["record"] = LedgerInUse("jobs.ledger")
     asyncio.get_running_loop().call_later(20, ledger.broken.clear)
@@ -325,7 +325,7 @@ async def test_each_row_has_patience_of_its_own() -> None:
         assert (await late).state == "succeeded"
 
 
-async def test_a_slow_ledger_that_fails_once_loses_nobody() -> None:
+async def test_a_slow_ledger_that_fails_once_loses_no_watch() -> None:
     """Patience is counted from when the ledger began to fail: rows that queued for longer get a second try."""
     ledger = MemoryLedger(latency_s=30.0)
     async with keeping(ledger, [RUNNING], ledger_patience_s=10, timeout_s=9_000) as (watcher, _):
@@ -389,7 +389,7 @@ async def test_a_deadline_while_a_call_is_under_way() -> None:
 
 
 async def test_stopped_while_the_ledger_is_locked() -> None:
-    """It ends at once, without a row: nobody waits for a ledger to stop a watch that was never asked about."""
+    """It ends at once, without a row: no ledger is waited for to stop a watch that was never polled."""
     ledger = MemoryLedger()
     ledger.broken["record"] = FULL
     async with keeping(ledger, [RUNNING]) as (watcher, _):
@@ -447,8 +447,8 @@ async def test_trouble_with_new_rows_is_said_once(caplog: pytest.LogCaptureFixtu
     assert "new watches" in caplog.text
 
 
-async def test_a_strangers_fault_is_not_repeated() -> None:
-    """A ledger of somebody's own may raise anything, and its words may hold anything."""
+async def test_the_message_of_a_foreign_error_is_not_repeated() -> None:
+    """A foreign ledger may raise anything, and the message may hold anything."""
     ledger = MemoryLedger()
     ledger.broken["record"] = OSError("password=hunter2")
     async with keeping(ledger, [SUCCEEDED], ledger_patience_s=1) as (watcher, _):
@@ -661,7 +661,7 @@ async def test_stopped_while_its_row_is_refused() -> None:
 
 @pytest.mark.parametrize("before", [[SUCCEEDED], [403]])
 async def test_stopped_while_it_turns_out_to_have_ended(before: list[Answer]) -> None:
-    """What the ledger knows is more than that somebody stopped looking."""
+    """The outcome in the ledger says more than that the watch was stopped."""
     ledger = MemoryLedger(latency_s=1.0)
     await one_run(ledger, before)
     async with keeping(ledger, [RUNNING]) as (watcher, _):
@@ -673,7 +673,7 @@ async def test_stopped_while_it_turns_out_to_have_ended(before: list[Answer]) ->
 
 
 async def test_stopped_after_the_ledger_has_told_its_end() -> None:
-    """That does nothing, as after any end: nobody is told of another outcome, in this block or after it."""
+    """That does nothing, as after any end: no other outcome is published, in this block or after it."""
     ledger = MemoryLedger()
     await one_run(ledger, [SUCCEEDED])
     async with keeping(ledger, [RUNNING]) as (watcher, _):
@@ -707,7 +707,7 @@ async def test_left_while_its_row_is_under_way() -> None:
 
 
 async def test_left_while_its_row_is_refused() -> None:
-    """Who waits for it hears that the watcher was left."""
+    """A call that waits for it raises that the watcher was left."""
     ledger = MemoryLedger(latency_s=1.0)
     async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
         ledger.broken["record"] = FULL

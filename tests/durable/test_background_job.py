@@ -57,7 +57,7 @@ async def test_a_pause_ends_early_when_it_is_closing() -> None:
     assert loop.time() == pytest.approx(6.0)
 
 
-async def test_a_stranger_who_cancels_does_not_end_the_work() -> None:
+async def test_foreign_code_that_cancels_does_not_end_the_work() -> None:
     """What was left is done a little later, unless the watcher is gone by then."""
     todo, done = [1, 2], []
 

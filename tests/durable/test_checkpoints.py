@@ -1,4 +1,4 @@
-"""How far watches got: pushed together, each once, and nobody waits for it."""
+"""How far watches got: written together, each once, and no watch waits for it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_slow_ledger_gets_fewer_rows() -> None:
 
 
 async def test_what_the_ledger_does_not_take_waits(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody suffers for it, it is said once, and the newest is there when the ledger is mended."""
+    """No watch ends because of it, it is logged once, and the newest state is written when the ledger works again."""
     ledger = MemoryLedger()
     with caplog.at_level(logging.INFO):
         async with keeping(ledger, [running(1)]) as (watcher, _):

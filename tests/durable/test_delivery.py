@@ -26,7 +26,7 @@ JOBS = [ToyJob(name) for name in SCRIPT]
 
 
 async def run_until_over(ledger: MemoryLedger) -> None:
-    """A run of four jobs with four kinds of ends, whose outcomes nobody takes."""
+    """A run of four jobs with four kinds of ends, whose outcomes are not taken."""
     async with keeping(ledger, by_job(SCRIPT)) as (watcher, _):
         await watcher.gather(JOBS)
 
@@ -82,7 +82,7 @@ async def test_those_of_before_and_those_that_come() -> None:
 
 
 async def test_of_all_acknowledgements_one_counts() -> None:
-    """Exactly one is told True, whoever does it and however often."""
+    """Exactly one call returns True, from wherever and however often it is called."""
     ledger = MemoryLedger()
     await run_until_over(ledger)
     async with keeping(ledger, [RUNNING]) as (watcher, _):
@@ -169,7 +169,7 @@ async def test_cut_short_it_says_so() -> None:
 
 
 async def test_it_can_be_closed() -> None:
-    """Then it gives no more out, to nobody."""
+    """Then it gives no more out."""
     ledger = MemoryLedger()
     await run_until_over(ledger)
     async with keeping(ledger, [Hang()]) as (watcher, _):
@@ -229,7 +229,7 @@ async def test_a_ledger_that_cannot_be_read() -> None:
 
 
 async def test_closed_while_the_ledger_cannot_be_read() -> None:
-    """Whoever waits for the next one is let go, soon."""
+    """A task that waits for the next one ends soon."""
     ledger = MemoryLedger()
     await run_until_over(ledger)
     async with keeping(ledger, [RUNNING]) as (watcher, _):
@@ -259,7 +259,7 @@ async def test_an_acknowledgement_that_is_not_written_down() -> None:
 
 
 async def test_what_cannot_be_read_is_left_for_who_can(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody acknowledges what they were not given; the others come."""
+    """What was not delivered is not acknowledged; the others come."""
 
     class Changed(ToyCodec):
         def job_from_keys(self, keys: Any, /) -> ToyJob:
@@ -323,7 +323,7 @@ async def test_a_slow_reader_is_waited_for_in_the_ledger(monkeypatch: pytest.Mon
 
 
 async def test_an_iterator_that_is_dropped_is_forgotten() -> None:
-    """Nothing is collected for who does not read."""
+    """Nothing is collected for an iterator that is gone."""
     async with keeping(MemoryLedger(), [SUCCEEDED]) as (watcher, _):
         deliveries = watcher.outcomes()
         await watcher.watch(ToyJob())
@@ -336,7 +336,7 @@ async def test_an_iterator_that_is_dropped_is_forgotten() -> None:
 
 
 async def test_being_cancelled_while_it_waits_loses_nothing() -> None:
-    """At whatever step: the next who asks gets it."""
+    """At whatever step: the next task that asks gets it."""
     for steps in range(30):
         ledger = MemoryLedger(chunk=1)
         await run_until_over(ledger)

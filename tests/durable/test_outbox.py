@@ -1,4 +1,4 @@
-"""Outcomes: on disk before anybody is told, tried again, and never made up."""
+"""Outcomes: on disk before they are published, tried again, and never made up."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Leisurely(MemoryLedger):
         return await super().conclude(outcomes)
 
 
-# --- durable before told ------------------------------------------------------------------------
+# --- durable before published -------------------------------------------------------------------
 
 
-async def test_nobody_is_told_before_it_is_on_disk() -> None:
-    """Neither who awaits, nor who iterates, nor a callback, nor who looks."""
+async def test_no_outcome_is_published_before_it_is_on_disk() -> None:
+    """Neither to tasks that await or iterate, nor to a callback, nor as an attribute."""
     ledger = Leisurely()
     told: list[tuple[str, float]] = []
     async with keeping(ledger, [RUNNING, SUCCEEDED]) as (watcher, transport):
@@ -159,7 +159,7 @@ async def test_a_ledger_that_stays_broken() -> None:
 
 
 async def test_each_outcome_has_patience_of_its_own() -> None:
-    """Who came late waits on when those before it have given up."""
+    """An outcome that came late is still tried when those before it have ended."""
     ledger = MemoryLedger()
     ledger.broken["conclude"] = LedgerFailed("jobs.ledger", "I/O error")
     script = by_job({"a": [SUCCEEDED], "b": [*[RUNNING] * 8, SUCCEEDED]})
@@ -201,8 +201,8 @@ async def test_leaving_gives_the_ledger_one_last_chance(mended: bool) -> None:
             await watch
 
 
-async def test_being_cancelled_while_leaving_leaves_nobody_waiting() -> None:
-    """Whoever waits for an outcome that is under way hears that the watcher was left."""
+async def test_being_cancelled_while_leaving_leaves_no_task_waiting() -> None:
+    """A task that waits for an outcome that is under way gets `WatcherClosed`."""
     ledger = MemoryLedger()
     waiting: list[asyncio.Task[Any]] = []
 
@@ -251,7 +251,7 @@ async def test_trouble_that_goes_on_is_said_once(caplog: pytest.LogCaptureFixtur
 
 
 async def test_a_status_that_the_endpoint_cannot_write_is_its_bug() -> None:
-    """A success that would be nobody's after a crash is not told as one, and the others are."""
+    """A success that a crash would lose is not published as one, and the others are."""
     ledger = MemoryLedger()
     endpoint = KeptToyEndpoint()
     read = endpoint.read

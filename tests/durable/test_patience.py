@@ -1,4 +1,4 @@
-"""How long the ledger is asked again: a property of times and errors, and the pauses between tries."""
+"""How long a call is repeated: a property of times and errors, and the pauses between tries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PASSING = [
     LedgerFull("p", "disk full"),
     LedgerFailed("p", "I/O error"),
     LedgerUnwritable("p", "too many open files"),
-    OSError("of a ledger of somebody's own"),
+    OSError("of a foreign ledger"),
 ]
 LASTING = [
     LedgerClosed("p", "closed"),
@@ -135,7 +135,7 @@ async def test_a_call_that_keeps_failing_raises_its_last_error() -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize("error", LASTING)
 async def test_a_call_that_cannot_succeed_raises_at_once(error: Exception) -> None:
-    """Nobody waits a minute for a closed ledger."""
+    """No call waits a minute for a closed ledger."""
     now = asyncio.get_running_loop().time
     with pytest.raises(type(error)):
         await patience(now).call(failing(error, 1_000))

@@ -21,7 +21,7 @@ REQUEST_ID: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", d
 
 
 class Noting(MemoryLedger):
-    """Notes in whose name it is called."""
+    """Notes in which context it is called."""
 
     names: ClassVar[set[str]] = set()
 
@@ -127,7 +127,7 @@ def test_it_can_be_cancelled_at_every_step(at: float, again_after: int | None) -
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("at", [1.0, 2.5, 3.5, 4.5])
-async def test_a_stranger_who_cancels_its_tasks_keeps_nobody_waiting(at: float) -> None:
+async def test_foreign_code_that_cancels_its_tasks_keeps_no_task_waiting(at: float) -> None:
     """Rows and outcomes that were under way are written a little later."""
     ledger = MemoryLedger(latency_s=2.0)
     async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
@@ -152,7 +152,7 @@ class Short(MemoryLedger):
 
 @pytest.mark.looptime
 async def test_a_ledger_that_answers_nonsense() -> None:
-    """Keeps nobody waiting either."""
+    """Keeps no task waiting either."""
     async with keeping(Short(), [SUCCEEDED]) as (watcher, transport):
         outcomes = await watcher.gather(toys(3))
         assert all(isinstance(outcome, Abandoned) for outcome in outcomes)
@@ -161,7 +161,7 @@ async def test_a_ledger_that_answers_nonsense() -> None:
 
 @pytest.mark.looptime
 async def test_being_cancelled_while_leaving_does_not_leave_a_recording_open() -> None:
-    """Whoever waits for a row that will not be written hears of it."""
+    """A task that waits for a row that will not be written gets an error."""
     ledger = MemoryLedger()
     waiting: list[asyncio.Task[object]] = []
 

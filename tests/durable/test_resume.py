@@ -250,7 +250,7 @@ async def test_a_deadline_is_kept_across_the_gap() -> None:
 
 
 async def test_a_clock_that_jumped_back_a_day() -> None:
-    """No age is negative, and nobody waits for longer than they asked for."""
+    """No age is negative, and no watch lasts longer than its timeout."""
     ledger = MemoryLedger()
     await left_open(ledger, 1, timeout_s=100)
     await asyncio.sleep(60)
@@ -340,7 +340,7 @@ async def test_the_systems_clock_is_the_wall_clock() -> None:
 
 
 async def test_first_polls_are_spread_over_the_budget() -> None:
-    """Its whole rate is used from the first moment, and never more; nobody is told to be held back."""
+    """Its whole rate is used from the first moment, and never more; no watch is held back."""
     ledger = MemoryLedger()
     await left_open(ledger, 300)
     options: dict[str, Any] = {"budget": RateBudget(10, per_s=1), "pacing": Pacing.fixed(600)}

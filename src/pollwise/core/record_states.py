@@ -29,7 +29,9 @@ __all__ = ["FACTS", "TRANSITIONS", "Facts", "OnDisk", "RecordEvent", "RecordStat
 class RecordState(enum.Enum):
     """How far the record of one watch has got, as this process knows it."""
 
-    __hash__ = object.__hash__  # members are singletons; the hash of an Enum is a call of Python for each look at a table
+    __hash__ = (
+        object.__hash__
+    )  # members are singletons; the hash of an Enum is a call of Python for each look at a table
 
     PENDING = enum.auto()
     """The row is to be written."""
