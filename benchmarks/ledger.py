@@ -22,8 +22,8 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import loopback, peers, report
-from benchmarks.scale import Ticker, rss
+from benchmarks import contenders, loopback, report
+from benchmarks.instruments import Ticker, rss
 from pollwise import JobWatcher, Pacing, RateBudget, SqliteLedger
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 
@@ -67,7 +67,7 @@ class Cpu:
 
 
 async def _record(url: str, path: str, watched: int, _for_s: float) -> dict[str, Any]:
-    jobs = peers.jobs(watched)
+    jobs = contenders.jobs(watched)
     gc.collect()
     async with SqliteLedger(path) as ledger, _watcher(url, watched, ledger) as watcher:
         async with Ticker(0.001) as ticker:
@@ -118,8 +118,8 @@ async def _resume(url: str, path: str, watched: int, for_s: float) -> dict[str, 
 
 
 async def _hold(url: str, path: str, watched: int, for_s: float) -> dict[str, Any]:
-    peers.warm_allocator()
-    jobs = peers.jobs(watched)
+    contenders.warm_allocator()
+    jobs = contenders.jobs(watched)
     async with AsyncExitStack() as stack:
         ledger = await stack.enter_async_context(SqliteLedger(path)) if path else None
         watcher = await stack.enter_async_context(_watcher(url, watched, ledger))

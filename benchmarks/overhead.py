@@ -24,21 +24,21 @@ from typing import Any
 
 import attrs
 
-from benchmarks import loopback, peers, report
+from benchmarks import contenders, loopback, peers, report
 
 _PACKAGES = ("orjson", "backoff", "tenacity", "stamina", "google-api-core", "azure-core", "aiobotocore", "uvloop")
 _CALLGRIND_SLOWNESS = 40.0  # about; else timers would fire for every poll, and count as the polls' own cost
-_OURS: dict[str, type[peers.Contender]] = {
-    "everything on": peers.Pollwise,
-    "lean": peers.PollwiseLean,
-    "transport alone": peers.Sending,
+_OURS: dict[str, type[contenders.Contender]] = {
+    "everything on": contenders.Pollwise,
+    "lean": contenders.PollwiseLean,
+    "transport alone": contenders.Sending,
 }
-_CONTENDERS: dict[str, type[peers.Contender]] = {
+_CONTENDERS: dict[str, type[contenders.Contender]] = {
     **_OURS,
-    "plain": peers.Workers,
+    "plain": contenders.Workers,
     **{name: peer.contender for name, peer in peers.PEERS.items()},
 }
-_PLAIN: dict[str, type[peers.Contender]] = {name: peer.plain for name, peer in peers.PEERS.items()}
+_PLAIN: dict[str, type[contenders.Contender]] = {name: peer.plain for name, peer in peers.PEERS.items()}
 
 
 @attrs.frozen(kw_only=True)
@@ -88,9 +88,9 @@ async def _pairs(
     name: str, server: loopback.Loopback, connections: int, watched: int, pairs: int, slice_s: float
 ) -> dict[str, Any]:
     """Slices of the plain loop and of the contender in turns, as [plain, contender] pairs, and the server's part."""
-    peers.warm_allocator()
+    contenders.warm_allocator()
     found, url = [], server.url
-    plain_class = _PLAIN.get(name, peers.Workers)
+    plain_class = _PLAIN.get(name, contenders.Workers)
     async with plain_class(url, connections, watched) as plain, _CONTENDERS[name](url, connections, watched) as other:
         for contender in (plain, other):
             await contender.slice(slice_s / 2)
@@ -114,7 +114,7 @@ def _child(args: argparse.Namespace) -> None:
     port, connections, watched = map(int, args.child[1:])
     server = loopback.Loopback(port)
     if args.polls:
-        peers.warm_allocator()
+        contenders.warm_allocator()
         run(_spend(name, server.url, connections, watched, args.polls))
         return
     found = run(_pairs(name, server, connections, watched, args.pairs, args.slice_s))
@@ -141,7 +141,7 @@ def compare(name: str, kind: str, connections: int, plan: Plan, pairs: int, *, u
         more = ["--pairs", str(pairs), "--slice-s", str(plan.slice_s), *(["--uvloop"] if uvloop else [])]
         command = _command(name, server, connections, plan.watched, *more)
         output = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    found = [[peers.Slice(**part) for part in pair] for pair in output["pairs"]]
+    found = [[contenders.Slice(**part) for part in pair] for pair in output["pairs"]]
     middle = statistics.median
     ratios = [other.cpu_us / plain.cpu_us for plain, other in found]
     return {

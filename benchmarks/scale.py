@@ -1,15 +1,15 @@
-"""How many watches one process bears: memory, a calm loop, and adding them, against a task for each job.
+"""How many watches one process can hold: memory, the lag of the loop, and adding watches; beside a task for each job.
 
-The watches of one run wait behind a budget of 1,000 polls a second, so at 100,000 of them each is asked every 100
-seconds. Every watch has had its first poll, and keeps a typed status of 13 fields with a message of its own, before its
-memory is measured. The peer is the same work with `asyncio` alone: a task for each job that asks, keeps the typed status
-and sleeps; its tasks start spread out, for it would choke on its connection pool otherwise.
+The watches of one run wait for a budget of 1,000 polls a second. So each of 100,000 watches is polled every 100 s.
+Memory is measured after the first poll of every watch. Each watch keeps a typed status of 13 fields.
+The peer does the same work with `asyncio` alone: a task for each job polls, keeps the typed status and sleeps. Its tasks
+start one after another, because they would all wait for its connection pool otherwise.
 
-`watch()` in a plain loop blocks whoever calls it for as long as the calls take, by its nature; what is shown for it is the
-longest block after the calls. `as_completed` takes jobs piece by piece, and what is shown is the longest block at all.
-What is left of blocks then is the garbage collector, which looks at every object of the program now and again; so one row
-is of a program that keeps it from that while it adds, and calls `gc.freeze()` afterwards. How long it would take over the
-jobs and their typed statuses alone, kept in two lists and followed by nobody, is a table of its own.
+`watch()` in a plain loop blocks its caller while the calls last. The table shows the longest block after the calls.
+`as_completed` takes jobs piece by piece. The table shows its longest block, without exception.
+The longest blocks are those of the garbage collector, which looks at every object of the program. One row is of a
+program that disables the collector while it adds, and calls `gc.freeze()` afterwards. Another table shows one pass over
+the jobs and their typed statuses alone, kept in two lists.
 """
 
 from __future__ import annotations
@@ -18,226 +18,27 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import random
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import cycle
-from pathlib import Path
 from statistics import median
-from typing import Any, Self
+from typing import Any
 
-import aiohttp
 from multidict import CIMultiDict
 
-from benchmarks import loopback, peers, report
-from pollwise import JobWatcher, Pacing, RateBudget
+from benchmarks import contenders, loopback, report
+from benchmarks.holders import HOLDERS, RATE, Completed, Frozen, Holder
+from benchmarks.instruments import Collections, Ticker, objects, rss, timed
+from pollwise import JobWatcher
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.model.messages import Reply
 
-_RATE = 1_000
-_TICK_S = 0.010
 _FINE_TICK_S = 0.001
-_CONNECTIONS = 64
 _ROUNDS = 3
 _PACKAGES = ("orjson", "attrs", "cattrs")
-
-
-# --- instruments --------------------------------------------------------------------------------
-
-
-def rss() -> int:
-    """Resident bytes of this process."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _objects() -> int:
-    """How many objects the garbage collector knows."""
-    return len(gc.get_objects()) + gc.get_freeze_count()
-
-
-class Ticker:
-    """How late the loop is for a sleep of one tick."""
-
-    def __init__(self, tick_s: float = _TICK_S) -> None:
-        self.lags: list[float] = []
-        self._tick_s = tick_s
-        self._began = 0.0
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run())
-        await asyncio.sleep(0)
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await asyncio.sleep(2 * self._tick_s)  # a block that is not over yet shall be seen
-        self._task.cancel()
-
-    async def _run(self) -> None:
-        while True:
-            self._began = time.perf_counter()
-            await asyncio.sleep(self._tick_s)
-            self.lags.append(time.perf_counter() - self._began - self._tick_s)
-
-    def begin_now(self) -> None:
-        """Forget all before this moment, at which a tick is over."""
-        self.lags.clear()
-        self._began = time.perf_counter() - self._tick_s
-
-    def quantile_ms(self, share: float) -> float:
-        """That quantile of the lags in milliseconds; 1 for the longest."""
-        ordered = sorted(self.lags)
-        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-class Collections:
-    """How long the garbage collector stops everything."""
-
-    def __init__(self) -> None:
-        self.longest_s = 0.0
-        self._began = 0.0
-        gc.callbacks.append(self._on)
-
-    def _on(self, phase: str, _info: dict[str, int]) -> None:
-        if phase == "start":
-            self._began = time.perf_counter()
-        else:
-            self.longest_s = max(self.longest_s, time.perf_counter() - self._began)
-
-
-# --- who holds the jobs -------------------------------------------------------------------------
-
-
-class ConcurrencyLimiter:
-    """Holds jobs, each polled again and again; `polled` of them at least once."""
-
-    def __init__(self, url: str, jobs: list[ExtractionJob]) -> None:
-        self.endpoint = ExtractionEndpoint(url)
-        self.jobs = jobs
-        self.calls_s = 0.0  # what adding took of the caller's time, where it is one piece
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        pass
-
-    async def add(self) -> None:
-        """Add all jobs."""
-
-    def polled(self) -> int:
-        """How many have been polled."""
-        raise NotImplementedError
-
-
-class Watched(ConcurrencyLimiter):
-    """By pollwise: `watch()` for each."""
-
-    async def __aenter__(self) -> Self:
-        self._watcher: JobWatcher[Any, Any] = JobWatcher(
-            self.endpoint,
-            timeout_s=86_400,
-            pacing=Pacing(min_s=0.1, max_s=max(0.2, len(self.jobs) / _RATE)),  # few would not fill the rate otherwise
-            budget=RateBudget(_RATE, per_s=1),
-            concurrency=_CONNECTIONS,
-            capacity=10**6,
-        )
-        await self._watcher.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._watcher.__aexit__(None, None, None)
-
-    async def add(self) -> None:
-        began = time.perf_counter()
-        for job in self.jobs:
-            self._watcher.watch(job)
-        self.calls_s = time.perf_counter() - began
-
-    def polled(self) -> int:
-        return sum(watch.machine.phase is not None for watch in self._watcher._open.values())  # noqa: SLF001
-
-
-class Completed(Watched):
-    """By pollwise: `as_completed` over all."""
-
-    async def __aexit__(self, *exc: object) -> None:
-        self._reader.cancel()
-        await super().__aexit__(*exc)
-
-    async def add(self) -> None:
-        self._reader = asyncio.create_task(self._read())
-        while self._watcher.open_count < len(self.jobs):  # no callback reports each new watch
-            await asyncio.sleep(0)
-
-    async def _read(self) -> None:
-        async for _ in self._watcher.as_completed(self.jobs):
-            pass
-
-
-class Frozen(Completed):
-    """The same in a program that tells the garbage collector that these are to stay."""
-
-    async def add(self) -> None:
-        gc.collect()  # else what is garbage by now would be kept for ever
-        gc.disable()
-        await super().add()
-        gc.freeze()
-        gc.enable()
-
-    async def __aexit__(self, *exc: object) -> None:
-        gc.unfreeze()
-        await super().__aexit__(*exc)
-
-
-class Tasks(ConcurrencyLimiter):
-    """By a task for each."""
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONNECTIONS))
-        self._tasks: list[asyncio.Task[None]] = []
-        self._polled = 0
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._session.close()
-
-    async def add(self) -> None:
-        began = time.perf_counter()
-        between_s = len(self.jobs) / _RATE
-        loop = asyncio.get_running_loop()
-        for n, job in enumerate(self.jobs):
-            self._tasks.append(loop.create_task(self._follow(job, n / _RATE, between_s)))
-        self.calls_s = time.perf_counter() - began
-
-    def polled(self) -> int:
-        return self._polled
-
-    async def _follow(self, job: ExtractionJob, first_s: float, between_s: float) -> None:
-        status = None
-        await asyncio.sleep(first_s)
-        while status is None or not status.final:
-            self._polled += status is None
-            status = await self._ask(job)
-            await asyncio.sleep(between_s)
-
-    async def _ask(self, job: ExtractionJob) -> Any:
-        async with self._session.get(self.endpoint.request(job).url) as response:
-            return self.endpoint.read(Reply(response.status, response.headers, await response.read()))
-
-
-_CROWDS: dict[str, type[ConcurrencyLimiter]] = {
-    "pollwise": Watched,
-    "pollwise, as_completed": Completed,
-    "pollwise, gc.freeze()": Frozen,
-    "task per job": Tasks,
-}
 
 
 # --- in a process of its own --------------------------------------------------------------------
@@ -251,35 +52,35 @@ async def _until(condition: Callable[[], bool], *, every_s: float, at_most_s: fl
         await asyncio.sleep(every_s)
 
 
-async def _warm(crowd: type[ConcurrencyLimiter], url: str) -> None:
+async def _warm(holder: type[Holder], url: str) -> None:
     """Everything is imported, compiled and connected once before memory is looked at."""
-    async with crowd(url, peers.jobs(200, "A")) as few:
+    async with holder(url, contenders.jobs(200, "A")) as few:
         await few.add()
         await _until(lambda: few.polled() == 200, every_s=0.05, at_most_s=20)
     gc.collect()
 
 
 async def _hold(name: str, url: str, watched: int, for_s: float) -> dict[str, Any]:
-    peers.warm_allocator()
-    await _warm(_CROWDS[name], url)
-    empty, objects = rss(), _objects()
-    jobs = peers.jobs(watched)
-    jobs_only, job_objects = rss(), _objects()
+    contenders.warm_allocator()
+    await _warm(HOLDERS[name], url)
+    empty, empty_objects = rss(), objects()
+    jobs = contenders.jobs(watched)
+    jobs_only, job_objects = rss(), objects()
     pauses = Collections()
-    async with _CROWDS[name](url, jobs) as crowd:
+    async with HOLDERS[name](url, jobs) as holder:
         began = time.perf_counter()
         async with Ticker(_FINE_TICK_S) as adding:
-            await crowd.add()
+            await holder.add()
             added_s = time.perf_counter() - began
-            if crowd.calls_s:  # the caller's own block is told as such
+            if holder.calls_s:  # the caller's own block is shown as such
                 adding.begin_now()
             await asyncio.sleep(0.5)
         async with Ticker() as ticker:
             cpu, began = time.process_time(), time.perf_counter()
-            await _until(lambda: crowd.polled() == watched, every_s=0.5, at_most_s=60 + 3 * watched / _RATE)
+            await _until(lambda: holder.polled() == watched, every_s=0.5, at_most_s=60 + 3 * watched / RATE)
             await asyncio.sleep(for_s)
             share = (time.process_time() - cpu) / (time.perf_counter() - began)
-        full, grown = rss(), _objects()
+        full, grown = rss(), objects()
         return {
             "by": name,
             "watched": watched,
@@ -287,7 +88,7 @@ async def _hold(name: str, url: str, watched: int, for_s: float) -> dict[str, An
             "rss_with_jobs_b": (full - empty) / watched,
             "rss_mb": full / 1e6,
             "gc_objects": (grown - job_objects) / watched,
-            "gc_objects_with_jobs": (grown - objects) / watched,
+            "gc_objects_with_jobs": (grown - empty_objects) / watched,
             "adding_s": added_s,
             "adding_block_ms": adding.quantile_ms(1),
             "lag_p50_ms": ticker.quantile_ms(0.5),
@@ -300,7 +101,7 @@ async def _hold(name: str, url: str, watched: int, for_s: float) -> dict[str, An
 
 async def _flow(url: str, total: int) -> list[dict[str, Any]]:
     """Short jobs, each over at its first poll, through one watcher; memory at every tenth of them."""
-    peers.warm_allocator()
+    contenders.warm_allocator()
     rows, began, done = [], time.perf_counter(), 0
 
     def endless() -> Iterator[ExtractionJob]:
@@ -312,7 +113,7 @@ async def _flow(url: str, total: int) -> list[dict[str, Any]]:
             done += 1
             if done % (total // 10) == 0:
                 gc.collect()
-                row = {"completed": done, "rss_mb": rss() / 1e6, "gc_objects": _objects()}
+                row = {"completed": done, "rss_mb": rss() / 1e6, "gc_objects": objects()}
                 rows.append({**row, "seconds": time.perf_counter() - began})
     return rows
 
@@ -322,21 +123,15 @@ async def _alone(url: str, number: int) -> list[dict[str, Any]]:
     endpoint, dice = ExtractionEndpoint(url), random.Random(1)
     headers = CIMultiDict({"Content-Type": "application/json"})
     replies = cycle([Reply(200, headers, body) for body in loopback.bodies("changing")])
-    jobs, rows = peers.jobs(number), []
+    jobs, rows = contenders.jobs(number), []
     statuses: list[Any] = [None] * number
     for rounds in range(_ROUNDS + 1):
         if rounds:  # each is replaced, in whatever order they are due: that is how they lie in memory then
             for place in dice.sample(range(number), number):
                 statuses[place] = endpoint.read(next(replies)).status
-        passes = [_timed(gc.collect) for _ in range(5)]
-        rows.append({"held": len(jobs), "rounds": rounds, "gc_objects": _objects(), "pass_ms": 1000 * median(passes)})
+        passes = [timed(gc.collect) for _ in range(5)]
+        rows.append({"held": len(jobs), "rounds": rounds, "gc_objects": objects(), "pass_ms": 1000 * median(passes)})
     return rows
-
-
-def _timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def _child(args: argparse.Namespace) -> None:
@@ -350,10 +145,10 @@ def _child(args: argparse.Namespace) -> None:
             work = _alone(url, int(number))
         case _:
             work = _hold(name, url, int(number), float(for_s))
-    print(json.dumps(asyncio.run(work)))  # type: ignore[arg-type]  # all are coroutines
+    print(json.dumps(asyncio.run(work)))
 
 
-# --- who starts them ----------------------------------------------------------------------------
+# --- the parent process ----------------------------------------------------------------------------
 
 
 def run(name: str, kind: str, number: int, for_s: float = 0.0) -> Any:
@@ -396,14 +191,14 @@ def _show(rows: list[dict[str, Any]]) -> None:
         )
         for row in rows
     ]
-    report.table(f"waiting watches at {_RATE:,} polls/s", headers, cells)
+    report.table(f"waiting watches at {RATE:,} polls/s", headers, cells)
 
 
 def _draw(rows: list[dict[str, Any]]) -> None:
     def draw(axes: Any) -> None:
-        for name, crowd in _CROWDS.items():
+        for name, holder in HOLDERS.items():
             mine = [row for row in rows if row["by"] == name]
-            if issubclass(crowd, Completed):
+            if issubclass(holder, Completed):
                 continue
             sizes = [row["watched"] for row in mine]
             axes[0].plot(sizes, [row["rss_b"] * row["watched"] / 1e6 for row in mine], marker="o", label=name)
@@ -433,20 +228,20 @@ def main() -> None:
     rows = [
         run(name, "changing", size, 0.5 if args.quick else 10.0)
         for size in sizes
-        for name, crowd in _CROWDS.items()
-        if crowd is not Frozen or size == sizes[-1]  # few are not worth the trouble
+        for name, holder in HOLDERS.items()
+        if holder is not Frozen or size == sizes[-1]  # with few watches it makes no difference
     ]
     _show(rows)
     alone = run("alone", "changing", sizes[-1])
     cells = [tuple(row.values()) for row in alone]
     headers = ("jobs", "statuses read for each", "GC objects", "one pass of the collector, ms")
-    report.table("jobs and their typed statuses in two lists, followed by nobody", headers, cells)
+    report.table("jobs and their typed statuses in two lists, without a watch", headers, cells)
     total = 500 if args.quick else args.flow
     flow = run("flow", "over", total) if total else []
     cells = [tuple(row.values()) for row in flow]
     report.table("short jobs through one watcher", ("completed", "RSS MB", "GC objects", "seconds"), cells)
     report.save(
-        "scale", {"polls_a_s": _RATE, "waiting": rows, "alone": alone, "flow": flow}, *_PACKAGES, quick=args.quick
+        "scale", {"polls_a_s": RATE, "waiting": rows, "alone": alone, "flow": flow}, *_PACKAGES, quick=args.quick
     )
     if args.plot:
         _draw(rows)

@@ -1,0 +1,261 @@
+"""The contenders of the `overhead` benchmark that are ours: pollwise, its transport alone, and the plain loop.
+
+Rule 1: all contenders do the same work: ask for the status of one of many jobs, parse the JSON, see whether it is over.
+Rule 2: each contender gets what the allocator needs (see `warm_allocator`) and a connection pool that is warm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count, cycle
+from typing import Any, Self
+
+import aiohttp
+import attrs
+import orjson
+
+from benchmarks.loopback import POLLS_A_JOB
+from pollwise import JobWatcher, Pacing, RateBudget
+from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.http.transport import AiohttpTransport
+
+__all__ = [
+    "Contender",
+    "Pollwise",
+    "PollwiseLean",
+    "PollwiseLives",
+    "Sending",
+    "Slice",
+    "Workers",
+    "jobs",
+    "warm_allocator",
+]
+
+_SETTLE_S = 0.15
+
+
+def warm_allocator() -> None:
+    """Let glibc see a block freed that is larger than asyncio's receive buffer, or it may map and unmap that at each poll."""
+    bytearray(1 << 20)
+
+
+def jobs(number: int, prefix: str = "") -> list[ExtractionJob]:
+    """Jobs with IDs as long as the vendor's."""
+    return [ExtractionJob(f"D{prefix}{n:042X}", f"ZX-{prefix}{n:040X}{n:013}") for n in range(number)]
+
+
+@attrs.frozen
+class Slice:
+    """A stretch of polling at full speed."""
+
+    polls: int
+    cpu_s: float
+    wall_s: float
+
+    @property
+    def cpu_us(self) -> float:
+        """Microseconds of CPU a poll."""
+        return self.cpu_s / self.polls * 1e6
+
+    @property
+    def wall_us(self) -> float:
+        """Microseconds a poll."""
+        return self.wall_s / self.polls * 1e6
+
+
+class Contender(ABC):
+    """Polls at full speed while `running`; `polls` counts."""
+
+    def __init__(self, url: str, connections: int, watched: int) -> None:
+        self.url = url
+        self.connections = connections
+        self.jobs = jobs(watched)
+        self.slowness = 1.0  # how much slower than usual everything runs, as under callgrind
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self.open(self._stack)
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._stack.aclose()
+
+    @abstractmethod
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Open what lives as long as the contender."""
+
+    @abstractmethod
+    def running(self) -> Any:
+        """An async context manager in which it polls."""
+
+    @property
+    @abstractmethod
+    def polls(self) -> int:
+        """Polls so far."""
+
+    @property
+    def interval_s(self) -> float:
+        """Short enough for more to be due than can be asked: 32,000 polls a second, or as many in a slower time."""
+        return len(self.jobs) / 32_000 * self.slowness
+
+    async def slice(self, for_s: float) -> Slice:
+        """Measure one stretch, after everything is warm."""
+        async with self.running():
+            await self.settle()
+            polls, cpu, wall = self.polls, time.process_time(), time.perf_counter()
+            await asyncio.sleep(for_s)
+            return Slice(self.polls - polls, time.process_time() - cpu, time.perf_counter() - wall)
+
+    async def spend(self, polls: int) -> None:
+        """Poll so often, as nearly as can be told."""
+        async with self.running():
+            while self.polls < polls:  # to be told of each poll would be a part of what is measured
+                await asyncio.sleep(0.002)
+
+    async def settle(self) -> None:
+        await asyncio.sleep(_SETTLE_S)
+
+
+class Pollwise(Contender):
+    """A watcher with more due than it can ask, and everything on: budget, adaptive pacing, time limits, typed statuses."""
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.transport = await stack.enter_async_context(AiohttpTransport(connections=self.connections))
+        self.watches: list[Any] = []
+
+    @property
+    def polls(self) -> int:
+        return sum(watch.machine.polls for watch in self.watches)
+
+    def watcher(self) -> JobWatcher[Any, Any]:
+        return JobWatcher(
+            ExtractionEndpoint(self.url),
+            timeout_s=3600,
+            pacing=Pacing(min_s=self.interval_s, max_s=1.5 * self.interval_s),
+            budget=RateBudget(100_000, per_s=1),
+            transport=self.transport,
+            concurrency=self.connections,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with self.watcher() as watcher:
+            self.watches = [watcher.watch(job) for job in self.jobs]
+            yield
+        self.watches = []
+
+    async def settle(self) -> None:
+        while not all(watch.machine.polls for watch in self.watches):  # as in `spend`
+            await asyncio.sleep(0.02)
+        await super().settle()
+
+
+class PollwiseLean(Pollwise):
+    """The same with a fixed interval, no budget and no deadline."""
+
+    def watcher(self) -> JobWatcher[Any, Any]:
+        return JobWatcher(
+            ExtractionEndpoint(self.url),
+            timeout_s=None,
+            pacing=Pacing.fixed(self.interval_s),
+            transport=self.transport,
+            concurrency=self.connections,
+        )
+
+
+class PollwiseLives(Pollwise):
+    """Whole lives of jobs, as the peers' are: begun, polled, over, reported."""
+
+    def __init__(self, url: str, connections: int, watched: int) -> None:
+        super().__init__(url, connections, watched)
+        self._done = 0
+        self._serial = count()
+
+    @property
+    def polls(self) -> int:
+        return self._done * POLLS_A_JOB
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self._done = 0
+        async with self.watcher() as watcher:
+            watcher.capacity = len(self.jobs)
+            self.reader = reader = asyncio.create_task(self._read(watcher))
+            yield
+            reader.cancel()
+            with suppress(asyncio.CancelledError):
+                await reader
+
+    async def settle(self) -> None:
+        while self._done < len(self.jobs) // POLLS_A_JOB:  # as in `spend`
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
+
+    async def _read(self, watcher: JobWatcher[Any, Any]) -> None:
+        async for _ in watcher.as_completed(self._endless()):
+            self._done += 1
+
+    def _endless(self) -> Iterator[ExtractionJob]:
+        while True:
+            n = next(self._serial)
+            yield ExtractionJob(f"D{n:042X}", f"ZX-{n:040X}{n:013}")
+
+
+class Workers(Contender):
+    """The plain loop, and the base of all that poll one job in one coroutine."""
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        connector = aiohttp.TCPConnector(limit=self.connections)
+        self.session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        paths = [f"/documents/api/1.2/files/{job.file_id}/_extract/{job.job_id}" for job in self.jobs]
+        self.urls = cycle([self.url + path for path in paths])
+        self.done = 0
+        self.stopping = False
+
+    @property
+    def polls(self) -> int:
+        return self.done
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.stopping = False
+        workers = [asyncio.create_task(self.work()) for _ in range(self.connections)]
+        yield
+        self.stopping = True
+        await asyncio.gather(*workers)
+
+    async def work(self) -> None:
+        while not self.stopping:
+            await self.follow(next(self.urls))
+
+    async def follow(self, url: str) -> None:
+        """One job; here one poll of it: nothing is shared between the polls of a plain loop."""
+        status = await self.fetch(url)
+        assert status["progress"] in {"PROCESSING", "SUCCEEDED"}
+
+    async def fetch(self, url: str) -> Any:
+        async with self.session.get(url) as response:
+            body = await response.read()
+        self.done += 1
+        return orjson.loads(body)
+
+
+class Sending(Workers):
+    """The transport of pollwise in the plain loop: what is left of a poll's cost when nothing is decided."""
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.transport = await stack.enter_async_context(AiohttpTransport(connections=self.connections))
+        endpoint = ExtractionEndpoint(self.url)
+        self.requests = cycle([endpoint.request(job) for job in self.jobs])
+        self.done = 0
+        self.stopping = False
+
+    async def work(self) -> None:
+        while not self.stopping:
+            reply = await self.transport.send(next(self.requests))
+            self.done += 1
+            assert orjson.loads(reply.body)["progress"] in {"PROCESSING", "SUCCEEDED"}
