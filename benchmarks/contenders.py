@@ -19,7 +19,7 @@ import attrs
 import orjson
 
 from benchmarks.loopback import POLLS_A_JOB
-from pollwise import JobWatcher, Pacing, RateBudget
+from pollwise import JobWatcher, Limits, Pacing, RateBudget
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.http.transport import AiohttpTransport
 
@@ -138,7 +138,7 @@ class Pollwise(Contender):
             pacing=Pacing(min_s=self.interval_s, max_s=1.5 * self.interval_s),
             budget=RateBudget(100_000, per_s=1),
             transport=self.transport,
-            concurrency=self.connections,
+            limits=Limits(concurrency=self.connections),
         )
 
     @asynccontextmanager
@@ -163,7 +163,7 @@ class PollwiseLean(Pollwise):
             timeout_s=None,
             pacing=Pacing.fixed(self.interval_s),
             transport=self.transport,
-            concurrency=self.connections,
+            limits=Limits(concurrency=self.connections),
         )
 
 

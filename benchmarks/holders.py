@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from pollwise import JobWatcher, Pacing, RateBudget
+from pollwise import JobWatcher, Limits, Pacing, RateBudget
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.model.messages import Reply
 
@@ -53,8 +53,7 @@ class Watched(Holder):
             timeout_s=86_400,
             pacing=Pacing(min_s=0.1, max_s=max(0.2, len(self.jobs) / RATE)),  # else few watches would not use the rate
             budget=RateBudget(RATE, per_s=1),
-            concurrency=_CONNECTIONS,
-            capacity=10**6,
+            limits=Limits(concurrency=_CONNECTIONS, capacity=10**6),
         )
         await self._watcher.__aenter__()
         return self

@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks import contenders, loopback, report
 from benchmarks.instruments import Ticker, rss
-from pollwise import JobWatcher, Pacing, RateBudget, SqliteLedger
+from pollwise import JobWatcher, Limits, Pacing, RateBudget, SqliteLedger
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 
 _RATE = 1_000
@@ -40,8 +40,7 @@ def _watcher(url: str, watched: int, ledger: SqliteLedger | None) -> Watcher:
         timeout_s=86_400,
         pacing=Pacing(min_s=0.1, max_s=max(0.2, watched / _RATE)),
         budget=RateBudget(_RATE, per_s=1),
-        concurrency=_CONNECTIONS,
-        capacity=10**6,
+        limits=Limits(concurrency=_CONNECTIONS, capacity=10**6),
         ledger=ledger,
     )
 

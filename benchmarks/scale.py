@@ -108,7 +108,7 @@ async def _flow(url: str, total: int) -> list[dict[str, Any]]:
         for n in range(total):
             yield ExtractionJob(f"D{n:042X}", f"ZX-{n:040X}{n:013}")
 
-    async with JobWatcher(ExtractionEndpoint(url), timeout_s=600, capacity=2_000) as watcher:
+    async with JobWatcher(ExtractionEndpoint(url), timeout_s=600, limits=Limits(capacity=2_000)) as watcher:
         async for _ in watcher.as_completed(endless()):
             done += 1
             if done % (total // 10) == 0:

@@ -21,7 +21,7 @@ import attrs
 from pollwise import JobWatcher, Pacing, RateBudget, Succeeded
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.model.messages import Request
-from pollwise.testing import ScriptedTransport, reply, run
+from pollwise.testing import ScriptedTransport, controlled, reply, run
 
 __all__ = ["limited", "spurious"]
 
@@ -63,7 +63,8 @@ def _spurious(refused: set[int], *, by_job: bool) -> dict[str, Any]:
 
     async def main() -> int:
         endpoint = ExtractionEndpoint("https://bench.example")
-        watcher = JobWatcher(endpoint, timeout_s=3600, transport=transport, pacing=Pacing.fixed(1.0), dice=lambda: 0.5)
+        watcher = JobWatcher(endpoint, timeout_s=3600, transport=transport, pacing=Pacing.fixed(1.0))
+        controlled(watcher, dice=lambda: 0.5)
         async with watcher:
             outcomes = await watcher.gather([ExtractionJob("F", f"J{n}") for n in range(_JOBS)])
         return sum(not isinstance(outcome, Succeeded) for outcome in outcomes)

@@ -10,6 +10,7 @@ from typing import Any
 from memory_ledger import MemoryLedger
 from pollwise.durable.delivery import Delivery
 from pollwise.ledger import Ledger
+from pollwise.model.limits import RateLimit
 from pollwise.model.messages import Request
 from pollwise.model.protocols import Auth, Transport
 from pollwise.testing import Answer, ScriptedTransport
@@ -43,8 +44,14 @@ class ToyCodec:
 class KeptToyEndpoint(ToyEndpoint):
     """A toy whose jobs and statuses can be kept."""
 
-    def __init__(self, auth: Auth | None = None, *, codec: ToyCodec | None = None) -> None:
-        super().__init__(auth)
+    def __init__(
+        self,
+        auth: Auth | None = None,
+        documented_limit: RateLimit | None = None,
+        *,
+        codec: ToyCodec | None = None,
+    ) -> None:
+        super().__init__(auth, documented_limit)
         self.codec = codec or ToyCodec()
 
 

@@ -20,6 +20,7 @@ from pollwise import (
     Failed,
     JobNotFound,
     JobWatcher,
+    Limits,
     Pacing,
     Progressed,
     RateBudget,
@@ -44,7 +45,9 @@ def as_json(body: bytes, status: int = 200) -> Answer:
 def brisk(
     endpoint: ExtractionEndpoint, *, request_timeout_s: float = 20.0
 ) -> JobWatcher[ExtractionJob, ExtractionStatus]:
-    return JobWatcher(endpoint, timeout_s=60, pacing=BRISK, retry=PATIENT, request_timeout_s=request_timeout_s)
+    return JobWatcher(
+        endpoint, timeout_s=60, pacing=BRISK, retry=PATIENT, limits=Limits(request_timeout_s=request_timeout_s)
+    )
 
 
 @pytest.mark.parametrize("fault", sorted(TRANSIENT, key=lambda fault: fault.value), ids=lambda fault: fault.value)

@@ -7,6 +7,7 @@ import pytest
 from hops import PollTracer, Walk
 from kept_toy import KeptToyEndpoint
 from memory_ledger import MemoryLedger
+from pollwise.model.limits import RateLimit
 from pollwise.testing import run
 from pollwise.watcher import JobWatcher
 from toy import SUCCEEDED, ToyJob, running
@@ -19,7 +20,7 @@ def _walks(*, with_ledger: bool) -> list[Walk]:
     tracer = PollTracer([running(1)] * _POLLS + [SUCCEEDED])
 
     async def main() -> None:
-        endpoint = KeptToyEndpoint(documented_limit=(60, 60.0))
+        endpoint = KeptToyEndpoint(documented_limit=RateLimit(60, per_s=60.0))
         ledger = MemoryLedger() if with_ledger else None
         async with JobWatcher(endpoint, timeout_s=4_000, transport=tracer, ledger=ledger) as watcher:
             with tracer.tracing():

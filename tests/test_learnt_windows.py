@@ -9,7 +9,7 @@ from collections import deque
 import pytest
 
 from pollwise import JobWatcher, Pacing, RateBudget, Request
-from pollwise.testing import Answer, ScriptedTransport, Slow, reply
+from pollwise.testing import Answer, ScriptedTransport, Slow, controlled, reply
 from toy import RUNNING, ToyEndpoint, ToyJob
 
 LIMIT, WINDOW_S, WINDOWS = 60, 10.0, 16
@@ -52,9 +52,8 @@ async def test_the_places_of_a_learnt_window_are_filled_until_a_window_after_the
     server, dice = Server(latency_s), random.Random(1)
     transport = ScriptedTransport(server)
     pacing = Pacing(min_s=WINDOW_S / 60, max_s=WINDOW_S / 6)
-    async with JobWatcher(
-        ToyEndpoint(), timeout_s=None, pacing=pacing, transport=transport, budget=RateBudget(), dice=dice.random
-    ) as watcher:
+    watcher = JobWatcher(ToyEndpoint(), timeout_s=None, pacing=pacing, transport=transport, budget=RateBudget())
+    async with controlled(watcher, dice=dice.random):
         for n in range(jobs):
             watcher.watch(ToyJob(str(n)))
         await asyncio.sleep(WINDOWS * WINDOW_S)

@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 
 from pollwise import JobNotFound, JobWatcher, Reply, RetriesExhausted
 from pollwise.errors import ConnectFailed
-from pollwise.testing import Answer, ScriptedTransport, reply
+from pollwise.testing import Answer, ScriptedTransport, controlled, reply
 from toy import RUNNING, SUCCEEDED, ToyEndpoint, ToyJob
 
 BEGINS_S = 100.0
@@ -40,9 +40,8 @@ async def outcomes(kind: str, outage_s: float, jobs: int = 40) -> list[Any]:
         return SUCCEEDED if now > BEGINS_S + 700.0 else RUNNING
 
     transport = ScriptedTransport(script)
-    async with JobWatcher(
-        ToyEndpoint(), timeout_s=3600.0, transport=transport, dice=random.Random(1).random
-    ) as watcher:
+    watcher = JobWatcher(ToyEndpoint(), timeout_s=3600.0, transport=transport)
+    async with controlled(watcher, dice=random.Random(1).random):
         return await watcher.gather([ToyJob(str(n)) for n in range(jobs)])
 
 

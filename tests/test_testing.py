@@ -11,9 +11,10 @@ import pytest
 from multidict import CIMultiDict
 from yarl import URL
 
-from pollwise.errors import ConnectFailed, StaleConnection
+from pollwise.core.pacing import Pacing
+from pollwise.errors import ConfigurationError, ConnectFailed, StaleConnection
 from pollwise.model.messages import Reply, Request
-from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
+from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, controlled, reply, run
 from pollwise.watcher import JobWatcher
 from toy import RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, ToyStatus, job_of
 
@@ -156,3 +157,25 @@ def test_reply_makes_a_json_reply() -> None:
     assert (made.status, made.body, made.is_json) == (429, b'{"a":[1]}', True)
     assert made.headers["Retry-After"] == "3"
     assert reply().body == b"null"
+
+
+@pytest.mark.looptime
+async def test_dice_and_clock_are_replaced_before_a_watcher_is_opened() -> None:
+    """The dice choose the jitter, and the clock the times in resume tokens."""
+    transport = ScriptedTransport([RUNNING])
+    watcher = JobWatcher(
+        ToyEndpoint(), timeout_s=60, pacing=Pacing(min_s=1, max_s=1, jitter=1.0, adaptive=False), transport=transport
+    )
+    async with controlled(watcher, dice=lambda: 0.5):
+        watcher.watch(ToyJob())
+        await asyncio.sleep(4)
+    assert transport.times == [0.0, 1.5, 3.0]
+
+
+@pytest.mark.looptime
+async def test_a_scripted_transport_takes_requests_alone() -> None:
+    """A URL in place of a request would pass a test and fail on a network."""
+    transport = ScriptedTransport([RUNNING])
+    with pytest.raises(ConfigurationError, match="request must return a Request"):
+        await transport.send("https://a.example")  # type: ignore[arg-type]
+    assert transport.requests == []

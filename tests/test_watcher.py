@@ -16,7 +16,7 @@ from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError, WatcherClosed, WatchStopped
 from pollwise.http.transport import AiohttpTransport
 from pollwise.model.events import Abandoned, Succeeded
-from pollwise.model.limits import RateLimit
+from pollwise.model.limits import Limits, RateLimit
 from pollwise.model.messages import Reply, Request
 from pollwise.runtime.watch import Watch
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
@@ -106,11 +106,13 @@ async def test_it_says_what_it_is_doing() -> None:
         {"timeout_s": -1},
         {"timeout_s": math.inf},
         {"timeout_s": math.nan},
-        {"request_timeout_s": 0},
+        {"timeout_s": "5"},
+        {"timeout_s": True},
         {"heartbeat_s": 0},
-        {"concurrency": 0},
-        {"capacity": 0},
+        {"heartbeat_s": "5"},
         {"confirmations": -1},
+        {"confirmations": 1.5},
+        {"ledger_patience_s": 0},
         {"not_found_grace_s": -1},
         {"not_found_grace_s": math.nan},
     ],
@@ -121,6 +123,57 @@ def test_an_argument_that_cannot_be_right_is_refused_at_once(options: dict[str, 
     with pytest.raises(ConfigurationError) as caught:
         JobWatcher(ToyEndpoint(), **{"timeout_s": 1.0, **options})
     assert isinstance(caught.value, ValueError)
+    assert next(iter(options)) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget": 60}, r"budget must be an object such as RateBudget\(60, per_s=60\), got int"),
+        ({"budget": RateBudget}, "got the class RateBudget"),
+        ({"pacing": 5}, r"pacing must be an object such as .* Pacing.fixed\(5\), got int"),
+        ({"retry": 3}, r"retry must be an object such as Retry\(outage_s=600\), got int"),
+        ({"limits": 64}, r"limits must be an object such as Limits\(concurrency=64\), got int"),
+        ({"transport": "https://a.example"}, r"transport must be an object such as AiohttpTransport\(\), got str"),
+        ({"transport": AiohttpTransport}, "got the class AiohttpTransport"),
+        (
+            {"ledger": "jobs.ledger"},
+            r"ledger must be an object such as the opened SqliteLedger\('jobs.ledger'\), got str",
+        ),
+    ],
+    ids=range(8),
+)
+def test_an_argument_of_the_wrong_type_is_refused_at_once(options: dict[str, Any], message: str) -> None:
+    """The error says what to pass instead."""
+    with pytest.raises(ConfigurationError, match=message):
+        JobWatcher(ToyEndpoint(), **{"timeout_s": 1.0, **options})
+
+
+async def test_a_job_that_is_not_hashable_is_refused_at_once() -> None:
+    """It could not be found again."""
+    async with watching([SUCCEEDED]) as (watcher, transport):
+        with pytest.raises(ConfigurationError, match=r"a job must be hashable.* got dict"):
+            watcher.watch({"id": "a"})  # type: ignore[arg-type]
+        assert transport.requests == []
+
+
+def test_a_watcher_shows_what_is_documented() -> None:
+    """A completion shows no internals."""
+    watcher = ToyWatcher(ToyEndpoint(), timeout_s=1)
+    assert [name for name in dir(watcher) if not name.startswith("_")] == [
+        "as_completed",
+        "budget",
+        "endpoint",
+        "gather",
+        "open_count",
+        "outcomes",
+        "record",
+        "record_all",
+        "resume",
+        "transport",
+        "watch",
+        "watch_from_token",
+    ]
 
 
 # --- open and closed ----------------------------------------------------------------------------
@@ -443,7 +496,9 @@ def test_a_watcher_that_is_never_left_dies_quietly(caplog: pytest.LogCaptureFixt
     """Where a program just ends, its event loop cancels the pollers, and they make no new ones."""
 
     async def main() -> None:
-        watcher = ToyWatcher(ToyEndpoint(), timeout_s=None, concurrency=2, transport=ScriptedTransport([Hang()]))
+        watcher = ToyWatcher(
+            ToyEndpoint(), timeout_s=None, limits=Limits(concurrency=2), transport=ScriptedTransport([Hang()])
+        )
         await watcher.__aenter__()
         for n in range(5):
             watcher.watch(ToyJob(str(n)))

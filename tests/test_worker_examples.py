@@ -23,6 +23,7 @@ from taskiq import TaskiqMessage, TaskiqResult
 from pollwise import BearerAuth, DeadlineExceeded, JobWatcher, LedgerInUse, SqliteLedger, WatcherClosed
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.simulator import Simulator
+from pollwise.testing import controlled
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ("web_app", "queue_task", "service")
@@ -229,7 +230,7 @@ async def test_a_delivery_is_no_new_deadline(simulator: Simulator) -> None:
     simulator.add_extraction(FILE, JOB, duration_s=NEVER)
     async with worker() as module:
         endpoint = ExtractionEndpoint(simulator.oracle_content_url, auth=BearerAuth(SECRET))
-        async with JobWatcher(endpoint, timeout_s=10, clock=lambda: time.time() - 100) as earlier:
+        async with controlled(JobWatcher(endpoint, timeout_s=10), clock=lambda: time.time() - 100) as earlier:
             module.broker.state.tokens.save("task-1", earlier.watch(ExtractionJob(FILE, JOB)).resume_token)
         asked = simulator.polls(FILE, JOB)
         await deliver(module, max_retries=3)

@@ -24,6 +24,7 @@ from pollwise import (
     SqliteLedger,
 )
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionStatus
+from pollwise.testing import controlled
 
 End = Outcome[ExtractionJob, ExtractionStatus]
 DAYS_S = 3 * 86_400.0
@@ -42,7 +43,7 @@ def told(outcome: End) -> tuple[str, str]:
 def watcher_of(
     url: str, ledger: SqliteLedger, shift_s: float, patience_s: float = 60.0
 ) -> JobWatcher[ExtractionJob, ExtractionStatus]:
-    return JobWatcher(
+    watcher = JobWatcher(
         ExtractionEndpoint(url),
         timeout_s=DAYS_S,
         pacing=Pacing(min_s=0.1, max_s=0.5),
@@ -50,8 +51,8 @@ def watcher_of(
         budget=RateBudget(1_000, per_s=1.0),
         ledger=ledger,
         ledger_patience_s=patience_s,
-        clock=lambda: time.time() + shift_s,
     )
+    return controlled(watcher, clock=lambda: time.time() + shift_s)
 
 
 async def deliver(path: str, url: str, shift_s: float, jobs: Sequence[ExtractionJob]) -> None:

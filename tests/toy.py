@@ -19,12 +19,12 @@ from yarl import URL
 from pollwise.core.pacing import Pacing
 from pollwise.errors import Problem
 from pollwise.model.events import Event
-from pollwise.model.limits import RateLimit
+from pollwise.model.limits import Limits, RateLimit
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, Transport
 from pollwise.model.reading import Phase, Reading
 from pollwise.runtime.watch import Watch
-from pollwise.testing import Answer, ScriptedTransport
+from pollwise.testing import Answer, ScriptedTransport, controlled
 from pollwise.watcher import JobWatcher
 
 _PHASES = {phase.value: phase for phase in Phase}
@@ -150,8 +150,11 @@ async def watching(
     """An open watcher of the toy, and its transport. Unless said otherwise it asks every second, for an hour."""
     transport: Any = ScriptedTransport(script) if isinstance(script, list) or callable(script) else script
     endpoint = options.pop("endpoint", None) or ToyEndpoint(options.pop("auth", None))
-    options = {"timeout_s": 3600.0, "pacing": Pacing.fixed(1.0), "dice": lambda: 0.5, "transport": transport, **options}
-    async with JobWatcher(endpoint, **options) as watcher:
+    options = {"timeout_s": 3600.0, "pacing": Pacing.fixed(1.0), "transport": transport, **options}
+    dice, clock = options.pop("dice", lambda: 0.5), options.pop("clock", None)
+    limits = {name: options.pop(name) for name in ("concurrency", "capacity", "request_timeout_s") if name in options}
+    watcher: JobWatcher[ToyJob, ToyStatus] = JobWatcher(endpoint, limits=Limits(**limits), **options)
+    async with controlled(watcher, dice=dice, clock=clock):
         yield watcher, transport
 
 

@@ -75,6 +75,7 @@ from pollwise.model.events import (
     Succeeded,
     Throttled,
 )
+from pollwise.model.limits import Limits
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, Transport
 from pollwise.model.reading import Phase, Reading
@@ -120,6 +121,7 @@ __all__ = [
     "LedgerTooNew",
     "LedgerUnwritable",
     "LedgerWriteFailed",
+    "Limits",
     "MalformedReply",
     "NotALedger",
     "NotVisibleYet",

@@ -24,13 +24,17 @@ from typing import Any, TypeAlias, TypeVar
 import attrs
 import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
-from pollwise.errors import ConnectFailed, PollwiseError, StaleConnection
+from pollwise.errors import ConfigurationError, ConnectFailed, PollwiseError, StaleConnection
 from pollwise.model.messages import Reply, Request
+from pollwise.model.misuse import wrong_with_request
+from pollwise.watcher import JobWatcher
 
-__all__ = ["Answer", "Hang", "ScriptedTransport", "Slow", "reply", "run"]
+__all__ = ["Answer", "Hang", "ScriptedTransport", "Slow", "controlled", "reply", "run"]
 
 R = TypeVar("R")
+W = TypeVar("W", bound=JobWatcher[Any, Any])
 
 
 @attrs.frozen
@@ -85,7 +89,13 @@ class ScriptedTransport:
         return [at for at, _ in self.requests]
 
     async def send(self, request: Request, /) -> Reply:
-        """Answer as the script says."""
+        """Answer as the script says.
+
+        Raises:
+            ConfigurationError: It is no request, or a field of it has another type.
+        """
+        if not _can_be_sent(request):
+            raise ConfigurationError(wrong_with_request(request) or "this is no request")
         self.requests.append((asyncio.get_running_loop().time(), request))
         answer = self._answer(request)
         await asyncio.sleep(0)  # a network always gives way to others
@@ -108,16 +118,38 @@ class ScriptedTransport:
                 return _as_sent(reply(document), request)
 
 
+def controlled(watcher: W, *, dice: Callable[[], float] | None = None, clock: Callable[[], float] | None = None) -> W:
+    """The same watcher with these in place of random numbers and of the wall clock. Call it before opening the watcher.
+
+    Args:
+        watcher: The watcher, which is not open yet.
+        dice: Returns a random number in [0, 1), for jitter.
+        clock: Returns the time in epoch seconds, for what outlives the process: ledger and resume tokens.
+    """
+    if dice is not None:
+        watcher._dice = dice  # noqa: SLF001  # no argument of JobWatcher, because only tests want it
+    if clock is not None:
+        watcher._clock = clock  # noqa: SLF001
+    return watcher
+
+
 def run(main: Coroutine[Any, Any, R], *, debug: bool | None = None) -> R:
     """`asyncio.run` under a virtual clock that starts at 0 and jumps to whatever is waited for.
 
     Raises:
         ImportError: looptime is not installed (`pip install 'pollwise[testing]'`).
     """
-    import looptime  # noqa: PLC0415  # an extra: only who calls this needs it
+    import looptime  # noqa: PLC0415  # an extra, which only this function needs
 
     with asyncio.Runner(debug=debug, loop_factory=looptime.new_event_loop) as runner:
         return runner.run(main)
+
+
+def _can_be_sent(request: object) -> bool:
+    if not isinstance(request, Request) or type(request.url) is not URL:
+        return False
+    texts = all(isinstance(text, str) for text in request.headers.values())
+    return texts and (request.body is None or isinstance(request.body, bytes))
 
 
 def _as_sent(scripted: Reply, request: Request) -> Reply:

@@ -24,7 +24,6 @@ from pollwise.core.forecast import Forecast
 from pollwise.core.identity import Origins, checked_account, origins_of
 from pollwise.core.machine import StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
 from pollwise.durable import MachineFactory, Patience, Recorder, WatchRows, on_machine_end
 from pollwise.durable.codec import check_keepable
@@ -36,10 +35,11 @@ from pollwise.http.transport import AiohttpTransport
 from pollwise.ledger import Ledger
 from pollwise.model.abilities import with_defaults
 from pollwise.model.events import Outcome
+from pollwise.model.limits import Limits
 from pollwise.model.protocols import EndpointLike, Transport
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.dispatcher import Dispatcher
-from pollwise.runtime.options import fraction_warning
+from pollwise.runtime.options import budget_for, check_parts, check_seconds, policy_for
 from pollwise.runtime.watch import Watch
 
 __all__ = ["JobWatcher"]
@@ -47,10 +47,6 @@ __all__ = ["JobWatcher"]
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-_LAST_POLL_S = 1.0
-_LAST_POLL_SHARE = 0.1
-_CONFIRM_S = 60.0  # services that try a failed attempt again pause for less
-_CONFIRM_SHARE = 0.1
 _AHEAD = 4_000  # jobs that may be ahead of the ledger: enough for the next call while one is under way
 _CHUNK = 200  # jobs taken without giving way to the rest of the program: about a millisecond
 
@@ -71,9 +67,7 @@ class JobWatcher(Generic[J, S]):
         transport: What sends; yours to close. By default an `AiohttpTransport` that the watcher opens and closes.
         budget: The token's rate limit; share one between all watchers that use the same token. By default what
             the endpoint's vendor documents until the server says otherwise, or what the server's replies teach.
-        concurrency: Most requests in flight at once. While the processor has no time to spare they are fewer.
-        capacity: Most watches that `as_completed` and `gather` keep open at once.
-        request_timeout_s: Longest time for one request, in seconds.
+        limits: How much it does at a time: requests in flight, open watches, and the time for one request.
         not_found_grace_s: How long a 404 may only mean "not visible yet", in seconds. It takes three polls at least. A
             job that was seen before has `Retry.outage_s`.
         confirmations: How many more polls confirm an answer that looks over but is not final. 0 believes the first.
@@ -89,8 +83,6 @@ class JobWatcher(Generic[J, S]):
             other calls raise the ledger's error.
         moved_from: URLs at which the API was before, such as `"https://old.example.com"`. What was asked there is taken
             up where the endpoint asks now; without it, that is refused with `OriginChanged`.
-        dice: Returns a random number in [0, 1), for jitter.
-        clock: Returns the time in epoch seconds, for what outlives the process: ledger and tokens.
 
     Raises:
         ConfigurationError: An argument cannot be right.
@@ -105,9 +97,7 @@ class JobWatcher(Generic[J, S]):
         retry: Retry | None = None,
         transport: Transport | None = None,
         budget: RateBudget | None = None,
-        concurrency: int = 64,
-        capacity: int = 100_000,
-        request_timeout_s: float = 30.0,
+        limits: Limits | None = None,
         not_found_grace_s: float = 30.0,
         confirmations: int = 2,
         confirm_s: float | None = None,
@@ -116,58 +106,35 @@ class JobWatcher(Generic[J, S]):
         ledger: Ledger | None = None,
         ledger_patience_s: float = 60.0,
         moved_from: str | Collection[str] = (),
-        dice: Callable[[], float] = random.random,
-        clock: Callable[[], float] = time.time,
     ) -> None:
-        _check(
-            timeout_s=timeout_s,
-            request_timeout_s=request_timeout_s,
-            heartbeat_s=heartbeat_s,
-            confirm_s=confirm_s,
-            longest_hint_s=longest_hint_s,
-            ledger_patience_s=ledger_patience_s,
-        )
-        if concurrency < 1 or capacity < 1 or confirmations < 0 or not not_found_grace_s >= 0:
-            raise ConfigurationError(
-                "concurrency and capacity must be at least 1, confirmations and not_found_grace_s at least 0"
-            )
+        check_parts(pacing=pacing, retry=retry, transport=transport, budget=budget, limits=limits, ledger=ledger)
+        check_seconds(ledger_patience_s=ledger_patience_s)
         self.endpoint = endpoint
         self._endpoint = whole = with_defaults(endpoint)
+        checked_account(whole.account, whole.auth)
         if ledger is not None:
             check_keepable(whole)
-        if budget is None:
-            allowed = whole.documented_limit
-            budget = (
-                RateBudget(longest_hint_s=longest_hint_s)
-                if allowed is None
-                else RateBudget.guessed(allowed.requests, per_s=allowed.per_s, longest_hint_s=longest_hint_s)
-            )
-        checked_account(whole.account, whole.auth)
         self._origins: Origins[J] = Origins(whole, origins_of(moved_from))
-        self.budget = budget
-        self.capacity = capacity
-        self._policy = Policy(
-            pacing=pacing or Pacing(),
-            retry=retry or Retry(),
+        self._policy = policy_for(
+            pacing=pacing,
+            retry=retry,
             timeout_s=timeout_s,
-            # one without a timeout may take up a watch that has a deadline
-            last_poll_s=_LAST_POLL_S if timeout_s is None else min(_LAST_POLL_S, _LAST_POLL_SHARE * timeout_s),
             not_found_grace_s=not_found_grace_s,
             confirmations=confirmations,
-            confirm_s=_confirm_s(timeout_s) if confirm_s is None else confirm_s,
+            confirm_s=confirm_s,
             longest_hint_s=longest_hint_s,
             heartbeat_s=heartbeat_s,
             renewable=whole.auth is not None,
-            on_odd_fraction=fraction_warning(whole.name),
+            endpoint_name=whole.name,
         )
-        self._concurrency = concurrency
-        self._request_timeout_s = request_timeout_s
+        self.budget = budget or budget_for(whole.documented_limit, longest_hint_s=longest_hint_s)
+        self._limits = limits or Limits()
         self._ledger = ledger
         self._ledger_patience_s = ledger_patience_s
         self._seeded = ledger is None  # whether the forecast knows of the jobs that the ledger has seen to end
         self._untaught: Forecast | None = self._policy.forecast  # if it does not know of those that it has open
-        self._dice = dice
-        self._clock = clock
+        self._dice: Callable[[], float] = random.random
+        self._clock: Callable[[], float] = time.time
         self._given_transport = transport
         self._own_transport: AiohttpTransport | None = None
         self._dispatcher: Dispatcher[J, S] | None = None
@@ -195,15 +162,15 @@ class JobWatcher(Generic[J, S]):
             raise ConfigurationError("this watcher is open already; make another one")
         self._now = asyncio.get_running_loop().time
         if self._given_transport is None:
-            self._own_transport = AiohttpTransport(connections=self._concurrency)
+            self._own_transport = AiohttpTransport(connections=self._limits.concurrency)
         self._open = {}
         self._dispatcher = Dispatcher(
             endpoint=self._endpoint,
             transport=self.transport,
             budget=self.budget,
             forecast=self._policy.forecast,
-            concurrency=self._concurrency,
-            request_timeout_s=self._request_timeout_s,
+            concurrency=self._limits.concurrency,
+            request_timeout_s=self._limits.request_timeout_s,
             dice=self._dice,
             clock=self._clock,
             on_over=partial(_end, self._open) if self._ledger is None else on_machine_end,
@@ -214,7 +181,7 @@ class JobWatcher(Generic[J, S]):
 
     def _recorder_for(self, ledger: Ledger, dispatcher: Dispatcher[J, S]) -> Recorder[J, S]:
         machines = MachineFactory(
-            policy=self._policy, grace_s=self._request_timeout_s, now=self._now, clock=self._clock
+            policy=self._policy, grace_s=self._limits.request_timeout_s, now=self._now, clock=self._clock
         )
         return Recorder(
             ledger=ledger,
@@ -280,7 +247,12 @@ class JobWatcher(Generic[J, S]):
         """
         if self._dispatcher is None:
             raise WatcherClosed(job)
-        watch = self._open.get(job)
+        try:
+            watch = self._open.get(job)
+        except TypeError as exc:
+            raise ConfigurationError(
+                f"a job must be hashable, such as an object of an attrs.frozen class; got {type(job).__name__}"
+            ) from exc
         if watch is None:
             if self._recorder is None:
                 machine: WatchMachine[J, S] = WatchMachine(job, self._policy, now=self._now())
@@ -320,7 +292,7 @@ class JobWatcher(Generic[J, S]):
             past = token.past(self._clock()).at_most(self._policy.timeout_s)
             if self._recorder is None:
                 machine: WatchMachine[J, S] = WatchMachine.resumed(
-                    token.job, self._policy, past, now=self._now(), grace_s=self._request_timeout_s
+                    token.job, self._policy, past, now=self._now(), grace_s=self._limits.request_timeout_s
                 )
                 watch = Watch(machine, self._dispatcher)
                 self._dispatcher.add(watch)
@@ -386,7 +358,7 @@ class JobWatcher(Generic[J, S]):
             WatcherClosed: The watcher is not open, or was left meanwhile.
         """
         recorder = self._needs_ledger()
-        spread = Stagger(self.budget.spacing_s, self._policy.pacing, self._concurrency)
+        spread = Stagger(self.budget.spacing_s, self._policy.pacing, self._limits.concurrency)
         watches = await resume_all(recorder, watches=self._open, spread=spread, forecast=self._untaught)
         self._untaught = None
         return watches
@@ -426,7 +398,7 @@ class JobWatcher(Generic[J, S]):
     def as_completed(self, jobs: Iterable[J] | AsyncIterable[J]) -> Batch[J, S]:
         """Watch all of them and yield each one's outcome as it comes; as many outcomes as jobs.
 
-        Jobs are taken from the iterable as the watcher's `capacity` allows. What the iterable raises comes out
+        Jobs are taken from the iterable as the watcher's `Limits.capacity` allows. What the iterable raises comes out
         here, after the outcomes that came before. Leaving the loop early takes no more jobs, and closes an async
         generator that they came from; the watches that it has begun go on until the watcher is left. To wait until
         that is done use `async with contextlib.aclosing(watcher.as_completed(jobs)) as outcomes`.
@@ -436,7 +408,7 @@ class JobWatcher(Generic[J, S]):
         """
         if self._dispatcher is None:
             raise WatcherClosed
-        return Batch(partial(self._watch_here, self._dispatcher), self._dispatcher.start, jobs, self.capacity)
+        return Batch(partial(self._watch_here, self._dispatcher), self._dispatcher.start, jobs, self._limits.capacity)
 
     async def gather(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Outcome[J, S]]:
         """Watch all of them; their outcomes in the order of the jobs. Does not raise for what happened to a job.
@@ -447,10 +419,6 @@ class JobWatcher(Generic[J, S]):
         async with aclosing(self.as_completed(jobs)) as batch:
             found = [(batch.position, outcome) async for outcome in batch]
         return [outcome for _, outcome in sorted(found, key=itemgetter(0))]
-
-
-def _confirm_s(timeout_s: float | None) -> float:
-    return _CONFIRM_S if timeout_s is None else min(_CONFIRM_S, _CONFIRM_SHARE * timeout_s)
 
 
 def _never() -> float:
@@ -473,9 +441,3 @@ async def _each(jobs: Iterable[J] | AsyncIterable[J]) -> AsyncIterator[J]:
     else:
         for job in jobs:
             yield job
-
-
-def _check(**durations: float | None) -> None:
-    for name, value in durations.items():
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise ConfigurationError(f"{name} must be a positive number of seconds, got {value!r}")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pollwise.errors import ConfigurationError
-from pollwise.model.limits import RateLimit
+from pollwise.model.limits import Limits, RateLimit
 
 
 def test_a_rate_limit_is_a_value() -> None:
@@ -34,3 +34,18 @@ def test_a_rate_limit_that_cannot_be_is_refused(requests: Any, per_s: Any) -> No
     """The error shows how to write one."""
     with pytest.raises(ConfigurationError, match=r"RateLimit\(60, per_s=60\.0\)"):
         RateLimit(requests, per_s=per_s)
+
+
+@pytest.mark.parametrize("name", ["concurrency", "capacity"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "64", True, None])
+def test_a_limit_that_is_no_count_is_refused(name: str, value: Any) -> None:
+    """The error names it."""
+    with pytest.raises(ConfigurationError, match=f"{name} must be a whole number of at least 1"):
+        Limits(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, -1.0, math.inf, math.nan, "30", True, None])
+def test_a_request_timeout_that_is_no_time_is_refused(value: Any) -> None:
+    """The error names it."""
+    with pytest.raises(ConfigurationError, match="request_timeout_s must be a positive number of seconds"):
+        Limits(request_timeout_s=value)

@@ -16,7 +16,7 @@ import pytest
 
 from pollwise.core.pacing import Pacing
 from pollwise.core.rate_budget import RateBudget
-from pollwise.errors import WatcherClosed
+from pollwise.errors import ConfigurationError, WatcherClosed
 from pollwise.model.events import Abandoned, Outcome, Succeeded
 from pollwise.model.messages import Request
 from pollwise.testing import Answer, Hang, Slow, run
@@ -198,7 +198,7 @@ async def test_a_job_that_cannot_be_watched_comes_out_of_the_stream() -> None:
     """What is no job at all is the caller's mistake, and is said so."""
     wrong: Any = [ToyJob("0"), ["unhashable"], ToyJob("1")]
     async with watching(taking) as (watcher, _):
-        with pytest.raises(TypeError, match="unhashable"):
+        with pytest.raises(ConfigurationError, match="a job must be hashable"):
             async for _ in watcher.as_completed(wrong):
                 pass
         with pytest.raises(TypeError, match="not iterable"):

@@ -41,6 +41,7 @@ from pollwise.errors import AuthenticationError, LedgerWriteFailed, OriginChange
 from pollwise.http.transport import AiohttpTransport
 from pollwise.ledger import LedgerError, SqliteLedger
 from pollwise.model.events import Abandoned
+from pollwise.model.limits import Limits
 from pollwise.watcher import JobWatcher
 
 __all__ = ["exit_for_all", "run_batch"]
@@ -141,7 +142,7 @@ class _Batch:
             retry=_PATIENCE,
             transport=gate,
             budget=budget,
-            concurrency=options.concurrency,
+            limits=Limits(concurrency=options.concurrency),
             ledger=ledger,
             ledger_patience_s=_LEDGER_PATIENCE_S,
             moved_from=options.moved(),

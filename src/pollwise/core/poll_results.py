@@ -31,6 +31,7 @@ from pollwise.errors import (
     WatchError,
 )
 from pollwise.model.messages import Reply
+from pollwise.model.misuse import explained
 from pollwise.model.protocols import Endpoint
 from pollwise.model.tracebacks import endpoint_bug, strip_tracebacks
 
@@ -233,9 +234,8 @@ def stop_with(machine: WatchMachine[Any, Any], exc: BaseException, now: float) -
         exc.job = machine.job
     if isinstance(exc, WatchError):
         return machine.on_stop(strip_tracebacks(exc), now=now)
-    detail = (
-        str(exc) if isinstance(exc, ConfigurationError) else "see __cause__"
-    )  # our own words hold no part of a reply
+    # a ConfigurationError holds no part of a reply
+    detail = str(exc) if isinstance(exc, ConfigurationError) else explained(exc) or "see __cause__"
     return machine.on_stop(endpoint_bug(machine.job, exc, detail), now=now)
 
 

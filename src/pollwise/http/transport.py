@@ -46,6 +46,7 @@ from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decod
 from pollwise.http.exception_map import MAPPED, closed_before_reply, map_exception
 from pollwise.model.construction import fast_constructor
 from pollwise.model.messages import Reply, Request
+from pollwise.model.misuse import wrong_with_body, wrong_with_request
 
 __all__ = ["AiohttpTransport"]
 
@@ -171,12 +172,15 @@ class AiohttpTransport:
         if (url.scheme, url.raw_authority) not in self._checked_origins:
             self._check_origin(url)
         headers = request.headers if self._extra_headers is None else _merged(request.headers, self._extra_headers)
+        data = request.body
+        if data is not None and not isinstance(data, bytes):
+            raise ConfigurationError(wrong_with_body(data))
         connector = self._connector
         opened = 0 if connector is None else connector.opened
         response: aiohttp.ClientResponse | None = None
         try:
             response = await session.request(
-                request.method, url, headers=headers, data=request.body, allow_redirects=False, **self._options
+                request.method, url, headers=headers, data=data, allow_redirects=False, **self._options
             )
             try:
                 content = response.content
@@ -189,6 +193,8 @@ class AiohttpTransport:
             finally:
                 if not response.closed:
                     response.close()
+        except TypeError as exc:  # a header value is no text
+            raise ConfigurationError(wrong_with_request(request) or type(exc).__name__) from None
         except MAPPED as exc:
             failure, cause = map_exception(exc, session)
             if response is None and isinstance(failure, (ConnectFailed, TlsFailed)) and closed_before_reply(exc):

@@ -8,7 +8,34 @@ import attrs
 
 from pollwise.errors import ConfigurationError
 
-__all__ = ["RateLimit"]
+__all__ = ["Limits", "RateLimit"]
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How much one watcher does at a time: `JobWatcher(..., limits=Limits(concurrency=16))`.
+
+    Attributes:
+        concurrency: Most requests in flight at once. While the processor has no time to spare they are fewer.
+        capacity: Most watches that `as_completed` and `gather` keep open at once.
+        request_timeout_s: Longest time for one request, in seconds.
+
+    Raises:
+        ConfigurationError: A value cannot be right.
+    """
+
+    concurrency: int = 64
+    capacity: int = 100_000
+    request_timeout_s: float = 30.0
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("concurrency", "capacity"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ConfigurationError(f"{name} must be a whole number of at least 1, got {value!r}")
+        timeout_s: object = self.request_timeout_s
+        if type(timeout_s) not in (int, float) or not 0 < self.request_timeout_s < math.inf:
+            raise ConfigurationError(f"request_timeout_s must be a positive number of seconds, got {timeout_s!r}")
 
 
 @attrs.frozen
