@@ -9,17 +9,9 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from pollwise import (
-    BearerAuth,
-    ConfigurationError,
-    JobCancelled,
-    JobFailed,
-    JobWatcher,
-    SqliteLedger,
-    WatcherClosed,
-    WatchError,
-)
+from pollwise import BearerAuth, ConfigurationError, JobCancelled, JobFailed, JobWatcher, SqliteLedger, WatchError
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionStatus
+from pollwise.errors import WatcherClosed
 
 WAIT_S = 20.0  # shorter than the patience of any client, and of any proxy between
 

@@ -18,7 +18,6 @@ from pollwise import (
     ClientCredentialsAuth,
     DeadlineExceeded,
     Failed,
-    JobNotFound,
     JobWatcher,
     Limits,
     Pacing,
@@ -31,6 +30,7 @@ from pollwise import (
 )
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionStatus
+from pollwise.errors import JobNotFound
 from pollwise.simulator import TRANSIENT, Answer, Fault, Faults, OAuthClient, RateLimit, Simulator
 
 BRISK = Pacing(min_s=0.02, max_s=0.2)

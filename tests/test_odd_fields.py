@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import pytest
 
-from pollwise import Abandoned, Cancelled, Failed, JobWatcher, RateBudget, Succeeded, UnknownOutcome
+from pollwise import Abandoned, Cancelled, Failed, JobWatcher, RateBudget, Succeeded
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.errors import UnknownOutcome
 from pollwise.simulator import ABSENT, JobOutcome, Simulator
 
 

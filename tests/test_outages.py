@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from pollwise import JobNotFound, JobWatcher, Reply, RetriesExhausted
-from pollwise.errors import ConnectFailed
+from pollwise import JobWatcher, Reply
+from pollwise.errors import ConnectFailed, JobNotFound, RetriesExhausted
 from pollwise.testing import Answer, ScriptedTransport, controlled, reply
 from toy import RUNNING, SUCCEEDED, ToyEndpoint, ToyJob
 

@@ -16,21 +16,18 @@ from pollwise import (
     Abandoned,
     AiohttpTransport,
     ClientCredentialsAuth,
-    JobNotFound,
     JobWatcher,
-    MalformedReply,
     Pacing,
     Progressed,
     RateBudget,
-    RateLimited,
     Reading,
     Reply,
     Retrying,
     Succeeded,
-    UnknownOutcome,
 )
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob, DeleteFileStatus
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.errors import JobNotFound, MalformedReply, RateLimited, UnknownOutcome
 from pollwise.simulator import ABSENT, ODD, REFUSED, TRANSIENT, Amended, Answer, Fault, OAuthClient, Script, Simulator
 
 pytestmark = pytest.mark.looptime

@@ -39,6 +39,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
         "vendor",
     )
 }
+TESTED_ELSEWHERE["__init__.py"] = "what it shows is tested in tests/test_public_names.py"
 
 # Packages that are another package's interface: no aiohttp comes without them.
 COMES_WITH = {"multidict": "aiohttp", "yarl": "aiohttp"}

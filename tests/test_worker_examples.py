@@ -20,8 +20,10 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from taskiq import TaskiqMessage, TaskiqResult
 
-from pollwise import BearerAuth, DeadlineExceeded, JobWatcher, LedgerInUse, SqliteLedger, WatcherClosed
+from pollwise import BearerAuth, DeadlineExceeded, JobWatcher, SqliteLedger
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.errors import WatcherClosed
+from pollwise.ledger import LedgerInUse
 from pollwise.simulator import Simulator
 from pollwise.testing import controlled
 

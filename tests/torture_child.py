@@ -12,18 +12,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from pollwise import (
-    Abandoned,
-    JobWatcher,
-    LedgerError,
-    LedgerWriteFailed,
-    Outcome,
-    Pacing,
-    RateBudget,
-    Retry,
-    SqliteLedger,
-)
+from pollwise import Abandoned, JobWatcher, Outcome, Pacing, RateBudget, Retry, SqliteLedger
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionStatus
+from pollwise.errors import LedgerWriteFailed
+from pollwise.ledger import LedgerError
 from pollwise.testing import controlled
 
 End = Outcome[ExtractionJob, ExtractionStatus]

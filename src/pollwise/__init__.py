@@ -3,7 +3,14 @@
     async with JobWatcher(endpoint, timeout_s=3600) as watcher:
         status = await watcher.watch(job)
 
-The endpoints are in `pollwise.endpoints`; what a caller's tests need is in `pollwise.testing`.
+What most callers need is here. The rest:
+
+    pollwise.endpoints  the vendors' endpoints, and what the author of another one needs
+    pollwise.errors     every error, but the ledger's
+    pollwise.http       transport and credentials
+    pollwise.ledger     the durable record, and its errors
+    pollwise.simulator  a server that behaves, and misbehaves, like the vendors
+    pollwise.testing    a virtual clock, a scripted transport, and checks for an endpoint
 """
 
 from __future__ import annotations
@@ -14,56 +21,15 @@ from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.durable.delivery import Deliveries, Delivery
 from pollwise.errors import (
-    AuthenticationError,
-    CallbackFailed,
     ConfigurationError,
-    ConnectFailed,
     DeadlineExceeded,
-    EndpointBug,
-    InsecureUrl,
     JobCancelled,
-    JobError,
     JobFailed,
-    JobNotFound,
-    LedgerWriteFailed,
-    MalformedReply,
-    NotVisibleYet,
-    OriginChanged,
-    PermissionDenied,
-    PollError,
-    PollTimeout,
     PollwiseError,
-    Problem,
-    RateLimited,
-    ReplyTooLarge,
-    RequestRejected,
-    RetriesExhausted,
-    ServerUnavailable,
-    StaleConnection,
-    TlsFailed,
-    TokenError,
-    UnknownOutcome,
-    UnrestoredError,
-    WatcherClosed,
     WatchError,
-    WatchStopped,
 )
-from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth, ClientCredentialsAuth, RenewingAuth
-from pollwise.http.transport import AiohttpTransport
-from pollwise.ledger import (
-    Ledger,
-    LedgerClosed,
-    LedgerCorrupt,
-    LedgerError,
-    LedgerFailed,
-    LedgerFull,
-    LedgerInUse,
-    LedgerMissing,
-    LedgerTooNew,
-    LedgerUnwritable,
-    NotALedger,
-    SqliteLedger,
-)
+from pollwise.http import AiohttpTransport, ApiKeyAuth, BasicAuth, BearerAuth, ClientCredentialsAuth
+from pollwise.ledger import SqliteLedger
 from pollwise.model.events import (
     Abandoned,
     Cancelled,
@@ -77,7 +43,7 @@ from pollwise.model.events import (
 )
 from pollwise.model.limits import Limits
 from pollwise.model.messages import Reply, Request
-from pollwise.model.protocols import Auth, Endpoint, Transport
+from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Phase, Reading
 from pollwise.runtime.watch import Watch
 from pollwise.watcher import JobWatcher
@@ -88,77 +54,41 @@ __all__ = [
     "Abandoned",
     "AiohttpTransport",
     "ApiKeyAuth",
-    "Auth",
-    "AuthenticationError",
     "BasicAuth",
     "BearerAuth",
-    "CallbackFailed",
     "Cancelled",
     "ClientCredentialsAuth",
     "ConfigurationError",
-    "ConnectFailed",
     "DeadlineExceeded",
     "Deliveries",
     "Delivery",
     "Endpoint",
-    "EndpointBug",
     "Event",
     "Failed",
-    "InsecureUrl",
     "JobCancelled",
-    "JobError",
     "JobFailed",
-    "JobNotFound",
     "JobWatcher",
-    "Ledger",
-    "LedgerClosed",
-    "LedgerCorrupt",
-    "LedgerError",
-    "LedgerFailed",
-    "LedgerFull",
-    "LedgerInUse",
-    "LedgerMissing",
-    "LedgerTooNew",
-    "LedgerUnwritable",
-    "LedgerWriteFailed",
     "Limits",
-    "MalformedReply",
-    "NotALedger",
-    "NotVisibleYet",
-    "OriginChanged",
     "Outcome",
     "Pacing",
-    "PermissionDenied",
     "Phase",
-    "PollError",
-    "PollTimeout",
     "PollwiseError",
-    "Problem",
     "Progressed",
     "RateBudget",
-    "RateLimited",
     "Reading",
-    "RenewingAuth",
     "Reply",
-    "ReplyTooLarge",
     "Request",
-    "RequestRejected",
-    "RetriesExhausted",
     "Retry",
     "Retrying",
-    "ServerUnavailable",
     "SqliteLedger",
-    "StaleConnection",
     "Succeeded",
     "Throttled",
-    "TlsFailed",
-    "TokenError",
-    "Transport",
-    "UnknownOutcome",
-    "UnrestoredError",
     "Watch",
     "WatchError",
-    "WatchStopped",
-    "WatcherClosed",
     "__version__",
 ]
+
+
+def __dir__() -> list[str]:
+    """What a caller imports; the other parts of the package are internal."""
+    return [*__all__, "errors", "http", "ledger"]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise import MalformedReply, Phase, Problem, Reading, Reply
+from pollwise import Phase, Reading, Reply
 from pollwise.endpoints import RateLimit
 from pollwise.endpoints.document360 import (
     DeleteFileEndpoint,
@@ -24,6 +24,7 @@ from pollwise.endpoints.document360 import (
     TaskStatus,
     WarningItem,
 )
+from pollwise.errors import MalformedReply, Problem
 
 ENDPOINT = DeleteFileEndpoint("https://api.example.com")
 JSON_TYPE = {"Content-Type": "application/json; charset=utf-8"}

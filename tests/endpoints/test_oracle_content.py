@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise import MalformedReply, Phase, Problem, Reading, Reply
+from pollwise import Phase, Reading, Reply
 from pollwise.endpoints.oracle_content import (
     ExtractionEndpoint,
     ExtractionItem,
@@ -20,6 +20,7 @@ from pollwise.endpoints.oracle_content import (
     ExtractionProgress,
     ExtractionStatus,
 )
+from pollwise.errors import MalformedReply, Problem
 
 ENDPOINT = ExtractionEndpoint("https://example.com")
 JSON_TYPE = {"Content-Type": "application/json"}

@@ -9,21 +9,19 @@ from typing import Any
 import orjson
 import pytest
 
-from pollwise import (
+from pollwise import ConfigurationError, Reply, Request
+from pollwise.endpoints.oracle_content import DuplicateResolution, ExtractionEndpoint, ExtractionJob
+from pollwise.errors import (
     AuthenticationError,
-    ConfigurationError,
     ConnectFailed,
     JobNotFound,
     MalformedReply,
     PermissionDenied,
     PollTimeout,
     RateLimited,
-    Reply,
-    Request,
     RequestRejected,
     ServerUnavailable,
 )
-from pollwise.endpoints.oracle_content import DuplicateResolution, ExtractionEndpoint, ExtractionJob
 from pollwise.model.protocols import Auth, Transport
 
 JSON_TYPE = {"Content-Type": "application/json"}

@@ -8,8 +8,10 @@ from typing import assert_type
 import attrs
 from yarl import URL
 
-from pollwise import Auth, Endpoint, JobWatcher, Phase, Problem, Reading, Reply, Request, Transport, Watch
+from pollwise import Endpoint, JobWatcher, Phase, Reading, Reply, Request, Watch
 from pollwise.endpoints import AttrsCodec, LedgerCodec, RateLimit
+from pollwise.errors import Problem
+from pollwise.http import Auth, Transport
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
 
 

@@ -18,7 +18,6 @@ from pollwise import (
     JobWatcher,
     Outcome,
     Pacing,
-    PollError,
     Progressed,
     RateBudget,
     Retry,
@@ -30,6 +29,7 @@ from pollwise import (
 )
 from pollwise.endpoints.document360 import DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionStatus
+from pollwise.errors import PollError
 
 
 def options_leave_the_types_alone() -> None:
