@@ -27,15 +27,15 @@ _BY_REQUESTS = "what the simulator does shows in its replies: tests/simulator as
 TESTED_ELSEWHERE: dict[str, str] = {
     f"simulator/{name}.py": _BY_REQUESTS
     for name in (
-        "acting",
-        "answers",
-        "curves",
-        "desk",
+        "socket_faults",
+        "replies",
+        "progress_curves",
+        "router",
         "jobs",
-        "population",
-        "requests",
+        "job_mix",
+        "request_log",
         "server",
-        "spoiling",
+        "body_faults",
         "vendor",
     )
 }

@@ -16,7 +16,7 @@ import pytest
 
 from pollwise.cli import batch
 from pollwise.cli.batch import exit_for_all
-from pollwise.cli.board import Board
+from pollwise.cli.batch_progress import Board
 from pollwise.ledger import LedgerFull, SqliteLedger
 from pollwise.simulator import Fault, Faults, Simulator
 

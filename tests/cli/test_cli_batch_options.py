@@ -7,7 +7,7 @@ import pytest
 from cyclopts import App, CycloptsError
 
 from pollwise.cli.batch_options import BatchOptions, Rate
-from pollwise.cli.exits import UsageError
+from pollwise.cli.exit_status import UsageError
 
 USUAL = BatchOptions()
 

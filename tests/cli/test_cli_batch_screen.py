@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from pollwise.cli import batch_screen
+from pollwise.cli.batch_progress import Board
 from pollwise.cli.batch_screen import LiveBatch, PlainBatch, open_batch_screen, progress_text
-from pollwise.cli.board import Board
 from pollwise.cli.screen import JsonScreen
 from pollwise.core.rate_budget import RateBudget
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob

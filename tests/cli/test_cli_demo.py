@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pollwise.cli import demo
-from pollwise.cli.cast import CAST, Part
-from pollwise.cli.exits import Exit
+from pollwise.cli.demo_jobs import CAST, Part
+from pollwise.cli.exit_status import Exit
 from pollwise.cli.options import CommonOptions
 
 Run = Callable[..., Any]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pollwise.cli import main
-from pollwise.cli.exits import Exit
+from pollwise.cli.exit_status import Exit
 from pollwise.cli.jobs_file import Row, reader_for
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pollwise.cli.input_lines import LONGEST_LINE
 from pollwise.cli.jobs_file import BadRow, Format, Row, reader_for
-from pollwise.cli.lines import LONGEST_LINE
 
 
 def read(data: bytes | str, form: Format = "jsonl", endpoint: str | None = None, size: int = 1 << 16) -> list[Any]:

@@ -6,7 +6,7 @@ import attrs
 import pytest
 from cyclopts import App, CycloptsError
 
-from pollwise.cli.exits import UsageError
+from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import Count, Port, Seconds, Share, WatchOptions
 from pollwise.core.pacing import Pacing
 

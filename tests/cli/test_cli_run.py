@@ -14,7 +14,7 @@ import pytest
 from cyclopts import App
 
 from pollwise.cli import main
-from pollwise.cli.exits import UsageError
+from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import LogOptions
 from pollwise.cli.run import run
 from pollwise.errors import ConfigurationError, InsecureUrl

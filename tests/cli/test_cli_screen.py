@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from pollwise.cli.live import LiveScreen
+from pollwise.cli.live_screen import LiveScreen
 from pollwise.cli.screen import JsonScreen, LineScreen, open_screen
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.model.events import Succeeded

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from pollwise.cli import vendors
-from pollwise.cli.exits import UsageError
+from pollwise.cli.exit_status import UsageError
 from pollwise.errors import ConfigurationError
 
 URL = "https://example.com"

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from pollwise.simulator import ODD, PROMPT, TRANSIENT, Fault, Faults, SimulatedJob, Simulator
-from pollwise.simulator.acting import ACTORS
-from pollwise.simulator.spoiling import SPOILERS
+from pollwise.simulator.body_faults import SPOILERS
+from pollwise.simulator.socket_faults import ACTORS
 
 SMALL = Faults(huge_bytes=2 << 20, bomb_bytes=3 << 20, hang_s=5, drip_every_s=0.1)
 DELETE, EXTRACT = "delete", "extract"

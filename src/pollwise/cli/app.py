@@ -15,7 +15,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from pollwise.cli.batch_options import BatchOptions, FilePath
-from pollwise.cli.exits import UsageError
+from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import CommonOptions, Count, LogOptions, Names, Port, Seconds, Seed, Share, WatchOptions
 
 __all__ = ["app"]

@@ -19,22 +19,22 @@ import attrs
 from rich.text import Text
 
 from pollwise.cli import vendors
-from pollwise.cli.asked import Asked
+from pollwise.cli.atomic_file import probe
 from pollwise.cli.batch_options import BatchOptions
+from pollwise.cli.batch_progress import Board
 from pollwise.cli.batch_screen import counts_text, open_batch_screen
-from pollwise.cli.board import Board
-from pollwise.cli.exits import Exit, UsageError
-from pollwise.cli.gate import Gate
-from pollwise.cli.intake import take_in
+from pollwise.cli.batch_transport import Gate
+from pollwise.cli.event_text import AnyEndpoint
+from pollwise.cli.exit_status import Exit, UsageError
+from pollwise.cli.job_table import Asked
 from pollwise.cli.ledger_commands import reason_texts, tally_of
-from pollwise.cli.origins import check_places, check_urls
+from pollwise.cli.observed_ledger import WitnessedLedger
+from pollwise.cli.origin_checks import check_places, check_urls
+from pollwise.cli.read_jobs import take_in
 from pollwise.cli.report import write_report
-from pollwise.cli.results import write_results
+from pollwise.cli.result_file import write_results
+from pollwise.cli.safe_text import duration, safe
 from pollwise.cli.screen import Screen
-from pollwise.cli.text import duration, safe
-from pollwise.cli.views import AnyEndpoint
-from pollwise.cli.whole_file import probe
-from pollwise.cli.witness import WitnessedLedger
 from pollwise.core.pacing import Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import AuthenticationError, LedgerWriteFailed, OriginChanged

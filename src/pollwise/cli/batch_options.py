@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import attrs
 from cyclopts import Parameter
 
-from pollwise.cli.exits import UsageError
+from pollwise.cli.atomic_file import check_apart
+from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import (
     Count,
     Seconds,  # noqa: F401  the annotations of WatchOptions are looked up in this file, too
     WatchOptions,
     to_timeout,
 )
-from pollwise.cli.whole_file import check_apart
 
 if TYPE_CHECKING:
     from pollwise.cli.jobs_file import Format

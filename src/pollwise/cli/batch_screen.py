@@ -21,12 +21,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pollwise.cli.board import Board, Line
-from pollwise.cli.live import LiveScreen
+from pollwise.cli.batch_progress import Board, Line
+from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyEvent, look
+from pollwise.cli.ledger_summary import WORDS
+from pollwise.cli.live_screen import LiveScreen
+from pollwise.cli.safe_text import clock, duration, middle, safe
 from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
-from pollwise.cli.tally import WORDS
-from pollwise.cli.text import clock, duration, middle, safe
-from pollwise.cli.views import ENDED, AnyEndpoint, AnyEvent, look
 from pollwise.core.rate_budget import RateBudget
 
 __all__ = ["LiveBatch", "PlainBatch", "counts_text", "open_batch_screen", "progress_text"]

@@ -14,13 +14,13 @@ from typing import Any
 
 from rich.text import Text
 
-from pollwise.cli.cast import CAST, Part
-from pollwise.cli.exits import Exit
+from pollwise.cli.demo_jobs import CAST, Part
+from pollwise.cli.event_text import look, polls_text, view
+from pollwise.cli.exit_status import Exit
 from pollwise.cli.follow import Record, follow_all, outcome_text
 from pollwise.cli.options import CommonOptions
+from pollwise.cli.safe_text import duration
 from pollwise.cli.screen import Screen, open_screen
-from pollwise.cli.text import duration
-from pollwise.cli.views import look, polls_text, view
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import attrs
 from rich.text import Text
 
+from pollwise.cli.event_text import AnyEndpoint, AnyOutcome, job_keys, look, owner_of, polls_text, view
+from pollwise.cli.safe_text import duration
 from pollwise.cli.screen import Screen
-from pollwise.cli.text import duration
-from pollwise.cli.views import AnyEndpoint, AnyOutcome, job_keys, look, owner_of, polls_text, view
 from pollwise.errors import ConfigurationError
 from pollwise.model.events import Abandoned, Progressed, Retrying, Throttled
 from pollwise.watcher import JobWatcher

@@ -24,7 +24,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 
-from pollwise.cli.lines import LONGEST_LINE, Splitter, Unicode
+from pollwise.cli.input_lines import LONGEST_LINE, Splitter, Unicode
 from pollwise.endpoints.document360 import DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionJob
 

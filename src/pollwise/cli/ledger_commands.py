@@ -16,15 +16,15 @@ from typing import Any
 
 from rich.text import Text
 
-from pollwise.cli.entries import entries
-from pollwise.cli.exits import Exit
-from pollwise.cli.output import Output
+from pollwise.cli.atomic_file import check_apart, probe, whole_file
+from pollwise.cli.event_text import look
+from pollwise.cli.exit_status import Exit
+from pollwise.cli.ledger_entries import entries
+from pollwise.cli.ledger_summary import WORDS, Tally
 from pollwise.cli.report import write_report
+from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import open_screen
-from pollwise.cli.tally import WORDS, Tally
-from pollwise.cli.text import safe
-from pollwise.cli.views import look
-from pollwise.cli.whole_file import check_apart, probe, whole_file
+from pollwise.cli.stdout import Output
 from pollwise.ledger import Ledger, SqliteLedger
 
 __all__ = ["ascii_json", "export_ledger", "reason_texts", "show_ledger", "tally_of"]

@@ -1,7 +1,7 @@
 """The log on stderr.
 
 Rule 1: warnings and worse are shown, one line each; -v shows all of pollwise's own log, and tracebacks.
-Rule 2: a log line may hold a stranger's words, so every line is made safe (text.py).
+Rule 2: a log line may hold a stranger's words, so every line is made safe (safe_text.py).
 Rule 3: the handler is there only while a command runs: a program that calls `main` keeps its own logging.
 """
 
@@ -12,7 +12,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 
-from pollwise.cli.text import safe
+from pollwise.cli.safe_text import safe
 
 __all__ = ["shown_logs"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 from cyclopts import Parameter
 
-from pollwise.cli.exits import UsageError
+from pollwise.cli.exit_status import UsageError
 
 if TYPE_CHECKING:
     from pollwise.core.pacing import Pacing

@@ -1,6 +1,6 @@
 """Runs one command: from its arguments to its exit status.
 
-Rule 1: every way out has its status (exits.py) and at most one line on stderr; -v adds the traceback of a bug.
+Rule 1: every way out has its status (exit_status.py) and at most one line on stderr; -v adds the traceback of a bug.
 Rule 2: Ctrl-C and SIGTERM cancel the command, which closes what it opened; a second one does not wait for that.
 Rule 3: a reader of stdout that went away is no error of ours: the command ends quietly.
 """
@@ -24,10 +24,10 @@ from typing import Any, NoReturn
 from cyclopts import CycloptsError, MissingArgumentError
 
 from pollwise.cli.app import app
-from pollwise.cli.exits import Exit, UsageError
+from pollwise.cli.exit_status import Exit, UsageError
 from pollwise.cli.logs import shown_logs
 from pollwise.cli.options import LogOptions
-from pollwise.cli.text import safe
+from pollwise.cli.safe_text import safe
 from pollwise.errors import ConfigurationError, InsecureUrl, OriginChanged
 from pollwise.ledger import LedgerError, LedgerMissing
 

@@ -14,9 +14,9 @@ from typing import Any, Protocol, Self
 
 from rich.text import Text
 
+from pollwise.cli.event_text import AnyEndpoint, AnyEvent, line
 from pollwise.cli.jsonlines import event_to_json
-from pollwise.cli.output import Output
-from pollwise.cli.views import AnyEndpoint, AnyEvent, line
+from pollwise.cli.stdout import Output
 
 __all__ = ["JsonScreen", "LineScreen", "Screen", "open_screen"]
 
@@ -105,6 +105,6 @@ def open_screen(*, json: bool) -> Screen:
         return JsonScreen()
     if not sys.stdout.isatty() or os.environ.get("TERM", "").lower() in {"dumb", "unknown"}:
         return LineScreen()
-    from pollwise.cli.live import LiveScreen  # noqa: PLC0415  rich's live display is only paid for where it is used
+    from pollwise.cli.live_screen import LiveScreen  # noqa: PLC0415  rich's live display is only paid for where it is used
 
     return LiveScreen()

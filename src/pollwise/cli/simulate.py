@@ -11,9 +11,9 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
-from pollwise.cli.cast import Part, parts
-from pollwise.cli.exits import Exit, UsageError
-from pollwise.cli.text import duration, safe
+from pollwise.cli.demo_jobs import Part, parts
+from pollwise.cli.exit_status import Exit, UsageError
+from pollwise.cli.safe_text import duration, safe
 from pollwise.simulator import ODD, PROMPT, Fault, Faults, RateLimit, Simulator
 
 __all__ = ["run_simulator"]

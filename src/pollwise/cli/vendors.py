@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pollwise.cli.exits import UsageError
+from pollwise.cli.exit_status import UsageError
 from pollwise.core.identity import checked_account
 from pollwise.endpoints.document360 import DeleteFileEndpoint
 from pollwise.endpoints.oracle_content import ExtractionEndpoint

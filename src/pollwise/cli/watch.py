@@ -7,7 +7,7 @@ import sys
 from collections.abc import Hashable
 from typing import Any, TypeVar
 
-from pollwise.cli.exits import Exit, exit_for
+from pollwise.cli.exit_status import Exit, exit_for
 from pollwise.cli.follow import follow, outcome_text
 from pollwise.cli.options import WatchOptions
 from pollwise.cli.screen import open_screen

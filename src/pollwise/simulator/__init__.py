@@ -13,16 +13,16 @@ It knows nothing of the rest of pollwise, so what it serves is the vendors' docu
 from __future__ import annotations
 
 from pollwise.simulator.access import OAuthClient
-from pollwise.simulator.answers import Amended, Answer
-from pollwise.simulator.curves import Curve, CurveName
 from pollwise.simulator.document360 import DeletePlan
 from pollwise.simulator.faults import ODD, PROMPT, TRANSIENT, Fault, Faults, Script
+from pollwise.simulator.field_overrides import ABSENT
 from pollwise.simulator.jobs import JobOutcome, SimulatedJob
-from pollwise.simulator.limits import RateLimit
 from pollwise.simulator.oracle_content import ExtractionPlan
 from pollwise.simulator.outages import REFUSED, Outage
-from pollwise.simulator.overriding import ABSENT
-from pollwise.simulator.requests import RequestLog, SeenRequest
+from pollwise.simulator.progress_curves import Curve, CurveName
+from pollwise.simulator.rate_limits import RateLimit
+from pollwise.simulator.replies import Amended, Answer
+from pollwise.simulator.request_log import RequestLog, SeenRequest
 from pollwise.simulator.server import Simulator
 
 __all__ = [

@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, quote_plus
 
 import attrs
 
-from pollwise.simulator.answers import Answer
 from pollwise.simulator.faults import Entry, read_script
-from pollwise.simulator.overriding import ABSENT, Absent
+from pollwise.simulator.field_overrides import ABSENT, Absent
+from pollwise.simulator.replies import Answer
 from pollwise.simulator.vendor import Vendor
 
 __all__ = ["Access", "OAuthClient"]

@@ -12,8 +12,8 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-from pollwise.simulator.answers import Answer
 from pollwise.simulator.jobs import Plan, PlanOptions, Stage
+from pollwise.simulator.replies import Answer
 from pollwise.simulator.vendor import Vendor, VendorName
 
 __all__ = ["DOCUMENT360", "DeleteOptions", "DeletePlan"]

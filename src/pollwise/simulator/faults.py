@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import attrs
 
-from pollwise.simulator.answers import Amended, Answer
+from pollwise.simulator.replies import Amended, Answer
 
 __all__ = [
     "ODD",

@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 import attrs
 
-from pollwise.simulator.curves import Curve, CurveName
 from pollwise.simulator.faults import Entry, Script, read_script
-from pollwise.simulator.overriding import overridden
+from pollwise.simulator.field_overrides import overridden
+from pollwise.simulator.progress_curves import Curve, CurveName
 from pollwise.simulator.vendor import Vendor
 
 __all__ = ["JobOutcome", "Plan", "PlanOptions", "SimulatedJob", "Stage"]

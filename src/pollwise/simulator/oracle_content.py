@@ -15,8 +15,8 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-from pollwise.simulator.answers import Answer
 from pollwise.simulator.jobs import Plan, PlanOptions, Stage
+from pollwise.simulator.replies import Answer
 from pollwise.simulator.vendor import Vendor, VendorName
 
 __all__ = ["ORACLE_CONTENT", "ExtractionOptions", "ExtractionPlan", "read_start", "started"]

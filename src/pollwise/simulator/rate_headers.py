@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
-from pollwise.simulator.answers import http_date
+from pollwise.simulator.replies import http_date
 
 __all__ = ["AFTER_FORMS", "RESET_FORMS", "STYLES", "AfterForm", "ResetForm", "Style", "after_field", "reset_text"]
 

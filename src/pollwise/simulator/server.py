@@ -18,17 +18,17 @@ import attrs
 from aiohttp import web
 
 from pollwise.simulator.access import Access, OAuthClient
-from pollwise.simulator.acting import ACTORS, Acting, plain
-from pollwise.simulator.caching import Cache
-from pollwise.simulator.desk import Asked, Desk, Spurious
 from pollwise.simulator.document360 import DOCUMENT360, DeleteOptions, DeletePlan
 from pollwise.simulator.faults import ODD, Fault, Faults, Script, ScriptEntry, read_script
+from pollwise.simulator.job_mix import draw_jobs
 from pollwise.simulator.jobs import JobOutcome, SimulatedJob
-from pollwise.simulator.limits import RateLimit, RateLimiter
 from pollwise.simulator.oracle_content import ORACLE_CONTENT, ExtractionOptions, ExtractionPlan
 from pollwise.simulator.outages import REFUSED, Manner, Outage, read_outage
-from pollwise.simulator.population import draw_jobs
-from pollwise.simulator.requests import RequestLog
+from pollwise.simulator.rate_limits import RateLimit, RateLimiter
+from pollwise.simulator.request_log import RequestLog
+from pollwise.simulator.response_cache import Cache
+from pollwise.simulator.router import Asked, Desk, Spurious
+from pollwise.simulator.socket_faults import ACTORS, Acting, plain
 
 __all__ = ["Simulator"]
 

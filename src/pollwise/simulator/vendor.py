@@ -6,7 +6,7 @@ import abc
 from collections.abc import Mapping
 from typing import ClassVar, Literal, TypeAlias
 
-from pollwise.simulator.answers import Answer
+from pollwise.simulator.replies import Answer
 
 __all__ = ["Vendor", "VendorName"]
 

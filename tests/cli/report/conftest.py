@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.entries import entry_of
+from pollwise.cli.ledger_entries import entry_of
+from pollwise.cli.ledger_summary import Tally
 from pollwise.cli.report.page import render
-from pollwise.cli.tally import Tally
 
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 _ENDS = ("succeeded",) * 16 + ("failed", "failed", "cancelled", "abandoned")

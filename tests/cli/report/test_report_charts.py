@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.entries import Entry
+from pollwise.cli.ledger_entries import Entry
+from pollwise.cli.ledger_summary import WORDS, Tally
 from pollwise.cli.report.charts import Chart, Shape, delays, durations, flow, lanes, polls
-from pollwise.cli.tally import WORDS, Tally
 
 Make = Callable[..., Tally]
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC).timestamp()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pollwise.cli.entries import Entry
+from pollwise.cli.event_text import look
+from pollwise.cli.ledger_entries import Entry
+from pollwise.cli.ledger_summary import Tally
 from pollwise.cli.report import write_report
 from pollwise.cli.report.page import render
-from pollwise.cli.tally import Tally
-from pollwise.cli.views import look
 
 Page = Callable[..., str]
 SCRIPT = """<script>document.title='pwned'</script>'"><img src=x onerror="document.title='pwned'">{{ 7 * 7 }}</style>"""

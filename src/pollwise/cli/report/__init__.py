@@ -7,7 +7,7 @@
     page.css        its looks, light and dark
 
 Rule 1: the page asks no server for anything and runs no script: its own policy forbids both.
-Rule 2: every text that comes from elsewhere is made safe (text.py) and then escaped by the template engine; shapes are
+Rule 2: every text that comes from elsewhere is made safe (safe_text.py) and then escaped by the template engine; shapes are
 made of numbers and of words of ours alone.
 Rule 3: its size is bounded, however many jobs there are: beyond a few hundred they are shown by their numbers.
 """
@@ -18,9 +18,9 @@ import importlib.metadata
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pollwise.cli.atomic_file import whole_file
+from pollwise.cli.ledger_summary import Tally
 from pollwise.cli.report.page import render
-from pollwise.cli.tally import Tally
-from pollwise.cli.whole_file import whole_file
 
 __all__ = ["write_report"]
 

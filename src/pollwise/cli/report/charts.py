@@ -15,11 +15,11 @@ from itertools import accumulate, pairwise
 
 import attrs
 
-from pollwise.cli.entries import Entry
+from pollwise.cli.event_text import ENDED
+from pollwise.cli.ledger_entries import Entry
+from pollwise.cli.ledger_summary import WORDS, Tally
 from pollwise.cli.report.scales import brief, count_steps, duration_edges, poll_edges, time_steps
-from pollwise.cli.tally import WORDS, Tally
-from pollwise.cli.text import duration, middle
-from pollwise.cli.views import ENDED
+from pollwise.cli.safe_text import duration, middle
 
 __all__ = ["MOST_LANES", "Chart", "Label", "Shape", "delays", "durations", "flow", "lanes", "polls"]
 

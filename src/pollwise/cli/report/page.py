@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 import attrs
 import jinja2
 
+from pollwise.cli.event_text import look
+from pollwise.cli.ledger_summary import WORDS, Tally
 from pollwise.cli.report.charts import MOST_LANES, Chart, delays, durations, flow, lanes, polls
-from pollwise.cli.tally import WORDS, Tally
-from pollwise.cli.text import duration, safe
-from pollwise.cli.views import look
+from pollwise.cli.safe_text import duration, safe
 
 __all__ = ["render"]
 

@@ -1,0 +1,121 @@
+"""A file that is there whole, or as it was.
+
+Rule 1: it is written under another name beside its place, brought to the disk, and then moved there in one step.
+Rule 2: what is no regular file (a pipe, `/dev/stdout`) cannot be moved to, and is written as it is.
+Rule 3: whoever is stopped on the way leaves nothing; whoever is killed leaves a file ending in `.part`.
+Rule 4: nothing is put in the place of a file that the command itself lives on.
+Rule 5: an error names the file that was asked for, and no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from pollwise.cli.exit_status import UsageError
+
+__all__ = ["check_apart", "probe", "whole_file"]
+
+_BUFFER = 1 << 18
+_BESIDE_A_LEDGER = ("-lock", "-wal", "-shm", "-journal", "-pollwise-new")  # as ledger/files.py and SQLite call them
+
+
+def check_apart(files: Mapping[str, Path | str | None], *, ledger: Path) -> None:
+    """Find out before anything is lost whether all of these are files of their own.
+
+    Args:
+        files: What the command writes or reads, by what the user calls it, in the order of the complaint.
+        ledger: The ledger, which is one of them; what belongs to it stands beside it.
+
+    Raises:
+        UsageError: Two of them are one, or one of them is a part of the ledger.
+    """
+    whole = os.path.realpath(ledger)
+    parts = {f"{whole}{end}" for end in _BESIDE_A_LEDGER}
+    seen: dict[str, str] = {}
+    for name, path in files.items():
+        if path is None:
+            continue
+        place = os.path.realpath(path)
+        if place in parts:
+            raise UsageError(f"{path} is a part of the ledger {ledger}; name another file for {name}")
+        first = seen.setdefault(place, name)
+        if first != name:
+            raise UsageError(f"{first} and {name} are the same file, {path}; name another one")
+
+
+def probe(path: Path) -> None:
+    """Find out now rather than after hours whether a file can be put there.
+
+    Raises:
+        OSError: It cannot.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(21, "it is a folder", str(path))
+    if _is_movable(path):
+        trial = _beside(path)
+        with _named(path, trial):
+            os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            trial.unlink()
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Callable[[bytes], object]]:
+    """Write the file with what this yields. It is put in its place at the end of the block, unless that raises.
+
+    Raises:
+        OSError: It cannot be written; the file that was there before is as it was.
+    """
+    if not _is_movable(path):
+        with path.open("wb", _BUFFER) as stream:
+            yield stream.write
+        return
+    place = Path(os.path.realpath(path))  # what a link leads to is replaced, and the link stays
+    part = _beside(place)
+    try:
+        with _named(path, part):
+            with part.open("xb", _BUFFER) as stream:
+                yield stream.write
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(place)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync(place.parent)
+
+
+@contextlib.contextmanager
+def _named(path: Path, part: Path) -> Iterator[None]:
+    """An error of `part`, which a write does not name, is an error of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in {None, str(part)}:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _is_movable(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return True
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+
+
+def _sync(folder: Path) -> None:
+    """Bring the file's name to the disk as well. Where a folder cannot be opened, as on Windows, there is no need."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,185 @@
+"""How a batch stands: what is known of all of its jobs together, and of a few of them by name.
+
+Rule 1: news of one job costs the same however many jobs there are; so does looking at the board.
+Rule 2: what is kept by name is what a person can act on: who takes longest, who changed last, what failed and why.
+Rule 3: times are monotonic seconds, and are handed in.
+Rule 4: keys are a stranger's words here; whoever shows them makes them safe.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+import attrs
+
+from pollwise.cli.event_text import ENDED
+from pollwise.cli.ledger_entries import reason_of
+
+__all__ = ["Board", "Line", "Traffic"]
+
+_CANDIDATES = 50
+_REMEMBERED = 20
+_RATE_S = 60
+_ETA_S = 120.0
+_SAMPLE_S = 1.0
+_ETA_AFTER_S = 5.0  # so long, and so many jobs, it must have gone on before a guess is worth saying
+_ETA_FEWEST, _ETA_SHARE, _ETA_MOST = 10, 0.02, 1_000
+
+
+@attrs.frozen
+class Line:
+    """One job on the board. `at` is when it began, or when it ended; `note` says more and may be empty."""
+
+    endpoint: str
+    keys: Mapping[str, str]
+    word: str
+    at: float
+    polls: int
+    note: str = ""
+
+
+@attrs.define
+class _Open:
+    endpoint: str
+    keys: Mapping[str, str]
+    began_at: float
+    word: str
+    polls: int = 0
+
+
+class Traffic:
+    """The requests of one token: how many in all, and how many in the last minute."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self._began_at: float | None = None
+        self._seconds: deque[list[int]] = deque()  # second, requests; the newest last
+
+    def add(self, now: float) -> None:
+        """One request goes now."""
+        self.sent += 1
+        if self._began_at is None:
+            self._began_at = now
+        second = int(now)
+        if self._seconds and self._seconds[-1][0] == second:
+            self._seconds[-1][1] += 1
+            return
+        self._seconds.append([second, 1])
+        self._forget(now)
+
+    def per_minute(self, now: float) -> float:
+        """Requests a minute, over the last minute or since the first one."""
+        if self._began_at is None:
+            return 0.0
+        self._forget(now)
+        return 60.0 * sum(count for _, count in self._seconds) / min(_RATE_S, max(1.0, now - self._began_at))
+
+    def _forget(self, now: float) -> None:
+        while self._seconds and self._seconds[0][0] <= now - _RATE_S:
+            self._seconds.popleft()
+
+
+class Board:
+    """What a screen shows of a batch.
+
+    Args:
+        total: How many jobs the batch has.
+        now: When it began.
+
+    Attributes:
+        counts: How many jobs have each word; those that were not taken up yet are `waiting`.
+        known: How many of them had ended before this run.
+        traffic: The requests of each endpoint, by its name.
+    """
+
+    def __init__(self, total: int, endpoints: Iterable[str], now: float) -> None:
+        self.total = total
+        self.began_at = now
+        self.known = 0
+        self.counts: Counter[str] = Counter(waiting=total)
+        self.traffic = {endpoint: Traffic() for endpoint in endpoints}
+        self._open: dict[int, _Open] = {}
+        self._latest: deque[tuple[int, Line]] = deque(maxlen=_REMEMBERED)
+        self._troubles: deque[Line] = deque(maxlen=_REMEMBERED)
+        self._samples: deque[tuple[float, int]] = deque([(now, 0)])
+
+    @property
+    def ended(self) -> int:
+        """How many jobs have an outcome."""
+        return sum(self.counts[word] for word in ENDED)
+
+    # --- news -------------------------------------------------------------------------------
+
+    def took_up(
+        self, number: int, endpoint: str, keys: Mapping[str, str], word: str, began_at: float, polls: int
+    ) -> None:
+        """A job is watched from now on. `number` names it in what follows."""
+        if number not in self._open:
+            self._open[number] = _Open(endpoint, keys, began_at, word, polls)
+            self._move("waiting", word)
+
+    def knew(self, word: str) -> None:
+        """A job has ended before this run."""
+        self.known += 1
+        self._move("waiting", word)
+
+    def changed(self, number: int, word: str, polls: int, now: float) -> None:
+        """Something was learnt of a job that is watched."""
+        job = self._open.get(number)
+        if job is None:
+            return
+        job.polls = polls
+        if word != job.word:
+            self._move(job.word, word)
+            job.word = word
+            self._latest.append((number, Line(job.endpoint, job.keys, word, now, polls)))
+
+    def ended_as(self, number: int, word: str, polls: int, message: str | None, now: float) -> None:
+        """A job that is watched has its outcome, with its error's message if it has one."""
+        job = self._open.pop(number, None)
+        if job is None:
+            return
+        self._move(job.word, word)
+        note = "" if message is None else reason_of(job.endpoint, job.keys, message)
+        line = Line(job.endpoint, job.keys, word, now, polls, note)
+        self._latest.append((number, line))
+        if word != "succeeded":
+            self._troubles.append(line)
+        if now - self._samples[-1][0] >= _SAMPLE_S:
+            self._samples.append((now, self.ended - self.known))
+            while len(self._samples) > 2 and self._samples[1][0] <= now - _ETA_S:
+                self._samples.popleft()
+
+    def _move(self, before: str, after: str) -> None:
+        self.counts[before] -= 1
+        self.counts[after] += 1
+
+    # --- what to show -----------------------------------------------------------------------
+
+    def longest(self, count: int) -> list[Line]:
+        """Who has been watched longest; of those that were taken up first, so not quite exact after a restart."""
+        first = sorted(islice(self._open.values(), _CANDIDATES), key=lambda job: job.began_at)
+        return [Line(job.endpoint, job.keys, job.word, job.began_at, job.polls) for job in first[:count]]
+
+    def latest(self, count: int) -> list[Line]:
+        """Whose word changed last, the newest first, each job once."""
+        newest: dict[int, Line] = {}
+        for number, line in reversed(self._latest):
+            newest.setdefault(number, line)
+        return list(newest.values())[:count]
+
+    def troubles(self, count: int) -> list[Line]:
+        """What did not succeed in this run, the newest first."""
+        return list(reversed(self._troubles))[:count]
+
+    def eta_s(self, now: float) -> float | None:
+        """Seconds until all jobs are over if it goes on as in the last two minutes; None with too little to go by."""
+        since, then = self._samples[0]
+        done = self.ended - self.known - then
+        took = now - since
+        enough = min(max(_ETA_FEWEST, _ETA_SHARE * self.total), _ETA_MOST)
+        if self.ended - self.known < enough or took < _ETA_AFTER_S:
+            return None
+        return (self.total - self.ended) * took / done if done else None

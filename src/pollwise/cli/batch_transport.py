@@ -1,0 +1,49 @@
+"""What every request of a batch passes: it is counted, and what concerns the whole batch ends it.
+
+Rule 1: refused credentials, or a URL that nothing may be sent to, are no news of one job. The request is held, so that
+nobody abandons the job for it, until whoever watches `trouble` has ended the batch.
+Rule 2: all else passes as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from pollwise.cli.batch_progress import Traffic
+from pollwise.errors import AuthenticationError, ConfigurationError
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Transport
+
+__all__ = ["Gate"]
+
+
+class Gate(Transport):
+    """Sends by `transport`. Make it inside the event loop that it is used in.
+
+    Attributes:
+        trouble: Fails with a ConfigurationError or an AuthenticationError once one concerns all jobs.
+    """
+
+    def __init__(self, name: str, transport: Transport, traffic: Traffic) -> None:
+        self._name = name
+        self._transport = transport
+        self._traffic = traffic
+        self._loop = asyncio.get_running_loop()
+        self.trouble: asyncio.Future[None] = self._loop.create_future()
+
+    async def send(self, request: Request, /) -> Reply:
+        """Send it, or hold it for ever."""
+        self._traffic.add(self._loop.time())
+        try:
+            reply = await self._transport.send(request)
+        except ConfigurationError as error:
+            return await self._hold(error)
+        if reply.status == 401:
+            return await self._hold(AuthenticationError(f"{self._name} refused the credentials (HTTP 401)."))
+        return reply
+
+    async def _hold(self, error: ConfigurationError | AuthenticationError) -> Reply:
+        if not self.trouble.done():
+            self.trouble.set_exception(error)
+        never: asyncio.Future[Reply] = self._loop.create_future()
+        return await never

@@ -1,0 +1,180 @@
+"""What a person is told about an event: the same words on a live row, on a plain line and in a summary.
+
+Rule 1: the word carries the meaning; a symbol or a colour only repeats it.
+Rule 2: everything in a `View` is safe to print (safe_text.py) and fits on one line.
+Rule 3: how sure a word is stays visible: a phase that looks over but wants confirmation is `confirming`, and
+`abandoned` says that the job may still be running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import attrs
+
+from pollwise.cli.safe_text import duration, owner, safe
+from pollwise.cli.status_text import status_words
+from pollwise.errors import NotVisibleYet, PollError, RateLimited, ServerUnavailable
+from pollwise.model.events import (
+    Abandoned,
+    Cancelled,
+    Event,
+    Failed,
+    Outcome,
+    Progressed,
+    Retrying,
+    Succeeded,
+    Throttled,
+)
+from pollwise.model.protocols import Endpoint
+from pollwise.model.reading import TERMINAL
+
+__all__ = [
+    "ENDED",
+    "AnyEndpoint",
+    "AnyEvent",
+    "AnyOutcome",
+    "Look",
+    "View",
+    "job_keys",
+    "line",
+    "look",
+    "owner_of",
+    "polls_text",
+    "view",
+]
+
+AnyEndpoint: TypeAlias = Endpoint[Any, Any]
+AnyEvent: TypeAlias = Event[Any, Any]
+AnyOutcome: TypeAlias = Outcome[Any, Any]
+
+
+@attrs.frozen
+class Look:
+    """How a word is shown on a terminal: a symbol, one for terminals that only know ASCII, and a rich style."""
+
+    symbol: str
+    ascii_symbol: str
+    style: str
+
+
+ENDED = frozenset({"succeeded", "failed", "cancelled", "abandoned"})
+"""The words of outcomes."""
+
+_LOOKS: Mapping[str, Look] = {
+    "waiting": Look("·", ".", "dim"),
+    "queued": Look("·", ".", "dim"),
+    "running": Look("▸", ">", "cyan"),
+    "confirming": Look("?", "?", "cyan"),
+    "retrying": Look("↻", "~", "yellow"),
+    "throttled": Look("‖", "=", "yellow"),
+    "succeeded": Look("✓", "+", "green"),
+    "failed": Look("✗", "x", "bold red"),
+    "cancelled": Look("⊘", "/", "magenta"),
+    "abandoned": Look("!", "!", "bold yellow"),
+}
+
+
+@attrs.frozen(kw_only=True)
+class View:
+    """One event in words.
+
+    Attributes:
+        word: Where the job or its watch stands, one of the words of `look`.
+        fraction: Share of the work done, 0..1, or None where it is not known.
+        eta_s: Estimated seconds until the job is over, or None.
+        elapsed_s: Seconds since the watch began.
+        polls: Status exchanges so far.
+        note: More about it, as short as it can be said; may be empty.
+        reason: More about it, in full; may be empty.
+    """
+
+    word: str
+    elapsed_s: float
+    polls: int
+    fraction: float | None = None
+    eta_s: float | None = None
+    note: str = ""
+    reason: str = ""
+
+
+def look(word: str) -> Look:
+    """How a word is shown on a terminal."""
+    return _LOOKS[word]
+
+
+def job_keys(endpoint: AnyEndpoint, job: Any) -> tuple[str, ...]:
+    """A job's keys, safe to print, in the order of its endpoint."""
+    return tuple(safe(value, 120) for value in endpoint.codec.job_to_keys(job).values())
+
+
+def owner_of(endpoint: AnyEndpoint) -> str:
+    """The endpoint's name and account, safe to print."""
+    return owner(endpoint.name, endpoint.account)
+
+
+def view(event: AnyEvent) -> View:
+    """The event in words."""
+    match event:
+        case Progressed():
+            word = "confirming" if event.phase in TERMINAL else event.phase.value
+            said = safe(status_words(event.status, over=False))
+            return _view(event, word, said, said, fraction=event.fraction, eta_s=event.eta_s)
+        case Retrying(error=error):
+            return _view(event, "retrying", _short(error), safe(error))
+        case Throttled(delay_s=delay_s):
+            return _view(event, "throttled", f"for {duration(delay_s)}", f"rate budget spent for {duration(delay_s)}")
+        case Succeeded():
+            said = safe(status_words(event.status, over=True))
+            return _view(event, "succeeded", said, said, fraction=1.0)
+        case Failed() | Cancelled():
+            reason = safe(event.error.reason or status_words(event.status, over=True) or "no reason given")
+            return _view(event, type(event).__name__.lower(), reason, reason)
+        case Abandoned(error=error):
+            return _view(event, "abandoned", type(error).__name__, safe(error))
+
+
+def polls_text(polls: int) -> str:
+    """`1 poll`, `2 polls`."""
+    return f"{polls} poll{'' if polls == 1 else 's'}"
+
+
+def line(endpoint: AnyEndpoint, event: AnyEvent) -> str:
+    """The event as one plain line, for pipes and logs."""
+    seen = view(event)
+    facts = [polls_text(seen.polls), duration(seen.elapsed_s)]
+    if seen.fraction is not None and seen.word != "succeeded":
+        facts.insert(0, f"{int(seen.fraction * 100)}%")
+    if seen.eta_s is not None:
+        facts.insert(1, f"about {duration(seen.eta_s)} left")
+    if isinstance(event, Retrying):
+        facts.append(f"again in {duration(event.delay_s)}")
+    reason = f": {seen.reason}" if seen.reason else ""
+    return f"{owner_of(endpoint)} {' / '.join(job_keys(endpoint, event.job))} {seen.word} ({', '.join(facts)}){reason}"
+
+
+def _view(
+    event: AnyEvent, word: str, note: str, reason: str, *, fraction: float | None = None, eta_s: float | None = None
+) -> View:
+    return View(
+        word=word,
+        elapsed_s=event.elapsed_s,
+        polls=event.polls,
+        fraction=fraction,
+        eta_s=eta_s,
+        note=note,
+        reason=reason,
+    )
+
+
+def _short(error: PollError) -> str:
+    match error:
+        case RateLimited():
+            return "HTTP 429"
+        case NotVisibleYet():
+            return "HTTP 404"
+        case ServerUnavailable(http_status=http_status):
+            return f"HTTP {http_status}"
+        case _:
+            return type(error).__name__

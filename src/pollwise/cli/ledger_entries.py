@@ -1,0 +1,108 @@
+"""A ledger's watches, in the words that a person is told: one `Entry` each.
+
+Rule 1: an entry is made of a line of `Ledger.export`, so whatever can be exported can be shown.
+Rule 2: all texts in it are safe to print (safe_text.py) and short. A page still has to escape them.
+Rule 3: a reason does not repeat the job, so that equal reasons are equal texts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+import orjson
+
+from pollwise.cli.jobs_file import JOB_TYPES
+from pollwise.cli.safe_text import owner, safe
+from pollwise.ledger import Ledger
+from pollwise.model.reading import TERMINAL
+
+__all__ = ["Entry", "entries", "entry_of", "open_word", "reason_of"]
+
+_LONGEST_KEY = 120
+_TERMINAL = {phase.value for phase in TERMINAL}
+_PARTS = re.compile(
+    r"^:? ?(failed|was cancelled)?(: |\.(?= ))?(?P<reason>.*?)"
+    r"(\. )?(See \.status for all that the server reported\.|Start it again if it is still wanted\.)?$",
+    re.DOTALL,
+)
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One watch.
+
+    Attributes:
+        endpoint: Its endpoint's name.
+        keys: The values of its job's keys.
+        word: How it ended, or where it stands: one of the words of `views.look`.
+        first_seen: When it began, in Unix seconds.
+        elapsed_s: Seconds until its outcome, or None while it is open.
+        detected_within_s: Its job ended at most so many seconds before that, or None where nobody knows.
+        account: The endpoint's account, or an empty text.
+        polls: Status exchanges so far, good and bad.
+        reason: Why it ended so; empty for a success and while it is open.
+        acknowledged: Whether its outcome has reached who wanted it.
+    """
+
+    endpoint: str
+    keys: tuple[str, ...]
+    word: str
+    first_seen: float
+    elapsed_s: float | None
+    polls: int
+    reason: str
+    acknowledged: bool = False
+    detected_within_s: float | None = None
+    account: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Its endpoint, and its account where there is one."""
+        return owner(self.endpoint, self.account, _LONGEST_KEY)
+
+
+async def entries(ledger: Ledger, *, include_open: bool = True) -> AsyncIterator[list[Entry]]:
+    """All entries of a ledger in the order recorded, about a thousand at a time."""
+    async for lines in ledger.export(include_open=include_open):
+        yield [entry_of(orjson.loads(line)) for line in lines.splitlines()]
+
+
+def entry_of(exported: Mapping[str, Any]) -> Entry:
+    """The entry of one exported object."""
+    outcome, error = exported["outcome"], exported["error"]
+    return Entry(
+        endpoint=safe(exported["endpoint"], _LONGEST_KEY),
+        keys=tuple(safe(value, _LONGEST_KEY) for value in exported["job"].values()),
+        word=outcome or open_word(exported["phase"], exported["failures"]),
+        first_seen=datetime.fromisoformat(exported["first_seen"]).timestamp(),
+        elapsed_s=exported["elapsed_s"],
+        polls=exported["polls"],
+        reason="" if error is None else reason_of(exported["endpoint"], exported["job"], error["message"] or ""),
+        acknowledged=exported["acknowledged"],
+        detected_within_s=exported["detected_within_s"],
+        account=safe(exported.get("account", ""), _LONGEST_KEY),
+    )
+
+
+def open_word(phase: str | None, failures: int) -> str:
+    """The word for a watch without an outcome."""
+    if failures:
+        return "retrying"
+    if phase is None:
+        return "waiting"
+    return "confirming" if phase in _TERMINAL else phase
+
+
+def reason_of(endpoint: str, keys: Mapping[str, str], message: str) -> str:
+    """What an outcome's error says, without what every error of its kind says, and without the job."""
+    job = JOB_TYPES.get(endpoint)
+    if job is not None:
+        with contextlib.suppress(TypeError, ValueError):  # recorded by another version
+            message = message.removeprefix(str(job(**keys)))
+    found = _PARTS.match(message)
+    return safe(message if found is None else found["reason"]) or "no reason given"

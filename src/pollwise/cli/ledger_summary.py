@@ -1,0 +1,144 @@
+"""A ledger in numbers: what its watches add up to.
+
+Rule 1: memory is bounded however many watches there are: numbers go into arrays of eight bytes, texts are kept for a
+capped number of reasons and rows, and what is left out is counted.
+Rule 2: of rows, those that tell most are kept: what did not succeed first, then the others, in the order recorded.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from pollwise.cli.event_text import ENDED
+from pollwise.cli.ledger_entries import Entry
+from pollwise.cli.safe_text import middle, owner
+
+__all__ = ["WORDS", "Reason", "Tally"]
+
+WORDS = ("succeeded", "failed", "cancelled", "abandoned", "confirming", "running", "retrying", "queued", "waiting")
+"""The words of entries, in the order in which they are told."""
+
+_MOST_REASONS = 1_000
+_MOST_EXAMPLES = 3
+_LONGEST_EXAMPLE = 110  # both IDs of an extraction, as they are sent
+
+
+@attrs.define
+class Reason:
+    """Why some jobs did not succeed: the same words, for `count` of them. `examples` are the first ones."""
+
+    word: str
+    endpoint: str
+    text: str
+    account: str = ""
+    count: int = 0
+    examples: list[str] = attrs.field(factory=list)
+
+    @property
+    def owner(self) -> str:
+        """The endpoint, and the account where there is one."""
+        return owner(self.endpoint, self.account)
+
+
+class Tally:
+    """Counts entries.
+
+    Attributes:
+        words: How many entries have each word.
+        accounts: The same by endpoint and account.
+        polls: Status exchanges in all.
+        unacknowledged: How many outcomes have not reached who wanted them.
+        began: When each watch began, in Unix seconds, in the order recorded.
+        took: How long each ended watch took in seconds, and not-a-number for the others, in the same order.
+        detected: Within how many seconds each job's end was seen, and not-a-number where nobody knows, in the same order.
+        polled: How many status exchanges each took, in the same order.
+        codes: The index in `WORDS` of each one's word, in the same order.
+        unnamed: How many entries have a reason that is none of `reasons`, since there were too many.
+    """
+
+    def __init__(self, *, rows: int = 1_000) -> None:
+        self.words: Counter[str] = Counter()
+        self.accounts: dict[tuple[str, str], Counter[str]] = {}
+        self.polls = 0
+        self.unacknowledged = 0
+        self.began = array("d")
+        self.took = array("d")
+        self.detected = array("d")
+        self.polled = array("Q")
+        self.codes = bytearray()
+        self.unnamed = 0
+        self._reasons: dict[tuple[str, str, str, str], Reason] = {}
+        self._rows = rows
+        self._telling: list[Entry] = []
+        self._others: list[Entry] = []
+
+    @property
+    def total(self) -> int:
+        """How many entries were counted."""
+        return len(self.codes)
+
+    @property
+    def endpoints(self) -> Mapping[str, Counter[str]]:
+        """How many entries of each endpoint have each word, whatever their account."""
+        found: dict[str, Counter[str]] = {}
+        for (endpoint, _), words in self.accounts.items():
+            found.setdefault(endpoint, Counter()).update(words)
+        return found
+
+    @property
+    def owners(self) -> Mapping[str, Counter[str]]:
+        """The same by endpoint and account, in words."""
+        return {owner(*names): words for names, words in self.accounts.items()}
+
+    @property
+    def ended(self) -> int:
+        """How many of them have an outcome."""
+        return sum(self.words[word] for word in ENDED)
+
+    @property
+    def reasons(self) -> Sequence[Reason]:
+        """Why jobs did not succeed, the commonest first."""
+        return sorted(self._reasons.values(), key=lambda reason: -reason.count)
+
+    @property
+    def rows(self) -> Sequence[Entry]:
+        """The entries to show."""
+        return [*self._telling, *self._others][: self._rows]
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Count these as well."""
+        for entry in entries:
+            self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
+        self.words[entry.word] += 1
+        self.accounts.setdefault((entry.endpoint, entry.account), Counter())[entry.word] += 1
+        self.polls += entry.polls
+        self.unacknowledged += entry.word in ENDED and not entry.acknowledged
+        self.began.append(entry.first_seen)
+        self.took.append(math.nan if entry.elapsed_s is None else entry.elapsed_s)
+        self.detected.append(math.nan if entry.detected_within_s is None else entry.detected_within_s)
+        self.polled.append(entry.polls)
+        self.codes.append(WORDS.index(entry.word))
+        if entry.reason:
+            self._explain(entry)
+        kept = self._telling if entry.word in ENDED and entry.word != "succeeded" else self._others
+        if len(kept) < self._rows:
+            kept.append(entry)
+
+    def _explain(self, entry: Entry) -> None:
+        key = entry.word, entry.endpoint, entry.reason, entry.account
+        reason = self._reasons.get(key)
+        if reason is None:
+            if len(self._reasons) >= _MOST_REASONS:
+                self.unnamed += 1
+                return
+            reason = self._reasons[key] = Reason(*key)
+        reason.count += 1
+        if len(reason.examples) < _MOST_EXAMPLES:
+            reason.examples.append(middle(entry.keys, _LONGEST_EXAMPLE))

@@ -1,0 +1,130 @@
+"""A ledger that lets the board see what is written down.
+
+Rule 1: the board is told what is on disk, and only that: it hears of a call once the call has succeeded.
+Rule 2: nothing is changed on the way, and nothing that the board does can keep a call from its caller.
+
+A batch of a hundred thousand jobs has no task for each of them that could read its events; but whatever happens to a
+job is written to the ledger, many jobs at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Self
+
+from pollwise.cli.batch_progress import Board
+from pollwise.cli.ledger_entries import open_word
+from pollwise.ledger import (
+    Change,
+    Concluded,
+    Conclusion,
+    Ledger,
+    NewWatch,
+    OpenWatch,
+    OriginCount,
+    OutcomeKind,
+    Recorded,
+    Relocation,
+    Renewal,
+)
+from pollwise.model.reading import Phase
+
+__all__ = ["WitnessedLedger"]
+
+
+class WitnessedLedger(Ledger):
+    """Passes everything on to `ledger` and tells `board`. The clock gives monotonic seconds."""
+
+    def __init__(self, ledger: Ledger, board: Board, clock: Callable[[], float]) -> None:
+        self._ledger = ledger
+        self._board = board
+        self._clock = clock
+        self._lost: dict[int, Concluded] = {}  # abandoned before, and asked for just now
+
+    async def record(self, watches: Sequence[NewWatch], /) -> Sequence[Recorded]:
+        """As the ledger's, and the jobs are on the board."""
+        recorded = await self._ledger.record(watches)
+        for watch, found in zip(watches, recorded, strict=True):
+            match found.known:
+                case Concluded(outcome=OutcomeKind.ABANDONED) as known:
+                    self._lost[found.id] = known
+                case Concluded(outcome=outcome):
+                    self._board.knew(outcome.value)
+                case OpenWatch() as known:
+                    self._take_up(known, known.failures)
+                case None:
+                    self._board.took_up(found.id, watch.endpoint, watch.keys, "waiting", self._clock(), 0)
+        return recorded
+
+    def _take_up(self, known: OpenWatch | Concluded, failures: int) -> None:
+        age_s = max(0.0, (datetime.now(UTC) - known.first_seen).total_seconds())
+        word = _word(known.phase, failures)
+        self._board.took_up(known.id, known.endpoint, known.keys, word, self._clock() - age_s, known.polls)
+
+    async def update(self, changes: Sequence[Change], /) -> None:
+        """As the ledger's, and the board knows how far they are."""
+        await self._ledger.update(changes)
+        now = self._clock()
+        for change in changes:
+            self._board.changed(change.id, _word(change.phase, change.failures), change.polls, now)
+
+    async def conclude(self, outcomes: Sequence[Conclusion], /) -> int:
+        """As the ledger's, and the board knows how they ended."""
+        new = await self._ledger.conclude(outcomes)
+        now = self._clock()
+        for end in outcomes:
+            self._board.ended_as(end.id, end.outcome.value, end.polls, end.error_message, now)
+        return new
+
+    async def acknowledge(self, ids: Sequence[int], /) -> int:
+        """As the ledger's."""
+        return await self._ledger.acknowledge(ids)
+
+    async def reopen(self, renewals: Sequence[Renewal], /) -> int:
+        """As the ledger's, and the jobs are on the board."""
+        renewed = await self._ledger.reopen(renewals)
+        for renewal in renewals:
+            known = self._lost.pop(renewal.id, None)
+            if known is not None:
+                self._take_up(known, failures=0)
+        return renewed
+
+    async def relocate(self, relocations: Sequence[Relocation], /) -> None:
+        """As the ledger's."""
+        await self._ledger.relocate(relocations)
+
+    async def origins(self, endpoint: str, account: str = "", /) -> Sequence[OriginCount]:
+        """As the ledger's."""
+        return await self._ledger.origins(endpoint, account)
+
+    def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
+        """As the ledger's."""
+        return self._ledger.open_watches(endpoint, account)
+
+    def unacknowledged(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[Concluded]]:
+        """As the ledger's."""
+        return self._ledger.unacknowledged(endpoint, account)
+
+    async def durations(self, endpoint: str, account: str = "", /, *, newest: int = 1_000) -> Sequence[float]:
+        """As the ledger's."""
+        return await self._ledger.durations(endpoint, account, newest=newest)
+
+    def export(self, *, include_open: bool = False) -> AsyncIterator[bytes]:
+        """As the ledger's."""
+        return self._ledger.export(include_open=include_open)
+
+    async def aclose(self) -> None:
+        """As the ledger's."""
+        await self._ledger.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._ledger.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._ledger.__aexit__(*exc_info)
+
+
+def _word(phase: Phase | None, failures: int) -> str:
+    return open_word(None if phase is None else phase.value, failures)

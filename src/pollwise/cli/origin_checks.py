@@ -1,0 +1,62 @@
+"""Where a batch asks, checked before anything is sent.
+
+Rule 1: a URL that nothing may be sent to is refused before a row of it is in the ledger.
+Rule 2: jobs that are open in the ledger, and were asked about at another origin, end the batch before it begins, unless
+`--moved-from` names that origin. What else the ledger has is no concern of this batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pollwise.cli.event_text import AnyEndpoint
+from pollwise.cli.job_table import Asked
+from pollwise.core.identity import Origins
+from pollwise.durable.resume import check_origins
+from pollwise.errors import OriginChanged
+from pollwise.http.transport import AiohttpTransport
+from pollwise.ledger import Ledger
+
+__all__ = ["check_places", "check_urls"]
+
+
+def check_urls(endpoints: Collection[AnyEndpoint], asked: Asked, *, allow_plain_http: bool) -> None:
+    """Raises InsecureUrl for an endpoint whose requests would go to another machine in clear text."""
+    transport = AiohttpTransport(allow_plain_http=allow_plain_http)
+    for endpoint in endpoints:
+        for keys in asked.jobs(endpoint.name):
+            transport.check(endpoint.request(endpoint.codec.job_from_keys(keys)).url)
+            break  # the others are at the same origin
+
+
+async def check_places(
+    endpoints: Collection[AnyEndpoint], asked: Asked, ledger: Ledger, moved_from: frozenset[str]
+) -> None:
+    """Find out whether all jobs of the batch may be asked about where they are asked about now.
+
+    Raises:
+        OriginChanged: Open jobs among them were asked about elsewhere.
+        LedgerError: The ledger cannot be read.
+    """
+    for endpoint in endpoints:
+        origins: Origins[object] = Origins(endpoint, moved_from)
+        try:
+            await check_origins(ledger, origins)
+        except OriginChanged:
+            await _check_asked(origins, asked, ledger)
+
+
+async def _check_asked(origins: Origins[object], asked: Asked, ledger: Ledger) -> None:
+    """The same job by job: what differs may be of another batch with the same ledger."""
+    endpoint = origins.endpoint
+    refused: list[OriginChanged] = []
+    async for chunk in ledger.open_watches(endpoint.name, endpoint.account):
+        for known in chunk:
+            if asked.has(endpoint.name, known.keys):
+                try:
+                    origins.check(endpoint.codec.job_from_keys(known.keys), known.origin)
+                except OriginChanged as error:
+                    refused.append(error)
+    if refused:
+        first = refused[0]
+        raise OriginChanged(first.job, first.recorded, first.configured, len(refused))

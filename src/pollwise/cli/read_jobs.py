@@ -1,0 +1,102 @@
+"""JOBS is read: all of it, once, before anything is sent.
+
+Rule 1: every bad row is told with its line: a screenful or two with what is wrong, the others by their lines alone.
+Rule 2: one bad row is enough for nothing to be sent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pollwise.cli.exit_status import UsageError
+from pollwise.cli.input_lines import chunks
+from pollwise.cli.job_table import Asked
+from pollwise.cli.jobs_file import BadRow, Format, Row, reader_for
+from pollwise.cli.safe_text import safe
+
+__all__ = ["MOST_COMPLAINTS", "take_in"]
+
+MOST_COMPLAINTS = 50
+_CHUNK = 1_000
+
+
+async def take_in(jobs: str, form: Format, endpoint: str | None, asked: Asked) -> None:
+    """Put the rows of the file (`-` is stdin) into `asked`.
+
+    Raises:
+        UsageError: It cannot be read, or rows of it are bad: which and why was told on stderr.
+        OSError: There is no room for them.
+    """
+    reader, intake = reader_for(form, endpoint), _Intake(jobs, asked)
+    with _opened(jobs) as descriptor:
+        try:
+            async for data in chunks(descriptor):
+                intake.take(reader.feed(data))
+        except OSError as error:
+            raise UsageError(f"{jobs} cannot be read ({error.strerror or error})") from error
+    intake.take(reader.end())
+    intake.finish()
+
+
+class _Intake:
+    def __init__(self, name: str, asked: Asked) -> None:
+        self._name = "stdin" if name == "-" else name
+        self._asked = asked
+        self._good: list[Row] = []
+        self._rows = 0
+        self._bad = 0
+        self._others: list[list[int]] = []  # the first and the last of lines that follow each other
+
+    def take(self, found: Iterator[Row | BadRow]) -> None:
+        for row in found:
+            self._rows += 1
+            if isinstance(row, BadRow):
+                self._complain(row)
+            elif not self._bad:  # after the first bad one the others are only looked at
+                self._good.append(row)
+        if len(self._good) >= _CHUNK:
+            self._keep()
+
+    def finish(self) -> None:
+        if self._bad > MOST_COMPLAINTS:
+            lines = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in self._others)
+            print(f"pollwise: and {self._bad - MOST_COMPLAINTS:,} more, at lines {lines}", file=sys.stderr)
+        if self._bad:
+            raise UsageError(f"{self._bad:,} of {self._rows:,} rows of {self._name} are bad; nothing was sent")
+        self._keep()
+
+    def _keep(self) -> None:
+        self._asked.add(self._good)
+        self._good = []
+
+    def _complain(self, bad: BadRow) -> None:
+        self._bad += 1
+        if self._bad <= MOST_COMPLAINTS:
+            print(f"pollwise: {safe(self._name, 200)}:{bad.line}: {safe(bad.why)}", file=sys.stderr)
+        elif self._others and self._others[-1][1] == bad.line - 1:
+            self._others[-1][1] = bad.line
+        else:
+            self._others.append([bad.line, bad.line])
+
+
+@contextmanager
+def _opened(jobs: str) -> Iterator[int]:
+    try:
+        descriptor = _stdin() if jobs == "-" else os.open(jobs, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise UsageError(f"{jobs} cannot be read ({error.strerror or error})") from error
+    try:
+        yield descriptor
+    finally:
+        if jobs != "-":
+            os.close(descriptor)
+
+
+def _stdin() -> int:
+    try:
+        return sys.stdin.fileno()
+    except (OSError, ValueError, AttributeError) as error:  # an embedding program's; the last one: closed by the shell
+        raise UsageError("stdin cannot be read: it is closed, or no file") from error

@@ -1,0 +1,80 @@
+"""The result file of a batch: a line for each row of JOBS, in their order.
+
+Rule 1: a line has the keys of `--json` (jsonlines.py), then `line`, where its row begins in JOBS, and `row`, what else
+that row says. So a row that asks for a job a second time gets the same outcome a second time.
+Rule 2: the line is pure ASCII, and the same for the same outcome, whichever run of the batch has seen it.
+Rule 3: there is no result file before every row has its outcome. Once there is, these outcomes are acknowledged.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pollwise.cli.atomic_file import whole_file
+from pollwise.cli.job_table import Asked, AskedRow
+from pollwise.cli.jsonlines import milliseconds
+from pollwise.ledger import Concluded, Ledger, NewWatch, OutcomeKind
+
+__all__ = ["result_line", "write_results"]
+
+_PAGE = 1_000
+
+
+async def write_results(path: Path, asked: Asked, ledger: Ledger, account: str = "") -> None:
+    """Write the file, whole or not at all. `account` is whose jobs were asked for.
+
+    Raises:
+        OSError: It cannot be written.
+        LedgerError: The ledger cannot be read.
+    """
+    numbers = array("q")
+    with whole_file(path) as write:
+        async for page in _outcomes(asked, ledger, account):
+            write(b"".join(result_line(row, known).encode("ascii") + b"\n" for row, known in page))
+            numbers.extend(known.id for _, known in page)
+    for first in range(0, len(numbers), _PAGE):
+        await ledger.acknowledge(numbers[first : first + _PAGE])
+
+
+async def _outcomes(asked: Asked, ledger: Ledger, account: str) -> AsyncIterator[list[tuple[AskedRow, Concluded]]]:
+    now = datetime.now(UTC)
+    for rows in asked.in_order():
+        # To record what is known is to look it up: nothing is written.
+        wanted = [
+            NewWatch(endpoint=row.endpoint, account=account, keys=dict(row.keys), first_seen=now, deadline=now)
+            for row in rows
+        ]
+        page: list[tuple[AskedRow, Concluded]] = []
+        for row, found in zip(rows, await ledger.record(wanted), strict=True):
+            if not isinstance(found.known, Concluded):
+                raise AssertionError(f"row {row.line} has no outcome")  # noqa: TRY004  no caller's type is wrong
+            page.append((row, found.known))
+        yield page
+
+
+def result_line(row: AskedRow, known: Concluded) -> str:
+    """The row's line, without its line end."""
+    abandoned = known.outcome is OutcomeKind.ABANDONED
+    phase = known.outcome.value if not abandoned else None if known.phase is None else known.phase.value
+    error = None if known.error_type is None else {"type": known.error_type, "message": known.error_message}
+    fields = {
+        "event": known.outcome.value,
+        "endpoint": row.endpoint,
+        **({"account": known.account} if known.account else {}),
+        "job": row.keys,
+        "phase": phase,
+        "fraction": None,
+        "eta_s": None,
+        "elapsed_s": milliseconds(known.elapsed_s),
+        "detected_within_s": milliseconds(known.detected_within_s),
+        "polls": known.polls,
+        "status": None if known.status is None else json.loads(known.status),
+        "error": error,
+        "line": row.line,
+    }
+    told = json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
+    return f'{told[:-1]},"row":{row.rest}}}'

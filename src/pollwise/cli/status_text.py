@@ -1,0 +1,54 @@
+"""What a vendor's status says beside its phase, in a few words for a person.
+
+Rule 1: a success that left something out says so first.
+Rule 2: the words are a stranger's, whoever shows them makes them safe (event_text.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pollwise.endpoints.document360 import DeleteFileStatus
+from pollwise.endpoints.oracle_content import ExtractionItem, ExtractionStatus
+
+__all__ = ["status_words"]
+
+_MOST_ITEMS = 3
+
+
+def status_words(status: Any, *, over: bool) -> str:
+    """The words; empty where the status says nothing more, or is of no vendor known here.
+
+    Args:
+        status: A vendor's status.
+        over: The job is over, so that its counts are final.
+    """
+    match status:
+        case ExtractionStatus():
+            return _extraction(status) if over else status.message or ""
+        case DeleteFileStatus():
+            return _deletion(status)
+        case _:
+            return ""
+
+
+def _extraction(status: ExtractionStatus) -> str:
+    left_out = [*_items("skipped", status.skipped_items), *_items("ignored", status.ignored_items)]
+    return "; ".join([status.summary(), *left_out])
+
+
+def _items(word: str, items: Sequence[ExtractionItem]) -> Iterator[str]:
+    """The names of those left out, each reason once."""
+    names: dict[str | None, list[str]] = {}
+    for item in items[:_MOST_ITEMS]:
+        names.setdefault(item.error, []).append(item.id or "a file without a name")
+    told = [", ".join(ids) + (f" ({error})" if error else "") for error, ids in names.items()]
+    if told:
+        more = f" and {len(items) - _MOST_ITEMS} more" if len(items) > _MOST_ITEMS else ""
+        yield f"{word}: {', '.join(told)}{more}"
+
+
+def _deletion(status: DeleteFileStatus) -> str:
+    told = [*(item.description for item in status.warnings), *(item.description for item in status.information)]
+    return "; ".join(words for words in told if words)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pollwise.cli.event_text import ENDED, job_keys, line, look, polls_text, view
+from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
+from pollwise.errors import (
+    ConnectFailed,
+    DeadlineExceeded,
+    JobCancelled,
+    JobFailed,
+    NotVisibleYet,
+    RateLimited,
+    ServerUnavailable,
+)
+from pollwise.model.events import Abandoned, Cancelled, Failed, Progressed, Retrying, Succeeded, Throttled
+from pollwise.model.reading import Phase
+
+JOB = ExtractionJob("D1", "ZX-1")
+SEEN: dict[str, Any] = {"job": JOB, "elapsed_s": 3.0, "polls": 2}
+
+
+def progressed(status: Any, phase: Phase = Phase.RUNNING) -> Any:
+    return Progressed(status=status, phase=phase, fraction=0.256, eta_s=8.0, **SEEN)
+
+
+def test_a_progress_report_on_one_line(extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]) -> None:
+    """A plain line says whose job it is, where it stands, how long it will take, and what the vendor says."""
+    event = progressed(extraction_status(message="Processing entry Mugs.jpg"))
+    assert line(extractions, event) == (
+        "oracle-content D1 / ZX-1 running (25%, about 8.0 s left, 2 polls, 3.0 s): Processing entry Mugs.jpg"
+    )
+
+
+@pytest.mark.parametrize(
+    ("phase", "word"),
+    [
+        (Phase.QUEUED, "queued"),
+        (Phase.RUNNING, "running"),
+        (Phase.FAILED, "confirming"),
+        (Phase.CANCELLED, "confirming"),
+    ],
+)
+def test_a_phase_that_is_not_sure_is_not_told_as_sure(
+    phase: Phase, word: str, extraction_status: Callable[..., Any]
+) -> None:
+    """What looks over but wants confirmation is called so: it is no outcome yet."""
+    assert view(progressed(extraction_status(), phase)).word == word
+
+
+def test_a_success_that_left_files_out_says_so(
+    extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]
+) -> None:
+    """A success is not told as if all was well when files were skipped."""
+    items = [{"id": "Mugs.jpg", "type": "file", "error": "existing file"}]
+    status = extraction_status(
+        progress="SUCCEEDED", completed=True, completedPercentage=100, filesSkipped=1, skippedItems=items
+    )
+    assert line(extractions, Succeeded(status=status, **SEEN)) == (
+        "oracle-content D1 / ZX-1 succeeded (2 polls, 3.0 s): 1 skipped; skipped: Mugs.jpg (existing file)"
+    )
+
+
+def test_a_failure_gives_its_reason(extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]) -> None:
+    """A failed or cancelled job says why, in the vendor's words; else what the status says; else that nobody said."""
+    status = extraction_status(progress="FAILED")
+    failed = Failed(status=status, error=JobFailed(JOB, status, "disk full"), **SEEN)
+    assert line(extractions, failed).endswith("failed (2 polls, 3.0 s): disk full")
+    cancelled = Cancelled(status=status, error=JobCancelled(JOB, status), **SEEN)
+    assert view(cancelled).reason == "no files"
+    assert view(Failed(status=object(), error=JobFailed(JOB, object()), **SEEN)).reason == "no reason given"
+
+
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [
+        (ServerUnavailable(503), "HTTP 503"),
+        (RateLimited(), "HTTP 429"),
+        (NotVisibleYet(), "HTTP 404"),
+        (ConnectFailed("refused"), "ConnectFailed"),
+    ],
+)
+def test_a_retry_says_what_happened_and_when_it_asks_again(
+    error: Any, note: str, extractions: ExtractionEndpoint
+) -> None:
+    """A poll that taught nothing is told with its error, short on a row and in full on a line."""
+    event: Any = Retrying(error=error, failures=1, delay_s=1.25, **SEEN)
+    assert view(event).note == note
+    assert line(extractions, event).endswith(f"retrying (2 polls, 3.0 s, again in 1.2 s): {error}")
+
+
+def test_throttled_and_abandoned(extractions: ExtractionEndpoint) -> None:
+    """Being held back is no error; being abandoned says that the job may still be running."""
+    assert "throttled (2 polls, 3.0 s): rate budget spent for 2.0 s" in line(
+        extractions, Throttled(delay_s=2.0, **SEEN)
+    )
+    abandoned: Any = Abandoned(error=DeadlineExceeded(JOB, 60.0), status=None, phase=None, **SEEN)
+    assert view(abandoned).note == "DeadlineExceeded"
+    assert "it may still be running" in line(extractions, abandoned)
+
+
+def test_nothing_hostile_reaches_a_line(
+    hostile: str, extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]
+) -> None:
+    """Hostile keys, messages and reasons are on one line, as text, with nothing that acts."""
+    job = ExtractionJob("[red]\u202eD", "ZX")
+    status = extraction_status(message=hostile)
+    for event in (
+        Progressed(job=job, status=status, phase=Phase.RUNNING, fraction=None, eta_s=None, elapsed_s=0.0, polls=1),
+        Failed(job=job, status=status, error=JobFailed(job, status, hostile), elapsed_s=0.0, polls=1),
+        Retrying(job=job, error=ConnectFailed(hostile), failures=1, delay_s=1.0, elapsed_s=0.0, polls=1),
+    ):
+        shown = line(extractions, event)
+        assert shown.isprintable()
+        assert "[red]D / ZX" in shown
+        assert "[bold]x[/]" in shown
+
+
+def test_every_word_can_be_shown() -> None:
+    """Each word has a symbol, one of pure ASCII, and a style; outcomes are among them."""
+    for word in (*ENDED, "waiting", "queued", "running", "confirming", "retrying", "throttled"):
+        assert look(word).ascii_symbol.isascii()
+        assert len(look(word).symbol) == 1
+
+
+def test_keys_and_counts(extractions: ExtractionEndpoint) -> None:
+    """Keys come in the endpoint's order, and one poll is not `1 polls`."""
+    assert job_keys(extractions, JOB) == ("D1", "ZX-1")
+    assert [polls_text(1), polls_text(2)] == ["1 poll", "2 polls"]

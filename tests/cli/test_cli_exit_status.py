@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pollwise.cli.exit_status import Exit, exit_for
+from pollwise.errors import JobCancelled, JobFailed, WatchStopped
+from pollwise.model.events import Abandoned, Cancelled, Failed, Succeeded
+
+SEEN: dict[str, Any] = {"job": "j", "elapsed_s": 1.0, "polls": 1}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (Succeeded(status=None, **SEEN), 0),
+        (Failed(status=None, error=JobFailed("j", None), **SEEN), 1),
+        (Cancelled(status=None, error=JobCancelled("j", None), **SEEN), 1),
+        (Abandoned(error=WatchStopped("j"), status=None, phase=None, **SEEN), 3),
+    ],
+)
+def test_an_outcome_has_its_exit_status(outcome: Any, status: int) -> None:
+    """A script can tell a job that failed from one that we lost sight of."""
+    assert exit_for(outcome) == status
+
+
+def test_the_numbers_are_a_promise() -> None:
+    """Scripts rely on them."""
+    assert {status.name: status.value for status in Exit} == {
+        "SUCCEEDED": 0,
+        "FAILED": 1,
+        "USAGE": 2,
+        "ABANDONED": 3,
+        "BUG": 70,
+        "OUTPUT": 74,
+        "INTERRUPTED": 130,
+        "BROKEN_PIPE": 141,
+        "TERMINATED": 143,
+    }

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pollwise.cli.ledger_entries import Entry, entries, entry_of, open_word, reason_of
+from pollwise.endpoints.document360 import DeleteFileJob
+from pollwise.endpoints.oracle_content import ExtractionJob
+from pollwise.errors import (
+    AuthenticationError,
+    DeadlineExceeded,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    RetriesExhausted,
+    ServerUnavailable,
+)
+from pollwise.ledger import Conclusion, NewWatch, OutcomeKind, SqliteLedger
+from pollwise.model.reading import Phase
+
+JOB = ExtractionJob("F", "J")
+KEYS = {"file_id": "F", "job_id": "J"}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (JobFailed(JOB, None, "boom.zip; code -21"), "boom.zip; code -21"),
+        (JobFailed(JOB, None, "one. two. "), "one. two."),
+        (JobFailed(JOB, None), "no reason given"),
+        (JobCancelled(JOB, None, "by hand"), "by hand"),
+        (JobCancelled(JOB, None), "no reason given"),
+        (JobNotFound(JOB, 404), "is not known to the server (HTTP 404)."),
+        (DeadlineExceeded(JOB, 5.0), "was not over within 5 s; it may still be running."),
+        (
+            RetriesExhausted(JOB, 3, ServerUnavailable(503)),
+            "all of the last 3 polls failed; the job may still be running.",
+        ),
+        (AuthenticationError("They were refused."), "They were refused. Check that"),
+    ],
+)
+def test_a_reason_does_not_repeat_the_job(error: Exception, reason: str) -> None:
+    """Of a message only that stays in which it differs from others, so that equal reasons can be counted together."""
+    said = reason_of("oracle-content", KEYS, str(error))
+    assert said.startswith(reason)
+    assert "ExtractionJob" not in said
+    assert "See .status" not in said
+    assert "Start it again" not in said
+
+
+def test_reasons_of_strangers(hostile: str) -> None:
+    """A message of another program's endpoint, or with hostile words in it, is one safe line."""
+    assert reason_of("exports", {"id": "7"}, "Export(7) failed: x") == "Export(7) failed: x"
+    assert reason_of("oracle-content", {"old": "key"}, "what it was") == "what it was"
+    assert reason_of("document360", {"task_id": "t"}, "") == "no reason given"
+    job = DeleteFileJob("t")
+    assert reason_of("document360", {"task_id": "t"}, str(JobFailed(job, None, hostile))).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("phase", "failures", "word"),
+    [
+        (None, 0, "waiting"),
+        (None, 2, "retrying"),
+        ("queued", 0, "queued"),
+        ("running", 0, "running"),
+        ("running", 1, "retrying"),
+        ("succeeded", 0, "confirming"),
+        ("failed", 0, "confirming"),
+    ],
+)
+def test_the_word_of_what_is_open(phase: str | None, failures: int, word: str) -> None:
+    """The same words as on a live row."""
+    assert open_word(phase, failures) == word
+
+
+async def test_a_ledger_in_entries(tmp_path: Any, hostile: str) -> None:
+    """Every watch is an entry, ended or open, with safe texts and its times."""
+    began = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    new = [
+        NewWatch(endpoint="document360", keys={"task_id": task_id}, first_seen=began, deadline=None)
+        for task_id in ("a", f"x{hostile}", "c")
+    ]
+    async with SqliteLedger(tmp_path / "ledger") as ledger:
+        first, second, _ = await ledger.record(new)
+        usual: dict[str, Any] = {"polls": 3, "status": None, "elapsed_s": 1.5}
+        await ledger.conclude(
+            [
+                Conclusion(id=first.id, outcome=OutcomeKind.SUCCEEDED, phase=Phase.SUCCEEDED, seen_s=1.25, **usual),
+                Conclusion(
+                    id=second.id,
+                    outcome=OutcomeKind.ABANDONED,
+                    phase=None,
+                    error_type="X",
+                    error_message=hostile,
+                    **usual,
+                ),
+            ]
+        )
+        await ledger.acknowledge([first.id])
+        [found] = [page async for page in entries(ledger)]
+        [ended] = [page async for page in entries(ledger, include_open=False)]
+    assert found[0] == Entry(
+        endpoint="document360",
+        keys=("a",),
+        word="succeeded",
+        first_seen=began.timestamp(),
+        elapsed_s=1.5,
+        detected_within_s=0.25,
+        polls=3,
+        reason="",
+        acknowledged=True,
+    )
+    assert found[1].keys[0].isprintable()
+    assert found[1].reason.isprintable()
+    assert (found[2].word, found[2].elapsed_s) == ("waiting", None)
+    assert ended == found[:2]
+
+
+def test_an_error_without_a_message() -> None:
+    """A ledger may hold an error of which only the type is known."""
+    exported = {
+        "outcome": "abandoned",
+        "endpoint": "e",
+        "job": {},
+        "phase": None,
+        "first_seen": "2026-01-02T03:04:05Z",
+        "deadline": None,
+        "elapsed_s": 1.0,
+        "detected_within_s": None,
+        "polls": 0,
+        "failures": 0,
+        "status": None,
+        "error": {"type": "X", "message": None},
+        "acknowledged": False,
+    }
+    assert entry_of(exported).reason == "no reason given"

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pollwise.cli.stdout import Output
+
+LONG = 300_000  # more than any pipe takes at once
+
+
+class Pipe:
+    """A pipe to put in the place of stdout, in the test itself: pytest puts its own back before each test."""
+
+    def __init__(self) -> None:
+        self.ours, theirs = os.pipe()
+        self.stream = open(theirs, "w", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123, SIM115  a descriptor
+
+    def read(self, size: int = 65536) -> bytes:
+        return os.read(self.ours, size)
+
+    def close(self) -> None:
+        self.stream.close()
+        os.close(self.ours)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
+
+
+async def test_a_line_is_there_at_once(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When `line` returns the reader can have it, encoded as stdout is; what cannot be encoded is escaped."""
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
+    await Output().line("grüße \ud800")
+    assert pipe.read() == "grüße \\ud800\n".encode()
+
+
+async def test_a_slow_reader_holds_up_nobody_else(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a pipe is full the loop runs on; lines come whole and in order once it is read again."""
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
+    output = Output()
+    writing = [asyncio.create_task(output.line(letter * LONG)) for letter in "ab"]
+    for _ in range(100):
+        await asyncio.sleep(0)  # turns that we would not get if a write stood still
+    assert not any(task.done() for task in writing)
+    got = bytearray()
+    while len(got) < 2 * LONG + 2:
+        got += await asyncio.to_thread(pipe.read)
+    await asyncio.gather(*writing)
+    assert got.decode() == f"{'a' * LONG}\n{'b' * LONG}\n"
+
+
+async def test_a_line_that_nobody_takes_can_be_cancelled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is heard though a line is stuck in a full pipe."""
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
+    writing = asyncio.create_task(Output().line("x" * LONG))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+
+
+async def test_a_reader_that_went_away(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broken pipe comes out, also while a line is stuck."""
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
+    writing = asyncio.create_task(Output().line("x" * LONG))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    os.close(pipe.ours)
+    with pytest.raises(BrokenPipeError):
+        await writing
+    pipe.ours = os.open(os.devnull, os.O_RDONLY)  # for `close`
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Any]:
+    with Path("/dev/full").open("w") as full:
+        yield full
+
+
+async def test_a_file_and_a_full_disk(full_disk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file has no readers to wait for; an error of the disk comes out."""
+    with (tmp_path / "out").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        await Output().line("one")
+        await Output().line("two")
+    assert (tmp_path / "out").read_text() == "one\ntwo\n"
+    monkeypatch.setattr(sys, "stdout", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        await Output().line("one")
+
+
+async def test_a_descriptor_that_another_process_has_filled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A non-blocking stdout that is full again when we write is tried again."""
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
+    really_write = os.write
+    refused: list[bool] = []
+
+    def sometimes(descriptor: int, data: Any) -> int:
+        if not refused:
+            refused.append(True)
+            raise BlockingIOError
+        return really_write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", sometimes)
+    await Output().line("x")
+    assert pipe.read() == b"x\n"
+    assert refused
+
+
+async def test_a_stdout_in_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    """A program that captures stdout gets the lines as well."""
+    await Output().line("x")
+    assert capsys.readouterr().out == "x\n"
