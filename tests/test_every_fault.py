@@ -31,15 +31,15 @@ from pollwise import (
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionStatus
 from pollwise.errors import JobNotFound
-from pollwise.simulator import TRANSIENT, Answer, Fault, Faults, OAuthClient, RateLimit, Simulator
+from pollwise.simulator import TRANSIENT, Fault, Faults, OAuthClient, RateLimit, SimulatedReply, Simulator
 
 BRISK = Pacing(min_s=0.02, max_s=0.2)
 PATIENT = Retry(outage_s=1e-9, min_failures=30, base_s=0.01, max_s=0.05)
 KINDS = {Succeeded: "succeeded", Failed: "failed", Cancelled: "cancelled"}
 
 
-def as_json(body: bytes, status: int = 200) -> Answer:
-    return Answer(status, body, {"Content-Type": "application/json"})
+def as_json(body: bytes, status: int = 200) -> SimulatedReply:
+    return SimulatedReply(status, body, {"Content-Type": "application/json"})
 
 
 def brisk(

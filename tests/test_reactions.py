@@ -28,7 +28,18 @@ from pollwise import (
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob, DeleteFileStatus
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.errors import JobNotFound, MalformedReply, RateLimited, UnknownOutcome
-from pollwise.simulator import ABSENT, ODD, REFUSED, TRANSIENT, Amended, Answer, Fault, OAuthClient, Script, Simulator
+from pollwise.simulator import (
+    ABSENT,
+    ODD,
+    REFUSED,
+    TRANSIENT,
+    Fault,
+    OAuthClient,
+    ReplyOverride,
+    Script,
+    SimulatedReply,
+    Simulator,
+)
 
 pytestmark = pytest.mark.looptime
 
@@ -171,7 +182,9 @@ async def test_a_job_that_flaps_is_asked_no_oftener_than_any_other() -> None:
         jobs = [added(sim, "document360", "steady", duration_s=1e6)]
         jobs += [added(sim, "document360", f"F{s}", duration_s=1e6, flap_s=s) for s in (0.0, 1.0, 7.0, 30.0)]
         for states in by_turns:
-            told = [Answer.of_json({"task_status": {"is_complete": False, "status": state}}) for state in states]
+            told = [
+                SimulatedReply.of_json({"task_status": {"is_complete": False, "status": state}}) for state in states
+            ]
             jobs.append(added(sim, "document360", f"S{states}", duration_s=1e6, script=told * 300))
         async with watching(sim, "document360", budget=RateBudget()) as watcher:
             outcomes = await watcher.gather(jobs)
@@ -210,7 +223,7 @@ async def test_a_reply_about_another_task_is_never_believed(told: object, state:
     wrong = {"task_status": {"task_id": told, "is_complete": True, "status": state}, "success": True}
     job = "T-1" if told != 17 else "18"
     async with Simulator() as sim:
-        sim.add_delete(job, duration_s=5.0, script=[Answer.of_json(wrong)] * 3)
+        sim.add_delete(job, duration_s=5.0, script=[SimulatedReply.of_json(wrong)] * 3)
         async with watching(sim, "document360") as watcher:
             events = [event async for event in watcher.watch(DeleteFileJob(job))]
     assert isinstance(events[-1], Succeeded)
@@ -300,7 +313,7 @@ async def test_a_cache_that_is_let_answer_delays_the_end() -> None:
         {"script": ["encoded-utf8"]},
         {"script": ["large-cookie", "many-fields"]},
         {"script": ["invalid-utf8"]},
-        {"script": [Amended({"Retry-After": "3"}, 429), Amended({"Retry-After": "3"}, 403)]},
+        {"script": [ReplyOverride({"Retry-After": "3"}, 429), ReplyOverride({"Retry-After": "3"}, 403)]},
     ],
     ids=str,
 )
@@ -340,21 +353,23 @@ ANY_STATUS = [200, 202, 203, 404, 403, 400, 402, 409, 420, 422, 423, 429, 500, 5
 )
 async def test_a_hint_is_obeyed_on_any_reply(status: int, name: str, value: str) -> None:
     """Not before the time that the server says, and not long after it."""
-    gap_s, _ = await gap_after([Amended({name: value}, status)], timeout_s=200.0)
+    gap_s, _ = await gap_after([ReplyOverride({name: value}, status)], timeout_s=200.0)
     assert 50.0 <= gap_s <= 60.0
 
 
 @pytest.mark.parametrize("status", [200, 202, 404, 403, 400, 429, 503])
 async def test_no_hint_holds_a_watch_for_longer_than_is_believed(status: int) -> None:
     """Ten days are not believed: one poll asks after `longest_hint_s`."""
-    gap_s, _ = await gap_after([Amended({"Retry-After": "864000"}, status)], timeout_s=500.0, longest_hint_s=300.0)
+    gap_s, _ = await gap_after(
+        [ReplyOverride({"Retry-After": "864000"}, status)], timeout_s=500.0, longest_hint_s=300.0
+    )
     assert 60.0 <= gap_s <= 370.0
 
 
 @pytest.mark.parametrize("status", [200, 429, 403])
 async def test_no_reset_holds_a_token_for_longer_than_is_believed(status: int) -> None:
     """Milliseconds where seconds are meant: sixteen hours are not believed, whatever reply says so."""
-    lie = Amended({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60000"}, status)
+    lie = ReplyOverride({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60000"}, status)
     gap_s, _ = await gap_after([lie], timeout_s=500.0, longest_hint_s=300.0)
     assert gap_s <= 370.0
 
@@ -367,7 +382,9 @@ async def test_a_hint_of_nothing_makes_no_hot_loop(status: int) -> None:
     """Our own wait is the floor: no more polls than other watches have."""
     async with Simulator() as sim:
         jobs = [
-            added(sim, "document360", f"J{n}", duration_s=1e6, script=[Amended({"Retry-After": hint}, status)] * 30)
+            added(
+                sim, "document360", f"J{n}", duration_s=1e6, script=[ReplyOverride({"Retry-After": hint}, status)] * 30
+            )
             for n, hint in enumerate(HINTS_OF_NOTHING)
         ]
         async with watching(sim, "document360", timeout_s=20.0, budget=RateBudget()) as watcher:

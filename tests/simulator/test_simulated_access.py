@@ -199,6 +199,6 @@ async def test_no_secret_shows() -> None:
         sim.add_delete("task")
         await ask(sim, "/v2/Drive/Folders/DeleteFile/Status/task", {"api_token": "tell-none"})
         grant = (await fetch(sim))[2]
-        shown = repr(sim._desk) + repr(sim.requests.latest) + repr(CLIENT)
+        shown = repr(sim._router) + repr(sim.requests.latest) + repr(CLIENT)
     for secret in ("tell-none", "s3cr3t-s3cr3t", grant["access_token"]):
         assert secret not in shown

@@ -14,7 +14,7 @@ import pytest
 from hand_clock import HandClock
 from yarl import URL
 
-from pollwise.simulator import Answer, DeletePlan, Fault, Simulator
+from pollwise.simulator import DeletePlan, Fault, SimulatedReply, Simulator
 from pollwise.simulator.document360 import DeleteOptions
 
 Ask: TypeAlias = Callable[[str], Awaitable[tuple[int, Any]]]
@@ -175,7 +175,7 @@ async def test_time_of_jobs_added_before_the_start_begins_with_it(clock: HandClo
 
 async def test_a_script_may_hold_a_whole_answer(sim: Simulator, ask: Ask) -> None:
     """What is scripted is sent as it stands, then the job answers for itself."""
-    sim.add_delete("task", script=[Answer.of_json({"task_status": "?"}, status=418), None, "server-error"])
+    sim.add_delete("task", script=[SimulatedReply.of_json({"task_status": "?"}, status=418), None, "server-error"])
     assert await ask("task") == (418, {"task_status": "?"})
     assert (await ask("task"))[0] == 200
     assert (await ask("task"))[0] == 500

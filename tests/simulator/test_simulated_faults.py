@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from pollwise.simulator import ODD, PROMPT, TRANSIENT, Fault, Faults, SimulatedJob, Simulator
-from pollwise.simulator.body_faults import SPOILERS
-from pollwise.simulator.socket_faults import ACTORS
+from pollwise.simulator.body_faults import BODY_FAULTS
+from pollwise.simulator.socket_faults import SOCKET_FAULTS
 
 SMALL = Faults(huge_bytes=2 << 20, bomb_bytes=3 << 20, hang_s=5, drip_every_s=0.1)
 DELETE, EXTRACT = "delete", "extract"
@@ -40,8 +40,8 @@ async def meet(
 
 def test_every_fault_is_known_to_do_something() -> None:
     """Each fault is either one of the message or one of the connection."""
-    assert not set(SPOILERS) & set(ACTORS)
-    assert set(SPOILERS) | set(ACTORS) == set(Fault)
+    assert not set(BODY_FAULTS) & set(SOCKET_FAULTS)
+    assert set(BODY_FAULTS) | set(SOCKET_FAULTS) == set(Fault)
 
 
 def test_the_groups_nest() -> None:
@@ -201,7 +201,7 @@ async def test_a_redirect_leads_elsewhere() -> None:
         path = sim.add_delete("task", script=[Fault.REDIRECT]).path
         async with session.get(path, headers={"api_token": "t"}) as response:
             assert (response.history[0].status, response.status) == (302, 404)
-        assert sim.requests.strays == 1
+        assert sim.requests.unrouted == 1
         assert (sim.requests.latest[-1].path, sim.requests.latest[-1].headers["api_token"]) == ("/elsewhere", "t")
 
 
@@ -360,11 +360,11 @@ async def test_chance_is_seeded() -> None:
 def test_the_rate_is_the_rate() -> None:
     """One in five requests goes wrong, and every kind gets its turn."""
     faults = Faults(rate=0.2)
-    drawn = [faults.draw(seed, ("FILE", "ZX-1"), nth) for seed in range(100) for nth in range(100)]
+    drawn = [faults.choose(seed, ("FILE", "ZX-1"), nth) for seed in range(100) for nth in range(100)]
     hits = [fault for fault in drawn if fault is not None]
     assert 1800 < len(hits) < 2200
     assert set(hits) == set(PROMPT)
-    assert all(Faults(rate=1).draw(0, ("task",), nth) for nth in range(100))
+    assert all(Faults(rate=1).choose(0, ("task",), nth) for nth in range(100))
 
 
 async def test_a_script_comes_before_chance() -> None:

@@ -259,7 +259,7 @@ async def test_other_paths_are_strays(sim: Simulator, session: aiohttp.ClientSes
     """A path that neither vendor has is 404, and counted."""
     async with session.get(path) as response:
         assert response.status == 404
-    assert sim.requests.strays == 1
+    assert sim.requests.unrouted == 1
 
 
 async def test_an_extraction_that_cannot_be_is_refused(sim: Simulator) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pollwise.simulator import REFUSED, Amended, Answer, Fault, OAuthClient, RateLimit, Simulator
+from pollwise.simulator import REFUSED, Fault, OAuthClient, RateLimit, ReplyOverride, SimulatedReply, Simulator
 
 KINDS: list[tuple[Any, int]] = [
     (Fault.BAD_GATEWAY, 502),
@@ -24,8 +24,8 @@ KINDS: list[tuple[Any, int]] = [
     (Fault.FIREWALL_PAGE, 403),
     (Fault.NOT_MODIFIED, 304),
     ("bad-gateway", 502),
-    (Answer(418), 418),
-    (Amended({"Retry-After": "5"}, 503), 503),
+    (SimulatedReply(418), 418),
+    (ReplyOverride({"Retry-After": "5"}, 503), 503),
 ]
 
 

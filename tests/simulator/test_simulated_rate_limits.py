@@ -14,7 +14,7 @@ from hand_clock import HandClock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.simulator import Amended, RateLimit, Simulator
+from pollwise.simulator import RateLimit, ReplyOverride, Simulator
 from pollwise.simulator.rate_limits import RateLimiter
 from pollwise.simulator.vendor import VendorName
 
@@ -26,7 +26,7 @@ QUARTERS = st.integers(1, 20).map(lambda tick: tick / 4)
 
 def accepted(rule: RateLimit, moments: list[float]) -> list[bool]:
     limiter = RateLimiter(rule)
-    return [limiter.take("document360", "token", now).accepted for now in moments]
+    return [limiter.acquire("document360", "token", now).accepted for now in moments]
 
 
 @given(MOMENTS, st.integers(0, 5), QUARTERS)
@@ -85,12 +85,12 @@ def test_who_waits_for_the_reset_is_accepted(
     rule = RateLimit(limit=limit, per_s=per_s, window=window, aligned=aligned)
     for count in range(1, len(moments) + 1):
         limiter = RateLimiter(rule)
-        *_, standing = [limiter.take("document360", "token", now) for now in moments[:count]]
+        *_, standing = [limiter.acquire("document360", "token", now) for now in moments[:count]]
         assert 0 < standing.reset_s <= per_s
         assert 0 <= standing.remaining < limit or standing.accepted
         if not standing.accepted:
             assert standing.remaining == 0
-            assert limiter.take("document360", "token", moments[count - 1] + standing.reset_s).accepted
+            assert limiter.acquire("document360", "token", moments[count - 1] + standing.reset_s).accepted
 
 
 async def tries(
@@ -272,7 +272,7 @@ async def test_a_limit_may_refuse_with_any_code(refusal: int, vendor: VendorName
 
 async def test_a_reply_may_lie_about_the_limit() -> None:
     """A script's header fields go before those of the limit."""
-    lie = Amended({"x-ratelimit-remaining": "0", "X-RateLimit-Reset": "60000"})
+    lie = ReplyOverride({"x-ratelimit-remaining": "0", "X-RateLimit-Reset": "60000"})
     async with Simulator(rate_limit=RateLimit(limit=60)) as sim:
         sim.add_delete("task", script=[lie])
         first, second = await tries(sim, 2)

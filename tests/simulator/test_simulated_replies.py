@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pollwise.simulator import ODD, Amended, Fault, Faults, Simulator
+from pollwise.simulator import ODD, Fault, Faults, ReplyOverride, Simulator
 
 HINTS = ["0", "0.5", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 3000 07:28:00 GMT", "1000000000", "soon", "-1"]
 ROOMY = {"max_field_size": 1 << 16, "max_line_size": 1 << 16}
@@ -32,7 +32,7 @@ async def once(sim: Simulator, path: str, **options: Any) -> tuple[int, Mapping[
 async def test_a_hint_is_sent_verbatim_on_any_reply(text: str, status: int | None) -> None:
     """`Retry-After` as the script has it, on the job's own answer or on the vendor's refusal."""
     async with Simulator() as sim:
-        script = [Amended({"Retry-After": text}, status)]
+        script = [ReplyOverride({"Retry-After": text}, status)]
         answered, headers, body = await once(sim, sim.add_extraction("F", "J", script=script).path)
     assert (answered, headers["Retry-After"]) == (status or 200, text)
     assert ("progress" in json.loads(body)) is (answered < 300)
@@ -42,7 +42,7 @@ async def test_a_hint_is_sent_verbatim_on_any_reply(text: str, status: int | Non
 async def test_a_303_and_a_304_have_no_body() -> None:
     """Other status codes are bare."""
     async with Simulator() as sim:
-        path = sim.add_delete("task", script=[Amended(status=303), Amended({"Retry-After": "7"}, 304)]).path
+        path = sim.add_delete("task", script=[ReplyOverride(status=303), ReplyOverride({"Retry-After": "7"}, 304)]).path
         assert (await once(sim, path))[::2] == (303, b"")
         status, headers, body = await once(sim, path)
     assert (status, headers["Retry-After"], body) == (304, "7", b"")
@@ -59,7 +59,7 @@ async def test_a_faults_hint_is_any_text(fault: Fault) -> None:
 async def test_all_replies_may_have_more_fields() -> None:
     """`reply_headers` are on refusals and faults, too; a script's own win; both can be changed."""
     async with Simulator(reply_headers={"retry-after-ms": "250", "x-ms-retry-after-ms": "900"}) as sim:
-        path = sim.add_delete("task", script=[None, "server-error", Amended({"Retry-After-Ms": "1"})]).path
+        path = sim.add_delete("task", script=[None, "server-error", ReplyOverride({"Retry-After-Ms": "1"})]).path
         for wanted in ("250", "250", "1"):
             _, headers, _ = await once(sim, path)
             assert (headers["retry-after-ms"], headers["x-ms-retry-after-ms"]) == (wanted, "900")

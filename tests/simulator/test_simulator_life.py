@@ -180,7 +180,7 @@ async def test_requests_are_counted() -> None:
         for path in (job.path, job.path, "/nowhere", job.path.replace("task", "nobody")):
             await ask(sim, path)
         log = sim.requests
-        assert (log.total, log.strays, log.by_status) == (4, 1, {200: 2, 404: 2})
+        assert (log.total, log.unrouted, log.by_status) == (4, 1, {200: 2, 404: 2})
         assert (sim.polls("task"), job.polls) == (2, 2)
         assert [(seen.method, seen.path, seen.status) for seen in log.latest] == [
             ("GET", "/nowhere", 404),

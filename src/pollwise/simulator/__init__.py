@@ -1,13 +1,14 @@
-"""A real HTTP server that behaves, and misbehaves, like the two vendors: for your tests, and for ours.
+"""A real HTTP server that behaves, and misbehaves, like the two vendors: for tests.
 
     async with Simulator(seed=7, faults=Faults(rate=0.2)) as sim:
         sim.add_extraction("FILE", "ZX-1", duration_s=3.0, skipped=3)
         ...  # point your code at sim.oracle_content_url
 
-What a script, a chance or an outage does to a reply is a `Fault`, an `Answer` in place of it, or the same reply
-`Amended`; `ODD` names right replies in an odd form. A `Plan`'s options say how a job itself behaves oddly.
+A script, a fault rate or an outage can change a reply in three ways: a `Fault`, a `SimulatedReply` in its place, or a
+`ReplyOverride` of its header fields and status code. `ODD` lists correct replies in unusual forms. The options of a
+`Plan` make the job itself behave unusually.
 
-It knows nothing of the rest of pollwise, so what it serves is the vendors' documentation, not our reading of it.
+The simulator imports nothing else of pollwise, so it serves what the vendors document, not how pollwise reads that.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pollwise.simulator.oracle_content import ExtractionPlan
 from pollwise.simulator.outages import REFUSED, Outage
 from pollwise.simulator.progress_curves import Curve, CurveName
 from pollwise.simulator.rate_limits import RateLimit
-from pollwise.simulator.replies import Amended, Answer
+from pollwise.simulator.replies import ReplyOverride, SimulatedReply
 from pollwise.simulator.request_log import RequestLog, SeenRequest
 from pollwise.simulator.server import Simulator
 
@@ -31,8 +32,6 @@ __all__ = [
     "PROMPT",
     "REFUSED",
     "TRANSIENT",
-    "Amended",
-    "Answer",
     "Curve",
     "CurveName",
     "DeletePlan",
@@ -43,9 +42,11 @@ __all__ = [
     "OAuthClient",
     "Outage",
     "RateLimit",
+    "ReplyOverride",
     "RequestLog",
     "Script",
     "SeenRequest",
     "SimulatedJob",
+    "SimulatedReply",
     "Simulator",
 ]

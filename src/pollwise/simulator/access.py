@@ -1,7 +1,7 @@
-"""Who may ask: API token, Basic, Bearer, and OAuth 2 client credentials as Oracle's identity service has them.
+"""Authentication: API token, Basic, Bearer, and OAuth 2 client credentials as Oracle's identity service has them.
 
-Rule 1: a vendor for which no credential is configured is open to everybody.
-Rule 2: what has been revoked or has expired answers 401 until the caller brings something newer.
+Rule 1: a vendor without a configured credential accepts every request.
+Rule 2: a revoked or expired credential gets 401 until the client sends a newer one.
 Rule 3: no secret is in a `repr` or a log.
 """
 
@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, quote_plus
 
 import attrs
 
-from pollwise.simulator.faults import Entry, read_script
+from pollwise.simulator.faults import ParsedEntry, parse_script
 from pollwise.simulator.field_overrides import ABSENT, Absent
-from pollwise.simulator.replies import Answer
+from pollwise.simulator.replies import SimulatedReply
 from pollwise.simulator.vendor import Vendor
 
 __all__ = ["Access", "OAuthClient"]
@@ -29,15 +29,15 @@ _FORM = "application/x-www-form-urlencoded"
 
 @attrs.frozen(kw_only=True)
 class OAuthClient:
-    """The confidential client that may fetch bearer tokens (RFC 6749, 4.4).
+    """The confidential client that can fetch bearer tokens (RFC 6749, 4.4).
 
     Attributes:
         client_id: Sent as the user of HTTP Basic.
         client_secret: Sent as the password of HTTP Basic.
-        scope: The scope to be asked for; None takes any that ends in `urn:opc:cec:all`.
-        expires_in_s: Seconds that a token is good for; `expires_in` says so, rounded down.
-        expires_in: The field verbatim in place of those seconds, unless it is None, such as `3600.0`, `"3600.0"`, `""`, `0`, `-1`; `ABSENT`
-            leaves it out, which RFC 6749, 5.1, allows.
+        scope: The required scope; None accepts any that ends in `urn:opc:cec:all`.
+        expires_in_s: Seconds that a token is valid; `expires_in` has them, rounded down.
+        expires_in: The field verbatim in place of those seconds, such as `3600.0`, `"3600.0"`, `""`, `0`, `-1`; None has
+            the seconds, `ABSENT` omits the field, which RFC 6749, 5.1, allows.
         token_type: The field verbatim; `ABSENT` leaves it out. Its case does not matter (RFC 6749, 5.1).
         script: What the n-th request for a token gets; None or the end of the script is a normal answer.
     """
@@ -48,16 +48,16 @@ class OAuthClient:
     expires_in_s: float = attrs.field(default=3600.0, validator=attrs.validators.gt(0.0))
     expires_in: Any = None
     token_type: str | Absent = "Bearer"  # noqa: S105  # a field's value, no secret
-    script: tuple[Entry, ...] = attrs.field(default=(), converter=read_script)
+    script: tuple[ParsedEntry, ...] = attrs.field(default=(), converter=parse_script)
 
     def grant(self, token: str) -> dict[str, Any]:
-        """The document that hands a token out."""
+        """The reply document with a token."""
         expires_in = int(self.expires_in_s) if self.expires_in is None else self.expires_in
         fields = {"access_token": token, "token_type": self.token_type, "expires_in": expires_in}
         return {name: value for name, value in fields.items() if value is not ABSENT}
 
-    def refuses(self, headers: Mapping[str, str], form: Mapping[str, list[str]]) -> Answer | None:
-        """The error of RFC 6749, 5.2, for a request for a token; None if the request is good."""
+    def refuses(self, headers: Mapping[str, str], form: Mapping[str, list[str]]) -> SimulatedReply | None:
+        """The error of RFC 6749, 5.2, for a request for a token; None if the request is valid."""
         good = {
             _basic(self.client_id, self.client_secret),
             _basic(quote_plus(self.client_id), quote_plus(self.client_secret)),
@@ -68,22 +68,22 @@ class OAuthClient:
             return _oauth_error("invalid_request")
         if form.get("grant_type") != ["client_credentials"]:
             return _oauth_error("unsupported_grant_type" if "grant_type" in form else "invalid_request")
-        asked = form.get("scope", [])
-        if asked != [self.scope] if self.scope is not None else not (len(asked) == 1 and asked[0].endswith(_SCOPE)):
+        scopes = form.get("scope", [])
+        if scopes != [self.scope] if self.scope is not None else not (len(scopes) == 1 and scopes[0].endswith(_SCOPE)):
             return _oauth_error("invalid_scope")
         return None
 
 
 @attrs.define(kw_only=True)
 class Access:
-    """The credentials that are good at the moment.
+    """The credentials that are valid now.
 
     Attributes:
-        seed: Makes issued tokens the same in every run.
-        api_token: What Document360's `api_token` must be.
-        basic: User and password that Oracle Content Management takes.
-        bearer: A bearer token that it takes, until revoked.
-        oauth: Who may fetch further bearer tokens.
+        seed: Makes the issued tokens the same in every run.
+        api_token: The required `api_token` of Document360.
+        basic: User and password that Oracle Content Management accepts.
+        bearer: A bearer token that it accepts until revoked.
+        oauth: The client that can fetch further bearer tokens.
     """
 
     seed: int = 0
@@ -104,17 +104,17 @@ class Access:
             self._good_until[f"Bearer {self.bearer}"] = math.inf
 
     def admits(self, vendor: Vendor, token: str, now: float) -> bool:
-        """May the caller who brings this token ask that vendor?"""
+        """True if that vendor accepts this token."""
         if self._open[vendor.name]:
             return True
         if vendor.name == "document360":
             return token == self.api_token
         return now < self._good_until.get(token, -math.inf)
 
-    def issue(self, headers: Mapping[str, str], body: bytes, now: float) -> Answer:
+    def issue_token(self, headers: Mapping[str, str], body: bytes, now: float) -> SimulatedReply:
         """The reply to a request for a token."""
         if self.oauth is None:
-            return Answer(404)
+            return SimulatedReply(404)
         refusal = self.oauth.refuses(headers, parse_qs(body.decode("latin-1")))
         if refusal is not None:
             return refusal
@@ -122,10 +122,10 @@ class Access:
         token = hashlib.blake2b(f"{self.seed}/{self._issued}".encode(), digest_size=24).hexdigest()
         self._issued += 1
         self._good_until[f"Bearer {token}"] = now + self.oauth.expires_in_s
-        return Answer.of_json(self.oauth.grant(token), headers={"Cache-Control": "no-store"})
+        return SimulatedReply.of_json(self.oauth.grant(token), headers={"Cache-Control": "no-store"})
 
     def revoke(self, *, api_token: str | None, bearer: str | None) -> None:
-        """Let no bearer token pass any more; take new fixed ones if they are named."""
+        """Revoke all bearer tokens. Accept new fixed credentials if they are given."""
         self._good_until = {token: until for token, until in self._good_until.items() if token.startswith("Basic ")}
         if bearer is not None:
             self._good_until[f"Bearer {bearer}"] = math.inf
@@ -137,5 +137,5 @@ def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def _oauth_error(code: str, status: int = 400) -> Answer:
-    return Answer.of_json({"error": code, "error_description": "see RFC 6749, 5.2"}, status=status)
+def _oauth_error(code: str, status: int = 400) -> SimulatedReply:
+    return SimulatedReply.of_json({"error": code, "error_description": "see RFC 6749, 5.2"}, status=status)

@@ -1,7 +1,7 @@
 """Document360 as it is documented: the status of a task that deletes files.
 
 Source: Document360's API reference, `GET /v2/Drive/Folders/DeleteFile/Status/{taskId}`.
-The API says what a refusal's envelope looks like, not which codes it carries; the codes here are our own.
+The API documents the envelope of a refusal, not its codes; the codes here are invented.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import attrs
 
 from pollwise.simulator.jobs import Plan, PlanOptions, Stage
-from pollwise.simulator.replies import Answer
+from pollwise.simulator.replies import SimulatedReply
 from pollwise.simulator.vendor import Vendor, VendorName
 
 __all__ = ["DOCUMENT360", "DeleteOptions", "DeletePlan"]
@@ -22,7 +22,7 @@ _STATUS_PATH = "/v2/Drive/Folders/DeleteFile/Status/"
 _QUEUED, _INITIATED, _IN_PROGRESS, _COMPLETED, _ERROR, _CANCELLED = range(6)
 _UNKNOWN = 6
 _QUEUED_UNTIL, _INITIATED_UNTIL = 0.1, 0.3
-_STRANGE_FROM, _STRANGE_UNTIL = 0.4, 0.7
+_UNKNOWN_FROM, _UNKNOWN_UNTIL = 0.4, 0.7
 _REASONS = {
     401: ("API_TOKEN_INVALID", "The API token is missing or not valid."),
     403: ("PERMISSION_DENIED", "The API token has no permission for this operation."),
@@ -34,7 +34,7 @@ _REASONS = {
 
 
 class DeleteOptions(PlanOptions, total=False):
-    """The arguments of a `DeletePlan`, for those who pass them on."""
+    """The arguments of a `DeletePlan`, as keyword arguments of other functions."""
 
     complete_status: int | None
     unknown_status: int | None
@@ -51,20 +51,20 @@ def _texts(texts: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class DeletePlan(Plan):
-    """How a delete-file task goes; see `Plan` for the arguments that all jobs have.
+    """The course of a delete-file task; see `Plan` for the arguments of all jobs.
 
-    `status` goes from 0 (Queued) by 1 (Initiated) to 2 (InProgress). Unconfirmed means that `status` tells the end
+    `status` goes from 0 (Queued) by 1 (Initiated) to 2 (InProgress). Unconfirmed means that `status` shows the end
     while `is_complete` is still false.
 
     Attributes:
-        complete_status: `status` once `is_complete` is true. None is what the outcome suggests: 2 for a success, as
+        complete_status: `status` once `is_complete` is true. None follows the outcome: 2 for a success, as
             in the vendor's own example, 4 (Error) for a failure, 5 for a cancellation, and 6, which the vendor does
             not document, for an unknown end. A failure always has `errors`.
-        unknown_status: A value that the vendor does not document, shown for a part of the time instead of 2.
+        unknown_status: A value that the vendor does not document, sent for a part of the time instead of 2.
         error_code: `error_code` of a failure.
         error: `description` of a failure's error.
-        warnings: Descriptions of the warnings, present from the beginning.
-        information: Descriptions of the information, present from the beginning.
+        warnings: Descriptions of the warnings, present from the start.
+        information: Descriptions of the information, present from the start.
         null_lists: Empty lists are sent as null, which the vendor's schema allows.
     """
 
@@ -100,7 +100,7 @@ class DeletePlan(Plan):
             ]
         if stage.looks_failed:
             return _ERROR
-        if self.unknown_status is not None and _STRANGE_FROM <= stage.share < _STRANGE_UNTIL:
+        if self.unknown_status is not None and _UNKNOWN_FROM <= stage.share < _UNKNOWN_UNTIL:
             return self.unknown_status
         if stage.share < _QUEUED_UNTIL:
             return _QUEUED
@@ -125,8 +125,8 @@ class Document360(Vendor):
     """Document360's paths, credentials and refusals."""
 
     name: ClassVar[VendorName] = "document360"
-    nullable = ("task_status",)
-    vital = ("task_status", "is_complete")
+    nullable_field = ("task_status",)
+    required_field = ("task_status", "is_complete")
 
     def path_of(self, keys: tuple[str, ...]) -> str:
         """`/v2/Drive/Folders/DeleteFile/Status/{taskId}`."""
@@ -144,14 +144,14 @@ class Document360(Vendor):
         """The header field `api_token`."""
         return headers.get("api_token", "")
 
-    def refusal(self, status: int, *, like: int | None = None) -> Answer:
-        """The envelope with `success` false; its 400 is the vendor's example to the letter."""
+    def refusal(self, status: int, *, like: int | None = None) -> SimulatedReply:
+        """The envelope with `success` false; its 400 is the vendor's example verbatim."""
         reason = _REASONS.get(like or status)
         errors = [] if reason is None else [_error(*reason)]
         envelope = {"extension_data": None, "success": False, "errors": errors, "warnings": [], "information": []}
-        return Answer.of_json(envelope, status=status)
+        return SimulatedReply.of_json(envelope, status=status)
 
-    def unknown_job(self) -> Answer:
+    def unknown_job(self) -> SimulatedReply:
         """404, as the vendor lists it."""
         return self.refusal(404)
 

@@ -1,6 +1,6 @@
-"""Fields of a status that differ from what the vendor documents, as a test names them.
+"""Fields of a status that a test replaces.
 
-Rule: an override replaces a field that is there, or adds one to an object that is there. It never makes an object.
+Rule: an override replaces a field, or adds one to an existing object. It never creates an object.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["ABSENT", "Absent", "overridden"]
+__all__ = ["ABSENT", "Absent", "with_overrides"]
 
 
 class Absent(enum.Enum):
@@ -23,8 +23,8 @@ ABSENT: Final = Absent.ABSENT
 """In place of a value: the field is left out."""
 
 
-def overridden(document: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The document with these fields.
+def with_overrides(document: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the document with these fields.
 
     Args:
         document: A status.

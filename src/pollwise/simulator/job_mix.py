@@ -1,4 +1,4 @@
-"""A seeded crowd of jobs of both vendors, in which everything that can become of a job becomes of one."""
+"""A seeded mix of jobs of both vendors with every outcome."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pollwise.simulator.oracle_content import ORACLE_CONTENT, ExtractionPlan
 from pollwise.simulator.progress_curves import CurveName
 from pollwise.simulator.vendor import Vendor
 
-__all__ = ["draw_jobs"]
+__all__ = ["generate_jobs"]
 
-Draft: TypeAlias = tuple[Vendor, tuple[str, ...], Plan]
+PlannedJob: TypeAlias = tuple[Vendor, tuple[str, ...], Plan]
 
-# Dealt in turn rather than drawn, so that four jobs of a vendor are enough to see all of its outcomes.
+# In turn rather than at random, so that four jobs of a vendor have all of its outcomes.
 _DELETIONS: tuple[dict[str, Any], ...] = (
     {},
     {"outcome": "failed"},
@@ -36,10 +36,10 @@ _EXTRACTIONS: tuple[dict[str, Any], ...] = (
 _CURVES: tuple[CurveName, ...] = ("linear", "ease", "stalls", "backwards", "jumpy")
 
 
-def draw_jobs(
+def generate_jobs(
     rng: random.Random, *, document360: int, oracle_content: int, duration_s: tuple[float, float]
-) -> Iterator[Draft]:
-    """So many jobs of each vendor, with keys that look like the vendors' and durations between the two given."""
+) -> Iterator[PlannedJob]:
+    """Jobs of each vendor with realistic keys, and durations in the range `duration_s`."""
     for index in range(document360):
         options = _DELETIONS[index % len(_DELETIONS)]
         plan = DeletePlan(duration_s=rng.uniform(*duration_s), curve=rng.choice(_CURVES[:3]), **options)

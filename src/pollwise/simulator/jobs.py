@@ -1,7 +1,7 @@
-"""What a simulated job does over its time, and what has been asked about it.
+"""A simulated job: its plan over time, and its counters.
 
-Rule 1: a `Plan` is a value: how a job goes is a pure function of the seconds since it started.
-Rule 2: a `SimulatedJob` is one plan under way, with its counters; it never looks at a clock.
+Rule 1: a `Plan` is a value. A job's state is a pure function of the seconds since its start.
+Rule 2: a `SimulatedJob` is one running plan with its counters; it never reads a clock.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 import attrs
 
-from pollwise.simulator.faults import Entry, Script, read_script
-from pollwise.simulator.field_overrides import overridden
+from pollwise.simulator.faults import ParsedEntry, Script, parse_script
+from pollwise.simulator.field_overrides import with_overrides
 from pollwise.simulator.progress_curves import Curve, CurveName
 from pollwise.simulator.vendor import Vendor
 
@@ -25,7 +25,7 @@ _SECONDS = attrs.validators.ge(0.0)
 
 
 class PlanOptions(TypedDict, total=False):
-    """The arguments of a `Plan`, for those who pass them on."""
+    """The arguments of a `Plan`, as keyword arguments of other functions."""
 
     duration_s: float
     outcome: JobOutcome
@@ -45,13 +45,13 @@ class PlanOptions(TypedDict, total=False):
 
 @attrs.frozen(kw_only=True)
 class Stage:
-    """Where a job stands.
+    """The state of a job at one moment.
 
     Attributes:
         share: Share of its work done, 0..1.
         over: Its work is over.
-        final: The vendor's own rule says so.
-        looks_failed: It is not over, and looks failed all the same.
+        final: The work is over by the vendor's own rule.
+        looks_failed: The work is not over, but the status looks failed.
     """
 
     share: float
@@ -62,28 +62,28 @@ class Stage:
 
 @attrs.frozen(kw_only=True)
 class Plan(abc.ABC):
-    """How a job goes, whichever vendor runs it.
+    """The course of a job of any vendor.
 
     Attributes:
-        duration_s: Seconds until it is over; `math.inf` never is.
-        outcome: How it ends. `unknown` is an end that the vendor does not document, as newer server versions have.
+        duration_s: Seconds until it is over; `math.inf` for never.
+        outcome: How it ends. `unknown` is an end that the vendor does not document, as newer servers may send.
         curve: Share of its work done over the share of its time, as a function or by name.
-        hidden_s: Seconds at its beginning in which it answers 404: not visible yet.
-        unconfirmed_s: Seconds after its end in which it looks over, but not by the vendor's own rule.
+        hidden_s: Seconds at the start with HTTP 404: not visible yet.
+        unconfirmed_s: Seconds after its end in which it looks over, but is not by the vendor's own rule.
         looks_failed_at_s: Seconds after which it looks failed for a while, as between two attempts of a server that
-            tries again by itself; not by the vendor's own rule of what is over.
+            retries; it is not over by the vendor's own rule.
         looks_failed_for_s: For how many seconds.
-        flap_s: It looks failed and running by turns of so many seconds, as behind two replicas that disagree; 0 is by
-            turns of the requests, None never.
-        missing_at_s: Seconds after which it answers 404 for a while, though it was there: a replica that lags behind.
+        flap_s: It alternates between failed and running every `flap_s` seconds, as behind two replicas that disagree;
+            0 alternates with each request, None never.
+        missing_at_s: Seconds after which it answers 404 for a while although it was visible: a replica that lags behind.
         missing_for_s: For how many seconds.
-        forbidden: Answers 403: the caller may not see it.
-        starts_when_polled: Its time begins with the first request, not when it is added.
-        overrides: Fields that differ from what is documented, by their paths in the status, such as
+        forbidden: Answers 403: the client has no permission.
+        starts_when_polled: Its time starts with the first request, not when it is added.
+        overrides: Fields that replace the documented ones, by their paths in the status, such as
             `{"completedPercentage": "104"}`, `{"errors.0.error_code": 17}`, `{"task_status.task_id": None}`; `ABSENT`
-            leaves one out. Real servers count past 100 %, send numbers for texts, and null for either.
-        script: What the n-th request gets that passes authentication and rate limit; None is a normal answer.
-            Faults by rate begin where the script ends.
+            leaves one out. Real servers exceed 100 %, send numbers for texts, and null for either.
+        script: Its n-th entry applies to the n-th request that passes authentication and rate limit; None is a normal
+            reply. Faults by rate start after its last entry.
     """
 
     duration_s: float = attrs.field(default=2.0, validator=_SECONDS)
@@ -101,10 +101,10 @@ class Plan(abc.ABC):
     forbidden: bool = False
     starts_when_polled: bool = False
     overrides: Mapping[str, Any] = attrs.field(factory=dict)
-    script: tuple[Entry, ...] = attrs.field(default=(), converter=read_script)
+    script: tuple[ParsedEntry, ...] = attrs.field(default=(), converter=parse_script)
 
     def looks_failed(self, elapsed: float, nth: int) -> bool:
-        """Does it look failed so many seconds after its beginning, in its n-th answer, from 1?"""
+        """True if it looks failed `elapsed` seconds after its start, in its n-th reply, from 1."""
         if 0.0 <= elapsed - self.looks_failed_at_s < self.looks_failed_for_s:
             return True
         if self.flap_s is None:
@@ -118,18 +118,18 @@ class Plan(abc.ABC):
 
 @attrs.define(kw_only=True, eq=False)
 class SimulatedJob:
-    """One job under way, and what has been asked about it. Read it; only the simulator writes.
+    """One job and its counters. Only the simulator writes them.
 
     Attributes:
-        vendor: The vendor that runs it.
+        vendor: The vendor of the job.
         keys: `(task_id,)` or `(file_id, job_id)`.
-        plan: How it goes.
+        plan: Its course.
         curve: The plan's curve as a function.
-        started_at: When its time began, in the clock's seconds; None before.
-        polls: Requests for its status, whatever they got, without those that a cache answered.
+        started_at: Start of its time, in the clock's seconds; None before.
+        polls: All requests for its status except those that a cache answered.
         admitted: Those of them that passed authentication and rate limit.
-        finals: Undisturbed answers that showed its end by the vendor's own rule.
-        first_final_at: When the first of those was given, in the clock's seconds.
+        finals: Replies without a fault that showed its end by the vendor's own rule.
+        first_final_at: Time of the first of those replies, in the clock's seconds.
     """
 
     vendor: Vendor = attrs.field(repr=lambda vendor: repr(vendor.name))
@@ -144,21 +144,21 @@ class SimulatedJob:
 
     @property
     def outcome(self) -> JobOutcome:
-        """How it ends, or has ended."""
+        """Its outcome, planned or reached."""
         return self.plan.outcome
 
     @property
     def path(self) -> str:
-        """The percent-encoded path of its status, to be put behind the vendor's base URL."""
+        """The percent-encoded path of its status, to append to the vendor's base URL."""
         return self.vendor.path_of(self.keys)
 
     @property
     def ends_at(self) -> float | None:
-        """When its work is over, in the clock's seconds; None before it started."""
+        """End of its work in the clock's seconds; None before it started."""
         return None if self.started_at is None else self.started_at + self.plan.duration_s
 
     def stage(self, now: float) -> Stage:
-        """Where it stands at `now`, in the clock's seconds."""
+        """Its state at `now`, in the clock's seconds."""
         plan = self.plan
         elapsed = 0.0 if self.started_at is None else now - self.started_at
         over = elapsed >= plan.duration_s
@@ -168,12 +168,12 @@ class SimulatedJob:
         return Stage(share=min(1.0, max(0.0, share)), over=over, final=final, looks_failed=looks_failed)
 
     def is_hidden(self, now: float) -> bool:
-        """Is it not visible yet at `now`, or not visible any more?"""
+        """True if it is not visible at `now`."""
         if self.started_at is None:
             return False
         plan, elapsed = self.plan, now - self.started_at
         return elapsed < plan.hidden_s or 0.0 <= elapsed - plan.missing_at_s < plan.missing_for_s
 
-    def shown(self, stage: Stage) -> dict[str, Any]:
-        """What the vendor says of it at that stage."""
-        return overridden(self.plan.status(self.keys, stage), self.plan.overrides)
+    def status_document(self, stage: Stage) -> dict[str, Any]:
+        """The vendor's status document at that stage, with the overrides."""
+        return with_overrides(self.plan.status(self.keys, stage), self.plan.overrides)

@@ -2,7 +2,7 @@
 
 Source: REST API for Content Management, `POST .../files/{fileId}/_extract` and `GET .../_extract/{jobId}`.
 Every scalar is a string. The 400 of a job that is not valid is documented; other refusals have its shape, with
-codes of our own.
+invented codes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from urllib.parse import quote, unquote
 import attrs
 
 from pollwise.simulator.jobs import Plan, PlanOptions, Stage
-from pollwise.simulator.replies import Answer
+from pollwise.simulator.replies import SimulatedReply
 from pollwise.simulator.vendor import Vendor, VendorName
 
-__all__ = ["ORACLE_CONTENT", "ExtractionOptions", "ExtractionPlan", "read_start", "started"]
+__all__ = ["ORACLE_CONTENT", "ExtractionOptions", "ExtractionPlan", "parse_start", "start_reply"]
 
 _FILES_PATH = "/documents/api/1.2/files/"
-_STRANGE_FROM, _STRANGE_UNTIL = 0.4, 0.7
+_UNKNOWN_FROM, _UNKNOWN_UNTIL = 0.4, 0.7
 _NAMES = ("exif-xmp.jpg", "Mugs.jpg", "Mugs.png")
-_WAYS = ("ResolveDuplicates", "ReviseDuplicates", "SkipDuplicates")
+_DUPLICATE_RESOLUTIONS = ("ResolveDuplicates", "ReviseDuplicates", "SkipDuplicates")
 _RFC2616 = "https://www.w3.org/Protocols/rfc2616/rfc2616-sec10.html"
 _REASONS = {
     400: ("-33", "!csInvalidRequest", "The request is not valid."),
@@ -38,7 +38,7 @@ _REASONS = {
 
 
 class ExtractionOptions(PlanOptions, total=False):
-    """The arguments of an `ExtractionPlan`, for those who pass them on."""
+    """The arguments of an `ExtractionPlan`, as keyword arguments of other functions."""
 
     files: int | None
     skipped: int
@@ -57,7 +57,7 @@ _COUNT = attrs.validators.ge(0)
 
 @attrs.frozen(kw_only=True)
 class ExtractionPlan(Plan):
-    """How the extraction of a ZIP file goes; see `Plan` for the arguments that all jobs have.
+    """The course of a ZIP extraction; see `Plan` for the arguments of all jobs.
 
     Unconfirmed means that `completed` is "true" while `progress` has a value that is not documented.
 
@@ -68,11 +68,11 @@ class ExtractionPlan(Plan):
         versioned: How many of them become a file's new version.
         name_adjusted: How many of the created files get another name.
         ignored: Further entries, which are ignored.
-        unknown_progress: A `progress` that the vendor does not document, shown for a part of the time instead of
+        unknown_progress: A `progress` that the vendor does not document, sent for a part of the time instead of
             `PROCESSING`, while unconfirmed or while the job only looks failed (`COMPLETED` if it is None), and at an
             unknown end (`TIMED_OUT` if it is None).
         error_code: `errorCode` of a failure.
-        message: `message` of every answer, for texts that are hard to show; None has the vendor's own words.
+        message: `message` of every reply, for texts that are hard to show; None has the vendor's own texts.
         native_types: Booleans and numbers instead of strings, as a gateway that re-encodes JSON would send them.
     """
 
@@ -147,7 +147,7 @@ class ExtractionPlan(Plan):
             return self.outcome.upper() if self.outcome != "unknown" else self.unknown_progress or "TIMED_OUT"
         if stage.over or stage.looks_failed:
             return self.unknown_progress or "COMPLETED"
-        if self.unknown_progress is not None and _STRANGE_FROM <= stage.share < _STRANGE_UNTIL:
+        if self.unknown_progress is not None and _UNKNOWN_FROM <= stage.share < _UNKNOWN_UNTIL:
             return self.unknown_progress
         return "PROCESSING"
 
@@ -180,23 +180,26 @@ def _in_string(value: Any) -> Any:
     return value
 
 
-def read_start(body: bytes) -> str | None:
-    """The destination that a request to extract names, empty if it names none; None if the request is not valid."""
+def parse_start(body: bytes) -> str | None:
+    """The destination in a start request, empty if it has none; None if the request is not valid."""
     try:
-        wish = json.loads(body or b"{}")
+        requested = json.loads(body or b"{}")
     except ValueError:
         return None
-    if not isinstance(wish, dict) or wish.get("duplicateResolution", _WAYS[0]) not in _WAYS:
+    if (
+        not isinstance(requested, dict)
+        or requested.get("duplicateResolution", _DUPLICATE_RESOLUTIONS[0]) not in _DUPLICATE_RESOLUTIONS
+    ):
         return None
-    destination = wish.get("destinationID", "")
+    destination = requested.get("destinationID", "")
     return destination if isinstance(destination, str) else None
 
 
-def started(*, origin: str, keys: tuple[str, ...], destination: str) -> Answer:
-    """The documented reply to a request to extract that has created the job with these keys."""
+def start_reply(*, origin: str, keys: tuple[str, ...], destination: str) -> SimulatedReply:
+    """The documented reply to the start request that created the job with these keys."""
     file_id, job_id = keys
     own_folder = "F" + hashlib.blake2b(file_id.encode(), digest_size=16).hexdigest().upper()
-    return Answer.of_json(
+    return SimulatedReply.of_json(
         {
             "Location": origin + ORACLE_CONTENT.path_of(keys),
             "destinationID": destination or own_folder,
@@ -212,8 +215,8 @@ class OracleContent(Vendor):
     """Oracle Content Management's paths, credentials and refusals."""
 
     name: ClassVar[VendorName] = "oracle-content"
-    nullable = ("progress",)
-    vital = ("progress",)
+    nullable_field = ("progress",)
+    required_field = ("progress",)
 
     def path_of(self, keys: tuple[str, ...]) -> str:
         """`/documents/api/1.2/files/{fileId}/_extract/{jobId}`."""
@@ -233,20 +236,20 @@ class OracleContent(Vendor):
         """The header field `Authorization`."""
         return headers.get("Authorization", "")
 
-    def refusal(self, status: int, *, like: int | None = None) -> Answer:
+    def refusal(self, status: int, *, like: int | None = None) -> SimulatedReply:
         """An error of the documented shape."""
         code, key, message = _REASONS.get(like or status, ("-1", "!csError", "The request failed."))
         more = {"WWW-Authenticate": 'Bearer realm="simulator", Basic realm="simulator"'} if status == 401 else {}
         return _error(status, code, key, message).with_headers(more)
 
-    def unknown_job(self) -> Answer:
-        """The documented 400, the same for a job that does not exist and for somebody else's."""
+    def unknown_job(self) -> SimulatedReply:
+        """The documented 400, the same for a job that does not exist and for a job of another user."""
         return _error(400, "-96", "!csCloudBulkExtractionRequestJobNotValid", "Extraction job ID not valid.")
 
 
-def _error(status: int, code: str, key: str, message: str) -> Answer:
+def _error(status: int, code: str, key: str, message: str) -> SimulatedReply:
     error = {"errorCode": code, "errorKey": key, "errorMessage": message, "errorType": "file", "title": message}
-    return Answer.of_json({**error, "type": _RFC2616}, status=status)
+    return SimulatedReply.of_json({**error, "type": _RFC2616}, status=status)
 
 
 ORACLE_CONTENT = OracleContent()

@@ -1,8 +1,8 @@
-"""Outages of the whole server: what every request meets for a while.
+"""Outages of the whole server: one fault for every request.
 
-Rule 1: while an outage lasts, the vendors decide nothing: no credential is checked, no request counted against a rate
-limit, no script used up, no job started. The time of jobs goes on.
-Rule 2: outages nest. The inner one ends with the outer one's manner restored.
+Rule 1: during an outage no credential is checked, no request counts against a rate limit, no script entry is used up
+and no job starts. The time of jobs continues.
+Rule 2: outages nest. When the inner one ends, the outer one applies again.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
 
-from pollwise.simulator.faults import Entry, Fault, ScriptEntry
+from pollwise.simulator.faults import Fault, ParsedEntry, ScriptEntry
 
-__all__ = ["REFUSED", "Manner", "Outage", "read_outage"]
+__all__ = ["REFUSED", "Outage", "OutageKind", "parse_outage"]
 
 REFUSED: Final = "connection-refused"
-"""Nothing listens: the kernel refuses connections, and those that were open are reset."""
+"""No listener: the kernel refuses connections, and open ones are reset."""
 
-Manner: TypeAlias = Entry | Literal["connection-refused"]
+OutageKind: TypeAlias = ParsedEntry | Literal["connection-refused"]
 
 
-def read_outage(kind: ScriptEntry) -> Manner:
-    """The kind, or `REFUSED`, a name turned into its fault. Raises ValueError for a name that is none."""
+def parse_outage(kind: ScriptEntry) -> OutageKind:
+    """The kind; a name is replaced by its fault. Raises ValueError for an unknown name."""
     if isinstance(kind, str):
         return REFUSED if kind == REFUSED else Fault(kind)
     return kind
@@ -33,24 +33,24 @@ class Outage:
 
     def __init__(
         self,
-        kind: Manner,
-        change: Callable[[Manner], Awaitable[Manner]],
+        kind: OutageKind,
+        change: Callable[[OutageKind], Awaitable[OutageKind]],
     ) -> None:
-        self._kind: Manner = kind
-        self._change = change  # sets the server's manner, and returns the one before
-        self._before: Manner = None
-        self._lasts = False
+        self._kind: OutageKind = kind
+        self._change = change  # sets the server's outage, and returns the previous one
+        self._before: OutageKind = None
+        self._active = False
 
     async def begin(self) -> None:
-        """From now on every request meets it. Again: nothing."""
-        if not self._lasts:
+        """Start the outage. Safe to call again."""
+        if not self._active:
             self._before = await self._change(self._kind)
-            self._lasts = True
+            self._active = True
 
     async def end(self) -> None:
-        """The server is well again. Again: nothing."""
-        if self._lasts:
-            self._lasts = False
+        """End the outage. Safe to call again."""
+        if self._active:
+            self._active = False
             await self._change(self._before)
 
     async def __aenter__(self) -> Self:

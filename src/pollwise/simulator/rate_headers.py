@@ -1,6 +1,6 @@
-"""The header fields that tell of a rate limit, in the spellings that real servers use.
+"""The header fields of a rate limit, in the formats that real servers use.
 
-Rule: what is announced is never too early: a client that waits for the announced time meets a new window.
+Rule: an announced time is never too early: after it, a new window has begun.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STYLES: Mapping[str, tuple[str, str, str]] = {
 
 
 def _duration(seconds: float) -> str:
-    """As Go and OpenAI's API write one: `250ms`, `7s`, `6m0s`."""
+    """A duration as Go and OpenAI's API write it: `250ms`, `7s`, `6m0s`."""
     whole_ms = math.ceil(seconds * 1000)
     if whole_ms < 1000:
         return f"{whole_ms}ms"
@@ -58,13 +58,13 @@ def _in_seconds(seconds: float, *, fractional: bool) -> str:
 
 
 def reset_text(form: ResetForm, seconds: float, *, fractional: bool) -> str:
-    """The value of a reset field that far ahead."""
+    """The value of a reset field, `seconds` from now."""
     write = RESET_FORMS.get(form)
     return _in_seconds(seconds, fractional=fractional) if write is None else write(seconds)
 
 
 def after_field(form: AfterForm, seconds: float, *, fractional: bool) -> dict[str, str]:
-    """The field that says when to come back."""
+    """The field for the next allowed time."""
     match form:
         case "seconds":
             return {"Retry-After": _in_seconds(seconds, fractional=fractional)}

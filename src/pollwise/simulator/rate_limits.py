@@ -1,9 +1,8 @@
-"""Rate limits, exact to the request, and the header fields that tell of them.
+"""Rate limits, exact to the request, and their header fields.
 
-Rule 1: a request is accepted or refused at one moment by one meter; a refused one costs nothing.
-Rule 2: each token has a meter of its own. The clock is an argument.
-Rule 3: a refusal names the seconds after which one request passes, and not one that is too early. `rate_headers.py`
-writes them.
+Rule 1: one counter accepts or refuses a request at one moment; a refused request is not counted.
+Rule 2: each token has its own counter. The clock is an argument.
+Rule 3: a refusal names the seconds after which the next request passes. `rate_headers.py` writes them.
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ from pollwise.simulator.rate_headers import (
 )
 from pollwise.simulator.vendor import VendorName
 
-__all__ = ["RateLimit", "RateLimiter", "Standing"]
+__all__ = ["RateLimit", "RateLimitState", "RateLimiter"]
 
-_ROUNDING = 1e-9  # of a request: what sums of fractions may lack
+_ROUNDING = 1e-9  # of a request: tolerance for sums of fractions
 
 
 @attrs.frozen
-class Standing:
-    """Where a token stands after one request: was it accepted, how many are left, and seconds until there are more."""
+class RateLimitState:
+    """A token after one request: whether it was accepted, how many are left, and seconds until there are more."""
 
     accepted: bool
     remaining: int
     reset_s: float
 
 
-def _read_vendors(vendors: Iterable[VendorName]) -> frozenset[VendorName]:
+def _parse_vendors(vendors: Iterable[VendorName]) -> frozenset[VendorName]:
     return frozenset(vendors)
 
 
@@ -55,11 +54,11 @@ _REFUSALS = (429, 200, 400, 402, 403, 409, 420, 423)
 
 @attrs.frozen(kw_only=True)
 class RateLimit:
-    """A limit per token, and how it is announced. The defaults are Document360's 60 requests a minute.
+    """A limit per token, and its header fields. The defaults are Document360's 60 requests a minute.
 
     Attributes:
         limit: Requests that are accepted in one window.
-        per_s: Seconds that a window lasts; small ones compress time.
+        per_s: Seconds that a window lasts; small values compress time.
         window: `fixed` starts with the first request after the last window's end and is refilled at once;
             `sliding` counts the requests of the last `per_s` seconds; `bucket` holds `burst` requests and gets `limit`
             new ones in `per_s` seconds, evenly (a token bucket, as nginx, Amazon's and Stripe's gateways have).
@@ -67,20 +66,20 @@ class RateLimit:
         aligned: Fixed windows start at multiples of `per_s` of the clock instead.
         headers: `document360` sends `Remaining` always, `Limit` and `Reset` with a refusal only; `always` sends all
             three always; `hidden` none. With `hidden` and no `retry_after` a refusal is a bare status code.
-        style: How the fields are called. `x-ratelimit` is Document360's and GitHub's; `x-rate-limit` is Okta's and
+        style: The names of the fields. `x-ratelimit` is Document360's and GitHub's; `x-rate-limit` is Okta's and
             Nature Remo's; `ratelimit` is that of draft-ietf-httpapi-ratelimit-headers up to 06; `requests` is
             OpenAI's `x-ratelimit-remaining-requests`.
-        reset: How a reset is written: `seconds`; a `duration` (`6m0s`, OpenAI); `epoch` seconds (GitHub);
+        reset: The format of a reset: `seconds`; a `duration` (`6m0s`, OpenAI); `epoch` seconds (GitHub);
             `epoch-ms` (several gateways); `iso` (`2026-11-29T10:00:00Z`, Twilio's and Anthropic's way); `http-date`.
         fractional: Seconds of a reset and of `Retry-After` may be fractions, for compressed time. Otherwise they are
-            whole, rounded up, at least 1: real servers round so also where their window is a second.
+            whole, rounded up, at least 1, as real servers do.
         policy: The limit is followed by its window, as in `60, 60;w=60` (draft-ietf-httpapi-ratelimit-headers-03).
         ietf: Send `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) as well.
         retry_after: Send `Retry-After` with a refusal, as `seconds` or as a `date`, or in milliseconds as
             `retry-after-ms` (Azure OpenAI, OpenAI) or `x-ms-retry-after-ms` (Azure Cosmos DB), or not at all.
         refusal: The status code of a refusal. GitHub's secondary limit is a 403, Amazon's ThrottlingException a 400,
             others use 402, 409, 420 and 423; 200 is an error document under a success's code.
-        vendors: Whose requests are limited.
+        vendors: The vendors whose requests are limited.
     """
 
     limit: int = attrs.field(default=60, validator=_COUNT)
@@ -100,31 +99,31 @@ class RateLimit:
     ietf: bool = False
     retry_after: AfterForm | None = attrs.field(default=None, validator=_one_of(None, *AFTER_FORMS))
     refusal: int = attrs.field(default=429, validator=_one_of(*_REFUSALS))
-    vendors: frozenset[VendorName] = attrs.field(default=frozenset({"document360"}), converter=_read_vendors)
+    vendors: frozenset[VendorName] = attrs.field(default=frozenset({"document360"}), converter=_parse_vendors)
 
-    def fields(self, standing: Standing) -> dict[str, str]:
-        """The header fields for a reply to a request that left its token standing there."""
+    def fields(self, state: RateLimitState) -> dict[str, str]:
+        """The header fields of the reply to a request with this state."""
         fields: dict[str, str] = {}
         if self.headers != "hidden":
             limit, remaining, reset = STYLES[self.style]
-            fields[remaining] = str(standing.remaining)
-            if self.headers == "always" or not standing.accepted:
+            fields[remaining] = str(state.remaining)
+            if self.headers == "always" or not state.accepted:
                 window = f", {self.limit};w={self._seconds(self.per_s)}" if self.policy else ""
                 fields[limit] = f"{self.limit}{window}"
-                fields[reset] = reset_text(self.reset, standing.reset_s, fractional=self.fractional)
+                fields[reset] = reset_text(self.reset, state.reset_s, fractional=self.fractional)
         if self.ietf:
             fields["RateLimit-Policy"] = f'"default";q={self.limit};w={self._seconds(self.per_s)}'
-            fields["RateLimit"] = f'"default";r={standing.remaining};t={self._seconds(standing.reset_s)}'
-        if self.retry_after is not None and not standing.accepted:
-            fields |= after_field(self.retry_after, standing.reset_s, fractional=self.fractional)
+            fields["RateLimit"] = f'"default";r={state.remaining};t={self._seconds(state.reset_s)}'
+        if self.retry_after is not None and not state.accepted:
+            fields |= after_field(self.retry_after, state.reset_s, fractional=self.fractional)
         return fields
 
     def _seconds(self, seconds: float) -> str:
         return reset_text("seconds", seconds, fractional=self.fractional)
 
 
-class _Meter(Protocol):
-    def take(self, now: float) -> Standing:
+class _RequestCounter(Protocol):
+    def acquire(self, now: float) -> RateLimitState:
         """Accept one request, or refuse it."""
         ...
 
@@ -137,7 +136,7 @@ class _FixedWindow:
         self._used = 0
         self._ends_at = -math.inf
 
-    def take(self, now: float) -> Standing:
+    def acquire(self, now: float) -> RateLimitState:
         rule = self._rule
         if now >= self._ends_at:
             self._ends_at = (now // rule.per_s + 1) * rule.per_s if rule.aligned else now + rule.per_s
@@ -145,66 +144,66 @@ class _FixedWindow:
         accepted = self._used < rule.limit
         if accepted:
             self._used += 1
-        return Standing(accepted, rule.limit - self._used, self._ends_at - now)
+        return RateLimitState(accepted, rule.limit - self._used, self._ends_at - now)
 
 
 class _SlidingWindow:
-    __slots__ = ("_forgotten_at", "_rule")
+    __slots__ = ("_expires_at", "_rule")
 
     def __init__(self, rule: RateLimit) -> None:
         self._rule = rule
-        self._forgotten_at: deque[float] = deque()  # when each accepted request will no longer count
+        self._expires_at: deque[float] = deque()  # when each accepted request no longer counts
 
-    def take(self, now: float) -> Standing:
-        rule, held = self._rule, self._forgotten_at
+    def acquire(self, now: float) -> RateLimitState:
+        rule, held = self._rule, self._expires_at
         while held and held[0] <= now:
             held.popleft()
         accepted = len(held) < rule.limit
         if accepted:
             held.append(now + rule.per_s)
-        return Standing(accepted, rule.limit - len(held), held[0] - now if held else rule.per_s)
+        return RateLimitState(accepted, rule.limit - len(held), held[0] - now if held else rule.per_s)
 
 
-class _Bucket:
-    __slots__ = ("_at", "_held", "_rule", "_size")
+class _TokenBucket:
+    __slots__ = ("_at", "_rule", "_size", "_tokens")
 
     def __init__(self, rule: RateLimit) -> None:
         self._rule = rule
         self._size = float(rule.limit if rule.burst is None else rule.burst)
-        self._held = self._size
+        self._tokens = self._size
         self._at = -math.inf
 
-    def take(self, now: float) -> Standing:
+    def acquire(self, now: float) -> RateLimitState:
         each_s = self._rule.per_s / self._rule.limit if self._rule.limit else math.inf
         if now > self._at:
-            self._held = (
-                self._size if self._at == -math.inf else min(self._size, self._held + (now - self._at) / each_s)
+            self._tokens = (
+                self._size if self._at == -math.inf else min(self._size, self._tokens + (now - self._at) / each_s)
             )
             self._at = now
-        accepted = self._held >= 1.0 - _ROUNDING
+        accepted = self._tokens >= 1.0 - _ROUNDING
         if accepted:
-            self._held = max(0.0, self._held - 1.0)
-        whole = math.floor(self._held + _ROUNDING)
-        return Standing(accepted, whole, min(self._rule.per_s, (whole + 1 - self._held) * each_s))
+            self._tokens = max(0.0, self._tokens - 1.0)
+        whole = math.floor(self._tokens + _ROUNDING)
+        return RateLimitState(accepted, whole, min(self._rule.per_s, (whole + 1 - self._tokens) * each_s))
 
 
-_METERS: Mapping[str, type[_FixedWindow | _SlidingWindow | _Bucket]] = {
+_COUNTERS: Mapping[str, type[_FixedWindow | _SlidingWindow | _TokenBucket]] = {
     "fixed": _FixedWindow,
     "sliding": _SlidingWindow,
-    "bucket": _Bucket,
+    "bucket": _TokenBucket,
 }
 
 
 class RateLimiter:
-    """The meters of all tokens under one `RateLimit`."""
+    """The counters of all tokens of one `RateLimit`."""
 
     def __init__(self, rule: RateLimit) -> None:
         self.rule = rule
-        self._meters: dict[tuple[VendorName, str], _Meter] = {}
+        self._counters: dict[tuple[VendorName, str], _RequestCounter] = {}
 
-    def take(self, vendor: VendorName, token: str, now: float) -> Standing:
+    def acquire(self, vendor: VendorName, token: str, now: float) -> RateLimitState:
         """Accept or refuse one request of a token at `now` (the clock's seconds, never falling)."""
-        meter = self._meters.get((vendor, token))
-        if meter is None:
-            meter = self._meters[vendor, token] = _METERS[self.rule.window](self.rule)
-        return meter.take(now)
+        counter = self._counters.get((vendor, token))
+        if counter is None:
+            counter = self._counters[vendor, token] = _COUNTERS[self.rule.window](self.rule)
+        return counter.acquire(now)

@@ -1,4 +1,4 @@
-"""What the simulator sends back when nothing happens to it on the way."""
+"""Replies of the simulator, before a fault changes them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Amended", "Answer", "http_date", "to_json"]
+__all__ = ["ReplyOverride", "SimulatedReply", "http_date", "to_json"]
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 def to_json(data: Any) -> bytes:
-    """Compact JSON in UTF-8, as both vendors' servers send it. A lone surrogate, which UTF-8 has not, is escaped."""
+    """Compact JSON in UTF-8, as both vendors' servers send it. A lone surrogate is escaped because UTF-8 cannot encode it."""
     text = _encode(data)
     try:
         return text.encode()
@@ -28,13 +28,13 @@ def to_json(data: Any) -> bytes:
 
 
 def http_date(seconds_from_now: float) -> str:
-    """An HTTP date (RFC 9110, 5.6.7) that far ahead of the wall clock, rounded up to whole seconds."""
+    """An HTTP date (RFC 9110, 5.6.7) that many seconds from now, rounded up to whole seconds."""
     return formatdate(math.ceil(time.time() + seconds_from_now), usegmt=True)
 
 
 @attrs.frozen
-class Answer:
-    """One whole HTTP reply. In a script it is sent as it stands, in place of the simulator's own.
+class SimulatedReply:
+    """One whole HTTP reply. In a script it is sent unchanged in place of the simulator's own.
 
     Attributes:
         status: The HTTP status code.
@@ -47,30 +47,30 @@ class Answer:
     headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False)
 
     @classmethod
-    def of_json(cls, data: Any, *, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS) -> Answer:
-        """An answer of `data` as `application/json`."""
+    def of_json(cls, data: Any, *, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS) -> SimulatedReply:
+        """A reply with `data` as `application/json`."""
         return cls(status, to_json(data), {"Content-Type": "application/json", **headers})
 
-    def with_headers(self, headers: Mapping[str, str]) -> Answer:
-        """The same answer with more header fields; later ones win, in whatever case they are written."""
+    def with_headers(self, headers: Mapping[str, str]) -> SimulatedReply:
+        """The same reply with more header fields. New fields replace those of the same name, in any case."""
         if not headers:
             return self
         later = {name.lower() for name in headers}
         kept = {name: value for name, value in self.headers.items() if name.lower() not in later}
-        return Answer(self.status, self.body, {**kept, **headers})
+        return SimulatedReply(self.status, self.body, {**kept, **headers})
 
 
 @attrs.frozen
-class Amended:
-    """The simulator's own reply, in a script: with more header fields, verbatim, and under another status code.
+class ReplyOverride:
+    """In a script: the simulator's own reply with more header fields, verbatim, and another status code.
 
-    For hints in any form on any reply, which real servers send in all of them: `Amended({"Retry-After": "0.5"})`,
+    For hints in any form on any reply, as real servers send them: `Amended({"Retry-After": "0.5"})`,
     `Amended({"Retry-After": "Wed, 21 Oct 3000 07:28:00 GMT"}, status=429)`, `Amended({"retry-after-ms": "250"}, 202)`,
     `Amended({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60000"})`.
 
     Attributes:
-        headers: Header fields that replace those of the same name, a rate limit's included.
-        status: The status code; None leaves it. One that is not 2xx has the vendor's refusal as its body.
+        headers: Header fields that replace those of the same name, also those of a rate limit.
+        status: The status code; None leaves it unchanged. A code that is not 2xx gets the vendor's refusal as its body.
     """
 
     headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False)

@@ -1,4 +1,4 @@
-"""What the simulator has been asked, for assertions: counts of everything, the last requests in full."""
+"""The requests that the simulator received: counts of all, and the latest in full."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["RequestLog", "SeenRequest"]
 
 @attrs.frozen
 class SeenRequest:
-    """One request and what it got.
+    """One request and its reply.
 
     Attributes:
-        at: When it was decided, in the clock's seconds.
+        at: Time of the decision, in the clock's seconds.
         method: The HTTP method.
         path: The percent-encoded path, with its query.
         headers: All header fields, case-insensitive. They hold credentials, hence not in the `repr`.
-        status: The status code of the reply; a fault of the connection may keep it from arriving.
-        fault: What was done to the reply, if anything.
+        status: The status code of the reply; a socket fault may keep it from arriving.
+        fault: The fault of the reply, if any.
     """
 
     at: float
@@ -36,21 +36,21 @@ class SeenRequest:
 
 @attrs.define(kw_only=True, eq=False)
 class RequestLog:
-    """Counts of all requests; bounded memory however many there are. Read it; only the simulator writes.
+    """Counts of all requests, in bounded memory. Only the simulator writes it.
 
     Attributes:
-        size: How many of the latest requests are kept in full.
-        total: All requests that reached this machine, also those whose connection was closed without a reply.
-        accepted: Those that a rate limit let pass.
-        refused: Those that a rate limit answered with 429.
+        size: Number of the latest requests that are kept in full.
+        total: All received requests, also those whose connection was closed without a reply.
+        accepted: Requests that a rate limit accepted.
+        refused: Requests that a rate limit refused.
         starts: Extractions started by POST.
         tokens: Requests to the OAuth token endpoint.
-        cached: Requests that a cache answered, so that no vendor saw them.
-        strays: Requests to paths that neither vendor has, such as where a redirect leads.
-        in_flight: Requests that are being answered now.
-        most_in_flight: The most that there ever were at once.
-        by_status: Status codes of the replies, undisturbed or spoilt, without those of broken connections.
-        by_fault: Faults that happened.
+        cached: Requests that the cache answered.
+        unrouted: Requests to paths of neither vendor, such as the target of a redirect.
+        in_flight: Requests without a complete reply.
+        most_in_flight: Maximum of `in_flight`.
+        by_status: Status codes of all replies, without those of broken connections.
+        by_fault: Faults of the replies.
         latest: The latest requests, oldest first.
     """
 
@@ -61,7 +61,7 @@ class RequestLog:
     starts: int = 0
     tokens: int = 0
     cached: int = 0
-    strays: int = 0
+    unrouted: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
     by_status: Counter[int] = attrs.field(factory=Counter)
@@ -73,9 +73,9 @@ class RequestLog:
         self.latest = deque(maxlen=self.size)
 
     async def until(self, condition: Callable[[RequestLog], bool]) -> None:
-        """Wait until the counts are so; looked at whenever a request comes, is decided or leaves.
+        """Wait until the condition is true; checked whenever a request arrives, is decided or ends.
 
-        The condition is given this log, and may look at anything else that requests change, such as a job's `polls`.
+        The condition gets this log. It can check whatever else requests change, such as a job's `polls`.
         """
         while not condition(self):
             change = asyncio.get_running_loop().create_future()
@@ -83,19 +83,19 @@ class RequestLog:
             await change
 
     def arrived(self) -> None:
-        """A request came in."""
+        """A request arrived."""
         self.total += 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self._changed()
 
     def left(self) -> None:
-        """A request is done with, answered or not."""
+        """A request ended, with or without a reply."""
         self.in_flight -= 1
         self._changed()
 
     def decided(self, seen: SeenRequest, *, whole: bool) -> None:
-        """It is settled what a request gets; `whole` if a reply with that status code is meant to arrive."""
+        """A request was decided; `whole` if its reply should arrive."""
         if whole:
             self.by_status[seen.status] += 1
         if seen.fault is not None:

@@ -1,6 +1,6 @@
-"""A cache between the clients and the vendors, which honours the directives of requests (RFC 9111, 5.2.1).
+"""A cache between the clients and the vendors. It obeys the directives of requests (RFC 9111, 5.2.1).
 
-Rule 1: it stores the 200 replies about jobs, each for its credentials, and knows no other reply.
+Rule 1: the cache stores only the 200 replies about jobs, separately for each credential.
 Rule 2: a request with `no-cache`, `no-store`, `max-age` below the reply's age, or `Pragma: no-cache` goes to the vendor.
 """
 
@@ -11,39 +11,39 @@ from typing import TypeAlias
 
 import attrs
 
-from pollwise.simulator.replies import Answer
+from pollwise.simulator.replies import SimulatedReply
 
-__all__ = ["Cache"]
+__all__ = ["ResponseCache"]
 
-Place: TypeAlias = tuple[str, str, str]
+CacheKey: TypeAlias = tuple[str, str, str]
 
 
 @attrs.define
-class Cache:
-    """What is stored, and for how long.
+class ResponseCache:
+    """The stored replies.
 
     Attributes:
-        keep_s: Seconds that a reply is served without asking the vendor again.
+        max_age_s: Seconds that a reply is served without asking the vendor again.
     """
 
-    keep_s: float
-    _stored: dict[Place, tuple[float, Answer]] = attrs.field(init=False, repr=False, factory=dict)
+    max_age_s: float
+    _stored: dict[CacheKey, tuple[float, SimulatedReply]] = attrs.field(init=False, repr=False, factory=dict)
 
-    def find(self, path: str, headers: Mapping[str, str], now: float) -> Answer | None:
-        """The stored reply, with its `Age`, if the request may be answered by it."""
-        stored_at, answer = self._stored.get(_place(path, headers), (now, None))
+    def find(self, path: str, headers: Mapping[str, str], now: float) -> SimulatedReply | None:
+        """The stored reply, with its `Age`, if the request allows it."""
+        stored_at, reply = self._stored.get(_cache_key(path, headers), (now, None))
         age_s = now - stored_at
-        if answer is None or age_s >= self.keep_s or not _accepts(headers, age_s):
+        if reply is None or age_s >= self.max_age_s or not _accepts(headers, age_s):
             return None
-        return answer.with_headers({"Age": str(int(age_s))})
+        return reply.with_headers({"Age": str(int(age_s))})
 
-    def store(self, path: str, headers: Mapping[str, str], answer: Answer, now: float) -> None:
-        """Keep a reply of the vendor's."""
-        if answer.status == 200 and "no-store" not in _directives(headers):
-            self._stored[_place(path, headers)] = (now, answer)
+    def store(self, path: str, headers: Mapping[str, str], reply: SimulatedReply, now: float) -> None:
+        """Store a reply of the vendor."""
+        if reply.status == 200 and "no-store" not in _directives(headers):
+            self._stored[_cache_key(path, headers)] = (now, reply)
 
 
-def _place(path: str, headers: Mapping[str, str]) -> Place:
+def _cache_key(path: str, headers: Mapping[str, str]) -> CacheKey:
     return (path, headers.get("api_token", ""), headers.get("Authorization", ""))
 
 

@@ -1,7 +1,7 @@
-"""The simulator as a server: a socket, a clock and a desk behind them.
+"""The simulator as a server: a socket and a clock in front of a router.
 
-Rule 1: the desk decides, this file listens, asks it, and does what it says.
-Rule 2: closing ends everything at once: whoever hangs is hung up on, and no task or socket stays behind.
+Rule 1: the router decides; this file listens, calls the router and sends its decision.
+Rule 2: `close` ends everything at once: open connections are aborted, and no task or socket remains.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from aiohttp import web
 
 from pollwise.simulator.access import Access, OAuthClient
 from pollwise.simulator.document360 import DOCUMENT360, DeleteOptions, DeletePlan
-from pollwise.simulator.faults import ODD, Fault, Faults, Script, ScriptEntry, read_script
-from pollwise.simulator.job_mix import draw_jobs
+from pollwise.simulator.faults import ODD, Fault, Faults, Script, ScriptEntry, parse_script
+from pollwise.simulator.job_mix import generate_jobs
 from pollwise.simulator.jobs import JobOutcome, SimulatedJob
 from pollwise.simulator.oracle_content import ORACLE_CONTENT, ExtractionOptions, ExtractionPlan
-from pollwise.simulator.outages import REFUSED, Manner, Outage, read_outage
+from pollwise.simulator.outages import REFUSED, Outage, OutageKind, parse_outage
 from pollwise.simulator.rate_limits import RateLimit, RateLimiter
 from pollwise.simulator.request_log import RequestLog
-from pollwise.simulator.response_cache import Cache
-from pollwise.simulator.router import Asked, Desk, Spurious
-from pollwise.simulator.socket_faults import ACTORS, Acting, plain
+from pollwise.simulator.response_cache import ResponseCache
+from pollwise.simulator.router import ReceivedRequest, Router, SpuriousRefusals
+from pollwise.simulator.socket_faults import SOCKET_FAULTS, SocketFaultContext, to_response
 
 __all__ = ["Simulator"]
 
 _log = logging.getLogger(__name__)
-_PATIENCE_S = 0.05
-_TURNS = 20  # of the loop, for handlers to end in; they need about three
+_SHUTDOWN_TIMEOUT_S = 0.05
+_LOOP_PASSES = 20  # of the loop, in which handlers can end; they need about three
 _BACKLOG = 1024
 
 
@@ -46,26 +46,26 @@ class Simulator:
     """A real HTTP server on the loopback that behaves, and misbehaves, like Document360 and Oracle Content Management.
 
     Use it as `async with Simulator(seed=7) as sim:`, or call `start` and `close`. A closed simulator can be started
-    again, on the same port and with its jobs and counts kept: that is an outage. Time is the running loop's, so under
-    a loop with virtual time an hour-long job takes as long as the test wants.
+    again on the same port with its jobs and counts, as after an outage. Time is the running loop's, so a job of an hour
+    takes no time on a loop with virtual time.
 
     Args:
         seed: Decides everything that is random. The same seed and the same requests give the same replies.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
-        clock: What tells the seconds for jobs, rate limits and expiry; None is the running loop's time.
-        api_token: The `api_token` that Document360 asks for; None asks for none.
-        basic: User and password that Oracle Content Management takes.
-        bearer: A bearer token that it takes. Without `basic`, `bearer` and `oauth` it asks for nothing.
-        oauth: The client that may fetch bearer tokens at `token_url`.
-        rate_limit: How many requests a token has; None is no limit.
-        faults: What goes wrong by chance.
-        odd: In which odd forms right replies are sent, by the names of `ODD`; several may go together.
+        clock: Gives the seconds for jobs, rate limits and expiry; None is the running loop's time.
+        api_token: The `api_token` that Document360 requires; None requires none.
+        basic: User and password that Oracle Content Management accepts.
+        bearer: A bearer token that it accepts. Without `basic`, `bearer` and `oauth` it requires no credential.
+        oauth: The client that can fetch bearer tokens at `token_url`.
+        rate_limit: The rate limit of each token; None is no limit.
+        faults: Faults by chance.
+        odd: Odd forms of correct replies, members of `ODD` or their names; several can be combined.
         reply_headers: Header fields of every reply, verbatim, such as `{"Retry-After": "0.5"}`.
-        cache_s: Seconds that a cache in front answers for a job without asking the vendor; 0 is no cache. It honours a
-            request's `Cache-Control`.
-        started: How extractions go that a client starts by POST.
-        start_script: What the n-th of these POSTs gets. The job is started also if the reply is lost.
+        cache_s: Seconds that a cache answers for a job in place of the vendor; 0 is no cache. It obeys a request's
+            `Cache-Control`.
+        started: The plan of extractions that a client starts by POST.
+        start_script: Its n-th entry applies to the n-th of these POSTs. The job starts even if the reply is lost.
         log_size: How many of the latest requests are kept in full.
     """
 
@@ -89,16 +89,16 @@ class Simulator:
         start_script: Script = (),
         log_size: int = 1000,
     ) -> None:
-        self._desk = Desk(
+        self._router = Router(
             seed=seed,
             access=Access(seed=seed, api_token=api_token, basic=basic, bearer=bearer, oauth=oauth),
             limiter=None if rate_limit is None else RateLimiter(rate_limit),
             faults=faults or Faults(),
             started_plan=started or ExtractionPlan(),
-            start_script=read_script(start_script),
+            start_script=parse_script(start_script),
             log=RequestLog(size=log_size),
-            cache=Cache(cache_s) if cache_s else None,
-            odd=_read_odd(odd),
+            cache=ResponseCache(cache_s) if cache_s else None,
+            odd=_parse_odd(odd),
             reply_headers=dict(reply_headers or {}),
         )
         self._stale: WeakSet[asyncio.Transport] = WeakSet()
@@ -109,10 +109,10 @@ class Simulator:
         self._listener: asyncio.Server | None = None
         self._http: web.Server | None = None
 
-    # --- life ---------------------------------------------------------------------------------
+    # --- start and close ---------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Listen. Jobs that were added before begin now. Raises OSError if the port is taken."""
+        """Listen. Jobs that were added before start now. Raises OSError if the port is in use."""
         if self._listener is not None:
             raise RuntimeError("the simulator is running already")
         self._closing = asyncio.Event()
@@ -121,25 +121,25 @@ class Simulator:
         self._http = http
         self._port = self._listener.sockets[0].getsockname()[1]
         host = f"[{self._host}]" if ":" in self._host else self._host
-        self._desk.origin = f"http://{host}:{self._port}"
+        self._router.origin = f"http://{host}:{self._port}"
         now = self._clock()
-        for job in self._desk.jobs.values():
+        for job in self._router.jobs.values():
             if job.started_at is None and not job.plan.starts_when_polled:
                 job.started_at = now
-        _log.debug("listening on %s", self._desk.origin)
+        _log.debug("listening on %s", self._router.origin)
 
     async def close(self) -> None:
-        """Stop listening and hang up on everybody. Safe to call again."""
+        """Stop listening and abort all connections. Safe to call again."""
         if self._listener is None or self._http is None:
             return
         listener, http = self._listener, self._http
         self._listener = self._http = None
         listener.close()
         self._closing.set()
-        await _hang_up_on_all(http)
-        await http.shutdown(_PATIENCE_S)
+        await _abort_connections(http)
+        await http.shutdown(_SHUTDOWN_TIMEOUT_S)
         await listener.wait_closed()
-        _log.debug("closed %s", self._desk.origin)
+        _log.debug("closed %s", self._router.origin)
 
     async def _listen(self, http: web.Server) -> asyncio.Server:
         loop = asyncio.get_running_loop()
@@ -154,14 +154,14 @@ class Simulator:
     ) -> None:
         await self.close()
 
-    # --- where it is --------------------------------------------------------------------------
+    # --- URLs --------------------------------------------------------------------------
 
     @property
     def document360_url(self) -> str:
         """Document360's base URL, without a slash at its end. Raises RuntimeError before the first start."""
-        if not self._desk.origin:
-            raise RuntimeError("the simulator has no address before it was started")
-        return self._desk.origin
+        if not self._router.origin:
+            raise RuntimeError("the simulator has no address before it is started")
+        return self._router.origin
 
     @property
     def oracle_content_url(self) -> str:
@@ -179,17 +179,17 @@ class Simulator:
         """Add a delete-file task of Document360; the options are `DeletePlan`'s.
 
         Raises:
-            ValueError: There is such a task already, or an option cannot be.
+            ValueError: The task exists already, or an option is not valid.
         """
-        return self._desk.add(DOCUMENT360, (task_id,), DeletePlan(**options), self._now())
+        return self._router.add(DOCUMENT360, (task_id,), DeletePlan(**options), self._now())
 
     def add_extraction(self, file_id: str, job_id: str, /, **options: Unpack[ExtractionOptions]) -> SimulatedJob:
         """Add an extraction job of Oracle Content Management; the options are `ExtractionPlan`'s.
 
         Raises:
-            ValueError: There is such a job already, or an option cannot be.
+            ValueError: The job exists already, or an option is not valid.
         """
-        return self._desk.add(ORACLE_CONTENT, (file_id, job_id), ExtractionPlan(**options), self._now())
+        return self._router.add(ORACLE_CONTENT, (file_id, job_id), ExtractionPlan(**options), self._now())
 
     def populate(
         self,
@@ -199,7 +199,7 @@ class Simulator:
         seed: int | None = None,
         duration_s: tuple[float, float] = (1.0, 8.0),
     ) -> list[SimulatedJob]:
-        """Add a seeded crowd in which every outcome occurs; each job's `keys` and `outcome` tell the truth about it.
+        """Add a seeded mix of jobs with every outcome; see each job's `keys` and `outcome`.
 
         Args:
             document360: How many delete-file tasks.
@@ -207,132 +207,132 @@ class Simulator:
             seed: Decides keys, durations and curves; None is the simulator's own.
             duration_s: The shortest and the longest duration in seconds.
         """
-        # The number of jobs is in the seed, so that a second crowd is another one.
-        rng = random.Random(f"{self._desk.seed if seed is None else seed}/{len(self._desk.jobs)}")
-        drafts = draw_jobs(rng, document360=document360, oracle_content=oracle_content, duration_s=duration_s)
-        return [self._desk.add(vendor, keys, plan, self._now()) for vendor, keys, plan in drafts]
+        # The number of jobs is in the seed, so that a second call adds other jobs.
+        rng = random.Random(f"{self._router.seed if seed is None else seed}/{len(self._router.jobs)}")
+        drafts = generate_jobs(rng, document360=document360, oracle_content=oracle_content, duration_s=duration_s)
+        return [self._router.add(vendor, keys, plan, self._now()) for vendor, keys, plan in drafts]
 
     @property
     def jobs(self) -> Mapping[tuple[str, ...], SimulatedJob]:
-        """All jobs by their keys, also those that clients have started."""
-        return MappingProxyType(self._desk.jobs)
+        """All jobs by their keys, also those that clients started."""
+        return MappingProxyType(self._router.jobs)
 
     def finish(self, *keys: str, outcome: JobOutcome | None = None) -> None:
-        """End a job now, with another outcome than planned if one is given. Raises KeyError for an unknown one."""
-        job = self._desk.jobs[keys]
+        """End a job now, with another outcome than planned if one is given. Raises KeyError for an unknown job."""
+        job = self._router.jobs[keys]
         now = self._now()
         if now is None:
-            raise RuntimeError("a job can end only while the simulator runs")
+            raise RuntimeError("a job can only end while the simulator runs")
         if job.started_at is None:
             job.started_at = now
         elapsed_s = max(0.0, min(now - job.started_at, job.plan.duration_s))
         job.plan = attrs.evolve(job.plan, duration_s=elapsed_s, outcome=outcome or job.outcome)
 
     def remove(self, *keys: str) -> None:
-        """Forget a job: from now on it is unknown. Raises KeyError if it is already."""
-        del self._desk.jobs[keys]
+        """Remove a job: from now on it is unknown. Raises KeyError for an unknown job."""
+        del self._router.jobs[keys]
 
-    # --- what goes wrong ----------------------------------------------------------------------
+    # --- faults ----------------------------------------------------------------------
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong by chance. Assign another value to begin or end a storm."""
-        return self._desk.faults
+        """Faults by chance. Assign another value to change them."""
+        return self._router.faults
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        self._desk.faults = faults
+        self._router.faults = faults
 
     @property
     def odd(self) -> tuple[Fault, ...]:
-        """In which odd forms right replies are sent. Assign another value to change it."""
-        return self._desk.odd
+        """Odd forms of correct replies. Assign another value to change them."""
+        return self._router.odd
 
     @odd.setter
     def odd(self, odd: Iterable[Fault | str]) -> None:
-        self._desk.odd = _read_odd(odd)
+        self._router.odd = _parse_odd(odd)
 
     @property
     def reply_headers(self) -> Mapping[str, str]:
-        """Header fields of every reply, verbatim. Assign another value to change it."""
-        return self._desk.reply_headers
+        """Header fields of every reply, verbatim. Assign another value to change them."""
+        return self._router.reply_headers
 
     @reply_headers.setter
     def reply_headers(self, headers: Mapping[str, str]) -> None:
-        self._desk.reply_headers = dict(headers)
+        self._router.reply_headers = dict(headers)
 
     def outage(self, kind: ScriptEntry) -> Outage:
-        """An outage of the whole server: every request meets this, token requests and starts included.
+        """An outage of the whole server, for every request, token requests and starts included.
 
             async with sim.outage("bad-gateway"):
                 await asyncio.sleep(120)
 
-        It may also be begun and ended by `await outage.begin()` and `await outage.end()`.
+        Or call `await outage.begin()` and `await outage.end()`.
 
         Args:
-            kind: A fault or its name, an `Answer` or an `Amended`; or `"connection-refused"`, when nothing listens.
+            kind: A fault or its name, a `SimulatedReply` or a `ReplyOverride`; or `"connection-refused"` for no listener.
 
         Raises:
             ValueError: No fault has that name.
         """
-        return Outage(read_outage(kind), self._change_manner)
+        return Outage(parse_outage(kind), self._set_outage)
 
     def refuse(self, count: int, *, of: int, status: int = 429) -> None:
-        """Refuse so many of the next `of` admitted requests without any header, as servers do that shed load.
+        """Refuse `count` of the next `of` authenticated requests without any header, as servers do to shed load.
 
         Args:
-            count: How many, evenly spread.
-            of: Out of how many.
+            count: Number of refusals, evenly spread.
+            of: Number of requests.
             status: The status code of these refusals.
         """
         if not 0 <= count <= of:
             raise ValueError(f"{count} of {of} requests cannot be refused")
-        self._desk.spurious = Spurious(count, of, status)
+        self._router.spurious = SpuriousRefusals(count, of, status)
 
     def revoke(self, *, api_token: str | None = None, bearer: str | None = None) -> None:
-        """Answer 401 to every bearer token that was good so far, until the client brings a newer one.
+        """Answer 401 to every bearer token issued so far, until the client sends a newer one.
 
         Args:
             api_token: Replaces Document360's `api_token`.
-            bearer: A fixed bearer token that is good from now on. Fetched ones need none of this.
+            bearer: A fixed bearer token that is valid from now on. Fetched tokens do not need it.
         """
-        self._desk.access.revoke(api_token=api_token, bearer=bearer)
+        self._router.access.revoke(api_token=api_token, bearer=bearer)
 
     def spend(self, requests: int, *, token: str = "") -> None:
-        """Use up so much of a Document360 token's rate limit, as other users of the same token do."""
+        """Use up `requests` of a Document360 token's rate limit, as other users of the same token do."""
         now = self._now()
-        if self._desk.limiter is None or now is None:
-            raise RuntimeError("there is a budget to spend only with a rate limit, and while the simulator runs")
+        if self._router.limiter is None or now is None:
+            raise RuntimeError("a rate limit can only be spent if there is one, while the simulator runs")
         for _ in range(requests):
-            self._desk.limiter.take(DOCUMENT360.name, token, now)
+            self._router.limiter.acquire(DOCUMENT360.name, token, now)
 
-    # --- what was asked -----------------------------------------------------------------------
+    # --- received requests -----------------------------------------------------------------------
 
     @property
     def requests(self) -> RequestLog:
         """Counts and the latest requests."""
-        return self._desk.log
+        return self._router.log
 
     def polls(self, *keys: str) -> int:
-        """How often the job with these keys was asked about. Raises KeyError for an unknown one."""
-        return self._desk.jobs[keys].polls
+        """Number of status requests for the job with these keys. Raises KeyError for an unknown job."""
+        return self._router.jobs[keys].polls
 
     @property
     def connections(self) -> int:
-        """How many connections are open now."""
+        """Number of open connections."""
         return 0 if self._http is None else len(self._http.connections)
 
-    # --- inside -------------------------------------------------------------------------------
+    # --- internals -------------------------------------------------------------------------------
 
-    async def _change_manner(self, manner: Manner) -> Manner:
-        """Set what every request meets; returns what it was before."""
+    async def _set_outage(self, kind: OutageKind) -> OutageKind:
+        """Set the outage; returns the previous one."""
         if self._listener is None or self._http is None:
-            raise RuntimeError("there is an outage only while the simulator runs")
-        before: Manner = self._desk.outage if self._listener.is_serving() else REFUSED
-        self._desk.outage = None if manner == REFUSED else manner
-        if manner == REFUSED:
+            raise RuntimeError("an outage needs a running simulator")
+        before: OutageKind = self._router.outage if self._listener.is_serving() else REFUSED
+        self._router.outage = None if kind == REFUSED else kind
+        if kind == REFUSED:
             self._listener.close()
-            await _hang_up_on_all(self._http)
+            await _abort_connections(self._http)
         elif before == REFUSED:
             self._listener = await self._listen(self._http)
         return before
@@ -341,44 +341,44 @@ class Simulator:
         return None if self._listener is None else self._clock()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        desk = self._desk
-        desk.log.arrived()
+        router = self._router
+        router.log.arrived()
         try:
             transport = request.transport
             if transport is not None and transport in self._stale:
                 transport.close()
                 return web.Response()
             body = await request.read() if request.method == "POST" else b""
-            asked = Asked(request.method, request.raw_path, request.headers, body, self._clock())
-            verdict = desk.decide(asked)
-            if verdict.fault is None:
-                return plain(verdict.answer)
-            acting = Acting(
+            asked = ReceivedRequest(request.method, request.raw_path, request.headers, body, self._clock())
+            decision = router.decide(asked)
+            if decision.fault is None:
+                return to_response(decision.reply)
+            context = SocketFaultContext(
                 request=request,
-                answer=verdict.answer,
-                faults=desk.faults,
+                reply=decision.reply,
+                faults=router.faults,
                 closing=self._closing,
                 stale=self._stale,
             )
-            return await ACTORS[verdict.fault](acting)
+            return await SOCKET_FAULTS[decision.fault](context)
         except ConnectionError:
-            return web.Response()  # the client has gone in mid-act; this goes nowhere
+            return web.Response()  # the client disconnected; this is never sent
         finally:
-            desk.log.left()
+            router.log.left()
 
 
-def _read_odd(odd: Iterable[Fault | str]) -> tuple[Fault, ...]:
+def _parse_odd(odd: Iterable[Fault | str]) -> tuple[Fault, ...]:
     found = tuple(Fault(one) for one in odd)
     if not set(found) <= set(ODD):
         raise ValueError(f"odd forms are {', '.join(one.value for one in ODD)}")
     return found
 
 
-async def _hang_up_on_all(http: web.Server) -> None:
-    for _ in range(_TURNS):
+async def _abort_connections(http: web.Server) -> None:
+    for _ in range(_LOOP_PASSES):
         for connection in http.connections:
             if connection.transport is not None:
                 connection.transport.abort()  # close() would wait for a client that does not read
-        await asyncio.sleep(0)  # handlers are cancelled by the loss of their connection
+        await asyncio.sleep(0)  # losing its connection cancels a handler
         if not http.connections:
             break

@@ -1,7 +1,7 @@
-"""Faults of the connection: what happens on the socket instead of a whole reply.
+"""Faults of the connection: what the socket does instead of sending a whole reply.
 
-Rule 1: every actor ends when the client has gone or the simulator closes; none outlives its connection.
-Rule 2: an actor that breaks the connection hands back a response all the same, since aiohttp wants one; it goes nowhere.
+Rule 1: every fault ends when the client disconnects or the simulator closes; none outlives its connection.
+Rule 2: a fault that breaks the connection still returns a response, because aiohttp requires one; it is never sent.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from aiohttp import web
 
 from pollwise.simulator.body_faults import padded
 from pollwise.simulator.faults import Fault, Faults
-from pollwise.simulator.replies import Answer
+from pollwise.simulator.replies import SimulatedReply
 
-__all__ = ["ACTORS", "Acting", "plain"]
+__all__ = ["SOCKET_FAULTS", "SocketFaultContext", "to_response"]
 
-_PIECE = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 
 
 @attrs.frozen(kw_only=True)
-class Acting:
-    """What an actor has to go by.
+class SocketFaultContext:
+    """The input of a socket fault.
 
     Attributes:
         closing: Set when the simulator closes.
-        stale: Connections that are closed at their next request.
+        stale: Connections to close at their next request.
     """
 
     request: web.BaseRequest
-    answer: Answer
+    reply: SimulatedReply
     faults: Faults
     closing: asyncio.Event
     stale: MutableSet[asyncio.Transport]
 
     async def idle(self, seconds: float | None) -> bool:
-        """Wait so long, or for ever if None. False if the simulator closes first."""
+        """Wait `seconds`, or without limit if None. False if the simulator closes first."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.closing.wait()
@@ -50,143 +50,143 @@ class Acting:
         return True
 
 
-Actor: TypeAlias = Callable[[Acting], Awaitable[web.StreamResponse]]
+SocketFault: TypeAlias = Callable[[SocketFaultContext], Awaitable[web.StreamResponse]]
 
 
-def plain(answer: Answer) -> web.Response:
-    """The reply when nothing is wrong with the connection."""
-    return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+def to_response(reply: SimulatedReply) -> web.Response:
+    """The reply as an aiohttp response, without a socket fault."""
+    return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
 
 
-async def _begin(acting: Acting, *, length: int | None) -> web.StreamResponse:
-    response = web.StreamResponse(status=acting.answer.status, headers=acting.answer.headers)
+async def _begin(context: SocketFaultContext, *, length: int | None) -> web.StreamResponse:
+    response = web.StreamResponse(status=context.reply.status, headers=context.reply.headers)
     response.content_length = length
     if length is None:
         response.enable_chunked_encoding()
-    await response.prepare(acting.request)
+    await response.prepare(context.request)
     return response
 
 
-def _transport(acting: Acting) -> asyncio.Transport:
-    transport = acting.request.transport
+def _transport(context: SocketFaultContext) -> asyncio.Transport:
+    transport = context.request.transport
     if transport is None:
-        raise ConnectionResetError("the client has gone")
+        raise ConnectionResetError("the client has disconnected")
     return transport
 
 
-def _hang_up(acting: Acting) -> web.StreamResponse:
-    """Close once what has been written is sent."""
-    _transport(acting).close()
+def _close_transport(context: SocketFaultContext) -> web.StreamResponse:
+    """Close after the written bytes are sent."""
+    _transport(context).close()
     return web.Response()
 
 
-async def _hang(acting: Acting) -> web.StreamResponse:
-    await acting.idle(acting.faults.hang_s)
-    return _hang_up(acting)
+async def _hang(context: SocketFaultContext) -> web.StreamResponse:
+    await context.idle(context.faults.hang_s)
+    return _close_transport(context)
 
 
-async def _close(acting: Acting) -> web.StreamResponse:
-    return _hang_up(acting)
+async def _close(context: SocketFaultContext) -> web.StreamResponse:
+    return _close_transport(context)
 
 
-async def _reset(acting: Acting) -> web.StreamResponse:
-    body = acting.answer.body
-    response = await _begin(acting, length=len(body) + 1)
+async def _reset(context: SocketFaultContext) -> web.StreamResponse:
+    body = context.reply.body
+    response = await _begin(context, length=len(body) + 1)
     await response.write(body[: len(body) // 2])
-    _abort(acting)
+    _abort(context)
     return response
 
 
-async def _reset_at_once(acting: Acting) -> web.StreamResponse:
-    _abort(acting)
+async def _reset_at_once(context: SocketFaultContext) -> web.StreamResponse:
+    _abort(context)
     return web.Response()
 
 
-def _abort(acting: Acting) -> None:
-    transport = _transport(acting)
+def _abort(context: SocketFaultContext) -> None:
+    transport = _transport(context)
     sock = cast("socket.socket", transport.get_extra_info("socket"))
-    # With no time to linger the kernel sends RST instead of FIN.
+    # With a linger time of 0 the kernel sends RST instead of FIN.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
-async def _whole(acting: Acting) -> web.StreamResponse:
-    response = plain(acting.answer)
-    await response.prepare(acting.request)
+async def _whole(context: SocketFaultContext) -> web.StreamResponse:
+    response = to_response(context.reply)
+    await response.prepare(context.request)
     await response.write_eof()
     return response
 
 
-async def _close_after(acting: Acting) -> web.StreamResponse:
-    response = await _whole(acting)
-    _hang_up(acting)
+async def _close_after(context: SocketFaultContext) -> web.StreamResponse:
+    response = await _whole(context)
+    _close_transport(context)
     return response
 
 
-async def _close_at_next(acting: Acting) -> web.StreamResponse:
-    transport = _transport(acting)
-    response = await _whole(acting)
-    acting.stale.add(transport)
+async def _close_at_next(context: SocketFaultContext) -> web.StreamResponse:
+    transport = _transport(context)
+    response = await _whole(context)
+    context.stale.add(transport)
     return response
 
 
-async def _untyped(acting: Acting) -> web.StreamResponse:
-    # By hand: aiohttp puts a content type on every body.
-    answer = acting.answer
-    fields = {name: value for name, value in answer.headers.items() if name.lower() != "content-type"}
-    fields |= {"Content-Length": str(len(answer.body)), "Connection": "close"}
+async def _without_content_type(context: SocketFaultContext) -> web.StreamResponse:
+    # Written by hand because aiohttp adds a content type to every body.
+    reply = context.reply
+    fields = {name: value for name, value in reply.headers.items() if name.lower() != "content-type"}
+    fields |= {"Content-Length": str(len(reply.body)), "Connection": "close"}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    line = f"HTTP/1.1 {answer.status} {http.HTTPStatus(answer.status).phrase}\r\n"
-    _transport(acting).write(f"{line}{head}\r\n".encode() + answer.body)
-    return _hang_up(acting)
+    line = f"HTTP/1.1 {reply.status} {http.HTTPStatus(reply.status).phrase}\r\n"
+    _transport(context).write(f"{line}{head}\r\n".encode() + reply.body)
+    return _close_transport(context)
 
 
-def _truncate(*, chunked: bool) -> Actor:
-    async def act(acting: Acting) -> web.StreamResponse:
-        body = acting.answer.body
-        response = await _begin(acting, length=None if chunked else len(body) + 1)
+def _truncate(*, chunked: bool) -> SocketFault:
+    async def fault(context: SocketFaultContext) -> web.StreamResponse:
+        body = context.reply.body
+        response = await _begin(context, length=None if chunked else len(body) + 1)
         await response.write(body)
-        _hang_up(acting)
+        _close_transport(context)
         return response
 
-    return act
+    return fault
 
 
-async def _drip(acting: Acting) -> web.StreamResponse:
-    body = acting.answer.body
-    response = await _begin(acting, length=len(body))
+async def _slow_drip(context: SocketFaultContext) -> web.StreamResponse:
+    body = context.reply.body
+    response = await _begin(context, length=len(body))
     for index in range(len(body)):
         await response.write(body[index : index + 1])
-        if not await acting.idle(acting.faults.drip_every_s):
-            _hang_up(acting)
+        if not await context.idle(context.faults.drip_every_s):
+            _close_transport(context)
             break
     return response
 
 
-async def _overflow(acting: Acting) -> web.StreamResponse:
-    response = await _begin(acting, length=None)
-    body = padded(acting.answer.body, acting.faults.huge_bytes)
-    for start in range(0, len(body), _PIECE):
-        await response.write(body[start : start + _PIECE])
+async def _huge_chunked(context: SocketFaultContext) -> web.StreamResponse:
+    response = await _begin(context, length=None)
+    body = padded(context.reply.body, context.faults.huge_bytes)
+    for start in range(0, len(body), _CHUNK_BYTES):
+        await response.write(body[start : start + _CHUNK_BYTES])
     return response
 
 
-async def _babble(acting: Acting) -> web.StreamResponse:
-    _transport(acting).write(b"\x15\x03\x03\x00\x02\x02\x46 this is no HTTP\r\n\r\n")
-    return _hang_up(acting)
+async def _not_http(context: SocketFaultContext) -> web.StreamResponse:
+    _transport(context).write(b"\x15\x03\x03\x00\x02\x02\x46 this is no HTTP\r\n\r\n")
+    return _close_transport(context)
 
 
-ACTORS: Mapping[Fault, Actor] = {
-    Fault.HUGE_CHUNKED: _overflow,
+SOCKET_FAULTS: Mapping[Fault, SocketFault] = {
+    Fault.HUGE_CHUNKED: _huge_chunked,
     Fault.HANG: _hang,
-    Fault.SLOW_DRIP: _drip,
+    Fault.SLOW_DRIP: _slow_drip,
     Fault.CLOSED: _close,
     Fault.RESET: _reset,
     Fault.RESET_AT_ONCE: _reset_at_once,
-    Fault.NO_CONTENT_TYPE: _untyped,
+    Fault.NO_CONTENT_TYPE: _without_content_type,
     Fault.CLOSED_AFTER: _close_after,
     Fault.CLOSED_AT_NEXT: _close_at_next,
     Fault.TRUNCATED: _truncate(chunked=False),
     Fault.TRUNCATED_CHUNKED: _truncate(chunked=True),
-    Fault.NOT_HTTP: _babble,
+    Fault.NOT_HTTP: _not_http,
 }

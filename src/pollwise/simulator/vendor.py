@@ -1,4 +1,4 @@
-"""What a vendor is to the simulator."""
+"""The interface of a simulated vendor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import abc
 from collections.abc import Mapping
 from typing import ClassVar, Literal, TypeAlias
 
-from pollwise.simulator.replies import Answer
+from pollwise.simulator.replies import SimulatedReply
 
 __all__ = ["Vendor", "VendorName"]
 
@@ -14,12 +14,12 @@ VendorName: TypeAlias = Literal["document360", "oracle-content"]
 
 
 class Vendor(abc.ABC):
-    """How one vendor's API looks from outside: paths, credentials and refusals."""
+    """One vendor's API: paths, credentials and refusals."""
 
     name: ClassVar[VendorName]
-    nullable: ClassVar[tuple[str, ...]]
+    nullable_field: ClassVar[tuple[str, ...]]
     """Path of the field in a status that `Fault.NULL_FIELD` makes null."""
-    vital: ClassVar[tuple[str, ...]]
+    required_field: ClassVar[tuple[str, ...]]
     """Path of the field in a status that `Fault.MISSING_FIELD` removes."""
 
     @abc.abstractmethod
@@ -28,16 +28,16 @@ class Vendor(abc.ABC):
 
     @abc.abstractmethod
     def keys_in(self, path: str) -> tuple[str, ...] | None:
-        """The job's keys in a request's path; None if it is no path of this vendor."""
+        """The job's keys in a request's path; None if the path is not of this vendor."""
 
     @abc.abstractmethod
     def token_in(self, headers: Mapping[str, str]) -> str:
-        """What names the caller in a request's header fields; empty if nothing does."""
+        """The credential in a request's header fields; empty if there is none."""
 
     @abc.abstractmethod
-    def refusal(self, status: int, *, like: int | None = None) -> Answer:
-        """The vendor's JSON for a status code that is not 2xx; in the words of the code `like`, if that is given."""
+    def refusal(self, status: int, *, like: int | None = None) -> SimulatedReply:
+        """The vendor's JSON for a status code that is not 2xx; with the texts of the code `like`, if that is given."""
 
     @abc.abstractmethod
-    def unknown_job(self) -> Answer:
-        """What the vendor answers for a job that it does not know."""
+    def unknown_job(self) -> SimulatedReply:
+        """The vendor's reply for an unknown job."""
