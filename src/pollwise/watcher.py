@@ -26,7 +26,7 @@ from pollwise.core.machine import StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.durable import MachineFactory, Patience, Recorder, WatchRows, on_machine_end
-from pollwise.durable.codec import check_keepable
+from pollwise.durable.codec import check_codec
 from pollwise.durable.delivery import Deliveries
 from pollwise.durable.resume import Stagger, learn_durations, resume_all
 from pollwise.durable.resume_token import read_token, write_token
@@ -113,7 +113,7 @@ class JobWatcher(Generic[J, S]):
         self._endpoint = whole = with_defaults(endpoint)
         checked_account(whole.account, whole.auth)
         if ledger is not None:
-            check_keepable(whole)
+            check_codec(whole)
         self._origins: Origins[J] = Origins(whole, origins_of(moved_from))
         self._policy = policy_for(
             pacing=pacing,
@@ -289,7 +289,7 @@ class JobWatcher(Generic[J, S]):
         self._origins.check(token.job, token.origin)
         watch = self._open.get(token.job)
         if watch is None:
-            past = token.past(self._clock()).at_most(self._policy.timeout_s)
+            past = token.resume_state(self._clock()).at_most(self._policy.timeout_s)
             if self._recorder is None:
                 machine: WatchMachine[J, S] = WatchMachine.resumed(
                     token.job, self._policy, past, now=self._now(), grace_s=self._limits.request_timeout_s

@@ -16,16 +16,16 @@ from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.durable.codec import (
     change_of,
-    check_keepable,
+    check_codec,
     conclusion_of,
     deadline_of,
     job_of,
-    moment,
     new_watch,
     outcome_of,
-    past_of,
-    unkeepable,
-    unreadable,
+    resume_state_of,
+    unreadable_outcome,
+    unwritable_outcome,
+    utc_datetime,
 )
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
@@ -147,7 +147,7 @@ def test_how_far_a_watch_got() -> None:
     assert (change.id, change.phase, change.polls, change.failures) == (7, Phase.RUNNING, 2, 1)
     assert change.status is not None
     assert change.seen_s == 1.0
-    past = past_of(
+    past = resume_state_of(
         open_row(status=change.status, seen_s=change.seen_s), ENDPOINT, (NOON + timedelta(minutes=10)).timestamp()
     )
     assert (past.status, past.phase, past.polls, past.failures) == (STATUS, Phase.RUNNING, 5, 2)
@@ -156,14 +156,14 @@ def test_how_far_a_watch_got() -> None:
 
 def test_a_row_without_a_status_has_no_phase() -> None:
     """A reading has both or there was none."""
-    past = past_of(open_row(status=None), ENDPOINT, NOON.timestamp())
+    past = resume_state_of(open_row(status=None), ENDPOINT, NOON.timestamp())
     assert (past.status, past.phase) == (None, None)
 
 
 @pytest.mark.parametrize("status", [b'{"other":1}', b"null", b"not JSON"])
 def test_a_status_that_cannot_be_read_is_as_good_as_never_seen(status: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """It is asked for again; the log names the watch, and nothing of the status."""
-    past = past_of(open_row(status=status), ENDPOINT, NOON.timestamp())
+    past = resume_state_of(open_row(status=status), ENDPOINT, NOON.timestamp())
     assert (past.status, past.phase, past.polls) == (None, None, 5)
     assert "watch 7" in caplog.text
     assert "other" not in caplog.text
@@ -180,7 +180,7 @@ def test_an_end_that_cannot_be_read_is_not_made_up(kind: OutcomeKind, status: by
     row = end_row(outcome=kind, status=status)
     with pytest.raises((KeyError, ValueError)) as caught:
         outcome_of(row, JOB, ENDPOINT)
-    told = unreadable(row, JOB, caught.value)
+    told = unreadable_outcome(row, JOB, caught.value)
     assert isinstance(told.error, EndpointBug)
     assert (told.polls, told.elapsed_s) == (5, 9.5)
 
@@ -197,17 +197,17 @@ def test_what_an_endpoint_cannot_write_raises() -> None:
     outcome = Succeeded(job=JOB, status=ToyStatus("unreadable"), elapsed_s=1.0, polls=1)
     with pytest.raises(KeyError) as caught:
         conclusion_of(7, outcome, ENDPOINT)
-    told = unkeepable(outcome, caught.value)
+    told = unwritable_outcome(outcome, caught.value)
     assert isinstance(told.error, EndpointBug)
     assert conclusion_of(7, told, ENDPOINT).status is None
 
 
 def test_an_endpoint_must_be_able_to_read_what_it_writes() -> None:
     """An endpoint without a codec is refused."""
-    check_keepable(ENDPOINT)
-    check_keepable(ExtractionEndpoint("https://a.example"))
+    check_codec(ENDPOINT)
+    check_codec(ExtractionEndpoint("https://a.example"))
     with pytest.raises(ConfigurationError, match="has no codec"):
-        check_keepable(ToyEndpoint())
+        check_codec(ToyEndpoint())
 
 
 def test_a_new_row() -> None:
@@ -215,7 +215,7 @@ def test_a_new_row() -> None:
     row = new_watch(ENDPOINT, JOB, first_seen_s=NOON.timestamp(), timeout_s=60.0)
     assert (row.endpoint, row.keys, row.first_seen) == ("toy", {"id": "a"}, NOON)
     assert row.deadline == NOON + timedelta(minutes=1)
-    assert moment(NOON.timestamp()) == NOON
+    assert utc_datetime(NOON.timestamp()) == NOON
     assert deadline_of(NOON, None) is None
     assert deadline_of(NOON, 1e300) is None
 

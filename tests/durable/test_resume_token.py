@@ -305,7 +305,7 @@ def test_a_token_is_read_whole_or_not_at_all(changed: dict[str, Any]) -> None:
         token = read_token(ENDPOINT, made({**GOOD, **changed}, version=2))
     except TokenError:
         return
-    past = token.past(NOON_S)
+    past = token.resume_state(NOON_S)
     assert past.age_s >= 0
     assert 0 <= token.failures <= token.polls
     assert isinstance(token.job, ToyJob)

@@ -27,16 +27,16 @@ from pollwise.model.tracebacks import endpoint_bug
 
 __all__ = [
     "change_of",
-    "check_keepable",
+    "check_codec",
     "conclusion_of",
     "deadline_of",
     "job_of",
-    "moment",
     "new_watch",
     "outcome_of",
-    "past_of",
-    "unkeepable",
-    "unreadable",
+    "resume_state_of",
+    "unreadable_outcome",
+    "unwritable_outcome",
+    "utc_datetime",
 ]
 
 J = TypeVar("J", bound=Hashable)
@@ -52,7 +52,7 @@ _PHASES: Final = {
 }
 
 
-def check_keepable(endpoint: Endpoint[Any, Any]) -> None:
+def check_codec(endpoint: Endpoint[Any, Any]) -> None:
     """Raise ConfigurationError if what this endpoint's jobs leave in a ledger could not be read back."""
     if endpoint.codec is NO_CODEC:
         raise ConfigurationError(
@@ -64,7 +64,7 @@ def check_keepable(endpoint: Endpoint[Any, Any]) -> None:
 # --- into a ledger ----------------------------------------------------------------------------
 
 
-def moment(epoch_s: float) -> datetime:
+def utc_datetime(epoch_s: float) -> datetime:
     """Epoch seconds as an aware datetime."""
     return datetime.fromtimestamp(epoch_s, UTC)
 
@@ -77,7 +77,7 @@ def new_watch(
     Raises:
         ConfigurationError: The endpoint's keys for it are not texts.
     """
-    first_seen = moment(first_seen_s)
+    first_seen = utc_datetime(first_seen_s)
     return NewWatch(
         endpoint=endpoint.name,
         account=endpoint.account,
@@ -142,7 +142,7 @@ def conclusion_of(
     )
 
 
-def unkeepable(outcome: Outcome[J, S], exc: Exception) -> Abandoned[J, S]:
+def unwritable_outcome(outcome: Outcome[J, S], exc: Exception) -> Abandoned[J, S]:
     """The outcome to report in place of one whose status the endpoint could not put in JSON."""
     return _bug(outcome.job, exc, "its status cannot be kept", outcome.elapsed_s, outcome.polls)
 
@@ -168,7 +168,7 @@ def job_of(known: OpenWatch | Concluded, endpoint: Endpoint[J, Any]) -> J | None
         return None
 
 
-def past_of(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], wall_now: float) -> ResumeState[S]:
+def resume_state_of(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], wall_now: float) -> ResumeState[S]:
     """The state of the row's watch at `wall_now`, in epoch seconds."""
     status = _status_if_any(known, endpoint)
     return ResumeState.between(
@@ -187,7 +187,7 @@ def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S]) -> Outcome[J,
     """The outcome of a row.
 
     Raises:
-        Exception: Any that the endpoint raises for a status that it cannot read. See `unreadable`.
+        Exception: Any that the endpoint raises for a status that it cannot read. See `unreadable_outcome`.
     """
     polls, elapsed_s, within_s = known.polls, known.elapsed_s, known.detected_within_s
     if known.outcome is OutcomeKind.ABANDONED:
@@ -224,7 +224,7 @@ def _job_error(kind: type[E], known: Concluded, codec: ErrorCodec[Any]) -> E:
     return codec.read_job_error(kind, known.error_data)
 
 
-def unreadable(known: Concluded, job: J, exc: Exception) -> Abandoned[J, Any]:
+def unreadable_outcome(known: Concluded, job: J, exc: Exception) -> Abandoned[J, Any]:
     """The outcome to report in place of one whose status the endpoint cannot read. The row stays as it is."""
     return _bug(job, exc, "a status that was kept cannot be read", known.elapsed_s, known.polls)
 

@@ -19,7 +19,7 @@ import attrs
 from pollwise.core.record_states import RecordEvent, RecordState
 from pollwise.durable.admission import Apply
 from pollwise.durable.background_job import BackgroundJob, StartTask
-from pollwise.durable.codec import conclusion_of, unkeepable
+from pollwise.durable.codec import conclusion_of, unwritable_outcome
 from pollwise.durable.patience import Patience
 from pollwise.durable.recorded_watch import RecordedWatch, machine_of, row_id_of, state_of, write_failed
 from pollwise.errors import ConfigurationError, EndpointBug
@@ -96,7 +96,7 @@ class Outbox(Generic[J, S]):
 
     def _without_status(self, watch: RecordedWatch[J, S], exc: Exception) -> Conclusion:
         """The outcome cannot be kept: the watch is abandoned instead."""
-        self._apply(watch, RecordEvent.OUTCOME_REPLACED, unkeepable(_outcome(watch), exc))
+        self._apply(watch, RecordEvent.OUTCOME_REPLACED, unwritable_outcome(_outcome(watch), exc))
         return self._conclusion(watch)
 
     async def _work(self) -> None:

@@ -68,7 +68,7 @@ class Token(Generic[J]):
     phase: Phase | None
     origin: str | None = None
 
-    def past(self, wall_now: float) -> ResumeState[Any]:
+    def resume_state(self, wall_now: float) -> ResumeState[Any]:
         """The state of the watch at `wall_now`, in epoch seconds."""
         # without the phase, because a phase needs a status, which a token does not have
         return ResumeState.between(

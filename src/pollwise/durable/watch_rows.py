@@ -16,7 +16,7 @@ from pollwise.core.identity import Origins
 from pollwise.core.machine import WatchMachine
 from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
-from pollwise.durable.codec import deadline_of, moment, new_watch, outcome_of, past_of, unreadable
+from pollwise.durable.codec import deadline_of, new_watch, outcome_of, resume_state_of, unreadable_outcome, utc_datetime
 from pollwise.ledger import Concluded, NewWatch, OpenWatch, Relocation, Renewal
 from pollwise.model.events import Outcome
 from pollwise.model.protocols import Endpoint
@@ -81,7 +81,7 @@ class WatchRows(Generic[J, S]):
 
     def machine(self, job: J, known: OpenWatch | Concluded, after_s: float = 0.0) -> WatchMachine[J, S]:
         """The machine that goes on from this row. One with an outcome has been opened again."""
-        state = past_of(known, self.endpoint, self.machines.clock())
+        state = resume_state_of(known, self.endpoint, self.machines.clock())
         if isinstance(known, Concluded):
             state = attrs.evolve(state, failures=0, left_s=self.machines.policy.timeout_s)
         return self.machines.resumed(job, state, after_s)
@@ -91,12 +91,12 @@ class WatchRows(Generic[J, S]):
         try:
             return outcome_of(known, job, self.endpoint)
         except Exception as exc:  # noqa: BLE001  # foreign code
-            return unreadable(known, job, exc)
+            return unreadable_outcome(known, job, exc)
 
     def renewal(self, row_id: int, job: J) -> Renewal:
         """How the abandoned row of this job is opened again."""
         machines = self.machines
-        deadline = deadline_of(moment(machines.clock()), machines.policy.timeout_s)
+        deadline = deadline_of(utc_datetime(machines.clock()), machines.policy.timeout_s)
         return Renewal(id=row_id, deadline=deadline, origin=self.origins.of(job))
 
     def relocation(self, job: J, known: OpenWatch) -> Relocation | None:
