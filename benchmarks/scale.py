@@ -32,7 +32,7 @@ from multidict import CIMultiDict
 from benchmarks import contenders, loopback, report
 from benchmarks.holders import HOLDERS, RATE, Completed, Frozen, Holder
 from benchmarks.instruments import Collections, Ticker, objects, rss, timed
-from pollwise import JobWatcher
+from pollwise import JobWatcher, Limits
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.model.messages import Reply
 
