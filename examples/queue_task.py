@@ -68,7 +68,7 @@ async def extraction(file_id: str, job_id: str, context: Context = TaskiqDepends
         result = (await watch).summary()
     except (JobFailed, JobCancelled) as ended:  # the vendor's word: a result, which no retry would change
         result = f"did not work out: {ended.reason}"
-    except asyncio.CancelledError:  # the queue wants the task to end: here nobody waits any more
+    except asyncio.CancelledError:  # the queue ends the task, so this process stops polling
         watch.stop()
         raise
     tokens.drop(task_id)

@@ -425,7 +425,7 @@ def test_what_is_odd_is_logged_once_for_each_field(caplog: pytest.LogCaptureFixt
     for value in ("3", "2", long):
         endpoint.read(reply(envelope(status=value, errors=[{"error_code": 5}, {"error_code": 6}])))
     assert [record.getMessage() for record in caplog.records] == [
-        f"document360: field {why}. The reply is read all the same; this is logged once."
+        f"document360: field {why}. The reply is still used. This is logged once for each field."
         for why in (
             "task_status.status is not as documented: expected an integer, got '3'",
             "errors[].error_code is not as documented: expected text or null, got 5",
@@ -624,7 +624,7 @@ def test_json_has_the_vendors_names_and_real_types(complete: bytes) -> None:
 )
 def test_data_that_is_no_status_is_refused(data: object) -> None:
     """A ledger's garbage is a ValueError."""
-    with pytest.raises(ValueError, match="this is no DeleteFileStatus: "):
+    with pytest.raises(ValueError, match="this is not the data of DeleteFileStatus: "):
         ENDPOINT.codec.status_from_json(data)
 
 

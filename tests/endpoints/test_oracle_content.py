@@ -595,7 +595,7 @@ def test_json_has_the_vendors_names_and_real_types(samples: Path) -> None:
 @pytest.mark.parametrize("data", [None, 5, "x", [], {}, {"progress": 5, "completed": True}])
 def test_data_that_is_no_status_is_refused(data: object) -> None:
     """A ledger's garbage is a ValueError."""
-    with pytest.raises(ValueError, match="this is no ExtractionStatus: "):
+    with pytest.raises(ValueError, match="this is not the data of ExtractionStatus: "):
         ENDPOINT.codec.status_from_json(data)
 
 

@@ -1,7 +1,7 @@
-"""How an ID and a base URL become the URL of a job.
+"""Builds the URL of a job from a base URL and IDs.
 
-Rule 1: an ID becomes exactly one path segment, whatever is in it; one that never could is refused when the job is made.
-Rule 2: a base URL is looked at once, when the endpoint is made, and is never shown: it may hold a password.
+Rule 1: an ID becomes exactly one path segment. An ID that cannot is refused when the job is constructed.
+Rule 2: a base URL is checked once, when the endpoint is constructed. No error shows it, because it may have a password.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["ApiRoot", "checked_id", "one_segment", "segment"]
 
 _MAX_ID = 1024
 _SAFE = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch
-_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]").search
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]").search
 
 
 def one_segment(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -29,18 +29,18 @@ def one_segment(_instance: object, field: attrs.Attribute[Any], value: object) -
 
 
 def checked_id(name: str, value: object) -> str:
-    """The ID, if it can be one segment of a path. Raises ConfigurationError.
+    """Return the ID if it can be one segment of a path. Else raise ConfigurationError.
 
-    Refused are: what is no text, empty, too long, `.` and `..` (which name another path, and which clients and
-    servers resolve even where they are percent-encoded), control characters, line separators and lone surrogates.
+    Refused are: other types than str, empty and too long texts, control characters, line separators and lone surrogates.
+    `.` and `..` are refused too, because clients and servers resolve them even if they are percent-encoded.
     """
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be a str, got {type(value).__name__}")
     if not 0 < len(value) <= _MAX_ID:
         raise ConfigurationError(f"{name} must have 1 to {_MAX_ID} characters, got {len(value)}")
     if value in {".", ".."}:
-        raise ConfigurationError(f"{name} must not be {value!r}, which would name another path")
-    if _UNSPEAKABLE(value):
+        raise ConfigurationError(f"{name} must not be {value!r}, which means another path")
+    if _UNSAFE(value):
         raise ConfigurationError(f"{name} must not hold control characters or lone surrogates: {shown(value)}")
     return value
 
@@ -52,14 +52,14 @@ def segment(name: str) -> str:
 
 @attrs.frozen
 class ApiRoot:
-    """Where an API is: the origin, and the path that everything of it is under."""
+    """The base URL of an API: its origin, and the prefix of all its paths."""
 
     origin: URL
     prefix: str
 
     @classmethod
     def parse(cls, base_url: str) -> ApiRoot:
-        """The root at `base_url`: http or https, a host, maybe a port and a path. Raises ConfigurationError."""
+        """Parse `base_url`: http or https, a host, optionally a port and a path. Raises ConfigurationError."""
         wrong = _wrong_with(base_url)
         if wrong is not None:
             raise ConfigurationError(f"base_url {wrong}; it should look like https://api.example.com")
@@ -67,7 +67,7 @@ class ApiRoot:
         return cls(url.origin(), url.raw_path.rstrip("/"))
 
     def url(self, path: str) -> URL:
-        """The URL of a path that begins with a slash and is percent-encoded already."""
+        """The URL of a path. The path begins with a slash and is percent-encoded already."""
         return self.origin.with_path(self.prefix + path, encoded=True)
 
     def __str__(self) -> str:
@@ -75,16 +75,16 @@ class ApiRoot:
 
 
 def _wrong_with(base_url: object) -> str | None:
-    """What keeps the text from being a base URL, without a word of it: it may hold a password."""
+    """Why the value is not a base URL, or None. The text does not quote it, because it may have a password."""
     if not isinstance(base_url, str):
         return "must be a str"
-    if re.search(r"[\s\\]", base_url) or _UNSPEAKABLE(base_url):
+    if re.search(r"[\s\\]", base_url) or _UNSAFE(base_url):
         return "must not hold spaces, backslashes or control characters"
     try:
         url = URL(base_url)
         absolute = url.scheme in {"http", "https"} and bool(url.host)
     except ValueError:
-        return "is no valid URL"
+        return "is not a valid URL"
     faults = {
         "must be an absolute http or https URL with a host": not absolute,
         "must not hold credentials, which go into auth=": "@" in base_url.partition("//")[2].partition("/")[0],

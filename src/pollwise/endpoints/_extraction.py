@@ -1,4 +1,4 @@
-"""The values of Oracle's extraction, and how they are read out of JSON; the rules are in `oracle_content.py`."""
+"""The values of Oracle's extraction, and their readers. The rules are in `oracle_content.py`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class ExtractionProgress(enum.StrEnum):
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class ExtractionItem:
-    """A file of the ZIP that was not extracted, and why. Untrusted text, all of it.
+    """A file of the ZIP that was not extracted, and why. All fields are untrusted text.
 
     Attributes:
         id: The file's name in the ZIP, if it was sent.
         type: `file`.
-        error: Why it was left out.
+        error: Why it was not extracted.
     """
 
     id: str | None = None
@@ -42,24 +42,24 @@ class ExtractionItem:
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class ExtractionStatus:
-    """All that the vendor said about an extraction job. What it said in no readable form is None.
+    """The vendor's status of an extraction job. An unreadable field is None.
 
     Attributes:
-        progress: An `ExtractionProgress`, or the word as sent where it is none of them.
-        completed: Whether the job is over, it says; `progress` is what counts.
-        completed_percentage: How much is done, 0..100.
-        error_code: 0 where there was no error; a text if the code is no number.
+        progress: An `ExtractionProgress`, or an undocumented value as sent.
+        completed: Whether the job is over. Informs only: `progress` decides.
+        completed_percentage: 0..100.
+        error_code: 0 without an error. A text if the code is not a number.
         files_created: Files that are new in the destination.
-        files_ignored: Entries of the ZIP that were no candidates at all.
+        files_ignored: Entries of the ZIP that are not extractable files.
         files_name_adjusted: Files that got another name.
         files_overwritten: Existing files that were replaced.
-        files_processed: Files that were dealt with.
+        files_processed: Files that were processed.
         files_skipped: Files that were not extracted.
         files_versioned: Existing files that got a new revision.
-        message: For people. May name a path in the ZIP: untrusted, never render it as markup.
+        message: Text for people. Untrusted: it may have a path from the ZIP, so never render it as markup.
         type: `file`.
-        skipped_items: The files that were skipped, and why; often not sent.
-        ignored_items: The files that were ignored, and why; often not sent.
+        skipped_items: The skipped files, and why. Often absent.
+        ignored_items: The ignored files, and why. Often absent.
     """
 
     progress: ExtractionProgress | str
@@ -80,7 +80,7 @@ class ExtractionStatus:
 
     @property
     def skipped_any(self) -> bool:
-        """Whether files were not extracted, for instance because the destination has files of their names."""
+        """Whether files were skipped, for example because the destination has files with the same names."""
         return (self.files_skipped or 0) > 0 or bool(self.skipped_items)
 
     @property
@@ -90,13 +90,13 @@ class ExtractionStatus:
 
     @property
     def extracted_all(self) -> bool:
-        """Whether the job succeeded and left nothing out. A success alone does not say so, nor does an unreadable count."""
-        told = self.files_skipped is not None and self.files_ignored is not None
+        """Whether the job succeeded and extracted every file. False if a count is unreadable."""
+        counted = self.files_skipped is not None and self.files_ignored is not None
         succeeded = self.progress == ExtractionProgress.SUCCEEDED
-        return succeeded and told and not self.skipped_any and not self.ignored_any
+        return succeeded and counted and not self.skipped_any and not self.ignored_any
 
     def summary(self) -> str:
-        """The counts in one line, such as `3 skipped` or `5 processed, 4 created, 1 ignored`; nothing untrusted."""
+        """The counts in one line, such as `3 skipped` or `5 processed, 4 created, 1 ignored`. No untrusted text."""
         counts = {
             "processed": self.files_processed,
             "created": self.files_created,
@@ -111,7 +111,7 @@ class ExtractionStatus:
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Started:
-    """The reply to a start."""
+    """The reply to the request that starts an extraction."""
 
     id: str | int | None = None
     job_id: str | int | None = None
@@ -120,7 +120,7 @@ class Started:
 
 _WORDS: Final[Mapping[object, ExtractionProgress]] = {word.value: word for word in ExtractionProgress}
 _PERCENTAGES: Final[Mapping[object, int]] = {str(number): number for number in range(101)}
-_TYPES: Final[Mapping[object, str]] = {"file": "file"}  # one string for a hundred thousand statuses
+_TYPES: Final[Mapping[object, str]] = {"file": "file"}  # all statuses share this string
 
 
 def _progress(value: object, _type: object = None, /) -> ExtractionProgress | str:
@@ -142,7 +142,7 @@ def _percentage(value: object, _type: object = None, /) -> int | None:
 
 
 def _percentage_kept(value: object) -> int:
-    """Rounded down, because 100 would be too much to say."""
+    """Rounded down, so that 99.9 does not become 100."""
     number = number_kept(value.strip().removesuffix("%") if isinstance(value, str) else value)
     if 0 <= number <= 100:
         return int(number)

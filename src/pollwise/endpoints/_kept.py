@@ -1,7 +1,7 @@
-"""What can be kept of a value that is not of the documented type.
+"""Lenient conversions of values that do not have the documented type.
 
-Rule 1: a value is kept if it has one meaning only: the number in `"100.0"`, the truth in `"True"`, the text in `12`.
-Rule 2: everything else is a ValueError, and the field is None. Nothing is invented: no 0, no False, no empty text.
+Rule 1: a value is converted if it has one meaning only: the number in `"100.0"`, the bool in `"True"`, the text in `12`.
+Rule 2: any other value raises ValueError, and the field is None. No default such as 0, False or an empty text is used.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pollwise.endpoints._strict import shown
 __all__ = ["id_kept", "number_kept", "text_kept", "truth_kept", "whole_number_kept"]
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?").fullmatch
-_ROUNDED = 2.0**53  # from here on a float's digits may have been rounded
+_ROUNDED = 2.0**53  # above this, a float may be a rounded integer
 _SCALARS = (str, int, float, bool)
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def number_kept(value: object) -> float:
-    """The number, also from its string form."""
+    """A number, also in a string."""
     if type(value) is int or type(value) is float:
         return value
     if type(value) is str:
@@ -30,7 +30,7 @@ def number_kept(value: object) -> float:
 
 
 def whole_number_kept(value: object) -> int:
-    """The whole number, also as `25.0` and in a string."""
+    """A whole number, also as `25.0` and in a string."""
     number = number_kept(value)
     if type(number) is float and (abs(number) >= _ROUNDED or number != int(number)):
         raise ValueError(f"expected a whole number, got {shown(value)}")
@@ -38,14 +38,14 @@ def whole_number_kept(value: object) -> int:
 
 
 def truth_kept(value: object) -> bool:
-    """The truth in any letter case, and in 1 and 0."""
+    """A bool, also as text in any letter case, and as 1 or 0."""
     if type(value) in (str, int, bool):
         return _TRUTHS[str(value).strip().lower()]
     raise ValueError(f"expected true or false, got {shown(value)}")
 
 
 def text_kept(value: object) -> str:
-    """The text; that of a number or a boolean; the lines in a list of them."""
+    """A text, number or bool as text. A list of them becomes lines."""
     if type(value) is list:
         lines = [text_kept(line) for line in value if type(line) in _SCALARS]
         if lines:
@@ -58,7 +58,7 @@ def text_kept(value: object) -> str:
 
 
 def id_kept(value: object) -> str | int:
-    """An ID, also as a whole number. A float is none: its digits may have been rounded."""
+    """An ID, as text or whole number. A float is refused, because it may be rounded."""
     if type(value) is str or type(value) is int:
         return value
     raise ValueError(f"expected an ID, got {shown(value)}")

@@ -1,8 +1,8 @@
-"""Sending a request that is not idempotent.
+"""Sends a request that is not idempotent.
 
-Rule 1: it goes out once. No error, time-out or refusal makes this file send it again.
-Rule 2: an error after which the server may have carried it out says so in a note (`BaseException.add_note`).
-Rule 3: credentials are renewed only where there are none yet, and always before the request, never after it.
+Rule 1: the request is sent once. No error, time-out or refusal makes this file send it again.
+Rule 2: if the server may have executed the request, the error says so in a note (`BaseException.add_note`).
+Rule 3: credentials are renewed only if there are none yet, and before the request, never after it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ __all__ = ["refused", "send_once"]
 
 
 async def send_once(via: Transport, request: Request, auth: Auth | None, *, timeout_s: float, maybe_done: str) -> Reply:
-    """Put the credentials on, send the request once and return the reply, whatever its status code.
+    """Add the credentials, send the request once, and return the reply for any status code.
 
     Args:
-        via: What to send with.
+        via: The transport to send with.
         request: The request, without credentials.
-        auth: Where they come from, or None.
-        timeout_s: Seconds for all of it.
-        maybe_done: The note for an error that leaves open whether the server carried the request out.
+        auth: The source of the credentials, or None.
+        timeout_s: Max duration in seconds, renewal of credentials included.
+        maybe_done: The note for an error after which the server may have executed the request.
     """
     sent = False
     limit = asyncio.timeout(timeout_s)
@@ -59,10 +59,10 @@ async def send_once(via: Transport, request: Request, auth: Auth | None, *, time
 
 
 def refused(reply: Reply, problem: Problem | None, subject: str, *, maybe_done: str) -> PollError | WatchError:
-    """The error for a reply outside 2xx. `subject` is what was asked for, in words for the message."""
+    """The error for a reply outside 2xx. `subject` names the request in the message."""
     error = refusal(reply, problem, subject, hints=HintReader().read(reply.headers, time.time))
     if isinstance(error, NotVisibleYet):
-        return JobNotFound(subject, reply.status, problem)  # nothing here will become visible by waiting
+        return JobNotFound(subject, reply.status, problem)  # there is no job yet that could become visible later
     if isinstance(error, ServerUnavailable):
         error.add_note(maybe_done)
     return error
@@ -75,5 +75,7 @@ async def _credentials(auth: Auth, via: Transport) -> Mapping[str, str]:
         await auth.renew(via, clock.time(), None)
         headers = auth.headers(clock.time())
     if headers is None:
-        raise AuthenticationError("There are no credentials to be had, not even new ones.")
+        raise AuthenticationError(
+            "There are no credentials, although the renewal succeeded. Look at `headers` and `renew` of your auth."
+        )
     return headers

@@ -1,9 +1,9 @@
-"""Makes typed values of a reply's JSON, by cattrs, and says where it could not.
+"""Structures a reply's JSON into typed values with cattrs, and reports the fields that it could not read.
 
-Rule 1: it is quick while all is as documented. Only if something is not, the value is read again, field by field
-(`_second.py`): to be lenient at once would cost every good poll for the sake of the few odd ones.
-Rule 2: what is odd is logged once for each field of an endpoint, with a short escaped excerpt.
-Rule 3: an error never drags the body along, neither as its context nor as its text. The vendor's own words are in it.
+Rule 1: a documented reply is structured in one step. Only if that fails, the document is read again, field by field
+(`_second.py`). Reading leniently at once would make every good poll slower.
+Rule 2: an undocumented value is logged once for each field of an endpoint, with a short escaped excerpt.
+Rule 3: an error has no reference to the body, neither in its context nor in its text. It has the vendor's description.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 def json_object_in(reply: Reply) -> dict[str, Any] | None:
-    """The JSON object in the body of a refusal, whatever it calls itself, or None. Never raises."""
+    """The JSON object in the body of a refusal, for any content type, or None. Never raises."""
     try:
         data = reply.json()
     except MalformedReply:
@@ -47,25 +47,25 @@ def json_object_in(reply: Reply) -> dict[str, Any] | None:
 
 
 def clipped(values: Iterable[object]) -> tuple[str, ...]:
-    """The texts and whole numbers among the values, as short texts, and not too many of them."""
+    """The texts and whole numbers among the values, as texts of limited length and number."""
     found = [str(value)[:_MAX_ENTRY] for value in values if type(value) in (str, int) and value != ""]
     return tuple(found[:_MAX_ENTRIES])
 
 
 class Reader(Generic[T]):
-    """Makes an attrs class of JSON objects, and JSON objects of it.
+    """Structures JSON objects into an attrs class, and back.
 
     A field without a default decides, and is read strictly. Every other field informs, and is read leniently.
 
     Args:
-        made: The class to make. The attrs classes that its fields hold are made with it.
-        hooks: What structures a field as documented, by the type that the field is annotated with.
-        kept: What takes what can be kept of another value, likewise.
-        field_hooks: The same as `hooks` for single fields of `made`, by their names; these win.
-        field_kept: The same as `kept` for single fields of any class, by their names; these win.
-        main_text: The field that a bare text is in place of an item, by the item's class.
-        often_absent: The fields that a good reply often lacks.
-        wire_name: The vendor's key for a field's name.
+        made: The class to structure. Attrs classes in its fields are structured as well.
+        hooks: Strict hooks, by the annotated type of a field.
+        kept: Lenient hooks for undocumented values, by the annotated type of a field.
+        field_hooks: Strict hooks for single fields of `made`, by name. They take precedence over `hooks`.
+        field_kept: Lenient hooks for single fields of any class, by name. They take precedence over `kept`.
+        main_text: For each item class, the field that a bare text in place of an item goes into.
+        often_absent: Fields that documented replies often leave out.
+        wire_name: Returns the vendor's key for a field's name.
     """
 
     def __init__(
@@ -103,24 +103,24 @@ class Reader(Generic[T]):
         )
 
     def read_again(self, data: object, odd: Odd) -> T | str:
-        """The value of data that `quick` refused, or why there is none."""
+        """Structure data that `quick` refused. Returns the value, or the reason why there is none."""
         try:
             return self._second.read(data, odd)
         except Refused as exc:
             return str(exc)
 
     def structure(self, data: object) -> T:
-        """The value of data that was kept. Raises ConfigurationError, which is a ValueError."""
+        """Structure data from a ledger. Raises ConfigurationError, which is a ValueError."""
         try:
             return self.quick(data, self.made)
         except FAULTS:
             value = self.read_again(data, _silent)
         if isinstance(value, str):
-            raise ConfigurationError(f"this is no {self.made.__name__}: {value}")
+            raise ConfigurationError(f"this is not the data of {self.made.__name__}: {value}")
         return value
 
     def unstructure(self, value: T) -> dict[str, Any]:
-        """JSON-ready values by the vendor's keys, of which `structure` makes an equal value again."""
+        """The value as JSON-ready data with the vendor's keys. `structure` returns an equal value for it."""
         return cast("dict[str, Any]", self._converter.unstructure(value, self.made))
 
     def _hook(self, cls: type, field: attrs.Attribute[Any]) -> Hook | None:
@@ -132,7 +132,7 @@ class Reader(Generic[T]):
             field.name: override(rename=self._wire_name(field.name), struct_hook=self._hook(cls, field))
             for field in fields
         }
-        # Some are often not sent, the others nearly always: to look for each of them would cost a third of all this.
+        # Only fields that are often absent are looked up one by one: doing so for all costs a third more.
         rare = {field.name for field in fields if field.name in self._often_absent}
         absent = {
             self._wire_name(field.name): converter.unstructure(field.default)
@@ -155,12 +155,12 @@ class Reader(Generic[T]):
 
 
 class ReplyReader(Generic[T]):
-    """Reads the replies that one endpoint gets, and logs what is odd about them.
+    """Reads the replies of one endpoint, and logs undocumented values.
 
     Args:
-        reader: What makes the values.
+        reader: Structures the values.
         name: The endpoint's name, for the log.
-        problem: Finds the vendor's words in a reply that is none of the documented ones.
+        problem: Returns the vendor's codes and descriptions from an undocumented reply.
     """
 
     def __init__(self, reader: Reader[T], name: str, problem: Callable[[Reply], Problem | None]) -> None:
@@ -169,18 +169,18 @@ class ReplyReader(Generic[T]):
         self._made = reader.made
         self._name = name
         self._problem = problem
-        self._logged: set[str] = set()  # as many as the vendor's documents have fields
+        self._logged: set[str] = set()  # bounded by the number of documented fields
 
     def read(self, reply: Reply) -> T:
-        """What the reply says. Raises MalformedReply, with the path of the field that decides and is refused."""
+        """The status in the reply. Raises MalformedReply, with the path of the deciding field that is wrong."""
         try:
             return self._quick(orjson.loads(reply.body), self._made)
         except FAULTS:  # JSONDecodeError is a ValueError
             pass
-        # Out here, so that no error drags the body or a value along as its context.
+        # Outside the except block, so that no error has the body or a value in its context.
         data = reply.json()
         try:
-            return self._quick(data, self._made)  # only the wrapping may have been odd
+            return self._quick(data, self._made)  # maybe only the encoding was unusual
         except FAULTS:
             pass
         value = self._reader.read_again(data, self._log_once)
@@ -194,7 +194,7 @@ class ReplyReader(Generic[T]):
         if field not in self._logged:
             self._logged.add(field)
             _log.warning(
-                "%s: field %s is not as documented: %s. The reply is read all the same; this is logged once.",
+                "%s: field %s is not as documented: %s. The reply is still used. This is logged once for each field.",
                 self._name,
                 field,
                 why,
@@ -202,16 +202,16 @@ class ReplyReader(Generic[T]):
 
 
 def _silent(_field: str, _why: str) -> None:
-    """What was kept was logged when it came."""
+    """No log for data from a ledger: its values were logged when they were received."""
 
 
 def _object(absent: dict[str, Any], known: frozenset[str], fields: Hook, value: object, type_: object, /) -> Any:
-    # Without this, text would pass for an object with none of its optional keys.
+    # Without this check, a text would count as an object without its optional keys.
     if type(value) is dict:
         try:
             return fields(value, type_)
         except KeyError:
-            if not known.issuperset(value):  # what is missing may be there under another spelling
+            if not known.issuperset(value):  # a missing key may be there in another spelling
                 raise
             return fields(absent | value, type_)
     raise ValueError(f"expected an object, got {shown(value)}")

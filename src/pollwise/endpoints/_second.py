@@ -1,12 +1,12 @@
-"""Reads a JSON object field by field, if the quick way did not take it as a whole.
+"""Reads a JSON object field by field, if it could not be structured in one step.
 
-Rule 1: a field without a default decides. If it is missing or refused, so is the object.
-Rule 2: every other field informs, and never hides one that decides. What is missing has its default; what is refused is
-what can be kept of it, or else None (an empty tuple for a list). Each refused value is reported.
-Rule 3: a name may be in another case convention (`taskStatus`, `TaskStatus`). The documented spelling wins.
-Rule 4: one item where a list is documented is a list of one, for gateways make that of XML. A text where an item is
-documented is the item's main text. An item is never dropped, because its presence may count; but a list with more than
-a thousand odd ones ends there.
+Rule 1: a field without a default decides. If it is missing or refused, the object is refused.
+Rule 2: every other field informs, and never hides a deciding field. A missing field has its default. A refused value is
+converted leniently, or is None (an empty tuple for a list). Each refused value is reported.
+Rule 3: a key may have another case convention (`taskStatus`, `TaskStatus`). The documented spelling takes precedence.
+Rule 4: a single item in place of a list is a list of one, because gateways convert XML that way. A text in place of an
+item goes into the item's main text field. No item is dropped, because its presence may count. A list is cut after a
+thousand undocumented items.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Odd: TypeAlias = Callable[[str, str], None]
 _ReadField: TypeAlias = Callable[[Any, str, Odd], Any]
 
 
-class Refused(Exception):  # it never leaves this package
-    """A field that decides was refused."""
+class Refused(Exception):  # internal to this package
+    """A deciding field was refused."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"field {path}: {why}" if path else why)
@@ -49,15 +49,15 @@ class _Field:
 
 
 class SecondReading(Generic[T]):
-    """Makes an attrs class of a JSON object of which not all is as documented.
+    """Structures a JSON object that is not as documented.
 
     Args:
-        made: The class to make.
-        strict: Finds what takes a field's value as documented, by the class and the field.
-        kept: Finds what takes what can be kept of another value, by the field.
-        main_text: The field that a bare text is, by the class of the item.
-        wire_name: The vendor's key for a field's name.
-        quick: What makes a class of an object that is as documented.
+        made: The class to structure.
+        strict: Returns the strict hook of a class and field.
+        kept: Returns the lenient hook of a field, or None.
+        main_text: For each item class, the field that a bare text goes into.
+        wire_name: Returns the vendor's key for a field's name.
+        quick: Returns the hook that structures a documented object of a class in one step.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class SecondReading(Generic[T]):
             if folded is None:
                 folded = {_folded(key): found for key, found in reversed(value.items())}
             if field.folded in folded:
-                odd(where, "the name is spelt otherwise")
+                odd(where, "the key has another spelling")
                 made[field.name] = field.read(folded[field.folded], where, odd)
             elif field.decides:
                 raise Refused(where, "missing")
@@ -140,7 +140,10 @@ class SecondReading(Generic[T]):
             except FAULTS:
                 odd_items += 1
                 if odd_items > _MOST_ODD_ITEMS:
-                    odd(path, f"more than {_MOST_ODD_ITEMS} items are not as documented; the rest is left out")
+                    odd(
+                        path,
+                        f"more than {_MOST_ODD_ITEMS} items are not as documented; the rest of the list is ignored",
+                    )
                     break
                 found.append(self._item(cls, item, f"{path}[]", odd))
         return tuple(found)

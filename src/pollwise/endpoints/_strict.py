@@ -1,9 +1,9 @@
-"""The door that a vendor's JSON comes in by.
+"""Strict hooks for the values in a vendor's JSON.
 
-Rule 1: a value has the documented type, or is refused; nothing is guessed or rounded here. Keys that are not documented
-are ignored, so that a vendor may add some. What becomes of a refused value, `_second.py` decides.
-Rule 2: text from outside is shown escaped and short, or not at all.
-Rule 3: what is let in can be compared, pickled and encoded again: nothing is nested without bounds.
+Rule 1: a value has the documented type, or is refused. Nothing is guessed or rounded here. Undocumented keys are
+ignored, because a vendor may add some. `_second.py` decides what happens with a refused value.
+Rule 2: a message shows a value escaped and short, or not at all.
+Rule 3: an accepted value can be compared, pickled and encoded, because its nesting is bounded.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ __all__ = [
 ]
 
 Hook: TypeAlias = Callable[..., Any]
-"""What cattrs calls to structure a value: the value, and its documented type, which our hooks know already."""
+"""A cattrs structure hook. Its arguments are the value and the documented type, which these hooks ignore."""
 
 _MAX_SHOWN = 40
-_MAX_DEPTH = 64  # far below where comparing, pickling or encoding a value runs into the recursion limit
+_MAX_DEPTH = 64  # far below the depth at which comparing, pickling or encoding a value reaches the recursion limit
 
 _KINDS = {type(None): "null", list: "a list", dict: "an object"}
-_WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch  # fits 64 bits, as JSON's own numbers do here
+_WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch  # fits 64 bits, as orjson's integers do
 
-# What is sent nearly always is looked up before anything is asked of it: a poll reads a dozen values. Keys are text only,
-# for 1, 1.0 and true are one key. Of whatever is not found, or cannot be, the type is looked at.
+# Common values are looked up first, because each poll reads about a dozen values. The keys are texts only, because 1, 1.0
+# and True are equal keys. For other values the type is checked.
 _COMMON: dict[object, int] = {str(number): number for number in range(1001)}
 _BOOLS: dict[object, bool] = {"true": True, "false": False}
 
 
 def shown(value: object) -> str:
-    """A JSON value in a few safe characters, for a message."""
+    """A JSON value as a short, escaped text for a message."""
     match value:
         case bool():
             return str(value).lower()
@@ -57,7 +57,7 @@ def shown(value: object) -> str:
 
 
 def unknown(field: str, value: object) -> str:
-    """An enum value that is not documented, as `field=value`, escaped and short."""
+    """An undocumented enum value as `field=value`, escaped and short."""
     return f"{field}={ascii(str(value)[:_MAX_SHOWN])[1:-1]}"
 
 
@@ -120,7 +120,7 @@ def text_or_null(value: object, _type: object = None, /) -> str | None:
 
 
 def json_value(value: object, _type: object = None, /) -> Any:
-    """Any JSON value as it is, unless it is nested so deeply that no later step could bear it."""
+    """Any JSON value as it is, if it is nested at most `_MAX_DEPTH` deep."""
     if not isinstance(value, dict | list):
         return value
     layer: list[Any] = [value]

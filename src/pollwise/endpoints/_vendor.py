@@ -1,4 +1,4 @@
-"""What the vendors here have in common: a base URL, credentials, and statuses that are kept as they are read."""
+"""What the vendors' endpoints have in common: base URL, credentials, and a codec for the ledger."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 make_reading: Callable[..., Reading[Any]] = fast_constructor(Reading, defaults=(), checked=False)
-"""Called with all fields in their order: to match seven names costs as much as the rest of it."""
+"""Takes all fields by position, because seven keyword arguments would double its cost."""
 _make_request = fast_constructor(Request)
-# Of some 700 bytes each. To make one anew, and for aiohttp to ask a new URL all that it asks, costs more.
+# About 700 bytes each. A new request costs more, because aiohttp derives many values from a new URL.
 _KEPT_REQUESTS = 2_048
 _SHORTEST_HEX = 24  # an object ID of MongoDB; a GUID has 32
 _IS_HEX = re.compile(r"[0-9a-f]+").fullmatch
@@ -34,11 +34,10 @@ _NO_PUNCTUATION = str.maketrans("", "", "-{}")
 
 
 def same_id(told: str | int | None, asked: str) -> bool:
-    """Whether an ID in a reply is the one that was asked for, or does not say.
+    """Whether an ID in a reply equals the requested one, or cannot be compared with it.
 
-    In any letter case, and a GUID with or without hyphens and braces: both vendors' IDs are hexadecimal, and a gateway
-    may spell them otherwise. An ID of zeros alone is one that was never set, and does not say. A number can be compared
-    only with an ID that is a number; beside another one it is no ID of that kind, and does not say either.
+    Letter case, and hyphens and braces of a GUID, do not matter, because a gateway may spell IDs in another way. An ID of
+    zeros alone was never set, so it cannot be compared. A number can be compared only with an ID of digits.
     """
     if type(told) is int:
         return not (asked.isascii() and asked.isdigit()) or int(asked) == told
@@ -52,10 +51,10 @@ def same_id(told: str | int | None, asked: str) -> bool:
 
 
 class VendorEndpoint(Endpoint[J, S]):
-    """An endpoint whose jobs are attrs classes of IDs, and whose statuses a `Reader` makes.
+    """An endpoint whose jobs are attrs classes of IDs, and whose statuses a `Reader` structures.
 
-    `problem` finds the vendor's words in a reply. It is a function, not a method, so that an endpoint needs no garbage
-    collector.
+    `problem` returns the vendor's codes and descriptions from a reply. It is a function, because a bound method would put
+    the endpoint into a reference cycle.
     """
 
     heeded_headers = ()
@@ -76,7 +75,7 @@ class VendorEndpoint(Endpoint[J, S]):
         self.auth = auth
         self.account = checked_account(account, auth)
         self.codec = VendorCodec(self.name, job, reader)
-        if type(self).request is VendorEndpoint.request:  # else a subclass makes requests of its own
+        if type(self).request is VendorEndpoint.request:  # else a subclass builds its own requests
             self.fixed_origin = str(root.origin)
         self._replies = ReplyReader(reader, self.name, problem)
         self._problem = problem
@@ -86,21 +85,21 @@ class VendorEndpoint(Endpoint[J, S]):
         return f"{type(self).__name__}({str(self._root)!r}{account})"
 
     def problem(self, reply: Reply, /) -> Problem | None:
-        """The vendor's codes and words in the body of a reply that is not 2xx; None where the body has none."""
+        """The vendor's codes and descriptions in the body of a reply outside 2xx, or None."""
         return self._problem(reply)
 
     def request(self, job: J, /) -> Request:
-        """The GET that asks for the job's status, without credentials."""
+        """The GET request for the job's status, without credentials."""
         return self._request(job)
 
 
 class VendorCodec(Generic[J, S]):
-    """Keeps jobs that are attrs classes of IDs, and statuses in the vendor's own form.
+    """The ledger codec for jobs that are attrs classes of IDs. Statuses have the vendor's own form.
 
     Args:
-        endpoint_name: For the errors.
+        endpoint_name: For messages.
         job: The class of the jobs. Each field is a text.
-        reader: What makes the statuses.
+        reader: Structures the statuses.
     """
 
     def __init__(self, endpoint_name: str, job: type[J], reader: Reader[S]) -> None:
@@ -110,12 +109,12 @@ class VendorCodec(Generic[J, S]):
         self._reader = reader
 
     def job_to_keys(self, job: J, /) -> dict[str, str]:
-        """The job's IDs by their names."""
+        """The job's IDs by field name."""
         return {name: getattr(job, name) for name in self._keys}
 
     def job_from_keys(self, keys: Mapping[str, str], /) -> J:
-        """The job again. Raises ConfigurationError, a ValueError, unless the keys are exactly a job's."""
-        given: object = keys  # whatever a token or a ledger held
+        """The job with these keys. Raises ConfigurationError, a ValueError, if a key is missing or unknown."""
+        given: object = keys  # from a token or a ledger, so its type is unknown
         if not isinstance(given, Mapping) or set(given) != set(self._keys):
             raise ConfigurationError(f"a job of {self._endpoint_name} has exactly the keys {', '.join(self._keys)}")
         return self._job(**keys)
@@ -125,5 +124,5 @@ class VendorCodec(Generic[J, S]):
         return self._reader.unstructure(status)
 
     def status_from_json(self, data: Any, /) -> S:
-        """The status again. Raises ConfigurationError, a ValueError, for data that is not a status's."""
+        """The status with this data. Raises ConfigurationError, a ValueError, for data of another form."""
         return self._reader.structure(data)

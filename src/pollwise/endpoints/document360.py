@@ -1,19 +1,20 @@
 """Document360: the status of a delete-file task.
 
-Rule 1: `is_complete` is the only thing that ends a watch, and the only value that is read strictly: a boolean, or exactly
-the text `true` or `false`, because gateways re-encode. The vendor's own example of a finished deletion has
-`is_complete: true` with `status: 2` (InProgress), so `status` never ends a watch.
-Rule 2: once it is complete: status 4 failed, 5 was cancelled, `success` false or any error failed, 0 to 3 succeeded. A
-status that is not documented is an end of unknown kind, because a wrong success is the worst fault.
-Rule 3: a missing or null status is no undocumented value, and `is_complete` still holds: with `success` true and no error
-the task succeeded. With neither a status nor `success` true nothing speaks for a success, and the end is unknown.
-Rule 4: while it is not complete: status 0 is queued, everything else runs. 4 and 5 look over, which wants confirming.
-Rule 5: `status` is understood as a number, as text (`"3"`) and by its documented name. Another value is kept as sent.
+Rule 1: only `is_complete` ends a watch, and only `is_complete` is read strictly: a boolean, or exactly the text `true` or
+`false`, because gateways re-encode. The vendor's own example of a finished deletion has `is_complete: true` with
+`status: 2` (InProgress), so `status` never ends a watch.
+Rule 2: if the task is complete, status 4 means failed, and 5 cancelled. `success` false, or any error, means failed. Else
+0 to 3 mean succeeded. An undocumented status is an end of unknown kind, because a wrong success is the worst error.
+Rule 3: a missing or null status is not an undocumented one. With `is_complete` and `success` true and no error, the task
+succeeded. Without a status and without `success` true, the end is unknown.
+Rule 4: if the task is not complete, status 0 means queued, and any other running. 4 and 5 look over, so they are
+unconfirmed.
+Rule 5: `status` may be a number, a text (`"3"`) or its documented name. Any other value is kept as sent.
 Rule 6: `errors` counts by its presence: an error that cannot be read is still an error.
-Rule 7: a reply whose `task_id` is another task's is malformed. It may be the answer to another request.
+Rule 7: a reply with another task's `task_id` is malformed. It may be the reply to another request.
 
 Source: https://apidocs.document360.com, "Get status of the delete file operation" (v2). `task_status` is documented
-as nullable; null is malformed here, because it says nothing about the task. The error then has the vendor's own words.
+as nullable; null is malformed here, because it says nothing about the task. The error has the vendor's description.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class DeleteFileJob:
     """A delete-file task.
 
     Args:
-        task_id: What the call that deleted the file answered with.
+        task_id: The ID in the reply to the call that deleted the file.
 
     Raises:
         ConfigurationError: The ID cannot be one segment of a path. It is a ValueError.
@@ -86,12 +87,12 @@ class TaskState(enum.IntEnum):
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class TaskStatus:
-    """Where the task stands.
+    """The state of the task.
 
     Attributes:
-        is_complete: Whether the task is over. Nothing else says so.
-        status: A `TaskState`; the number or text as sent if it is none of them; None if there was none.
-        task_id: The task's ID; a number if it was sent as one.
+        is_complete: Whether the task is over. No other field says so.
+        status: A `TaskState`, or an undocumented number or text as sent. None if it is absent.
+        task_id: The task's ID. A number if it was sent as one.
     """
 
     is_complete: bool
@@ -101,7 +102,7 @@ class TaskStatus:
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class ErrorItem:
-    """An error, in the vendor's words. Untrusted text; `stack_trace` is the server's."""
+    """An error as the vendor describes it. Untrusted text. `stack_trace` is of the server."""
 
     extension_data: Any = None
     stack_trace: str | None = None
@@ -112,7 +113,7 @@ class ErrorItem:
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class WarningItem:
-    """A warning, in the vendor's words. Untrusted text."""
+    """A warning as the vendor describes it. Untrusted text."""
 
     extension_data: Any = None
     description: str | None = None
@@ -121,7 +122,7 @@ class WarningItem:
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class InformationItem:
-    """A piece of information, in the vendor's words. Untrusted text."""
+    """Information as the vendor describes it. Untrusted text."""
 
     extension_data: Any = None
     description: str | None = None
@@ -129,15 +130,15 @@ class InformationItem:
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class DeleteFileStatus:
-    """All that the vendor said about a delete-file task.
+    """The vendor's status of a delete-file task.
 
     Attributes:
-        task_status: Where the task stands.
-        success: Whether the *API call* succeeded; None if that was not said.
+        task_status: The state of the task.
+        success: Whether the *API call* succeeded. None if absent.
         extension_data: Any JSON value, as sent.
-        errors: In the vendor's order; none where the list is null or absent.
-        warnings: The same of warnings.
-        information: The same of information.
+        errors: In the vendor's order. Empty if the list is null or absent.
+        warnings: Likewise.
+        information: Likewise.
     """
 
     task_status: TaskStatus
@@ -150,7 +151,7 @@ class DeleteFileStatus:
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class _Refusal:
-    """The part of the envelope that has the vendor's words."""
+    """The part of a refusal's body that has the vendor's descriptions."""
 
     errors: tuple[ErrorItem, ...] = ()
 
@@ -171,7 +172,7 @@ def _task_state(value: object, _type: object = None, /) -> TaskState | int | Non
 
 
 def _task_state_kept(value: object) -> TaskState | int | str | None:
-    """The number or the name in another form, or the value itself as text: what is unknown must not look absent."""
+    """The state for a number or name in another form, else the value as text: unknown must not look absent."""
     try:
         number = whole_number_kept(value)
     except ValueError:
@@ -210,7 +211,7 @@ def _status_path(job: DeleteFileJob) -> str:
 
 
 def _phase(status: DeleteFileStatus) -> Phase:
-    """The phase; of a completed task whose end is unknown, RUNNING."""
+    """The phase. RUNNING for a completed task whose end is unknown."""
     task = status.task_status
     end = _ENDS.get(task.status)
     if end is not None:
@@ -246,13 +247,13 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
     """The status call of Document360's delete-file task, `GET …/v2/Drive/Folders/DeleteFile/Status/{task_id}`.
 
     Args:
-        base_url: The API's root, which differs by region, such as `https://apihub.document360.io`; may have a path.
-        auth: What puts the `api_token` header on, such as `ApiKeyAuth(key)`.
-        account: A name for these credentials, where one ledger has the jobs of several accounts.
+        base_url: The API's base URL, which differs by region, such as `https://apihub.document360.io`. May have a path.
+        auth: Adds the `api_token` header field, such as `ApiKeyAuth(key)`.
+        account: A name for these credentials, if one ledger has the jobs of several accounts.
 
     Raises:
-        ConfigurationError: `base_url` is no http or https URL with a host, or holds credentials, a query or a fragment;
-            or `account` cannot be a name.
+        ConfigurationError: `base_url` is not an http or https URL with a host, or has credentials, a query or a fragment.
+            Or `account` is not a valid name.
     """
 
     name = "document360"
@@ -270,10 +271,10 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
         )
 
     def read(self, reply: Reply, /) -> Reading[DeleteFileStatus]:
-        """What the reply says, by the rules of this module. The fraction done is never known.
+        """The reading, by the rules of this module. The vendor never says which fraction is done.
 
         Raises:
-            MalformedReply: It is no JSON, or `is_complete` is not in it.
+            MalformedReply: The body is not JSON, or has no valid `is_complete`.
         """
         status = self._replies.read(reply)
         state, complete = status.task_status.status, status.task_status.is_complete
@@ -284,15 +285,15 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
         return make_reading(status, phase, complete, unconfirmed, None, reason, strange)
 
     def read_for(self, job: DeleteFileJob, reply: Reply, /) -> Reading[DeleteFileStatus]:
-        """The same, of a reply that is about this task or does not say which.
+        """Like `read`, and checks the task ID in the reply, if there is one.
 
         Raises:
-            MalformedReply: It is about another task, or as for `read`.
+            MalformedReply: The reply is about another task, or as for `read`.
         """
         reading = self.read(reply)
-        told = reading.status.task_status.task_id
-        if told != job.task_id and not same_id(told, job.task_id):
-            raise reply.malformed(f"field task_status.task_id: the reply is about another task, {shown(told)}")
+        found = reading.status.task_status.task_id
+        if found != job.task_id and not same_id(found, job.task_id):
+            raise reply.malformed(f"field task_status.task_id: the reply is about another task, {shown(found)}")
         return reading
 
 

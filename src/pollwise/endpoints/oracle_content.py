@@ -1,16 +1,16 @@
 """Oracle Content Management: the status of a ZIP extraction job, and starting one.
 
 Rule 1: `progress` ends a watch, at SUCCEEDED and at FAILED. `completed` informs; it never ends one.
-Rule 2: ABORTED is documented, but not as an end: it looks like a cancellation, which wants confirming.
-Rule 3: a word that is not documented is kept as the text that it is, and runs. With `completed` true beside it the job
-looks over, which wants confirming, and is then an end of unknown kind. It is never a success, whatever the percentage.
-Rule 4: only `progress` is read strictly: a text, in any letter case, because the vendor's other APIs have it in lower
-case. Everything else informs and never hides `progress`: it is taken as documented (the examples have a string for every
-scalar, the schema has booleans and integers), or as what can be kept of it, or it is None. A counter that is not sent
-has counted nothing, hence 0. A percentage beyond 0 to 100 is None, because it does not say how much is done.
-Rule 5: a success can have skipped every file in the ZIP. The status says so; the phase stays SUCCEEDED.
-Rule 6: starting a job is not idempotent, so its request is sent once, whatever becomes of it. The reply's `jobId` decides;
-a reply about another file is malformed.
+Rule 2: ABORTED is documented, but not as an end. It counts as an unconfirmed cancellation.
+Rule 3: an undocumented word is kept as text and means running. If `completed` is true as well, it is an unconfirmed end of
+unknown kind. It is never a success, for any percentage.
+Rule 4: only `progress` is read strictly: a text in any letter case, because the vendor's other APIs use lower case. The
+other fields inform and never hide `progress`. They are read as documented (the examples have strings for all scalars, the
+schema has booleans and integers), converted leniently, or None. An absent counter is 0. A percentage outside 0 to 100 is
+None, because it does not say how much is done.
+Rule 5: a success may have skipped every file in the ZIP. The status says so, and the phase is SUCCEEDED.
+Rule 6: starting a job is not idempotent, so its request is sent once. The reply's `jobId` decides. A reply about another
+file is malformed.
 
 Sources: "Get Status of an Extraction Job" and "Extract ZIP File into a Folder" (API version 1.2) below
 https://docs.oracle.com/en/cloud/paas/content-cloud/rest-api-documents/.
@@ -54,11 +54,13 @@ __all__ = [
 ]
 
 _FILES: Final = "/documents/api/1.2/files/"
-_HEADERS: Final[Mapping[str, str]] = {"Accept": "application/json"}  # the vendor has XML as well; a poll says so anyway
-_JOB_UNKNOWN: Final = "!csCloudBulkExtractionRequestJobNotValid"  # no such job, or somebody else's
+_HEADERS: Final[Mapping[str, str]] = {
+    "Accept": "application/json"
+}  # the API also sends XML; the transport adds this field to polls
+_JOB_UNKNOWN: Final = "!csCloudBulkExtractionRequestJobNotValid"  # no such job, or a job of another user
 _MAYBE_STARTED: Final = (
-    "The extraction may be running all the same, and the API has no way to find its job ID. Look at the destination"
-    " folder before starting it again; with DuplicateResolution.SKIP a second start does no harm."
+    "The extraction may be running, and the API has no call that finds its job ID. Look at the destination folder before"
+    " you start it again. With DuplicateResolution.SKIP a second start does no harm."
 )
 
 
@@ -79,17 +81,17 @@ class ExtractionJob:
 
 
 class DuplicateResolution(enum.StrEnum):
-    """What an extraction does where the destination has a file of that name already."""
+    """What an extraction does if the destination has a file with the same name."""
 
     RESOLVE = "ResolveDuplicates"
     """Give the new file another name, with a number."""
     REVISE = "ReviseDuplicates"
     """Make the new file a new revision of the old one."""
     SKIP = "SkipDuplicates"
-    """Leave the new file out."""
+    """Do not extract the new file."""
 
 
-_FRACTIONS: Final[Mapping[int | None, float | None]] = {  # a hundred thousand watches keep one each
+_FRACTIONS: Final[Mapping[int | None, float | None]] = {  # all watches share these objects
     None: None,
     **{number: number / 100 for number in range(101)},
 }
@@ -129,16 +131,16 @@ def _problem_in(reply: Reply) -> Problem | None:
 class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
     """The status call of Oracle Content Management's ZIP extraction, and the call that starts one.
 
-    The former is `GET …/documents/api/1.2/files/{file_id}/_extract/{job_id}`.
+    The status call is `GET …/documents/api/1.2/files/{file_id}/_extract/{job_id}`.
 
     Args:
-        base_url: `https://host[:port]`; may have a path.
-        auth: What puts the `Authorization` header on: Basic, Bearer, or OAuth 2 client credentials.
-        account: A name for these credentials, where one ledger has the jobs of several accounts.
+        base_url: `https://host[:port]`. May have a path.
+        auth: Adds the `Authorization` header field: Basic, Bearer, or OAuth 2 client credentials.
+        account: A name for these credentials, if one ledger has the jobs of several accounts.
 
     Raises:
-        ConfigurationError: `base_url` is no http or https URL with a host, or holds credentials, a query or a fragment;
-            or `account` cannot be a name.
+        ConfigurationError: `base_url` is not an http or https URL with a host, or has credentials, a query or a fragment.
+            Or `account` is not a valid name.
     """
 
     name = "oracle-content"
@@ -156,10 +158,10 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
         self._starts = ReplyReader(STARTED, self.name, _problem_in)
 
     def read(self, reply: Reply, /) -> Reading[ExtractionStatus]:
-        """What the reply says, by the rules of this module. The fraction done is `completedPercentage`.
+        """The reading, by the rules of this module. The fraction done is `completedPercentage`.
 
         Raises:
-            MalformedReply: It is no JSON, or `progress` is not in it.
+            MalformedReply: The body is not JSON, or has no valid `progress`.
         """
         status = self._replies.read(reply)
         known = _MEANING.get(status.progress)
@@ -180,32 +182,32 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
     ) -> ExtractionJob:
         """Start the extraction of a ZIP file and return its job, which can then be watched.
 
-        The request is sent once and never again, for starting is not idempotent: a second one extracts a second time.
-        So when the reply is lost (`PollTimeout`, `ConnectFailed`, `ServerUnavailable`, `MalformedReply`, or this call
-        was cancelled) **the job may be running, and its ID cannot be had**: the API documents no list of jobs. Then
+        The request is sent once, because a second one would extract a second time. If the reply is lost (`PollTimeout`,
+        `ConnectFailed`, `ServerUnavailable`, `MalformedReply`, or this call was cancelled), **the job may be running,
+        and its ID cannot be found**: the API has no list of jobs. In this case:
 
-        - look into the destination folder: files that appear there are the lost job's;
-        - start again with `DuplicateResolution.SKIP` if there must be a job to watch: what the lost one extracted is
-          skipped, so nothing is there twice. The two may still meet at the same file while both run;
-        - do not start again with RESOLVE or REVISE: that makes second files, or second revisions.
+        - Look into the destination folder. Files that appear there come from the lost job.
+        - If you need a job to watch, start again with `DuplicateResolution.SKIP`. Files that the lost job extracted are
+          skipped, so there are no duplicates. Both jobs may still write the same file while both run.
+        - Do not start again with RESOLVE or REVISE: that creates second files, or second revisions.
 
-        An error that leaves it open carries a note that says so; every other one means that nothing was started.
+        Such an error has a note that says so. Any other error means that no job was started.
 
         Args:
-            via: What to send with, such as `JobWatcher.transport`.
+            via: The transport to send with, such as `JobWatcher.transport`.
             file_id: The GUID of the ZIP file.
-            destination_id: The GUID of the folder to extract into; None for the folder that the ZIP file is in.
-            duplicate_resolution: What to do where a file of that name exists.
-            timeout_s: Seconds for all of it, renewing credentials included.
+            destination_id: The GUID of the destination folder. None for the folder of the ZIP file.
+            duplicate_resolution: What to do if a file with the same name exists.
+            timeout_s: Max duration in seconds, renewal of credentials included.
 
         Raises:
-            ConfigurationError: An argument cannot be right. Nothing was sent.
-            AuthenticationError: The credentials were refused, or there are none to be had.
-            PermissionDenied: They may not extract this file.
+            ConfigurationError: An argument is invalid. Nothing was sent.
+            AuthenticationError: The credentials were refused, or there are none.
+            PermissionDenied: The credentials do not allow to extract this file.
             JobNotFound: There is no such file (HTTP 404 or 410).
-            RequestRejected: The server called the request wrong; the vendor's codes are in `problem`.
+            RequestRejected: The server refused the request. The vendor's codes are in `problem`.
             RateLimited: HTTP 429.
-            PollError: Another of its kinds: see above.
+            PollError: The reply is lost, see above.
         """
         request = self._start_request(file_id, destination_id, duplicate_resolution)
         if not 0 < timeout_s < math.inf:
@@ -235,7 +237,7 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
 
 
 def _refuses(started: Started) -> bool:
-    """Whether the reply says that nothing was started. Beside a job ID only a number says so: that job can be watched."""
+    """Whether the reply refuses the start. With a job ID, only a numeric error code does: else that job is watched."""
     code = started.error_code
     return code not in {0, None} and (isinstance(code, int) or not started.job_id)
 
