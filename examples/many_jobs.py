@@ -1,4 +1,4 @@
-"""Watch as many jobs as there are, under one rate-limited token."""
+"""Watch many jobs under one rate-limited token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 
 
 def jobs() -> Iterator[DeleteFileJob]:
-    """Any iterable will do, an async one too; a lazy one is pulled as there is room."""
+    """Any iterable or async iterable. A lazy one is read as capacity becomes free."""
     for number in range(1, 101):
         yield DeleteFileJob(f"task-{number}")
 
@@ -21,7 +21,7 @@ async def main() -> None:
         os.environ["DOCUMENT360_BASE_URL"],
         auth=ApiKeyAuth(os.environ["DOCUMENT360_API_TOKEN"]),
     )
-    budget = RateBudget(6000, per_s=60)  # your plan's limit; left out, the vendor's documented one is used
+    budget = RateBudget(6000, per_s=60)  # your plan's limit; the default is the one that the vendor documents
     async with JobWatcher(endpoint, timeout_s=3600, budget=budget) as watcher:
         async for outcome in watcher.as_completed(jobs()):
             match outcome:

@@ -17,7 +17,7 @@ async def main() -> None:
     job = ExtractionJob("DC765D5CD846E67B395AE676435D1DBF", "ZX-E83150A29A911D33")
     async with JobWatcher(endpoint, timeout_s=3600) as watcher:
         watch = watcher.watch(job)
-        async for event in watch:  # ends with the outcome; never raises for what happened to the job
+        async for event in watch:  # the last event is the outcome; iterating never raises it
             match event:
                 case Progressed(fraction=float(done), eta_s=eta):
                     print(f"{done:.0%} done, {eta or 0:.0f} s to go")

@@ -1,4 +1,4 @@
-"""Watch the jobs of any API: say how to ask, and how to read."""
+"""Watch the jobs of any API: build its request, and read its reply."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pollwise import Endpoint, JobWatcher, Reading, Reply, Request
 
 @attrs.frozen
 class Export:
-    """What names a job."""
+    """A job, by its ID."""
 
     export_id: int
 
 
 @attrs.frozen
 class ExportStatus:
-    """What the API says of it."""
+    """The API's status of an export."""
 
     state: str
     rows_done: int

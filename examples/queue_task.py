@@ -1,4 +1,4 @@
-"""Wait for a job in a task of a queue: delivered again, the task goes on where it was."""
+"""Wait for a job in a task queue. A redelivered task resumes its watch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from taskiq import Context, InMemoryBroker, SimpleRetryMiddleware, TaskiqDepends
 from pollwise import BearerAuth, JobCancelled, JobFailed, JobWatcher, WatchError
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionStatus
 
-# In production a broker that delivers again what a dead worker had, such as taskiq-redis's RedisStreamBroker.
+# In production use a broker that redelivers the messages of a dead worker, such as taskiq-redis's RedisStreamBroker.
 broker = InMemoryBroker().with_middlewares(SimpleRetryMiddleware(types_of_exceptions=(WatchError, TimeoutError)))
 
 
 class Tokens:
-    """Which watch each task has, where every worker can read it: use the Redis or the database that you have."""
+    """The resume token of each task, where every worker can read it. Use your Redis or database."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -57,16 +57,16 @@ async def close_watcher(state: TaskiqState) -> None:
 async def extraction(file_id: str, job_id: str, context: Context = TaskiqDepends()) -> str:  # noqa: B008 - taskiq's way
     watcher: JobWatcher[ExtractionJob, ExtractionStatus] = context.state.watcher
     tokens: Tokens = context.state.tokens
-    task_id = context.message.task_id  # the same each time that it is delivered
+    task_id = context.message.task_id  # the same for each delivery
     token = tokens.load(task_id)
     if token is None:
         watch = watcher.watch(ExtractionJob(file_id, job_id))
-        tokens.save(task_id, watch.resume_token)  # the first one: its deadline is the one that counts
+        tokens.save(task_id, watch.resume_token)  # of the first delivery, because its deadline counts
     else:
         watch = watcher.watch_from_token(token)
     try:
         result = (await watch).summary()
-    except (JobFailed, JobCancelled) as ended:  # the vendor's word: a result, which no retry would change
+    except (JobFailed, JobCancelled) as ended:  # a result: a retry would not change it
         result = f"did not work out: {ended.reason}"
     except asyncio.CancelledError:  # the queue ends the task, so this process stops polling
         watch.stop()

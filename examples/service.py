@@ -1,4 +1,4 @@
-"""Watch jobs as a service: SIGTERM ends it at any moment, and its next start goes on."""
+"""Watch jobs as a service. SIGTERM stops it at any moment, and its next start resumes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 
 
 def jobs() -> Iterator[ExtractionJob]:
-    """What is to be watched, known already or not; here a file with two IDs on each line."""
+    """The jobs to watch, known ones included. Here a file with two IDs on each line."""
     for line in Path(os.environ["JOBS"]).read_text(encoding="utf-8").splitlines():
         yield ExtractionJob(*line.split())
 
 
 def save(results: sqlite3.Connection, outcome: Outcome[ExtractionJob, Any]) -> None:
-    """Saved twice is saved once: that is all that a delivery needs to be repeatable."""
+    """Save an outcome. Saving is idempotent, because an outcome may be delivered twice."""
     with results:
         results.execute(
             "INSERT OR REPLACE INTO results VALUES (?, ?, ?)",

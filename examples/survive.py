@@ -1,4 +1,4 @@
-"""Watch jobs in a process that may die at any moment: start it again, and it goes on where it was."""
+"""Watch jobs in a process that may be killed at any moment. Its next start resumes them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ async def main(*task_ids: str) -> None:
         SqliteLedger(os.environ.get("LEDGER", "jobs.ledger")) as ledger,
         JobWatcher(endpoint, timeout_s=3600, ledger=ledger) as watcher,
     ):
-        await watcher.resume()  # everything that an earlier process left open
+        await watcher.resume()  # the open watches of earlier processes
         await watcher.record_all(map(DeleteFileJob, task_ids))  # on disk once this returns
-        async for delivery in watcher.outcomes():  # again and again, until it is acknowledged
+        async for delivery in watcher.outcomes():  # each is delivered until it is acknowledged
             print(delivery.outcome.job.task_id, type(delivery.outcome).__name__.lower())
             await delivery.ack()
 

@@ -1,4 +1,4 @@
-"""Watch jobs inside a web app: a client waits as long as it likes to, and a restart loses none."""
+"""Watch jobs inside a web app. A client may wait or come back later, and a restart loses no watch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pollwise import BearerAuth, ConfigurationError, JobCancelled, JobFailed, Jo
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionStatus
 from pollwise.errors import WatcherClosed
 
-WAIT_S = 20.0  # shorter than the patience of any client, and of any proxy between
+WAIT_S = 20.0  # shorter than the time-outs of clients and proxies
 
 OPENED = web.AppKey("OPENED", AsyncExitStack)
 WATCHER = web.AppKey("WATCHER", JobWatcher[ExtractionJob, ExtractionStatus])
@@ -27,22 +27,22 @@ def job_in(request: web.Request) -> ExtractionJob:
 
 
 async def begin(request: web.Request) -> web.Response:
-    """Take a job over. Once we say so it is on disk."""
+    """Record a job. It is on disk before the client gets 202."""
     await request.app[WATCHER].record(job_in(request))
     return web.json_response({"state": "running"}, status=202, headers={"Location": request.path})
 
 
 async def show(request: web.Request) -> web.Response:
-    """Say how a job ended, or after `WAIT_S` that it did not yet."""
+    """Reply with the outcome, or after `WAIT_S` that the job is still running."""
     try:
         watch = request.app[WATCHER].watch(job_in(request))
-        async with asyncio.timeout(WAIT_S):  # ends our waiting; the watch goes on
+        async with asyncio.timeout(WAIT_S):  # ends this wait; the watch goes on
             status = await watch
     except (JobFailed, JobCancelled) as ended:
         return web.json_response({"state": "failed", "reason": ended.reason})
     except WatcherClosed:
         return web.json_response({"state": "running"}, status=503, headers={"Retry-After": "5"})
-    except WatchError as gone:  # before TimeoutError: the watch's own deadline is one, too
+    except WatchError as gone:  # before TimeoutError, because DeadlineExceeded is one, too
         return web.json_response({"state": "unknown", "reason": str(gone)}, status=502)
     except TimeoutError:
         return web.json_response({"state": "running"}, status=202, headers={"Retry-After": "1"})
@@ -63,7 +63,7 @@ async def watching(app: web.Application) -> AsyncIterator[None]:
 
 
 async def stop_watching(app: web.Application) -> None:
-    """Answer those who wait. This comes before aiohttp waits for their handlers to end."""
+    """Close the watcher, so that waiting handlers reply. aiohttp calls this before it waits for them."""
     await app[OPENED].aclose()
 
 
