@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart() -> None:
-    # Whoever runs the tests in the background may have them ignore Ctrl-C, and so would every process they start.
+    # Tests that run in the background may ignore Ctrl-C, and every process that they start would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # looptime asks for the current event loop even around a test that has none, and asking would make one.

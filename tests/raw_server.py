@@ -73,7 +73,7 @@ class RawServer:
 
     Attributes:
         answer: Said to every request; a function is called with the connection instead.
-        greeting: Said to everybody who connects.
+        greeting: Sent to each new connection.
         requests: What was heard, whole requests in order.
         lines: The connections, in order.
         url: Where it is.

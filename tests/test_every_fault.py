@@ -104,7 +104,7 @@ async def test_five_hundred_watches_among_faults_tell_the_truth_once() -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_DRIP])
-async def test_a_server_that_hangs_for_ever_holds_nobody_past_the_deadline(fault: Fault) -> None:
+async def test_a_server_that_hangs_for_ever_delays_no_deadline(fault: Fault) -> None:
     """The deadline cuts a request in flight, to within a tenth of a second."""
     async with Simulator(faults=Faults(drip_every_s=0.5)) as sim:
         sim.add_extraction("F", "J", duration_s=60, script=[fault] * 50)

@@ -232,7 +232,7 @@ async def test_a_reply_about_another_task_is_never_believed(told: object, state:
 
 
 async def test_a_server_that_only_speaks_of_another_task_is_given_up() -> None:
-    """Ten minutes of answers to somebody else's question: abandoned, never succeeded."""
+    """Ten minutes of replies about another job: abandoned, never succeeded."""
     async with Simulator() as sim:
         events = await events_of(sim, "document360", duration_s=1.0, script=[Fault.ANOTHER_JOB] * 100)
     assert isinstance(events[-1], Abandoned)

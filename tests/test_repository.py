@@ -1,4 +1,4 @@
-"""What the tree itself promises, whatever the code in it does."""
+"""Rules for the files of the repository."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGE = ROOT / "src" / "pollwise"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
-# Modules that have behaviour and yet no test file of their own, each with the reason.
+# Modules with functions and without their own test file, each with the reason.
 _BY_REQUESTS = "what the simulator does shows in its replies: tests/simulator asks for them"
 TESTED_ELSEWHERE: dict[str, str] = {
     f"simulator/{name}.py": _BY_REQUESTS
@@ -44,7 +44,7 @@ TESTED_ELSEWHERE["__init__.py"] = "what it shows is tested in tests/test_public_
 # Packages that are another package's interface: no aiohttp comes without them.
 COMES_WITH = {"multidict": "aiohttp", "yarl": "aiohttp"}
 
-# What belongs to somebody's machine. Put together here, so that this file keeps its own rule.
+# Traces of a developer's machine. The patterns are concatenated, so that this file does not match them.
 MACHINE_TRACES = [
     re.compile("/" + r"(root|work|Users/\w+|home/\w+)/"),
     re.compile(r"\b(files\.)?py" + r"(pi\.org|thonhosted\.org)"),
@@ -117,7 +117,7 @@ def test_all_is_sorted_and_true(path: Path) -> None:
 
 
 def has_behaviour(path: Path) -> bool:
-    """Values and re-exports are tested where they are used; a function wants a test of its own."""
+    """Whether the module has a function. Values and re-exports are tested where they are used."""
     return any(
         isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(ast.parse(path.read_text()))
     )
@@ -172,12 +172,12 @@ def test_every_public_name_is_in_the_glossary() -> None:
     assert [name for name in public if not name.startswith("__") and f"`{name}`" not in glossary] == []
 
 
-def test_the_architecture_names_every_room_and_no_other() -> None:
+def test_the_architecture_names_every_module_and_no_other() -> None:
     """docs/architecture.md names each module of the package, the core and the endpoints, and each other folder."""
     text = (ROOT / "docs" / "architecture.md").read_text()
-    rooms = [path.name for folder in (".", "core", "endpoints") for path in (PACKAGE / folder).glob("[!_]*.py")]
-    rooms += [f"{path.name}/" for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
-    assert [room for room in rooms if room not in text] == []
+    names_there = [path.name for folder in (".", "core", "endpoints") for path in (PACKAGE / folder).glob("[!_]*.py")]
+    names_there += [f"{path.name}/" for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
+    assert [name for name in names_there if name not in text] == []
     there = {path.name for path in MODULES}
     assert [name for name in re.findall(r"\b\w+\.py\b", text) if name not in there] == []
 
@@ -205,7 +205,7 @@ def test_the_changelog_can_be_read_by_machines() -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_no_link_in_a_document_leads_nowhere(path: Path) -> None:
+def test_every_link_in_a_document_works(path: Path) -> None:
     """Every relative link names a file of this tree."""
     text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
@@ -251,7 +251,7 @@ async def test_tidy():
 
 
 def test_a_test_that_leaves_something_behind_fails(tmp_path: Path) -> None:
-    """The watch that conftest.py keeps over every test works."""
+    """The check of conftest.py after every test works."""
     (tmp_path / "test_forgetful.py").write_text(FORGETFUL)
     options: list[str | Path] = [
         "-q",

@@ -337,7 +337,7 @@ async def test_leaving_a_thousand_watches_lets_the_rest_of_the_program_go_on() -
     assert len(transport.times) == 0
 
 
-async def test_nobody_is_asked_while_the_watcher_is_left() -> None:
+async def test_no_job_is_polled_while_the_watcher_is_left() -> None:
     """Neither those who are answered meanwhile, nor for new credentials."""
     leaving = asyncio.Event()
 
@@ -382,7 +382,7 @@ async def test_a_budget_whose_requests_were_all_in_flight_at_the_end_serves_the_
 
 
 async def test_a_pool_that_is_closed_takes_no_watch() -> None:
-    """Who comes too late is told so; nobody would ever ask."""
+    """A closed watcher refuses new jobs, because it would never poll them."""
     async with watching([RUNNING]) as (watcher, _):
         pollers = watcher._dispatcher
         assert pollers is not None

@@ -119,7 +119,7 @@ async def test_a_name_that_cannot_be_is_refused(simulator: Simulator) -> None:
 
 
 async def test_a_restarted_app_goes_on(simulator: Simulator) -> None:
-    """What was taken over goes on without anybody asking; what is known is told without asking the vendor."""
+    """A recorded job is watched after a restart without a client. A known outcome is reported without a poll."""
     simulator.add_extraction(FILE, JOB, duration_s=NEVER)
     async with web_app() as (client, _):
         assert await answer(client.post(PATH)) == (202, {"state": "running"})
@@ -317,7 +317,7 @@ async def test_a_service_goes_on_where_it_was_ended(simulator: Simulator, number
 
 
 async def test_an_outcome_that_was_not_acknowledged_comes_again(simulator: Simulator) -> None:
-    """What an earlier process learnt and nobody acknowledged is delivered by the next, without asking the vendor."""
+    """An outcome that was not acknowledged is delivered by the next process, without a poll."""
     write_jobs(JOB)
     simulator.add_extraction(FILE, JOB, duration_s=0.0)
     endpoint = ExtractionEndpoint(simulator.oracle_content_url, auth=BearerAuth(SECRET))

@@ -1,4 +1,4 @@
-"""IDs and base URLs: whatever they hold, a request goes where it should or is never made."""
+"""IDs and base URLs: a request goes to the right URL, or is refused."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_task_id_is_exactly_one_path_segment(task_id: str) -> None:
     ],
 )
 def test_an_id_that_cannot_be_a_segment_is_refused_at_once(bad: object) -> None:
-    """When the job is made, before anything is asked; every ID of a job alike."""
+    """The job's constructor refuses it, for every ID of the job."""
     with pytest.raises(ValueError, match="task_id") as caught:
         DeleteFileJob(bad)  # type: ignore[arg-type]  # that is what must fail
     assert isinstance(caught.value, ConfigurationError)
@@ -122,7 +122,7 @@ def test_an_id_that_cannot_be_a_segment_is_refused_at_once(bad: object) -> None:
     ],
 )
 def test_a_base_url_may_have_a_port_and_a_path(base_url: str, start: str) -> None:
-    """It is looked at once, and every request is below it."""
+    """It is parsed once, and every request is below it."""
     endpoint = DeleteFileEndpoint(base_url)
     assert str(endpoint.request(DeleteFileJob("x")).url).startswith(start)
     assert repr(endpoint) == f"DeleteFileEndpoint('{start.removesuffix('/v2/')}')"
@@ -158,7 +158,7 @@ def test_a_base_url_may_have_a_port_and_a_path(base_url: str, start: str) -> Non
     ],
 )
 def test_a_base_url_that_cannot_be_right_is_refused_at_once(base_url: object, why: str) -> None:
-    """With a hint, and without a word of it: it may hold a password."""
+    """The error has an example and does not show the URL, because it may have a password."""
     for endpoint in (DeleteFileEndpoint, ExtractionEndpoint):
         with pytest.raises(ConfigurationError, match=why) as caught:
             endpoint(base_url)  # type: ignore[arg-type]  # that is what must fail

@@ -463,7 +463,7 @@ def test_a_status_that_an_earlier_release_kept_is_read(word: str, caplog: pytest
 
 
 def test_a_counter_that_is_not_sent_is_zero_and_lists_may_be_null() -> None:
-    """Only what decides is required; keys that nobody documented are ignored."""
+    """Only the deciding field is required, and undocumented keys are ignored."""
     status = ENDPOINT.read(reply(answer(skippedItems=None, ignoredItems=[], unheard_of={"x": 1}))).status
     assert status == ExtractionStatus(
         progress=ExtractionProgress.PROCESSING, completed=False, completed_percentage=25, message=None
@@ -600,7 +600,7 @@ def test_data_that_is_no_status_is_refused(data: object) -> None:
 
 
 def test_statuses_share_what_they_can() -> None:
-    """A hundred thousand of them hold the enum's members and one word for the type, and have no dict."""
+    """All statuses share the enum's members and one text for the type, and have no `__dict__`."""
     one, other = (ENDPOINT.read(reply(answer(type="file"))).status for _ in range(2))
     assert one.progress is other.progress
     assert one.type is other.type

@@ -1,4 +1,4 @@
-"""What puts credentials on requests: nothing shows them, and one renewal serves all who wait."""
+"""Credentials: nothing shows them, and concurrent callers share one renewal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ VIA: Transport = Nowhere()
 
 
 class Bank:
-    """Gives out numbered credentials, one `fetch` at a time, when it is told to."""
+    """Returns numbered credentials, one for each `fetch`, when the test lets it."""
 
     def __init__(self, *, life_s: float | None = None) -> None:
         self.life_s = life_s
@@ -69,11 +69,11 @@ class Bank:
 
 
 def number(headers: Mapping[str, str] | None) -> int | None:
-    """Which credentials these are."""
+    """The number of these credentials."""
     return None if headers is None else int(headers["authorization"].rpartition("-")[2])
 
 
-# --- credentials that stay as they were given ---------------------------------------------------
+# --- static credentials -------------------------------------------------------------------------
 
 
 FIXED = [ApiKeyAuth(SECRET), ApiKeyAuth(SECRET, header="X-Key"), BasicAuth("me", SECRET), BearerAuth(SECRET)]
@@ -91,7 +91,7 @@ FIXED = [ApiKeyAuth(SECRET), ApiKeyAuth(SECRET, header="X-Key"), BasicAuth("me",
     ],
 )
 def test_a_secret_goes_into_one_header_field(auth: Auth, name: str, value: str) -> None:
-    """Under its own name, found in any case."""
+    """The field has its own name, found in any letter case."""
     fields = auth.headers(0.0)
     assert fields is not None
     assert list(fields.items()) == [(name, value)]
@@ -99,15 +99,15 @@ def test_a_secret_goes_into_one_header_field(auth: Auth, name: str, value: str) 
 
 
 @pytest.mark.parametrize("auth", FIXED)
-def test_the_same_fields_are_handed_out_each_time(auth: Auth) -> None:
-    """Nothing is built for a poll, and nobody who holds them can change them."""
+def test_headers_returns_the_same_mapping_each_time(auth: Auth) -> None:
+    """No mapping is built for a poll, and the mapping cannot be changed."""
     assert auth.headers(0.0) is auth.headers(1e9)
     assert isinstance(auth.headers(0.0), CIMultiDictProxy)
 
 
 @pytest.mark.parametrize("auth", FIXED)
-async def test_what_is_fixed_cannot_be_renewed(auth: Auth) -> None:
-    """A refusal of fixed credentials is final."""
+async def test_static_credentials_cannot_be_renewed(auth: Auth) -> None:
+    """A refusal of static credentials is final."""
     with pytest.raises(AuthenticationError) as caught:
         await auth.renew(VIA, 0.0, auth.headers(0.0))
     assert SECRET not in f"{caught.value} {caught.value!r}"
@@ -115,7 +115,7 @@ async def test_what_is_fixed_cannot_be_renewed(auth: Auth) -> None:
 
 @pytest.mark.parametrize("auth", [*FIXED, RenewingAuth(Bank.fetch)])  # type: ignore[arg-type]  # never called
 def test_a_secret_is_never_shown_nor_stored(auth: Auth) -> None:
-    """Not in a repr, not in a pickle, not in a copy."""
+    """No repr shows it, and no pickle or copy stores it."""
     assert SECRET not in f"{auth} {auth!r}"
     assert base64.b64encode(f"me:{SECRET}".encode()).decode() not in repr(auth)
     assert type(auth).__name__ in repr(auth)
@@ -134,7 +134,7 @@ def test_a_secret_is_never_shown_nor_stored(auth: Auth) -> None:
 async def test_credentials_are_handed_out_until_shortly_before_they_expire(
     life_s: float | None, early_s: float, until: float
 ) -> None:
-    """`early_s` before, or a tenth of a short life; counted from when they were asked for."""
+    """They are renewed `early_s` before expiry, or a tenth of a short lifetime. It counts from the call of `fetch`."""
     bank = Bank(life_s=life_s)
     auth = RenewingAuth(bank.fetch, early_s=early_s)
     assert auth.headers(100.0) is None
@@ -149,8 +149,8 @@ async def test_credentials_are_handed_out_until_shortly_before_they_expire(
     assert auth.headers(1e9) is None or until == math.inf
 
 
-async def test_what_was_refused_is_renewed_and_what_is_newer_is_kept() -> None:
-    """Who comes late with the old ones finds that somebody has done it."""
+async def test_refused_credentials_are_renewed_and_newer_ones_are_kept() -> None:
+    """A late caller with old credentials gets the ones of the earlier renewal."""
     bank = Bank()
     auth = RenewingAuth(bank.fetch)
     await auth.renew(VIA, 0.0, None)
@@ -164,7 +164,7 @@ async def test_what_was_refused_is_renewed_and_what_is_newer_is_kept() -> None:
 
 
 async def test_the_same_token_again_counts_as_newer() -> None:
-    """A server may grant the token that it granted before; asking it over and over would not help."""
+    """A server may grant the same token again. Requesting it repeatedly would not help."""
     calls = 0
 
     async def fetch(_via: Transport) -> Credential:
@@ -180,8 +180,8 @@ async def test_the_same_token_again_counts_as_newer() -> None:
     assert calls == 2
 
 
-async def test_refused_credentials_are_never_handed_out_again() -> None:
-    """Not while new ones are fetched, and not when that fails."""
+async def test_refused_credentials_are_never_used_again() -> None:
+    """They are not used during the renewal, and not after it failed."""
     bank = Bank()
     auth = RenewingAuth(bank.fetch)
     await auth.renew(VIA, 0.0, None)
@@ -197,8 +197,8 @@ async def test_refused_credentials_are_never_handed_out_again() -> None:
 
 
 @pytest.mark.looptime
-async def test_what_is_about_to_expire_serves_to_its_end_if_there_is_nothing_newer() -> None:
-    """An identity service that is away for a minute stops nobody whose token is still good."""
+async def test_old_credentials_are_used_until_they_expire_if_a_renewal_fails() -> None:
+    """A short outage of an identity service stops no watch whose token is still valid."""
     bank = Bank(life_s=1000.0)
     auth = RenewingAuth(bank.fetch)
     await auth.renew(VIA, 0.0, None)
@@ -216,11 +216,11 @@ async def test_what_is_about_to_expire_serves_to_its_end_if_there_is_nothing_new
     assert number(auth.headers(1001.0)) == 4
 
 
-# --- one renewal for all --------------------------------------------------------------------------
+# --- shared renewals ------------------------------------------------------------------------------
 
 
-async def test_a_hundred_at_once_are_served_by_one_renewal() -> None:
-    """Single flight, whatever they bring."""
+async def test_a_hundred_concurrent_callers_share_one_renewal() -> None:
+    """They share it whatever `stale` they pass."""
     bank = Bank()
     auth = RenewingAuth(bank.fetch)
     await auth.renew(VIA, 0.0, None)
@@ -235,8 +235,8 @@ async def test_a_hundred_at_once_are_served_by_one_renewal() -> None:
     assert number(auth.headers(1.0)) == 2
 
 
-async def test_who_is_cancelled_leaves_alone() -> None:
-    """Also the one who began it."""
+async def test_a_cancelled_caller_does_not_cancel_the_renewal() -> None:
+    """That holds for the caller that started it, too."""
     bank = Bank()
     bank.open.clear()
     auth = RenewingAuth(bank.fetch)
@@ -253,8 +253,8 @@ async def test_who_is_cancelled_leaves_alone() -> None:
     assert number(auth.headers(0.0)) == 1
 
 
-async def test_the_last_to_leave_ends_it() -> None:
-    """Nothing goes on for nobody, and the next one starts anew."""
+async def test_the_last_cancelled_caller_cancels_the_renewal() -> None:
+    """No renewal runs without a caller, and the next caller starts another."""
     bank = Bank()
     bank.open.clear()
     auth = RenewingAuth(bank.fetch)
@@ -271,8 +271,8 @@ async def test_the_last_to_leave_ends_it() -> None:
     assert bank.calls == 2
 
 
-async def test_who_comes_while_it_is_being_cancelled_starts_anew() -> None:
-    """A renewal that everybody has left is not joined any more."""
+async def test_a_caller_does_not_join_a_renewal_that_is_being_cancelled() -> None:
+    """A renewal without callers ends, and a new caller starts another."""
     bank = Bank()
     bank.open.clear()
     auth = RenewingAuth(bank.fetch)
@@ -288,8 +288,8 @@ async def test_who_comes_while_it_is_being_cancelled_starts_anew() -> None:
     assert (bank.calls, bank.cancelled) == (2, 1)
 
 
-async def test_a_cancelled_renewal_cancels_nobody() -> None:
-    """A function that gets itself cancelled is a failed renewal for those who wait."""
+async def test_a_cancelled_renewal_cancels_no_caller() -> None:
+    """A `fetch` that is cancelled is a failed renewal for its callers."""
 
     async def fetch(_via: Transport) -> Credential:
         raise asyncio.CancelledError
@@ -300,8 +300,8 @@ async def test_a_cancelled_renewal_cancels_nobody() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_renewal_that_hangs_is_given_up() -> None:
-    """Else those who come and go could keep it alive for ever."""
+async def test_a_renewal_that_hangs_times_out() -> None:
+    """Otherwise changing callers could keep it alive for ever."""
     bank = Bank()
     bank.open.clear()
     auth = RenewingAuth(bank.fetch, timeout_s=20.0)
@@ -327,7 +327,7 @@ async def test_a_renewal_that_hangs_is_given_up() -> None:
     ],
 )
 async def test_a_failure_says_whether_to_try_again(raised: Exception, expected: type[PollwiseError]) -> None:
-    """Errors of ours pass as they are, the system's may pass by, a bug does not."""
+    """Our errors are raised unchanged, an OSError may be retried, and a bug may not."""
     bank = Bank()
     bank.error = raised
     auth = RenewingAuth(bank.fetch)
@@ -337,8 +337,8 @@ async def test_a_failure_says_whether_to_try_again(raised: Exception, expected: 
     assert SECRET not in f"{caught.value} {caught.value!r}"
 
 
-async def test_who_leaves_takes_nobody_elses_credentials_along() -> None:
-    """The transport that was fetching them is closed: the others try again, at once, with their own."""
+async def test_a_closed_transport_fails_no_other_watcher() -> None:
+    """If the transport of a shared renewal is closed, the other callers retry at once with their own."""
     bank = Bank()
     bank.error = WatcherClosed()
     auth = RenewingAuth(bank.fetch)
@@ -352,7 +352,7 @@ async def test_who_leaves_takes_nobody_elses_credentials_along() -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize("cut", [False, True])
 async def test_a_renewal_that_fails_slowly_leaves_the_old_ones_in_use(cut: bool) -> None:
-    """The pause after it begins when it has failed, or when those who waited had no more time."""
+    """The delay after it begins when the renewal failed, or when its callers were cancelled."""
     bank = Bank(life_s=1_000.0)
     auth = RenewingAuth(bank.fetch, timeout_s=20.0)
     await auth.renew(VIA, 0.0, None)
@@ -367,8 +367,8 @@ async def test_a_renewal_that_fails_slowly_leaves_the_old_ones_in_use(cut: bool)
     assert auth.headers(ended + 1.5) is None
 
 
-async def test_what_is_no_credential_is_refused() -> None:
-    """A function that gives a bare token instead."""
+async def test_fetch_must_return_a_credential() -> None:
+    """A bare token is refused."""
 
     async def fetch(_via: Transport) -> Any:
         return SECRET
@@ -379,8 +379,8 @@ async def test_what_is_no_credential_is_refused() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_failure_is_the_answer_for_a_second() -> None:
-    """A hundred thousand watches do not ask a server of tokens in trouble one after another."""
+async def test_a_failure_is_raised_again_for_a_second() -> None:
+    """A hundred thousand watches do not send one request each to a broken token endpoint."""
     bank = Bank()
     bank.error = ConnectFailed("away")
     auth = RenewingAuth(bank.fetch)
@@ -405,7 +405,7 @@ async def test_a_failure_is_the_answer_for_a_second() -> None:
 async def test_a_token_server_that_says_when_to_come_back_is_left_alone_until_then(
     error: RateLimited | ServerUnavailable, pause_s: float
 ) -> None:
-    """For an hour at most. Who asks meanwhile is told what is left of the wait."""
+    """The wait is an hour at most. A caller meanwhile gets an error with the rest of the wait."""
     bank = Bank()
     bank.error = error
     auth = RenewingAuth(bank.fetch)
@@ -421,8 +421,8 @@ async def test_a_token_server_that_says_when_to_come_back_is_left_alone_until_th
     assert bank.calls == 2
 
 
-async def test_an_error_that_many_raise_gathers_nothing() -> None:
-    """It is one object for all of them, and it must not keep their frames."""
+async def test_a_shared_error_collects_no_frames() -> None:
+    """All callers raise one object, and it must not keep their frames."""
     bank = Bank()
     bank.error = ConnectFailed("away")
     auth = RenewingAuth(bank.fetch)
@@ -434,8 +434,8 @@ async def test_an_error_that_many_raise_gathers_nothing() -> None:
     assert depths == [2] * 5
 
 
-async def test_an_unheard_failure_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:
-    """A renewal that fails in the moment in which the last one leaves is forgotten quietly."""
+async def test_a_failure_without_callers_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """If a renewal fails just when its last caller is cancelled, asyncio logs nothing."""
     bank = Bank()
     bank.open.clear()
     bank.error = ConnectFailed("away")
@@ -453,8 +453,8 @@ async def test_an_unheard_failure_makes_no_noise(caplog: pytest.LogCaptureFixtur
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_the_log_tells_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    """And INFO stays silent."""
+async def test_the_log_has_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    """And no renewal is logged at INFO."""
     caplog.set_level(logging.DEBUG)
     bank = Bank(life_s=60.0)
     auth = RenewingAuth(bank.fetch)
@@ -473,8 +473,8 @@ async def test_the_log_tells_no_secret(caplog: pytest.LogCaptureFixture) -> None
     "options",
     [{"early_s": -1.0}, {"early_s": math.inf}, {"early_s": math.nan}, {"timeout_s": 0.0}, {"timeout_s": math.inf}],
 )
-def test_times_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
-    """At once, and not at the first renewal."""
+def test_invalid_times_are_refused(options: dict[str, Any]) -> None:
+    """The constructor refuses them, not the first renewal."""
     with pytest.raises(ConfigurationError):
         RenewingAuth(Bank().fetch, **options)
     with pytest.raises(ConfigurationError):

@@ -1,4 +1,4 @@
-"""How long a connection is used, and that nothing goes out twice; on real sockets, in virtual time."""
+"""The age of connections, and that no request is sent twice: on real sockets, in virtual time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def ask(server: RawServer) -> Request:
 
 
 class Uses:
-    """Answers, and notes when each connection served a request."""
+    """Replies, and stores when each connection served a request."""
 
     def __init__(self) -> None:
         self.of: dict[Line, list[float]] = {}
@@ -56,8 +56,8 @@ class Uses:
 
 
 @pytest.mark.looptime
-async def test_a_connection_is_used_for_its_time_and_then_replaced() -> None:
-    """A name that DNS has moved is looked up again after `connection_age_s`, and no request fails for it."""
+async def test_a_connection_is_replaced_after_its_age() -> None:
+    """The name is resolved again after `connection_age_s`, and no request fails because of that."""
     uses = Uses()
     async with raw_server(uses) as server, AiohttpTransport(connection_age_s=100) as transport:
         for _ in range(100):
@@ -71,7 +71,7 @@ async def test_a_connection_is_used_for_its_time_and_then_replaced() -> None:
 
 @pytest.mark.looptime
 async def test_a_connection_may_be_used_for_ever() -> None:
-    """None is no limit, and by default a connection serves for five minutes."""
+    """None means no limit, and the default is five minutes."""
     for age_s, connections in ((None, 1), (math.nan, 3)):
         options: dict[str, Any] = {} if age_s is not None else {"connection_age_s": None}
         uses = Uses()
@@ -84,7 +84,7 @@ async def test_a_connection_may_be_used_for_ever() -> None:
 
 @pytest.mark.looptime
 async def test_connections_that_were_opened_together_are_not_replaced_together() -> None:
-    """A server does not get all handshakes at the same moment."""
+    """A server does not get all handshakes at the same time."""
     async with raw_server() as server, AiohttpTransport(connection_age_s=100) as transport:
         opened: Counter[int] = Counter()
         for second in (0, *range(75, 104, 2)):
@@ -99,7 +99,7 @@ async def test_connections_that_were_opened_together_are_not_replaced_together()
 
 @pytest.mark.looptime
 async def test_a_request_outlives_its_connection_s_time() -> None:
-    """What is in flight is never cut for the age; the connection is closed behind it."""
+    """A request in flight is finished, and then its connection is closed."""
     async with raw_server(lambda line: None) as server, AiohttpTransport(connection_age_s=10) as transport:
         sending = asyncio.create_task(transport.send(ask(server)))
         await server.heard()
@@ -114,7 +114,7 @@ async def test_a_request_outlives_its_connection_s_time() -> None:
 
 @pytest.mark.looptime
 async def test_connections_leave_nothing_behind() -> None:
-    """Closed connections take no memory until their time would be over, and a closed transport has no timer."""
+    """A closed connection needs no memory, and a closed transport has no timer."""
     async with raw_server(reply(b"{}", "Connection: close")) as server:
         transport = AiohttpTransport()
         gc.disable()
@@ -130,8 +130,8 @@ async def test_connections_leave_nothing_behind() -> None:
         assert len(connector._expires_at) == 0
 
 
-async def test_a_timer_keeps_no_connector() -> None:
-    """A transport that is not closed is gone all the same, and aiohttp can warn of that."""
+async def test_a_timer_keeps_no_connector_alive() -> None:
+    """A transport that was not closed is freed, so aiohttp can warn of it."""
     async with raw_server() as server:
         transport = AiohttpTransport()
         await transport.send(ask(server))
@@ -145,17 +145,17 @@ async def test_a_timer_keeps_no_connector() -> None:
 
 
 @pytest.mark.parametrize("age_s", [0, -1.0, math.nan, math.inf])
-def test_an_age_that_cannot_be_is_refused(age_s: float) -> None:
-    """At once, and with the way to say no limit."""
+def test_an_invalid_age_is_refused(age_s: float) -> None:
+    """The constructor refuses it, and the message says how to have no limit."""
     with pytest.raises(ConfigurationError, match="None for no limit"):
         AiohttpTransport(connection_age_s=age_s)
 
 
-# --- nothing is sent twice --------------------------------------------------------------------
+# --- no retries by aiohttp --------------------------------------------------------------------
 
 
-async def test_this_aiohttp_has_a_switch_for_its_repeats() -> None:
-    """Without it each poll costs a middleware more: look for another way when this fails."""
+async def test_this_aiohttp_has_an_attribute_for_its_retries() -> None:
+    """Without it each poll needs a middleware. If this fails, look for another way."""
     async with aiohttp.ClientSession() as session:
         assert disable_retries(session)
         assert "_retry_connection" in aiohttp.ClientSession.ATTRS
@@ -173,7 +173,7 @@ class Here(ToyEndpoint):
 
 
 async def watched(server: RawServer, jobs: int, **options: Any) -> list[Event[ToyJob, ToyStatus]]:
-    """The events of all watches of so many jobs."""
+    """The events of all watches of this number of jobs."""
     options = {"pacing": Pacing.fixed(0.5), "timeout_s": 20.0, **options}
 
     async def events(watch: Any) -> list[Event[ToyJob, ToyStatus]]:
@@ -187,7 +187,7 @@ async def watched(server: RawServer, jobs: int, **options: Any) -> list[Event[To
 @pytest.mark.looptime
 @pytest.mark.parametrize("given", [False, True])
 async def test_every_request_on_the_wire_has_passed_the_budget(given: bool) -> None:
-    """Where each second request of a connection is not answered, no second has more requests than agreed."""
+    """Each second request of a connection gets no reply. No second has more requests than the budget."""
     heard: list[float] = []
     served: set[Line] = set()
 
@@ -212,7 +212,7 @@ async def test_every_request_on_the_wire_has_passed_the_budget(given: bool) -> N
 
 @pytest.mark.looptime
 async def test_a_stale_connection_is_no_failure() -> None:
-    """The poll is sent again at once, as a poll of its own, and nothing is said of it."""
+    """The poll is sent again at once as another poll, and there is no event for it."""
     times: list[float] = []
 
     def answer(line: Line) -> None:
@@ -231,7 +231,7 @@ async def test_a_stale_connection_is_no_failure() -> None:
 
 @pytest.mark.looptime
 async def test_two_stale_connections_in_a_row_are_a_failure() -> None:
-    """A server that closes every kept-alive connection is asked at the pace of retrying."""
+    """A server that closes every kept-alive connection is polled with the delays of `Retry`."""
     heard: list[Line] = []
 
     def answer(line: Line) -> None:

@@ -1,4 +1,4 @@
-"""Undoing content codings: whatever comes, no more than the limit goes out."""
+"""Decoding content codings: no body decodes to more than the limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body
 
 
-def bare_deflate(data: bytes) -> bytes:
+def raw_deflate(data: bytes) -> bytes:
     squeeze = zlib.compressobj(wbits=-15)
     return squeeze.compress(data) + squeeze.flush()
 
@@ -31,8 +31,8 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("coding", CODINGS)
 @given(data=st.binary(max_size=2_000))
-def test_what_was_compressed_comes_out_as_it_was(coding: str, data: bytes) -> None:
-    """A body of exactly the limit passes, and one byte more does not."""
+def test_a_compressed_body_is_decoded(coding: str, data: bytes) -> None:
+    """A body of exactly the limit is decoded, and one byte more raises."""
     body = CODINGS[coding](data)
     assert decode_body(body, coding, len(data) or 1) == data
     if data:
@@ -41,9 +41,9 @@ def test_what_was_compressed_comes_out_as_it_was(coding: str, data: bytes) -> No
 
 
 @given(data=st.binary(max_size=2_000))
-def test_deflate_without_its_wrapping_is_understood(data: bytes) -> None:
-    """Some servers send the bare stream for `deflate`."""
-    assert decode_body(bare_deflate(data), "deflate", 2_000) == data
+def test_raw_deflate_is_decoded(data: bytes) -> None:
+    """Some servers send the raw stream as `deflate`."""
+    assert decode_body(raw_deflate(data), "deflate", 2_000) == data
 
 
 @given(parts=st.lists(st.binary(max_size=50), min_size=1, max_size=16))
@@ -54,27 +54,27 @@ def test_all_members_of_a_gzip_body_count(parts: list[bytes]) -> None:
 
 
 def test_the_limit_holds_for_all_members_together() -> None:
-    """Several small members are no way round the limit."""
+    """Several small members do not bypass the limit."""
     with pytest.raises(DecodedTooLarge):
         decode_body(gzip.compress(bytes(60)) * 2, "gzip", 100)
 
 
-def test_endless_members_are_refused() -> None:
-    """The time that many empty members would cost is not spent."""
+def test_many_members_are_refused() -> None:
+    """Many empty members would take minutes."""
     with pytest.raises(DecodingError, match="more than 16"):
         decode_body(gzip.compress(b"") * 50_000, "gzip", 1 << 20)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_a_bomb_stays_small(coding: str) -> None:
-    """A thousandfold body is given up at the limit."""
+    """Decoding a gzip bomb stops at the limit."""
     with pytest.raises(DecodedTooLarge):
         decode_body(CODINGS[coding](bytes(20_000_000)), coding, 1_000)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_a_body_cut_short_is_no_body(coding: str) -> None:
-    """Half a document is never taken for a whole one."""
+def test_a_truncated_body_is_refused(coding: str) -> None:
+    """A part of a document is never returned as a whole one."""
     body = CODINGS[coding](b"some text that is compressed")
     for end in range(1, len(body)):
         with pytest.raises(DecodingError):
@@ -105,14 +105,14 @@ BROTLI = b"\x8f\x00\x80\x7b\x7d\x03"  # "{}"
         (gzip.compress(b"{}", mtime=0)[:-6] + b"\0\0\0\0\0\0", "gzip"),
     ],
 )
-def test_what_is_damaged_or_unknown_is_refused(body: bytes, coding: str) -> None:
-    """Compressed data is never handed on as it is."""
+def test_damaged_or_unknown_codings_are_refused(body: bytes, coding: str) -> None:
+    """Compressed data is never returned as it is."""
     with pytest.raises(DecodingError):
         decode_body(body, coding, 1_000)
 
 
-def test_an_unwanted_coding_is_named() -> None:
-    """The reader learns what the server sends, and what it was asked for."""
+def test_a_coding_that_was_not_requested_is_named() -> None:
+    """The error names the server's coding and the requested ones."""
     with pytest.raises(DecodingError, match="content coding br was not requested: only gzip and deflate are"):
         decode_body(BROTLI, "Br", 1_000)
 
@@ -134,8 +134,8 @@ def test_an_unwanted_coding_is_named() -> None:
     ],
 )
 @pytest.mark.parametrize("body", [b"{}", b"text", b'{"a": "\xfc"}'])
-def test_what_is_no_coding_is_ignored(coding: str, body: bytes) -> None:
-    """Servers say that they did nothing, and put charsets and other words there."""
+def test_other_words_than_codings_are_ignored(coding: str, body: bytes) -> None:
+    """Some servers put `identity`, charsets and other words into the field."""
     assert decode_body(body, coding, 1_000) == body
     assert decode_body(gzip.compress(body), f"{coding}, gzip", 1_000) == body
     with pytest.raises(DecodedTooLarge):
@@ -152,15 +152,15 @@ def test_what_is_no_coding_is_ignored(coding: str, body: bytes) -> None:
     coding=st.sampled_from(["gzip", "deflate", "br", "zstd", "compress", "utf-8", "gzip, gzip", "br, gzip"]),
     ascii_only=st.booleans(),
 )
-def test_json_text_is_what_it_is(document: Any, before: bytes, coding: str, ascii_only: bool) -> None:
-    """A proxy may undo a coding and leave its name: JSON that was not coded is read as it came."""
+def test_json_text_is_not_decoded(document: Any, before: bytes, coding: str, ascii_only: bool) -> None:
+    """A proxy may decode a body and leave the header field, so JSON text is returned as it is."""
     body = before + json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "replace")
     assert decode_body(body, coding, 10_000) == body
 
 
 @given(data=st.binary(max_size=500), codings=st.lists(st.sampled_from(["gzip", "deflate"]), max_size=4))
-def test_codings_are_undone_from_the_last_to_the_first(data: bytes, codings: list[str]) -> None:
-    """RFC 9110, 8.4: they are listed in the order in which they were applied, and the limit holds for each."""
+def test_codings_are_decoded_from_the_last_to_the_first(data: bytes, codings: list[str]) -> None:
+    """RFC 9110, 8.4 lists them in the order of encoding. The limit holds for each step."""
     body = data
     for coding in codings:
         body = CODINGS[coding](body)
@@ -168,7 +168,7 @@ def test_codings_are_undone_from_the_last_to_the_first(data: bytes, codings: lis
 
 
 def test_a_bomb_within_a_coding_stays_small() -> None:
-    """The limit holds between two codings, too."""
+    """The limit holds between two codings."""
     with pytest.raises(DecodedTooLarge):
         decode_body(gzip.compress(gzip.compress(bytes(20_000_000))), "gzip, gzip", 1_000)
 
@@ -180,7 +180,7 @@ def test_many_codings_are_refused() -> None:
 
 
 def test_no_body_needs_no_decoding() -> None:
-    """204 and HEAD may name the coding that a body would have had."""
+    """A reply to HEAD or with 204 may have the header field without a body."""
     assert decode_body(b"", "gzip", 1_000) == b""
 
 
@@ -189,6 +189,6 @@ def test_no_body_needs_no_decoding() -> None:
     coding=st.sampled_from(["gzip", "deflate", "br", "", "utf-8", "gzip, br", "deflate, deflate"]),
 )
 def test_garbage_raises_nothing_else(body: bytes, coding: str) -> None:
-    """Whatever a server sends, the answer is a body within the limit or one of two errors."""
+    """Any body gives a result within the limit, or one of two errors."""
     with contextlib.suppress(DecodingError, DecodedTooLarge):
         assert len(decode_body(body, coding, 300)) <= 300

@@ -1,4 +1,4 @@
-"""What may stand in a header as a credential, whoever brings it."""
+"""Credentials as header fields: which are refused, and what the error shows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BAD_FIELDS = [*BAD_TEXTS, f"{SECRET}é", f" {SECRET}", f"{SECRET} ", f"{SECRET}\
     ],
 )
 def test_what_cannot_be_sent_is_refused_at_once(made: Callable[[Any], Any], bad: Any) -> None:
-    """When it is given, in words that say what is wrong and not what it was."""
+    """The constructor refuses it. The error says what is wrong and does not show the value."""
     with pytest.raises(ConfigurationError) as caught:
         made(bad)
     error = caught.value
@@ -40,8 +40,8 @@ def test_what_cannot_be_sent_is_refused_at_once(made: Callable[[Any], Any], bad:
 
 
 @pytest.mark.parametrize("life_s", [0, -1, math.nan, math.inf])
-def test_a_credential_lives_for_a_while_or_nobody_knows(life_s: float) -> None:
-    """What is no time is refused; the fields are not shown."""
+def test_a_lifetime_is_a_positive_number_or_none(life_s: float) -> None:
+    """Other lifetimes are refused, and the fields are not shown."""
     with pytest.raises(ConfigurationError):
         Credential({"X": SECRET}, life_s)
     with pytest.raises(ConfigurationError):
@@ -50,7 +50,7 @@ def test_a_credential_lives_for_a_while_or_nobody_knows(life_s: float) -> None:
 
 
 def test_fields_cannot_be_changed() -> None:
-    """Whoever holds them sends what was checked."""
+    """The fields that are sent are the ones that were checked."""
     given_fields = {"X-Key": SECRET}
     fields = header_fields(given_fields)
     given_fields["X-Key"] = "other"
@@ -59,8 +59,8 @@ def test_fields_cannot_be_changed() -> None:
 
 
 @given(name=st.text(), value=st.text())
-def test_what_passes_is_one_line_of_ascii(name: str, value: str) -> None:
-    """Whatever is given: it is refused, or it cannot end a header field or begin another."""
+def test_an_accepted_field_is_one_line_of_ascii(name: str, value: str) -> None:
+    """A field is refused, or it cannot end the header field or begin another."""
     try:
         fields = header_fields({name: value})
     except ConfigurationError:

@@ -1,4 +1,4 @@
-"""What the errors of aiohttp and of those below it become: the rarer ones, on real sessions."""
+"""How rare errors of aiohttp and the operating system are mapped, on real sessions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def send(session: aiohttp.ClientSession, url: str) -> None:
 
 
 async def test_a_proxy_that_refuses_keeps_its_password() -> None:
-    """A proxy of the caller's session is named as the one that failed, and its credentials are nowhere shown."""
+    """The error names the proxy of the caller's session, and does not show its credentials."""
     async with raw_server(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n") as server:
         session = aiohttp.ClientSession(proxy=server.url.replace("//", f"//me:{SECRET}@"))
         with pytest.raises(ConnectFailed, match="the proxy answered with HTTP 407") as caught:
@@ -55,8 +55,8 @@ async def test_a_proxy_that_refuses_keeps_its_password() -> None:
         (OSError("nothing more is known"), "cannot connect to api.example:443: OSError"),
     ],
 )
-async def test_what_the_system_says_is_passed_on(error: OSError, detail: str) -> None:
-    """One line, with the system's own words for what it has a number for."""
+async def test_the_system_s_message_is_kept(error: OSError, detail: str) -> None:
+    """The detail is one line, with the system's text for its error number."""
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=BrokenResolver(error)))
     with pytest.raises(ConnectFailed, match=detail) as caught:
         await send(session, "https://api.example/")
@@ -75,7 +75,7 @@ async def test_what_the_system_says_is_passed_on(error: OSError, detail: str) ->
     ],
 )
 async def test_whatever_a_session_raises_is_mapped(raised: Exception, mapped: type[Exception]) -> None:
-    """A caller's session may have code of its own in the way."""
+    """A caller's session may have middlewares that raise."""
 
     async def in_the_way(_request: Any, _send: Any) -> Any:
         raise raised
@@ -86,7 +86,7 @@ async def test_whatever_a_session_raises_is_mapped(raised: Exception, mapped: ty
 
 
 async def test_a_bug_is_not_taken_for_a_failed_poll() -> None:
-    """A RuntimeError that says nothing about a closed session goes through as it is."""
+    """A RuntimeError of an open session is raised unchanged."""
 
     async def in_the_way(_request: Any, _send: Any) -> Any:
         raise RuntimeError("a bug")

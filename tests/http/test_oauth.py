@@ -1,4 +1,4 @@
-"""The OAuth 2 client credentials grant: what is asked, and what the answers mean."""
+"""The OAuth 2 client credentials grant: the request, and what its replies mean."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def sign_in(authorization: str) -> tuple[str, str]:
     return unquote_plus(user), unquote_plus(password)
 
 
-# --- what is asked ------------------------------------------------------------------------------
+# --- the request --------------------------------------------------------------------------------
 
 
 def test_the_request_is_a_form_with_the_client_in_its_header() -> None:
@@ -72,7 +72,7 @@ def test_the_request_is_a_form_with_the_client_in_its_header() -> None:
 
 
 def test_no_scope_asks_for_the_server_s_default() -> None:
-    """It is not sent empty."""
+    """An absent scope is not sent as an empty one."""
     assert ClientCredentialsGrant.of("https://id.example/", "me", SECRET, None).request.body == (
         b"grant_type=client_credentials"
     )
@@ -82,8 +82,8 @@ _READABLE = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cc", 
 
 
 @given(client_id=_READABLE, client_secret=_READABLE)
-def test_any_client_can_sign_in(client_id: str, client_secret: str) -> None:
-    """Colons, spaces and every alphabet arrive as they are."""
+def test_any_client_id_and_secret_can_be_sent(client_id: str, client_secret: str) -> None:
+    """Colons, spaces and non-ASCII characters arrive unchanged."""
     grant = ClientCredentialsGrant.of("https://id.example/", client_id, client_secret, None)
     assert sign_in(grant.request.headers["Authorization"]) == (client_id, client_secret)
 
@@ -99,7 +99,7 @@ def test_any_client_can_sign_in(client_id: str, client_secret: str) -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any]) -> None:
-    """Before anything is asked, and without showing it."""
+    """The constructor refuses it, and the error does not show it."""
     right = {"token_url": "https://id.example/", "client_id": "me", "client_secret": SECRET, "scope": SCOPE}
     with pytest.raises(ConfigurationError) as caught:
         ClientCredentialsAuth(**{**right, **wrong})
@@ -108,7 +108,7 @@ def test_what_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any]) -> None:
 
 
 def test_nothing_shows_a_secret() -> None:
-    """Neither the grant nor what is built on it."""
+    """Neither the grant nor its auth shows it."""
     auth = ClientCredentialsAuth("https://id.example/", "me", SECRET, SCOPE)
     sent = GRANT.request.headers["Authorization"].partition(" ")[2]
     for shown in (repr(GRANT), repr(auth), repr(GRANT.request)):
@@ -116,7 +116,7 @@ def test_nothing_shows_a_secret() -> None:
         assert sent not in shown
 
 
-# --- what the answers mean ------------------------------------------------------------------------
+# --- what replies mean ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", "BearerToken", " bearer ", "", None])
@@ -129,7 +129,7 @@ def test_nothing_shows_a_secret() -> None:
     ],
 )
 def test_a_token_is_read(kind: str, life: Any, life_s: float | None) -> None:
-    """RFC 6749, 5.1: the type in any case, or none; a life that is no number of seconds is unknown, and never too long."""
+    """RFC 6749, 5.1: the type in any letter case, or none. A lifetime that is not a number is unknown."""
     credential = GRANT.read(answer(granted(token_type=kind, expires_in=life, scope="x", unheard_of=1)))
     assert dict(credential.headers) == {"Authorization": "Bearer a-token"}
     assert credential.expires_in_s == life_s
@@ -152,8 +152,8 @@ NO_TOKENS: dict[str, list[Any]] = {
         *(granted(**{name: bad}) for name, values in NO_TOKENS.items() for bad in values),
     ],
 )
-def test_what_is_no_token_is_malformed(document: Any) -> None:
-    """Strictly, and without an excerpt: what could not be understood may hold a token all the same."""
+def test_a_reply_without_a_token_is_malformed(document: Any) -> None:
+    """The error has no excerpt, because the reply may hold a token in another place."""
     with pytest.raises(MalformedReply) as caught:
         GRANT.read(answer(document))
     error = caught.value
@@ -165,30 +165,30 @@ def test_what_is_no_token_is_malformed(document: Any) -> None:
 @pytest.mark.parametrize("status", [200, 201, 203])
 @pytest.mark.parametrize("media_type", ["application/json", "text/html", "text/plain; charset=utf-8", ""])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_json_is_json_whatever_it_calls_itself(status: int, media_type: str, mark: bytes) -> None:
-    """A token counts with any 2xx and any media type, and with a byte order mark before it."""
+def test_the_media_type_does_not_matter(status: int, media_type: str, mark: bytes) -> None:
+    """A token is read with any 2xx status, any media type, and with a byte order mark."""
     reply = answer(mark + orjson.dumps(granted()), status, **{"Content-Type": media_type})
     assert dict(GRANT.read(reply).headers) == {"Authorization": "Bearer a-token"}
 
 
 @pytest.mark.parametrize("value", ["NaN", "1e999", "Infinity", "9" * 400, "[" * 200 + "]" * 200])
 def test_no_other_value_hides_a_token(value: str) -> None:
-    """What JSON has no number for is an unknown life, as in any other reply."""
+    """NaN and the like are an unknown lifetime, as in any other reply."""
     reply = answer(granted())
     for encoding in ("utf-8", "utf-16"):
         body = orjson.dumps({**granted(), "expires_in": "?"}).decode().replace('"?"', value).encode(encoding)
         assert dict(GRANT.read(attrs.evolve(reply, body=body)).headers) == {"Authorization": "Bearer a-token"}
 
 
-def test_an_empty_success_is_no_token() -> None:
-    """It may be asked for again."""
+def test_an_empty_success_has_no_token() -> None:
+    """The request may be retried."""
     with pytest.raises(MalformedReply):
         GRANT.read(answer(b"", 204))
 
 
 @pytest.mark.parametrize("status", [200, 201, 401])
-def test_a_refusal_with_a_good_status_is_one_all_the_same(status: int) -> None:
-    """Some servers refuse with HTTP 200: the code of RFC 6749, 5.2 in the place of a token says so."""
+def test_a_refusal_with_a_2xx_status_is_a_refusal(status: int) -> None:
+    """Some servers refuse with HTTP 200, and send the code of RFC 6749, 5.2 instead of a token."""
     with pytest.raises(AuthenticationError, match="invalid_client"):
         GRANT.read(answer({"error": "invalid_client"}, status))
 
@@ -198,7 +198,7 @@ def test_a_refusal_with_a_good_status_is_one_all_the_same(status: int) -> None:
     [(401, "invalid_client"), (400, "invalid_scope"), (400, "unauthorized_client"), (403, "access_denied")],
 )
 def test_a_refusal_is_final_and_says_why(status: int, code: str) -> None:
-    """RFC 6749, 5.2: the code and the words."""
+    """The error has the code and the description of RFC 6749, 5.2."""
     with pytest.raises(AuthenticationError, match=rf"https://id\.example.*HTTP {status}.*{code}") as caught:
         GRANT.read(answer({"error": code, "error_description": "Client authentication failed."}, status))
     assert caught.value.problem is not None
@@ -207,15 +207,15 @@ def test_a_refusal_is_final_and_says_why(status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("document", [b"<html>", [], {}, {"error": 7}, {"error": "\x1b[2J"}, {"error": "x" * 100}])
-def test_a_refusal_without_words_is_one_all_the_same(document: Any) -> None:
-    """What is no code of RFC 6749 is left out."""
+def test_a_refusal_without_a_code_is_a_refusal(document: Any) -> None:
+    """A code that RFC 6749 does not allow is ignored."""
     with pytest.raises(AuthenticationError) as caught:
         GRANT.read(answer(document, 401))
     assert caught.value.problem is None
 
 
 def test_what_a_server_echoes_is_masked_and_cut() -> None:
-    """An identity service that repeats what it was sent does not get it into our logs."""
+    """If an identity service repeats the request, no secret of it gets into a log."""
     sent = GRANT.request.headers["Authorization"].partition(" ")[2]
     words = f"bad client {SECRET} / {sent}" + "x" * 1_000
     with pytest.raises(AuthenticationError) as caught:
@@ -235,8 +235,8 @@ def test_what_a_server_echoes_is_masked_and_cut() -> None:
         (503, ServerUnavailable),
     ],
 )
-def test_trouble_may_pass(status: int, expected: type[RateLimited | ServerUnavailable]) -> None:
-    """It is tried again, not before the server says, in seconds or with a date."""
+def test_a_temporary_failure_is_retried(status: int, expected: type[RateLimited | ServerUnavailable]) -> None:
+    """It is not retried before the time that the server says, in seconds or as a date."""
     dates = {"Retry-After": email.utils.formatdate(160, usegmt=True), "Date": email.utils.formatdate(100, usegmt=True)}
     for fields, wait_s in (({"Retry-After": "17"}, 17.0), (dates, 60.0), ({}, None)):
         with pytest.raises((RateLimited, ServerUnavailable)) as caught:
@@ -246,8 +246,8 @@ def test_trouble_may_pass(status: int, expected: type[RateLimited | ServerUnavai
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 429])
-def test_a_refusal_that_says_when_to_come_back_may_pass(status: int) -> None:
-    """A token endpoint has a rate limit, too, and says so with several status codes."""
+def test_a_refusal_with_retry_after_is_retried(status: int) -> None:
+    """A token endpoint has a rate limit, too, and uses several status codes for it."""
     with pytest.raises(RateLimited) as caught:
         GRANT.read(answer({"error": "invalid_client"}, status, **{"Retry-After": "17"}))
     assert (caught.value.retry_after_s, caught.value.http_status) == (17.0, status)
@@ -255,15 +255,15 @@ def test_a_refusal_that_says_when_to_come_back_may_pass(status: int) -> None:
         GRANT.read(answer(b"", status, **{"X-RateLimit-Remaining": "0"}))
 
 
-def test_a_counter_at_zero_does_not_hide_what_is_wrong() -> None:
-    """The last request of a window may be refused for a reason of its own."""
+def test_a_counter_at_zero_does_not_hide_the_reason() -> None:
+    """The last request of a window may be refused for another reason."""
     with pytest.raises(AuthenticationError, match="invalid_scope"):
         GRANT.read(answer({"error": "invalid_scope"}, 400, **{"X-RateLimit-Remaining": "0"}))
 
 
 @pytest.mark.parametrize("code", ["temporarily_unavailable", "server_error"])
-def test_a_code_that_may_pass_is_tried_again(code: str) -> None:
-    """Whatever status code it comes with."""
+def test_a_temporary_code_is_retried(code: str) -> None:
+    """Its HTTP status does not matter."""
     for status in (200, 400, 403, 503):
         with pytest.raises(ServerUnavailable, match=code) as caught:
             GRANT.read(answer({"error": code}, status, **{"Retry-After": "5"}))
@@ -271,7 +271,7 @@ def test_a_code_that_may_pass_is_tried_again(code: str) -> None:
 
 
 def test_a_redirect_is_a_refusal() -> None:
-    """The client's secret goes to the token endpoint and nowhere else."""
+    """The client's secret goes to the token endpoint only."""
     with pytest.raises(AuthenticationError, match="redirect"):
         GRANT.read(answer(b"", 302, Location="https://evil.example/"))
 
@@ -284,7 +284,7 @@ def test_a_redirect_is_a_refusal() -> None:
         .map(orjson.dumps)),
 )  # fmt: skip
 def test_garbage_raises_nothing_else(status: int, body: bytes) -> None:
-    """Whatever comes, it is a credential or an error of ours."""
+    """Any reply gives a credential or one of our errors."""
     with contextlib.suppress(AuthenticationError, PollError):
         assert GRANT.read(answer(body, status)).headers["Authorization"].startswith("Bearer ")
 
@@ -293,7 +293,7 @@ def test_garbage_raises_nothing_else(status: int, body: bytes) -> None:
 
 
 async def test_a_token_is_fetched_and_renewed_over_a_real_connection() -> None:
-    """From nothing to a bearer token, and to the next when the server refuses it."""
+    """The first token is fetched, and another one after the server refused it."""
     tokens = iter(["first", "second"])
 
     def grant(line: Line) -> None:
@@ -321,8 +321,8 @@ async def test_a_client_s_secret_does_not_travel_in_clear_text() -> None:
             await auth.renew(via, 0.0, None)
 
 
-async def test_a_token_endpoint_that_hangs_up_may_be_asked_again() -> None:
-    """The grant is sent once, and that it failed is no refusal."""
+async def test_a_token_request_without_reply_may_be_retried() -> None:
+    """The request is sent once, and a closed connection is not a refusal."""
     async with raw_server(Line.hang_up) as server, AiohttpTransport() as via:
         auth = ClientCredentialsAuth(server.url, "me", SECRET)
         with pytest.raises(ConnectFailed):

@@ -1,4 +1,4 @@
-"""What goes out, what comes back, and what must never happen on the way; on real sockets."""
+"""What the transport sends and returns, and what it must never do: on real sockets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ STALE: list[Callable[[Line], None]] = [Line.hang_up, Line.reset]
 
 
 class HouseResolver(AbstractResolver):
-    """Every name is this machine, or none is known."""
+    """Resolves every name to this machine, or no name."""
 
     def __init__(self, *, knows: bool = True) -> None:
         self.knows = knows
@@ -68,7 +68,7 @@ def ask(server: RawServer, path: str = "/", **fields: str) -> Request:
 
 
 def held(transport: AiohttpTransport) -> tuple[int, int]:
-    """Connections in use, and idle ones."""
+    """The numbers of connections in use and of idle ones."""
     assert transport._session is not None
     connector = transport._session.connector
     assert connector is not None
@@ -90,12 +90,12 @@ async def over(session: aiohttp.ClientSession, **options: Any) -> AsyncIterator[
 
 @pytest.fixture(params=["own", "given", "given, with middlewares", "a later aiohttp"])
 async def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AiohttpTransport]:
-    """A transport with a session of its own, or over one of the caller's."""
+    """A transport with its own session, or with one of the caller's."""
 
     async def passing(request: Any, send: Any) -> Any:
         return await send(request)
 
-    if request.param == "a later aiohttp":  # one without the switch for its repeats
+    if request.param == "a later aiohttp":  # one without the attribute for its retries
         monkeypatch.setattr("pollwise.http.connections._RETRY_ATTRIBUTE", "no such switch")
     if request.param.startswith("given"):
         middlewares = (passing, passing) if "middlewares" in request.param else ()
@@ -106,11 +106,11 @@ async def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
             yield transport
 
 
-# --- what goes out, what comes back -----------------------------------------------------------
+# --- requests and replies -----------------------------------------------------------------------
 
 
-async def test_a_request_goes_out_as_it_is(transport: AiohttpTransport) -> None:
-    """Nothing is added to a request but what a connection needs and what we can read."""
+async def test_a_request_is_sent_as_it_is(transport: AiohttpTransport) -> None:
+    """Only the header fields of the connection and of our defaults are added."""
     async with raw_server() as server:
         await transport.send(Request(URL(f"{server.url}/a%2Fb?c=%26", encoded=True), {"api_token": SECRET}))
         head, _, body = server.requests[0].decode().partition("\r\n\r\n")
@@ -128,8 +128,8 @@ async def test_a_request_goes_out_as_it_is(transport: AiohttpTransport) -> None:
         assert body == ""
 
 
-async def test_a_reply_comes_back_whole(transport: AiohttpTransport) -> None:
-    """Status, header fields in any case, the body, and the request that it answers."""
+async def test_a_reply_is_complete(transport: AiohttpTransport) -> None:
+    """It has the status, the header fields in any letter case, the body and its request."""
     async with raw_server(reply(b'{"a": 1}', "X-RateLimit-Remaining: 7", status="503 Busy")) as server:
         request = ask(server)
         answer = await transport.send(request)
@@ -139,7 +139,7 @@ async def test_a_reply_comes_back_whole(transport: AiohttpTransport) -> None:
 
 
 async def test_a_body_is_sent_and_awaited_in_pieces(transport: AiohttpTransport) -> None:
-    """A body goes out with its length; a reply may come in as many pieces as it likes."""
+    """A request has its Content-Length. A reply may arrive in any number of pieces."""
     async with raw_server(lambda line: None) as server:
         request = Request(URL(server.url), {"Content-Type": "application/json"}, "POST", b'{"x": 1}')
         sending = asyncio.create_task(transport.send(request))
@@ -178,7 +178,7 @@ async def test_a_body_is_sent_and_awaited_in_pieces(transport: AiohttpTransport)
     ],
 )
 async def test_every_framing_is_read(transport: AiohttpTransport, answer: bytes, body: bytes) -> None:
-    """Chunked, empty, after hints, compressed, with large headers; and the connection serves again."""
+    """Chunked, empty, after 1xx replies, compressed, with large headers. The connection is used again."""
     async with raw_server(answer) as server:
         for _ in range(2):
             assert (await transport.send(ask(server))).body == body
@@ -189,7 +189,7 @@ async def test_every_framing_is_read(transport: AiohttpTransport, answer: bytes,
 
 @pytest.mark.parametrize("fields", [["Connection: close"], ["Connection: Close, TE"]])
 async def test_a_connection_may_serve_one_request(transport: AiohttpTransport, fields: list[str]) -> None:
-    """A server that closes each connection says so, and no request fails for it."""
+    """If a server closes each connection with `Connection: close`, no request fails."""
 
     def answer(line: Line) -> None:
         line.say(reply(b"{}", *fields))
@@ -209,7 +209,7 @@ async def test_a_connection_may_serve_one_request(transport: AiohttpTransport, f
         (reply(b"{}", *(f"X-Field-{n}: v" for n in range(600))), "header is larger than the limit: Too many headers"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
-            "not valid HTTP",  # RFC 9112 6.3: it may be somebody's attempt to smuggle a reply
+            "not valid HTTP",  # RFC 9112 6.3: it may be an attempt at reply smuggling
         ),
         (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}", "not valid HTTP"),
         (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n{}", "not valid HTTP"),
@@ -217,7 +217,7 @@ async def test_a_connection_may_serve_one_request(transport: AiohttpTransport, f
     ],
 )
 async def test_a_reply_that_cannot_be_read_says_why(either: AiohttpTransport, answer: bytes, detail: str) -> None:
-    """Headers beyond all measure, and framing that can be read in two ways."""
+    """Too large headers, and ambiguous framing."""
     async with raw_server(answer) as server:
         with pytest.raises(ConnectFailed, match=detail) as caught:
             await either.send(ask(server))
@@ -229,18 +229,16 @@ async def test_a_reply_that_cannot_be_read_says_why(either: AiohttpTransport, an
     ("fields", "sent"),
     [({}, b"no-cache"), ({"Cache-Control": "max-age=0"}, b"max-age=0"), ({"cache-control": "no-store"}, b"no-store")],
 )
-async def test_a_cache_on_the_way_is_asked_to_ask(
-    either: AiohttpTransport, fields: dict[str, str], sent: bytes
-) -> None:
-    """RFC 9111, 5.2.1.4: a stored status would be an old one. A request that says otherwise has its way."""
+async def test_a_cache_must_ask_the_server(either: AiohttpTransport, fields: dict[str, str], sent: bytes) -> None:
+    """RFC 9111, 5.2.1.4: a stored status would be old. A request can have its own Cache-Control."""
     async with raw_server() as server:
         await either.send(ask(server, **fields))
         found = [line for line in server.requests[0].split(b"\r\n") if line.lower().startswith(b"cache-control:")]
         assert [line.partition(b": ")[2] for line in found] == [sent]
 
 
-async def test_a_session_s_own_word_on_caches_counts() -> None:
-    """A default header field of the caller's session is not overruled."""
+async def test_a_session_s_own_cache_control_is_kept() -> None:
+    """A default header field of the caller's session is not replaced."""
     session = aiohttp.ClientSession(headers={"Cache-Control": "no-store"})
     async with raw_server() as server, over(session) as transport:
         await transport.send(ask(server))
@@ -248,7 +246,7 @@ async def test_a_session_s_own_word_on_caches_counts() -> None:
 
 
 async def test_a_body_may_end_with_the_connection(transport: AiohttpTransport) -> None:
-    """HTTP/1.0 servers say no length; such a connection is not used again."""
+    """HTTP/1.0 servers send no length. Such a connection is not used again."""
 
     def answer(line: Line) -> None:
         line.say(b"HTTP/1.0 200 OK\r\n\r\n{}")
@@ -260,7 +258,7 @@ async def test_a_body_may_end_with_the_connection(transport: AiohttpTransport) -
 
 
 async def test_it_is_a_transport_and_opens_by_itself() -> None:
-    """No `async with` is needed, but then `close` is the caller's."""
+    """Without `async with`, the caller calls `aclose`."""
     transport: Transport = AiohttpTransport()
     async with raw_server() as server:
         try:
@@ -270,13 +268,13 @@ async def test_it_is_a_transport_and_opens_by_itself() -> None:
             await transport.aclose()
 
 
-def test_it_can_be_made_before_there_is_a_loop() -> None:
-    """Nothing is opened until something is sent."""
+def test_it_can_be_constructed_before_there_is_a_loop() -> None:
+    """No connection is opened before the first request."""
     AiohttpTransport()
 
 
 async def test_connections_are_bounded() -> None:
-    """No more connections than allowed, whatever is sent at once."""
+    """There are at most `connections` of them for any number of requests."""
     async with raw_server(lambda line: None) as server, AiohttpTransport(connections=2) as transport:
         sending = [asyncio.create_task(transport.send(ask(server))) for _ in range(6)]
         for count in (2, 4, 6):
@@ -287,29 +285,29 @@ async def test_connections_are_bounded() -> None:
         assert len(await asyncio.gather(*sending)) == 6
 
 
-# --- where to -----------------------------------------------------------------------------------
+# --- origins ------------------------------------------------------------------------------------
 
 
 async def test_a_redirect_is_not_followed(transport: AiohttpTransport) -> None:
-    """Credentials go where they were addressed to and nowhere else."""
+    """Credentials go to the URL of the request only."""
     async with raw_server() as other, raw_server(reply(b"", f"Location: {other.url}/", status="302 Found")) as server:
         assert (await transport.send(ask(server, api_token=SECRET))).status == 302
         assert other.requests == []
         assert other.lines == []
 
 
-async def test_no_cookie_is_kept(transport: AiohttpTransport) -> None:
-    """A status endpoint has no session with us."""
+async def test_no_cookie_is_stored(transport: AiohttpTransport) -> None:
+    """A status endpoint needs no session."""
     async with raw_server(reply(b"{}", "Set-Cookie: a=b; Path=/")) as server:
         for _ in range(2):
             await transport.send(ask(server))
         assert b"Cookie" not in server.requests[1]
 
 
-async def test_the_environment_has_no_say(
+async def test_the_environment_is_ignored(
     transport: AiohttpTransport, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    """Neither a proxy nor a password comes from the environment."""
+    """No proxy and no password is read from the environment."""
     (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login me password {SECRET}\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
@@ -321,8 +319,8 @@ async def test_the_environment_has_no_say(
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST", "localhost.", "a.localhost", "127.0.0.1", "127.9.9.9", "::1"]
 )
-def test_this_machine_is_known_by_its_names(host: str) -> None:
-    """Clear text to this machine is nobody else's to read."""
+def test_names_of_this_machine(host: str) -> None:
+    """Plain http to this machine does not cross a network."""
     assert _is_this_machine(host)
 
 
@@ -334,12 +332,12 @@ def test_this_machine_is_known_by_its_names(host: str) -> None:
     ],
 )  # fmt: skip
 def test_no_other_name_is_this_machine(host: str) -> None:
-    """What only looks like this machine is not taken for it."""
+    """A name that only looks like this machine does not count."""
     assert not _is_this_machine(host)
 
 
-async def test_clear_text_to_another_machine_is_refused() -> None:
-    """Before anything is sent, and the error shows the origin only."""
+async def test_plain_http_to_another_machine_is_refused() -> None:
+    """Nothing is sent, and the error shows the origin only."""
     async with raw_server() as server:
         connector = aiohttp.TCPConnector(resolver=HouseResolver())
         async with over(aiohttp.ClientSession(connector=connector)) as transport:
@@ -351,7 +349,7 @@ async def test_clear_text_to_another_machine_is_refused() -> None:
         assert len(server.requests) == 1
 
 
-async def test_clear_text_can_be_accepted() -> None:
+async def test_plain_http_can_be_allowed() -> None:
     """`allow_plain_http` is the caller's decision."""
     async with raw_server() as server:
         connector = aiohttp.TCPConnector(resolver=HouseResolver())
@@ -366,15 +364,15 @@ async def test_clear_text_can_be_accepted() -> None:
         f"https://{SECRET}@example.com/", "file:///etc/passwd", "https://127.0.0.1:99999/",
     ],
 )  # fmt: skip
-async def test_what_cannot_be_asked_is_refused(transport: AiohttpTransport, url: str) -> None:
-    """Only absolute http and https URLs without credentials are asked."""
+async def test_an_invalid_url_is_refused(transport: AiohttpTransport, url: str) -> None:
+    """Only absolute http and https URLs without credentials are allowed."""
     with pytest.raises(ConfigurationError) as caught:
         await transport.send(Request(URL(url, encoded=True)))
     assert SECRET not in str(caught.value)
 
 
-async def test_very_many_hosts_cost_no_memory(transport: AiohttpTransport, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was decided about hosts is forgotten before it becomes much."""
+async def test_the_cache_of_origins_is_bounded(transport: AiohttpTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is cleared when it is full."""
     monkeypatch.setattr("pollwise.http.transport._MAX_ORIGINS", 2)
     async with raw_server() as server:
         for number in range(1, 6):
@@ -387,7 +385,7 @@ async def test_very_many_hosts_cost_no_memory(transport: AiohttpTransport, monke
 
 @pytest.mark.parametrize("value", [f"{SECRET}\r\nX: y", f"{SECRET}\n", f"{SECRET}\0"])
 async def test_a_header_field_cannot_smuggle(transport: AiohttpTransport, value: str) -> None:
-    """What would end a header field is not sent, nor shown."""
+    """A line break in a value is not sent, and not shown."""
     async with raw_server() as server:
         with pytest.raises(ConfigurationError) as caught:
             await transport.send(ask(server, api_token=value))
@@ -396,11 +394,11 @@ async def test_a_header_field_cannot_smuggle(transport: AiohttpTransport, value:
         assert held(transport) == (0, 0)
 
 
-# --- how much -----------------------------------------------------------------------------------
+# --- size limits --------------------------------------------------------------------------------
 
 
 async def test_a_body_of_the_limit_is_read_and_one_more_is_not() -> None:
-    """The limit is the last size that passes, however the body is sent."""
+    """The limit is the largest allowed size, for any framing."""
     async with AiohttpTransport(max_body=1_000) as transport:
         for size, fits in ((1_000, True), (1_001, False)):
             body = bytes(size)
@@ -417,7 +415,7 @@ async def test_a_body_of_the_limit_is_read_and_one_more_is_not() -> None:
 
 
 async def test_a_length_beyond_the_limit_is_not_waited_for(transport: AiohttpTransport) -> None:
-    """Content-Length is enough to know, and the connection is closed."""
+    """Content-Length is sufficient, and the connection is closed."""
     async with raw_server(reply(b"x", length=1_048_577)) as server:
         with pytest.raises(ReplyTooLarge):
             await transport.send(ask(server))
@@ -425,8 +423,8 @@ async def test_a_length_beyond_the_limit_is_not_waited_for(transport: AiohttpTra
         assert held(transport) == (0, 0)
 
 
-async def test_an_endless_body_is_cut_off(transport: AiohttpTransport) -> None:
-    """A server that never stops is hung up on at the limit."""
+async def test_an_endless_body_is_stopped(transport: AiohttpTransport) -> None:
+    """The connection is closed at the limit."""
 
     def answer(line: Line) -> None:
         line.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -446,8 +444,8 @@ async def test_an_endless_body_is_cut_off(transport: AiohttpTransport) -> None:
         assert held(transport) == (0, 0)
 
 
-async def test_a_bomb_does_not_go_off(transport: AiohttpTransport) -> None:
-    """A small compressed body that would be a large one is refused."""
+async def test_a_gzip_bomb_is_refused(transport: AiohttpTransport) -> None:
+    """A small compressed body of too large content raises `ReplyTooLarge`."""
     async with raw_server(reply(gzip.compress(bytes(50_000_000)), "Content-Encoding: gzip")) as server:
         with pytest.raises(ReplyTooLarge):
             await transport.send(ask(server))
@@ -455,7 +453,7 @@ async def test_a_bomb_does_not_go_off(transport: AiohttpTransport) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 async def test_a_body_that_cannot_be_decompressed_is_malformed(transport: AiohttpTransport, coding: str) -> None:
-    """Damaged, or in a coding that was not asked for."""
+    """It is damaged, or in a coding that was not requested."""
     async with raw_server(reply(b"\x8b\x1f{}", f"Content-Encoding: {coding}")) as server:
         with pytest.raises(MalformedReply) as caught:
             await transport.send(ask(server))
@@ -477,18 +475,18 @@ async def test_a_body_that_cannot_be_decompressed_is_malformed(transport: Aiohtt
         + bytes(2_000),
     ],
 )
-async def test_a_refusal_counts_whatever_its_body(answer: bytes) -> None:
-    """Status code and header fields of a refusal decide, so a body that cannot be had is left out."""
+async def test_a_refusal_is_returned_without_an_unreadable_body(answer: bytes) -> None:
+    """The status code and header fields of a refusal are sufficient."""
     async with raw_server(answer) as server, AiohttpTransport(max_body=1_000) as transport:
         found = await transport.send(ask(server))
         assert (found.status >= 400, found.body, found.headers["Retry-After"]) == (True, b"", "7")
 
 
-# --- what breaks ----------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------
 
 
 def assert_no_secret(error: BaseException) -> None:
-    """Neither the error nor anything that hangs on it shows the secret."""
+    """Neither the error nor its cause and context show the secret."""
     seen: set[int] = set()
     chain: list[BaseException | None] = [error]
     while chain:
@@ -528,8 +526,8 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
         f"HTTP/1.1 {SECRET}\r\n\r\n".encode(),
     ],
 )
-async def test_a_reply_that_is_not_whole_is_no_reply(transport: AiohttpTransport, answer: bytes, end: str) -> None:
-    """Whatever breaks, it is one error of ours, with no secret in it, and no connection stays."""
+async def test_an_incomplete_reply_raises(transport: AiohttpTransport, answer: bytes, end: str) -> None:
+    """Any break gives one of our errors, without a secret, and the connection is closed."""
 
     def misbehave(line: Line) -> None:
         line.say(answer)
@@ -549,15 +547,15 @@ async def test_a_reply_that_is_not_whole_is_no_reply(transport: AiohttpTransport
         assert (await transport.send(ask(server))).status == 200
 
 
-async def test_a_reply_that_changes_the_protocol_is_not_kept(transport: AiohttpTransport) -> None:
-    """101 was not asked for; such a connection is of no more use."""
+async def test_a_connection_that_changes_its_protocol_is_closed(transport: AiohttpTransport) -> None:
+    """101 was not requested, so the connection cannot be used again."""
     async with raw_server(b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nabc") as server:
         assert (await transport.send(ask(server))).status == 101
         assert held(transport) == (0, 0)
 
 
-async def test_what_follows_a_reply_is_not_taken_for_the_next(transport: AiohttpTransport) -> None:
-    """Two replies to one request: the connection is given up."""
+async def test_a_second_reply_is_not_the_reply_of_the_next_request(transport: AiohttpTransport) -> None:
+    """After two replies to one request the connection is closed."""
     async with raw_server(reply(b"1") + reply(b"2")) as server:
         with contextlib.suppress(PollError):
             assert (await transport.send(ask(server))).body == b"1"
@@ -565,8 +563,8 @@ async def test_what_follows_a_reply_is_not_taken_for_the_next(transport: Aiohttp
         assert (await transport.send(ask(server))).body == b"3"
 
 
-async def test_nobody_there(transport: AiohttpTransport) -> None:
-    """A refused connection says where and why."""
+async def test_a_refused_connection(transport: AiohttpTransport) -> None:
+    """The error says where and why."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with pytest.raises(ConnectFailed, match=f"cannot connect to 127.0.0.1:{port}: Connection refused") as caught:
@@ -576,24 +574,24 @@ async def test_nobody_there(transport: AiohttpTransport) -> None:
 
 
 async def test_an_unknown_name() -> None:
-    """A failed look-up says so."""
+    """The error names the failed DNS lookup."""
     connector = aiohttp.TCPConnector(resolver=HouseResolver(knows=False))
     async with over(aiohttp.ClientSession(connector=connector)) as transport:
         with pytest.raises(ConnectFailed, match=r"api\.example:443: Name or service not known"):
             await transport.send(Request(URL("https://api.example/")))
 
 
-async def test_a_name_that_cannot_be_one(transport: AiohttpTransport) -> None:
-    """A label that is too long fails before any look-up."""
+async def test_an_invalid_host_name(transport: AiohttpTransport) -> None:
+    """A too long label fails before the DNS lookup."""
     with pytest.raises(ConfigurationError):
         await transport.send(Request(URL(f"https://{'a' * 70}.example/")))
 
 
 @pytest.mark.parametrize("end", STALE)
-async def test_a_stale_connection_is_told_and_nothing_is_sent_twice(
+async def test_a_stale_connection_raises_and_nothing_is_sent_twice(
     either: AiohttpTransport, end: Callable[[Line], None]
 ) -> None:
-    """A kept-alive connection that the server has closed is an error of its own, and the caller sends again."""
+    """A kept-alive connection that the server closed has its own error, and the caller retries."""
     async with raw_server() as server:
         await either.send(ask(server))
         server.answer = end
@@ -609,7 +607,7 @@ async def test_a_stale_connection_is_told_and_nothing_is_sent_twice(
 
 @pytest.mark.parametrize("end", STALE)
 async def test_a_fresh_connection_is_never_stale(transport: AiohttpTransport, end: Callable[[Line], None]) -> None:
-    """A server that closes a new connection without a reply has failed, as often as it does that."""
+    """A new connection that is closed without a reply raises `ConnectFailed` each time."""
     async with raw_server(end) as server:
         for count in (1, 2, 3):
             with pytest.raises(ConnectFailed) as caught:
@@ -618,8 +616,8 @@ async def test_a_fresh_connection_is_never_stale(transport: AiohttpTransport, en
             assert len(server.requests) == len(server.lines) == count
 
 
-async def test_a_reply_that_breaks_off_is_no_stale_connection(transport: AiohttpTransport) -> None:
-    """The first byte of a reply shows that the server has heard the request on a kept-alive connection."""
+async def test_an_incomplete_reply_is_no_stale_connection(transport: AiohttpTransport) -> None:
+    """The first byte of a reply shows that the server received the request."""
 
     def break_off(line: Line) -> None:
         line.say(b"HTTP/1.1 200 OK\r\nContent-Ty")
@@ -634,7 +632,7 @@ async def test_a_reply_that_breaks_off_is_no_stale_connection(transport: Aiohttp
 
 
 async def test_each_task_knows_its_own_connections(transport: AiohttpTransport) -> None:
-    """Connections that other tasks open meanwhile do not make a stale one fresh."""
+    """A connection that another task opens does not make a stale one fresh."""
     async with raw_server() as server, raw_server(lambda line: None) as silent:
         await transport.send(ask(server))
         server.answer = lambda line: None
@@ -653,7 +651,7 @@ async def test_each_task_knows_its_own_connections(transport: AiohttpTransport) 
 
 @pytest.mark.parametrize("end", STALE)
 async def test_a_post_is_sent_once(either: AiohttpTransport, end: Callable[[Line], None]) -> None:
-    """A POST is never repeated, and the error says that the server may have received it."""
+    """A POST is never retried, and the error says that the server may have received it."""
     async with raw_server() as server:
         await either.send(ask(server))
         server.answer = end
@@ -664,8 +662,8 @@ async def test_a_post_is_sent_once(either: AiohttpTransport, end: Callable[[Line
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
-async def test_no_method_is_repeated(either: AiohttpTransport, method: str) -> None:
-    """Each send is one request, though aiohttp would repeat whatever is idempotent."""
+async def test_no_method_is_retried(either: AiohttpTransport, method: str) -> None:
+    """Each `send` is one request, although aiohttp would retry idempotent ones."""
     async with raw_server() as server:
         await either.send(ask(server))
         server.answer = Line.hang_up
@@ -674,11 +672,11 @@ async def test_no_method_is_repeated(either: AiohttpTransport, method: str) -> N
         assert len(server.requests) == 2
 
 
-async def test_an_error_is_gone_when_nobody_holds_it(either: AiohttpTransport) -> None:
-    """A storm of failed polls leaves no work for the garbage collector, and no request in memory."""
+async def test_an_error_without_references_is_freed(either: AiohttpTransport) -> None:
+    """Failed polls leave no reference cycles for the garbage collector, and no request in memory."""
 
     class Noted(dict[str, str]):
-        """Header fields that can be looked after."""
+        """Header fields that can have weak references."""
 
     async with raw_server(Line.hang_up) as server:
         request = ask(server)
@@ -716,7 +714,7 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 async def test_a_trusted_certificate(authority: trustme.CA, trusting: ssl.SSLContext) -> None:
-    """An own authority can be trusted with `ssl`."""
+    """`ssl` can trust a private certificate authority."""
     async with (
         raw_server(tls=certified(authority, "127.0.0.1")) as server,
         AiohttpTransport(ssl=trusting) as transport,
@@ -727,7 +725,7 @@ async def test_a_trusted_certificate(authority: trustme.CA, trusting: ssl.SSLCon
 
 
 async def test_an_unknown_authority(authority: trustme.CA, transport: AiohttpTransport) -> None:
-    """A certificate that nobody vouches for is refused, and nothing is sent."""
+    """A certificate of an unknown authority is refused, and nothing is sent."""
     async with raw_server(tls=certified(authority, "127.0.0.1")) as server:
         with pytest.raises(TlsFailed, match=r"unable to get local issuer|self-signed|self signed") as caught:
             await transport.send(ask(server, api_token=SECRET))
@@ -737,7 +735,7 @@ async def test_an_unknown_authority(authority: trustme.CA, transport: AiohttpTra
 
 
 async def test_another_host_s_certificate(authority: trustme.CA, trusting: ssl.SSLContext) -> None:
-    """A good certificate of somebody else is refused."""
+    """A valid certificate for another host is refused."""
     async with (
         raw_server(tls=certified(authority, "other.example")) as server,
         AiohttpTransport(ssl=trusting) as transport,
@@ -748,7 +746,7 @@ async def test_another_host_s_certificate(authority: trustme.CA, trusting: ssl.S
 
 
 async def test_no_tls_at_all(transport: AiohttpTransport) -> None:
-    """A server that does not speak TLS under https."""
+    """An https request to a server without TLS raises `TlsFailed`."""
     async with raw_server() as server:
         server.greeting = b"HTTP/1.1 400 Bad Request\r\n\r\n"
         with pytest.raises(TlsFailed):
@@ -757,7 +755,7 @@ async def test_no_tls_at_all(transport: AiohttpTransport) -> None:
 
 
 async def test_a_stale_connection_under_tls(authority: trustme.CA, trusting: ssl.SSLContext) -> None:
-    """A kept-alive connection that breaks under TLS is stale, too, and no reason to doubt the certificate."""
+    """A kept-alive TLS connection that breaks is stale, not a TLS failure."""
     async with (
         raw_server(tls=certified(authority, "127.0.0.1")) as server,
         AiohttpTransport(ssl=trusting) as transport,
@@ -771,7 +769,7 @@ async def test_a_stale_connection_under_tls(authority: trustme.CA, trusting: ssl
 
 
 async def test_a_pinned_certificate(authority: trustme.CA) -> None:
-    """A caller's session may pin a certificate; another one is a failure of TLS."""
+    """A caller's session may pin a certificate. Another one raises `TlsFailed`."""
     async with raw_server(tls=certified(authority, "127.0.0.1")) as server:
         connector = aiohttp.TCPConnector(ssl=aiohttp.Fingerprint(bytes(32)))
         async with over(aiohttp.ClientSession(connector=connector)) as transport:
@@ -784,7 +782,7 @@ async def test_a_pinned_certificate(authority: trustme.CA) -> None:
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n", reply(b"{", length=2), CHUNKED + b"2\r\n{}\r\n"])
 async def test_a_cancelled_request_leaves_no_connection(transport: AiohttpTransport, said: bytes) -> None:
-    """Wherever it was: before the header, in it, in the body."""
+    """It may be cancelled before the header, in it, or in the body."""
     async with raw_server(said) as server:
         sending = asyncio.create_task(transport.send(ask(server)))
         await server.heard()
@@ -798,7 +796,7 @@ async def test_a_cancelled_request_leaves_no_connection(transport: AiohttpTransp
 
 
 async def test_a_cancel_at_every_step_leaves_nothing(transport: AiohttpTransport) -> None:
-    """Cancelled after any number of turns of the loop, nothing is in use."""
+    """Cancelled after any number of loop iterations, no connection is in use."""
     async with raw_server() as server:
         for turns in range(25):
             sending = asyncio.create_task(transport.send(ask(server)))
@@ -810,8 +808,8 @@ async def test_a_cancel_at_every_step_leaves_nothing(transport: AiohttpTransport
             assert held(transport)[0] == 0
 
 
-async def test_who_waits_for_a_connection_can_be_cancelled() -> None:
-    """A request that has no connection yet gives up its place."""
+async def test_a_request_that_waits_for_a_connection_can_be_cancelled() -> None:
+    """It leaves the queue of the connection pool."""
     async with raw_server(lambda line: None) as server, AiohttpTransport(connections=1) as transport:
         first = asyncio.create_task(transport.send(ask(server)))
         await server.heard()
@@ -828,7 +826,7 @@ async def test_who_waits_for_a_connection_can_be_cancelled() -> None:
 
 
 async def test_the_caller_s_time_limit_is_the_only_one(transport: AiohttpTransport) -> None:
-    """`asyncio.timeout` around `send` ends it, as a TimeoutError of the caller's."""
+    """`asyncio.timeout` around `send` cancels it, and raises TimeoutError in the caller."""
     async with raw_server(lambda line: None) as server:
         with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(0.001):
@@ -837,8 +835,8 @@ async def test_the_caller_s_time_limit_is_the_only_one(transport: AiohttpTranspo
         assert held(transport) == (0, 0)
 
 
-async def test_closing_ends_what_is_in_flight() -> None:
-    """What waits is told that the transport is closed, and so is whoever comes later."""
+async def test_closing_ends_requests_in_flight() -> None:
+    """Requests in flight and later ones raise `WatcherClosed`."""
     transport = AiohttpTransport()
     async with raw_server(lambda line: None) as server:
         sending = asyncio.create_task(transport.send(ask(server)))
@@ -855,7 +853,7 @@ async def test_closing_ends_what_is_in_flight() -> None:
 
 
 async def test_a_caller_s_session_is_never_closed() -> None:
-    """Who opened it closes it; the transport alone is over."""
+    """Only the transport is closed. The caller closes the session."""
     async with raw_server() as server, aiohttp.ClientSession() as session:
         async with AiohttpTransport(session) as transport:
             await transport.send(ask(server))
@@ -865,8 +863,8 @@ async def test_a_caller_s_session_is_never_closed() -> None:
             assert response.status == 200
 
 
-async def test_a_session_that_its_owner_closed_brings_nothing_more() -> None:
-    """No retry mends that, so it is not a failed poll."""
+async def test_a_session_that_its_owner_closed_raises_watcher_closed() -> None:
+    """A retry does not help, so it is not a failed poll."""
     session = aiohttp.ClientSession()
     transport = AiohttpTransport(session)
     await session.close()
@@ -875,8 +873,8 @@ async def test_a_session_that_its_owner_closed_brings_nothing_more() -> None:
             await transport.send(ask(server))
 
 
-async def test_a_session_s_own_ways_do_not_bite() -> None:
-    """Raising for a status and decompressing without a limit are switched off; what we accept is ours to say."""
+async def test_some_options_of_a_session_are_not_used() -> None:
+    """`raise_for_status` and unlimited decompression are off, and Accept is ours."""
     session = aiohttp.ClientSession(
         raise_for_status=True, auto_decompress=True, headers={"User-Agent": "house/1", "Accept": "*/*", "X-Own": "1"}
     )
@@ -895,8 +893,8 @@ async def test_a_session_s_own_ways_do_not_bite() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_session_s_time_limit_is_not_ours() -> None:
-    """A session gives up after five minutes; how long a poll may take is the watcher's to say."""
+async def test_a_session_s_time_out_is_not_used() -> None:
+    """A session has a time-out of five minutes. The watcher decides how long a poll may take."""
     async with raw_server(lambda line: None) as server, over(aiohttp.ClientSession()) as transport:
         sending = asyncio.create_task(transport.send(ask(server)))
         await server.heard()
@@ -905,11 +903,11 @@ async def test_a_session_s_time_limit_is_not_ours() -> None:
         assert (await sending).status == 200
 
 
-# --- what cannot be configured ---------------------------------------------------------------------
+# --- invalid options ---------------------------------------------------------------------------------
 
 
-async def test_options_that_cannot_be_are_refused(trusting: ssl.SSLContext) -> None:
-    """At once, and not at the first request."""
+async def test_invalid_options_are_refused(trusting: ssl.SSLContext) -> None:
+    """The constructor refuses them, not the first request."""
     refused: list[dict[str, Any]] = [{"connections": 0}, {"max_body": 0}, {"ssl": False}]
     for options in refused:
         with pytest.raises(ConfigurationError):

@@ -49,7 +49,7 @@ def test_a_bug_says_where_it_is_and_nothing_of_what_was_at_hand() -> None:
 
 
 def test_more_than_an_exception_goes_on_its_way_whole() -> None:
-    """Whoever ends the program shall see where."""
+    """An error that ends the program shows where it was raised."""
     stop = caught(KeyboardInterrupt)
     assert endpoint_bug("job", stop, "see __cause__").__cause__ is stop
     assert stop.__traceback__ is not None
