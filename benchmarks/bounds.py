@@ -1,13 +1,12 @@
-"""How well anybody could do who knows how long jobs take, but nothing of any one job: the bound with the same information.
+"""The bound without progress: the least mean delay of any policy that knows how long jobs take, and no job's progress.
 
-Rule 1: it is a bound on every policy, not a policy. Requests get a price, and each job is then asked as suits it best; what
-that costs, less what the requests bring in that there are, is less than any policy within the limit can come to (a
-Lagrangian relaxation). The best price gives the bound.
-Rule 2: it is more than kind: the durations are known from the beginning, and no job ever waits for another. Of jobs that
-come at once it takes only that requests come evenly after the first window's worth, as they do while all of them go.
-Rule 3: ages are gathered into spans. A request within one counts as if it came at the begin and saw all that is over
-at the end: so what is rounded makes the bound lower, never too high. It holds for the mean over crowds; one crowd may be
-a little luckier.
+Rule 1: this is a bound on every policy, not a policy. Each request has a price, and each job is then polled at the
+cheapest ages. That cost, less the price of all requests that the limit allows, is a lower bound (a Lagrangian
+relaxation). The bound is the largest value over all prices.
+Rule 2: the bound is optimistic. It knows the durations from the beginning, and no job waits for another job. For jobs
+that start at once it assumes only that requests come evenly after the first window.
+Rule 3: ages are rounded to spans. A poll within a span counts as if it came at the begin and saw every end of the span.
+So rounding makes the bound lower, never higher. The bound holds for the mean over sets of jobs, not for each set.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _PATIENCE = 25  # rounds without a gain, after which the step is halved
 
 
 class _Ages:
-    """A grid of ages, with the share of jobs that live beyond each and that share summed up to it."""
+    """A grid of ages. For each age: the share of jobs that run longer, and that share summed up to the age."""
 
     def __init__(self, workload: str, count: int, longer_s: float) -> None:
         dice, draw = random.Random(0), WORKLOADS[workload]
@@ -43,7 +42,7 @@ class _Ages:
         self.lived = [(summed[n] + (_DRAWS - n) * age) / _DRAWS for n, age in zip(over, self.at, strict=True)]
 
     def cheapest(self, prices: list[float]) -> tuple[float, list[float]]:
-        """The least delay and price together for one job in the mean, and how many requests go at each age for it."""
+        """The least mean of delay plus price for one job, and how many requests it sends at each age."""
         at, living, lived = self.at, self.living, self.lived
         last = len(at) - 1
         costs, nexts = [0.0] * (last + 1), [last] * (last + 1)
@@ -61,23 +60,23 @@ class _Ages:
         return costs[0], requests
 
 
-def informed_mean_s(workload: str, crowds: list[list[Job]], limit: Limit) -> float:
-    """The least mean delay in seconds, under this limit, of jobs that come as in these crowds."""
-    if all(job.begins_at == 0.0 for crowd in crowds for job in crowd):
-        return _at_once(workload, len(crowds[0]), limit)
-    return _over_time(workload, crowds, limit)
+def informed_mean_s(workload: str, batches: list[list[Job]], limit: Limit) -> float:
+    """The least mean delay in seconds, under this limit, of jobs that start as in these sets."""
+    if all(job.begins_at == 0.0 for batch in batches for job in batch):
+        return _at_once(workload, len(batches[0]), limit)
+    return _over_time(workload, batches, limit)
 
 
-def _over_time(workload: str, crowds: list[list[Job]], limit: Limit) -> float:
+def _over_time(workload: str, batches: list[list[Job]], limit: Limit) -> float:
     """One price for all requests, from the first job to the end of the last."""
     ages = _Ages(workload, 300, 0.0)
-    there_are = sum(limit[0] + max(job.ends_at for job in crowd) * limit[0] / limit[1] for crowd in crowds)
-    a_job = there_are / sum(map(len, crowds))
+    there_are = sum(limit[0] + max(job.ends_at for job in batch) * limit[0] / limit[1] for batch in batches)
+    a_job = there_are / sum(map(len, batches))
     return max(ages.cheapest([price] * len(ages.at))[0] - price * a_job for price in _PRICES_S)
 
 
 def _at_once(workload: str, jobs: int, limit: Limit) -> float:
-    """A price for each age, which is the same time for all: raised where more is asked than there is (Polyak's steps)."""
+    """A price for each age, because age and time are the same here. Polyak's steps raise it where requests lack."""
     rate = limit[0] / limit[1]
     ages = _Ages(workload, 120, jobs / rate)
     there_are = [limit[0] / jobs, *((later - age) * rate / jobs for age, later in pairwise(ages.at))]

@@ -1,9 +1,9 @@
-"""Discrete events in virtual time over the real core: what the `scheduling` benchmark stands on.
+"""Simulations in virtual time over the real core, for the `scheduling` benchmark.
 
-Rule 1: the pollwise policy is `Scheduler`, `RateBudget`, `Pacing` and `WatchMachine` themselves, asked at the times that they
-name; only time, replies and dice are this file's. A request takes no time.
-Rule 2: every policy gets the same jobs and the same limit. One meter, a server's sliding window, counts what it would
-have refused: for those who keep the limit themselves that must be nothing.
+Rule 1: the policy `pollwise` is the real `Scheduler`, `RateBudget`, `Pacing` and `WatchMachine`. Only time, replies and
+random numbers come from this file. A request takes no time.
+Rule 2: every policy gets the same jobs and the same limit. A meter with a server's sliding window counts the requests
+that a server would refuse. For a policy that keeps the limit itself it must count none.
 Rule 3: a delay is from a job's end to the poll that sees it.
 """
 
@@ -43,17 +43,17 @@ __all__ = [
 ]
 
 Limit: TypeAlias = tuple[int, float]
-"""Requests, and the seconds of the window that they are allowed in."""
+"""Requests in one window, and the length of the window in seconds."""
 
 Schedule: TypeAlias = Callable[[random.Random], Iterator[float]]
-"""A job's own waits, in seconds."""
+"""Yields the waits of one job, in seconds."""
 
 _BURST = 1_000
 
 
 @attrs.define
 class Job:
-    """A job as it really goes."""
+    """A simulated job: its begin, its duration, and how it reports progress."""
 
     begins_at: float
     duration_s: float
@@ -65,7 +65,7 @@ class Job:
         return self.begins_at + self.duration_s
 
     def percent(self, now: float) -> float:
-        """Noisy and not linear, as percentages are."""
+        """The reported progress: noisy and not linear, as with real servers."""
         share = min(1.0, (now - self.begins_at) / self.duration_s) ** self.curve
         share += random.Random(self.noise ^ int(now * 10)).gauss(0.0, 0.03)
         return max(0.0, min(0.99, round(share, 2)))
@@ -94,7 +94,7 @@ def jobs_of(workload: str, load: float | None, seed: int, *, until_s: float = 12
 
 @attrs.frozen
 class Result:
-    """What a policy came to. `refused` of the requests got 429."""
+    """What a policy achieved. `refused` of the requests got 429."""
 
     delays: list[float]
     requests: int
@@ -129,7 +129,7 @@ class _Meter:
         if self._limit is None:
             return True
         limit, per_s = self._limit
-        # a thousandth of a microsecond is rounding, not haste
+        # 1 ns of tolerance for rounding
         while self._accepted and self._accepted[0] <= now - per_s + 1e-9:
             self._accepted.popleft()
         if len(self._accepted) >= limit:
@@ -159,7 +159,7 @@ def _reading(job: Job, now: float, *, progress: bool) -> Reading[float]:
 def pollwise(
     jobs: list[Job], *, progress: bool, limit: Limit | None, pacing: Pacing | None = None, seed: int = 0
 ) -> Result:
-    """The real core, asked at the times that it names."""
+    """The real core, called at the times that it names."""
     dice = random.Random(seed).random
     rules = Policy(pacing=pacing or Pacing(), retry=Retry(), timeout_s=None)
     share = None if limit is None else RateBudget(limit[0], per_s=limit[1]).share()
@@ -192,7 +192,7 @@ def pollwise(
 
 
 def fixed(interval_s: float) -> Schedule:
-    """Every so many seconds, beginning anywhere in the first of them: as kind a start as a naive poller can have."""
+    """Every `interval_s` seconds. The first poll comes at a random moment of the first interval."""
 
     def waits(dice: random.Random) -> Iterator[float]:
         yield dice.random() * interval_s
@@ -203,7 +203,7 @@ def fixed(interval_s: float) -> Schedule:
 
 
 def full_jitter(base_s: float, cap_s: float) -> Schedule:
-    """Exponential backoff with full jitter, as the AWS builders' library has it."""
+    """Exponential backoff with full jitter, as in the AWS builders' library."""
 
     def waits(dice: random.Random) -> Iterator[float]:
         ceiling = base_s
@@ -227,7 +227,7 @@ def capped_exponential(base_s: float, cap_s: float) -> Schedule:
 
 
 def uncoordinated(jobs: list[Job], schedule: Schedule, *, limit: Limit | None, seed: int = 0) -> Result:
-    """Each job polls by its own schedule and knows of no other; a 429 is a poll that taught nothing."""
+    """Each job polls by its own schedule. A poll that got 429 says nothing about the job."""
     dice = random.Random(seed)
     due = [(job.begins_at, n) for n, job in enumerate(jobs)]
     heapq.heapify(due)
@@ -243,7 +243,7 @@ def uncoordinated(jobs: list[Job], schedule: Schedule, *, limit: Limit | None, s
 
 
 def round_robin(jobs: list[Job], *, limit: Limit) -> Result:
-    """Everybody in turn at the full rate, evenly spread."""
+    """All jobs in turn at the full rate, evenly spread."""
     line: deque[Job] = deque()
     coming = deque(sorted(jobs, key=lambda job: job.begins_at))
     delays: list[float] = []
@@ -265,7 +265,7 @@ def round_robin(jobs: list[Job], *, limit: Limit) -> Result:
 
 
 def clairvoyant(jobs: list[Job], *, limit: Limit) -> Result:
-    """Each job is asked once, as soon after its end as the limit allows: nobody can do better."""
+    """Each job is polled once, as soon after its end as the limit allows. No policy can be better."""
     sent: deque[float] = deque(maxlen=limit[0])
     delays = []
     for end in sorted(job.ends_at for job in jobs):
@@ -276,7 +276,7 @@ def clairvoyant(jobs: list[Job], *, limit: Limit) -> Result:
 
 
 def alone(jobs: list[Job], run: Callable[[list[Job]], Result]) -> Result:
-    """Each job by itself, as if there were no other."""
+    """Run the policy for each job alone, and add the results."""
     found = Result([], 0)
     for job in jobs:
         found += run([job])

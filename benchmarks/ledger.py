@@ -1,9 +1,8 @@
-"""What a ledger costs: writing new watches down, 1,000 polls a second with and without, and taking watches up again.
+"""What a ledger costs: to record new watches, to poll 1,000 times a second, and to resume the recorded watches.
 
-`record` writes so many new watches down; `hold` is the work of the scale benchmark, 1,000 polls a second over all
-watches, once without a ledger and once with one, in processes of their own that take turns; `resume` takes up what
-`record` left open. The ledger is a file on the disk that `--folder` is on, durable through power loss (`synchronous`
-full). CPU time is that of the whole process, the ledger's thread included.
+`record` records new watches. `hold` polls 1,000 times a second over all watches, as `scale` does, without a ledger and
+with one, in processes that take turns. `resume` resumes the watches that `record` left open. The ledger is a file in
+`--folder` that survives a power loss (`synchronous` full). CPU time is that of the whole process with the ledger's thread.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A status server that costs next to nothing, in a process and on a core of its own.
+"""A status server that needs little CPU, in a process and on a core of its own.
 
-Rule 1: it answers prebuilt bytes and looks at nothing in a request but its end, so that what is measured is the client.
-Rule 2: it says how much of its core it has used: the one who measures can see that it was not the bottleneck.
-Rule 3: it ends with whoever started it: when its standard input closes.
+Rule 1: it answers prebuilt bytes and looks only for the end of a request. So a benchmark measures the client.
+Rule 2: it reports how much of its core it has used, so a benchmark can show that it was not the bottleneck.
+Rule 3: it ends when its standard input closes, so it ends with its parent process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import attrs
 
 __all__ = ["KINDS", "Loopback", "bodies", "peak_rate", "pin", "serve"]
 
-_BODIES = 1009  # prime: whoever asks jobs in turn never meets the same body twice in a row, however many jobs there are
+_BODIES = 1009  # prime, so that a job never gets the same body twice in a row, however many jobs take turns
 POLLS_A_JOB = 50
 _END = b"\r\n\r\n"
 

@@ -1,8 +1,8 @@
 """What a poll costs: pollwise and its peers against a plain aiohttp + orjson loop.
 
-Each contender and the plain loop take turns in one process, slice by slice, so that whatever else the machine does
-happens to both; the ratio of each pair counts, and of the ratios the median. The server is another process on another
-core. Instructions are counted by callgrind in two runs of different length: what starting costs cancels out.
+Each contender and the plain loop take turns in one process, slice by slice, so other load on the machine affects both.
+The result is the median of the ratios of the pairs. The server is another process on another core. callgrind counts
+instructions in two runs of different length, so the cost of starting cancels out.
 """
 
 from __future__ import annotations

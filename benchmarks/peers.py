@@ -167,8 +167,8 @@ class ByAiobotocore(Workers):
             "dynamodb",
             region_name="us-east-1",
             endpoint_url=self.url,
-            aws_access_key_id="nobody",
-            aws_secret_access_key="nothing",
+            aws_access_key_id="none",
+            aws_secret_access_key="none",
             config=AioConfig(max_pool_connections=self.connections),
         )
         client = await stack.enter_async_context(made)

@@ -1,12 +1,13 @@
 """429s and the use of the budget, against the simulator on real sockets in compressed time.
 
-Document360's 60 requests a minute, its minute compressed to a few seconds, with its own header fields: how many are left
-with every reply, the limit and the time of its reset with a refusal only. The simulator is another process; all runs
-go on at once, each with a server of its own. The jobs outlast the run, so something is always waiting, and what counts
-is what the server says. 429s are counted from the first request on; the use of the budget after four windows, for a
-window's worth may go at once at the beginning, and what is not told must be learnt; that time is shown by itself.
+The limit is Document360's 60 requests a minute, with its header fields. Its minute is compressed to a few seconds. Every
+reply says how many requests remain. Only a 429 states the limit and the time of the reset. The simulator is another
+process. All runs go on at once, each with a server of its own. The jobs outlast the run, so a request is always waiting.
+The server's own counts are shown. 429s are counted from the first request on. The use of the budget is counted after
+four windows, because a new budget may send a whole window at once and must learn what is not configured. The first four
+windows have a column of their own.
 
-Before that, in virtual time, what no header tells (`untold.py`): spurious 429s, and limits found by refusals alone.
+Before that, `untold.py` runs in virtual time: spurious 429s, and limits that only 429s reveal.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ from pollwise.simulator import RateLimit, Simulator
 _LIMIT = 60
 _MINUTE_S = 60.0
 _STAGGER_S = 0.5
-_TOKEN = "bench"  # nobody's
+_TOKEN = "bench"
 Window = Literal["fixed", "sliding"]
 
 
 @attrs.frozen(kw_only=True)
 class Run:
-    """One case: who polls how many jobs against which kind of window."""
+    """One case: a policy that polls so many jobs against one kind of window."""
 
     policy: str
     window: Window
@@ -66,7 +67,7 @@ class Scale:
 
 
 async def _serve(cases: list[tuple[Window, int]], per_s: float) -> None:
-    """A simulator for each case; says their URLs, and their counts whenever a line comes."""
+    """A simulator for each case. Prints their URLs, then their counts for each line on standard input."""
     async with AsyncExitStack() as stack:
         simulators = []
         for window, watched in cases:
@@ -115,7 +116,7 @@ def _servers(runs: list[Run], scale: Scale) -> Iterator[Servers]:
             process.wait(5)
 
 
-# --- who polls ----------------------------------------------------------------------------------
+# --- the policies -------------------------------------------------------------------------------
 
 
 async def _by_pollwise(url: str, run: Run, scale: Scale) -> None:
@@ -133,7 +134,7 @@ async def _by_pollwise(url: str, run: Run, scale: Scale) -> None:
 
 
 async def _by_tasks(url: str, run: Run, scale: Scale) -> None:
-    """Every job by itself, by the clock: 10 s, or backoff with full jitter up to 60 s."""
+    """A task for each job: every 10 s, or backoff with full jitter up to 60 s."""
     dice = random.Random(1)
 
     async def follow(session: aiohttp.ClientSession, path: str) -> None:
@@ -159,14 +160,14 @@ async def _by_tasks(url: str, run: Run, scale: Scale) -> None:
 
 _POLICIES = {
     "pollwise, limit known": _by_pollwise,
-    "pollwise, limit not told": _by_pollwise,
+    "pollwise, limit unknown": _by_pollwise,
     "fixed interval, 10 s": _by_tasks,
     "backoff, full jitter to 60 s": _by_tasks,
 }
 
 
 async def _measure(servers: Servers, n: int, run: Run, scale: Scale) -> dict[str, Any]:
-    await asyncio.sleep(n * _STAGGER_S)  # sixty-four connections each at the same moment would be nobody's workload
+    await asyncio.sleep(n * _STAGGER_S)  # so that not all cases connect at the same moment
     began = time.perf_counter()
     polling = asyncio.create_task(_POLICIES[run.policy](servers.urls[n], run, scale))
     await asyncio.sleep(scale.per_s * scale.warm_windows)
@@ -215,7 +216,7 @@ def _untold(*, quick: bool) -> dict[str, Any]:
         (row["which"], row["refused"], row["seconds"], row["requests"], row["abandoned"]) for row in spurious
     ]
     report.table("1,000 jobs, over at their third poll, asked each second; virtual time", headers, cells)
-    headers = ("limit that is not told", "window", "429s at first", "requests then", "429s", "share", "limit used")
+    headers = ("limit that no header states", "window", "429s at first", "requests then", "429s", "share", "limit used")
     cells = [
         (
             row["limit"],
@@ -265,7 +266,10 @@ def main() -> None:
     sizes = (60,) if args.quick else (60, 300, 1_000)
     windows: tuple[Window, ...] = ("fixed", "sliding")
     rows: list[dict[str, Any]] = []
-    for policies in ([*_POLICIES][:2], [*_POLICIES][2:]):  # the loud ones shall not disturb the others
+    for policies in (
+        [*_POLICIES][:2],
+        [*_POLICIES][2:],
+    ):  # policies that get 429s run apart from those that keep the limit
         cases = product(policies, windows, sizes)
         runs = [Run(policy=policy, window=window, watched=size) for policy, window, size in cases]
         rows += asyncio.run(_measure_all(runs, scale))

@@ -1,10 +1,11 @@
-"""How long a finished job stays unnoticed, when all jobs share 60 requests a minute; and for one job without a limit.
+"""The delay from a job's end to the poll that sees it: for jobs that share 60 requests a minute, and for one job alone.
 
-Virtual time over the real core (see lab.py), so it takes minutes, not days. Shown is the delay from a job's end to the
-poll that sees it, and what it cost. Round-robin is everybody in turn at the full rate; the clairvoyant bound asks each
-job once, as it ends; the bound without progress (see bounds.py) is what nobody could beat who knows from the beginning
-how long such jobs take, and nothing of any one of them. Fixed intervals and per-job backoff know nothing of each other,
-so the server refuses some.
+The real core runs in virtual time (see lab.py), so the benchmark takes minutes, not days. The tables show the delays and
+the requests that they cost. Policies to compare with:
+- round-robin polls all jobs in turn at the full rate;
+- the clairvoyant bound polls each job once, as it ends;
+- the bound without progress (see bounds.py): the best mean of any policy that knows only how long such jobs take;
+- fixed intervals and per-job backoff: their jobs know nothing of each other, so the server refuses some requests.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ _POLICIES: dict[str, Callable[[list[lab.Job]], lab.Result]] = {
 
 def shared(workload: str, load: float | None, seeds: int, until_s: float) -> list[dict[str, Any]]:
     """All policies on the same jobs, under the limit."""
-    crowds = [lab.jobs_of(workload, load, seed, until_s=until_s) for seed in range(1, seeds + 1)]
-    found = {name: sum(map(policy, crowds), lab.Result([], 0)) for name, policy in _POLICIES.items()}
+    batches = [lab.jobs_of(workload, load, seed, until_s=until_s) for seed in range(1, seeds + 1)]
+    found = {name: sum(map(policy, batches), lab.Result([], 0)) for name, policy in _POLICIES.items()}
     turns = found["round-robin"]
-    bound_s = bounds.informed_mean_s(workload, crowds, _LIMIT)
+    bound_s = bounds.informed_mean_s(workload, batches, _LIMIT)
     bound = {"policy": "bound without progress", "mean_s": bound_s, "mean_to_round_robin": bound_s / turns.mean}
     rows = [
         {
@@ -74,7 +75,7 @@ def shared(workload: str, load: float | None, seeds: int, until_s: float) -> lis
 
 def single(policy: str, setting: float, jobs: int) -> dict[str, Any]:
     """One job alone and no limit, over many jobs one after another."""
-    crowd = [job for workload in lab.WORKLOADS for job in lab.jobs_of(workload, None, 7)[: jobs // 4]]
+    batch = [job for workload in lab.WORKLOADS for job in lab.jobs_of(workload, None, 7)[: jobs // 4]]
     run: dict[str, Callable[[list[lab.Job]], lab.Result]] = {
         "pollwise, with progress": lambda one: lab.pollwise(
             one, progress=True, limit=None, pacing=Pacing(patience_s=setting)
@@ -83,7 +84,7 @@ def single(policy: str, setting: float, jobs: int) -> dict[str, Any]:
         "exponential, 1 s to a cap": lambda one: lab.uncoordinated(one, lab.capped_exponential(1, setting), limit=None),
         "fixed interval": lambda one: lab.uncoordinated(one, lab.fixed(setting), limit=None),
     }
-    result = lab.alone(crowd, run[policy])
+    result = lab.alone(batch, run[policy])
     return {"policy": policy, "setting_s": setting, "requests_a_job": result.per_job, "mean_s": result.mean}
 
 
@@ -104,7 +105,7 @@ def verdict(curves: list[dict[str, Any]]) -> dict[str, Any]:
     theirs = next(row for row in curves if row["policy"].startswith("exponential") and row["setting_s"] == 30)
     by_requests = [(row["requests_a_job"], row["mean_s"]) for row in ours]
     delay = _at(by_requests, theirs["requests_a_job"])
-    if delay is None:  # we do not get that many requests spent: compare with our least patient one, which needs fewer
+    if delay is None:  # ours never needs so many requests: compare with our least patient setting
         delay = min(mean for requests, mean in by_requests if requests <= theirs["requests_a_job"])
     requests = _at([(mean, requests) for requests, mean in by_requests], theirs["mean_s"])
     return {
@@ -165,7 +166,7 @@ def _draw(rows: list[dict[str, Any]], curves: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = report.arguments(__doc__ or "")
-    parser.add_argument("--seeds", type=int, default=2, help="crowds of jobs for each workload and load")
+    parser.add_argument("--seeds", type=int, default=2, help="sets of jobs for each workload and load")
     args = parser.parse_args()
     seeds, until_s, loads, few = (1, 600.0, (0.3,), 8) if args.quick else (args.seeds, 12_000.0, _LOADS, 400)
     settings = [
@@ -173,9 +174,9 @@ def main() -> None:
         *product(["pollwise", "exponential, 1 s to a cap", "fixed interval"], _CEILINGS_S),
     ]
     with ProcessPoolExecutor() as pool:
-        crowds = [pool.submit(shared, workload, load, seeds, until_s) for load in loads for workload in lab.WORKLOADS]
+        batches = [pool.submit(shared, workload, load, seeds, until_s) for load in loads for workload in lab.WORKLOADS]
         singles = list(starmap(lambda policy, setting: pool.submit(single, policy, setting, few), settings))
-        rows = [row for crowd in crowds for row in crowd.result()]
+        rows = [row for batch in batches for row in batch.result()]
         curves = [one.result() for one in singles]
     _show(rows)
     cells = [(row["policy"], row["setting_s"], row["requests_a_job"], row["mean_s"]) for row in curves]

@@ -1,9 +1,9 @@
 """Rate limits that no header states, in virtual time: what a spurious 429 costs, and how well a real limit is kept.
 
-Rule 1: spurious refusals are driven through `JobWatcher` itself, with a scripted transport under a virtual clock. 1,000
-jobs are over at their third poll and are asked each second, so that it takes 2 s without any refusal.
-Rule 2: real limits are driven through `RateBudget` itself, by a caller that always has a request waiting. A request takes
-50 ms and is counted half-way. What settles in the first minutes is shown by itself.
+Rule 1: spurious 429s go through the real `JobWatcher`, with a scripted transport and a virtual clock. 1,000 jobs are over
+at their third poll and are polled each second, so they take 2 s without any 429.
+Rule 2: real limits go through the real `RateBudget`, with a caller that always has a request waiting. A request takes
+50 ms, and the server counts it half-way. The first minutes, in which the budget learns, are shown apart.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Accepts: TypeAlias = Callable[[float], bool]
 
 
 def spurious(counts: tuple[int, ...]) -> list[dict[str, Any]]:
-    """How long a thousand jobs take if some of their polls are refused for no reason."""
+    """How long 1,000 jobs take if the server refuses some polls for no reason."""
     return [
         {"refused": count, "which": which, **_spurious(set(polls), by_job=by_job)}
         for count in counts
@@ -140,7 +140,7 @@ class _Sent:
 
 
 def limited(*, settled_s: float) -> list[dict[str, Any]]:
-    """How much of a limit is used that no header states, and how many requests are refused for that."""
+    """How much of an unstated limit is used, and how many requests are refused meanwhile."""
     rows = []
     for (limit, per_s), (name, window) in product(_LIMITS, _WINDOWS.items()):
         warm_s = max(60.0, 10 * per_s)
