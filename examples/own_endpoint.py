@@ -10,6 +10,7 @@ import attrs
 from yarl import URL
 
 from pollwise import Endpoint, JobWatcher, Reading, Reply, Request
+from pollwise.endpoints import AttrsCodec
 
 
 @attrs.frozen
@@ -32,6 +33,7 @@ class ExportEndpoint(Endpoint[Export, ExportStatus]):
     """GET /exports/{id} answers {"state": "running", "rows_done": 10, "rows": 40}."""
 
     name = "exports"
+    codec = AttrsCodec(Export, ExportStatus)  # for ledgers and resume tokens
 
     def __init__(self, base_url: str) -> None:
         self._base = URL(base_url)

@@ -1,4 +1,4 @@
-"""What you need to test your own code that watches jobs: a virtual clock and a scripted transport.
+"""What you need to test your own code: a virtual clock, a scripted transport, and checks for an endpoint.
 
     from pollwise.testing import ScriptedTransport, run
 
@@ -8,6 +8,8 @@
             status = await watcher.watch(job)
 
     run(main())     # an hour of watching takes milliseconds
+
+`check_endpoint` tells the author of an endpoint all that is wrong with it.
 
 Rule 1: nothing here is imported by the rest of the package.
 Rule 2: virtual time passes only while everything waits; code that computes takes none of it.
@@ -26,12 +28,24 @@ import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from pollwise.endpoints.checks import EndpointProblems, Sample, check_endpoint
 from pollwise.errors import ConfigurationError, ConnectFailed, PollwiseError, StaleConnection
 from pollwise.model.messages import Reply, Request
 from pollwise.model.misuse import wrong_with_request
 from pollwise.watcher import JobWatcher
 
-__all__ = ["Answer", "Hang", "ScriptedTransport", "Slow", "controlled", "reply", "run"]
+__all__ = [
+    "Answer",
+    "EndpointProblems",
+    "Hang",
+    "Sample",
+    "ScriptedTransport",
+    "Slow",
+    "check_endpoint",
+    "controlled",
+    "reply",
+    "run",
+]
 
 R = TypeVar("R")
 W = TypeVar("W", bound=JobWatcher[Any, Any])
