@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError
 
 from pollwise.cli.batch_options import BatchOptions, Rate
 from pollwise.cli.exit_status import UsageError
+from pollwise.model.limits import RateLimit
 
 USUAL = BatchOptions()
 
@@ -131,6 +132,6 @@ def test_what_belongs_to_the_ledger_is_not_written_over(end: str) -> None:
 
 def test_a_rate_is_a_budget() -> None:
     """What is said is never exceeded; else what the vendor documents is a beginning, and no limit is learnt."""
-    assert (attrs.evolve(USUAL, rate=Rate(5, 1.0)).budget((60, 60.0)).limit) == 5
-    assert (USUAL.budget((60, 60.0)).limit, USUAL.budget((60, 60.0)).per_s) == (60, 60.0)
+    assert (attrs.evolve(USUAL, rate=Rate(5, 1.0)).budget(RateLimit(60, per_s=60.0)).limit) == 5
+    assert (USUAL.budget(RateLimit(60, per_s=60.0)).limit, USUAL.budget(RateLimit(60, per_s=60.0)).per_s) == (60, 60.0)
     assert USUAL.budget(None).limit is None
