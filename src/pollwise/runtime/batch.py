@@ -18,14 +18,13 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from pollwise.errors import WatcherClosed
 from pollwise.model.events import Outcome
+from pollwise.runtime.fairness import Yielder
 from pollwise.runtime.watch import Watch
 
 __all__ = ["Batch"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
-
-_CHUNK = 200  # jobs taken without giving way to the rest of the program: about a millisecond
 
 
 class Start(Protocol):
@@ -88,6 +87,7 @@ class _Flow(Generic[J, S]):
         self._given = 0
         self._fed = False
         self._failure: BaseException | None = None
+        self._fair = Yielder()
         self._cut = False  # the failure is that the watcher was left: all that was begun ends by itself then
         self._came = asyncio.Event()
         self._room = asyncio.Event()
@@ -154,8 +154,7 @@ class _Flow(Generic[J, S]):
             raise
         position, self._taken = self._taken, self._taken + 1
         watch.on_outcome(_Place(self, position))
-        if self._taken % _CHUNK == 0:
-            await asyncio.sleep(0)
+        await self._fair.checkpoint()
         while self._taken - self._given >= self._capacity:
             self._room.clear()
             await self._room.wait()
