@@ -39,7 +39,8 @@ from pollwise.model.limits import Limits
 from pollwise.model.protocols import EndpointLike, Transport
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.dispatcher import Dispatcher
-from pollwise.runtime.options import budget_for, check_parts, check_seconds, policy_for
+from pollwise.runtime.fairness import STEPS, Yielder
+from pollwise.runtime.options import check_parts, check_seconds, policy_for
 from pollwise.runtime.watch import Watch
 
 __all__ = ["JobWatcher"]
@@ -48,7 +49,6 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 _AHEAD = 4_000  # jobs that may be ahead of the ledger: enough for the next call while one is under way
-_CHUNK = 200  # jobs taken without giving way to the rest of the program: about a millisecond
 
 
 class JobWatcher(Generic[J, S]):
@@ -127,7 +127,7 @@ class JobWatcher(Generic[J, S]):
             renewable=whole.auth is not None,
             endpoint_name=whole.name,
         )
-        self.budget = budget or budget_for(whole.documented_limit, longest_hint_s=longest_hint_s)
+        self.budget = budget or RateBudget.documented(whole.documented_limit, longest_hint_s=longest_hint_s)
         self._limits = limits or Limits()
         self._ledger = ledger
         self._ledger_patience_s = ledger_patience_s
@@ -331,12 +331,12 @@ class JobWatcher(Generic[J, S]):
         """
         recorder, pollers = self._needs_ledger(), self._dispatcher
         watches: list[Watch[J, S]] = []
+        fair = Yielder()
         async for job in _each(jobs):
             watches.append(self._watch_here(pollers, job))
-            if len(watches) % _CHUNK == 0:
-                await asyncio.sleep(0)
-                if len(watches) > _AHEAD:
-                    await recorder.wait_settled(watches[-_AHEAD])
+            await fair.checkpoint()
+            if len(watches) % STEPS == 0 and len(watches) > _AHEAD:
+                await recorder.wait_settled(watches[-_AHEAD])
         for watch in watches:
             await recorder.wait_recorded(watch)
         return watches

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pollwise.core.header_hints import RateHints
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError
+from pollwise.model.limits import RateLimit
 from rate_servers import Server, drive
 
 
@@ -93,7 +94,7 @@ def test_a_first_request_that_hangs_does_not_hold_up_the_others() -> None:
 
 def test_a_budget_that_was_told_does_not_start_slowly() -> None:
     """Nor does one that a vendor documents."""
-    for budget in (RateBudget(50, per_s=1.0), RateBudget.guessed(50, per_s=1.0)):
+    for budget in (RateBudget(50, per_s=1.0), RateBudget.documented(RateLimit(50, per_s=1.0))):
         for _ in range(50):
             assert budget.available_at(0.0) == 0.0
             budget.acquire(0.0)
@@ -101,7 +102,7 @@ def test_a_budget_that_was_told_does_not_start_slowly() -> None:
 
 def test_a_documented_budget_gives_way_to_the_servers_word() -> None:
     """A plan that allows more than the guess is used; one that allows less is respected."""
-    budget = RateBudget.guessed(60, per_s=60.0)
+    budget = RateBudget.documented(RateLimit(60, per_s=60.0))
     budget.release(budget.acquire(0.0), 0.0, RateHints(limit=100, remaining=99))
     assert budget.limit == 100
     budget = RateBudget(60, per_s=60.0)
@@ -185,7 +186,7 @@ hints_of_any_kind = st.builds(
 )
 
 
-@pytest.mark.parametrize("make", [RateBudget, lambda **k: RateBudget.guessed(60, per_s=60.0, **k)])
+@pytest.mark.parametrize("make", [RateBudget, lambda **k: RateBudget.documented(RateLimit(60, per_s=60.0), **k)])
 @given(
     lies=st.lists(
         st.tuples(st.sampled_from(["good", "refused", "suspended"]), hints_of_any_kind, st.none() | st.floats(0, 1e14)),
@@ -255,7 +256,7 @@ def test_a_good_reply_does_not_end_a_pause_that_a_refusal_asked_for() -> None:
 )
 def test_what_one_reply_alone_has_said_lapses(lie: RateHints) -> None:
     """Three newer replies have no rate headers: what is configured or documented holds again."""
-    budget = RateBudget.guessed(60, per_s=60.0)
+    budget = RateBudget.documented(RateLimit(60, per_s=60.0))
     permits = [budget.acquire(0.0) for _ in range(5)]
     budget.release(permits[0], 0.1, lie)
     for permit in permits[1:]:
@@ -296,7 +297,7 @@ def test_a_server_out_of_service_stops_every_request_but_one() -> None:
 def test_remaining_corrects_a_documented_limit(window: str, allowed: int, guess: int) -> None:
     """An Enterprise token uses its 100 a minute at once, the others theirs."""
     server = Server(allowed, 60.0, window, "remaining")
-    budget = RateBudget.guessed(guess, per_s=60.0)
+    budget = RateBudget.documented(RateLimit(guess, per_s=60.0))
     drive(budget, server, 121.0)
     assert server.accepted >= 0.98 * 2 * allowed
     assert server.refused <= 2

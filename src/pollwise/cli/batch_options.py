@@ -138,8 +138,4 @@ class BatchOptions(WatchOptions):
 
         if self.rate is not None:
             return RateBudget(self.rate.limit, per_s=self.rate.per_s)
-        return (
-            RateBudget()
-            if documented_limit is None
-            else RateBudget.guessed(documented_limit.requests, per_s=documented_limit.per_s)
-        )
+        return RateBudget.documented(documented_limit)

@@ -1,11 +1,11 @@
 """When nothing of a token may go, and which request goes first after that.
 
-Rule 1: after a refusal, and after a pause that was cut, one request goes first: the probe. The others go when it was
-answered.
+Rule 1: after a refusal, and after a pause that `longest_hint_s` has shortened, one request goes first: the probe. The
+others go after its reply.
 Rule 2: our own pause is the floor under every wait that a server asks for. It doubles while probes are refused.
 Rule 3: the refusals of requests that were sent before the first of them came are one burst. A burst counts once.
 Rule 4: a burst of refusals without a wait is contradicted by good replies to requests that were sent later than the
-first refused one. Then the pause ends as soon as the whole burst is answered, and no probe is needed.
+first refused one. Then the pause ends with the last reply of the burst, and no probe is needed.
 Rule 5: a pause that a good reply asked for ends early if a newer reply says that requests remain.
 """
 
@@ -16,13 +16,13 @@ from enum import Enum, auto
 
 __all__ = ["End", "Pause"]
 
-_FIRST_S = 0.25
-_GROWTH = 2.0
-_LONGEST_S = 10.0
-_FEW = 2  # so few refusals and no later good reply show nothing: the probe goes at once, but only the first one
+_FIRST_S = 0.25  # the first pause without a hint
+_GROWTH = 2.0  # of one such pause to the next
+_LONGEST_S = 10.0  # the longest such pause
+_FEW = 2  # a burst of at most so many refusals shows nothing: its first probe goes after `_AT_ONCE_S`
 _AT_ONCE_S = 1 / 64
-_ENOUGH = 2  # good replies that contradict a burst before all of it is answered
-_CONTRADICTED = 3  # a burst is contradicted by a third as many good replies as it has refusals
+_ENOUGH = 2  # good replies that contradict a burst before its last reply
+_CONTRADICTED = 3  # refusals of a burst for one good reply that contradicts it
 
 
 class End(Enum):
@@ -37,7 +37,7 @@ class Pause:
     """The pause of one token.
 
     Attributes:
-        on: Whether `available_at` must be asked, and `acquire` and `on_reply` be told.
+        on: Whether there is a pause. Without one, none of the methods needs to be called but `on_refusal` and `begin`.
         probes: How many probes were refused in a row.
         width: How many requests were in flight at the first refusal, probes not counted.
     """
@@ -67,7 +67,7 @@ class Pause:
         self._probing = False  # one request goes first
         self._probe = 0  # its number, once it went
         self._first = self._last = 0  # numbers of the first refused request of the burst, and of the last one sent
-        self._left = self._bad = self._good = 0  # how many of the burst are not answered, refused, good
+        self._left = self._bad = self._good = 0  # of the burst: in flight, refused, good
         self._asked_by = 0  # the number of the good reply that asked for this pause; 0 for any other reason
 
     def available_at(self, now: float) -> float:
@@ -81,7 +81,7 @@ class Pause:
         return now
 
     def acquire(self, permit: int) -> None:
-        """A request with this number goes."""
+        """The request with this permit goes."""
         if self._probing and not self._probe:
             self._probe = permit
 
@@ -106,7 +106,7 @@ class Pause:
             now: Monotonic seconds.
             wait_s: What the server asked for, or None.
             sent: The number of the last request that was sent.
-            in_flight: How many requests are not answered.
+            in_flight: How many requests are without a reply.
             least_s: A pause shorter than this is of no use.
         """
         begins = permit > self._last
@@ -138,7 +138,7 @@ class Pause:
     # --- ending -------------------------------------------------------------------------------
 
     def on_reply(self, permit: int, now: float) -> End:
-        """A request with this number was answered, and not refused."""
+        """The request with this permit had a reply that is no refusal."""
         if permit == self._probe and self._probing:
             self._probing, self._probe, self.probes, self._tried = False, 0, 0, False
             self.on = now < self._until
@@ -151,7 +151,7 @@ class Pause:
         return End.NO
 
     def _resolved(self, now: float) -> End:
-        """The burst is answered, or enough of it, and the last answer was good."""
+        """All replies of the burst have come, or enough of them, and the last reply was good."""
         if self._good * _CONTRADICTED >= self._bad:
             self._until, self.on, self._probing, self.probes, self._tried = -math.inf, False, False, 0, False
             return End.CONTRADICTED

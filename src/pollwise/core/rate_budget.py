@@ -3,13 +3,15 @@
 Rule 1: no request goes that the server is known to refuse: never more than `limit` in any span of `per_s` seconds.
 A request fills its place from the moment it is sent until `per_s` after its reply, because only the server knows when
 in between the request was counted. So both fixed and sliding windows on the server's side are kept.
-Rule 2: what the server says wins: fewer left than we think (others use the token too), a lower limit, a pause. No
-header delays a request by more than `longest_hint_s`, and what one reply alone has said lapses.
-Rule 3: under pressure the requests are spread evenly over the window: a poll in time is worth more than two at once.
-Rule 4: what is not known is learnt from `Remaining` as it falls and refills, from one refusal, or by trying
-(`limiter.py`); the length of a window in `window.py`. So the first requests are few, until replies have stated a limit or, some of them, that none is stated.
-Rule 5: watchers that share a token take turns while more than one of them is waiting (`lane.py`).
-Rule 6: the budget decides and never waits; a caller that is refused learns when asking again can help. It is pure.
+Rule 2: the server's statements win: fewer requests left than counted here (other clients may use the token), a lower
+limit, a pause. No header delays a request by more than `longest_hint_s`, and a statement of one reply alone lapses.
+Rule 3: under pressure the requests are spread evenly over the window, because a poll in time is worth more than two at
+once.
+Rule 4: an unknown limit is learnt from `Remaining` as it falls and refills, from one refusal, or by trying
+(`rate_limiter.py`), and the length of a window in `rate_window.py`. Until then the first requests are few
+(`slow_start.py`).
+Rule 5: watchers that share a token take turns while more than one of them waits (`share.py`).
+Rule 6: the budget decides and never waits. If there is no permit, it says when asking again can help. It is pure.
 """
 
 from __future__ import annotations
@@ -24,20 +26,19 @@ from pollwise.core.pauses import End, Pause
 from pollwise.core.rate_limiter import Limiter
 from pollwise.core.rate_window import Window
 from pollwise.core.share import Share, Shares
+from pollwise.core.slow_start import FIRST_IN_FLIGHT, SlowStart
 from pollwise.errors import ConfigurationError
+from pollwise.model.limits import RateLimit
 
 __all__ = ["RateBudget", "Share"]
 
-_FIRST_IN_FLIGHT = 4  # as many go before the first reply, and with each reply as many more
-_SLOW_REPLY_S = 0.25  # and twice as many after each such time: a server that hangs shall not hold up all
-_FIRST_REPLIES = 16  # replies without rate headers, after which there is no limit to be careful of
-_LOOK_AGAIN_S = 1 / 64
-_PLENTY = 20  # requests left for each watch: with more, the first wait would be next to nothing
-_FIRST_PROBE_S = 1.0
-_MOST_IN_A_WINDOW = 10_000_000  # a limit above this is no limit, or a lie
-_SHORTEST_WINDOW_S = 0.001
-_SILENT_REPLIES = 3  # replies without rate headers, after which a statement that one reply alone made lapses
-_OTHERS = 10  # an exhausted window is all ours if this share of it at most is not
+_LOOK_AGAIN_S = 1 / 64  # while the start is slow, ask for a permit again after this time
+_PLENTY = 20  # requests left for each watch: with more, a ration would be next to no wait
+_FIRST_PROBE_S = 1.0  # longest wait before a probe of a window whose length or end is not known
+_MOST_IN_A_WINDOW = 10_000_000  # a stated limit above this is not believed
+_SHORTEST_WINDOW_S = 0.001  # a stated window shorter than this is not believed
+_SILENT_REPLIES = 3  # replies without rate headers, after which the statement of a single reply lapses
+_OTHERS = 10  # one part in so many of an exhausted window may be other clients' for it to count as ours alone
 
 
 class RateBudget:
@@ -47,10 +48,10 @@ class RateBudget:
         limit: Requests that the server allows in one window, at least 1. None learns it from the replies.
         per_s: Length of the window in seconds. None learns it from the replies.
         longest_hint_s: No header of a reply delays a request by more than this many seconds. If a server asks for a
-            longer pause, one request goes after this time, and the others when it was answered.
+            longer pause, one request goes after this time, and the others after its reply.
 
     Attributes:
-        starting: Whether no reply has told yet how many may go: a watch that is held back now is so for a moment only.
+        starting: Whether the start is slow, because no reply has stated a limit. It holds a watch back for a moment only.
     """
 
     __slots__ = (
@@ -69,9 +70,7 @@ class RateBudget:
         "_refused",
         "_shares",
         "_silent",
-        "_start_landed",
-        "_start_width",
-        "_started_at",
+        "_slow_start",
         "_stated",
         "_stated_window",
         "_window",
@@ -93,9 +92,7 @@ class RateBudget:
         self._cap = limit  # what was configured is never exceeded, whatever the server allows
         self._learning = limit is None or per_s is None
         self.starting = self._learning
-        self._start_landed = 0
-        self._start_width = _FIRST_IN_FLIGHT
-        self._started_at = math.nan
+        self._slow_start = SlowStart()
         self._in_flight = self._refused = 0
         self._freed_at: deque[float] = deque()  # when each answered request stops filling a place
         self._left: int | None = None  # what the server last said, less what was sent since, plus what was freed
@@ -114,9 +111,14 @@ class RateBudget:
         return f"RateBudget({self.limit}, per_s={self.per_s})"
 
     @classmethod
-    def guessed(cls, limit: int, *, per_s: float, longest_hint_s: float = 3600.0) -> RateBudget:
-        """A budget from what a vendor documents: kept until the server says that this token may do more or less."""
-        budget = cls(limit, per_s=per_s, longest_hint_s=longest_hint_s)
+    def documented(cls, limit: RateLimit | None, *, longest_hint_s: float = 3600.0) -> RateBudget:
+        """A budget from the limit that a vendor documents; None where there is none.
+
+        It holds until the server says that this token may send more or less.
+        """
+        if limit is None:
+            return cls(longest_hint_s=longest_hint_s)
+        budget = cls(limit.requests, per_s=limit.per_s, longest_hint_s=longest_hint_s)
         budget._cap = None
         return budget
 
@@ -144,11 +146,11 @@ class RateBudget:
         return None if left is None else max(0, left)
 
     def ration_s(self, now: float, among: int) -> float:
-        """How soon each of `among` watches, and of those in flight, may ask again, so that the window lasts until more may go.
+        """How soon each of `among` watches, and of those in flight, may ask again, so that the window lasts until its end.
 
-        Each wait is taken to be half as long again as the one before it, as it is with `Pacing`; and no longer than at an
-        even rate for good. 0 where there is plenty, where the rate is not known, and for more than the limit: of those
-        some are held back in any case.
+        Each wait is taken to be half as long again as the one before it, as with `Pacing`, and at most what an even rate
+        gives. It is 0 where plenty is left, where the rate is not known, and for more watches than the limit, because
+        some of those are held back in any case.
         """
         among += self._in_flight
         if self.limit is None or self.per_s is None or among > self.limit:
@@ -163,23 +165,21 @@ class RateBudget:
         return min(even_s, (more_at - now) * (GROWTH - 1.0) / (math.pow(GROWTH, left / among) - 1.0))
 
     def share(self) -> Share:
-        """A place in the queue for one watcher."""
+        """A share of this budget for one more watcher."""
         return Share(self, self._shares)
 
     # --- deciding -----------------------------------------------------------------------------
 
     def available_at(self, now: float, *, waiting: int = 1) -> float:
-        """When the next request may go: a time that has come, or the time at which asking again can help.
-
-        That time is infinite while only a reply to a request in flight can free a place.
+        """When the next request may go, or when to ask again; infinite while only a reply can free a place.
 
         Args:
             now: Monotonic seconds.
-            waiting: How many want to go. If they are more than may go at once, they are spread evenly.
+            waiting: How many watches wait. If more wait than may go at once, the requests are spread evenly.
         """
         if self._pause.on and (at := self._pause.available_at(now)) > now:
             return at
-        if self.starting and self._in_flight >= self._first_in_flight(now):
+        if self.starting and self._in_flight >= self._slow_start.most_in_flight(now, self._replies()):
             return now + _LOOK_AGAIN_S
         if self._freed_at and self._freed_at[0] <= now:
             self._free(now)
@@ -200,18 +200,13 @@ class RateBudget:
             return math.inf
         at = self._freed_at[0]
         if at > self._next_at:
-            self._next_at = at  # what was sent at once is not due at once again
+            self._next_at = at  # requests that were sent together are not sent together again
         return at
 
-    def _first_in_flight(self, now: float) -> int:
-        replies = self._last_permit - self._in_flight - self._start_landed
-        waited_s = 0.0 if math.isnan(self._started_at) else now - self._started_at
-        return self._start_width * (max(0, replies) + (1 << int(min(waited_s / _SLOW_REPLY_S, 20.0))))
-
     def acquire(self, now: float) -> int:
-        """One request goes now. Returns its number, to be given back to `release`."""
+        """One request goes now. Returns its permit: a number for `release`, `on_429` or `on_unavailable`."""
         if not self._last_permit:
-            self._started_at = now
+            self._slow_start.begin(now, 0)
         self._last_permit += 1
         self._in_flight += 1
         if self._pause.on:
@@ -231,12 +226,14 @@ class RateBudget:
         return self._last_permit
 
     def release(self, permit: int, now: float, hints: RateHints | None = None) -> None:
-        """The request with this number is over: answered, failed or cut, but not refused with 429."""
+        """The request with this permit is over: answered, failed or cancelled, but not refused with 429."""
         self._on_reply(permit, now, hints)
         limiter = self._limiter
-        limiter.good_replies += 1
-        if limiter.good_replies >= limiter.trial or now > limiter.review_after:
-            limiter.review(now)
+        limiter.good_replies += 1  # from here as in `Limiter.on_reply`: this runs for every reply
+        if limiter.good_replies >= limiter.trial:
+            limiter.pass_trial(now)
+        elif now > limiter.stale_after:
+            limiter.good_replies, limiter.since, limiter.stale_after = 1, now, now + limiter.memory_s
         if self._pause.on:
             probes = self._pause.probes - 1
             end = self._pause.on_reply(permit, now)
@@ -246,9 +243,9 @@ class RateBudget:
                     self._start_over(now)
 
     def on_429(self, permit: int, now: float, retry_after_s: float | None, hints: RateHints | None) -> None:
-        """The request with this number was answered with 429: nothing goes until it may, and then one goes first.
+        """The request with this permit was refused with 429: nothing goes for a time, and then one request goes first.
 
-        `retry_after_s` says when one request may go, and wins over the reset in `hints`, which says when all are back.
+        `retry_after_s` says when one request may go. It wins over the reset in `hints`, which says when all may go.
         """
         self._on_reply(permit, now, hints, refused=True)
         self._refused += 1
@@ -264,9 +261,9 @@ class RateBudget:
         self._left = None
 
     def on_unavailable(self, permit: int, now: float, wait_s: float) -> None:
-        """The request with this number was answered with 503, which speaks for the server: nothing goes for `wait_s`.
+        """The request with this permit met a server that is out of service (503): nothing goes for `wait_s`.
 
-        Then one request goes first, and the others when it was answered. This is no refusal and lowers no rate.
+        Then one request goes first, and the others after its reply. This is no refusal and lowers no rate.
         """
         self._on_reply(permit, now, None, refused=True)
         self._pause_for(permit, now, wait_s)
@@ -277,24 +274,25 @@ class RateBudget:
         self._pause.on_refusal(permit, now, wait_s, sent=self._last_permit, in_flight=self._in_flight, least_s=least_s)
 
     def _explained(self, hints: RateHints | None) -> bool:
-        """Whether the refusal is one that the window accounts for: the limiter has nothing to find."""
-        told = hints is not None and not hints.remaining and (hints.limit is not None or hints.remaining == 0)
-        return told and self.limit is not None and self.per_s is not None
+        """Whether the known window explains the refusal, so that the limiter has nothing to find."""
+        stated = hints is not None and not hints.remaining and (hints.limit is not None or hints.remaining == 0)
+        return stated and self.limit is not None and self.per_s is not None
 
     def _start_over(self, now: float) -> None:
-        """After a probe the requests begin few again, because a burst may be what was refused."""
+        """After a probe the start is slow again, because the refusals may have been of a burst."""
         if self._learning and self._limiter.spacing_s == 0.0:
             self.starting = True
-            self._start_width = max(_FIRST_IN_FLIGHT, self._pause.width // 2)
-            self._start_landed, self._started_at = self._last_permit - self._in_flight, now
+            self._slow_start.begin(now, self._replies(), max(FIRST_IN_FLIGHT, self._pause.width // 2))
+
+    def _replies(self) -> int:
+        return self._last_permit - self._in_flight
 
     # --- learning -----------------------------------------------------------------------------
 
     def _on_reply(self, permit: int, now: float, hints: RateHints | None, *, refused: bool = False) -> None:
         self._in_flight -= 1
         if self.starting:
-            landed = self._last_permit - self._in_flight - self._start_landed
-            self.starting = hints is None and landed < _FIRST_REPLIES
+            self.starting = hints is None and not self._slow_start.is_over(self._replies())
         if self.per_s is not None:
             self._freed_at.append(now + self.per_s)
         if self._learning:
@@ -307,7 +305,7 @@ class RateBudget:
             self._newest_settled = permit
 
     def _lapse(self) -> None:
-        """One reply alone had rate headers, and newer ones have none: after some of them it is not believed any more."""
+        """A single reply had rate headers and newer replies have none. After some of them its statement lapses."""
         self._silent += 1
         if self._silent >= _SILENT_REPLIES:
             self.limit, self.per_s = self._base
@@ -324,12 +322,12 @@ class RateBudget:
                 self._left += 1
 
     def _refill_at(self, now: float) -> float:
-        """The server says that nothing is left, and not until when."""
+        """The server says that nothing is left, but not until when."""
         if self._freed_at:
             return self._freed_at[0]
         if self._in_flight:
             return math.inf
-        # nothing of ours is counted any more, or the window is not known: one probe finds out
+        # no request of ours is counted any more, or the window is not known: one probe finds out
         self._left = None
         wait_s = _FIRST_PROBE_S if self.per_s is None else min(self.spacing_s, _FIRST_PROBE_S)
         self._pause.begin(self._last_permit, now + min(wait_s, self.longest_hint_s), probe=True)
@@ -353,13 +351,13 @@ class RateBudget:
                 self._exhausted(permit, now, hints.reset_s)
 
     def _learn_left(self, permit: int, remaining: int, *, shows_limit: bool) -> None:
-        left = remaining - self._in_flight  # those under way may not be counted yet
+        left = remaining - self._in_flight  # the server may not have counted these yet
         if self._cap is None and remaining + 1 > self._most_left:
             self._most_left = remaining + 1
             if shows_limit:
                 self._set_limit(max(self._most_left, self.limit or 0))
         if self._left is not None and permit < self._newest_settled:
-            left = min(left, self._left)  # an answer that was overtaken knows less
+            left = min(left, self._left)  # a newer reply came first
         self._left = left
 
     def _exhausted(self, permit: int, now: float, reset_s: float) -> None:
@@ -372,12 +370,12 @@ class RateBudget:
             self._pause.begin(permit, now + wait_s, probe=wait_s < reset_s)
 
     def _counted(self, now: float) -> bool:
-        """Whether the requests of ours alone fill the window: then our own count is more exact than whole seconds."""
+        """Whether our requests alone fill the window: then our own count is more exact than a reset in whole seconds."""
         self._free(now)
         counted = len(self._freed_at) + self._in_flight
-        return (
-            self.limit is not None and self.per_s is not None and self.limit - counted <= max(1, self.limit // _OTHERS)
-        )
+        if self.limit is None or self.per_s is None:
+            return False
+        return self.limit - counted <= max(1, self.limit // _OTHERS)
 
     def _set_limit(self, limit: int) -> None:
         self.limit = limit if self._cap is None else min(limit, self._cap)

@@ -49,12 +49,14 @@ class Limiter:
     """The rate of one token, as far as its refusals show one.
 
     Attributes:
-        good_replies: Good replies of the trial, or of the goodput that is being measured.
-        review_after: After this time `review` wants to be called with a good reply.
+        good_replies: Good replies since `since`.
+        memory_s: How long a measure of the goodput, or a refusal, is remembered.
         next_at: When the next request may go.
         rate: Requests per second; infinite while no limit is known.
+        since: When the trial began, or the measure of the goodput.
         spacing_s: Seconds between two requests; 0 while no limit is known.
-        trial: How many good replies make a trial, at which `review` wants to be called; infinite while no limit is known.
+        stale_after: After this time the measure of the goodput begins anew; infinite while a rate is set.
+        trial: How many good replies make a trial, after which `pass_trial` is to be called; infinite while no limit is known.
     """
 
     __slots__ = (
@@ -75,13 +77,14 @@ class Limiter:
         "_same_good",
         "_same_since",
         "_set_at",
-        "_since",
         "_step",
         "good_replies",
+        "memory_s",
         "next_at",
         "rate",
-        "review_after",
+        "since",
         "spacing_s",
+        "stale_after",
         "trial",
     )
 
@@ -89,9 +92,10 @@ class Limiter:
         self.rate = math.inf
         self.spacing_s = 0.0
         self.next_at = -math.inf
-        self.review_after = -math.inf
-        self.good_replies = 0  # good replies since `_since`
-        self._since = math.nan  # the begin of the trial, or of the goodput that is being measured
+        self.stale_after = -math.inf
+        self.good_replies = 0
+        self.since = math.nan
+        self.memory_s = _QUIET_S
         self._contradicted = 0  # positive if a third of the bursts of refusals were contradicted
         self._same = 0  # how often the goodput was the same as before
         self._same_good = self._last_good = 0  # good replies since `_same_since`, and between the last two recoveries
@@ -111,7 +115,7 @@ class Limiter:
         self._step = _CLIMB
         self.trial = math.inf
 
-    # --- on the way of every request ----------------------------------------------------------
+    # --- for every request --------------------------------------------------------------------
 
     def acquire(self, now: float) -> None:
         """One request goes now. Only needed while a rate is set."""
@@ -119,18 +123,12 @@ class Limiter:
         self.next_at = max(self.next_at, earliest) + self.spacing_s
 
     def on_reply(self, now: float) -> None:
-        """A request was not refused. `RateBudget.settle` has the same two lines, because a call for each reply costs."""
+        """A request was not refused. `RateBudget.release` has the same lines, because it runs for every reply."""
         self.good_replies += 1
-        if self.good_replies >= self.trial or now > self.review_after:
-            self.review(now)
-
-    def review(self, now: float) -> None:
-        """The trial is long enough, or what was measured before is too old."""
-        if self.spacing_s > 0.0:
-            self._passed(now)
-        else:
-            self.good_replies, self._since = 1, now
-            self.review_after = now + self._memory_s()
+        if self.good_replies >= self.trial:
+            self.pass_trial(now)
+        elif now > self.stale_after:
+            self.good_replies, self.since, self.stale_after = 1, now, now + self.memory_s
 
     # --- refusals -----------------------------------------------------------------------------
 
@@ -151,8 +149,9 @@ class Limiter:
         if math.isnan(began_at):
             return
         quiet_s, self._recovered_at = began_at - self._recovered_at, now
-        if quiet_s > self._memory_s() and self.rate == math.inf:
-            self._goodput = self._pause_s = 0.0
+        if quiet_s > self.memory_s and self.rate == math.inf:
+            self._goodput = 0.0
+            self._set_pause(0.0)
             self._same, self._forgotten = 0, False
         self._adjust(now, now - began_at, probes, contradicted=contradicted)
         self.next_at = now + self.spacing_s  # the probe went at the rate before
@@ -160,20 +159,21 @@ class Limiter:
     def _adjust(self, now: float, pause_s: float, probes: int, *, contradicted: bool) -> None:
         if self.rate < math.inf:
             if contradicted and now - self._set_at < _SHORTEST_TRIAL_S:
-                self.good_replies, self._since = 0, now  # still of the rate before, but no trial has passed with it
+                self.good_replies, self.since = 0, now  # still of the rate before, but no trial has passed with it
             else:
                 self._lower(now, pause_s)
             return
-        self._pause_s = max(self._pause_s, pause_s)
+        self._set_pause(max(self._pause_s, pause_s))
         self._contradicted += 2 if contradicted else -1
         self._measure(now, sure=probes >= _REFUSED_PROBES)
 
-    def _memory_s(self) -> float:
-        return max(_QUIET_S, 4.0 * self._pause_s)
+    def _set_pause(self, longest_s: float) -> None:
+        self._pause_s = longest_s
+        self.memory_s = max(_QUIET_S, 4.0 * longest_s)
 
     def _measure(self, now: float, *, sure: bool) -> None:
         """Set a rate if as much went well, or as fast, as between the refusals before."""
-        good, took_s = self.good_replies, now - self._since
+        good, took_s = self.good_replies, now - self.since
         if not took_s >= (_DOUBTFUL_GOODPUT_S if self._contradicted > 0 else _SHORTEST_GOODPUT_S):
             return
         before, self._goodput = self._goodput, max(1, good) / took_s
@@ -182,11 +182,11 @@ class Limiter:
             self._same += 1
         else:
             self._same = self._same_good = 0
-            self._same_since = self._since
+            self._same_since = self.since
         self._last_good = good
         self._same_good += good
         self._contradicted = 0
-        self.good_replies, self._since, self.review_after = 0, now, now + self._memory_s()
+        self.good_replies, self.since, self.stale_after = 0, now, now + self.memory_s
         if sure or self._same >= _OFTEN_ENOUGH:
             goodput = max(1, self._same_good) / (now - self._same_since)
             self._least_trial = min(_LONGEST_HOLD, 4 * self._least_trial) if self._forgotten else _SHORTEST_TRIAL
@@ -196,8 +196,8 @@ class Limiter:
 
     def _lower(self, now: float, pause_s: float) -> None:
         """Refused at the rate that was set."""
-        rate, good, took_s = self.rate, self.good_replies, now - self._since
-        self._pause_s = max(self._pause_s, pause_s)
+        rate, good, took_s = self.rate, self.good_replies, now - self.since
+        self._set_pause(max(self._pause_s, pause_s))
         self._refused_at = rate
         if self._climbing:
             self._climbing = False
@@ -223,11 +223,11 @@ class Limiter:
 
     # --- trials -------------------------------------------------------------------------------
 
-    def _passed(self, now: float) -> None:
+    def pass_trial(self, now: float) -> None:
         """The trial is over and nothing was refused."""
         rate = self.rate
-        if self.good_replies < _BUSY * rate * (now - self._since):
-            self.good_replies, self._since = 0, now
+        if self.good_replies < _BUSY * rate * (now - self.since):
+            self.good_replies, self.since = 0, now
             return
         self._held = rate
         if rate > _FORGET * self._plateau:
@@ -240,7 +240,7 @@ class Limiter:
                 self._try(math.sqrt(rate * self._refused_at), now)
         elif self.trial < self._hold():
             self._plateau = rate
-            self.good_replies, self._since, self.trial = 0, now, self._hold()
+            self.good_replies, self.since, self.trial = 0, now, self._hold()
         else:
             self._climbing, self._refused_at, self._step = True, math.inf, 2.0 * (_CLOSE - 1.0)
             self._try(rate * _CLOSE, now)
@@ -259,8 +259,8 @@ class Limiter:
         return max(least, int(rate * trial_s))
 
     def _try(self, rate: float, now: float) -> None:
-        self.rate, self.spacing_s, self._set_at, self.review_after = rate, 1.0 / rate, now, math.inf
-        self.good_replies, self._since, self.trial = 0, now, self._trial_of(rate)
+        self.rate, self.spacing_s, self._set_at, self.stale_after = rate, 1.0 / rate, now, math.inf
+        self.good_replies, self.since, self.trial = 0, now, self._trial_of(rate)
 
     def _forget(self) -> None:
         least_trial = self._least_trial

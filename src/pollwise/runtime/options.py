@@ -14,9 +14,9 @@ from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError
-from pollwise.model.limits import Limits, RateLimit
+from pollwise.model.limits import Limits
 
-__all__ = ["budget_for", "check_parts", "check_seconds", "fraction_warning", "policy_for"]
+__all__ = ["check_parts", "check_seconds", "fraction_warning", "policy_for"]
 
 _log = logging.getLogger(__name__)
 
@@ -99,13 +99,6 @@ def policy_for(
         renewable=renewable,
         on_odd_fraction=fraction_warning(endpoint_name),
     )
-
-
-def budget_for(documented: RateLimit | None, *, longest_hint_s: float) -> RateBudget:
-    """The budget of a watcher that was given none: what the vendor documents, or what the replies teach."""
-    if documented is None:
-        return RateBudget(longest_hint_s=longest_hint_s)
-    return RateBudget.guessed(documented.requests, per_s=documented.per_s, longest_hint_s=longest_hint_s)
 
 
 def fraction_warning(endpoint_name: str) -> Callable[[float], None]:
