@@ -18,11 +18,12 @@ from typing import TypeAlias
 
 import attrs
 
+from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.machine import StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
-from pollwise.core.scheduler import Scheduler
+from pollwise.core.scheduler import Scheduler, Send, SleepUntil
 from pollwise.model.reading import Phase, Reading
 
 __all__ = [
@@ -162,25 +163,33 @@ def pollwise(
     """The real core, called at the times that it names."""
     dice = random.Random(seed).random
     rules = Policy(pacing=pacing or Pacing(), retry=Retry(), timeout_s=None)
-    share = None if limit is None else RateBudget(limit[0], per_s=limit[1]).share()
-    turns: Scheduler[_Watching] = Scheduler(rules.forecast, share, lambda _watch, _now, _at: None)
+    budget = None if limit is None else RateBudget(limit[0], per_s=limit[1])
+    turns: Scheduler[_Watching] = Scheduler(
+        rules.forecast,
+        budget,
+        ConcurrencyLimiter(len(jobs)),
+        cpu_s=lambda: 0.0,
+        on_throttled=lambda _watch, _now, _at: None,
+    )
     coming = deque(sorted(jobs, key=lambda job: job.begins_at))
     meter, delays, now = _Meter(limit), list[float](), 0.0
     while len(delays) < len(jobs):
         while coming and coming[0].begins_at <= now:
             job = coming.popleft()
             turns.put(_Watching(job, WatchMachine(len(coming), rules, now=now)), now)
-        turn = turns.next(now)
-        if isinstance(turn, float):
+        action = turns.next_action(now)
+        if isinstance(action, SleepUntil):
             arrival = coming[0].begins_at if coming else math.inf
-            now = max(math.nextafter(now, math.inf), min(turn, arrival, turns.next_at))
+            now = max(math.nextafter(now, math.inf), min(action.at, arrival))
             continue
-        watch, permit = turn
+        assert isinstance(action, Send), "a watch without a deadline expires"
+        turns.in_flight -= 1
+        watch = action.watch
         machine, job = watch.machine, watch.job
         machine.asked(now)
         assert meter.accepts(now), "the budget let go what the server refuses"
-        if share is not None:
-            share.release(permit, now)
+        if budget is not None:
+            budget.release(action.permit, now)
         if machine.on_reading(_reading(job, now, progress=progress), now=now, dice=dice()) is StepResult.OVER:
             delays.append(now - job.ends_at)
         else:

@@ -9,13 +9,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import Forecast
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.poll_results import PollResults
 from pollwise.core.rate_budget import RateBudget
-from pollwise.core.scheduler import Scheduler
+from pollwise.core.scheduler import Expire, Scheduler, Send
 from pollwise.model.messages import Reply
 from pollwise.runtime.watch import Watch
 from toy import ToyEndpoint, ToyJob, ToyStatus
@@ -107,11 +108,16 @@ class Bench:
         )
         self.machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)
         self.watch = Watch(self.machine, cast("Any", None))
-        self.share = self.budget.share()
         self._results = PollResults(
-            endpoint=ToyEndpoint(), share=self.share, dice=lambda: dice, clock=lambda: WALL, on_unknown=str
+            endpoint=ToyEndpoint(), budget=self.budget, dice=lambda: dice, clock=lambda: WALL, on_unknown=str
         )
-        self.turns: Scheduler[Any] = Scheduler(rules.forecast, self.share, lambda *_: None)
+        self.turns: Scheduler[Any] = Scheduler(
+            rules.forecast,
+            self.budget,
+            ConcurrencyLimiter(64),
+            cpu_s=lambda: 0.0,
+            on_throttled=lambda *_: None,
+        )
         self.permit = 0
         self.refusal: object = None
         if seen:
@@ -119,7 +125,7 @@ class Bench:
 
     def take(self, status: int, headers: CIMultiDict[str], now: float) -> None:
         """A poll is asked and answered at this moment."""
-        self.permit = self.share.acquire(now)
+        self.permit = self.budget.acquire(now)
         self.machine.asked(now)
         answer = Reply(status, headers, BODY if status != 304 else b"")
         self._results.on_result(self, self.watch.machine, answer, now)
@@ -128,13 +134,12 @@ class Bench:
         """When the watch is asked next, by its own due time and the budget's leave."""
         now = self.turns.put(self.watch, now)
         for _ in range(1_000):
-            self.turns.ripen(now)
-            found = self.turns.next(now)
-            if isinstance(found, tuple):
+            action = self.turns.next_action(now)
+            if isinstance(action, Send):
                 return now
-            if self.machine.deadline <= now:
+            if isinstance(action, Expire):
                 return self.machine.deadline
-            now = min(max(found, now + 1e-6), max(self.machine.deadline, now))
+            now = min(max(action.at, now + 1e-6), max(self.machine.deadline, now))
         raise AssertionError("the budget never lets it go")
 
 

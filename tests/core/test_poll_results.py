@@ -78,17 +78,16 @@ class Bench:
         rules = Policy(pacing=Pacing(), retry=Retry(), timeout_s=timeout_s)
         machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)
         self.watch = Watch(machine, cast("Any", None))  # nobody here asks its pool for anything
-        self.share = self.budget.share()
         self._results = PollResults(
             endpoint=self.endpoint,
-            share=self.share,
+            budget=self.budget,
             dice=dice,
             clock=clock,
             on_unknown=UnknownValues(self.endpoint.name).log_once,
         )
 
     def take(self, answer: PollResult, now: float = 1.0) -> StepResult:
-        self.hand.permit = self.share.acquire(now)
+        self.hand.permit = self.budget.acquire(now)
         self.watch.machine.asked(now)
         return self._results.on_result(self.hand, self.watch.machine, answer, now)
 
@@ -143,7 +142,7 @@ def test_the_budget_hears_what_the_server_says_of_it() -> None:
     assert (bench.budget.limit, bench.hand.permit) == (60, 0)
     assert bench.take(reply(status=429, headers={"Retry-After": "7"})) is StepResult.RETRYING
     assert (bench.budget.refused, bench.hand.permit) == (1, 0)
-    assert bench.share.available_at(1.0) == pytest.approx(8.0)
+    assert bench.budget.available_at(1.0) == pytest.approx(8.0)
 
 
 def test_rate_headers_are_read_however_late_they_come() -> None:
@@ -218,7 +217,7 @@ def test_a_throttle_inside_a_200_reaches_the_budget() -> None:
     bench = Bench(Counted(throttled))
     assert bench.take(reply({"code": "Throttling"})) is StepResult.RETRYING
     assert (bench.budget.refused, bench.hand.permit, bench.watch.machine.failures) == (1, 0, 0)
-    assert bench.share.available_at(1.0) == pytest.approx(8.0)
+    assert bench.budget.available_at(1.0) == pytest.approx(8.0)
     assert bench.watch.machine.due_at >= 8.0
 
 
@@ -233,7 +232,7 @@ def test_a_throttle_with_a_wait_that_is_none_says_no_wait(wait_s: float) -> None
         bench = Bench(Counted(throttled))
         assert bench.take(reply(RUNNING, headers=headers)) is StepResult.RETRYING
         assert bench.watch.machine.due_at == due_at
-        assert bench.share.available_at(1.0) <= 8.0
+        assert bench.budget.available_at(1.0) <= 8.0
 
 
 def test_the_vendors_codes_may_mean_a_throttle() -> None:
@@ -253,7 +252,7 @@ def test_a_503_with_retry_after_speaks_for_the_server() -> None:
     """No other watch of the token is asked until then, and the limit is not taken to be lower."""
     bench = Bench()
     assert bench.take(reply(status=503, headers={"Retry-After": "120"})) is StepResult.RETRYING
-    assert bench.share.available_at(1.0) == pytest.approx(121.0)
+    assert bench.budget.available_at(1.0) == pytest.approx(121.0)
     assert (bench.budget.refused, bench.hand.permit, bench.watch.machine.failures) == (0, 0, 1)
 
 
@@ -262,7 +261,7 @@ def test_a_refusal_that_is_not_believed_costs_no_watch() -> None:
     for timeout_s, available_at in ((9000.0, 3601.0), (1801.0, 900.5)):
         bench = Bench(timeout_s=timeout_s)
         bench.take(reply(status=429, headers={"Retry-After": "900000"}))
-        assert bench.share.available_at(1.0) == pytest.approx(available_at)
+        assert bench.budget.available_at(1.0) == pytest.approx(available_at)
         assert bench.watch.machine.due_at <= 1.0 + 3600.0
         assert bench.watch.machine.due_at < timeout_s
 

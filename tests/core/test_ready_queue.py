@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.core.ready_queue import ReadyQueue
+from pollwise.core.ready_queue import ReadyQueue, TimerQueue
 
 times = st.floats(0, 1e5)
 
@@ -205,3 +205,18 @@ def test_holding_is_bounded_at_a_time() -> None:
     assert not queue.hold(0.0)
     assert queue.hold(0.0)
     assert queue.held == 250
+
+
+@given(st.lists(st.sampled_from([1.0, 2.0, 2.5, 7.0]), max_size=30), st.floats(0, 10))
+def test_each_thing_falls_due_once_and_not_before_its_time(at_times: list[float], now: float) -> None:
+    """The earliest slot comes first, and all of a slot at once."""
+    queue: TimerQueue[int] = TimerQueue()
+    for n, at in enumerate(at_times):
+        assert queue.put(n, at) == at
+    found = []
+    while due := queue.due(now):
+        assert len({at_times[n] for n in due}) == 1
+        found += due
+    assert sorted(found) == [n for n, at in enumerate(at_times) if at <= now]
+    assert [at_times[n] for n in found] == sorted(at_times[n] for n in found)
+    assert queue.next_at == min((at for at in at_times if at > now), default=math.inf)

@@ -10,11 +10,12 @@ from statistics import fmean
 
 import pytest
 
+from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.machine import StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
-from pollwise.core.scheduler import Scheduler
+from pollwise.core.scheduler import Expire, Scheduler, Send, SleepUntil
 from pollwise.model.reading import Phase, Reading
 
 
@@ -30,13 +31,22 @@ class Desk:
     """Drives turns in virtual time."""
 
     def __init__(
-        self, budget: RateBudget | None, *, timeout_s: float | None = None, pacing: Pacing | None = None
+        self,
+        budget: RateBudget | None,
+        *,
+        timeout_s: float | None = None,
+        pacing: Pacing | None = None,
+        concurrency: int = 1_000,
     ) -> None:
         self.rules = Policy(pacing=pacing or Pacing(), retry=Retry(), timeout_s=timeout_s)
-        self.share = None if budget is None else budget.share()
+        self.budget = budget
         self.held: list[Following] = []
         self.turns: Scheduler[Following] = Scheduler(
-            self.rules.forecast, self.share, lambda watch, *_: self.held.append(watch)
+            self.rules.forecast,
+            budget,
+            ConcurrencyLimiter(concurrency),
+            cpu_s=lambda: 0.0,
+            on_throttled=lambda watch, *_: self.held.append(watch),
         )
         self.now = 0.0
         self.sent: list[tuple[float, Following]] = []
@@ -54,17 +64,16 @@ class Desk:
 
     def work(self) -> float:
         """Do what can be done now. Returns when to go on."""
-        self.turns.ripen(self.now)
-        self.expired += self.turns.expired(self.now)
-        while isinstance(turn := self.turns.next(self.now), tuple):
-            watch, permit = turn
-            if permit < 0:
+        while not isinstance(action := self.turns.next_action(self.now), SleepUntil):
+            watch = action.watch
+            if isinstance(action, Expire):
                 self.expired.append(watch)
                 continue
             self.sent.append((self.now, watch))
             watch.machine.asked(self.now)
-            if self.share is not None:
-                self.share.release(permit, self.now)
+            self.turns.in_flight -= 1
+            if self.budget is not None:
+                self.budget.release(action.permit, self.now)
             over = watch.ends_at <= self.now
             phase = Phase.SUCCEEDED if over else Phase.RUNNING
             reading = Reading(status=self.now, phase=phase, final=over)
@@ -72,7 +81,7 @@ class Desk:
                 self.late.append(self.now - watch.ends_at)
             else:
                 self.turns.put(watch, self.now)
-        return min(turn, self.turns.next_at)
+        return action.at
 
 
 def run_together(desks: list[Desk], until: float) -> None:
@@ -125,10 +134,12 @@ def test_watchers_that_share_a_budget_ration_what_is_left_among_all_of_their_wat
     run_together(desks, 60)
     times = sorted(at for desk in desks for at, _ in desk.sent)
     assert max(after - before for before, after in pairwise([*times, 60.0])) < 31
-    assert desks[0].share is not None
-    assert desks[0].share.others == 15
+    one, other = (desk.turns._share for desk in desks)
+    assert one is not None
+    assert other is not None
+    assert one.others == 15
     desks[1].turns.clear()
-    assert desks[0].share.others == 0
+    assert one.others == 0
 
 
 def test_eight_watchers_that_share_a_budget_find_ends_about_as_soon_as_one_with_all_jobs() -> None:
@@ -246,10 +257,11 @@ def test_the_slow_start_of_an_unknown_budget_holds_nobody_back() -> None:
     desk = Desk(RateBudget())
     desk.add(20, math.inf)
     taken = 0
-    while isinstance(turn := desk.turns.next(0.0), tuple):
+    while isinstance(action := desk.turns.next_action(0.0), Send):
         taken += 1
     assert 0 < taken < 10
-    assert 0.0 < turn < 0.1
+    assert isinstance(action, SleepUntil)
+    assert 0.0 < action.at < 0.1
     assert desk.held == []
 
 

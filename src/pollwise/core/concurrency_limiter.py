@@ -1,10 +1,11 @@
 """How many polls are in flight at once.
 
-Rule 1: as many as the caller allows, while the processor has time to spare: the more there are, the sooner a slow server
-has answered them all.
-Rule 2: fewer, down to a few, while it has none. What is in flight then mostly waits in a socket to be read, and pushes out
-of the caches what the next one needs; and dozens that come and go together call the garbage collector, time and again.
-Rule 3: only what waits to be asked makes them fewer. Without that there is nothing to gain.
+Rule 1: as many as the caller allows while the processor has time to spare, because a slow server then replies to all of
+them sooner.
+Rule 2: fewer, down to a few, while the processor has no time to spare. Most replies then wait in a socket to be read, and
+their data pushes the data of the next poll out of the caches. Dozens of polls at a time also start the garbage collector
+often.
+Rule 3: the limit falls only while watches wait for it. Otherwise a lower limit gains nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import math
 __all__ = ["LOOK_S", "ConcurrencyLimiter"]
 
 LOOK_S = 0.01  # between two looks at how busy the processor is, in seconds
-_FEW = 16  # a server on the same machine keeps the processor busy with as many
-_BUSY = 0.9  # of the time: there is none to spare
-_SPARE = 0.8
-_IDLE = 0.1  # the next who come may all go at once
+_FEW = 16  # the lowest limit: with it, a server on the same machine still keeps the processor busy
+_BUSY = 0.9  # share of the time above which the processor has none to spare
+_SPARE = 0.8  # share of the time below which it has some
+_IDLE = 0.1  # share of the time below which the limit is lifted at once
 
 
 class ConcurrencyLimiter:
@@ -46,7 +47,7 @@ class ConcurrencyLimiter:
         Args:
             now: Monotonic seconds.
             cpu_s: Seconds of processor time that the event loop's thread has had so far.
-            waiting: Whether anybody waits to be asked because of the limit.
+            waiting: Whether watches wait because of the limit.
         """
         span = now - self._looked_at
         busy = (cpu_s - self._cpu_s) / span if span > 0.0 else 0.0
@@ -54,7 +55,7 @@ class ConcurrencyLimiter:
             self.limit = self.most
         elif waiting and busy > _BUSY and self.limit > _FEW:
             self.limit = max(_FEW, self.limit - self.limit // 4)
-        # one look may have fallen into a gap between those who fall due together
+        # a single look may fall into a gap between two groups of polls
         elif waiting and busy < _SPARE and self._spared:
             self.limit = min(self.most, 2 * self.limit)
         self._spared = waiting and busy < _SPARE

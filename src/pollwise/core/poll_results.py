@@ -19,7 +19,7 @@ import attrs
 from pollwise.core.classification import refusal
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
 from pollwise.core.machine import StepResult, WatchMachine
-from pollwise.core.rate_budget import Share
+from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import (
     AuthenticationError,
     CallbackFailed,
@@ -60,13 +60,14 @@ class PollResults(Generic[J, S]):
 
     Args:
         endpoint: How to read.
-        share: The watcher's share of its budget.
+        budget: The token's rate budget.
         dice: Returns a random number in [0, 1).
         clock: Returns the time in epoch seconds.
         on_unknown: Called with an enum value that the endpoint does not know, as `field=value`.
     """
 
     __slots__ = (
+        "_budget",
         "_clock",
         "_dice",
         "_endpoint",
@@ -75,14 +76,13 @@ class PollResults(Generic[J, S]):
         "_on_unknown",
         "_read_for",
         "_reads_all",
-        "_share",
     )
 
     def __init__(
         self,
         *,
         endpoint: Endpoint[J, S],
-        share: Share,
+        budget: RateBudget,
         dice: Callable[[], float],
         clock: Callable[[], float],
         on_unknown: Callable[[str], object],
@@ -91,7 +91,7 @@ class PollResults(Generic[J, S]):
         read_for = getattr(endpoint, "read_for", None)
         # None where `read_for` only calls `read`. Then `read` is called directly.
         self._read_for = None if getattr(read_for, "__func__", None) is Endpoint.read_for else read_for
-        self._share = share
+        self._budget = budget
         self._dice = dice
         self._clock = clock
         self._on_unknown = on_unknown
@@ -173,7 +173,7 @@ class PollResults(Generic[J, S]):
         if isinstance(error, ServerUnavailable) and error.http_status >= 500 and error.retry_after_s:
             # It speaks for the server, so the other watches of the token wait, too.
             wait_s = machine.believed_s(error.retry_after_s, now)
-            self._share.on_unavailable(_taken_permit(poll), now, wait_s)
+            self._budget.on_unavailable(_taken_permit(poll), now, wait_s)
         else:
             self._release(poll, machine, hints, now)
         return self._fail(poll, machine, error, now)
@@ -189,7 +189,7 @@ class PollResults(Generic[J, S]):
             wait_s = error.retry_after_s = hints.retry_after_s
         rate = None if hints is None else hints.rate
         believed_s = None if wait_s is None else machine.believed_s(wait_s, now)
-        self._share.on_429(_taken_permit(poll), now, believed_s, _believed(rate, machine, now))
+        self._budget.on_429(_taken_permit(poll), now, believed_s, _believed(rate, machine, now))
         return self._fail(poll, machine, error, now)
 
     def _fail(self, poll: Poll, machine: WatchMachine[J, S], error: PollError | WatchError, now: float) -> StepResult:
@@ -204,9 +204,9 @@ class PollResults(Generic[J, S]):
         """Give the permit back, with what the reply says about the rate limit."""
         permit, poll.permit = poll.permit, 0
         if hints is None:
-            self._share.release(permit, now)
+            self._budget.release(permit, now)
         else:
-            self._share.release(permit, now, _believed(hints.rate, machine, now))
+            self._budget.release(permit, now, _believed(hints.rate, machine, now))
 
     # --- the caller's own functions -----------------------------------------------------------
 

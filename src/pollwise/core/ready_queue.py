@@ -1,13 +1,13 @@
-"""Which watch is asked next.
+"""Which watch is asked next: the timer queue of watches that wait, and the ready queue of watches that are due.
 
 Rule 1: nothing is handed out before its time.
-Rule 2: due times are gathered into slots, always rounded up, so that one wake-up serves many watches and a waiting
-watch costs one place in a list. A due time of which `exact` is said is not rounded.
-Rule 3: without pressure, first due is first asked. What is held back is ranked: the highest level goes first, and
-within a level whoever would rise soonest. Nothing is scanned: O(log n) a decision. Newcomers differ by nothing but how
-long they have waited, so they stand in line, and the first of the line alone is ranked.
-Rule 4: what is due and past its deadline is given out as expired, without being asked. Whoever is handed out soon after
-it is due costs next to nothing for that: of those only the soonest deadline is known, until it has come.
+Rule 2: due times share slots and are always rounded up, so that one wake-up serves many watches and a waiting watch costs
+one place in a list. A due time with `exact` is not rounded.
+Rule 3: without pressure, the first due is the first handed out. Watches that are held back are ranked: the highest level
+goes first, and within a level the watch that would rise soonest. Nothing is scanned: O(log n) a decision. Newcomers
+differ only in how long they have waited, so they form a queue, and only its head is ranked.
+Rule 4: a watch that is due and past its deadline is handed out by `expired`, and is not asked. A watch that is handed out
+soon after it is due costs almost nothing for that: only the soonest deadline is kept, until that time.
 """
 
 from __future__ import annotations
@@ -19,32 +19,67 @@ from collections.abc import Callable, Hashable
 from itertools import count, islice
 from typing import Generic, TypeVar
 
-from pollwise.core.timer_queue import TimerQueue
-
-__all__ = ["ReadyQueue"]
+__all__ = ["ReadyQueue", "TimerQueue"]
 
 T = TypeVar("T", bound=Hashable)
 
-_SLOT_S = 1 / 16  # powers of two: slots of different sizes share their edges, and the arithmetic is exact
+# Powers of two: slots of different sizes share their edges, and the arithmetic is exact.
+_SLOT_S = 1 / 16
 _FINEST_S = 1 / 4096
 _COARSE_FROM_S = 32 * _SLOT_S  # a shorter wait is rounded up by at most a thirty-second part of itself
-_EXPIRY_S = 1 / 32
-_MOST_AT_ONCE = 100  # less than a millisecond of work, and each of many pollers may do it in one step of the loop
-_MOST_RISES = 16
+_EXPIRY_S = 1 / 32  # a watch in the ready queue expires at most this long after its deadline
+_MOST_AT_ONCE = 100  # watches in one call, less than a millisecond of work: the event loop runs in between
+_MOST_RISES = 16  # watches that are ranked again at one decision; the others follow at the next decisions
+
+
+class TimerQueue(Generic[T]):
+    """Items with due times: a heap of slots, each holding many items.
+
+    Attributes:
+        next_at: When the first slot falls due; infinite when there is none.
+    """
+
+    __slots__ = ("_at", "_slots", "next_at")
+
+    def __init__(self) -> None:
+        self._slots: dict[float, tuple[float, list[T]]] = {}
+        self._at: list[float] = []
+        self.next_at = math.inf
+
+    def put(self, item: T, at: float) -> float:
+        """Add one item, due at exactly this time. Returns the time as one object for the whole slot, to save memory."""
+        slot = self._slots.get(at)
+        if slot is None:
+            self._slots[at] = (at, [item])
+            heapq.heappush(self._at, at)
+            self.next_at = self._at[0]
+            return at
+        slot[1].append(item)
+        return slot[0]
+
+    def due(self, now: float) -> list[T]:
+        """Take out the first slot that is due by now; empty when there is none."""
+        if self.next_at > now:
+            return []
+        _, due = self._slots.pop(heapq.heappop(self._at))
+        self.next_at = self._at[0] if self._at else math.inf
+        return due
 
 
 class ReadyQueue(Generic[T]):
     """The watches of one watcher, in the order in which they are to be asked.
 
     Args:
-        rank: For a watch that is held back, and the time: its level (higher is asked sooner) and the time at which
-            it may rise to a higher one.
+        rank: For a watch that is held back, and the time: its level (a higher level is asked sooner) and the time at
+            which the watch may rise to a higher level.
         deadline: When a watch expires, infinite for never.
-        is_new: Whether nobody has asked about a watch yet: of those, whoever has waited longest goes first.
+        is_new: Whether a watch was never asked. Of new watches, the one that has waited longest goes first.
 
     Attributes:
         held: How many watches are due and not handed out.
-        ranked: How many of those have been ranked.
+        next_at: When the next watch falls due; infinite when none waits. Watches that are due already do not count.
+        next_expiry: When to call `expired`, at the latest; infinite when no watch that is due can expire.
+        ranked: How many of the watches that are due have been ranked.
         size: How many watches wait or are due.
     """
 
@@ -58,13 +93,15 @@ class ReadyQueue(Generic[T]):
         "_is_new",
         "_levels",
         "_newcomers",
+        "_order",
         "_overflow",
         "_rank",
         "_soonest",
-        "_turn",
         "_unannounced",
         "_waiting",
         "held",
+        "next_at",
+        "next_expiry",
         "ranked",
         "size",
     )
@@ -79,31 +116,29 @@ class ReadyQueue(Generic[T]):
         self._deadline = deadline
         self._is_new = is_new
         self._waiting: TimerQueue[T] = TimerQueue()
-        self._due: deque[T] = deque()  # just fallen due
-        self._soonest = math.inf  # no deadline of theirs is before
-        self._overflow: deque[T] = deque()  # due and left over, with their deadlines noted, and not ranked
-        self._newcomers: deque[T] = deque()  # newcomers that are held back, but for the first
-        self._head: T | None = None  # of the line; this one is ranked
-        self._expired: set[T] = set()  # expired, and still somewhere among those who are due
+        self._due: deque[T] = deque()  # due, and their deadlines are not noted
+        self._soonest = math.inf  # no deadline in `_due` is before this time
+        self._overflow: deque[T] = deque()  # due, their deadlines are noted, and they are not ranked
+        self._newcomers: deque[T] = deque()  # new watches that are held back, without the head
+        self._head: T | None = None  # the first newcomer; it is ranked
+        self._expired: set[T] = set()  # expired, and still in one of the queues of due watches
         self._levels: dict[int, list[tuple[float, int, T]]] = {}
         self._expiring: dict[float, set[T]] = {}
         self._edges: list[float] = []
-        self._unannounced: dict[T, None] = {}  # held back, and not yet given out by `newly_held`
-        self._turn = count()
+        self._unannounced: dict[T, None] = {}  # held back, and not yet returned by `newly_held`
+        self._order = count()
         self.held = 0
+        self.next_at = self.next_expiry = math.inf
         self.ranked = 0
         self.size = 0
 
-    @property
-    def next_at(self) -> float:
-        """When something falls due next; infinite when nothing waits. What is due already is not counted."""
-        return self._waiting.next_at
+    # --- waiting ------------------------------------------------------------------------------
 
     def put(self, item: T, at: float, now: float, *, exact: bool = False) -> float:
-        """Ask this one at `at` or, rounded up, a little later. Returns the time at which it falls due."""
+        """Ask this watch at `at` or, rounded up, a little later. Returns the time at which it falls due."""
         self.size += 1
         if at <= now:
-            self._ripe([item])
+            self._add_due([item])
             return now
         if not exact:
             wait = at - now
@@ -113,15 +148,31 @@ class ReadyQueue(Generic[T]):
                 if step < _FINEST_S:
                     step = _FINEST_S
             at = math.ceil(at / step) * step
-        return self._waiting.put(item, at)
+        at = self._waiting.put(item, at)
+        if at < self.next_at:
+            self.next_at = at
+        return at
 
     def ripen(self, now: float) -> None:
-        """Let everything that is due by now be handed out."""
-        while self._waiting.next_at <= now:
-            self._ripe(self._waiting.due(now))
+        """Let every watch that is due by now be handed out."""
+        waiting = self._waiting
+        while waiting.next_at <= now:
+            self._add_due(waiting.due(now))
+        self.next_at = waiting.next_at
+
+    def _add_due(self, due: list[T]) -> None:
+        self._due.extend(due)
+        soonest = min(map(self._deadline, due))
+        if soonest < self._soonest:
+            self._soonest = soonest
+            if soonest < self.next_expiry:
+                self.next_expiry = soonest
+        self.held += len(due)
+
+    # --- handing out --------------------------------------------------------------------------
 
     def pop(self, now: float) -> T | None:
-        """Hand out the one to be asked now, or None when nothing is due."""
+        """Hand out the watch to be asked now, or None when none is due."""
         if self.ranked:
             self.hold(now)
             self._raise(now)
@@ -145,14 +196,8 @@ class ReadyQueue(Generic[T]):
             self.size -= 1
             return item
 
-    def _ripe(self, due: list[T]) -> None:
-        self._due.extend(due)
-        soonest = min(map(self._deadline, due))
-        self._soonest = min(self._soonest, soonest)
-        self.held += len(due)
-
     def _is_expired(self, item: T) -> bool:
-        """Whether it has expired since; to be asked once, where it is met."""
+        """Whether it has expired since. Ask once, where the item is taken out of its queue."""
         if item in self._expired:
             self._expired.remove(item)
             return True
@@ -165,6 +210,8 @@ class ReadyQueue(Generic[T]):
             del self._levels[level]
         self.ranked -= 1
         return item
+
+    # --- holding back -------------------------------------------------------------------------
 
     def hold(self, now: float) -> bool:
         """Rank what is due but may not be asked now, a bounded number at a time. Returns whether that was all."""
@@ -182,7 +229,7 @@ class ReadyQueue(Generic[T]):
         return not self._overflow and not self._due
 
     def newly_held(self) -> list[T]:
-        """Those held back of whom this was not said before, a bounded number at a time."""
+        """Watches that are held back and were not returned before, a bounded number at a time."""
         new = list(islice(self._unannounced, _MOST_AT_ONCE))
         for item in new:
             del self._unannounced[item]
@@ -190,35 +237,16 @@ class ReadyQueue(Generic[T]):
 
     @property
     def unannounced(self) -> bool:
-        """Whether `newly_held` has left something for the next time."""
+        """Whether `newly_held` has more to return."""
         return bool(self._unannounced)
-
-    @property
-    def next_expiry(self) -> float:
-        """When to look for those that have expired, at the latest; infinite when none of those that are due can."""
-        return min(self._soonest, self._edges[0]) if self._edges else self._soonest
-
-    def expired(self, now: float) -> list[T]:
-        """Those that are due and past their deadline. They are not handed out any more."""
-        gone: list[T] = []
-        if self._soonest <= now:
-            self._note_deadlines()
-        while self._edges and self._edges[0] <= now:
-            for item in self._expiring.pop(heapq.heappop(self._edges)):
-                self._unannounced.pop(item, None)
-                self._expired.add(item)
-                self.held -= 1
-                self.size -= 1
-                gone.append(item)
-        return gone
 
     def _push(self, item: T, now: float) -> None:
         level, rises_at = self._rank(item, now)
         self.ranked += 1
-        heapq.heappush(self._levels.setdefault(level, []), (rises_at, next(self._turn), item))
+        heapq.heappush(self._levels.setdefault(level, []), (rises_at, next(self._order), item))
 
     def _advance(self, now: float) -> None:
-        """Rank whoever is first in line now."""
+        """Rank the first newcomer."""
         self._head = None
         while self._newcomers and self._head is None:
             item = self._newcomers.popleft()
@@ -227,7 +255,7 @@ class ReadyQueue(Generic[T]):
                 self._push(item, now)
 
     def _raise(self, now: float) -> None:
-        # a bounded number at a time: who is not ranked anew now is so at one of the next decisions
+        """Rank again the watches whose time to rise has come, a bounded number at a time."""
         left = _MOST_RISES
         for level in sorted(self._levels, reverse=True):
             while left and (heap := self._levels.get(level)) and heap[0][0] <= now:
@@ -238,8 +266,25 @@ class ReadyQueue(Generic[T]):
                 elif item is self._head:
                     self._advance(now)
 
+    # --- deadlines ----------------------------------------------------------------------------
+
+    def expired(self, now: float) -> list[T]:
+        """Take out watches that are due and past their deadline, a bounded number of deadlines at a time."""
+        gone: list[T] = []
+        if self._soonest <= now:
+            self._note_deadlines()
+        while self._edges and self._edges[0] <= now:
+            for item in self._expiring.pop(heapq.heappop(self._edges)):
+                self._unannounced.pop(item, None)
+                self._expired.add(item)
+                self.held -= 1
+                self.size -= 1
+                gone.append(item)
+        self._set_next_expiry()
+        return gone
+
     def _note_deadlines(self) -> None:
-        """Note when those that are left over expire, a bounded number at a time."""
+        """Note when the due watches expire, a bounded number at a time."""
         for _ in range(min(len(self._due), _MOST_AT_ONCE)):
             item = self._due.popleft()
             self._overflow.append(item)
@@ -254,6 +299,11 @@ class ReadyQueue(Generic[T]):
                 waiting.add(item)
         if not self._due:
             self._soonest = math.inf
+        self._set_next_expiry()
+
+    def _set_next_expiry(self) -> None:
+        edge = self._edges[0] if self._edges else math.inf
+        self.next_expiry = edge if edge < self._soonest else self._soonest
 
     def _forget_deadline(self, item: T) -> None:
         deadline = self._deadline(item)

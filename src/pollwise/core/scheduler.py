@@ -1,42 +1,47 @@
-"""Whose turn it is: the agenda's order, the budget's leave and the forecast's worth, put together.
+"""What the driver does next: send a poll, expire a watch, or sleep.
 
-Rule 1: without pressure a watch is asked when it is due, and the budget is asked for nothing but leave. One exception
-is rule 3.
-Rule 2: under pressure the budget is spent where a poll is worth most, and all of it is spent. A watch that was
-asked is not due again before it is worth half of what polls are worth now: so most of those who wait, wait cheaply.
-Rule 3: while nothing is known of when the jobs end, what is left of the budget is rationed: else some tens of watches
-would have spent it in their first seconds, and nobody could be asked for the rest of the window.
-Rule 4: nobody starves. Whose job may have been over for about as long as a round of all watches at the full rate takes
-goes first; and after a few rounds anybody does, however sure the forecast is that the job still runs.
-Rule 5: only who is really held back is told so, once for each holding.
+Rule 1: without pressure a watch is asked when it is due, and the rate budget only has to grant the permit. Rule 3 is the
+one exception.
+Rule 2: under pressure the budget is spent where a poll is worth most, and all of it is spent. A watch that was asked is
+not due again before a poll of it is worth half of what polls are worth now. So most watches wait in the timer queue.
+Rule 3: while nothing is known about when the jobs end, the rest of the budget is rationed. Otherwise some tens of watches
+would spend it in their first seconds, and no watch could be asked for the rest of the window.
+Rule 4: no watch starves. A watch goes first if its job may have been over for about one round, which is how long all
+watches take at the full rate. After a few rounds of silence every watch goes first, whatever the forecast says.
+Rule 5: a watch is reported as throttled only if the budget really holds it back, and once for each poll.
+Rule 6: the concurrency limiter is asked only while watches wait for it, or while it allows less than the most.
+Rule 7: no watch is sent at or after its deadline. A watch that is due then is expired, once.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Hashable
 from operator import attrgetter
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
+from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import LEVELS_TO_DOUBLE, Forecast, level_of, worth_of
 from pollwise.core.machine import WatchMachine
-from pollwise.core.rate_budget import Share
+from pollwise.core.rate_budget import RateBudget
 from pollwise.core.ready_queue import ReadyQueue
 from pollwise.core.watch_state import DueReason
 
-__all__ = ["Scheduler"]
+__all__ = ["Action", "Expire", "Scheduler", "Send", "SleepUntil"]
 
-_TOP_LEVEL = 1_000
-_NEVER_S = 1e12  # nobody rises from the top; who has been silent for longest goes first there
-_LAST_LEVEL = 900  # one last poll before the deadline goes before everything but those who starve
-_PATIENCE = 0.9  # so many rounds of all watches may a job be over and not be asked
-_PATIENCE_WITH_PROGRESS = 1.38  # who says how far it is may wait a little longer: there are few surprises
-_MOST_PATIENCE = 3.3  # so many rounds may anybody be silent
-_RISE = 0.12  # a watch is ranked anew after this share more silence at the soonest: about one level
-_RISES_A_ROUND = 12  # or so often in a round, for the sake of those who come to starve
-_SURE = 1.03  # so much later the level is reached, for all that the tables of silences are rounded
-_LEAST_RISE_S = 0.05
-_PRICE_MEMORY = 0.02
+_TOP_LEVEL = 1_000  # watches that starve, and watches that are over
+_NEVER_S = 1e12  # no watch rises from the top level; there the longest silence goes first
+_LAST_LEVEL = 900  # the last poll before a deadline goes before all watches but those that starve
+_PATIENCE = 0.9  # rounds that a job may be over before its watch is asked
+_PATIENCE_WITH_PROGRESS = 1.38  # the same for a job that reports its progress: its end is rarely a surprise
+_MOST_PATIENCE = 3.3  # max silence, in rounds
+_RISE = 0.12  # share by which the silence grows before a watch is ranked again: about one level
+_RISES_A_ROUND = 12  # ranks of one watch in a round at least, so that a watch that starves is noticed
+_SURE = 1.03  # 3 % margin on the time of the next level, because the tables of silences are rounded
+_LEAST_RISE_S = 0.05  # shortest time between two ranks of one watch
+_PRICE_MEMORY = 0.02  # weight of the newest poll in the price
+_RECHECK_S = 1.0  # longest sleep while watches are held back: another watcher's replies may free the budget
 
 
 class Watching(Hashable, Protocol):
@@ -44,7 +49,7 @@ class Watching(Hashable, Protocol):
 
     @property
     def machine(self) -> WatchMachine[Any, Any]:
-        """What is known of the watch."""
+        """The state of the watch."""
         ...
 
 
@@ -54,35 +59,110 @@ _deadline: Callable[[Watching], float] = attrgetter("machine.deadline")
 _is_new: Callable[[Watching], bool] = attrgetter("machine.is_new")
 
 
+class Send(Generic[W]):
+    """Poll this watch now. It counts as in flight.
+
+    Attributes:
+        permit: The permit from the budget, to be released with the reply; 0 without a budget.
+        watch: The watch.
+    """
+
+    __slots__ = ("permit", "watch")
+
+    permit: int
+    watch: W
+
+
+class Expire(Generic[W]):
+    """This watch is past its deadline and was not asked in time.
+
+    Attributes:
+        watch: The watch. It has left the queues.
+    """
+
+    __slots__ = ("watch",)
+
+    watch: W
+
+
+class SleepUntil:
+    """There is nothing to do before this time, unless a watch is put or a reply comes.
+
+    Attributes:
+        at: Monotonic seconds; infinite for never. If it is not after `now`, there is more work of the kind that is bounded
+            at a time: let the event loop run, and ask again.
+    """
+
+    __slots__ = ("at",)
+
+    at: float
+
+
+Action: TypeAlias = Send[W] | Expire[W] | SleepUntil
+"""What the driver does next."""
+
+
 class Scheduler(Generic[W]):
-    """Hands out the watches of one watcher, each when it is its turn.
+    """Decides for the watches of one watcher which is asked next, and when.
 
     Args:
         forecast: What is known about when jobs end.
-        share: The watcher's place at its budget, or None for no limit.
-        on_held: Called with a watch that the budget holds back, the time, and the time at which one may go.
+        budget: The token's rate budget, or None for no limit.
+        limiter: How many polls may be in flight.
+        cpu_s: Returns the processor time of the event loop's thread so far, in seconds.
+        on_throttled: Called with a watch that the budget holds back, the time, and the time at which one may go.
+
+    Attributes:
+        in_flight: Polls that were sent and are not finished. `next_action` adds one for each `Send`; the driver says when
+            they are fewer.
     """
 
-    __slots__ = ("_forecast", "_low", "_on_held", "_others", "_price", "_queue", "_share")
+    __slots__ = (
+        "_asleep",
+        "_budget",
+        "_cpu_s",
+        "_expire",
+        "_forecast",
+        "_late",
+        "_limiter",
+        "_looked_for_late",
+        "_low",
+        "_on_throttled",
+        "_others",
+        "_price",
+        "_queue",
+        "_send",
+        "_share",
+        "_sleep",
+        "in_flight",
+    )
 
-    def __init__(self, forecast: Forecast, share: Share | None, on_held: Callable[[W, float, float], None]) -> None:
+    def __init__(
+        self,
+        forecast: Forecast,
+        budget: RateBudget | None,
+        limiter: ConcurrencyLimiter,
+        *,
+        cpu_s: Callable[[], float],
+        on_throttled: Callable[[W, float, float], None],
+    ) -> None:
         self._forecast = forecast
-        self._share = share
-        self._on_held = on_held
-        self._queue: ReadyQueue[W] = self._empty()
-        self._others = 0  # watches of other watchers that use the budget, as far as it has been looked at
-        self._price = 0.0  # the worth at which polls go now; 0 without pressure
+        self._budget = budget
+        self._share = None if budget is None else budget.share()
+        self._limiter = limiter
+        self._cpu_s = cpu_s
+        self._on_throttled = on_throttled
+        self._queue: ReadyQueue[W] = ReadyQueue(self._rank, _deadline, _is_new)
+        self._asleep = True  # the last action was `SleepUntil`
+        self._late: deque[W] = deque()  # expired, to be returned by `next_action`
+        self._looked_for_late = False  # since the last `SleepUntil`
+        self._others = 0  # watches of other watchers that use the budget, at the last look
+        self._price = 0.0  # the worth of the polls that are sent now; 0 without pressure
         self._low = level_of(0.0)  # the level of half of it
-
-    @property
-    def next_at(self) -> float:
-        """When something falls due or expires next; infinite for never."""
-        return min(self._queue.next_at, self._queue.next_expiry)
-
-    @property
-    def held(self) -> int:
-        """How many watches are due and not handed out."""
-        return self._queue.held
+        self._send: Send[W] = Send()
+        self._expire: Expire[W] = Expire()
+        self._sleep = SleepUntil()
+        self.in_flight = 0
 
     def put(self, watch: W, now: float) -> float:
         """Ask this watch when it is due. Returns that time, which is rounded up a little."""
@@ -93,85 +173,136 @@ class Scheduler(Generic[W]):
             if later_at > due_at and machine.last_poll_at > due_at:
                 due_at = min(later_at, machine.last_poll_at)
                 if self._price > 0.0:
-                    self._announce(watch, now, due_at)
+                    self._report_throttled(watch, now, due_at)
         due_at = self._queue.put(watch, due_at, now, exact=due_at >= deadline)
         machine.defer(due_at)
         return due_at
 
-    def ripen(self, now: float) -> None:
-        """Let everything that is due by now have its turn, and see who else uses the budget."""
-        self._queue.ripen(now)
-        share = self._share
-        if share is not None:
-            share.size = self._queue.size
-            self._others = share.others
-
-    def next(self, now: float) -> tuple[W, int] | float:
-        """The watch whose turn it is, with the number of its request at the budget.
-
-        Otherwise the time at which to ask again, infinite where that depends on something else happening. A watch
-        that is over or past its deadline comes with the number -1 and is not to be asked.
-        """
-        queue = self._queue
-        queue.ripen(now)
-        while queue.held:
-            share = self._share
-            if share is not None:
-                available_at = share.available_at(now, waiting=queue.held)
+    def next_action(self, now: float) -> Action[W]:
+        """What to do now. The returned value is reused: it is valid until the next call."""
+        queue, budget = self._queue, self._budget
+        if queue.next_at <= now:
+            queue.ripen(now)
+        if self._asleep:
+            self._wake()
+        while queue.held and self.in_flight < self._limiter.limit:
+            if budget is not None:
+                available_at = self._available_at(budget, now)
                 if available_at > now:
-                    # at the start it is a matter of a moment: no reason to rank, and nothing to tell
-                    return available_at if share.starting else self._hold(now, available_at)
+                    return self._idle(self._hold_until(available_at, now), now)
             # a pause without a known rate is no pressure: polls are worth no more after it
-            ranked = queue.ranked > 0 and (share is None or share.spacing_s > 0.0)
+            ranked = queue.ranked > 0 and (budget is None or budget.spacing_s > 0.0)
             watch = queue.pop(now)
             if watch is None:
                 break
             machine = watch.machine
-            if machine.outcome is not None or machine.deadline <= now:
-                return watch, -1
+            if machine.outcome is not None:
+                continue
+            if machine.deadline <= now:
+                self._expire.watch = watch
+                return self._expire
             if ranked or self._price > 0.0:
                 self._learn_price(machine, now, ranked=ranked)
-            return watch, 0 if share is None else share.acquire(now)
-        return math.inf
-
-    def expired(self, now: float) -> list[W]:
-        """Those that are due and past their deadline: they are not to be asked any more."""
-        return self._queue.expired(now)
+            self.in_flight += 1
+            self._send.watch = watch
+            self._send.permit = 0 if budget is None else self._acquire(budget, now)
+            return self._send
+        return self._idle(math.inf, now)
 
     def clear(self) -> None:
-        """Let go of every watch."""
-        self._queue = self._empty()
+        """Forget every watch."""
+        self._queue = ReadyQueue(self._rank, _deadline, _is_new)
+        self._late.clear()
         if self._share is not None:
             self._share.leave()
 
-    def _empty(self) -> ReadyQueue[W]:
-        return ReadyQueue(self._rank, _deadline, _is_new)
+    def _wake(self) -> None:
+        """The first step after a sleep: see how many watches use the budget."""
+        self._asleep = False
+        share = self._share
+        if share is not None:
+            share.size = self._queue.size
+            self._others = share.others if len(share.all) > 1 else 0
+
+    # --- permits ------------------------------------------------------------------------------
+
+    def _available_at(self, budget: RateBudget, now: float) -> float:
+        """When this watcher may have the next permit: a time that has come, or when to ask again."""
+        share = self._share
+        at = budget.available_at(now, waiting=self._queue.held)
+        return share.wait(at, now) if share is not None and (at > now or share.waiters) else at
+
+    def _acquire(self, budget: RateBudget, now: float) -> int:
+        share = self._share
+        if share is not None:
+            share.served += 1
+            if share.waiters:
+                share.stop_waiting()
+        return budget.acquire(now)
+
+    def _hold_until(self, available_at: float, now: float) -> float:
+        """The budget holds back what is due: rank it and report it, a bounded number at a time."""
+        until, queue = min(available_at, now + _RECHECK_S), self._queue
+        if self._budget is not None and self._budget.starting:
+            return until  # replies end the slow start in a moment: no reason to rank or to report
+        all_ranked = queue.hold(now)
+        for watch in queue.newly_held():
+            self._report_throttled(watch, now, available_at)
+        return until if all_ranked and not queue.unannounced else now
+
+    def _report_throttled(self, watch: W, now: float, available_at: float) -> None:
+        if watch.machine.mark_throttled():
+            self._on_throttled(watch, now, available_at)
+
+    # --- nothing to send ----------------------------------------------------------------------
+
+    def _idle(self, wake_at: float, now: float) -> Action[W]:
+        """No watch may be sent now: expire late watches, look at the concurrency limit, and sleep."""
+        queue, limiter = self._queue, self._limiter
+        limited = queue.held > 0 and self.in_flight >= limiter.limit
+        if now >= limiter.look_at and (limited or limiter.limit < limiter.most):
+            before = limiter.limit
+            limiter.look(now, self._cpu_s(), waiting=limited)
+            if limiter.limit > before:
+                return self.next_action(now)
+        if (self._late or queue.next_expiry <= now) and self._find_late(now):
+            return self._expire
+        self._looked_for_late = False
+        if limiter.limit < limiter.most and limiter.look_at < wake_at:
+            wake_at = limiter.look_at  # perhaps no reply comes until then
+        self._asleep = True
+        self._send.watch = self._expire.watch = None  # type: ignore[assignment]  # to keep no watch alive
+        self._sleep.at = min(wake_at, queue.next_at, queue.next_expiry)
+        return self._sleep
+
+    def _find_late(self, now: float) -> bool:
+        """Whether a watch is past its deadline, which is then in `_expire`. Looks into the queue once before each sleep."""
+        if not self._looked_for_late:
+            self._looked_for_late = True
+            self._late.extend(self._queue.expired(now))
+        while self._late:
+            watch = self._late.popleft()
+            if watch.machine.outcome is None:
+                self._expire.watch = watch
+                return True
+        return False
+
+    # --- when a poll is worth it --------------------------------------------------------------
 
     def _later_at(self, machine: WatchMachine[Any, Any], now: float) -> float:
-        """Until when the budget has better use for a request, as far as it can be said before there is none left."""
+        """Until when other watches have better use for a request; `now` if none has."""
         if self._price > 0.0:
             age = machine.seen_at - machine.started_at
             return machine.seen_at + self._forecast.silence_s(self._low, age, machine.eta_s(), self._round_s())
-        if (
-            self._share is not None
-            and machine.due_reason is DueReason.BLIND
-            and not self._forecast.tells(machine.eta_s())
-        ):
-            return now + self._share.ration_s(now, self._others + self._queue.size + 1)
+        if self._budget is not None and machine.due_reason is DueReason.BLIND:
+            ration_s = self._budget.ration_s(now, self._others + self._queue.size + 1)
+            if ration_s > 0.0 and not self._forecast.tells(machine.eta_s()):
+                return now + ration_s
         return now
 
-    def _hold(self, now: float, available_at: float) -> float:
-        all_ranked = self._queue.hold(now)
-        for watch in self._queue.newly_held():
-            self._announce(watch, now, available_at)
-        return available_at if all_ranked and not self._queue.unannounced else now
-
-    def _announce(self, watch: W, now: float, available_at: float) -> None:
-        if watch.machine.mark_throttled():
-            self._on_held(watch, now, available_at)
-
     def _round_s(self) -> float:
-        spacing = 0.0 if self._share is None else self._share.spacing_s
+        """How long one poll of every watch takes at the full rate; infinite while the rate is not known."""
+        spacing = 0.0 if self._budget is None else self._budget.spacing_s
         return (self._others + self._queue.size) * spacing if spacing else math.inf
 
     def _learn_price(self, machine: WatchMachine[Any, Any], now: float, *, ranked: bool) -> None:
@@ -186,6 +317,7 @@ class Scheduler(Generic[W]):
         self._low = level_of(self._price) - LEVELS_TO_DOUBLE
 
     def _rank(self, watch: W, now: float) -> tuple[int, float]:
+        """The level of a watch that is held back, and when it may rise to a higher level."""
         machine = watch.machine
         if machine.outcome is not None:
             return _TOP_LEVEL, _NEVER_S
@@ -201,7 +333,7 @@ class Scheduler(Generic[W]):
         ):
             return _TOP_LEVEL, _NEVER_S + since
         level = level_of(forecast.worth(silent, age, eta_s))
-        # below the price nobody goes as things are: who waits there is ranked again when the price is reached
+        # no watch is sent below the price: one that waits there is ranked again when it may have reached the price
         rises = forecast.silence_s(max(level + 1, self._low + LEVELS_TO_DOUBLE), age, eta_s, patience)
         soonest = silent + max(_LEAST_RISE_S, min(_RISE * silent, round_s / _RISES_A_ROUND))
         return level, min(since + max(_SURE * rises, soonest), machine.last_poll_at)

@@ -65,6 +65,8 @@ class RecordedWatch(Watch[J, S]):
 
     __slots__ = ("_recorder", "_row_id", "_state")
 
+    notes_every_poll = True
+
     def __init__(
         self, machine: WatchMachine[J, S], owner: Owner, recorder: RecordOwner, row_id: int | None = None
     ) -> None:

@@ -14,7 +14,7 @@ import asyncio
 import copy
 import math
 from collections.abc import AsyncIterator, Callable, Generator, Hashable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pollwise.core.machine import StepResult, WatchMachine
 from pollwise.errors import PollwiseError
@@ -63,6 +63,8 @@ class Watch(Generic[J, S]):
     """
 
     __slots__ = ("_audience", "_events", "_owner", "_progressed", "_retried", "_throttled", "machine")
+
+    notes_every_poll: ClassVar[bool] = False  # whether `tell` is to be called after a poll that changed nothing, too
 
     def __init__(self, machine: WatchMachine[J, S], owner: Owner) -> None:
         self.machine = machine

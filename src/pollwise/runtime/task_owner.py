@@ -1,0 +1,82 @@
+"""Every task of a watcher: started in one place, and ended there.
+
+Rule 1: a task runs in the context of the code that opened the watcher, unless it is given another.
+Rule 2: `close` returns when every task is over, also if it is cancelled meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine
+from typing import Any
+
+from pollwise.errors import WatcherClosed
+
+__all__ = ["TaskOwner"]
+
+
+class TaskOwner:
+    """Owns the tasks of one watcher in the running event loop.
+
+    Attributes:
+        closed: Whether `close` was called: no task is started any more.
+        context: A copy of the context in which the owner was made.
+        loop: The event loop.
+    """
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.context = contextvars.copy_context()
+        self.closed = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def check_loop(self) -> None:
+        """Raise RuntimeError if another event loop than the owner's is running, or none."""
+        try:
+            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is not self.loop:
+            raise RuntimeError(
+                "a watcher belongs to the event loop that it was opened in;"
+                " from elsewhere go through that loop's call_soon_threadsafe"
+            )
+
+    def start(
+        self, work: Coroutine[Any, Any, None], *, name: str, context: contextvars.Context | None = None
+    ) -> asyncio.Task[None]:
+        """Start a task, which `close` ends if it is not over before.
+
+        Raises:
+            WatcherClosed: The owner has been closed.
+            RuntimeError: This is not the owner's event loop.
+        """
+        try:
+            self.check_loop()
+        except RuntimeError:
+            work.close()
+            raise
+        if self.closed:
+            work.close()
+            raise WatcherClosed
+        task = self.loop.create_task(work, name=name, context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """Cancel all tasks and wait for their ends. If it is cancelled, it cancels them again, and passes that on."""
+        self.closed = True
+        pending = set(self._tasks)
+        cancelled: asyncio.CancelledError | None = None
+        while pending:
+            for task in pending:
+                task.cancel()
+            try:
+                await asyncio.wait(pending)
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+            pending = {task for task in pending if not task.done()}
+        if cancelled is not None:
+            raise cancelled
