@@ -10,7 +10,7 @@ import pytest
 from pollwise import JobWatcher, Pacing, RateBudget, Succeeded
 from pollwise.core.rate_limiter import Limiter
 from pollwise.model.messages import Request
-from pollwise.testing import ScriptedTransport, run
+from pollwise.testing import ScriptedTransport, controlled, run
 from rate_servers import Server, drive
 from toy import RUNNING, SUCCEEDED, ToyEndpoint, ToyJob
 
@@ -61,8 +61,8 @@ def seconds(refuses: Refuses) -> float:
     transport = ScriptedTransport(answer)  # type: ignore[arg-type]
 
     async def main() -> None:
-        options = {"pacing": Pacing.fixed(1.0), "dice": lambda: 0.5}
-        async with JobWatcher(ToyEndpoint(), timeout_s=3600, transport=transport, **options) as watcher:
+        made = JobWatcher(ToyEndpoint(), timeout_s=3600, transport=transport, pacing=Pacing.fixed(1.0))
+        async with controlled(made, dice=lambda: 0.5) as watcher:
             outcomes = await watcher.gather([ToyJob(str(n)) for n in range(JOBS)])
         assert all(isinstance(outcome, Succeeded) for outcome in outcomes)
 

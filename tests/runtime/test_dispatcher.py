@@ -521,7 +521,7 @@ def _raise(error: BaseException) -> Callable[[], Any]:
 
 FAULTS: dict[str, tuple[str, Callable[[], Any], str]] = {
     "request raises": ("request", _raise(KeyError("x")), "KeyError"),
-    "request gives nothing": ("request", lambda: None, "AttributeError"),
+    "request gives nothing": ("request", lambda: None, "must return a Request"),
     "request raises more": ("request", _raise(Stop()), "Stop"),
     "request is cancelled": ("request", _raise(asyncio.CancelledError()), "cancelled from within"),
     "read is cancelled": ("read", _raise(asyncio.CancelledError()), "cancelled from within"),
