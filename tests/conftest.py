@@ -1,4 +1,4 @@
-"""What every test gets without asking.
+"""Fixtures and checks that every test gets.
 
 Rule 1: a test leaves nothing behind: no task, no socket, no thread. We look after its own fixtures have cleaned up.
 Rule 2: the same commit gives the same result: in CI the dice of Hypothesis are fixed and its clock is off.
@@ -71,7 +71,7 @@ def samples() -> Path:
 
 @attrs.frozen(kw_only=True)
 class Belongings:
-    """What this process holds at one moment and a test could forget."""
+    """The tasks, sockets and threads of this process at one time."""
 
     tasks: frozenset[asyncio.Task[Any]]
     sockets: frozenset[tuple[int, int]]

@@ -81,7 +81,7 @@ class Server:
 def drive(
     budget: RateBudget, server: Server, until: float, latency: float = 0.05, flights: int = 16, start: float = 0.0
 ) -> None:
-    """A request is always waiting; each one reaches the server half-way."""
+    """A request is always waiting. Each one reaches the server after half of its duration."""
     now = start
     coming: list[tuple[float, int, int]] = []
     arrivals: dict[int, tuple[bool, RateHints | None]] = {}

@@ -1,4 +1,4 @@
-"""A server that says what it is told, byte by byte, on a real socket."""
+"""A server on a real socket that sends exactly the bytes that a test gives it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class RawServer:
             line.say(self.answer)
 
     async def heard(self, count: int = 1) -> None:
-        """Wait until that many requests have come."""
+        """Wait until this number of requests was received."""
         while len(self.requests) < count:
             self._heard.clear()
             await self._heard.wait()

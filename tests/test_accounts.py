@@ -1,4 +1,4 @@
-"""Two accounts of one vendor in one ledger, and an API that is not where it was."""
+"""Two accounts of one vendor in one ledger, and an API that has moved."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def deleting(simulator: Simulator, token: str, account: str, ledger: SqliteLedge
 
 
 async def test_each_account_takes_up_its_own_jobs(tmp_path: Path) -> None:
-    """With its own credentials, at its own server: equal IDs are two jobs, and neither is asked of the other one."""
+    """Equal IDs are two jobs. Each is polled with its own credentials at its own server."""
     async with (
         Simulator(api_token="token-of-a") as one,
         Simulator(api_token="token-of-b") as two,
@@ -92,7 +92,7 @@ async def test_each_account_takes_up_its_own_jobs(tmp_path: Path) -> None:
 
 @pytest.mark.looptime
 async def test_a_job_of_two_accounts_has_two_ends() -> None:
-    """What became of the one is no news of the other, whether watched, delivered or learnt from."""
+    """Outcomes, deliveries and learnt durations of one account do not reach the other."""
     ledger = MemoryLedger()
     async with keeping(ledger, [SUCCEEDED], **at(OLD, "a")) as (watcher, _):
         assert (await watcher.watch(ToyJob())).state == "succeeded"
@@ -109,7 +109,7 @@ async def test_a_job_of_two_accounts_has_two_ends() -> None:
 
 @pytest.mark.looptime
 async def test_an_account_that_is_none_is_said_at_once() -> None:
-    """Also for an endpoint of the caller's own, and before anything is watched."""
+    """It is checked before the first watch, also for an endpoint of the caller."""
     with pytest.raises(ConfigurationError, match="account must hold printable characters"):
         JobWatcher(PlacedToy(account="acme\n"), timeout_s=1)
 
@@ -124,7 +124,7 @@ async def left_open(ledger: MemoryLedger, count: int = 3, origin: str = OLD) -> 
 
 @pytest.mark.looptime
 async def test_resume_at_another_origin_is_refused() -> None:
-    """Before anything is taken up; it says how many and where. Nothing is sent, and every row stays as it was."""
+    """The error has the count and the origins. Nothing is resumed or sent, and every row stays as it was."""
     ledger = MemoryLedger()
     await left_open(ledger)
     before = dict(ledger.rows)
@@ -144,7 +144,7 @@ async def test_resume_at_another_origin_is_refused() -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize("moved_from", [OLD, [OLD], {OLD, "https://older.example"}, f"{OLD}:443/v2/"])
 async def test_an_api_that_has_moved(moved_from: Any) -> None:
-    """Where the caller says so, all is taken up at the new place, which is what the ledger has from then on."""
+    """With `moved_from` all rows are resumed at the new origin, and the ledger has it from then on."""
     ledger = MemoryLedger()
     await left_open(ledger)
     async with keeping(ledger, [RUNNING], **at(NEW), moved_from=moved_from) as (watcher, transport):
@@ -161,7 +161,7 @@ async def test_an_api_that_has_moved(moved_from: Any) -> None:
 
 @pytest.mark.looptime
 async def test_an_account_of_its_own_for_another_server() -> None:
-    """What is open elsewhere is no concern of it."""
+    """Rows of another origin do not matter."""
     ledger = MemoryLedger()
     await left_open(ledger)
     async with keeping(ledger, [SUCCEEDED], **at(NEW, "new")) as (watcher, _):
@@ -172,7 +172,7 @@ async def test_an_account_of_its_own_for_another_server() -> None:
 
 @pytest.mark.looptime
 async def test_watching_what_is_open_elsewhere_is_refused() -> None:
-    """As the watch's outcome here; its row stays open, and other jobs are not held up."""
+    """It is the outcome of this watch. Its row stays open, and other jobs go on."""
     ledger = MemoryLedger()
     await left_open(ledger, 1)
     before = ledger.rows[1]
@@ -192,7 +192,7 @@ async def test_watching_what_is_open_elsewhere_is_refused() -> None:
 
 @pytest.mark.looptime
 async def test_a_watch_that_is_stopped_before_it_is_refused() -> None:
-    """It is stopped here; what the ledger has open stays so, for it was never asked about here."""
+    """The watch is stopped. The open row stays open, because this watcher never polled the job."""
     ledger = MemoryLedger()
     await left_open(ledger, 1)
     async with keeping(ledger, [SUCCEEDED], **at(NEW)) as (watcher, _):
@@ -205,7 +205,7 @@ async def test_a_watch_that_is_stopped_before_it_is_refused() -> None:
 
 @pytest.mark.looptime
 async def test_watching_what_has_moved() -> None:
-    """It goes on where it was, and the new place is on disk before it is asked there."""
+    """The watch resumes, and the new origin is on disk before the first poll there."""
     ledger = MemoryLedger()
     await left_open(ledger, 1)
     async with keeping(ledger, [RUNNING], **at(NEW), moved_from=OLD) as (watcher, transport):
@@ -218,7 +218,7 @@ async def test_watching_what_has_moved() -> None:
 
 @pytest.mark.looptime
 async def test_a_new_place_that_cannot_be_written_down() -> None:
-    """Nothing is asked there then, and the row stays open."""
+    """No job is polled there, and the row stays open."""
     ledger = MemoryLedger()
     await left_open(ledger, 1)
     ledger.failures["relocate"] = [LedgerFailed("jobs.ledger", "I/O error")] * 1_000
@@ -235,7 +235,7 @@ async def test_a_new_place_that_cannot_be_written_down() -> None:
 
 @pytest.mark.looptime
 async def test_an_end_that_is_known_needs_no_origin() -> None:
-    """It is told, and delivered, without a request; only an abandoned one is asked about again, where that is now."""
+    """It is reported and delivered without a request. Only an abandoned job is polled, at its new origin."""
     ledger = MemoryLedger()
     async with keeping(ledger, [SUCCEEDED], **at(OLD)) as (watcher, _):
         await watcher.watch(ToyJob("over"))
@@ -254,7 +254,7 @@ async def test_an_end_that_is_known_needs_no_origin() -> None:
 
 @pytest.mark.looptime
 async def test_rows_without_an_origin_are_taken_up_anywhere() -> None:
-    """They were written by an earlier release; from then on they have one."""
+    """Rows of an earlier release get an origin when they are resumed."""
     ledger = MemoryLedger()
     await left_open(ledger)
     for number, row in ledger.rows.items():
@@ -268,7 +268,7 @@ async def test_rows_without_an_origin_are_taken_up_anywhere() -> None:
 
 @pytest.mark.looptime
 async def test_an_endpoint_with_several_origins() -> None:
-    """Each of its jobs has its own; what could be taken up goes on, and the rest is said and left."""
+    """Each job has its own origin. The rows that fit are resumed, and the error names the others."""
     ledger = MemoryLedger()
     names = ["job-0", "there-1", "there-2", "job-3"]
     async with keeping(ledger, [Hang()], **at(OLD)) as (watcher, _):
@@ -284,7 +284,7 @@ async def test_an_endpoint_with_several_origins() -> None:
 
 @pytest.mark.looptime
 async def test_an_endpoint_that_makes_no_request() -> None:
-    """Its watch ends as it does without a ledger, and is written down without an origin."""
+    """Its watch ends as it does without a ledger, and its row has no origin."""
     ledger = MemoryLedger()
     async with keeping(ledger, [SUCCEEDED], **at(OLD)) as (watcher, _):
         with pytest.raises(Exception, match="KeyError"):
@@ -302,7 +302,7 @@ async def token_of(**options: Any) -> str:
 
 @pytest.mark.looptime
 async def test_a_token_of_another_account_is_refused() -> None:
-    """With both names, or that there is none."""
+    """The error has both names, or says that there is none."""
     for theirs, ours, why in (
         ("x", "y", "it is of the account 'x', not of 'y'"),
         ("x", "", "it is of the account 'x', not of an endpoint without one"),
@@ -317,7 +317,7 @@ async def test_a_token_of_another_account_is_refused() -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize("ledger", [None, MemoryLedger()])
 async def test_a_token_of_another_origin_is_refused(ledger: MemoryLedger | None) -> None:
-    """Unless the API has moved; the next token has the new place."""
+    """Unless the API has moved. The next token has the new origin."""
     token = await token_of(**at(OLD))
     async with keeping(ledger, [RUNNING], **at(NEW)) as (watcher, transport):
         with pytest.raises(OriginChanged) as caught:
@@ -337,7 +337,7 @@ async def test_a_token_of_another_origin_is_refused(ledger: MemoryLedger | None)
 @pytest.mark.looptime
 @pytest.mark.parametrize("known", orjson.loads((SAMPLES / "tokens_version_1.json").read_bytes()))
 async def test_tokens_of_earlier_releases_go_on(known: dict[str, Any]) -> None:
-    """They have no account and no origin, so they are taken up at any."""
+    """They have no account and no origin, so they are resumed at any."""
     kind: Any = DeleteFileEndpoint if known["endpoint"] == "document360" else ExtractionEndpoint
     endpoint = kind("https://anywhere.example")
     token = read_token(endpoint, known["token"])
@@ -352,7 +352,7 @@ async def test_tokens_of_earlier_releases_go_on(known: dict[str, Any]) -> None:
 
 
 def test_what_an_endpoint_shows_of_its_account() -> None:
-    """Its name, and no credential."""
+    """It has the account's name, and no credential."""
     endpoint = DeleteFileEndpoint("https://a.example", auth=ApiKeyAuth("s3cr3t-key"), account="acme")
     assert repr(endpoint) == "DeleteFileEndpoint('https://a.example', account='acme')"
     assert ToyEndpoint().account == ""

@@ -1,4 +1,4 @@
-"""The whole SDK against real sockets: every fault that HTTP has, and the true outcome of every job all the same."""
+"""The whole SDK on real sockets: every fault of HTTP, and still the true outcome of every job."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def brisk(
 
 @pytest.mark.parametrize("fault", sorted(TRANSIENT, key=lambda fault: fault.value), ids=lambda fault: fault.value)
 async def test_a_fault_is_survived(fault: Fault) -> None:
-    """Whatever goes wrong with one reply, the next one tells the truth."""
+    """After any faulty reply, the next one gives the true outcome."""
     async with Simulator(seed=1, faults=Faults(retry_after_s=0)) as sim:
         sim.add_extraction("F", "J", duration_s=0.0, script=[fault, fault])
         patience_s = 0.3 if fault in {Fault.HANG, Fault.SLOW_DRIP} else 20.0
@@ -67,7 +67,7 @@ async def test_a_fault_is_survived(fault: Fault) -> None:
 
 
 async def test_five_hundred_watches_among_faults_tell_the_truth_once() -> None:
-    """A fifth of all replies goes wrong in some way; every job's true outcome comes, exactly once, none abandoned."""
+    """A fifth of all replies is faulty. Every job has its true outcome exactly once, and none is abandoned."""
     async with Simulator(seed=5, faults=Faults(rate=0.2, retry_after_s=0)) as sim:
         jobs = sim.populate(document360=250, oracle_content=250, duration_s=(0.0, 1.0))
         truth = {job.keys: str(job.outcome) for job in jobs}
@@ -105,7 +105,7 @@ async def test_five_hundred_watches_among_faults_tell_the_truth_once() -> None:
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_DRIP])
 async def test_a_server_that_hangs_for_ever_delays_no_deadline(fault: Fault) -> None:
-    """The deadline cuts a request in flight, to within a tenth of a second."""
+    """The deadline cancels a request in flight within 0.1 s."""
     async with Simulator(faults=Faults(drip_every_s=0.5)) as sim:
         sim.add_extraction("F", "J", duration_s=60, script=[fault] * 50)
         watcher = JobWatcher(ExtractionEndpoint(sim.oracle_content_url), timeout_s=0.6)
@@ -119,7 +119,7 @@ async def test_a_server_that_hangs_for_ever_delays_no_deadline(fault: Fault) -> 
 
 
 async def test_the_documented_payloads_have_their_documented_meaning(samples: Path) -> None:
-    """Each vendor's own examples, served by a real server, come out as the vendor means them."""
+    """The vendors' own examples, served by a real server, are read as documented."""
     oracle = {path.stem: path.read_bytes() for path in (samples / "oracle_content").glob("*.json")}
     deletion = (samples / "document360" / "complete.json").read_bytes()
     async with Simulator() as sim:
@@ -148,7 +148,7 @@ async def test_the_documented_payloads_have_their_documented_meaning(samples: Pa
 
 
 async def test_expired_tokens_are_renewed_once_for_all() -> None:
-    """A hundred watches meet a revoked token; one new token is fetched, and all go on."""
+    """A hundred watches get a 401. One new token is fetched, and all go on."""
     client = OAuthClient(client_id="id", client_secret="s3cret-of-a-test", scope="scope")
     async with Simulator(oauth=client, seed=2) as sim:
         jobs = [sim.add_extraction("F", f"J{n}", duration_s=0.4) for n in range(100)]
@@ -164,7 +164,7 @@ async def test_expired_tokens_are_renewed_once_for_all() -> None:
 
 
 async def test_a_rate_limit_is_never_hit_when_it_is_known() -> None:
-    """Sixty watches on a small budget: every request is answered, none with 429."""
+    """Sixty watches with a small budget: no request gets a 429."""
     limit = RateLimit(limit=40, per_s=0.5, window="sliding", fractional=True)
     async with Simulator(api_token="t0ken-of-a-test", rate_limit=limit) as sim:
         jobs = [sim.add_delete(f"T{n}", duration_s=0.5) for n in range(60)]
@@ -177,7 +177,7 @@ async def test_a_rate_limit_is_never_hit_when_it_is_known() -> None:
 
 
 async def test_the_secret_is_nowhere(caplog: pytest.LogCaptureFixture) -> None:
-    """Not in a log at any level, an exception, a repr or an event, even if the server repeats it."""
+    """No log, exception, repr or event has it, even if the server repeats it."""
     caplog.set_level(0)
     secret = "hushhush"
     async with Simulator() as sim:

@@ -1,4 +1,4 @@
-"""What the README shows is what runs: its programs are files, and the files are run against real servers."""
+"""The programs of the README are files, and these files run against real servers."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_survive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 
 async def test_own_endpoint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The third example reads an API that pollwise has never heard of."""
+    """The example of an own endpoint reads an API that pollwise does not include."""
 
     async def export(request: web.Request) -> web.Response:
         return web.json_response({"state": "done", "rows_done": 40, "rows": 40})

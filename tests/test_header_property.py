@@ -1,4 +1,4 @@
-"""No header text holds a poll back for longer than is believed, and none makes one sooner."""
+"""No header text delays a poll for longer than `longest_hint_s`, and none makes a poll earlier."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ BODY = b'{"state": "running"}'
 
 
 class Bench:
-    """One watch with its answers, its budget and its turns, and a clock that is set by hand."""
+    """One watch with its replies and its budget, and a clock that the test sets."""
 
     def __init__(self, *, timeout_s: float | None, dice: float, seen: bool) -> None:
         self.budget = RateBudget(longest_hint_s=LONGEST_S)
@@ -124,14 +124,14 @@ class Bench:
             self.take(200, CIMultiDict(), 0.0)
 
     def take(self, status: int, headers: CIMultiDict[str], now: float) -> None:
-        """A poll is asked and answered at this moment."""
+        """A poll is sent, and its reply is received at the same time."""
         self.permit = self.budget.acquire(now)
         self.machine.asked(now)
         answer = Reply(status, headers, BODY if status != 304 else b"")
         self._results.on_result(self, self.watch.machine, answer, now)
 
     def handed_out_at(self, now: float) -> float:
-        """When the watch is asked next, by its own due time and the budget's leave."""
+        """When the watch is polled next: its due time, or the time of the budget's next permit."""
         now = self.turns.put(self.watch, now)
         for _ in range(1_000):
             action = self.turns.next_action(now)
@@ -190,7 +190,7 @@ def test_no_header_holds_a_poll_back_for_longer_than_is_believed_and_none_makes_
 def test_no_header_has_the_budget_hold_a_poll_back_for_longer_than_is_believed(
     status: int, fields: list[tuple[str, str]], timeout_s: float | None, dice: float, seen: bool, at: float
 ) -> None:
-    """With the budget's leave: the same bounds."""
+    """With the budget: the same bounds."""
     bench = polled(status, fields, timeout_s=timeout_s, dice=dice, seen=seen, at=at)
     if bench.machine.outcome is not None:
         return

@@ -1,4 +1,4 @@
-"""What informs never hides what decides: every field of both vendors, with every odd value, over a real socket."""
+"""A field that informs never hides one that decides: all fields of both vendors, on a real socket."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def odd_ones(fields: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
 @pytest.mark.looptime
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
 async def test_no_field_of_an_extraction_hides_its_end(outcome: JobOutcome) -> None:
-    """`progress` alone decides; the first poll tells the end, whatever else is in the reply."""
+    """Only `progress` decides. The first poll sees the end, for any value in the other fields."""
     async with Simulator() as sim:
         for name, overrides in odd_ones(EXTRACTION_FIELDS):
             sim.add_extraction("F", name, duration_s=0.0, outcome=outcome, skipped=1, overrides=overrides)
@@ -81,7 +81,7 @@ async def test_no_field_of_an_extraction_hides_its_end(outcome: JobOutcome) -> N
 @pytest.mark.looptime
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
 async def test_no_field_of_a_deletion_hides_its_end(outcome: JobOutcome) -> None:
-    """`is_complete` and what stands for a failure decide; the words beside them do not."""
+    """`is_complete` and the fields for a failure decide. Descriptions do not."""
     fields = NOTICES + (ERRORS if outcome == "failed" else ())
     async with Simulator() as sim:
         for name, overrides in odd_ones(fields):
@@ -97,7 +97,7 @@ async def test_no_field_of_a_deletion_hides_its_end(outcome: JobOutcome) -> None
 
 @pytest.mark.looptime
 async def test_no_form_of_a_deletion_s_status_makes_a_success() -> None:
-    """A completed task whose status cannot be understood is over in an unknown way, at the first poll."""
+    """A completed task with an unreadable status is an end of unknown kind, at the first poll."""
     # null in one form or another: with `success` true nothing contradicts it
     understood = {"absent", "null", "no text", "no number", "a number beyond floats"}
     values = {name: value for name, value in ODD_VALUES.items() if name not in understood}
@@ -115,7 +115,7 @@ async def test_no_form_of_a_deletion_s_status_makes_a_success() -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize("outcome", ["succeeded", "failed", "cancelled"])
 async def test_no_form_of_success_turns_a_failure_into_a_success(outcome: JobOutcome) -> None:
-    """`success` speaks of the call. Only a plain false makes a failure of a completed task."""
+    """`success` is about the call. Only false makes a completed task a failure."""
     async with Simulator() as sim:
         for n, value in enumerate(ODD_VALUES.values()):
             sim.add_delete(f"T{n}", duration_s=0.0, outcome=outcome, overrides={"success": value})
@@ -128,7 +128,7 @@ async def test_no_form_of_success_turns_a_failure_into_a_success(outcome: JobOut
 
 @pytest.mark.looptime
 async def test_an_odd_id_in_a_reply_is_another_job_or_says_nothing() -> None:
-    """A text is compared; what is no ID at all does not say whose reply it is."""
+    """A text is compared. A value that is not an ID cannot be compared."""
     other = {"a number as text", "a word", "a line end and a NUL", "a lone surrogate", "a long text"}
     async with Simulator() as sim:
         for n, value in enumerate(ODD_VALUES.values()):

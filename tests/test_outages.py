@@ -1,4 +1,4 @@
-"""A server that is away for a while costs no watch; one that stays away is told as such."""
+"""A short outage ends no watch. A long one is reported as an outage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS: Mapping[str, Callable[[], Answer]] = {
 
 
 async def outcomes(kind: str, outage_s: float, jobs: int = 40) -> list[Any]:
-    """What became of jobs that all run for 800 s, with an outage that begins after 100 s."""
+    """The outcomes of jobs that run for 800 s, with an outage that begins after 100 s."""
 
     def script(_request: object) -> Answer:
         now = asyncio.get_running_loop().time()
@@ -48,7 +48,7 @@ async def outcomes(kind: str, outage_s: float, jobs: int = 40) -> list[Any]:
 @pytest.mark.looptime
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_outage_of_minutes_abandons_no_watch(kind: str) -> None:
-    """Whatever the outage looks like, every job is followed to its end."""
+    """With any kind of outage, every job is watched to its end."""
     found = await outcomes(kind, 300.0)
     assert Counter(type(outcome).__name__ for outcome in found) == {"Succeeded": 40}
 
@@ -56,7 +56,7 @@ async def test_an_outage_of_minutes_abandons_no_watch(kind: str) -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize("outage_s", [60.0, 120.0, 300.0])
 async def test_hundreds_of_watches_survive_an_outage(outage_s: float) -> None:
-    """300 of one token, as one of them."""
+    """300 watches of one token behave like one watch."""
     found = await outcomes("502", outage_s, jobs=300)
     assert Counter(type(outcome).__name__ for outcome in found) == {"Succeeded": 300}
 
@@ -64,7 +64,7 @@ async def test_hundreds_of_watches_survive_an_outage(outage_s: float) -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize("kind", ["502", "404 of an empty gateway", "empty 200"])
 async def test_an_outage_that_stays_is_told_with_its_length(kind: str) -> None:
-    """Ten minutes of nothing else: abandoned, with the reason and for how long it lasted."""
+    """After ten minutes of failures the watch is abandoned, with the reason and the duration."""
     found = await outcomes(kind, 661.0)
     assert {type(outcome).__name__ for outcome in found} == {"Abandoned"}
     for outcome in found:

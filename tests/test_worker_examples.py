@@ -1,4 +1,4 @@
-"""What docs/workers.md shows is what runs: in a web app, in a queue's task, as a service, and after each of them died."""
+"""The programs of docs/workers.md run: a web app, a queue's task and a service, also after a restart."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NEVER = float("inf")
 
 
 def load(name: str) -> ModuleType:
-    """A module of its own at each call, as a new process would have."""
+    """A fresh module for each call, as in a new process."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -78,7 +78,7 @@ def test_the_programs_of_the_page_are_the_examples() -> None:
 
 @contextlib.asynccontextmanager
 async def web_app(*, wait_s: float = 20.0) -> AsyncIterator[tuple[TestClient[Any, Any], Any]]:
-    """The app as one process of it would run, and its watcher."""
+    """The app as in one process, and its watcher."""
     module = load("web_app")
     module.WAIT_S = wait_s
     async with TestClient(TestServer(module.make_app())) as client:
@@ -91,7 +91,7 @@ async def answer(reply: Awaitable[Any]) -> tuple[int, Any]:
 
 
 async def test_a_client_waits_for_a_job(simulator: Simulator) -> None:
-    """Who asks waits until the job is over, and is told how it ended."""
+    """A client waits until the job is over, and gets its outcome."""
     simulator.add_extraction(FILE, JOB, duration_s=0.0)
     simulator.add_extraction(FILE, "ZX-2", duration_s=0.0, outcome="failed")
     async with web_app() as (client, _):
@@ -104,7 +104,7 @@ async def test_a_client_waits_for_a_job(simulator: Simulator) -> None:
 
 
 async def test_a_client_is_answered_before_it_gives_up(simulator: Simulator) -> None:
-    """The handler's deadline ends the waiting, not the watch."""
+    """The handler's time-out ends the wait, not the watch."""
     simulator.add_extraction(FILE, JOB, duration_s=NEVER)
     async with web_app(wait_s=0.02) as (client, watcher):
         assert await answer(client.get(PATH)) == (202, {"state": "running"})
@@ -112,7 +112,7 @@ async def test_a_client_is_answered_before_it_gives_up(simulator: Simulator) -> 
 
 
 async def test_a_name_that_cannot_be_is_refused(simulator: Simulator) -> None:
-    """What no job can be called is the client's mistake, and nothing is sent."""
+    """An invalid ID is a client error, and nothing is sent."""
     async with web_app() as (client, _), client.get("/extractions/D1/..%00") as response:
         assert response.status == 400
     assert simulator.requests.total == 0
@@ -135,7 +135,7 @@ async def test_a_restarted_app_goes_on(simulator: Simulator) -> None:
 
 
 async def test_a_shutdown_answers_who_waits(simulator: Simulator) -> None:
-    """No client holds a shutdown up, and none is hung up on."""
+    """No client delays a shutdown, and each gets a reply."""
     simulator.add_extraction(FILE, JOB, duration_s=NEVER)
     async with web_app(wait_s=600) as (client, _):
         asked = asyncio.create_task(answer(client.get(PATH)))
@@ -160,14 +160,14 @@ async def worker() -> AsyncIterator[ModuleType]:
 
 
 async def settled(module: ModuleType) -> None:
-    """Every task has ended, those too that the queue has tried again."""
+    """Every task has ended, retried ones included."""
     while module.broker._running_tasks:
         await module.broker.wait_all()
         await asyncio.sleep(0)  # a task that is done is forgotten a pass later
 
 
 async def deliver(module: ModuleType, **labels: Any) -> None:
-    """What the queue gives to a worker: the same message each time."""
+    """The message that the queue gives to a worker, the same for each delivery."""
     task = module.extraction
     message = TaskiqMessage(
         task_id="task-1",
@@ -192,7 +192,7 @@ def tokens() -> dict[str, str]:
 
 @pytest.mark.parametrize(("outcome", "words"), [("succeeded", "processed"), ("failed", "did not work out")])
 async def test_a_tasks_result_is_the_vendors_word(simulator: Simulator, outcome: Any, words: str) -> None:
-    """Success and failure are results, which the queue does not try again; no token stays."""
+    """Success and failure are results, so the queue does not retry them. No token stays."""
     simulator.add_extraction(FILE, JOB, duration_s=0.0, outcome=outcome)
     async with worker() as module:
         await deliver(module)
@@ -213,7 +213,7 @@ async def test_the_program_prints_the_result(
 
 
 async def test_a_task_that_is_delivered_again_goes_on(simulator: Simulator) -> None:
-    """A worker that went left the token, and the next one takes the watch up by it."""
+    """A killed worker leaves the token, and the next worker resumes the watch from it."""
     simulator.add_extraction(FILE, JOB, duration_s=NEVER)
     async with worker() as module:
         await deliver(module)
@@ -228,7 +228,7 @@ async def test_a_task_that_is_delivered_again_goes_on(simulator: Simulator) -> N
 
 
 async def test_a_delivery_is_no_new_deadline(simulator: Simulator) -> None:
-    """Each delivery after the deadline asks once more, and gives up as the first would have."""
+    """Each delivery after the deadline polls once more, and raises `DeadlineExceeded`."""
     simulator.add_extraction(FILE, JOB, duration_s=NEVER)
     async with worker() as module:
         endpoint = ExtractionEndpoint(simulator.oracle_content_url, auth=BearerAuth(SECRET))
@@ -241,7 +241,7 @@ async def test_a_delivery_is_no_new_deadline(simulator: Simulator) -> None:
 
 
 async def test_the_queues_own_limit_ends_the_watch(simulator: Simulator) -> None:
-    """A task that the queue cuts off leaves no watch behind, but its token."""
+    """A task that the queue cancels leaves its token, but no watch."""
     simulator.add_extraction(FILE, JOB, duration_s=NEVER)
     async with worker() as module:
         await deliver(module, timeout=0.02, max_retries=1)
@@ -289,7 +289,7 @@ def results() -> dict[str, str]:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 async def test_a_service_goes_on_where_it_was_ended(simulator: Simulator, number: int, status: int) -> None:
-    """However it ends, its next start reports the rest, each once, and asks nothing twice."""
+    """After any end, the next start reports the rest once each, and polls no finished job."""
     names = [f"ZX-{count}" for count in range(6)]
     write_jobs(*names)
     for name in names:

@@ -1,4 +1,4 @@
-"""A vendor that is as small as one can be, for tests of everything but the vendors.
+"""The smallest possible vendor, for tests of everything except the vendors.
 
 Its replies are `{"state": "running", "done": 3, "of": 10}`. States: queued, running, succeeded, failed, cancelled;
 `maybe-failed` looks over without being final; any other is unknown, hence running.
@@ -86,17 +86,17 @@ CANCELLED: Mapping[str, Any] = {"state": "cancelled"}
 
 
 def running(done: int) -> Mapping[str, Any]:
-    """Running, with so many tenths done."""
+    """A running status with this number of tenths done."""
     return {"state": "running", "done": done, "of": 10}
 
 
 def job_of(request: Request) -> str:
-    """The ID of the job that is asked about."""
+    """The ID of the polled job."""
     return request.url.path.removeprefix("/")
 
 
 def by_job(answers: Mapping[str, list[Answer]]) -> Callable[[Request], Answer]:
-    """A script with its own answers for each job, the last of which repeats."""
+    """A script with its own replies for each job. The last one repeats."""
     left = {job: list(script) for job, script in answers.items()}
 
     def answer(request: Request) -> Answer:
@@ -107,7 +107,7 @@ def by_job(answers: Mapping[str, list[Answer]]) -> Callable[[Request], Answer]:
 
 
 class ToyAuth:
-    """Credentials that are good until the server refuses them, renewed once for all who ask at the same time.
+    """Credentials that are good until the server refuses them, renewed once for all concurrent callers.
 
     `failures` are raised by the renewals to come, in their order; None is one that works.
     """
@@ -147,7 +147,7 @@ class ToyAuth:
 async def watching(
     script: list[Answer] | Callable[[Request], Answer] | Transport, **options: Any
 ) -> AsyncIterator[tuple[JobWatcher[ToyJob, ToyStatus], ScriptedTransport]]:
-    """An open watcher of the toy, and its transport. Unless said otherwise it asks every second, for an hour."""
+    """An open watcher of the toy, and its transport. By default it polls every second, for an hour."""
     transport: Any = ScriptedTransport(script) if isinstance(script, list) or callable(script) else script
     endpoint = options.pop("endpoint", None) or ToyEndpoint(options.pop("auth", None))
     options = {"timeout_s": 3600.0, "pacing": Pacing.fixed(1.0), "transport": transport, **options}
@@ -164,7 +164,7 @@ async def events_of(watch: Watch[ToyJob, ToyStatus]) -> list[Event[ToyJob, ToySt
 
 
 async def settle() -> None:
-    """Let everything that can go on go on, without any time passing."""
+    """Run the loop until nothing is ready, without advancing time."""
     for _ in range(20):
         await asyncio.sleep(0)
 
