@@ -111,9 +111,9 @@ class Contender(ABC):
             return Slice(self.polls - polls, time.process_time() - cpu, time.perf_counter() - wall)
 
     async def spend(self, polls: int) -> None:
-        """Poll so often, as nearly as can be told."""
+        """Poll about this many times."""
         async with self.running():
-            while self.polls < polls:  # to be told of each poll would be a part of what is measured
+            while self.polls < polls:  # a callback for each poll would change what is measured
                 await asyncio.sleep(0.002)
 
     async def settle(self) -> None:

@@ -176,9 +176,9 @@ def instructions(name: str, kind: str, connections: int, watched: int, lengths: 
             command = [*tool, *_command(name, server, connections, watched, "--polls", str(polls))]
             env = {**os.environ, "PYTHONHASHSEED": "0"}
             before = server.usage().requests
-            told = subprocess.run(command, check=True, capture_output=True, text=True, env=env).stderr
+            output = subprocess.run(command, check=True, capture_output=True, text=True, env=env).stderr
             asked = server.usage().requests - before
-        found = re.search(r"Collected : (\d+)", told)
+        found = re.search(r"Collected : (\d+)", output)
         assert found is not None
         counts.append((asked, int(found[1])))
     (few, short), (many, long) = counts

@@ -57,6 +57,8 @@ def few() -> Figures:
         jobs = [lab.Job(0.0, dice.uniform(5, 120), 1.0, 0) for _ in range(number)]
         result = lab.pollwise(jobs, progress=False, limit=_LIMIT)
         found[f"mean s, {number}"], found[f"longest s, {number}"] = result.mean, result.quantile(1)
+        if number == 2:
+            found["requests a job, 2"] = result.per_job
     return found
 
 
