@@ -65,6 +65,6 @@ def test_a_run_uses_the_changed_value() -> None:
 
 def test_the_committed_value_is_marked() -> None:
     """The table has a row for the committed value and one for each other value."""
-    lines = _run("rate_budget._FIRST_IN_FLIGHT", "64").splitlines()
+    lines = _run("slow_start.FIRST_IN_FLIGHT", "64").splitlines()
     assert [line.split()[:2] for line in lines if line.startswith("* ")] == [["*", "4"]]
     assert [line.split()[0] for line in lines if line.startswith("  64")] == ["64"]
