@@ -138,7 +138,7 @@ class Pollwise(Contender):
             pacing=Pacing(min_s=self.interval_s, max_s=1.5 * self.interval_s),
             budget=RateBudget(100_000, per_s=1),
             transport=self.transport,
-            limits=Limits(concurrency=self.connections),
+            limits=Limits(concurrency=self.connections, capacity=len(self.jobs)),
         )
 
     @asynccontextmanager
@@ -183,7 +183,6 @@ class PollwiseLives(Pollwise):
     async def running(self) -> AsyncIterator[None]:
         self._done = 0
         async with self.watcher() as watcher:
-            watcher.capacity = len(self.jobs)
             self.reader = reader = asyncio.create_task(self._read(watcher))
             yield
             reader.cancel()
