@@ -39,7 +39,7 @@ def test_a_busy_processor_has_a_few_in_flight_soon(most: int) -> None:
     assert looked(ConcurrencyLimiter(most), 1.0, times=20) == min(FEW, most)
 
 
-def test_nobody_is_kept_out_where_there_is_time_to_spare() -> None:
+def test_the_limit_stays_where_there_is_time_to_spare() -> None:
     """A slow server, and a processor that waits for it: as many as the caller allows, a few looks later."""
     crowd = ConcurrencyLimiter(256)
     looked(crowd, 1.0, times=20)
@@ -61,8 +61,8 @@ def test_who_comes_after_a_pause_may_go_at_once() -> None:
     assert looked(crowd, 0.05, waiting=False) == 256
 
 
-def test_without_anybody_waiting_there_is_nothing_to_gain() -> None:
-    """A busy program alone makes nobody wait."""
+def test_without_waiting_watches_the_limit_stays() -> None:
+    """A busy program alone lowers no limit."""
     assert looked(ConcurrencyLimiter(64), 1.0, times=50, waiting=False) == 64
 
 

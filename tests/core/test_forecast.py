@@ -48,7 +48,7 @@ def test_a_constant_hazard_is_worth_half_h_a_squared() -> None:
 
 
 def test_jobs_of_one_length_are_not_worth_asking_before_their_time() -> None:
-    """Half-way nobody has ended; near the end everybody may have."""
+    """Half-way no job has ended; near the end each job may have."""
     dice = random.Random(2)
     durations = taught([dice.gauss(600, 30) for _ in range(500)], 20.0)
     assert durations.chance(0, 300) < 0.02
@@ -151,7 +151,7 @@ def test_suspicion_goes_by_ends_that_were_seen() -> None:
     """One end among hundreds makes others suspect that are a little younger or older; where none was there is none."""
     durations = taught([40.0] + [100.0] * 300, 1.0)
     assert durations.suspicion(10, 30) == 0.0
-    assert durations.chance(10, 30) > 0.0  # for all that nobody knows
+    assert durations.chance(10, 30) > 0.0  # the prior is not nothing
     assert 1e-4 < durations.suspicion(35, 46) < 0.02
     assert durations.suspicion(50, 80) == 0.0
 
@@ -174,7 +174,7 @@ def test_the_straggler_of_a_group_is_doubted() -> None:
 
 
 def test_of_ages_that_hardly_any_job_reached_nothing_is_known() -> None:
-    """Whoever is older than all jobs seen may be over, though no end says so."""
+    """A job that is older than all jobs seen may be over, though no end says so."""
     forecast = Forecast()
     assert forecast.may_be_over(100, 0, None, 50)
     forecast.durations = taught([100.0] * 50, 5.0)

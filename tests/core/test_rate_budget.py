@@ -368,7 +368,7 @@ def test_what_is_left_is_rationed() -> None:
     assert spent(50).ration_s(55.0, 10) == pytest.approx(5.0)  # the fifty come back after five seconds
 
 
-def test_nobody_is_rationed_to_less_than_an_even_rate() -> None:
+def test_no_ration_is_less_than_an_even_rate() -> None:
     """At one in as many seconds as there are watches a budget of one a second lasts for ever."""
     assert spent(59).ration_s(0.0, 30) == 30.0
     assert spent(60).ration_s(0.0, 30) == 30.0
@@ -377,7 +377,7 @@ def test_nobody_is_rationed_to_less_than_an_even_rate() -> None:
 
 @pytest.mark.parametrize("budget", [spent(3), spent(40, limit=10_000), spent(9, limit=None), spent(9, per_s=None)])
 def test_plenty_and_the_unknown_are_not_rationed(budget: RateBudget) -> None:
-    """Where twenty requests are left for each, or nobody knows how many, everybody may ask at once."""
+    """Where twenty requests are left for each watch, or it is not known how many, each may ask at once."""
     assert budget.ration_s(0.0, 2) == 0.0
 
 

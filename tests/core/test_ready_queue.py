@@ -1,4 +1,4 @@
-"""Which watch is asked next: never early, in order, highest level first under pressure, nobody past a deadline."""
+"""Which watch is asked next: never early, in order, highest level first under pressure, none past a deadline."""
 
 from __future__ import annotations
 
@@ -107,12 +107,12 @@ def test_newcomers_stand_in_line() -> None:
     assert asked == [0, 1, 2]
     assert [queue.pop(0.0), queue.pop(0.0), queue.pop(0.0)] == [1, 2, 3]
     assert queue.pop(6.0) == 4
-    assert asked == [0, 1, 2, 3, 4, 4, 0, 5]  # who is first in line rises like everybody
+    assert asked == [0, 1, 2, 3, 4, 4, 0, 5]  # the head of the newcomers rises like any other
     assert [queue.pop(6.0) for _ in range(97)] == [*range(5, 100), 0, None]
 
 
 def test_the_line_moves_on_when_the_first_of_it_expires() -> None:
-    """Whoever is next is ranked in its place, when that is noticed while ranking anew as when it is when handing out."""
+    """The next newcomer is ranked in its place, whether that is noticed while ranking anew or while handing out."""
     for rises_at in (5.0, math.inf):
         queue: ReadyQueue[int] = ReadyQueue(
             lambda _item, _now, at=rises_at: (0, at), lambda item: 4.0 + 10 * item, lambda _item: True
@@ -125,7 +125,7 @@ def test_the_line_moves_on_when_the_first_of_it_expires() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0.1, 50)), max_size=30), st.floats(0, 60))
-def test_who_is_held_past_a_deadline_expires(items: list[tuple[int, float]], now: float) -> None:
+def test_what_is_held_past_a_deadline_expires(items: list[tuple[int, float]], now: float) -> None:
     """Once, without being handed out, and within a slot of the deadline."""
     deadlines = {n: deadline for n, (_, deadline) in enumerate(items)}
     queue: ReadyQueue[int] = ReadyQueue(
@@ -145,7 +145,7 @@ def test_who_is_held_past_a_deadline_expires(items: list[tuple[int, float]], now
 
 
 @given(st.lists(st.sampled_from(["put", "take", "look", "hold"]), max_size=60))
-def test_whoever_is_left_over_expires_and_nobody_else(steps: list[str]) -> None:
+def test_what_is_left_over_expires_and_nothing_else(steps: list[str]) -> None:
     """However those that are due come and go: each is handed out or expires, in time and once."""
     queue: ReadyQueue[int] = ReadyQueue(
         lambda item, _now: (item % 3, math.inf), lambda item: 10.0 + item / 100, lambda item: item % 4 < 2
@@ -167,7 +167,7 @@ def test_whoever_is_left_over_expires_and_nobody_else(steps: list[str]) -> None:
     assert sorted(given_out + queue.expired(20.0)) == list(range(put))
 
 
-def test_who_is_handed_out_at_once_leaves_no_deadline_behind() -> None:
+def test_what_is_handed_out_at_once_leaves_no_deadline_behind() -> None:
     """It may be looked for once, at the soonest deadline; then nothing is left of it."""
     queue: ReadyQueue[int] = ReadyQueue(lambda _item, _now: (0, math.inf), lambda item: 10.0 * item)
     for item in (1, 2):

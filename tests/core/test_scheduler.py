@@ -1,4 +1,4 @@
-"""Whose turn it is: no request too many, none wasted, nobody starved, the likeliest first."""
+"""What is done next: no request too many, none wasted, no watch starved, the likeliest first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Following:
         self.ends_at = ends_at
 
 
-class Desk:
+class Driver:
     """Drives turns in virtual time."""
 
     def __init__(
@@ -84,66 +84,66 @@ class Desk:
         return action.at
 
 
-def run_together(desks: list[Desk], until: float) -> None:
+def run_together(drivers: list[Driver], until: float) -> None:
     """Drive them all in the same virtual time."""
-    now = max(desk.now for desk in desks)
+    now = max(driver.now for driver in drivers)
     while now < until:
-        for desk in desks:
-            desk.now = now
-        wake_at = min(desk.work() for desk in desks)
+        for driver in drivers:
+            driver.now = now
+        wake_at = min(driver.work() for driver in drivers)
         now = max(math.nextafter(now, math.inf), min(wake_at, until))
-    for desk in desks:
-        desk.now = now
+    for driver in drivers:
+        driver.now = now
 
 
-def test_without_a_budget_everybody_goes_at_their_own_pace() -> None:
+def test_without_a_budget_each_watch_goes_at_its_own_pace() -> None:
     """Fixed pacing of ten seconds gives one poll every ten seconds, to within a slot."""
-    desk = Desk(None, pacing=Pacing.fixed(10.0))
-    desk.add(5, math.inf)
-    desk.run(100)
-    assert len(desk.sent) == 50
-    assert desk.held == []
+    driver = Driver(None, pacing=Pacing.fixed(10.0))
+    driver.add(5, math.inf)
+    driver.run(100)
+    assert len(driver.sent) == 50
+    assert driver.held == []
 
 
 def test_under_pressure_the_whole_budget_is_spent_and_no_more() -> None:
     """Sixty a minute, of which all are used from the first to the last minute."""
-    desk = Desk(RateBudget(60, per_s=60.0))
-    desk.add(500, math.inf)
-    desk.run(1200)
-    times = [at for at, _ in desk.sent]
+    driver = Driver(RateBudget(60, per_s=60.0))
+    driver.add(500, math.inf)
+    driver.run(1200)
+    times = [at for at, _ in driver.sent]
     assert 0.97 * 1200 <= len(times) <= 1200 + 60
     assert all(sum(start <= at < start + 60 for at in times) <= 60 for start in range(0, 1200, 7))
 
 
 @pytest.mark.parametrize("watches", [10, 20, 30])
 def test_tens_of_watches_do_not_spend_the_window_in_its_first_seconds(watches: int) -> None:
-    """Nobody knows when their jobs end, and sixty a minute last them: there is no pause of more than half a minute."""
-    desk = Desk(RateBudget(60, per_s=60))
-    desk.add(watches, math.inf)
-    desk.run(60)
-    times = [at for at, _ in desk.sent]
+    """It is not known when their jobs end, and sixty a minute last: no pause is longer than half a minute."""
+    driver = Driver(RateBudget(60, per_s=60))
+    driver.add(watches, math.inf)
+    driver.run(60)
+    times = [at for at, _ in driver.sent]
     assert max(after - before for before, after in pairwise([*times, 60.0])) < 31
 
 
 def test_watchers_that_share_a_budget_ration_what_is_left_among_all_of_their_watches() -> None:
     """Two with fifteen each leave as short a pause as one with thirty; one that has left is not counted."""
     budget = RateBudget(60, per_s=60)
-    desks = [Desk(budget), Desk(budget)]
-    for desk in desks:
-        desk.add(15, math.inf)
-    run_together(desks, 60)
-    times = sorted(at for desk in desks for at, _ in desk.sent)
+    drivers = [Driver(budget), Driver(budget)]
+    for driver in drivers:
+        driver.add(15, math.inf)
+    run_together(drivers, 60)
+    times = sorted(at for driver in drivers for at, _ in driver.sent)
     assert max(after - before for before, after in pairwise([*times, 60.0])) < 31
-    one, other = (desk.turns._share for desk in desks)
+    one, other = (driver.turns._share for driver in drivers)
     assert one is not None
     assert other is not None
     assert one.others == 15
-    desks[1].turns.clear()
+    drivers[1].turns.clear()
     assert one.others == 0
 
 
 def test_eight_watchers_that_share_a_budget_find_ends_about_as_soon_as_one_with_all_jobs() -> None:
-    """A round is one of all watches that share it: who has an eighth of them must not think that everybody starves."""
+    """A round counts all watches of the budget: a watcher with an eighth of them must not rank all of them as starving."""
     assert _mean_delay(watchers=8) < 1.5 * _mean_delay(watchers=1)
 
 
@@ -151,82 +151,82 @@ def _mean_delay(watchers: int) -> float:
     """Of 240 jobs that take about ten minutes each, as is known."""
     dice = random.Random(1)
     budget = RateBudget(60, per_s=60)
-    desks = [Desk(budget) for _ in range(watchers)]
+    drivers = [Driver(budget) for _ in range(watchers)]
     for length in [dice.gauss(600, 60) for _ in range(300)]:
-        for desk in desks:
-            desk.rules.forecast.durations.ran(0, length - 1)
-            desk.rules.forecast.durations.over(length - 1, length)
+        for driver in drivers:
+            driver.rules.forecast.durations.ran(0, length - 1)
+            driver.rules.forecast.durations.over(length - 1, length)
     for n, arrives_at in enumerate(sorted(dice.uniform(0, 800) for _ in range(240))):
-        run_together(desks, arrives_at)
-        desks[n % watchers].add(1, arrives_at + dice.gauss(600, 60))
-    run_together(desks, 3_000)
-    late = [delay for desk in desks for delay in desk.late]
+        run_together(drivers, arrives_at)
+        drivers[n % watchers].add(1, arrives_at + dice.gauss(600, 60))
+    run_together(drivers, 3_000)
+    late = [delay for driver in drivers for delay in driver.late]
     assert len(late) == 240
     return fmean(late)
 
 
 def test_twenty_quick_jobs_are_seen_to_end_within_a_round() -> None:
     """They end after four seconds. A round of twenty, at one a second, takes twenty."""
-    desk = Desk(RateBudget(60, per_s=60))
-    desk.add(20, 4.0)
-    desk.run(60)
-    assert len(desk.late) == 20
-    assert max(desk.late) <= 20
+    driver = Driver(RateBudget(60, per_s=60))
+    driver.add(20, 4.0)
+    driver.run(60)
+    assert len(driver.late) == 20
+    assert max(driver.late) <= 20
 
 
 def test_a_few_watches_go_at_their_own_pace() -> None:
     """What is not scarce is not rationed."""
-    rationed, free = Desk(RateBudget(60, per_s=60)), Desk(None)
-    for desk in (rationed, free):
-        desk.add(5, math.inf)
-        desk.run(60)
+    rationed, free = Driver(RateBudget(60, per_s=60)), Driver(None)
+    for driver in (rationed, free):
+        driver.add(5, math.inf)
+        driver.run(60)
     assert [at for at, _ in rationed.sent] == [at for at, _ in free.sent]
     assert rationed.held == []
 
 
 def test_a_ration_puts_no_poll_off_beyond_the_last_before_a_deadline() -> None:
     """Each of thirty is asked just before its time is up."""
-    desk = Desk(RateBudget(60, per_s=60), timeout_s=20)
-    watches = desk.add(30, math.inf)
-    desk.run(20)
-    last = {watch: at for at, watch in desk.sent}
+    driver = Driver(RateBudget(60, per_s=60), timeout_s=20)
+    watches = driver.add(30, math.inf)
+    driver.run(20)
+    last = {watch: at for at, watch in driver.sent}
     assert all(last[watch] >= 19 for watch in watches)
 
 
-def test_nobody_starves() -> None:
-    """With jobs of which nothing is known, nobody is silent for much longer than a round."""
-    desk = Desk(RateBudget(60, per_s=60.0))
-    watches = desk.add(200, math.inf)
-    desk.run(3000)
+def test_no_watch_starves() -> None:
+    """With jobs of which nothing is known, no silence is much longer than a round."""
+    driver = Driver(RateBudget(60, per_s=60.0))
+    watches = driver.add(200, math.inf)
+    driver.run(3000)
     for watch in watches:
-        times = [at for at, asked in desk.sent if asked is watch]
+        times = [at for at, asked in driver.sent if asked is watch]
         gaps = [later - earlier for earlier, later in pairwise(times)]
         assert max(gaps) <= 2.0 * 200
 
 
-def test_of_those_who_starve_the_longest_silent_goes_first() -> None:
+def test_of_starving_watches_the_longest_silence_goes_first() -> None:
     """Newcomers in line are not passed by those who were asked since: all had their turn in little more than a round."""
-    desk = Desk(RateBudget(60, per_s=60.0))
+    driver = Driver(RateBudget(60, per_s=60.0))
     watches = []
     for _ in range(250):
-        watches += desk.add(1, 30.0) + desk.add(1, 1800.0)
-    desk.run(2000)
-    first = {watch: at for at, watch in reversed(desk.sent)}
+        watches += driver.add(1, 30.0) + driver.add(1, 1800.0)
+    driver.run(2000)
+    first = {watch: at for at, watch in reversed(driver.sent)}
     assert len(first) == len(watches)
     assert max(first.values()) <= 1.2 * len(watches)
 
 
-def test_however_sure_the_forecast_is_nobody_is_silent_for_long() -> None:
+def test_however_sure_the_forecast_is_no_silence_is_long() -> None:
     """Jobs took 100 s or a day. Those of an hour are asked in turn, though others may be over any moment."""
-    desk = Desk(RateBudget(60, per_s=60.0))
+    driver = Driver(RateBudget(60, per_s=60.0))
     for _ in range(400):
         for length in (100, 86_400):
-            desk.rules.forecast.durations.ran(0, length - 1)
-            desk.rules.forecast.durations.over(length - 1, length)
+            driver.rules.forecast.durations.ran(0, length - 1)
+            driver.rules.forecast.durations.over(length - 1, length)
     for age in [86_000] * 100 + [3_600] * 50:
-        desk.turns.put(Following(WatchMachine(age, desk.rules, now=-age), math.inf), 0.0)
-    desk.run(3000)
-    sure = Counter(watch for at, watch in desk.sent if watch.machine.job == 3_600 and at >= 60)
+        driver.turns.put(Following(WatchMachine(age, driver.rules, now=-age), math.inf), 0.0)
+    driver.run(3000)
+    sure = Counter(watch for at, watch in driver.sent if watch.machine.job == 3_600 and at >= 60)
     assert len(sure) == 50
     assert min(sure.values()) >= 3000 // (4 * 150)  # a round is 150 s
 
@@ -234,63 +234,63 @@ def test_however_sure_the_forecast_is_nobody_is_silent_for_long() -> None:
 def test_those_likely_to_be_over_are_asked_first() -> None:
     """Once jobs are known to take about 300 s, polls go to those of that age, not to those that have just begun."""
     dice = random.Random(4)
-    desk = Desk(RateBudget(60, per_s=60.0))
+    driver = Driver(RateBudget(60, per_s=60.0))
     for _ in range(300):
-        desk.add(1, desk.now + dice.gauss(300, 20))
-        desk.run(desk.now + 4)
-    settled = desk.late[len(desk.late) // 2 :]
+        driver.add(1, driver.now + dice.gauss(300, 20))
+        driver.run(driver.now + 4)
+    settled = driver.late[len(driver.late) // 2 :]
     assert sum(settled) / len(settled) < 25  # of 75 jobs each is asked once in 75 s
 
 
-def test_being_held_back_is_told_once_for_each_holding() -> None:
-    """Five want to go and one may: the other four hear of it at once, the fifth when it is due again."""
-    desk = Desk(RateBudget(1, per_s=100.0))
-    desk.add(5, math.inf)
-    desk.run(99)
-    assert len(desk.held) == 5
-    assert len(set(desk.held)) == 5
-    assert desk.held[-1] is desk.sent[0][1]
+def test_throttling_is_reported_once_for_each_poll() -> None:
+    """Five want to go and one may: it is reported for the other four at once, and for the fifth when it is due again."""
+    driver = Driver(RateBudget(1, per_s=100.0))
+    driver.add(5, math.inf)
+    driver.run(99)
+    assert len(driver.held) == 5
+    assert len(set(driver.held)) == 5
+    assert driver.held[-1] is driver.sent[0][1]
 
 
-def test_the_slow_start_of_an_unknown_budget_holds_nobody_back() -> None:
-    """Until the first replies it is a matter of a moment, of which nobody is told."""
-    desk = Desk(RateBudget())
-    desk.add(20, math.inf)
+def test_the_slow_start_of_an_unknown_budget_throttles_no_watch() -> None:
+    """Until the first replies it lasts a moment, and is not reported."""
+    driver = Driver(RateBudget())
+    driver.add(20, math.inf)
     taken = 0
-    while isinstance(action := desk.turns.next_action(0.0), Send):
+    while isinstance(action := driver.turns.next_action(0.0), Send):
         taken += 1
     assert 0 < taken < 10
     assert isinstance(action, SleepUntil)
     assert 0.0 < action.at < 0.1
-    assert desk.held == []
+    assert driver.held == []
 
 
-def test_who_is_held_back_past_a_deadline_expires_unasked() -> None:
-    """Nobody is asked after the deadline, and nobody is forgotten."""
-    desk = Desk(RateBudget(1, per_s=30.0), timeout_s=100.0)
-    watches = desk.add(20, math.inf)
-    desk.run(101)
-    assert sorted(watch.machine.job for watch in desk.expired) == sorted(watch.machine.job for watch in watches)
-    assert all(at < 100 for at, _ in desk.sent)
+def test_a_watch_that_is_held_back_past_its_deadline_expires_unasked() -> None:
+    """No watch is asked after its deadline, and none is forgotten."""
+    driver = Driver(RateBudget(1, per_s=30.0), timeout_s=100.0)
+    watches = driver.add(20, math.inf)
+    driver.run(101)
+    assert sorted(watch.machine.job for watch in driver.expired) == sorted(watch.machine.job for watch in watches)
+    assert all(at < 100 for at, _ in driver.sent)
 
 
 def test_before_a_deadline_the_last_poll_goes_first() -> None:
     """The one whose time runs out is asked before those who can wait."""
-    desk = Desk(RateBudget(30, per_s=10.0), timeout_s=1000.0)
+    driver = Driver(RateBudget(30, per_s=10.0), timeout_s=1000.0)
     hurried = Following(WatchMachine(99, Policy(pacing=Pacing(), retry=Retry(), timeout_s=50.0), now=0.0), math.inf)
-    desk.turns.put(hurried, 0.0)
-    desk.add(300, math.inf)
-    desk.run(50)
-    assert any(watch is hurried and at >= 47.5 for at, watch in desk.sent)
+    driver.turns.put(hurried, 0.0)
+    driver.add(300, math.inf)
+    driver.run(50)
+    assert any(watch is hurried and at >= 47.5 for at, watch in driver.sent)
 
 
-def test_when_the_pressure_is_gone_everybody_is_at_their_own_pace_again() -> None:
-    """The price of a poll falls when nobody is held back."""
-    desk = Desk(RateBudget(60, per_s=60.0), pacing=Pacing.fixed(10.0))
-    desk.add(300, 400.0)
-    desk.run(1500)
-    assert len(desk.late) == 300
-    desk.add(2, math.inf)
-    begun = desk.now
-    desk.run(begun + 200)
-    assert sum(at > begun + 100 for at, _ in desk.sent) >= 18
+def test_when_the_pressure_is_gone_each_watch_goes_at_its_own_pace_again() -> None:
+    """The price of a poll falls when no watch is held back."""
+    driver = Driver(RateBudget(60, per_s=60.0), pacing=Pacing.fixed(10.0))
+    driver.add(300, 400.0)
+    driver.run(1500)
+    assert len(driver.late) == 300
+    driver.add(2, math.inf)
+    begun = driver.now
+    driver.run(begun + 200)
+    assert sum(at > begun + 100 for at, _ in driver.sent) >= 18

@@ -1,4 +1,4 @@
-"""Lanes: watchers that share a token take turns, and a turn that is not taken lapses."""
+"""Shares: watchers with one token take turns, and a turn that is not taken lapses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_watchers_that_share_a_budget_take_turns() -> None:
     assert greedy + other >= 0.97 * 300
 
 
-def test_a_lane_whose_watcher_is_gone_holds_nobody_up() -> None:
+def test_a_share_whose_watcher_is_gone_delays_no_other() -> None:
     """A turn that is not taken lapses."""
     budget = RateBudget(1, per_s=1.0)
     gone, here = budget.share(), budget.share()
@@ -55,8 +55,8 @@ def test_a_lane_whose_watcher_is_gone_holds_nobody_up() -> None:
     assert sent >= 18
 
 
-def test_a_lane_that_waited_for_a_reply_does_not_keep_its_turn_for_ever() -> None:
-    """It was told that only a reply can help, and never came back: its turn lapses as any other does."""
+def test_a_share_that_waited_for_a_reply_does_not_keep_its_turn_for_ever() -> None:
+    """Only a reply can help it, and it does not ask again: its turn lapses like any other."""
     budget = RateBudget(1, per_s=1.0)
     gone, here = budget.share(), budget.share()
     permit = acquire(budget, here, 0.0)
@@ -65,8 +65,8 @@ def test_a_lane_that_waited_for_a_reply_does_not_keep_its_turn_for_ever() -> Non
     assert any(available_at(budget, here, 1.5 + n / 16) <= 1.5 + n / 16 for n in range(16))
 
 
-def test_a_lane_that_is_left_is_nobodys_turn() -> None:
-    """Those who are still here need not wait for it at all."""
+def test_a_share_that_is_left_has_no_turn() -> None:
+    """The other shares need not wait for it at all."""
     budget = RateBudget(1, per_s=1.0)
     gone, here = budget.share(), budget.share()
     budget.release(acquire(budget, here, 0.0), 0.0)
@@ -78,8 +78,8 @@ def test_a_lane_that_is_left_is_nobodys_turn() -> None:
     assert available_at(budget, here, 1.0) == 1.0
 
 
-def test_a_lane_passes_on_that_the_server_is_out_of_service() -> None:
-    """The other lanes of the token wait, too."""
+def test_all_shares_wait_while_the_server_is_out_of_service() -> None:
+    """The other shares of the token wait, too."""
     budget = RateBudget()
     one, other = budget.share(), budget.share()
     budget.on_unavailable(acquire(budget, one, 0.0), 1.0, 30.0)

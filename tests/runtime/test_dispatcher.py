@@ -1,4 +1,4 @@
-"""The pool: deadlines, retries, credentials, budgets and strangers' faults, as seen from a watcher."""
+"""The pool: deadlines, retries, credentials, budgets and faults of foreign code, as seen from a watcher."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ async def test_a_renewal_may_fail_for_a_while() -> None:
 
 @pytest.mark.looptime
 async def test_a_renewal_that_is_refused_ends_the_watches() -> None:
-    """Asking again would not help, so it is not done; nobody is asked twice."""
+    """Asking again would not help, so it is not done; no job is asked twice."""
     for auth in (ToyAuth(AuthenticationError("Bad secret.")), ToyAuth(AuthenticationError("Bad secret."), fresh=False)):
         async with watching(guarded(auth, 1), auth=auth, budget=ample()) as (watcher, transport):
             outcomes = await watcher.gather([ToyJob(str(n)) for n in range(20)])
@@ -480,7 +480,7 @@ async def test_an_unknown_value_is_logged_once(caplog: pytest.LogCaptureFixture)
     assert len(record.getMessage()) < 300
 
 
-# --- strangers' faults ----------------------------------------------------------------------------
+# --- faults of foreign code ------------------------------------------------------------------------
 
 
 class Stop(BaseException):
@@ -650,7 +650,7 @@ def _no_more_waits() -> Generator[Any, Any, None]:
     ids=["dice", "pacing", "retry"],
 )
 async def test_what_a_caller_hands_in_may_be_broken(options: dict[str, Any]) -> None:
-    """Dice or waits that raise end the watch that needed them, and hold nobody."""
+    """Dice or waits that raise end the watch that needed them, and keep no watch alive."""
     async with watching([RUNNING, 503, 503, 503, running(1), running(2), running(3), FAILED], **options) as (
         watcher,
         _,
@@ -661,7 +661,7 @@ async def test_what_a_caller_hands_in_may_be_broken(options: dict[str, Any]) -> 
 
 
 @pytest.mark.looptime
-async def test_a_poller_that_a_stranger_cancels_takes_one_watch_with_it() -> None:
+async def test_a_poller_that_foreign_code_cancels_ends_one_watch() -> None:
     """The watch in its hands ends, the places in the budget are given back, and the others are asked by new pollers."""
     budget = RateBudget(3, per_s=1)
     script = by_job(
@@ -682,7 +682,7 @@ async def test_a_poller_that_a_stranger_cancels_takes_one_watch_with_it() -> Non
 @pytest.mark.looptime
 @pytest.mark.parametrize("steps", range(12))
 @pytest.mark.parametrize("answers", [[SUCCEEDED], [401, SUCCEEDED]], ids=str)
-async def test_whenever_a_stranger_cancels_nothing_hangs(answers: list[Answer], steps: int) -> None:
+async def test_whenever_foreign_code_cancels_nothing_hangs(answers: list[Answer], steps: int) -> None:
     """Sending, answered, being given the next or renewing: each watch ends, and no place in the budget is lost."""
     budget = RateBudget(2, per_s=1)
     async with watching(
@@ -706,7 +706,7 @@ async def test_whenever_a_stranger_cancels_nothing_hangs(answers: list[Answer], 
 
 
 @pytest.mark.looptime
-async def test_what_was_answered_counts_though_a_stranger_cancels() -> None:
+async def test_a_reply_counts_though_foreign_code_cancels() -> None:
     """Between the answer and its being taken in."""
     transport = Counting(ScriptedTransport([SUCCEEDED]))
     async with watching(transport, concurrency=3, budget=ample()) as (watcher, _):
@@ -722,7 +722,7 @@ async def test_what_was_answered_counts_though_a_stranger_cancels() -> None:
 
 @pytest.mark.looptime
 async def test_more_than_an_error_costs_no_other_answer() -> None:
-    """What came in the same turn of the event loop is taken in all the same, and nobody is asked again for it."""
+    """A reply that came in the same turn of the event loop is processed all the same, and no job is asked again."""
     script = by_job({"bad": [{"state": "bad"}], **{str(n): [SUCCEEDED] for n in range(8)}})
     endpoint = FaultyEndpoint("read", _raise(Stop()))
     async with watching(script, endpoint=endpoint, concurrency=9, budget=ample()) as (watcher, transport):
@@ -866,7 +866,7 @@ class Noting(ToyEndpoint):
 
 @pytest.mark.looptime
 async def test_what_is_answered_at_once_is_read_at_once() -> None:
-    """All that a turn of the event loop has brought is taken in before anybody is asked again."""
+    """All replies of one turn of the event loop are processed before the next poll is sent."""
     endpoint = Noting()
     answers: list[Answer] = [RUNNING, running(1), running(2), SUCCEEDED]
     script = by_job({str(n): answers for n in range(20)})
@@ -924,8 +924,8 @@ async def test_a_busy_processor_asks_fewer_at_once(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.looptime
-async def test_a_server_that_falls_silent_holds_up_nobody_whom_it_would_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the few in flight hang, others go as soon as the processor has time, without an answer to wake anybody."""
+async def test_a_server_that_falls_silent_delays_no_poll_that_it_would_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the few requests in flight hang, others go as soon as the processor has time, without a reply."""
     monkeypatch.setattr("pollwise.runtime.dispatcher.thread_time", lambda: min(now(), 0.4 + 0.6 * now()))
     silent = False
     options = {"concurrency": 64, "budget": RateBudget(10**6, per_s=1.0), "pacing": Pacing.fixed(0.001)}
@@ -1038,7 +1038,7 @@ def test_no_poll_is_asked_before_its_time(play: Play) -> None:
     st.integers(1, 4),
 )
 def test_a_budget_is_never_overdrawn(lives: list[int], limit: int, per_s: float, concurrency: int) -> None:
-    """In any span of `per_s` seconds no more than `limit` requests go, and everybody is served in the end."""
+    """In any span of `per_s` seconds no more than `limit` requests go, and each job is asked in the end."""
 
     async def main() -> list[float]:
         script = by_job({str(n): [*[RUNNING] * life, SUCCEEDED] for n, life in enumerate(lives)})

@@ -54,7 +54,7 @@ async def swallow() -> Reply:
 def a_watch(*, timeout_s: float | None = None) -> Watch[ToyJob, ToyStatus]:
     rules = Policy(pacing=Pacing(), retry=Retry(), timeout_s=timeout_s)
     machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=asyncio.get_running_loop().time())
-    return Watch(machine, cast("Any", None))  # nobody here asks its pool for anything
+    return Watch(machine, cast("Any", None))  # no test here needs its owner
 
 
 @asynccontextmanager
@@ -208,7 +208,7 @@ async def test_credentials_are_put_on_and_renewed() -> None:
 
 @pytest.mark.looptime
 async def test_while_it_waits_it_keeps_no_watch_alive() -> None:
-    """Nor a reply, once somebody has looked at it."""
+    """Nor a reply, once it has been processed."""
     async with polling(answer_at_once) as (poller, _, _answers):
         poller.assign(a_watch(), 1, 0.0)
         task = await begin(poller)

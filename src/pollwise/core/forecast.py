@@ -1,12 +1,12 @@
 """When a job may be over, and what it is worth to look.
 
-Rule 1: the worth of asking a watch now is the waiting that may have gone undetected: the chance that the job has
-ended, summed over the seconds since it was last seen running. With a constant hazard `h` that is about `h·a²/2`
-after `a` silent seconds. It grows without bound, so no watch starves.
-Rule 2: the chance comes from the job's own progress where it reports any; else from how long the endpoint's jobs
-took so far, those still running included, or where those have foretold the ends better; else from the one thing
-known of a job of unknown length: that the longer it runs, the longer it may.
-Rule 3: nothing here is a promise. `Pacing` keeps the bounds, and the agenda keeps an age cap.
+Rule 1: the worth of a poll now is the expected delay that it ends: the chance that the job has ended, summed over the
+seconds since it was last seen running. With a constant hazard `h` that is about `h·a²/2` after `a` silent seconds. It
+grows without bound, so no watch starves.
+Rule 2: the chance comes from the job's own progress if it reports any, and from how long the endpoint's jobs took so far,
+running jobs included, if it reports none or if the durations have predicted the ends better. Before any job has ended,
+it comes from a prior: the longer a job runs, the longer it may run on.
+Rule 3: nothing here is a promise. `Pacing` keeps the bounds, and the scheduler limits the silence.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ _FIRST_S = 0.25  # the end of the first bin of durations
 _RATIO = 1.05  # each bin is this much longer than the one before
 _BINS = 340  # up to about six weeks
 _LOG_RATIO = math.log(_RATIO)
-_PRIOR_JOBS = 0.1  # so many jobs' worth of belief that a job of age t ends in the next dt with chance dt/t
-_HEADSTART_S = 2.0  # a job may have run before it was watched
-_MEMORY = 1_000  # ends of jobs after which older ones count half
+_PRIOR_JOBS = 0.1  # weight of the prior, in jobs: a job of age t ends in the next dt with chance dt/t
+_HEADSTART_S = 2.0  # seconds that a job is taken to have run before it was watched
+_MEMORY = 1_000  # ends of jobs, after which older ends count half
 
-_ENDS_TO_GO_BY = 5  # jobs that must have ended before their durations say anything
-_ENDS_TO_KNOW = 15.0  # by fewer a chance of a few hundredths cannot be told
-_SOME = 0.035  # a smaller chance is none: that much is always left of not knowing
-_RARE = 0.1  # no smaller chance that a job which tells its progress is over for too long makes anybody ask
-_UNFAIR = 0.0035  # of what is too long: so much waiting beyond it makes anybody ask for fairness's sake
-_STRAGGLE = 1.5  # a straggler of a group takes up to so many times as long as the group
-_SMEAR = 3  # bins: an end that was seen makes others likely at ages up to a sixth younger or older
-_LEAST_ETA_S = 0.05
-_GAIN_MEMORY = 0.005
-_LEAST_CHANCE = 1e-4
+_ENDS_TO_GO_BY = 5  # ends of jobs before their durations are used
+_ENDS_TO_KNOW = 15.0  # ends at this age or later that a chance of a few hundredths needs
+_SOME = 0.035  # a smaller chance counts as none
+_RARE = 0.1  # smallest chance that a job with progress has been over for too long, to poll it for fairness
+_UNFAIR = 0.0035  # expected delay beyond the patience, as a share of it, that polls a job for fairness
+_STRAGGLE = 1.5  # a straggler takes up to this many times as long as its group of jobs
+_SMEAR = 3  # bins: an end makes other ends likely at ages up to a sixth younger or older
+_LEAST_ETA_S = 0.05  # a shorter ETA counts as this
+_GAIN_MEMORY = 0.005  # weight of the newest poll in the score of progress against durations
+_LEAST_CHANCE = 1e-4  # a smaller chance counts as this in the score
 LEVELS_TO_DOUBLE = 2  # levels of worth in a factor of two
-_LEAST_WORTH = 1e-3
+_LEAST_WORTH = 1e-3  # a smaller worth has the lowest level
 _LEAST_LEVEL = -10 * LEVELS_TO_DOUBLE
 
 _EDGES = [0.0, *(_FIRST_S * _RATIO**n for n in range(_BINS))]
@@ -86,7 +86,7 @@ class Durations:
     def __init__(self) -> None:
         self._ends = [0.0] * _BINS
         self._times = [0.0] * _BINS
-        # what `outgrew` was told since the last refresh: the sum up to a bin is how many have run through it
+        # calls of `outgrew` since the last refresh: the sum up to a bin is how many jobs have run through it
         self._outgrown = [0] * _BINS
         self._stale = 0
         self.ended = 0.0
@@ -267,7 +267,7 @@ class Estimates:
 
 
 class Forecast:
-    """What the watches of one watcher have taught about when jobs end."""
+    """What is learnt from the watches of one watcher about when jobs end."""
 
     __slots__ = ("_progress_gain", "_silences", "_version", "durations", "estimates")
 
@@ -279,13 +279,13 @@ class Forecast:
         self._progress_gain = 0.0  # how much better progress has foretold the ends than durations did
 
     def tells(self, eta_s: float | None) -> bool:
-        """Whether anything is known of when a job ends: by its own progress, or by how long others took."""
+        """Whether anything is known about when a job ends: from its progress, or from how long other jobs took."""
         return eta_s is not None or self.durations.ended >= _ENDS_TO_GO_BY
 
     def ran(self, since_s: float, until_s: float, eta_s: float | None) -> None:
         """A job was seen running at both ages; at the first it seemed to have `eta_s` seconds left.
 
-        It teaches something when it grows out of a bin. To look more often than that teaches no more.
+        Something is learnt when the job outgrows a bin. More polls than that teach nothing more.
         """
         if eta_s is not None and until_s - since_s > eta_s:
             self.estimates.learn(eta_s, until_s - since_s)
@@ -294,7 +294,7 @@ class Forecast:
             return
         last, durations = _bin(until_s), self.durations
         if eta_s is not None:
-            # of whole bins, as what is learnt: so it does not matter how often one looks
+            # of whole bins, like what is learnt, so that the number of polls does not matter
             eta_s = eta_s if eta_s > _LEAST_ETA_S else _LEAST_ETA_S
             by_progress = 1.0 - self.estimates.chance((_EDGES[last] - _EDGES[first]) / eta_s)
             self._score(by_progress, durations.outliving(first, last))
@@ -311,18 +311,18 @@ class Forecast:
         self.durations.over(since_s, until_s)
 
     def _score(self, by_progress: float, by_duration: float) -> None:
-        """Keep the score of who was less surprised by what was seen: logarithms of its chances, slowly forgotten."""
+        """Score which of the two predicted this observation better: the logarithm of their ratio, slowly forgotten."""
         progress = by_progress if by_progress > _LEAST_CHANCE else _LEAST_CHANCE
         duration = by_duration if by_duration > _LEAST_CHANCE else _LEAST_CHANCE
         self._progress_gain = (1.0 - _GAIN_MEMORY) * self._progress_gain + math.log(progress / duration)
 
     def may_be_over(self, silent_s: float, age_s: float, eta_s: float | None, too_long_s: float) -> bool:
-        """Whether to ask for fairness's sake, for the job may have been over for too long: more than `too_long_s`."""
+        """Whether to poll for fairness, because the job may have been over for more than `too_long_s`."""
         durations, beyond_s = self.durations, silent_s - too_long_s
         if not durations.knows(age_s + silent_s):
             return True
         if eta_s is None or self._progress_gain < 0.0:
-            # who has just outlived a group of jobs may be its straggler: suspected also as one a little younger would be
+            # a job that has just outlived a group may be its straggler, so a younger age is tested, too
             for age in (age_s, age_s / _STRAGGLE):
                 unfair_s = durations.suspected_s(age, age + beyond_s)
                 if unfair_s > _UNFAIR * too_long_s and durations.suspicion(age, age + silent_s) > _SOME:
@@ -382,7 +382,7 @@ class Forecast:
 
 
 def _is_doubtful(over: float, long_over: float) -> bool:
-    """Whether that many are over, and enough of them for long, that a job should be asked for fairness's sake."""
+    """Whether the chances of being over, and of being over for long, are high enough to poll for fairness."""
     return over > _SOME and long_over > _RARE
 
 

@@ -1,8 +1,8 @@
-"""One task of the pool: it sends one poll at a time, and hands in what came of it.
+"""One task of the pool: it sends one poll at a time, and passes on the result.
 
-Rule 1: a request is cut by cancelling its send, at its time limit or the watch's deadline, whichever is first.
-Rule 2: credentials are put on here, renewed here, and let no echo of them come back.
-Rule 3: it judges nothing. What an endpoint, a transport or an auth raises is handed in like a reply.
+Rule 1: a request is cancelled at its time limit or at the watch's deadline, whichever is first.
+Rule 2: credentials are added and renewed here. If a reply repeats them, they are masked here.
+Rule 3: a poller decides nothing. What an endpoint, a transport or an auth raises is a result like a reply.
 """
 
 from __future__ import annotations
@@ -20,42 +20,44 @@ from pollwise.runtime.watch import Watch
 
 __all__ = ["CANCELLED_WITHIN", "PollResult", "Poller", "Unasked"]
 
-CANCELLED_WITHIN = "cancelled from within"  # nobody of ours did it: it is a poll that taught nothing
+CANCELLED_WITHIN = (
+    "cancelled from within"  # the send raised CancelledError and no code here cancelled it: a failed poll
+)
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 
 class Unasked(enum.Enum):
-    """Why nobody was asked."""
+    """Why no poll was sent."""
 
     IDLE = enum.auto()
-    """There was nothing in hand, or a watch that had been stopped after it was given."""
+    """No watch was assigned, or it was stopped after that."""
     RENEWED = enum.auto()
     """The credentials were renewed instead."""
 
 
 PollResult: TypeAlias = Reply | Exception | Unasked
-"""What came of a poll: the reply, or what was raised, or why there was none."""
+"""The result of a poll: the reply, or what was raised, or why no poll was sent."""
 
 
 class Poller(Generic[J, S]):
-    """One task, and what it is doing.
+    """One task, and the poll that it sends.
 
     Args:
         endpoint: Makes the requests.
-        transport: What sends them.
+        transport: Sends them.
         timeout_s: Longest time for one request, in seconds.
         loop: The event loop that the task is to run in.
-        on_result: Called with the poller when it has an answer; in a later step of the loop it waits for more to do.
+        on_result: Called with the poller when it has a result. It can be assigned a watch in a later step of the loop.
 
     Attributes:
-        result: What came of the poll in hand.
-        limit_at: When the request in hand is cut, in monotonic seconds; infinite when there is none.
-        refusal: What the server said to the credentials as last sent, or None.
+        limit_at: When the request in flight is cancelled, in monotonic seconds; infinite when there is none.
+        permit: The permit of the request, until it is released; 0 for none.
+        refusal: The server's refusal of the credentials that were sent last, or None.
+        result: The result of the last poll.
         task: The task that runs it, once there is one.
-        permit: The number of the request at the budget, until it is settled; 0 for none.
-        watch: The watch in hand, from when it is given until somebody has looked at the answer.
+        watch: The watch that is polled, until its result has been processed.
     """
 
     __slots__ = (
@@ -95,7 +97,7 @@ class Poller(Generic[J, S]):
         self._loop = loop
         self._now = loop.time
         self._on_result = on_result
-        self._assigned: asyncio.Future[None] | None = None  # resolved when there is something to do
+        self._assigned: asyncio.Future[None] | None = None  # resolved when a watch is assigned
         self._credentials: Mapping[str, str] | None = None  # as last sent
         self._renewing = False
         self._sending = False
@@ -110,7 +112,7 @@ class Poller(Generic[J, S]):
     # --- from outside the task ----------------------------------------------------------------
 
     def assign(self, watch: Watch[J, S], permit: int, now: float) -> bool:
-        """Poll this watch: for one that waits, or whose task is about to begin. Whether it can: it may be cancelled."""
+        """Poll this watch. Only for a poller that waits, or whose task has not begun. False if its task is being cancelled."""
         call = self._assigned
         if call is not None:
             if call.done():
@@ -122,12 +124,12 @@ class Poller(Generic[J, S]):
         return True
 
     def renew(self, watch: Watch[J, S], now: float) -> bool:
-        """Renew the credentials, which the server has refused for this watch. Whether it can."""
+        """Renew the credentials, which the server has refused for this watch. False as with `assign`."""
         self._renewing = True
         return self.assign(watch, 0, now)
 
     def cancel_request(self) -> None:
-        """Cancel the send. Only ever called between two steps of the task."""
+        """Cancel the request in flight, if there is one. Never called by the task itself."""
         if self._sending and not self._cancelled and self.task is not None:
             self._cancelled = True
             self.limit_at = math.inf
@@ -136,26 +138,28 @@ class Poller(Generic[J, S]):
     # --- the task -----------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Poll what is given, until cancelled."""
+        """Poll the watches that are assigned, until cancelled."""
         self.task = task = asyncio.current_task()
         assert task is not None  # noqa: S101  # for the type checker: this is a task's own coroutine
         while True:
-            assert self.watch is not None  # noqa: S101  # it is called only with something to do
+            assert self.watch is not None  # noqa: S101  # a watch was assigned before
             machine = self.watch.machine
             self._sending = True
             try:
-                if machine.outcome is not None:  # it was stopped after it had been given
+                if machine.outcome is not None:  # the watch was stopped after it was assigned
                     self.result = Unasked.IDLE
                 elif self._renewing:
                     self.result = await self._renew()
                 else:
                     machine.asked(self._now())
-                    if self._auth is None:  # told apart here, for a coroutine less
+                    if self._auth is None:  # tested here, to save a coroutine
                         self.result = await self._transport.send(self._endpoint.request(machine.job))
                     else:
                         self.result = await self._authorised(machine.job, self._auth)
             except asyncio.CancelledError:
-                if task.cancelling() > self._cancelled:  # somebody ends the whole poller
+                if (
+                    task.cancelling() > self._cancelled
+                ):  # foreign code, or the close of the pool, cancels the whole poller
                     raise
                 self.result = PollTimeout(self._timeout_s) if self._cancelled else ConnectFailed(CANCELLED_WITHIN)
             except Exception as exc:  # noqa: BLE001  # rule 3
@@ -165,21 +169,21 @@ class Poller(Generic[J, S]):
             if self._cancelled:
                 self._cancelled = False
                 task.uncancel()
-            del machine  # to wait with it would keep it and its watch alive
+            del machine  # an idle poller keeps no watch alive
             self._assigned = asyncio.Future(loop=self._loop)
             self._on_result(self)
-            if task.cancelling():  # whoever ends the poller was not heard, for the send has swallowed it
+            if task.cancelling():  # the send has swallowed the cancellation of the poller
                 self._assigned.cancel()
             await self._assigned
 
     def _limit(self, now: float) -> None:
-        """From now on the request has its whole time."""
+        """The time limit of the request begins now."""
         assert self.watch is not None  # noqa: S101
         limit_at, deadline = now + self._timeout_s, self.watch.machine.deadline
         self.limit_at = deadline if deadline < limit_at else limit_at
 
     async def _authorised(self, job: J, auth: Auth) -> Reply:
-        """Send the poll with credentials that are good as far as we know."""
+        """Send the poll with credentials that are not known to be refused or expired."""
         request, now = self._endpoint.request(job), self._now()
         headers = auth.headers(now)
         if headers is None:
@@ -203,5 +207,5 @@ class Poller(Generic[J, S]):
         except AuthenticationError as exc:
             if exc.problem is not None or refused is None:
                 raise
-            raise AuthenticationError(exc.detail, refused.problem) from exc  # the server's words tell more
+            raise AuthenticationError(exc.detail, refused.problem) from exc  # that problem says more
         return Unasked.RENEWED
