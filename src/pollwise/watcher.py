@@ -1,10 +1,9 @@
-"""JobWatcher: watches jobs of one endpoint, one or a hundred thousand, by the same road.
+"""JobWatcher: watches the jobs of one endpoint.
 
-Rule 1: it owns what it opens: the transport that was not handed in, the pollers, the watches. Leaving its
-`async with` ends all of them, however it is left. A ledger is handed in open, and never closed here.
-Rule 2: the same job watched twice while it is open is asked once.
-Rule 3: with a ledger a watch takes one more step at either end: its row before it is asked about, its outcome before
-anybody is told. In between it takes the same road as without.
+Rule 1: it owns the transport that it opens, the pollers and the watches. Leaving its `async with` ends all of them. It
+never closes a transport or a ledger that the caller passed in.
+Rule 2: a job that is watched twice while its watch is open is polled by one watch.
+Rule 3: with a ledger, a watch is on disk before its job is polled, and its outcome before it is reported.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Hashable, Iterable
+from collections.abc import AsyncIterable, Callable, Collection, Hashable, Iterable
 from contextlib import aclosing
 from functools import partial
 from operator import itemgetter
@@ -26,6 +25,7 @@ from pollwise.core.machine import StepResult, WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.durable import MachineFactory, Patience, Recorder, WatchRows, on_machine_end
+from pollwise.durable.bulk_recording import record_jobs
 from pollwise.durable.codec import check_codec
 from pollwise.durable.delivery import Deliveries
 from pollwise.durable.resume import Stagger, learn_durations, resume_all
@@ -39,7 +39,6 @@ from pollwise.model.limits import Limits
 from pollwise.model.protocols import EndpointLike, Transport
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.dispatcher import Dispatcher
-from pollwise.runtime.fairness import STEPS, Yielder
 from pollwise.runtime.options import check_parts, check_seconds, policy_for
 from pollwise.runtime.watch import Watch
 
@@ -48,41 +47,35 @@ __all__ = ["JobWatcher"]
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-_AHEAD = 4_000  # jobs that may be ahead of the ledger: enough for the next call while one is under way
-
 
 class JobWatcher(Generic[J, S]):
-    """Asks a status endpoint, politely and cleverly, until jobs are over.
+    """Polls a status endpoint until jobs are over.
 
-    Use it as an async context manager; watches live inside its block.
+    Use it as an async context manager. Leaving the block ends its watches.
 
         async with JobWatcher(endpoint, timeout_s=600) as watcher:
             status = await watcher.watch(job)
 
     Args:
-        endpoint: The status call: how to ask and how to read.
-        timeout_s: Longest duration of each watch in seconds. None waits for ever: a decision, never a default.
-        pacing: When to ask again after a good poll.
-        retry: When to ask again after a poll that taught nothing, and when to give up.
-        transport: What sends; yours to close. By default an `AiohttpTransport` that the watcher opens and closes.
-        budget: The token's rate limit; share one between all watchers that use the same token. By default what
-            the endpoint's vendor documents until the server says otherwise, or what the server's replies teach.
-        limits: How much it does at a time: requests in flight, open watches, and the time for one request.
-        not_found_grace_s: How long a 404 may only mean "not visible yet", in seconds. It takes three polls at least. A
-            job that was seen before has `Retry.outage_s`.
-        confirmations: How many more polls confirm an answer that looks over but is not final. 0 believes the first.
-        confirm_s: The shortest time over which these polls are spread, in seconds. By default 60, or a tenth of
-            `timeout_s` where that is shorter.
-        longest_hint_s: The longest wait that a server may ask for in a header field, in seconds. After a longer one, one
-            poll asks then, or after half of the time that is left.
-        heartbeat_s: Report an unchanged status, too, when nothing was reported for this long. None for never.
-        ledger: Where watches are written down, so that none is lost in a crash: open, and yours to close, after the
-            watcher. See `record`, `resume` and `outcomes`.
-        ledger_patience_s: How long a call of the ledger that fails is made again, in seconds: it may be locked or full
-            for some time. Then a watch whose row or outcome could not be written ends with `LedgerWriteFailed`, and
-            other calls raise the ledger's error.
-        moved_from: URLs at which the API was before, such as `"https://old.example.com"`. What was asked there is taken
-            up where the endpoint asks now; without it, that is refused with `OriginChanged`.
+        endpoint: The status call: how to ask and how to read. Any object with `name`, `request` and `read`.
+        timeout_s: Longest duration of each watch in seconds. None sets no limit.
+        pacing: When to poll again after a good poll.
+        retry: When to poll again after a failed poll, and how long an outage may last.
+        transport: What sends requests. The caller closes it. By default the watcher opens an `AiohttpTransport`.
+        budget: The token's rate limit. Watchers that use the same token share one. By default it is the endpoint's
+            `documented_limit` until the server says otherwise, or what the server's replies teach.
+        limits: How much the watcher does at a time: requests in flight, open watches, and the time for one request.
+        not_found_grace_s: How long a 404 may mean "not visible yet", in seconds and for at least three polls.
+        confirmations: How many more polls confirm an end that is not final. 0 believes the first.
+        confirm_s: Shortest time for these polls, in seconds. By default 60, or a tenth of `timeout_s` if that is less.
+        longest_hint_s: The longest wait that a server may ask for in a header field, in seconds. After a longer one,
+            one poll is sent at this time, or after half of the time that is left.
+        heartbeat_s: Report an unchanged status when nothing was reported for this many seconds. None for never.
+        ledger: An open ledger, in which watches are recorded. The caller closes it after the watcher.
+        ledger_patience_s: How long a failed call of the ledger is repeated, in seconds. After that, a watch whose row
+            or outcome is not written ends with `LedgerWriteFailed`, and other calls raise the ledger's error.
+        moved_from: URLs at which the API was before, such as `"https://old.example.com"`. Watches that were polled
+            there go on at the endpoint's present origin. Without it they are refused with `OriginChanged`.
 
     Raises:
         ConfigurationError: An argument cannot be right.
@@ -140,17 +133,17 @@ class JobWatcher(Generic[J, S]):
         self._dispatcher: Dispatcher[J, S] | None = None
         self._recorder: Recorder[J, S] | None = None
         self._open: dict[J, Watch[J, S]] = {}
-        self._now: Callable[[], float] = _never
+        self._now: Callable[[], float] = lambda: math.nan
 
     def __repr__(self) -> str:
         state = "closed" if self._dispatcher is None else f"{len(self._open)} watches"
         return f"<JobWatcher {self._endpoint.name} {state}>"
 
     async def __aenter__(self) -> Self:
-        """Open it.
+        """Open the watcher.
 
         Raises:
-            ConfigurationError: It is open already.
+            ConfigurationError: The watcher is open already.
             LedgerError: The ledger is not open, or cannot be read.
         """
         if self._ledger is not None and not self._seeded:
@@ -229,20 +222,19 @@ class JobWatcher(Generic[J, S]):
 
     @property
     def open_count(self) -> int:
-        """How many watches are open now."""
+        """The number of open watches."""
         return len(self._open)
 
     def watch(self, job: J) -> Watch[J, S]:
-        """Follow this job to its outcome. The first poll goes at once; the same open job is asked once.
+        """Follow this job to its outcome. The first poll is sent at once. A job with an open watch gets that watch.
 
-        With a ledger the first poll goes as soon as the job is written down, and what the ledger knows of it counts: an
-        open watch goes on where it was, an end that is known is told again without asking, and a job that was
-        abandoned is asked about again, with all of `timeout_s` before it. An open watch that was asked at another
-        origin is refused: its outcome here is `Abandoned` with `OriginChanged`, and in the ledger it stays open.
+        With a ledger the first poll is sent when the job is on disk, and the ledger's row of the job counts. An open
+        watch is resumed. A known end is reported without a poll. An abandoned job is polled again for `timeout_s`. A
+        watch that was polled at another origin ends as `Abandoned` with `OriginChanged`, and stays open in the ledger.
 
         Raises:
             WatcherClosed: The watcher is not open.
-            ConfigurationError: The ledger cannot keep the job's keys.
+            ConfigurationError: The job is not hashable, or the ledger cannot keep its keys.
             RuntimeError: It was opened in another event loop.
         """
         if self._dispatcher is None:
@@ -251,12 +243,11 @@ class JobWatcher(Generic[J, S]):
             watch = self._open.get(job)
         except TypeError as exc:
             raise ConfigurationError(
-                f"a job must be hashable, such as an object of an attrs.frozen class; got {type(job).__name__}"
+                f"a job must be hashable, as attrs.frozen makes it; got {type(job).__name__}"
             ) from exc
         if watch is None:
             if self._recorder is None:
-                machine: WatchMachine[J, S] = WatchMachine(job, self._policy, now=self._now())
-                watch = Watch(machine, self._dispatcher)
+                watch = Watch(WatchMachine(job, self._policy, now=self._now()), self._dispatcher)
                 self._dispatcher.add(watch)
             else:
                 self._dispatcher.check_loop()
@@ -265,20 +256,20 @@ class JobWatcher(Generic[J, S]):
         return watch
 
     def _watch_here(self, pollers: Dispatcher[J, S] | None, job: J) -> Watch[J, S]:
-        """The same for what takes its time: it ends with these pollers, even if the watcher is opened anew."""
+        """The same for a call that outlasts its first step: it ends with this dispatcher, even if a new one is opened."""
         if self._dispatcher is not pollers:
             raise WatcherClosed(job)
         return self.watch(job)
 
     def watch_from_token(self, text: str) -> Watch[J, S]:
-        """Take up the watch that this `Watch.resume_token` was of, where it was.
+        """Resume the watch of this `Watch.resume_token`.
 
-        Its deadline is kept, but it is never more than the watcher's `timeout_s` away. If it has passed, the job is
-        asked about once more. Where there is a ledger, what that knows of the job goes before the token.
+        Its deadline is kept, and is at most the watcher's `timeout_s` away. If it has passed, the job is polled once
+        more. A row of the job in the ledger wins over the token.
 
         Raises:
-            TokenError: It is no token, of another version, endpoint or account. Nothing of it was used.
-            OriginChanged: The job was asked about at another origin, and `moved_from` does not name it.
+            TokenError: The text is no token, or of another version, endpoint or account. Nothing of it was used.
+            OriginChanged: The job was polled at another origin, and `moved_from` does not name it.
             WatcherClosed: The watcher is not open.
             RuntimeError: It was opened in another event loop.
         """
@@ -302,14 +293,14 @@ class JobWatcher(Generic[J, S]):
         return watch
 
     async def record(self, job: J) -> Watch[J, S]:
-        """Follow this job, and return when that is on disk: from then on no crash loses the watch.
+        """Follow this job, and return when its watch is on disk. From then on no crash loses the watch.
 
         Raises:
-            LedgerError: The ledger did not take it within `ledger_patience_s`; the job is not watched.
-            DeadlineExceeded: The watch's deadline passed before the ledger took it.
-            OriginChanged: The ledger has it open, as asked at another origin that `moved_from` does not name.
+            LedgerError: The ledger did not write it within `ledger_patience_s`. The job is not watched.
+            DeadlineExceeded: The watch's deadline passed before it was on disk.
+            OriginChanged: The job was polled at another origin, and `moved_from` does not name it.
             ConfigurationError: There is no ledger, or it cannot keep the job's keys.
-            WatcherClosed: The watcher is not open, or was left before it was on disk.
+            WatcherClosed: The watcher is not open, or was closed before the watch was on disk.
             WatchStopped: The watch was stopped before it was on disk.
         """
         recorder = self._needs_ledger()
@@ -318,44 +309,26 @@ class JobWatcher(Generic[J, S]):
         return watch
 
     async def record_all(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Watch[J, S]]:
-        """The same for all of them, many at a time; their watches in the order of the jobs.
+        """Follow all of these jobs, and return when all watches are on disk; they are in the order of the jobs.
 
-        Jobs are taken from the iterable as the ledger takes them, some thousands ahead.
-
-        Raises:
-            LedgerError: The ledger did not take one of them within `ledger_patience_s`. Those that it took are watched.
-            DeadlineExceeded: A watch's deadline passed before the ledger took it.
-            ConfigurationError: There is no ledger, or it cannot keep a job's keys.
-            WatcherClosed: The watcher is not open, or was left before they were on disk.
-            WatchStopped: A watch was stopped before it was on disk.
+        Jobs are read from the iterable as the ledger writes them, some thousands ahead. Errors are those of `record`;
+        the watches that are on disk by then go on.
         """
-        recorder, pollers = self._needs_ledger(), self._dispatcher
-        watches: list[Watch[J, S]] = []
-        fair = Yielder()
-        async for job in _each(jobs):
-            watches.append(self._watch_here(pollers, job))
-            await fair.checkpoint()
-            if len(watches) % STEPS == 0 and len(watches) > _AHEAD:
-                await recorder.wait_settled(watches[-_AHEAD])
-        for watch in watches:
-            await recorder.wait_recorded(watch)
-        return watches
+        return await record_jobs(self._needs_ledger(), partial(self._watch_here, self._dispatcher), jobs)
 
     async def resume(self) -> list[Watch[J, S]]:
-        """Take up every watch of this endpoint and account that the ledger has open, in the order recorded.
+        """Resume every watch of this endpoint and account that is open in the ledger, in the order recorded.
 
-        Deadlines are kept by the wall clock, and each watch goes on with the polls and failures that it had. One whose
-        deadline has passed meanwhile is asked about once more before it is given up. First polls are spread over the
-        budget or, where there is none, over the pacing; they begin while the rest is still read. A watch that the
-        watcher has open already goes on as it does.
+        Deadlines are kept by the wall clock, and polls and failures are counted on. A watch whose deadline has passed
+        is polled once more. The first polls are spread over the budget or, without a known budget, over the pacing. They
+        begin while rows are still read. A watch that this watcher has open already is not changed.
 
         Raises:
-            LedgerError: The ledger cannot be read to the end. What was taken up goes on.
-            OriginChanged: Watches were asked at another origin that `moved_from` does not name. They stay in the ledger
-                as they are, and nothing was taken up. Where an endpoint asks at several origins, those that could be
-                taken up go on.
+            LedgerError: The ledger cannot be read to the end. The watches that were resumed go on.
+            OriginChanged: Watches were polled at another origin that `moved_from` does not name. They stay open in the
+                ledger. Where an endpoint has several origins, the watches of the others go on.
             ConfigurationError: There is no ledger.
-            WatcherClosed: The watcher is not open, or was left meanwhile.
+            WatcherClosed: The watcher is not open, or was closed meanwhile.
         """
         recorder = self._needs_ledger()
         spread = Stagger(self.budget.spacing_s, self._policy.pacing, self._limits.concurrency)
@@ -364,29 +337,28 @@ class JobWatcher(Generic[J, S]):
         return watches
 
     def outcomes(self, *, follow: bool = False) -> Deliveries[J, S]:
-        """Every outcome of this endpoint and account that is not acknowledged: of earlier runs, then those that come.
+        """Every outcome of this endpoint and account that is not acknowledged: first those of earlier runs.
 
             async for delivery in watcher.outcomes():
                 save(delivery.outcome)
                 await delivery.ack()
 
-        An outcome that was not acknowledged is delivered again by the next call, also in another process. So each
-        comes at least once; of all acknowledgements of one outcome exactly one returns True.
+        The next call delivers an outcome again that was not acknowledged, in another process, too. So each outcome is
+        delivered at least once. Of all acknowledgements of one outcome exactly one returns True.
 
         Args:
-            follow: Wait for more when no watch is open and all is delivered, until the watcher is left. By default
-                the iteration ends there, so begin with `resume` and `record_all`.
+            follow: Wait for further outcomes until the watcher is closed. By default the iteration ends when no watch
+                is open and everything is delivered, so call `resume` and `record_all` first.
 
         Returns:
             An async iterator, which several tasks may share. It raises LedgerError when the ledger cannot be read, and
-            without `follow` WatcherClosed when the watcher is left before the end.
+            without `follow` WatcherClosed when the watcher is closed before the end.
 
         Raises:
             ConfigurationError: There is no ledger.
             WatcherClosed: The watcher is not open.
         """
-        recorder = self._needs_ledger()
-        return Deliveries(recorder, watches=self._open, follow=follow)
+        return Deliveries(self._needs_ledger(), watches=self._open, follow=follow)
 
     def _needs_ledger(self) -> Recorder[J, S]:
         if self._ledger is None:
@@ -396,33 +368,24 @@ class JobWatcher(Generic[J, S]):
         return self._recorder
 
     def as_completed(self, jobs: Iterable[J] | AsyncIterable[J]) -> Batch[J, S]:
-        """Watch all of them and yield each one's outcome as it comes; as many outcomes as jobs.
+        """Watch all of these jobs, and yield each outcome when it comes; as many outcomes as jobs.
 
-        Jobs are taken from the iterable as the watcher's `Limits.capacity` allows. What the iterable raises comes out
-        here, after the outcomes that came before. Leaving the loop early takes no more jobs, and closes an async
-        generator that they came from; the watches that it has begun go on until the watcher is left. To wait until
-        that is done use `async with contextlib.aclosing(watcher.as_completed(jobs)) as outcomes`.
+        Jobs are read from the iterable as `Limits.capacity` allows. An error of the iterable is raised here, after the
+        outcomes of the jobs before it. Leaving the loop early reads no more jobs and closes an async generator of jobs;
+        the watches go on. To wait for that use `async with contextlib.aclosing(watcher.as_completed(jobs))`.
 
         Raises:
-            WatcherClosed: The watcher is not open, or was left before the jobs were all taken.
+            WatcherClosed: The watcher is not open, or was closed before all jobs were read.
         """
         if self._dispatcher is None:
             raise WatcherClosed
         return Batch(partial(self._watch_here, self._dispatcher), self._dispatcher.start, jobs, self._limits.capacity)
 
     async def gather(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Outcome[J, S]]:
-        """Watch all of them; their outcomes in the order of the jobs. Does not raise for what happened to a job.
-
-        Raises:
-            WatcherClosed: The watcher is not open, or was left before the jobs were all taken.
-        """
+        """The outcomes of these jobs, in the order of the jobs. It raises what `as_completed` raises."""
         async with aclosing(self.as_completed(jobs)) as batch:
             found = [(batch.position, outcome) async for outcome in batch]
         return [outcome for _, outcome in sorted(found, key=itemgetter(0))]
-
-
-def _never() -> float:
-    return math.nan
 
 
 def _forget(watches: dict[J, Watch[J, S]], watch: Watch[J, S]) -> None:
@@ -432,12 +395,3 @@ def _forget(watches: dict[J, Watch[J, S]], watch: Watch[J, S]) -> None:
 def _end(watches: dict[J, Watch[J, S]], watch: Watch[J, S]) -> None:
     del watches[watch.job]
     watch.tell(StepResult.OVER, math.nan)
-
-
-async def _each(jobs: Iterable[J] | AsyncIterable[J]) -> AsyncIterator[J]:
-    if isinstance(jobs, AsyncIterable):
-        async for job in jobs:
-            yield job
-    else:
-        for job in jobs:
-            yield job

@@ -1,0 +1,46 @@
+"""Recording many jobs: the iterable is read as fast as the ledger writes.
+
+Rule 1: at most some thousand jobs are read ahead of the ledger.
+Rule 2: other tasks run after each few hundred jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable, Iterable
+from typing import Final, TypeVar
+
+from pollwise.durable.recorder import Recorder
+from pollwise.runtime.fairness import STEPS, Yielder
+from pollwise.runtime.watch import Watch
+
+__all__ = ["record_jobs"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+_AHEAD: Final = 4_000  # enough jobs for the ledger's next transaction while it writes one
+
+
+async def record_jobs(
+    recorder: Recorder[J, S], watch: Callable[[J], Watch[J, S]], jobs: Iterable[J] | AsyncIterable[J]
+) -> list[Watch[J, S]]:
+    """Watch all of them, and return when all are on disk; the watches are in the order of the jobs."""
+    watches: list[Watch[J, S]] = []
+    fair = Yielder()
+    async for job in _each(jobs):
+        watches.append(watch(job))
+        await fair.checkpoint()
+        if len(watches) % STEPS == 0 and len(watches) > _AHEAD:
+            await recorder.wait_settled(watches[-_AHEAD])
+    for recorded in watches:
+        await recorder.wait_recorded(recorded)
+    return watches
+
+
+async def _each(jobs: Iterable[J] | AsyncIterable[J]) -> AsyncIterator[J]:
+    if isinstance(jobs, AsyncIterable):
+        async for job in jobs:
+            yield job
+    else:
+        for job in jobs:
+            yield job

@@ -1,0 +1,26 @@
+"""Many jobs are recorded as the ledger takes them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from kept_toy import MemoryLedger, keeping, toys
+from toy import SUCCEEDED, ToyJob
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_jobs_of_an_async_iterable_are_recorded_in_their_order() -> None:
+    """All of them are in the ledger when the call returns."""
+    ledger, jobs = MemoryLedger(), toys(450)
+
+    async def lazily() -> AsyncIterator[ToyJob]:
+        for job in jobs:
+            yield job
+
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        watches = await watcher.record_all(lazily())
+        assert [watch.job for watch in watches] == jobs
+        assert all(ledger.of(id=job.id) for job in jobs)
