@@ -16,7 +16,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "states"),
     [
         ("", ["demo", "watch", "simulator", "Examples:", "pollwise demo", "130  interrupted with Ctrl-C"]),
         ("--help", ["Examples:", "3    abandoned"]),
@@ -39,14 +39,14 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_the_help(
-    arguments: str, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: str, states: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every command explains itself within 80 columns; no option takes a secret."""
     monkeypatch.setenv("COLUMNS", "80")
     assert main(arguments.split()) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert [word for word in words if word not in out] == []
+    assert [state for state in states if state not in out] == []
     assert max(map(len, out.splitlines())) <= 80
     assert "--token" not in out
     assert "--password" not in out

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pollwise.cli.atomic_file import probe, whole_file
+from pollwise.cli.atomic_file import atomic_write, check_writable
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
     """Until the end of the block the old file is there, then the new one, with the usual permissions."""
     path = tmp_path / "out"
     path.write_text("old")
-    with whole_file(path) as write:
+    with atomic_write(path) as write:
         write(b"new ")
         write(b"file")
         assert path.read_text() == "old"
@@ -33,7 +33,7 @@ def test_who_fails_leaves_nothing(tmp_path: Path) -> None:
     path.write_text("old")
 
     def fail() -> None:
-        with whole_file(path) as write:
+        with atomic_write(path) as write:
             write(b"new")
             raise KeyError
 
@@ -49,8 +49,8 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     folder.mkdir()
     link = tmp_path / "link"
     link.symlink_to(folder / "file")
-    probe(link)
-    with whole_file(link) as write:
+    check_writable(link)
+    with atomic_write(link) as write:
         write(b"x")
     assert link.is_symlink()
     assert (folder / "file").read_bytes() == b"x"
@@ -63,8 +63,8 @@ def test_a_pipe_is_written_as_it_is(tmp_path: Path) -> None:
     got: list[bytes] = []
     reader = threading.Thread(target=lambda: got.append(path.read_bytes()))
     reader.start()
-    probe(path)
-    with whole_file(path) as write:
+    check_writable(path)
+    with atomic_write(path) as write:
         write(b"x")
     reader.join()
     assert got == [b"x"]
@@ -73,31 +73,31 @@ def test_a_pipe_is_written_as_it_is(tmp_path: Path) -> None:
 
 def test_a_place_is_tried_before(tmp_path: Path) -> None:
     """What cannot be written is found out at once, by name; a trial leaves nothing."""
-    probe(tmp_path / "new")
+    check_writable(tmp_path / "new")
     assert os.listdir(tmp_path) == []  # noqa: PTH208
     with pytest.raises(IsADirectoryError) as error:
-        probe(tmp_path)
+        check_writable(tmp_path)
     assert error.value.filename == str(tmp_path)
     missing = tmp_path / "missing" / "new"
     with pytest.raises(FileNotFoundError) as found:
-        probe(missing)
+        check_writable(missing)
     assert found.value.filename == str(missing)
 
 
 def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
     """And not the one that is written in its stead, whose name nobody knows; a full disk on the way, too."""
     missing = tmp_path / "missing" / "new"
-    with pytest.raises(FileNotFoundError) as found, whole_file(missing):
+    with pytest.raises(FileNotFoundError) as found, atomic_write(missing):
         pass
     assert found.value.filename == str(missing)
     code = (
         "import pathlib, resource, signal\n"
-        "from pollwise.cli.atomic_file import whole_file\n"
+        "from pollwise.cli.atomic_file import atomic_write\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "before = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))\n"
         "try:\n"
-        "    with whole_file(pathlib.Path('out')) as write:\n"
+        "    with atomic_write(pathlib.Path('out')) as write:\n"
         "        for _ in range(9):\n"
         "            write(b'x' * 100_000)\n"
         "except OSError as error:\n"
@@ -112,6 +112,6 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
 def test_the_longest_names(tmp_path: Path) -> None:
     """A name as long as the file system allows can be written, also in letters of many bytes."""
     path = tmp_path / ("é" * 120)
-    with whole_file(path) as write:
+    with atomic_write(path) as write:
         write(b"x")
     assert path.read_bytes() == b"x"

@@ -15,8 +15,8 @@ import attrs
 import pytest
 
 from pollwise.cli import batch
-from pollwise.cli.batch import exit_for_all
-from pollwise.cli.batch_progress import Board
+from pollwise.cli.batch import batch_exit_status
+from pollwise.cli.batch_progress import BatchProgress
 from pollwise.ledger import LedgerFull, SqliteLedger
 from pollwise.simulator import Fault, Faults, Simulator
 
@@ -81,14 +81,14 @@ async def test_a_file_of_jobs_becomes_a_file_of_results(addresses: Simulator, co
     """Every row has its outcome, in the order asked; in a pipe each outcome is a line, and a summary follows."""
     rows = populate(addresses, 40)
     jobs, out, page = write(tmp_path / "jobs.jsonl", rows), tmp_path / "results.jsonl", tmp_path / "page.html"
-    status, told, err = await command("batch", jobs, "--out", str(out), "--report", str(page), *QUICK)
+    status, texts, err = await command("batch", jobs, "--out", str(out), "--report", str(page), *QUICK)
     assert (status, err) == (1, "")
     results = read(out)
     assert [line["event"] for line in results] == truth(addresses, rows)
     assert [line["line"] for line in results] == list(range(1, 41))
     assert results[1]["row"] == {"n": 1}
     assert results[0]["job"] == {"task_id": "T0"}
-    lines = told.splitlines()
+    lines = texts.splitlines()
     counts = Counter(line["event"] for line in results)
     assert sum(" succeeded (" in line for line in lines) == counts["succeeded"]
     assert f"{counts['succeeded']} succeeded, {counts['failed']} failed" in lines[40]
@@ -101,11 +101,11 @@ async def test_a_second_run_asks_nothing(addresses: Simulator, command: Run, tmp
     """What is over is never asked about again: the same command writes the same results and sends no request."""
     jobs = write(tmp_path / "jobs.jsonl", populate(addresses, 20))
     await command("batch", jobs, "--out", str(tmp_path / "one"), *QUICK)
-    asked = addresses.requests.total
-    status, told, err = await command("batch", jobs, "--out", str(tmp_path / "two"), *QUICK)
-    assert (status, err, addresses.requests.total) == (1, "", asked)
+    job_table = addresses.requests.total
+    status, texts, err = await command("batch", jobs, "--out", str(tmp_path / "two"), *QUICK)
+    assert (status, err, addresses.requests.total) == (1, "", job_table)
     assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
-    summary = told.splitlines()[20]
+    summary = texts.splitlines()[20]
     assert summary.startswith("20 jobs in ")
     assert ", 20 of them before: " in summary
 
@@ -127,8 +127,8 @@ async def test_a_job_that_is_there_twice(addresses: Simulator, command: Run, tmp
     job = addresses.add_delete("a", duration_s=0.2)
     rows = [{"endpoint": "document360", "task_id": "a", "n": n} for n in range(3)]
     jobs, out = write(tmp_path / "jobs.jsonl", rows), tmp_path / "out"
-    status, told, _ = await command("batch", jobs, "--out", str(out), *QUICK)
-    assert (status, told.count("document360 a succeeded")) == (0, 1)
+    status, texts, _ = await command("batch", jobs, "--out", str(out), *QUICK)
+    assert (status, texts.count("document360 a succeeded")) == (0, 1)
     assert [line["row"] for line in read(out)] == [{"n": 0}, {"n": 1}, {"n": 2}]
     assert {line["polls"] for line in read(out)} == {job.polls}
 
@@ -145,7 +145,7 @@ async def test_an_empty_file(addresses: Simulator, command: Run, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("rows", "options", "variable", "status", "words"),
+    ("rows", "options", "variable", "status", "states"),
     [
         ([{}], [], None, 2, "1 of 2 rows"),
         ([], [], "DOCUMENT360_BASE_URL", 2, "--document360-url, or set DOCUMENT360_BASE_URL"),
@@ -163,7 +163,7 @@ async def test_all_is_checked_before_anything_is_sent(
     options: list[str],
     variable: str | None,
     status: int,
-    words: str,
+    states: str,
     addresses: Simulator,
     command: Run,
     environment: pytest.MonkeyPatch,
@@ -177,7 +177,7 @@ async def test_all_is_checked_before_anything_is_sent(
     jobs = write(tmp_path / "jobs.jsonl", [{"endpoint": "document360", "task_id": "a"}, *rows])
     ended, out, err = await command("batch", jobs, *options)
     assert (ended, out) == (status, "")
-    assert words in err
+    assert states in err
     assert addresses.requests.total == 0
 
 
@@ -240,14 +240,14 @@ async def test_who_was_abandoned_is_taken_up_again(addresses: Simulator, command
         {"endpoint": "oracle-content", "file_id": "F", "job_id": "slow"},
     ]
     jobs, out = write(tmp_path / "jobs.jsonl", rows), tmp_path / "out"
-    status, told, _ = await command("batch", jobs, "--out", str(out), *QUICK)
+    status, texts, _ = await command("batch", jobs, "--out", str(out), *QUICK)
     assert status == 3
-    assert told.endswith("The same command looks at those again that were abandoned.\n")
+    assert texts.endswith("The same command looks at those again that were abandoned.\n")
     assert [line["event"] for line in read(out)] == ["failed", "abandoned"]
     assert read(out)[1]["error"]["type"] == "PermissionDenied"
     addresses.remove("F", "slow")
     addresses.add_extraction("F", "slow", duration_s=0.0)
-    status, told, _ = await command("batch", jobs, "--out", str(out), *QUICK)
+    status, texts, _ = await command("batch", jobs, "--out", str(out), *QUICK)
     assert (status, addresses.polls("bad")) == (1, 1)
     assert [line["event"] for line in read(out)] == ["failed", "succeeded"]
 
@@ -311,13 +311,13 @@ async def test_interrupted_and_uninterrupted_are_the_same(addresses: Simulator, 
     for job in held:
         addresses.finish(*job.keys)
 
-    again, plain = await asyncio.gather(
+    copy, plain = await asyncio.gather(
         start("batch", *options), start("batch", jobs, "--out", str(tmp_path / "one"), *steady)
     )
-    (status, told, _), (expected, _, _) = await asyncio.gather(again.end(), plain.end())
+    (status, texts, _), (expected, _, _) = await asyncio.gather(copy.end(), plain.end())
     assert status == expected == 1
-    assert f"{len(over)} of them before" in told
-    assert told.count(" succeeded (") == truth(addresses, rows).count("succeeded")
+    assert f"{len(over)} of them before" in texts
+    assert texts.count(" succeeded (") == truth(addresses, rows).count("succeeded")
     assert timeless(read(tmp_path / "two")) == timeless(read(tmp_path / "one"))
     assert [line["event"] for line in read(tmp_path / "two")] == truth(addresses, rows)
     results = {tuple(line["job"].values()): line["polls"] for line in read(tmp_path / "two")}
@@ -363,12 +363,12 @@ async def test_ctrl_c_while_jobs_are_awaited(addresses: Simulator, start: Start,
 
 def read_terminal(ours: int) -> bytes:
     """All that was written to it, until the last writer has gone."""
-    parts = []
+    demo_jobs = []
     with contextlib.suppress(OSError):  # Linux says so
         while part := os.read(ours, 65536):
-            parts.append(part)
+            demo_jobs.append(part)
     os.close(ours)
-    return b"".join(parts)
+    return b"".join(demo_jobs)
 
 
 async def test_the_screen_on_a_terminal(addresses: Simulator, start: Start, tmp_path: Path) -> None:
@@ -419,7 +419,7 @@ async def test_ten_thousand_jobs(addresses: Simulator, start: Start, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("words", "status"),
+    ("states", "status"),
     [
         ([], 0),
         (["succeeded"], 0),
@@ -429,9 +429,9 @@ async def test_ten_thousand_jobs(addresses: Simulator, start: Start, tmp_path: P
         (["abandoned", "succeeded"], 3),
     ],
 )
-def test_the_status_of_many(words: list[str], status: int) -> None:
+def test_the_status_of_many(states: list[str], status: int) -> None:
     """What was lost sight of says more than what failed, for it may still change."""
-    board = Board(len(words), ["e"], 0.0)
-    for word in words:
-        board.knew(word)
-    assert exit_for_all(board) == status
+    progress = BatchProgress(len(states), ["e"], 0.0)
+    for state in states:
+        progress.add_known(state)
+    assert batch_exit_status(progress) == status

@@ -105,7 +105,7 @@ def test_where_the_ledger_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("jobs", "options", "words"),
+    ("jobs", "options", "states"),
     [
         ("x", {"out": Path("x"), "ledger": Path("l")}, "JOBS and --out"),
         ("x", {"out": Path("./x.ledger")}, "--ledger and --out"),
@@ -114,9 +114,9 @@ def test_where_the_ledger_is() -> None:
         ("x", {"out": Path("x.ledger"), "report": Path("x.ledger")}, "--ledger and --out"),
     ],
 )
-def test_no_two_files_are_one(jobs: str, options: dict[str, Path], words: str) -> None:
+def test_no_two_files_are_one(jobs: str, options: dict[str, Path], states: str) -> None:
     """One of them would be lost."""
-    with pytest.raises(UsageError, match=f"{words} are the same file"):
+    with pytest.raises(UsageError, match=f"{states} are the same file"):
         attrs.evolve(USUAL, **options).check_files(jobs)
     attrs.evolve(USUAL, out=Path("o"), report=Path("p"), ledger=Path("l")).check_files(jobs)
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from pollwise.cli import batch_screen
-from pollwise.cli.batch_progress import Board
+from pollwise.cli.batch_progress import BatchProgress
 from pollwise.cli.batch_screen import LiveBatch, PlainBatch, open_batch_screen, progress_text
 from pollwise.cli.screen import JsonScreen
 from pollwise.core.rate_budget import RateBudget
@@ -20,30 +20,30 @@ from pollwise.model.events import Succeeded
 BUDGETS = {"document360": RateBudget(60, per_s=60.0), "oracle-content": RateBudget()}
 
 
-def busy(total: int, now: float, words: str = "task") -> Board:
+def busy(total: int, now: float, states: str = "task") -> BatchProgress:
     """A board in the middle of a batch: a third is over, some of it not well."""
-    board = Board(total, BUDGETS, now - 300)
+    progress = BatchProgress(total, BUDGETS, now - 300)
     for number in range(total * 2 // 3):
         endpoint = "document360" if number % 2 else "oracle-content"
-        board.took_up(number, endpoint, {"task_id": f"{words}-{number}"}, "waiting", now - 290 + number / total, 0)
-        board.changed(number, "running" if number % 3 else "retrying", 2, now - 100)
-        board.traffic[endpoint].add(now - 30 + 20 * number / total)
+        progress.add_open(number, endpoint, {"task_id": f"{states}-{number}"}, "waiting", now - 290 + number / total, 0)
+        progress.changed(number, "running" if number % 3 else "retrying", 2, now - 100)
+        progress.request_counters[endpoint].add(now - 30 + 20 * number / total)
     for number in range(total // 3):
         failed = number % 20 == 0
-        board.ended_as(
+        progress.conclude_job(
             number,
             "failed" if failed else "succeeded",
             5,
-            f"why {words}" if failed else None,
+            f"why {states}" if failed else None,
             now - 60 + number / total * 50,
         )
-    return board
+    return progress
 
 
-def frame(board: Board, *, width: int = 80, height: int = 24, encoding: str = "utf-8") -> list[str]:
+def frame(progress: BatchProgress, *, width: int = 80, height: int = 24, encoding: str = "utf-8") -> list[str]:
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=width, height=height, color_system=None)
-    console.print(LiveBatch(board, BUDGETS, console)._frame())
+    console.print(LiveBatch(progress, BUDGETS, console)._frame())
     file.flush()
     assert isinstance(file.buffer, io.BytesIO)
     return [row.rstrip() for row in file.buffer.getvalue().decode(encoding).splitlines()]
@@ -86,16 +86,16 @@ async def test_on_a_terminal_that_only_knows_ascii() -> None:
 async def test_before_anything_happened() -> None:
     """An empty batch, and one that has just begun, have a screen as well."""
     now = asyncio.get_running_loop().time()
-    assert frame(Board(0, [], now))[0].startswith("0 of 0 over")
-    assert "3 waiting" in "\n".join(frame(Board(3, ["document360"], now)))
+    assert frame(BatchProgress(0, [], now))[0].startswith("0 of 0 over")
+    assert "3 waiting" in "\n".join(frame(BatchProgress(3, ["document360"], now)))
 
 
 async def test_what_an_earlier_run_has_done() -> None:
     """It counts as done, and is told apart."""
-    board = Board(10, [], asyncio.get_running_loop().time())
+    progress = BatchProgress(10, [], asyncio.get_running_loop().time())
     for _ in range(4):
-        board.knew("succeeded")
-    assert frame(board)[0].startswith("4 of 10 over, 4 of them before")
+        progress.add_known("succeeded")
+    assert frame(progress)[0].startswith("4 of 10 over, 4 of them before")
 
 
 @pytest.mark.looptime
@@ -128,7 +128,7 @@ async def test_a_line_for_each_outcome(
     deletions: DeleteFileEndpoint, deletion_status: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In a pipe an outcome is a line, as of `pollwise watch`."""
-    screen = PlainBatch(Board(1, ["document360"], 0.0))
+    screen = PlainBatch(BatchProgress(1, ["document360"], 0.0))
     await screen.show(deletions, Succeeded(job=DeleteFileJob("a"), status=deletion_status(), elapsed_s=1.0, polls=2))
     assert capsys.readouterr().out == "document360 a succeeded (2 polls, 1.0 s)\n"
 
@@ -136,17 +136,17 @@ async def test_a_line_for_each_outcome(
 async def test_how_it_stands_in_one_line() -> None:
     """With the time left as soon as that can be guessed."""
     now = asyncio.get_running_loop().time()
-    assert progress_text(Board(5, [], now), now) == "0 of 5 over (0 %); 5 waiting; 0 requests a minute"
+    assert progress_text(BatchProgress(5, [], now), now) == "0 of 5 over (0 %); 5 waiting; 0 requests a minute"
     assert "left" in progress_text(busy(300, now), now)
 
 
 def test_the_screen_that_suits(monkeypatch: pytest.MonkeyPatch) -> None:
     """JSON if asked for, lines in a pipe, the board on a terminal."""
-    board = Board(1, [], 0.0)
-    assert isinstance(open_batch_screen(board, {}, json=True), JsonScreen)
-    assert isinstance(open_batch_screen(board, {}, json=False), PlainBatch)
+    progress = BatchProgress(1, [], 0.0)
+    assert isinstance(open_batch_screen(progress, {}, json=True), JsonScreen)
+    assert isinstance(open_batch_screen(progress, {}, json=False), PlainBatch)
     monkeypatch.setattr(batch_screen, "open_screen", lambda *, json: None)
-    assert isinstance(open_batch_screen(board, {}, json=False), LiveBatch)
+    assert isinstance(open_batch_screen(progress, {}, json=False), LiveBatch)
 
 
 @pytest.mark.looptime
@@ -155,7 +155,7 @@ async def test_events_cost_nothing(deletions: DeleteFileEndpoint, deletion_statu
     file = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     console = Console(file=file, force_terminal=True, width=80, height=24)
     async with LiveBatch(busy(30, asyncio.get_running_loop().time()), BUDGETS, console) as screen:
-        screen.expect(deletions, DeleteFileJob("a"))
+        screen.add_job(deletions, DeleteFileJob("a"))
         await screen.show(
             deletions, Succeeded(job=DeleteFileJob("a"), status=deletion_status(), elapsed_s=1.0, polls=2)
         )

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from yarl import URL
 
-from pollwise.cli.batch_progress import Traffic
-from pollwise.cli.batch_transport import Gate
+from pollwise.cli.batch_progress import RequestCounter
+from pollwise.cli.batch_transport import BatchTransport
 from pollwise.errors import AuthenticationError, ConnectFailed, InsecureUrl
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Transport
@@ -27,22 +27,22 @@ class Scripted(Transport):
 
 async def test_all_that_is_sent_is_counted() -> None:
     """Replies and errors pass as they are."""
-    traffic, reply = Traffic(), Reply(503, {}, b"")
-    gate = Gate("e", Scripted(reply, ConnectFailed("x")), traffic)
-    assert await gate.send(REQUEST) is reply
+    request_counters, reply = RequestCounter(), Reply(503, {}, b"")
+    batch_transport = BatchTransport("e", Scripted(reply, ConnectFailed("x")), request_counters)
+    assert await batch_transport.send(REQUEST) is reply
     with pytest.raises(ConnectFailed):
-        await gate.send(REQUEST)
-    assert traffic.sent == 2
-    assert not gate.trouble.done()
+        await batch_transport.send(REQUEST)
+    assert request_counters.sent == 2
+    assert not batch_transport.fatal_error.done()
 
 
 @pytest.mark.parametrize("answer", [Reply(401, {}, b""), InsecureUrl("http://x")])
 async def test_what_concerns_all_jobs_holds_each(answer: Reply | Exception) -> None:
     """Refused credentials are told once, and no job hears of them, so none is given up for them."""
-    gate = Gate("e", Scripted(answer, answer), Traffic())
-    sending = [asyncio.create_task(gate.send(REQUEST)) for _ in range(2)]
+    batch_transport = BatchTransport("e", Scripted(answer, answer), RequestCounter())
+    sending = [asyncio.create_task(batch_transport.send(REQUEST)) for _ in range(2)]
     with pytest.raises((AuthenticationError, InsecureUrl)):
-        await gate.trouble
+        await batch_transport.fatal_error
     await asyncio.sleep(0)
     assert not any(task.done() for task in sending)
     for task in sending:

@@ -8,27 +8,27 @@ from typing import Any
 import pytest
 
 from pollwise.cli import demo
-from pollwise.cli.demo_jobs import CAST, Part
-from pollwise.cli.exit_status import Exit
+from pollwise.cli.demo_jobs import DEMO_JOBS, DemoJob
+from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.options import CommonOptions
 
 Run = Callable[..., Any]
 Start = Callable[..., Any]
-ENDS = Counter(part.end for part in CAST)
+ENDS = Counter(job.outcome for job in DEMO_JOBS)
 
 
 async def test_the_demo_as_plain_lines(start: Start) -> None:
     """Both vendors, skipped files, a failure, a cancellation and retries; a summary; status 0 and no traceback."""
     status, out, err = await (await start("demo", "--seconds", "1")).end()
     assert (status, err) == (0, "")
-    for words in ("document360 ", "oracle-content ", " retrying (", "3 skipped", " failed (", " cancelled ("):
-        assert words in out
+    for states in ("document360 ", "oracle-content ", " retrying (", "3 skipped", " failed (", " cancelled ("):
+        assert states in out
     *_, total = out.splitlines()
     assert total.startswith("12 jobs in ")
     assert "8 succeeded, 2 failed, 1 cancelled, 1 abandoned. " in total
     assert total.endswith(" taught nothing and were repeated.")
     assert all(line.isprintable() for line in out.splitlines())
-    assert sum(line.startswith(("✓ ", "✗ ", "⊘ ", "! ")) for line in out.splitlines()) == len(CAST)
+    assert sum(line.startswith(("✓ ", "✗ ", "⊘ ", "! ")) for line in out.splitlines()) == len(DEMO_JOBS)
 
 
 async def test_the_demo_as_json(command: Run) -> None:
@@ -40,14 +40,14 @@ async def test_the_demo_as_json(command: Run) -> None:
     assert {kind: kinds[kind] for kind in ENDS} == ENDS
     assert kinds["retrying"] >= 3
     ended = [tuple(event["job"].values()) for event in events if event["event"] in ENDS]
-    assert sorted(ended) == sorted(part.keys for part in CAST)
+    assert sorted(ended) == sorted(job.keys for job in DEMO_JOBS)
 
 
 async def test_a_demo_that_does_not_go_as_played(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """If the watches say something else than the simulator did, the demo says so and its status is 1."""
-    liar = Part(("liar",), "abandoned", 0.1, {"outcome": "succeeded"})
-    monkeypatch.setattr(demo, "CAST", (liar,))
-    assert await demo.run_demo(seed=0, seconds=0.3, options=CommonOptions(json=True)) is Exit.FAILED
+    liar = DemoJob(("liar",), "abandoned", 0.1, {"outcome": "succeeded"})
+    monkeypatch.setattr(demo, "DEMO_JOBS", (liar,))
+    assert await demo.run_demo(seed=0, seconds=0.3, options=CommonOptions(json=True)) is ExitStatus.FAILED
     assert capsys.readouterr().err == "pollwise: liar was played as abandoned, watched as succeeded\n"

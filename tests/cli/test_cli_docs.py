@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pollwise.cli import main
-from pollwise.cli.exit_status import Exit
-from pollwise.cli.jobs_file import Row, reader_for
+from pollwise.cli.exit_status import ExitStatus
+from pollwise.cli.jobs_file import JobRow, reader_for
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 
@@ -28,7 +28,7 @@ def test_every_option_is_told(command: str, capsys: pytest.CaptureFixture[str]) 
 
 def test_every_status_is_told() -> None:
     """So is each exit status."""
-    assert [status for status in Exit if f"| {status.value} |" not in TEXT] == []
+    assert [status for status in ExitStatus if f"| {status.value} |" not in TEXT] == []
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
@@ -37,9 +37,9 @@ def test_the_examples_can_be_read(form: str) -> None:
     [example] = re.findall(rf"```{form}\n(.*?)```", TEXT, re.DOTALL)
     reader = reader_for("csv" if form == "csv" else "jsonl")
     rows = [*reader.feed(example.encode()), *reader.end()]
-    assert [row.keys for row in rows if isinstance(row, Row)] == [
+    assert [row.keys for row in rows if isinstance(row, JobRow)] == [
         {"task_id": "65868a00c536f34594713fec"},
         {"file_id": "DC765D5C", "job_id": "ZX-E83150A2"},
     ]
-    assert isinstance(rows[-1], Row)
+    assert isinstance(rows[-1], JobRow)
     assert rows[-1].rest == {"customer": "ACME"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.event_text import ENDED, job_keys, line, look, polls_text, view
+from pollwise.cli.event_text import ENDED, appearance_of, event_line, job_keys, polls_text, view_of
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.errors import (
     ConnectFailed,
@@ -30,13 +30,13 @@ def progressed(status: Any, phase: Phase = Phase.RUNNING) -> Any:
 def test_a_progress_report_on_one_line(extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]) -> None:
     """A plain line says whose job it is, where it stands, how long it will take, and what the vendor says."""
     event = progressed(extraction_status(message="Processing entry Mugs.jpg"))
-    assert line(extractions, event) == (
+    assert event_line(extractions, event) == (
         "oracle-content D1 / ZX-1 running (25%, about 8.0 s left, 2 polls, 3.0 s): Processing entry Mugs.jpg"
     )
 
 
 @pytest.mark.parametrize(
-    ("phase", "word"),
+    ("phase", "state"),
     [
         (Phase.QUEUED, "queued"),
         (Phase.RUNNING, "running"),
@@ -45,10 +45,10 @@ def test_a_progress_report_on_one_line(extractions: ExtractionEndpoint, extracti
     ],
 )
 def test_a_phase_that_is_not_sure_is_not_told_as_sure(
-    phase: Phase, word: str, extraction_status: Callable[..., Any]
+    phase: Phase, state: str, extraction_status: Callable[..., Any]
 ) -> None:
     """What looks over but wants confirmation is called so: it is no outcome yet."""
-    assert view(progressed(extraction_status(), phase)).word == word
+    assert view_of(progressed(extraction_status(), phase)).state == state
 
 
 def test_a_success_that_left_files_out_says_so(
@@ -59,7 +59,7 @@ def test_a_success_that_left_files_out_says_so(
     status = extraction_status(
         progress="SUCCEEDED", completed=True, completedPercentage=100, filesSkipped=1, skippedItems=items
     )
-    assert line(extractions, Succeeded(status=status, **SEEN)) == (
+    assert event_line(extractions, Succeeded(status=status, **SEEN)) == (
         "oracle-content D1 / ZX-1 succeeded (2 polls, 3.0 s): 1 skipped; skipped: Mugs.jpg (existing file)"
     )
 
@@ -68,10 +68,10 @@ def test_a_failure_gives_its_reason(extractions: ExtractionEndpoint, extraction_
     """A failed or cancelled job says why, in the vendor's words; else what the status says; else that nobody said."""
     status = extraction_status(progress="FAILED")
     failed = Failed(status=status, error=JobFailed(JOB, status, "disk full"), **SEEN)
-    assert line(extractions, failed).endswith("failed (2 polls, 3.0 s): disk full")
+    assert event_line(extractions, failed).endswith("failed (2 polls, 3.0 s): disk full")
     cancelled = Cancelled(status=status, error=JobCancelled(JOB, status), **SEEN)
-    assert view(cancelled).reason == "no files"
-    assert view(Failed(status=object(), error=JobFailed(JOB, object()), **SEEN)).reason == "no reason given"
+    assert view_of(cancelled).reason == "no files"
+    assert view_of(Failed(status=object(), error=JobFailed(JOB, object()), **SEEN)).reason == "no reason given"
 
 
 @pytest.mark.parametrize(
@@ -88,18 +88,18 @@ def test_a_retry_says_what_happened_and_when_it_asks_again(
 ) -> None:
     """A poll that taught nothing is told with its error, short on a row and in full on a line."""
     event: Any = Retrying(error=error, failures=1, delay_s=1.25, **SEEN)
-    assert view(event).note == note
-    assert line(extractions, event).endswith(f"retrying (2 polls, 3.0 s, again in 1.2 s): {error}")
+    assert view_of(event).note == note
+    assert event_line(extractions, event).endswith(f"retrying (2 polls, 3.0 s, again in 1.2 s): {error}")
 
 
 def test_throttled_and_abandoned(extractions: ExtractionEndpoint) -> None:
     """Being held back is no error; being abandoned says that the job may still be running."""
-    assert "throttled (2 polls, 3.0 s): rate budget spent for 2.0 s" in line(
+    assert "throttled (2 polls, 3.0 s): rate budget spent for 2.0 s" in event_line(
         extractions, Throttled(delay_s=2.0, **SEEN)
     )
     abandoned: Any = Abandoned(error=DeadlineExceeded(JOB, 60.0), status=None, phase=None, **SEEN)
-    assert view(abandoned).note == "DeadlineExceeded"
-    assert "it may still be running" in line(extractions, abandoned)
+    assert view_of(abandoned).note == "DeadlineExceeded"
+    assert "it may still be running" in event_line(extractions, abandoned)
 
 
 def test_nothing_hostile_reaches_a_line(
@@ -113,7 +113,7 @@ def test_nothing_hostile_reaches_a_line(
         Failed(job=job, status=status, error=JobFailed(job, status, hostile), elapsed_s=0.0, polls=1),
         Retrying(job=job, error=ConnectFailed(hostile), failures=1, delay_s=1.0, elapsed_s=0.0, polls=1),
     ):
-        shown = line(extractions, event)
+        shown = event_line(extractions, event)
         assert shown.isprintable()
         assert "[red]D / ZX" in shown
         assert "[bold]x[/]" in shown
@@ -121,9 +121,9 @@ def test_nothing_hostile_reaches_a_line(
 
 def test_every_word_can_be_shown() -> None:
     """Each word has a symbol, one of pure ASCII, and a style; outcomes are among them."""
-    for word in (*ENDED, "waiting", "queued", "running", "confirming", "retrying", "throttled"):
-        assert look(word).ascii_symbol.isascii()
-        assert len(look(word).symbol) == 1
+    for state in (*ENDED, "waiting", "queued", "running", "confirming", "retrying", "throttled"):
+        assert appearance_of(state).ascii_symbol.isascii()
+        assert len(appearance_of(state).symbol) == 1
 
 
 def test_keys_and_counts(extractions: ExtractionEndpoint) -> None:

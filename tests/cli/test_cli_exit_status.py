@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.exit_status import Exit, exit_for
+from pollwise.cli.exit_status import ExitStatus, exit_status_for
 from pollwise.errors import JobCancelled, JobFailed, WatchStopped
 from pollwise.model.events import Abandoned, Cancelled, Failed, Succeeded
 
@@ -22,12 +22,12 @@ SEEN: dict[str, Any] = {"job": "j", "elapsed_s": 1.0, "polls": 1}
 )
 def test_an_outcome_has_its_exit_status(outcome: Any, status: int) -> None:
     """A script can tell a job that failed from one that we lost sight of."""
-    assert exit_for(outcome) == status
+    assert exit_status_for(outcome) == status
 
 
 def test_the_numbers_are_a_promise() -> None:
     """Scripts rely on them."""
-    assert {status.name: status.value for status in Exit} == {
+    assert {status.name: status.value for status in ExitStatus} == {
         "SUCCEEDED": 0,
         "FAILED": 1,
         "USAGE": 2,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from pollwise.cli.follow import Record, follow, follow_all, outcome_text
+from pollwise.cli.follow import WatchRecord, follow, follow_all, outcome_text
 from pollwise.cli.screen import LineScreen
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
@@ -37,7 +37,7 @@ class Broken(LineScreen):
     async def show(self, endpoint: Any, event: Any, /) -> None:
         raise BrokenPipeError
 
-    async def say(self, text: Text, /) -> None:
+    async def print_text(self, text: Text, /) -> None:
         raise AssertionError
 
 
@@ -105,7 +105,7 @@ def test_a_summary_line_for_an_old_terminal(
     """Where stdout knows no more than ASCII, neither does the symbol."""
     outcome: Any = Succeeded(job=ExtractionJob("F", "J"), status=extraction_status(), elapsed_s=1.0, polls=1)
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
-    text = outcome_text(Record(endpoint=extractions, outcome=outcome, retries=0))
+    text = outcome_text(WatchRecord(endpoint=extractions, outcome=outcome, retries=0))
     assert text.plain.startswith("+ succeeded  oracle-content F / J (1.0 s, 1 poll)")
 
 
@@ -114,7 +114,7 @@ def test_a_summary_line_is_safe(extractions: ExtractionEndpoint, hostile: str, e
     status = extraction_status(progress="SUCCEEDED", skippedItems=[{"id": hostile, "error": hostile}])
     job = ExtractionJob("[red]\u202eD", "ZX")
     outcome: Any = Succeeded(job=job, status=status, elapsed_s=1.0, polls=1)
-    text = outcome_text(Record(endpoint=extractions, outcome=outcome, retries=0))
+    text = outcome_text(WatchRecord(endpoint=extractions, outcome=outcome, retries=0))
     assert text.plain.isprintable()
     assert "[red]D" in text.plain
     assert "[bold]x[/]" in text.plain

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.cli.input_lines import Splitter, chunks
+from pollwise.cli.input_lines import LineSplitter, read_chunks
 
 
 def lines(data: bytes, cuts: list[int] = [], longest: int = 100) -> list[tuple[int, bytes | None]]:  # noqa: B006
-    splitter = Splitter(longest)
+    splitter = LineSplitter(longest)
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     pieces = [data[low:high] for low, high in pairwise(edges)]
     return [*(line for piece in pieces for line in splitter.feed(piece)), *splitter.end()]
@@ -46,7 +46,7 @@ def test_how_bytes_arrive_changes_nothing(data: bytes, cuts: list[int]) -> None:
 
 def test_an_endless_line_is_never_held() -> None:
     """Of a line that is too long nothing stays in memory."""
-    splitter = Splitter(1000)
+    splitter = LineSplitter(1000)
     for _ in range(100):
         assert list(splitter.feed(b"x" * 999)) == []
         assert len(splitter._begun) <= 1000
@@ -57,7 +57,7 @@ async def test_a_file_comes_in_pieces(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(os.urandom(200_000))
     with path.open("rb") as stream:
-        got = [data async for data in chunks(stream.fileno())]
+        got = [data async for data in read_chunks(stream.fileno())]
     assert b"".join(got) == path.read_bytes()
     assert len(got) > 2
 
@@ -66,7 +66,7 @@ async def test_a_pipe_is_waited_for() -> None:
     """While nothing comes the program goes on; a reader that waits can be cancelled."""
     ours, theirs = os.pipe()
     try:
-        reading = chunks(ours)
+        reading = read_chunks(ours)
         first = asyncio.ensure_future(anext(reading))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -97,7 +97,7 @@ async def test_what_another_has_read_away_is_waited_for_again(monkeypatch: pytes
     os.write(theirs, b"x")
     monkeypatch.setattr(os, "read", first_nothing)
     try:
-        assert await anext(chunks(ours)) == b"x"
+        assert await anext(read_chunks(ours)) == b"x"
     finally:
         os.close(theirs)
         os.close(ours)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.cli.input_lines import LONGEST_LINE
-from pollwise.cli.jobs_file import BadRow, Format, Row, reader_for
+from pollwise.cli.input_lines import MAX_LINE_BYTES
+from pollwise.cli.jobs_file import BadRow, Format, JobRow, reader_for
 
 
 def read(data: bytes | str, form: Format = "jsonl", endpoint: str | None = None, size: int = 1 << 16) -> list[Any]:
@@ -17,12 +17,12 @@ def read(data: bytes | str, form: Format = "jsonl", endpoint: str | None = None,
     return [*found, *reader.end()]
 
 
-def deletion(line: int, task_id: str = "t", **rest: Any) -> Row:
-    return Row(line=line, endpoint="document360", keys={"task_id": task_id}, rest=rest)
+def deletion(line: int, task_id: str = "t", **rest: Any) -> JobRow:
+    return JobRow(line=line, endpoint="document360", keys={"task_id": task_id}, rest=rest)
 
 
-def extraction(line: int, file_id: str = "f", job_id: str = "j", **rest: Any) -> Row:
-    return Row(line=line, endpoint="oracle-content", keys={"file_id": file_id, "job_id": job_id}, rest=rest)
+def extraction(line: int, file_id: str = "f", job_id: str = "j", **rest: Any) -> JobRow:
+    return JobRow(line=line, endpoint="oracle-content", keys={"file_id": file_id, "job_id": job_id}, rest=rest)
 
 
 D = '{"endpoint": "document360", "task_id": "t"}'
@@ -46,13 +46,13 @@ E = '{"endpoint": "oracle-content", "file_id": "f", "job_id": "j"}'
         ('{"endpoint":"document360","task_id":"t","file_id":null}', [deletion(1)]),
     ],
 )
-def test_json_lines(data: str | bytes, rows: list[Row]) -> None:
+def test_json_lines(data: str | bytes, rows: list[JobRow]) -> None:
     """A row is an object in a line; blank lines, a BOM and both line ends are fine; what else it says is kept."""
     assert read(data) == rows
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "states"),
     [
         ("{", "not JSON: "),
         ("[]", "expected one JSON object a line, got []"),
@@ -82,16 +82,16 @@ def test_json_lines(data: str | bytes, rows: list[Row]) -> None:
         ),
         ('{"a":' * 100_000, "nested too deeply"),
         ("\0" * 300, "not JSON"),
-        (f'{{"x": "{"y" * LONGEST_LINE}"}}', "longer than 1 MiB"),
+        (f'{{"x": "{"y" * MAX_LINE_BYTES}"}}', "longer than 1 MiB"),
     ],
 )
-def test_bad_json_rows(line: str, words: str) -> None:
+def test_bad_json_rows(line: str, states: str) -> None:
     """Every way to be wrong is told with its line, and the rows around it are read."""
     found = read(f"{D}\n{line}\n{E}\n")
     assert (found[0], found[2]) == (deletion(1), extraction(3))
     assert isinstance(found[1], BadRow)
     assert found[1].line == 2
-    assert words in found[1].why
+    assert states in found[1].reason
 
 
 def test_bytes_that_are_no_text() -> None:
@@ -105,8 +105,8 @@ def test_bytes_that_are_no_text() -> None:
 def test_another_unicode(coding: str, form: Format, text: str) -> None:
     """A file in UTF-16 or UTF-32 without a mark is told once, and by what to do about it."""
     data = text.encode(coding)
-    why = "this file is UTF-16 or UTF-32 without a byte order mark, or no text; save it as UTF-8"
-    assert read(data, form) == [BadRow(1, why)]
+    reason = "this file is UTF-16 or UTF-32 without a byte order mark, or no text; save it as UTF-8"
+    assert read(data, form) == [BadRow(1, reason)]
 
 
 @pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
@@ -125,7 +125,7 @@ def test_a_mark_that_is_not_true(form: Format) -> None:
     """What is not as its first bytes say is told once, with its line."""
     found = read(b"\xff\xfe" + "endpoint,task_id\n".encode("utf-16-le") + b"\x00\xd8\x00\xd8" + b"x" * 99, form)
     assert found[-1] == BadRow(1, "not UTF-16, which its first bytes say that it is")
-    assert len([row for row in found if "UTF-16" in row.why]) == 1
+    assert len([row for row in found if "UTF-16" in row.reason]) == 1
 
 
 def test_files_behind_each_other() -> None:
@@ -137,7 +137,7 @@ def test_files_behind_each_other() -> None:
 def test_an_array_is_told_once(text: str) -> None:
     """With what makes lines of it."""
     (found,) = read(text)
-    assert found.why == "this file is a JSON array; write one object a line, as jq -c '.[]' FILE does"
+    assert found.reason == "this file is a JSON array; write one object a line, as jq -c '.[]' FILE does"
 
 
 def test_an_endpoint_for_all_rows() -> None:
@@ -172,13 +172,13 @@ HEAD = "endpoint,task_id,file_id,job_id,note\n"
         ("\ufeffsep=,\r\nendpoint,task_id\r\ndocument360,t\r\n", [deletion(3)]),
     ],
 )
-def test_csv(data: str, rows: list[Row]) -> None:
+def test_csv(data: str, rows: list[JobRow]) -> None:
     """The first row names the columns, quoting is RFC 4180's, an empty cell says nothing; spreadsheets' ways are fine."""
     assert read(data, "csv") == rows
 
 
 @pytest.mark.parametrize(
-    ("data", "line", "words"),
+    ("data", "line", "states"),
     [
         ("", 1, "there is no first row"),
         (
@@ -198,12 +198,12 @@ def test_csv(data: str, rows: list[Row]) -> None:
         (f"{HEAD}document360,{'x' * 200_000},,,\n", 2, "field larger than field limit"),
     ],
 )
-def test_bad_csv_rows(data: str, line: int, words: str) -> None:
+def test_bad_csv_rows(data: str, line: int, states: str) -> None:
     """What is wrong is told with its line; a first row that names nothing is told once, and not for each row."""
     bad = [row for row in read(data, "csv") if isinstance(row, BadRow)]
     assert len(bad) == 1
     assert bad[0].line == line
-    assert words in bad[0].why
+    assert states in bad[0].reason
 
 
 def test_a_quote_that_is_never_closed_takes_one_line() -> None:
@@ -230,4 +230,4 @@ def test_how_a_csv_file_arrives_changes_nothing(cells: list[str], size: int) -> 
 @given(st.binary(max_size=300), st.sampled_from(["csv", "jsonl"]))
 def test_rubbish_is_only_ever_bad(data: bytes, form: Format) -> None:
     """No bytes make a reader fail in another way."""
-    assert all(isinstance(row, Row | BadRow) for row in read(data, form))
+    assert all(isinstance(row, JobRow | BadRow) for row in read(data, form))

@@ -17,7 +17,7 @@ Run = Callable[..., Any]
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-async def fill(ledger: SqliteLedger, count: int = 6, word: str = "broken") -> None:
+async def fill(ledger: SqliteLedger, count: int = 6, state: str = "broken") -> None:
     """So many watches: every third failed, every third is running, the others succeeded."""
     new = [
         NewWatch(endpoint="document360", keys={"task_id": f"t{n}"}, first_seen=BEGAN, deadline=None)
@@ -27,9 +27,9 @@ async def fill(ledger: SqliteLedger, count: int = 6, word: str = "broken") -> No
     seen: dict[str, Any] = {"polls": 2, "status": b'{"said":"\xc3\xa4"}'}
     succeeded: dict[str, Any] = {"outcome": OutcomeKind.SUCCEEDED, "phase": Phase.SUCCEEDED, "elapsed_s": 3.0}
     failed: dict[str, Any] = {"outcome": OutcomeKind.FAILED, "phase": Phase.FAILED, "elapsed_s": 4.0}
-    told = {"error_type": "JobFailed", "error_message": word}
+    texts = {"error_type": "JobFailed", "error_message": state}
     await ledger.conclude([Conclusion(id=number, **succeeded, **seen) for number in numbers[::3]])
-    await ledger.conclude([Conclusion(id=number, **failed, **seen, **told) for number in numbers[1::3]])
+    await ledger.conclude([Conclusion(id=number, **failed, **seen, **texts) for number in numbers[1::3]])
     await ledger.update([Change(id=number, phase=Phase.RUNNING, failures=0, **seen) for number in numbers[2::3]])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.ledger_entries import Entry, entries, entry_of, open_word, reason_of
+from pollwise.cli.ledger_entries import LedgerEntry, open_state, read_entries, reason_of, to_entry
 from pollwise.endpoints.document360 import DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionJob
 from pollwise.errors import (
@@ -60,7 +60,7 @@ def test_reasons_of_strangers(hostile: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "failures", "word"),
+    ("phase", "failures", "state"),
     [
         (None, 0, "waiting"),
         (None, 2, "retrying"),
@@ -71,9 +71,9 @@ def test_reasons_of_strangers(hostile: str) -> None:
         ("failed", 0, "confirming"),
     ],
 )
-def test_the_word_of_what_is_open(phase: str | None, failures: int, word: str) -> None:
+def test_the_word_of_what_is_open(phase: str | None, failures: int, state: str) -> None:
     """The same words as on a live row."""
-    assert open_word(phase, failures) == word
+    assert open_state(phase, failures) == state
 
 
 async def test_a_ledger_in_entries(tmp_path: Any, hostile: str) -> None:
@@ -100,12 +100,12 @@ async def test_a_ledger_in_entries(tmp_path: Any, hostile: str) -> None:
             ]
         )
         await ledger.acknowledge([first.id])
-        [found] = [page async for page in entries(ledger)]
-        [ended] = [page async for page in entries(ledger, include_open=False)]
-    assert found[0] == Entry(
+        [found] = [page async for page in read_entries(ledger)]
+        [ended] = [page async for page in read_entries(ledger, include_open=False)]
+    assert found[0] == LedgerEntry(
         endpoint="document360",
         keys=("a",),
-        word="succeeded",
+        state="succeeded",
         first_seen=began.timestamp(),
         elapsed_s=1.5,
         detected_within_s=0.25,
@@ -115,7 +115,7 @@ async def test_a_ledger_in_entries(tmp_path: Any, hostile: str) -> None:
     )
     assert found[1].keys[0].isprintable()
     assert found[1].reason.isprintable()
-    assert (found[2].word, found[2].elapsed_s) == ("waiting", None)
+    assert (found[2].state, found[2].elapsed_s) == ("waiting", None)
     assert ended == found[:2]
 
 
@@ -136,4 +136,4 @@ def test_an_error_without_a_message() -> None:
         "error": {"type": "X", "message": None},
         "acknowledged": False,
     }
-    assert entry_of(exported).reason == "no reason given"
+    assert to_entry(exported).reason == "no reason given"

@@ -49,7 +49,7 @@ async def test_a_row_says_where_a_job_stands(
 ) -> None:
     """A row has the phase in words, the job's keys, a bar, the share done, the time left and the polls."""
     screen = LiveScreen(terminal())
-    screen.expect(extractions, extract_job)
+    screen.add_job(extractions, extract_job)
     assert frame(screen)[1].split() == ["·", "waiting", "D1", "/", "ZX-1", "0:00", "0"]
     await screen.show(extractions, progressed(extract_job, extraction_status(message="Mugs.jpg")))
     head, row = frame(screen)
@@ -98,7 +98,7 @@ async def test_a_frame_fits_its_terminal(
         for number in range(5):
             job = ExtractionJob("D" * 40 + str(number), f"[bold]\u202e日本{number}")
             await screen.show(extractions, progressed(job, extraction_status(message=hostile * 9)))
-        screen.expect(deletions, DeleteFileJob("t" * 900))
+        screen.add_job(deletions, DeleteFileJob("t" * 900))
         rows = frame(screen, width=width)
         assert len(rows) == 2 + 7 + 1
         assert all(row.isprintable() and len(row) <= width for row in rows)
@@ -149,10 +149,10 @@ async def test_the_terminal_is_left_as_it_was(
     """Rows are drawn while the screen is open; when it closes the rows go and the cursor comes back."""
     console = terminal()
     async with LiveScreen(console) as screen:
-        assert not screen.lasting
+        assert not screen.persistent
         await screen.show(extractions, progressed(extract_job, extraction_status()))
         await asyncio.sleep(1.0)
-        await screen.say(Text("above the rows"))
+        await screen.print_text(Text("above the rows"))
     output = written(console)
     assert "▸ running" in output
     assert "above the rows" in output

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pollwise.cli.logs import shown_logs
+from pollwise.cli.logs import log_to_stderr
 
 
 class Nobody(io.StringIO):
@@ -14,8 +14,8 @@ class Nobody(io.StringIO):
         raise BrokenPipeError
 
 
-def broken(words: str) -> None:
-    raise ValueError(words)
+def broken(states: str) -> None:
+    raise ValueError(states)
 
 
 log = logging.getLogger("pollwise.somewhere")
@@ -23,7 +23,7 @@ log = logging.getLogger("pollwise.somewhere")
 
 def test_warnings_are_shown_and_the_rest_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     """In normal running a warning is one line on stderr, and nothing less than a warning is there at all."""
-    with shown_logs():
+    with log_to_stderr():
         log.info("chatter")
         log.warning("unknown value %s", "x")
         try:
@@ -37,7 +37,7 @@ def test_warnings_are_shown_and_the_rest_is_not(capsys: pytest.CaptureFixture[st
 
 def test_all_is_shown_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
     """-v shows all of pollwise's own log, with where it comes from, and tracebacks; not other libraries' chatter."""
-    with shown_logs() as show_all:
+    with log_to_stderr() as show_all:
         show_all()
         logging.getLogger("asyncio").debug("other chatter")
         try:
@@ -51,7 +51,7 @@ def test_all_is_shown_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_log_line_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str], hostile: str) -> None:
     """A stranger's words in a log line, or in a traceback, are made safe."""
-    with shown_logs() as show_all:
+    with log_to_stderr() as show_all:
         log.warning("said %s", hostile)
         show_all()
         try:
@@ -66,7 +66,7 @@ def test_logging_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """The handler and the level are there only while a command runs; a stderr that nobody reads stops nothing."""
     root, ours = logging.getLogger(), logging.getLogger("pollwise")
     before = (list(root.handlers), ours.level)
-    with shown_logs() as show_all:
+    with log_to_stderr() as show_all:
         show_all()
         monkeypatch.setattr(sys, "stderr", Nobody())
         log.warning("into the void")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.batch_progress import Board
-from pollwise.cli.observed_ledger import WitnessedLedger
+from pollwise.cli.batch_progress import BatchProgress
+from pollwise.cli.observed_ledger import ObservedLedger
 from pollwise.ledger import Change, Conclusion, LedgerClosed, NewWatch, OutcomeKind, Renewal, SqliteLedger
 from pollwise.model.reading import Phase
 
@@ -25,8 +25,8 @@ def end(number: int, outcome: OutcomeKind = OutcomeKind.SUCCEEDED, **more: Any) 
 
 
 @pytest.fixture
-def board() -> Board:
-    return Board(10, ["document360"], 1000.0)
+def progress() -> BatchProgress:
+    return BatchProgress(10, ["document360"], 1000.0)
 
 
 @pytest.fixture
@@ -35,51 +35,51 @@ async def ledger(tmp_path: Path) -> AsyncIterator[SqliteLedger]:
         yield ledger
 
 
-async def test_the_board_follows_what_is_written(ledger: SqliteLedger, board: Board) -> None:
+async def test_the_board_follows_what_is_written(ledger: SqliteLedger, progress: BatchProgress) -> None:
     """New, changed and ended watches are on the board as soon as they are in the ledger."""
-    witnessed = WitnessedLedger(ledger, board, lambda: 1005.0)
+    witnessed = ObservedLedger(ledger, progress, lambda: 1005.0)
     one, two = await witnessed.record([new("a"), new("b")])
-    assert [line.at for line in board.longest(2)] == [1005.0, 1005.0]
+    assert [line.at for line in progress.longest(2)] == [1005.0, 1005.0]
     await witnessed.update([Change(id=one.id, phase=Phase.RUNNING, failures=0, **USUAL)])
-    assert +board.counts == {"waiting": 9, "running": 1}
-    told = {
+    assert +progress.counts == {"waiting": 9, "running": 1}
+    texts = {
         "error_type": "JobFailed",
         "error_message": "DeleteFileJob(task_id='b') failed: why. See .status for all that",
     }
-    assert await witnessed.conclude([end(two.id, OutcomeKind.FAILED, **told)]) == 1
-    assert +board.counts == {"waiting": 8, "running": 1, "failed": 1}
-    assert board.troubles(1)[0].note.startswith("why")
+    assert await witnessed.conclude([end(two.id, OutcomeKind.FAILED, **texts)]) == 1
+    assert +progress.counts == {"waiting": 8, "running": 1, "failed": 1}
+    assert progress.unsuccessful(1)[0].note.startswith("why")
 
 
-async def test_what_an_earlier_run_has_left(ledger: SqliteLedger, board: Board) -> None:
+async def test_what_an_earlier_run_has_left(ledger: SqliteLedger, progress: BatchProgress) -> None:
     """What has ended is known, what is open is as old as it is, and what was abandoned is taken up again."""
     first, second, third, _ = await ledger.record([new("a"), new("b", 60.0), new("c", 90.0), new("d")])
     await ledger.conclude([end(first.id), end(third.id, OutcomeKind.ABANDONED)])
     await ledger.update([Change(id=second.id, phase=None, failures=2, **USUAL)])
-    witnessed = WitnessedLedger(ledger, board, lambda: 1000.0)
+    witnessed = ObservedLedger(ledger, progress, lambda: 1000.0)
     await witnessed.record([new("a"), new("b"), new("c"), new("d")])
-    assert +board.counts == {"succeeded": 1, "retrying": 1, "waiting": 8}
-    assert board.known == 1
+    assert +progress.counts == {"succeeded": 1, "retrying": 1, "waiting": 8}
+    assert progress.known == 1
     await witnessed.reopen([Renewal(id=third.id, deadline=None)])
-    assert [line.keys["task_id"] for line in board.longest(3)] == ["c", "b", "d"]
-    assert 938.0 <= board.longest(2)[1].at <= 940.0
-    assert [line.polls for line in board.longest(2)] == [3, 3]
+    assert [line.keys["task_id"] for line in progress.longest(3)] == ["c", "b", "d"]
+    assert 938.0 <= progress.longest(2)[1].at <= 940.0
+    assert [line.polls for line in progress.longest(2)] == [3, 3]
 
 
-async def test_nothing_is_told_that_failed(ledger: SqliteLedger, board: Board) -> None:
+async def test_nothing_is_told_that_failed(ledger: SqliteLedger, progress: BatchProgress) -> None:
     """The board never knows more than the disk."""
-    witnessed = WitnessedLedger(ledger, board, lambda: 1000.0)
+    witnessed = ObservedLedger(ledger, progress, lambda: 1000.0)
     await ledger.aclose()
     with pytest.raises(LedgerClosed):
         await witnessed.record([new("a")])
     with pytest.raises(LedgerClosed):
         await witnessed.conclude([end(1)])
-    assert +board.counts == {"waiting": 10}
+    assert +progress.counts == {"waiting": 10}
 
 
-async def test_the_rest_passes_through(tmp_path: Path, board: Board) -> None:
+async def test_the_rest_passes_through(tmp_path: Path, progress: BatchProgress) -> None:
     """It is a ledger in every other way as well."""
-    async with WitnessedLedger(SqliteLedger(tmp_path / "other"), board, lambda: 0.0) as witnessed:
+    async with ObservedLedger(SqliteLedger(tmp_path / "other"), progress, lambda: 0.0) as witnessed:
         one, _ = await witnessed.record([new("a"), new("b")])
         await witnessed.conclude([end(one.id)])
         assert [page[0].id async for page in witnessed.unacknowledged("document360")] == [one.id]

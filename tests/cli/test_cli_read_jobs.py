@@ -8,54 +8,54 @@ from pathlib import Path
 import pytest
 
 from pollwise.cli.exit_status import UsageError
-from pollwise.cli.job_table import Asked
-from pollwise.cli.read_jobs import MOST_COMPLAINTS, take_in
+from pollwise.cli.job_table import JobTable
+from pollwise.cli.read_jobs import MAX_REPORTED_ROWS, read_jobs
 
 GOOD = '{"endpoint": "document360", "task_id": "%s"}\n'
 
 
 @pytest.fixture
-def asked() -> Iterator[Asked]:
-    with Asked() as asked:
-        yield asked
+def job_table() -> Iterator[JobTable]:
+    with JobTable() as job_table:
+        yield job_table
 
 
-async def test_a_good_file(tmp_path: Path, asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_good_file(tmp_path: Path, job_table: JobTable, capsys: pytest.CaptureFixture[str]) -> None:
     """All of its rows are asked, and nothing is said."""
     path = tmp_path / "jobs.jsonl"
     path.write_text("".join(GOOD % number for number in range(2500)) + GOOD % 7)
-    await take_in(str(path), "jsonl", None, asked)
-    assert (asked.rows, dict(asked.endpoints)) == (2501, {"document360": 2500})
+    await read_jobs(str(path), "jsonl", None, job_table)
+    assert (job_table.rows, dict(job_table.endpoints)) == (2501, {"document360": 2500})
     assert capsys.readouterr() == ("", "")
 
 
-async def test_all_bad_rows_are_told(tmp_path: Path, asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_all_bad_rows_are_told(tmp_path: Path, job_table: JobTable, capsys: pytest.CaptureFixture[str]) -> None:
     """Each with its file and its line, and the good ones between them do not count."""
     path = tmp_path / "jobs.jsonl"
     path.write_text(GOOD % 1 + "{}\n" + GOOD % 2 + "[]\n")
     with pytest.raises(UsageError, match=r"2 of 4 rows of \S+ are bad; nothing was sent"):
-        await take_in(str(path), "jsonl", None, asked)
+        await read_jobs(str(path), "jsonl", None, job_table)
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith(f"pollwise: {path}:2: it names no endpoint")
     assert second.startswith(f"pollwise: {path}:4: expected one JSON object")
 
 
 async def test_the_complaints_fit_a_screen(
-    tmp_path: Path, asked: Asked, capsys: pytest.CaptureFixture[str], hostile: str
+    tmp_path: Path, job_table: JobTable, capsys: pytest.CaptureFixture[str], hostile: str
 ) -> None:
     """Of very many bad rows the first are told, and of the others the lines; what they hold is only text."""
     path = tmp_path / "jobs.jsonl"
     bad = (f'{{"endpoint": "{hostile[:9]}"}}\n' * 3000).replace("\x1b", "\\u001b\\u009b2J\\u202e")
     path.write_text(bad + GOOD % 1 + "[]\n" + GOOD % 2 + "[]\n[]\n")
     with pytest.raises(UsageError, match="3,003 of 3,005 rows"):
-        await take_in(str(path), "jsonl", None, asked)
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == MOST_COMPLAINTS + 1
-    assert told[-1] == "pollwise: and 2,953 more, at lines 51-3000, 3002, 3004-3005"
-    assert all(line.isprintable() for line in told)
+        await read_jobs(str(path), "jsonl", None, job_table)
+    texts = capsys.readouterr().err.splitlines()
+    assert len(texts) == MAX_REPORTED_ROWS + 1
+    assert texts[-1] == "pollwise: and 2,953 more, at lines 51-3000, 3002, 3004-3005"
+    assert all(line.isprintable() for line in texts)
 
 
-async def test_stdin(asked: Asked, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_stdin(job_table: JobTable, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Jobs may come from a pipe; complaints call it by its name."""
     ours, theirs = os.pipe()
     os.write(theirs, (GOOD % 1 + "{}\n").encode())
@@ -63,15 +63,15 @@ async def test_stdin(asked: Asked, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     with open(ours, encoding="utf-8") as stream:  # noqa: ASYNC230, PTH123  a pipe that has all of it already
         monkeypatch.setattr(sys, "stdin", stream)
         with pytest.raises(UsageError, match="1 of 2 rows of stdin"):
-            await take_in("-", "jsonl", None, asked)
+            await read_jobs("-", "jsonl", None, job_table)
     assert capsys.readouterr().err.startswith("pollwise: stdin:2: ")
 
 
-async def test_a_file_that_cannot_be_read(tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_cannot_be_read(tmp_path: Path, job_table: JobTable, monkeypatch: pytest.MonkeyPatch) -> None:
     """No file, a folder, a closed stdin: what it is, in one line."""
-    for name, words in ((tmp_path / "missing", "No such file"), (tmp_path, "Is a directory")):
-        with pytest.raises(UsageError, match=words):
-            await take_in(str(name), "csv", None, asked)
+    for name, states in ((tmp_path / "missing", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(UsageError, match=states):
+            await read_jobs(str(name), "csv", None, job_table)
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(UsageError, match="stdin cannot be read: it is closed"):
-        await take_in("-", "jsonl", None, asked)
+        await read_jobs("-", "jsonl", None, job_table)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.job_table import Asked
-from pollwise.cli.jobs_file import Row
+from pollwise.cli.job_table import JobTable
+from pollwise.cli.jobs_file import JobRow
 from pollwise.cli.jsonlines import event_to_json
 from pollwise.cli.result_file import write_results
 from pollwise.durable.codec import conclusion_of
@@ -29,13 +29,13 @@ async def ledger(tmp_path: Path) -> AsyncIterator[SqliteLedger]:
 
 
 @pytest.fixture
-def asked() -> Iterator[Asked]:
-    with Asked() as asked:
-        yield asked
+def job_table() -> Iterator[JobTable]:
+    with JobTable() as job_table:
+        yield job_table
 
 
-def row(line: int, job: DeleteFileJob, **rest: Any) -> Row:
-    return Row(line=line, endpoint="document360", keys={"task_id": job.task_id}, rest=rest)
+def row(line: int, job: DeleteFileJob, **rest: Any) -> JobRow:
+    return JobRow(line=line, endpoint="document360", keys={"task_id": job.task_id}, rest=rest)
 
 
 async def record(ledger: SqliteLedger, endpoint: DeleteFileEndpoint, *outcomes: Outcome[Any, Any]) -> None:
@@ -48,7 +48,7 @@ async def record(ledger: SqliteLedger, endpoint: DeleteFileEndpoint, *outcomes: 
 
 async def test_a_line_says_what_json_says(
     ledger: SqliteLedger,
-    asked: Asked,
+    job_table: JobTable,
     deletions: DeleteFileEndpoint,
     deletion_status: Make,
     tmp_path: Path,
@@ -66,8 +66,8 @@ async def test_a_line_says_what_json_says(
         Abandoned(job=jobs[3], status=None, phase=Phase.RUNNING, error=JobNotFound(jobs[3], 404), **seen),
     ]
     await record(ledger, deletions, *outcomes)
-    asked.add([row(2 * number + 1, job, customer="Ä", n=number) for number, job in enumerate(jobs)])
-    await write_results(tmp_path / "out", asked, ledger)
+    job_table.add([row(2 * number + 1, job, customer="Ä", n=number) for number, job in enumerate(jobs)])
+    await write_results(tmp_path / "out", job_table, ledger)
     text = (tmp_path / "out").read_text(encoding="ascii")
     for number, (line, outcome) in enumerate(zip(text.splitlines(), outcomes, strict=True)):
         assert line.startswith(event_to_json(deletions, outcome)[:-1])
@@ -77,26 +77,26 @@ async def test_a_line_says_what_json_says(
 
 
 async def test_rows_in_their_order_each_of_them(
-    ledger: SqliteLedger, asked: Asked, deletions: DeleteFileEndpoint, deletion_status: Make, tmp_path: Path
+    ledger: SqliteLedger, job_table: JobTable, deletions: DeleteFileEndpoint, deletion_status: Make, tmp_path: Path
 ) -> None:
     """The order is that of JOBS, whatever came first; a job that is there twice has two lines, and is acknowledged."""
     a, b = DeleteFileJob("a"), DeleteFileJob("b")
     await record(
         ledger, deletions, *(Succeeded(job=job, status=deletion_status(), elapsed_s=1.0, polls=1) for job in (b, a))
     )
-    asked.add([row(1, a), row(2, b), row(3, a, again=True)])
-    await write_results(tmp_path / "out", asked, ledger)
+    job_table.add([row(1, a), row(2, b), row(3, a, copy=True)])
+    await write_results(tmp_path / "out", job_table, ledger)
     lines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     assert [(line["job"]["task_id"], line["line"]) for line in lines] == [("a", 1), ("b", 2), ("a", 3)]
     assert [page async for page in ledger.unacknowledged("document360")] == []
 
 
 async def test_no_file_before_all_is_known(
-    ledger: SqliteLedger, asked: Asked, deletions: DeleteFileEndpoint, deletion_status: Make, tmp_path: Path
+    ledger: SqliteLedger, job_table: JobTable, deletions: DeleteFileEndpoint, deletion_status: Make, tmp_path: Path
 ) -> None:
     """A result file is complete or not there."""
     await record(ledger, deletions, Succeeded(job=DeleteFileJob("a"), status=deletion_status(), elapsed_s=1.0, polls=1))
-    asked.add([row(1, DeleteFileJob("a")), row(2, DeleteFileJob("open"))])
+    job_table.add([row(1, DeleteFileJob("a")), row(2, DeleteFileJob("open"))])
     with pytest.raises(AssertionError, match="row 2 has no outcome"):
-        await write_results(tmp_path / "out", asked, ledger)
+        await write_results(tmp_path / "out", job_table, ledger)
     assert not (tmp_path / "out").exists()

@@ -189,8 +189,8 @@ def test_a_second_signal_does_not_wait() -> None:
     with child:
         assert child.stdout is not None
         assert child.stderr is not None
-        for word in (b"ready\n", b"cleaning\n"):
-            assert child.stdout.readline() == word
+        for state in (b"ready\n", b"cleaning\n"):
+            assert child.stdout.readline() == state
             child.send_signal(signal.SIGINT)
         assert child.wait() == 130
         assert child.stderr.read() == b""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.cli.safe_text import clock, duration, middle, safe
+from pollwise.cli.safe_text import clock, duration, safe, shorten_keys
 
 
 @given(st.text(alphabet=st.characters(), max_size=600))
@@ -58,12 +58,12 @@ def test_a_long_text_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "states"),
     [(0, "0.0 s"), (4.23, "4.2 s"), (59.97, "1 min 00 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")],
 )
-def test_durations_in_words(seconds: float, words: str) -> None:
+def test_durations_in_words(seconds: float, states: str) -> None:
     """A duration is said as a person says it."""
-    assert duration(seconds) == words
+    assert duration(seconds) == states
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_durations_on_a_clock(seconds: float, shown: str) -> None:
 
 def test_a_job_keeps_the_ends_of_its_keys() -> None:
     """Where a job's keys are too long, the middle of each goes: identifiers differ most at their ends."""
-    assert middle(["short", "ZX-1"], 20) == "short / ZX-1"
-    assert middle(["D" + "0" * 40 + "A7", "ZX-" + "1" * 40 + "9"], 19) == "D000…0A7 / ZX-1…119"
-    assert middle(["catalogue-of-2021.zip", "ZX-1"], 20) == "catalo…21.zip / ZX-1"
+    assert shorten_keys(["short", "ZX-1"], 20) == "short / ZX-1"
+    assert shorten_keys(["D" + "0" * 40 + "A7", "ZX-" + "1" * 40 + "9"], 19) == "D000…0A7 / ZX-1…119"
+    assert shorten_keys(["catalogue-of-2021.zip", "ZX-1"], 20) == "catalo…21.zip / ZX-1"
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=3), st.integers(min_value=15, max_value=60))
 def test_a_shortened_job_fits(keys: list[str], limit: int) -> None:
     """Keys are never longer than the room that they were given."""
-    assert len(middle(keys, limit)) <= limit
+    assert len(shorten_keys(keys, limit)) <= limit

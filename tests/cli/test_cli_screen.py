@@ -63,8 +63,8 @@ async def test_a_line_is_flushed_at_once(
     out = Flushed()
     monkeypatch.setattr(sys, "stdout", out)
     async with kind() as screen:
-        assert screen.lasting
-        screen.expect(extractions, extract_job)
+        assert screen.persistent
+        screen.add_job(extractions, extract_job)
         assert out.getvalue() == ""
         await screen.show(extractions, Succeeded(job=extract_job, status=extraction_status(), elapsed_s=1.0, polls=1))
     assert out.seen
@@ -76,9 +76,9 @@ async def test_only_events_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said to a person is plain text on a pipe, and nothing at all among JSON lines."""
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
-    await JsonScreen().say(Text("hello", style="red"))
+    await JsonScreen().print_text(Text("hello", style="red"))
     assert out.getvalue() == ""
-    await LineScreen().say(Text("[b]hello[/]", style="red"))
+    await LineScreen().print_text(Text("[b]hello[/]", style="red"))
     assert out.getvalue() == "[b]hello[/]\n"
 
 

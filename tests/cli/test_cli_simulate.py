@@ -34,10 +34,10 @@ async def test_what_it_prints_can_be_pasted(start: Start) -> None:
     }
     commands = [line.strip().partition("#") for line in lines if line.strip().startswith("pollwise watch")]
     assert len(commands) == 14
-    told = {ends.strip(): shlex.split(command)[1:] for command, _, ends in commands}
-    assert set(told) == {"succeeded", "failed", "cancelled", "abandoned"}
+    texts = {ends.strip(): shlex.split(command)[1:] for command, _, ends in commands}
+    assert set(texts) == {"succeeded", "failed", "cancelled", "abandoned"}
     environment = {**os.environ, **exports}
-    children = [await start(*told[ends], env=environment) for ends in ("succeeded", "abandoned")]
+    children = [await start(*texts[ends], env=environment) for ends in ("succeeded", "abandoned")]
     assert [(await child.end())[0] for child in children] == [0, 3]
     server.process.send_signal(signal.SIGINT)
     status, _, err = await server.end()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.stdout import Output
+from pollwise.cli.stdout import StdoutWriter
 
 LONG = 300_000  # more than any pipe takes at once
 
@@ -39,14 +39,14 @@ def pipe() -> Iterator[Pipe]:
 async def test_a_line_is_there_at_once(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """When `line` returns the reader can have it, encoded as stdout is; what cannot be encoded is escaped."""
     monkeypatch.setattr(sys, "stdout", pipe.stream)
-    await Output().line("grüße \ud800")
+    await StdoutWriter().line("grüße \ud800")
     assert pipe.read() == "grüße \\ud800\n".encode()
 
 
 async def test_a_slow_reader_holds_up_nobody_else(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a pipe is full the loop runs on; lines come whole and in order once it is read again."""
     monkeypatch.setattr(sys, "stdout", pipe.stream)
-    output = Output()
+    output = StdoutWriter()
     writing = [asyncio.create_task(output.line(letter * LONG)) for letter in "ab"]
     for _ in range(100):
         await asyncio.sleep(0)  # turns that we would not get if a write stood still
@@ -61,7 +61,7 @@ async def test_a_slow_reader_holds_up_nobody_else(pipe: Pipe, monkeypatch: pytes
 async def test_a_line_that_nobody_takes_can_be_cancelled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C is heard though a line is stuck in a full pipe."""
     monkeypatch.setattr(sys, "stdout", pipe.stream)
-    writing = asyncio.create_task(Output().line("x" * LONG))
+    writing = asyncio.create_task(StdoutWriter().line("x" * LONG))
     for _ in range(100):
         await asyncio.sleep(0)
     writing.cancel()
@@ -72,7 +72,7 @@ async def test_a_line_that_nobody_takes_can_be_cancelled(pipe: Pipe, monkeypatch
 async def test_a_reader_that_went_away(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """The broken pipe comes out, also while a line is stuck."""
     monkeypatch.setattr(sys, "stdout", pipe.stream)
-    writing = asyncio.create_task(Output().line("x" * LONG))
+    writing = asyncio.create_task(StdoutWriter().line("x" * LONG))
     for _ in range(100):
         await asyncio.sleep(0)
     os.close(pipe.ours)
@@ -91,12 +91,12 @@ async def test_a_file_and_a_full_disk(full_disk: Any, tmp_path: Path, monkeypatc
     """A file has no readers to wait for; an error of the disk comes out."""
     with (tmp_path / "out").open("w") as file:
         monkeypatch.setattr(sys, "stdout", file)
-        await Output().line("one")
-        await Output().line("two")
+        await StdoutWriter().line("one")
+        await StdoutWriter().line("two")
     assert (tmp_path / "out").read_text() == "one\ntwo\n"
     monkeypatch.setattr(sys, "stdout", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        await Output().line("one")
+        await StdoutWriter().line("one")
 
 
 async def test_a_descriptor_that_another_process_has_filled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,12 +112,12 @@ async def test_a_descriptor_that_another_process_has_filled(pipe: Pipe, monkeypa
         return really_write(descriptor, data)
 
     monkeypatch.setattr(os, "write", sometimes)
-    await Output().line("x")
+    await StdoutWriter().line("x")
     assert pipe.read() == b"x\n"
     assert refused
 
 
 async def test_a_stdout_in_memory(capsys: pytest.CaptureFixture[str]) -> None:
     """A program that captures stdout gets the lines as well."""
-    await Output().line("x")
+    await StdoutWriter().line("x")
     assert capsys.readouterr().out == "x\n"

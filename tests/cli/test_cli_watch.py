@@ -26,7 +26,7 @@ def deletion(simulator: Simulator, *more: str, task_id: str = "T") -> list[str]:
     return ["watch", "document360", task_id, "--base-url", simulator.document360_url, *QUICK, *more]
 
 
-async def asked(simulator: Simulator) -> None:
+async def job_table(simulator: Simulator) -> None:
     """Wait for the first request."""
     while not simulator.requests.total:
         await asyncio.sleep(0.01)
@@ -92,7 +92,7 @@ async def test_a_signal_ends_it_while_a_request_hangs(
     """Ctrl-C and SIGTERM end the command at once, whatever it waits for, without a traceback."""
     simulator.add_extraction("F", "J", script=[Fault.HANG])
     child = await start(*extraction(simulator, "--json"))
-    await asked(simulator)
+    await job_table(simulator)
     child.process.send_signal(number)
     assert await child.end() == (status, "", "pollwise: stopped watching; the job may still be running\n")
 
@@ -119,12 +119,12 @@ class Terminal:
         return await asyncio.to_thread(self._read)
 
     def _read(self) -> str:
-        parts = []
+        demo_jobs = []
         with contextlib.suppress(OSError):  # Linux says so when the last writer has gone
             while part := os.read(self.ours, 65536):
-                parts.append(part)
+                demo_jobs.append(part)
         os.close(self.ours)
-        return b"".join(parts).decode()
+        return b"".join(demo_jobs).decode()
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ async def test_a_terminal_that_cannot_move_its_cursor(simulator: Simulator, on_t
 async def test_ctrl_c_on_a_terminal(simulator: Simulator, on_terminal: Start) -> None:
     """Interrupted, the terminal has its cursor back, the last row stays, and one line says how things are."""
     simulator.add_extraction("F", "J", script=[Fault.HANG])
-    status, out = await on_terminal(*extraction(simulator), signal_when=asked(simulator))
+    status, out = await on_terminal(*extraction(simulator), signal_when=job_table(simulator))
     assert status == 130
     assert out.rindex("\x1b[?25h") > out.rindex("\x1b[?25l")
     assert out.endswith("pollwise: stopped watching; the job may still be running\r\n")

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from pollwise.cli.exit_status import UsageError
 
-__all__ = ["check_apart", "probe", "whole_file"]
+__all__ = ["atomic_write", "check_distinct", "check_writable"]
 
 _BUFFER = 1 << 18
 _BESIDE_A_LEDGER = ("-lock", "-wal", "-shm", "-journal", "-pollwise-new")  # as ledger/files.py and SQLite call them
 
 
-def check_apart(files: Mapping[str, Path | str | None], *, ledger: Path) -> None:
+def check_distinct(files: Mapping[str, Path | str | None], *, ledger: Path) -> None:
     """Find out before anything is lost whether all of these are files of their own.
 
     Args:
@@ -35,20 +35,20 @@ def check_apart(files: Mapping[str, Path | str | None], *, ledger: Path) -> None
         UsageError: Two of them are one, or one of them is a part of the ledger.
     """
     whole = os.path.realpath(ledger)
-    parts = {f"{whole}{end}" for end in _BESIDE_A_LEDGER}
+    demo_jobs = {f"{whole}{end}" for end in _BESIDE_A_LEDGER}
     seen: dict[str, str] = {}
     for name, path in files.items():
         if path is None:
             continue
         place = os.path.realpath(path)
-        if place in parts:
+        if place in demo_jobs:
             raise UsageError(f"{path} is a part of the ledger {ledger}; name another file for {name}")
         first = seen.setdefault(place, name)
         if first != name:
             raise UsageError(f"{first} and {name} are the same file, {path}; name another one")
 
 
-def probe(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Find out now rather than after hours whether a file can be put there.
 
     Raises:
@@ -64,7 +64,7 @@ def probe(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Callable[[bytes], object]]:
+def atomic_write(path: Path) -> Iterator[Callable[[bytes], object]]:
     """Write the file with what this yields. It is put in its place at the end of the block, unless that raises.
 
     Raises:

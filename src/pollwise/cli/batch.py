@@ -19,18 +19,18 @@ import attrs
 from rich.text import Text
 
 from pollwise.cli import vendors
-from pollwise.cli.atomic_file import probe
+from pollwise.cli.atomic_file import check_writable
 from pollwise.cli.batch_options import BatchOptions
-from pollwise.cli.batch_progress import Board
+from pollwise.cli.batch_progress import BatchProgress
 from pollwise.cli.batch_screen import counts_text, open_batch_screen
-from pollwise.cli.batch_transport import Gate
+from pollwise.cli.batch_transport import BatchTransport
 from pollwise.cli.event_text import AnyEndpoint
-from pollwise.cli.exit_status import Exit, UsageError
-from pollwise.cli.job_table import Asked
-from pollwise.cli.ledger_commands import reason_texts, tally_of
-from pollwise.cli.observed_ledger import WitnessedLedger
-from pollwise.cli.origin_checks import check_places, check_urls
-from pollwise.cli.read_jobs import take_in
+from pollwise.cli.exit_status import ExitStatus, UsageError
+from pollwise.cli.job_table import JobTable
+from pollwise.cli.ledger_commands import reason_texts, summarize
+from pollwise.cli.observed_ledger import ObservedLedger
+from pollwise.cli.origin_checks import check_job_origins, check_urls
+from pollwise.cli.read_jobs import read_jobs
 from pollwise.cli.report import write_report
 from pollwise.cli.result_file import write_results
 from pollwise.cli.safe_text import duration, safe
@@ -44,14 +44,14 @@ from pollwise.model.events import Abandoned
 from pollwise.model.limits import Limits
 from pollwise.watcher import JobWatcher
 
-__all__ = ["exit_for_all", "run_batch"]
+__all__ = ["batch_exit_status", "run_batch"]
 
 _MOST_REASONS = 5
 _LEDGER_PATIENCE_S = 60.0  # so long room can be made on a full disk
-_PATIENCE = Retry(outage_s=1800.0)  # a batch may run overnight: half an hour of outage abandons no job
+_RETRY = Retry(outage_s=1800.0)  # a batch may run overnight: half an hour of outage abandons no job
 
 
-async def run_batch(jobs: str, options: BatchOptions) -> Exit:
+async def run_batch(jobs: str, options: BatchOptions) -> ExitStatus:
     """Watch the jobs of the file (`-` is stdin).
 
     Raises:
@@ -63,16 +63,16 @@ async def run_batch(jobs: str, options: BatchOptions) -> Exit:
     options.check_files(jobs)
     options.pacing()
     moved = options.moved()
-    with Asked() as asked:
-        await take_in(jobs, form, options.endpoint, asked)
-        endpoints = [_endpoint(name, options) for name in asked.endpoints]
+    with JobTable() as job_table:
+        await read_jobs(jobs, form, options.endpoint, job_table)
+        endpoints = [_endpoint(name, options) for name in job_table.endpoints]
         for path in (options.out, options.report):
             if path is not None:
-                probe(path)
-        check_urls(endpoints, asked, allow_plain_http=options.allow_plain_http)
+                check_writable(path)
+        check_urls(endpoints, job_table, allow_plain_http=options.allow_plain_http)
         async with SqliteLedger(ledger_path) as ledger:
-            await check_places(endpoints, asked, ledger, moved)
-            return await _Batch(jobs, options, asked, endpoints, ledger).run()
+            await check_job_origins(endpoints, job_table, ledger, moved)
+            return await _Batch(jobs, options, job_table, endpoints, ledger).run()
 
 
 def _endpoint(name: str, options: BatchOptions) -> AnyEndpoint:
@@ -90,57 +90,57 @@ class _Batch:
 
     jobs: str
     options: BatchOptions
-    asked: Asked
+    job_table: JobTable
     endpoints: Sequence[AnyEndpoint]
     ledger: SqliteLedger
 
-    async def run(self) -> Exit:
-        jobs, now = self.asked.endpoints, asyncio.get_running_loop().time
+    async def run(self) -> ExitStatus:
+        jobs, now = self.job_table.endpoints, asyncio.get_running_loop().time
         budgets = {endpoint.name: self.options.budget(endpoint.documented_limit) for endpoint in self.endpoints}
-        board = Board(sum(jobs.values()), jobs, now())
-        screen = open_batch_screen(board, budgets, json=self.options.json)
+        progress = BatchProgress(sum(jobs.values()), jobs, now())
+        screen = open_batch_screen(progress, budgets, json=self.options.json)
         try:
             async with screen:
-                await self._watch(board, budgets, screen)
+                await self._watch(progress, budgets, screen)
             await self._write()
         except asyncio.CancelledError:
-            await self._leave(board)
+            await self._stop_early(progress)
             raise
         except LedgerError:
-            self._advise(board)
+            self._print_how_to_continue(progress)
             raise
         except AuthenticationError as error:
             print(f"pollwise: {safe(error)}", file=sys.stderr)
-            await self._leave(board)
-            return Exit.ABANDONED
-        await self._tell(board, screen, now() - board.began_at)
-        return exit_for_all(board)
+            await self._stop_early(progress)
+            return ExitStatus.ABANDONED
+        await self._print_summary(progress, screen, now() - progress.began_at)
+        return batch_exit_status(progress)
 
     # --- watching -----------------------------------------------------------------------------
 
-    async def _watch(self, board: Board, budgets: Mapping[str, RateBudget], screen: Screen) -> None:
-        ledger = WitnessedLedger(self.ledger, board, asyncio.get_running_loop().time)
+    async def _watch(self, progress: BatchProgress, budgets: Mapping[str, RateBudget], screen: Screen) -> None:
+        ledger = ObservedLedger(self.ledger, progress, asyncio.get_running_loop().time)
         try:
             async with asyncio.TaskGroup() as group:
                 for endpoint in self.endpoints:
-                    work = self._follow(endpoint, ledger, board, budgets[endpoint.name], screen)
+                    work = self._follow(endpoint, ledger, progress, budgets[endpoint.name], screen)
                     group.create_task(work, name=f"pollwise batch {endpoint.name}")
         except* Exception as broken:  # noqa: BLE001  one of them says it all
             error = broken.exceptions[0]
             raise error from None
 
     async def _follow(
-        self, endpoint: AnyEndpoint, ledger: WitnessedLedger, board: Board, budget: RateBudget, screen: Screen
+        self, endpoint: AnyEndpoint, ledger: ObservedLedger, progress: BatchProgress, budget: RateBudget, screen: Screen
     ) -> None:
         options = self.options
         transport = AiohttpTransport(connections=options.concurrency, allow_plain_http=options.allow_plain_http)
-        gate = Gate(endpoint.name, transport, board.traffic[endpoint.name])
+        batch_transport = BatchTransport(endpoint.name, transport, progress.request_counters[endpoint.name])
         watcher: JobWatcher[Any, Any] = JobWatcher(
             endpoint,
             timeout_s=options.timeout,
             pacing=options.pacing(),
-            retry=_PATIENCE,
-            transport=gate,
+            retry=_RETRY,
+            transport=batch_transport,
             budget=budget,
             limits=Limits(concurrency=options.concurrency),
             ledger=ledger,
@@ -148,54 +148,56 @@ class _Batch:
             moved_from=options.moved(),
         )
         async with transport, watcher:
-            jobs = map(endpoint.codec.job_from_keys, self.asked.jobs(endpoint.name))
-            await _unless(gate.trouble, _show(watcher, jobs, endpoint, screen))
+            jobs = map(endpoint.codec.job_from_keys, self.job_table.jobs(endpoint.name))
+            await _run_unless_failed(batch_transport.fatal_error, _show_outcomes(watcher, jobs, endpoint, screen))
 
     # --- the end ------------------------------------------------------------------------------
 
     async def _write(self) -> None:
         """What is only written once everything is known, and what is always written."""
         if self.options.out is not None:
-            await write_results(self.options.out, self.asked, self.ledger, self.options.account)
+            await write_results(self.options.out, self.job_table, self.ledger, self.options.account)
         await self._report()
 
     async def _report(self) -> None:
         if self.options.report is not None:
-            write_report(self.options.report, await tally_of(self.ledger), self.jobs)
+            write_report(self.options.report, await summarize(self.ledger), self.jobs)
 
-    async def _tell(self, board: Board, screen: Screen, took_s: float) -> None:
+    async def _print_summary(self, progress: BatchProgress, screen: Screen, took_s: float) -> None:
         """A person is told how it ended."""
-        polls = sum(traffic.sent for traffic in board.traffic.values())
-        known = f", {board.known:,} of them before" if board.known else ""
-        text = Text(f"{board.total:,} jobs in {duration(took_s)}{known}: ").append(counts_text(board))
+        polls = sum(request_counters.sent for request_counters in progress.request_counters.values())
+        known = f", {progress.known:,} of them before" if progress.known else ""
+        text = Text(f"{progress.total:,} jobs in {duration(took_s)}{known}: ").append(counts_text(progress))
         text.append(f". {polls:,} requests.")
-        await screen.say(text if board.total else Text("There are no jobs."))
-        if board.ended > board.counts["succeeded"] and not self.options.json:
-            for reason in reason_texts(await tally_of(self.ledger), _MOST_REASONS):
-                await screen.say(reason)
+        await screen.print_text(text if progress.total else Text("There are no jobs."))
+        if progress.ended > progress.counts["succeeded"] and not self.options.json:
+            for reason in reason_texts(await summarize(self.ledger), _MOST_REASONS):
+                await screen.print_text(reason)
         for what, path in (("results", self.options.out), ("report", self.options.report)):
             if path is not None:
-                await screen.say(Text(f"{what}: {safe(path)}"))
-        if board.counts["abandoned"]:
-            await screen.say(Text("The same command looks at those again that were abandoned."))
+                await screen.print_text(Text(f"{what}: {safe(path)}"))
+        if progress.counts["abandoned"]:
+            await screen.print_text(Text("The same command looks at those again that were abandoned."))
 
-    async def _leave(self, board: Board) -> None:
+    async def _stop_early(self, progress: BatchProgress) -> None:
         """Somebody, or something, ends it early."""
-        self._advise(board)
+        self._print_how_to_continue(progress)
         await self._report()
 
-    def _advise(self, board: Board) -> None:
+    def _print_how_to_continue(self, progress: BatchProgress) -> None:
         ledger = shlex.quote(safe(self.options.ledger_of(self.jobs)))
-        others = "" if board.ended == board.total else "; the others may still be running"
+        others = "" if progress.ended == progress.total else "; the others may still be running"
         print(
-            f"pollwise: {board.ended:,} of {board.total:,} jobs are over{others}."
+            f"pollwise: {progress.ended:,} of {progress.total:,} jobs are over{others}."
             f" The same command goes on from here, and `pollwise ledger export {ledger}` has what is known.",
             file=sys.stderr,
             flush=True,
         )
 
 
-async def _show(watcher: JobWatcher[Any, Any], jobs: Iterator[Any], endpoint: AnyEndpoint, screen: Screen) -> None:
+async def _show_outcomes(
+    watcher: JobWatcher[Any, Any], jobs: Iterator[Any], endpoint: AnyEndpoint, screen: Screen
+) -> None:
     async with aclosing(watcher.as_completed(jobs)) as outcomes:
         async for outcome in outcomes:
             if isinstance(outcome, Abandoned) and isinstance(outcome.error, LedgerWriteFailed):
@@ -205,22 +207,22 @@ async def _show(watcher: JobWatcher[Any, Any], jobs: Iterator[Any], endpoint: An
             await screen.show(endpoint, outcome)
 
 
-async def _unless(trouble: asyncio.Future[None], work: Coroutine[Any, Any, None]) -> None:
+async def _run_unless_failed(fatal_error: asyncio.Future[None], work: Coroutine[Any, Any, None]) -> None:
     """Do the work, unless there is trouble first."""
     task = asyncio.create_task(work, name="pollwise batch outcomes")
     try:
-        await asyncio.wait((task, trouble), return_when=asyncio.FIRST_COMPLETED)
-        (trouble if trouble.done() else task).result()
+        await asyncio.wait((task, fatal_error), return_when=asyncio.FIRST_COMPLETED)
+        (fatal_error if fatal_error.done() else task).result()
     finally:
         task.cancel()
         await asyncio.wait((task,))
-        for future in (task, trouble):  # of two that fail at once, one is told
+        for future in (task, fatal_error):  # of two that fail at once, one is told
             if not future.cancel() and not future.cancelled():
                 future.exception()
 
 
-def exit_for_all(board: Board) -> Exit:
+def batch_exit_status(progress: BatchProgress) -> ExitStatus:
     """The exit status of a batch: that a job was lost sight of says more than that another one failed."""
-    if board.counts["abandoned"]:
-        return Exit.ABANDONED
-    return Exit.SUCCEEDED if board.counts["succeeded"] == board.total else Exit.FAILED
+    if progress.counts["abandoned"]:
+        return ExitStatus.ABANDONED
+    return ExitStatus.SUCCEEDED if progress.counts["succeeded"] == progress.total else ExitStatus.FAILED

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import attrs
 from cyclopts import Parameter
 
-from pollwise.cli.atomic_file import check_apart
+from pollwise.cli.atomic_file import check_distinct
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import (
     Count,
@@ -130,7 +130,7 @@ class BatchOptions(WatchOptions):
             "--out": self.out,
             "--report": self.report,
         }
-        check_apart(named, ledger=ledger)
+        check_distinct(named, ledger=ledger)
 
     def budget(self, documented_limit: RateLimit | None) -> RateBudget:
         """The budget of one vendor's token: what was asked for, or what the vendor allows."""

@@ -17,7 +17,7 @@ import attrs
 from pollwise.cli.event_text import ENDED
 from pollwise.cli.ledger_entries import reason_of
 
-__all__ = ["Board", "Line", "Traffic"]
+__all__ = ["BatchProgress", "JobLine", "RequestCounter"]
 
 _CANDIDATES = 50
 _REMEMBERED = 20
@@ -29,27 +29,27 @@ _ETA_FEWEST, _ETA_SHARE, _ETA_MOST = 10, 0.02, 1_000
 
 
 @attrs.frozen
-class Line:
+class JobLine:
     """One job on the board. `at` is when it began, or when it ended; `note` says more and may be empty."""
 
     endpoint: str
     keys: Mapping[str, str]
-    word: str
+    state: str
     at: float
     polls: int
     note: str = ""
 
 
 @attrs.define
-class _Open:
+class _OpenJob:
     endpoint: str
     keys: Mapping[str, str]
     began_at: float
-    word: str
+    state: str
     polls: int = 0
 
 
-class Traffic:
+class RequestCounter:
     """The requests of one token: how many in all, and how many in the last minute."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Traffic:
             self._seconds.popleft()
 
 
-class Board:
+class BatchProgress:
     """What a screen shows of a batch.
 
     Args:
@@ -99,54 +99,54 @@ class Board:
         self.began_at = now
         self.known = 0
         self.counts: Counter[str] = Counter(waiting=total)
-        self.traffic = {endpoint: Traffic() for endpoint in endpoints}
-        self._open: dict[int, _Open] = {}
-        self._latest: deque[tuple[int, Line]] = deque(maxlen=_REMEMBERED)
-        self._troubles: deque[Line] = deque(maxlen=_REMEMBERED)
+        self.request_counters = {endpoint: RequestCounter() for endpoint in endpoints}
+        self._open: dict[int, _OpenJob] = {}
+        self._latest: deque[tuple[int, JobLine]] = deque(maxlen=_REMEMBERED)
+        self._unsuccessful: deque[JobLine] = deque(maxlen=_REMEMBERED)
         self._samples: deque[tuple[float, int]] = deque([(now, 0)])
 
     @property
     def ended(self) -> int:
         """How many jobs have an outcome."""
-        return sum(self.counts[word] for word in ENDED)
+        return sum(self.counts[state] for state in ENDED)
 
     # --- news -------------------------------------------------------------------------------
 
-    def took_up(
-        self, number: int, endpoint: str, keys: Mapping[str, str], word: str, began_at: float, polls: int
+    def add_open(
+        self, number: int, endpoint: str, keys: Mapping[str, str], state: str, began_at: float, polls: int
     ) -> None:
         """A job is watched from now on. `number` names it in what follows."""
         if number not in self._open:
-            self._open[number] = _Open(endpoint, keys, began_at, word, polls)
-            self._move("waiting", word)
+            self._open[number] = _OpenJob(endpoint, keys, began_at, state, polls)
+            self._move("waiting", state)
 
-    def knew(self, word: str) -> None:
+    def add_known(self, state: str) -> None:
         """A job has ended before this run."""
         self.known += 1
-        self._move("waiting", word)
+        self._move("waiting", state)
 
-    def changed(self, number: int, word: str, polls: int, now: float) -> None:
+    def changed(self, number: int, state: str, polls: int, now: float) -> None:
         """Something was learnt of a job that is watched."""
         job = self._open.get(number)
         if job is None:
             return
         job.polls = polls
-        if word != job.word:
-            self._move(job.word, word)
-            job.word = word
-            self._latest.append((number, Line(job.endpoint, job.keys, word, now, polls)))
+        if state != job.state:
+            self._move(job.state, state)
+            job.state = state
+            self._latest.append((number, JobLine(job.endpoint, job.keys, state, now, polls)))
 
-    def ended_as(self, number: int, word: str, polls: int, message: str | None, now: float) -> None:
+    def conclude_job(self, number: int, state: str, polls: int, message: str | None, now: float) -> None:
         """A job that is watched has its outcome, with its error's message if it has one."""
         job = self._open.pop(number, None)
         if job is None:
             return
-        self._move(job.word, word)
+        self._move(job.state, state)
         note = "" if message is None else reason_of(job.endpoint, job.keys, message)
-        line = Line(job.endpoint, job.keys, word, now, polls, note)
+        line = JobLine(job.endpoint, job.keys, state, now, polls, note)
         self._latest.append((number, line))
-        if word != "succeeded":
-            self._troubles.append(line)
+        if state != "succeeded":
+            self._unsuccessful.append(line)
         if now - self._samples[-1][0] >= _SAMPLE_S:
             self._samples.append((now, self.ended - self.known))
             while len(self._samples) > 2 and self._samples[1][0] <= now - _ETA_S:
@@ -158,21 +158,21 @@ class Board:
 
     # --- what to show -----------------------------------------------------------------------
 
-    def longest(self, count: int) -> list[Line]:
+    def longest(self, count: int) -> list[JobLine]:
         """Who has been watched longest; of those that were taken up first, so not quite exact after a restart."""
         first = sorted(islice(self._open.values(), _CANDIDATES), key=lambda job: job.began_at)
-        return [Line(job.endpoint, job.keys, job.word, job.began_at, job.polls) for job in first[:count]]
+        return [JobLine(job.endpoint, job.keys, job.state, job.began_at, job.polls) for job in first[:count]]
 
-    def latest(self, count: int) -> list[Line]:
+    def latest(self, count: int) -> list[JobLine]:
         """Whose word changed last, the newest first, each job once."""
-        newest: dict[int, Line] = {}
+        newest: dict[int, JobLine] = {}
         for number, line in reversed(self._latest):
             newest.setdefault(number, line)
         return list(newest.values())[:count]
 
-    def troubles(self, count: int) -> list[Line]:
+    def unsuccessful(self, count: int) -> list[JobLine]:
         """What did not succeed in this run, the newest first."""
-        return list(reversed(self._troubles))[:count]
+        return list(reversed(self._unsuccessful))[:count]
 
     def eta_s(self, now: float) -> float | None:
         """Seconds until all jobs are over if it goes on as in the last two minutes; None with too little to go by."""

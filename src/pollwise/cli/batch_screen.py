@@ -21,11 +21,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pollwise.cli.batch_progress import Board, Line
-from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyEvent, look
-from pollwise.cli.ledger_summary import WORDS
+from pollwise.cli.batch_progress import BatchProgress, JobLine
+from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyEvent, appearance_of
+from pollwise.cli.ledger_summary import STATES
 from pollwise.cli.live_screen import LiveScreen
-from pollwise.cli.safe_text import clock, duration, middle, safe
+from pollwise.cli.safe_text import clock, duration, safe, shorten_keys
 from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
 from pollwise.core.rate_budget import RateBudget
 
@@ -37,26 +37,32 @@ _LEAST_LINES, _MOST_LINES = 1, 6
 _OTHER_LINES = 12  # of a frame, beside those of its endpoints and of jobs by name
 
 
-def open_batch_screen(board: Board, budgets: Mapping[str, RateBudget], *, json: bool) -> Screen:
+def open_batch_screen(progress: BatchProgress, budgets: Mapping[str, RateBudget], *, json: bool) -> Screen:
     """The screen that suits stdout, or JSON lines if those were asked for."""
     screen = open_screen(json=json)
     if isinstance(screen, JsonScreen):
         return screen
-    return PlainBatch(board) if isinstance(screen, LineScreen) else LiveBatch(board, budgets)
+    return PlainBatch(progress) if isinstance(screen, LineScreen) else LiveBatch(progress, budgets)
 
 
-def counts_text(board: Board, words: Iterable[str] = WORDS) -> Text:
+def counts_text(progress: BatchProgress, states: Iterable[str] = STATES) -> Text:
     """How many jobs have each of these words, as far as there are any."""
-    told = [Text(f"{board.counts[word]:,} {word}", style=look(word).style) for word in words if board.counts[word]]
-    return Text(", ").join(told)
+    texts = [
+        Text(f"{progress.counts[state]:,} {state}", style=appearance_of(state).style)
+        for state in states
+        if progress.counts[state]
+    ]
+    return Text(", ").join(texts)
 
 
-def progress_text(board: Board, now: float) -> str:
+def progress_text(progress: BatchProgress, now: float) -> str:
     """How the batch stands, in one line."""
-    share = int(100 * board.ended / max(1, board.total))
-    facts = [f"{board.ended:,} of {board.total:,} over ({share} %)", counts_text(board).plain]
-    facts.append(f"{sum(traffic.per_minute(now) for traffic in board.traffic.values()):,.0f} requests a minute")
-    eta_s = board.eta_s(now)
+    share = int(100 * progress.ended / max(1, progress.total))
+    facts = [f"{progress.ended:,} of {progress.total:,} over ({share} %)", counts_text(progress).plain]
+    facts.append(
+        f"{sum(request_counters.per_minute(now) for request_counters in progress.request_counters.values()):,.0f} requests a minute"
+    )
+    eta_s = progress.eta_s(now)
     if eta_s is not None:
         facts.append(f"about {duration(eta_s)} left")
     return "; ".join(facts)
@@ -65,13 +71,13 @@ def progress_text(board: Board, now: float) -> str:
 class PlainBatch(LineScreen):
     """One plain line an outcome; and on stderr, now and then, how it goes on."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, progress: BatchProgress) -> None:
         super().__init__()
-        self._board = board
+        self._progress = progress
         self._clock: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._clock = asyncio.create_task(self._tell(), name="pollwise progress")
+        self._clock = asyncio.create_task(self._print_progress(), name="pollwise progress")
         return self
 
     async def __aexit__(
@@ -81,65 +87,67 @@ class PlainBatch(LineScreen):
             self._clock.cancel()
             await asyncio.wait((self._clock,))
 
-    async def _tell(self) -> None:
+    async def _print_progress(self) -> None:
         now = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(_EVERY_S)
             with contextlib.suppress(OSError):  # nobody reads stderr: no reason to stop
-                print(f"pollwise: {progress_text(self._board, now())}", file=sys.stderr, flush=True)
+                print(f"pollwise: {progress_text(self._progress, now())}", file=sys.stderr, flush=True)
 
 
 class LiveBatch(LiveScreen):
     """The board, drawn in place. Open it before anything is shown."""
 
-    def __init__(self, board: Board, budgets: Mapping[str, RateBudget], console: Console | None = None) -> None:
+    def __init__(
+        self, progress: BatchProgress, budgets: Mapping[str, RateBudget], console: Console | None = None
+    ) -> None:
         super().__init__(console)
-        self._board = board
+        self._progress = progress
         self._budgets = budgets
 
-    def expect(self, endpoint: AnyEndpoint, job: Any, /) -> None:
+    def add_job(self, endpoint: AnyEndpoint, job: Any, /) -> None:
         """The board knows."""
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
         """The board knows."""
 
     def _frame(self) -> RenderableType:
-        board, now = self._board, asyncio.get_running_loop().time()
-        spare = self._console.height - _OTHER_LINES - len(board.traffic)
+        progress, now = self._progress, asyncio.get_running_loop().time()
+        spare = self._console.height - _OTHER_LINES - len(progress.request_counters)
         room = min(_MOST_LINES, max(_LEAST_LINES, spare // 3))
-        ended = [word for word in WORDS if word in ENDED]
-        parts: list[RenderableType] = [
-            _head(board, now, self._console.width),
-            _bar(board),
-            counts_text(board, ended),
-            counts_text(board, [word for word in WORDS if word not in ENDED]),
+        ended = [state for state in STATES if state in ENDED]
+        demo_jobs: list[RenderableType] = [
+            _head(progress, now, self._console.width),
+            _bar(progress),
+            counts_text(progress, ended),
+            counts_text(progress, [state for state in STATES if state not in ENDED]),
             self._traffic(now),
         ]
         jobs = [
-            ("longest", board.longest(room), True),
-            ("latest", board.latest(room), False),
-            ("not well", board.troubles(room), False),
+            ("longest", progress.longest(room), True),
+            ("latest", progress.latest(room), False),
+            ("not well", progress.unsuccessful(room), False),
         ]
-        parts += [self._jobs(title, lines, now, running=running) for title, lines, running in jobs if lines]
-        return Group(*parts)
+        demo_jobs += [self._jobs(title, lines, now, running=running) for title, lines, running in jobs if lines]
+        return Group(*demo_jobs)
 
     def _traffic(self, now: float) -> Table:
         table = Table.grid(padding=(0, 2), pad_edge=False)
         for _ in range(6):
             table.add_column(no_wrap=True, overflow="ellipsis")
-        for name, traffic in self._board.traffic.items():
+        for name, request_counters in self._progress.request_counters.items():
             budget = self._budgets[name]
             table.add_row(
                 Text(name, style="bold"),
-                Text(f"{traffic.per_minute(now):,.0f}/min"),
+                Text(f"{request_counters.per_minute(now):,.0f}/min"),
                 Text(_limit(budget), style="dim"),
                 Text("" if (left := budget.left(now)) is None else f"{left:,} left", style="dim"),
-                Text(f"{traffic.sent:,} sent", style="dim"),
+                Text(f"{request_counters.sent:,} sent", style="dim"),
                 Text(f"{budget.refused:,} refused", style="yellow" if budget.refused else "dim"),
             )
         return table
 
-    def _jobs(self, title: str, lines: Iterable[Line], now: float, *, running: bool) -> Table:
+    def _jobs(self, title: str, lines: Iterable[JobLine], now: float, *, running: bool) -> Table:
         spare = self._console.width - _WORD_CELLS - _TIME_CELLS - _POLLS_CELLS - 4
         job_cells = min(max(12, spare if running else spare // 2), 60)
         table = Table.grid(padding=(0, 1), pad_edge=False)
@@ -153,29 +161,29 @@ class LiveBatch(LiveScreen):
             table.add_row(*self._line(line, job_cells, now))
         return table
 
-    def _line(self, line: Line, job_cells: int, now: float) -> Iterator[Text]:
-        appearance = look(line.word)
+    def _line(self, line: JobLine, job_cells: int, now: float) -> Iterator[Text]:
+        appearance = appearance_of(line.state)
         symbol = appearance.ascii_symbol if self._console.options.ascii_only else appearance.symbol
-        yield Text(f"{symbol} {line.word}", style=appearance.style)
-        yield Text(middle([safe(value, 120) for value in line.keys.values()], job_cells))
+        yield Text(f"{symbol} {line.state}", style=appearance.style)
+        yield Text(shorten_keys([safe(value, 120) for value in line.keys.values()], job_cells))
         yield Text(clock(now - line.at), style="dim")
         yield Text(f"{line.polls}", style="dim")
         yield Text(line.note, style="dim")
 
 
-def _head(board: Board, now: float, width: int) -> Text:
-    done = f"{board.ended:,} of {board.total:,} over"
-    known = f", {board.known:,} of them before" if board.known else ""
-    eta_s = board.eta_s(now)
-    time = clock(now - board.began_at) + ("" if eta_s is None else f", about {duration(eta_s)} left")
+def _head(progress: BatchProgress, now: float, width: int) -> Text:
+    done = f"{progress.ended:,} of {progress.total:,} over"
+    known = f", {progress.known:,} of them before" if progress.known else ""
+    eta_s = progress.eta_s(now)
+    time = clock(now - progress.began_at) + ("" if eta_s is None else f", about {duration(eta_s)} left")
     text = Text(done, style="bold").append(known, style="dim")
     text.append(" " * max(2, width - len(text) - len(time)))
     return text.append(time, style="not bold")
 
 
-def _bar(board: Board) -> Table:
+def _bar(progress: BatchProgress) -> Table:
     bar = Table.grid(expand=True)  # a bar alone does not end its line
-    bar.add_row(ProgressBar(total=max(1, board.total), completed=board.ended))
+    bar.add_row(ProgressBar(total=max(1, progress.total), completed=progress.ended))
     return bar
 
 

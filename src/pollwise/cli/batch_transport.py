@@ -9,27 +9,27 @@ from __future__ import annotations
 
 import asyncio
 
-from pollwise.cli.batch_progress import Traffic
+from pollwise.cli.batch_progress import RequestCounter
 from pollwise.errors import AuthenticationError, ConfigurationError
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Transport
 
-__all__ = ["Gate"]
+__all__ = ["BatchTransport"]
 
 
-class Gate(Transport):
+class BatchTransport(Transport):
     """Sends by `transport`. Make it inside the event loop that it is used in.
 
     Attributes:
         trouble: Fails with a ConfigurationError or an AuthenticationError once one concerns all jobs.
     """
 
-    def __init__(self, name: str, transport: Transport, traffic: Traffic) -> None:
+    def __init__(self, name: str, transport: Transport, request_counters: RequestCounter) -> None:
         self._name = name
         self._transport = transport
-        self._traffic = traffic
+        self._traffic = request_counters
         self._loop = asyncio.get_running_loop()
-        self.trouble: asyncio.Future[None] = self._loop.create_future()
+        self.fatal_error: asyncio.Future[None] = self._loop.create_future()
 
     async def send(self, request: Request, /) -> Reply:
         """Send it, or hold it for ever."""
@@ -43,7 +43,7 @@ class Gate(Transport):
         return reply
 
     async def _hold(self, error: ConfigurationError | AuthenticationError) -> Reply:
-        if not self.trouble.done():
-            self.trouble.set_exception(error)
+        if not self.fatal_error.done():
+            self.fatal_error.set_exception(error)
         never: asyncio.Future[Reply] = self._loop.create_future()
         return await never

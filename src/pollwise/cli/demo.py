@@ -14,10 +14,10 @@ from typing import Any
 
 from rich.text import Text
 
-from pollwise.cli.demo_jobs import CAST, Part
-from pollwise.cli.event_text import look, polls_text, view
-from pollwise.cli.exit_status import Exit
-from pollwise.cli.follow import Record, follow_all, outcome_text
+from pollwise.cli.demo_jobs import DEMO_JOBS, DemoJob
+from pollwise.cli.event_text import appearance_of, polls_text, view_of
+from pollwise.cli.exit_status import ExitStatus
+from pollwise.cli.follow import WatchRecord, follow_all, outcome_text
 from pollwise.cli.options import CommonOptions
 from pollwise.cli.safe_text import duration
 from pollwise.cli.screen import Screen, open_screen
@@ -34,24 +34,24 @@ _FAULT_RATE = 0.1
 _FAULTS = (Fault.BAD_GATEWAY, Fault.BROKEN_JSON, Fault.CLOSED, Fault.RESET, Fault.SERVER_ERROR, Fault.TRUNCATED)
 
 
-async def run_demo(*, seed: int, seconds: float, options: CommonOptions) -> Exit:
+async def run_demo(*, seed: int, seconds: float, options: CommonOptions) -> ExitStatus:
     """Play the demo in about so many seconds. Returns SUCCEEDED if every job ended as the play says."""
     screen = open_screen(json=options.json)
     faults = Faults(rate=_FAULT_RATE, kinds=_FAULTS, retry_after_s=seconds / 10)
     async with Simulator(seed=seed, faults=faults) as simulator:
-        await screen.say(Text(_greeting(simulator.document360_url, seconds)))
+        await screen.print_text(Text(_introduction(simulator.document360_url, seconds)))
         began_at = asyncio.get_running_loop().time()
-        for part in CAST:
-            part.enter(simulator, length_s=seconds)
+        for job in DEMO_JOBS:
+            job.add_to(simulator, length_s=seconds)
         async with screen:
             records = await _play(simulator, screen, seconds)
         took_s = asyncio.get_running_loop().time() - began_at
     for text in _summary(records, took_s):
-        await screen.say(text)
-    return _compare(CAST, records)
+        await screen.print_text(text)
+    return _compare(DEMO_JOBS, records)
 
 
-async def _play(simulator: Simulator, screen: Screen, seconds: float) -> list[Record]:
+async def _play(simulator: Simulator, screen: Screen, seconds: float) -> list[WatchRecord]:
     deletions = DeleteFileEndpoint(simulator.document360_url)
     extractions = ExtractionEndpoint(simulator.oracle_content_url)
     watching: dict[str, Any] = {
@@ -67,39 +67,41 @@ async def _play(simulator: Simulator, screen: Screen, seconds: float) -> list[Re
         JobWatcher(extractions, **watching) as extract_watcher,
     ):
         watched = [
-            (delete_watcher, deletions, DeleteFileJob(*part.keys))
-            if len(part.keys) == 1
-            else (extract_watcher, extractions, ExtractionJob(*part.keys))
-            for part in CAST
+            (delete_watcher, deletions, DeleteFileJob(*job.keys))
+            if len(job.keys) == 1
+            else (extract_watcher, extractions, ExtractionJob(*job.keys))
+            for job in DEMO_JOBS
         ]
         for _, endpoint, job in watched:
-            screen.expect(endpoint, job)
+            screen.add_job(endpoint, job)
         return await follow_all(watched, screen)
 
 
-def _greeting(url: str, seconds: float) -> str:
+def _introduction(url: str, seconds: float) -> str:
     return (
-        f"{len(CAST)} jobs of two vendors on a simulator at {url}, which fails every tenth request on purpose;"
+        f"{len(DEMO_JOBS)} jobs of two vendors on a simulator at {url}, which fails every tenth request on purpose;"
         f" about {duration(seconds)}."
     )
 
 
-def _summary(records: Sequence[Record], took_s: float) -> list[Text]:
+def _summary(records: Sequence[WatchRecord], took_s: float) -> list[Text]:
     """How each job ended, and how many ended so."""
-    counts = Counter(view(record.outcome).word for record in records)
+    counts = Counter(view_of(record.outcome).state for record in records)
     polls = sum(record.outcome.polls for record in records)
     retries = sum(record.retries for record in records)
-    ends = Text(", ").join(Text(f"{count} {word}", style=look(word).style) for word, count in counts.most_common())
+    ends = Text(", ").join(
+        Text(f"{count} {state}", style=appearance_of(state).style) for state, count in counts.most_common()
+    )
     total = Text(f"{len(records)} jobs in {duration(took_s)}: ") + ends
     total.append(f". {polls_text(polls)}, {retries} taught nothing and were repeated.")
     return [*(outcome_text(record) for record in records), total]
 
 
-def _compare(play: Sequence[Part], records: Sequence[Record]) -> Exit:
+def _compare(demo_jobs: Sequence[DemoJob], records: Sequence[WatchRecord]) -> ExitStatus:
     """Does what the watches say agree with what the simulator did?"""
-    for part, record in zip(play, records, strict=True):
-        said = view(record.outcome).word
-        if said != part.end:
-            print(f"pollwise: {' / '.join(part.keys)} was played as {part.end}, watched as {said}", file=sys.stderr)
-    agreed = all(view(record.outcome).word == part.end for part, record in zip(play, records, strict=True))
-    return Exit.SUCCEEDED if agreed else Exit.FAILED
+    for job, record in zip(demo_jobs, records, strict=True):
+        said = view_of(record.outcome).state
+        if said != job.outcome:
+            print(f"pollwise: {' / '.join(job.keys)} was played as {job.outcome}, watched as {said}", file=sys.stderr)
+    agreed = all(view_of(record.outcome).state == job.outcome for job, record in zip(demo_jobs, records, strict=True))
+    return ExitStatus.SUCCEEDED if agreed else ExitStatus.FAILED

@@ -14,11 +14,11 @@ import attrs
 
 from pollwise.simulator import Fault, Simulator
 
-__all__ = ["CAST", "Part", "parts"]
+__all__ = ["DEMO_JOBS", "DemoJob", "demo_jobs"]
 
 
 @attrs.frozen
-class Part:
+class DemoJob:
     """One job of the play.
 
     Attributes:
@@ -29,40 +29,40 @@ class Part:
     """
 
     keys: tuple[str, ...]
-    end: str
+    outcome: str
     share: float | None
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
-    def enter(self, simulator: Simulator, *, length_s: float, starts_when_polled: bool = False) -> None:
+    def add_to(self, simulator: Simulator, *, length_s: float, starts_when_polled: bool = False) -> None:
         """Add the job to the simulator, in a play of that many seconds."""
         if self.share is None:
             return
         add: Callable[..., Any] = simulator.add_delete if len(self.keys) == 1 else simulator.add_extraction
-        options = {"outcome": self.end, "starts_when_polled": starts_when_polled, **self.options}
+        options = {"outcome": self.outcome, "starts_when_polled": starts_when_polled, **self.options}
         add(*self.keys, duration_s=self.share * length_s, **options)
 
-    def again(self, take: int) -> Part:
+    def copy(self, number: int) -> DemoJob:
         """The same part under other keys, for plays with more jobs than parts. The first take is the part itself."""
-        return self if take == 1 else attrs.evolve(self, keys=(*self.keys[:-1], f"{self.keys[-1]}-{take}"))
+        return self if number == 1 else attrs.evolve(self, keys=(*self.keys[:-1], f"{self.keys[-1]}-{number}"))
 
 
-CAST = (
-    Part(("handbook-2019",), "succeeded", 0.30, {"information": ("14 files were deleted.",)}),
-    Part(("course-videos",), "succeeded", 0.75, {"script": (None, Fault.BAD_GATEWAY, None, Fault.RESET)}),
-    Part(("old-screenshots",), "failed", 0.45),
-    Part(("release-drafts",), "cancelled", 0.40),
-    Part(("archive-2021",), "succeeded", 0.60, {"warnings": ("One file was deleted before.",)}),
-    Part(("just-created",), "succeeded", 0.50, {"script": (Fault.NOT_FOUND, Fault.NOT_FOUND)}),
-    Part(("catalogue.zip", "ZX-101"), "succeeded", 0.55, {"files": 24, "curve": "ease"}),
-    Part(("product-photos.zip", "ZX-102"), "succeeded", 0.35, {"skipped": 3}),
-    Part(("invoices.zip", "ZX-103"), "failed", 0.50, {"error_code": -21, "curve": "stalls"}),
-    Part(("brochures.zip", "ZX-104"), "succeeded", 0.70, {"files": 12, "ignored": 2, "name_adjusted": 4}),
-    Part(("site-backup.zip", "ZX-105"), "succeeded", 0.90, {"files": 400, "script": (None, Fault.UNAVAILABLE)}),
-    Part(("somebody-elses.zip", "ZX-106"), "abandoned", None),
+DEMO_JOBS = (
+    DemoJob(("handbook-2019",), "succeeded", 0.30, {"information": ("14 files were deleted.",)}),
+    DemoJob(("course-videos",), "succeeded", 0.75, {"script": (None, Fault.BAD_GATEWAY, None, Fault.RESET)}),
+    DemoJob(("old-screenshots",), "failed", 0.45),
+    DemoJob(("release-drafts",), "cancelled", 0.40),
+    DemoJob(("archive-2021",), "succeeded", 0.60, {"warnings": ("One file was deleted before.",)}),
+    DemoJob(("just-created",), "succeeded", 0.50, {"script": (Fault.NOT_FOUND, Fault.NOT_FOUND)}),
+    DemoJob(("catalogue.zip", "ZX-101"), "succeeded", 0.55, {"files": 24, "curve": "ease"}),
+    DemoJob(("product-photos.zip", "ZX-102"), "succeeded", 0.35, {"skipped": 3}),
+    DemoJob(("invoices.zip", "ZX-103"), "failed", 0.50, {"error_code": -21, "curve": "stalls"}),
+    DemoJob(("brochures.zip", "ZX-104"), "succeeded", 0.70, {"files": 12, "ignored": 2, "name_adjusted": 4}),
+    DemoJob(("site-backup.zip", "ZX-105"), "succeeded", 0.90, {"files": 400, "script": (None, Fault.UNAVAILABLE)}),
+    DemoJob(("somebody-elses.zip", "ZX-106"), "abandoned", None),
 )
 
 
-def parts(count: int) -> Iterator[Part]:
+def demo_jobs(count: int) -> Iterator[DemoJob]:
     """So many parts: the cast, and then the cast again under other keys."""
     for index in range(count):
-        yield CAST[index % len(CAST)].again(index // len(CAST) + 1)
+        yield DEMO_JOBS[index % len(DEMO_JOBS)].copy(index // len(DEMO_JOBS) + 1)

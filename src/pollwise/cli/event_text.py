@@ -1,7 +1,7 @@
 """What a person is told about an event: the same words on a live row, on a plain line and in a summary.
 
 Rule 1: the word carries the meaning; a symbol or a colour only repeats it.
-Rule 2: everything in a `View` is safe to print (safe_text.py) and fits on one line.
+Rule 2: everything in a `EventView` is safe to print (safe_text.py) and fits on one line.
 Rule 3: how sure a word is stays visible: a phase that looks over but wants confirmation is `confirming`, and
 `abandoned` says that the job may still be running.
 """
@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from pollwise.cli.safe_text import duration, owner, safe
-from pollwise.cli.status_text import status_words
+from pollwise.cli.safe_text import duration, endpoint_label, safe
+from pollwise.cli.status_text import status_text
 from pollwise.errors import NotVisibleYet, PollError, RateLimited, ServerUnavailable
 from pollwise.model.events import (
     Abandoned,
@@ -35,14 +35,14 @@ __all__ = [
     "AnyEndpoint",
     "AnyEvent",
     "AnyOutcome",
-    "Look",
-    "View",
+    "Appearance",
+    "EventView",
+    "appearance_of",
+    "event_line",
     "job_keys",
-    "line",
-    "look",
-    "owner_of",
+    "label_of",
     "polls_text",
-    "view",
+    "view_of",
 ]
 
 AnyEndpoint: TypeAlias = Endpoint[Any, Any]
@@ -51,7 +51,7 @@ AnyOutcome: TypeAlias = Outcome[Any, Any]
 
 
 @attrs.frozen
-class Look:
+class Appearance:
     """How a word is shown on a terminal: a symbol, one for terminals that only know ASCII, and a rich style."""
 
     symbol: str
@@ -62,22 +62,22 @@ class Look:
 ENDED = frozenset({"succeeded", "failed", "cancelled", "abandoned"})
 """The words of outcomes."""
 
-_LOOKS: Mapping[str, Look] = {
-    "waiting": Look("·", ".", "dim"),
-    "queued": Look("·", ".", "dim"),
-    "running": Look("▸", ">", "cyan"),
-    "confirming": Look("?", "?", "cyan"),
-    "retrying": Look("↻", "~", "yellow"),
-    "throttled": Look("‖", "=", "yellow"),
-    "succeeded": Look("✓", "+", "green"),
-    "failed": Look("✗", "x", "bold red"),
-    "cancelled": Look("⊘", "/", "magenta"),
-    "abandoned": Look("!", "!", "bold yellow"),
+_APPEARANCES: Mapping[str, Appearance] = {
+    "waiting": Appearance("·", ".", "dim"),
+    "queued": Appearance("·", ".", "dim"),
+    "running": Appearance("▸", ">", "cyan"),
+    "confirming": Appearance("?", "?", "cyan"),
+    "retrying": Appearance("↻", "~", "yellow"),
+    "throttled": Appearance("‖", "=", "yellow"),
+    "succeeded": Appearance("✓", "+", "green"),
+    "failed": Appearance("✗", "x", "bold red"),
+    "cancelled": Appearance("⊘", "/", "magenta"),
+    "abandoned": Appearance("!", "!", "bold yellow"),
 }
 
 
 @attrs.frozen(kw_only=True)
-class View:
+class EventView:
     """One event in words.
 
     Attributes:
@@ -90,7 +90,7 @@ class View:
         reason: More about it, in full; may be empty.
     """
 
-    word: str
+    state: str
     elapsed_s: float
     polls: int
     fraction: float | None = None
@@ -99,9 +99,9 @@ class View:
     reason: str = ""
 
 
-def look(word: str) -> Look:
+def appearance_of(state: str) -> Appearance:
     """How a word is shown on a terminal."""
-    return _LOOKS[word]
+    return _APPEARANCES[state]
 
 
 def job_keys(endpoint: AnyEndpoint, job: Any) -> tuple[str, ...]:
@@ -109,27 +109,27 @@ def job_keys(endpoint: AnyEndpoint, job: Any) -> tuple[str, ...]:
     return tuple(safe(value, 120) for value in endpoint.codec.job_to_keys(job).values())
 
 
-def owner_of(endpoint: AnyEndpoint) -> str:
+def label_of(endpoint: AnyEndpoint) -> str:
     """The endpoint's name and account, safe to print."""
-    return owner(endpoint.name, endpoint.account)
+    return endpoint_label(endpoint.name, endpoint.account)
 
 
-def view(event: AnyEvent) -> View:
+def view_of(event: AnyEvent) -> EventView:
     """The event in words."""
     match event:
         case Progressed():
-            word = "confirming" if event.phase in TERMINAL else event.phase.value
-            said = safe(status_words(event.status, over=False))
-            return _view(event, word, said, said, fraction=event.fraction, eta_s=event.eta_s)
+            state = "confirming" if event.phase in TERMINAL else event.phase.value
+            said = safe(status_text(event.status, over=False))
+            return _view(event, state, said, said, fraction=event.fraction, eta_s=event.eta_s)
         case Retrying(error=error):
             return _view(event, "retrying", _short(error), safe(error))
         case Throttled(delay_s=delay_s):
             return _view(event, "throttled", f"for {duration(delay_s)}", f"rate budget spent for {duration(delay_s)}")
         case Succeeded():
-            said = safe(status_words(event.status, over=True))
+            said = safe(status_text(event.status, over=True))
             return _view(event, "succeeded", said, said, fraction=1.0)
         case Failed() | Cancelled():
-            reason = safe(event.error.reason or status_words(event.status, over=True) or "no reason given")
+            reason = safe(event.error.reason or status_text(event.status, over=True) or "no reason given")
             return _view(event, type(event).__name__.lower(), reason, reason)
         case Abandoned(error=error):
             return _view(event, "abandoned", type(error).__name__, safe(error))
@@ -140,25 +140,25 @@ def polls_text(polls: int) -> str:
     return f"{polls} poll{'' if polls == 1 else 's'}"
 
 
-def line(endpoint: AnyEndpoint, event: AnyEvent) -> str:
+def event_line(endpoint: AnyEndpoint, event: AnyEvent) -> str:
     """The event as one plain line, for pipes and logs."""
-    seen = view(event)
+    seen = view_of(event)
     facts = [polls_text(seen.polls), duration(seen.elapsed_s)]
-    if seen.fraction is not None and seen.word != "succeeded":
+    if seen.fraction is not None and seen.state != "succeeded":
         facts.insert(0, f"{int(seen.fraction * 100)}%")
     if seen.eta_s is not None:
         facts.insert(1, f"about {duration(seen.eta_s)} left")
     if isinstance(event, Retrying):
         facts.append(f"again in {duration(event.delay_s)}")
     reason = f": {seen.reason}" if seen.reason else ""
-    return f"{owner_of(endpoint)} {' / '.join(job_keys(endpoint, event.job))} {seen.word} ({', '.join(facts)}){reason}"
+    return f"{label_of(endpoint)} {' / '.join(job_keys(endpoint, event.job))} {seen.state} ({', '.join(facts)}){reason}"
 
 
 def _view(
-    event: AnyEvent, word: str, note: str, reason: str, *, fraction: float | None = None, eta_s: float | None = None
-) -> View:
-    return View(
-        word=word,
+    event: AnyEvent, state: str, note: str, reason: str, *, fraction: float | None = None, eta_s: float | None = None
+) -> EventView:
+    return EventView(
+        state=state,
         elapsed_s=event.elapsed_s,
         polls=event.polls,
         fraction=fraction,

@@ -20,10 +20,10 @@ from typing import Any
 
 from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
 
-__all__ = ["Exit", "UsageError", "exit_for"]
+__all__ = ["ExitStatus", "UsageError", "exit_status_for"]
 
 
-class Exit(enum.IntEnum):
+class ExitStatus(enum.IntEnum):
     """What the shell is told. The numbers above 128 are 128 + the signal that a shell would report."""
 
     SUCCEEDED = 0
@@ -41,12 +41,12 @@ class UsageError(Exception):
     """The command cannot be run as it was given; the message says what to change."""
 
 
-def exit_for(outcome: Outcome[Any, Any]) -> Exit:
+def exit_status_for(outcome: Outcome[Any, Any]) -> ExitStatus:
     """The exit status of a command that watched one job."""
     match outcome:
         case Succeeded():
-            return Exit.SUCCEEDED
+            return ExitStatus.SUCCEEDED
         case Failed() | Cancelled():
-            return Exit.FAILED
+            return ExitStatus.FAILED
         case Abandoned():
-            return Exit.ABANDONED
+            return ExitStatus.ABANDONED

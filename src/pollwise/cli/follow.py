@@ -15,20 +15,20 @@ from typing import Any, TypeVar
 import attrs
 from rich.text import Text
 
-from pollwise.cli.event_text import AnyEndpoint, AnyOutcome, job_keys, look, owner_of, polls_text, view
+from pollwise.cli.event_text import AnyEndpoint, AnyOutcome, appearance_of, job_keys, label_of, polls_text, view_of
 from pollwise.cli.safe_text import duration
 from pollwise.cli.screen import Screen
 from pollwise.errors import ConfigurationError
 from pollwise.model.events import Abandoned, Progressed, Retrying, Throttled
 from pollwise.watcher import JobWatcher
 
-__all__ = ["Record", "follow", "follow_all", "outcome_text"]
+__all__ = ["WatchRecord", "follow", "follow_all", "outcome_text"]
 
 J = TypeVar("J", bound=Hashable)
 
 
 @attrs.frozen(kw_only=True)
-class Record:
+class WatchRecord:
     """One watch from its beginning to its end. `retries` counts the polls that were seen to teach nothing."""
 
     endpoint: AnyEndpoint
@@ -36,7 +36,7 @@ class Record:
     retries: int
 
 
-async def follow(watcher: JobWatcher[J, Any], endpoint: AnyEndpoint, job: J, screen: Screen) -> Record:
+async def follow(watcher: JobWatcher[J, Any], endpoint: AnyEndpoint, job: J, screen: Screen) -> WatchRecord:
     """Watch one job to its outcome and show every event.
 
     Raises:
@@ -53,13 +53,13 @@ async def follow(watcher: JobWatcher[J, Any], endpoint: AnyEndpoint, job: J, scr
             case Progressed() | Throttled():
                 pass
             case outcome:
-                return Record(endpoint=endpoint, outcome=outcome, retries=retries)
+                return WatchRecord(endpoint=endpoint, outcome=outcome, retries=retries)
     raise AssertionError("a watch ended without an outcome")
 
 
 async def follow_all(
     watched: Iterable[tuple[JobWatcher[Any, Any], AnyEndpoint, Hashable]], screen: Screen
-) -> list[Record]:
+) -> list[WatchRecord]:
     """Watch several jobs at once, each to its outcome. The records come in the order of the jobs."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -73,14 +73,14 @@ async def follow_all(
     return [task.result() for task in tasks]
 
 
-def outcome_text(record: Record) -> Text:
+def outcome_text(record: WatchRecord) -> Text:
     """One line of a summary: how a watch ended, why, and what it took."""
-    seen = view(record.outcome)
-    appearance = look(seen.word)
+    seen = view_of(record.outcome)
+    appearance = appearance_of(seen.state)
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     symbol = appearance.symbol if unicode else appearance.ascii_symbol
-    text = Text(f"{symbol} {seen.word:<10}", style=appearance.style)
-    text.append(f" {owner_of(record.endpoint)} {' / '.join(job_keys(record.endpoint, record.outcome.job))}", style="")
+    text = Text(f"{symbol} {seen.state:<10}", style=appearance.style)
+    text.append(f" {label_of(record.endpoint)} {' / '.join(job_keys(record.endpoint, record.outcome.job))}", style="")
     retries = f", {record.retries} of them repeated" if record.retries else ""
     text.append(f" ({duration(seen.elapsed_s)}, {polls_text(seen.polls)}{retries})", style="dim")
     if seen.reason:

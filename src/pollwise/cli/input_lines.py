@@ -1,6 +1,6 @@
 """Lines out of a file, a pipe or a terminal, without ever standing still for who writes them.
 
-Rule 1: memory is bounded: a line longer than `LONGEST_LINE` is counted and let go, never held.
+Rule 1: memory is bounded: a line longer than `MAX_LINE_BYTES` is counted and let go, never held.
 Rule 2: how the bytes come apart on their way changes nothing.
 Rule 3: while a pipe or a terminal is waited for, Ctrl-C is heard.
 """
@@ -12,12 +12,12 @@ import codecs
 import os
 from collections.abc import AsyncIterator, Iterator
 
-__all__ = ["LONGEST_LINE", "Splitter", "Unicode", "chunks"]
+__all__ = ["MAX_LINE_BYTES", "LineSplitter", "UnicodeConverter", "read_chunks"]
 
-LONGEST_LINE = 1 << 20  # bytes
+MAX_LINE_BYTES = 1 << 20  # bytes
 _CHUNK = 1 << 16
 _LONGEST_MARK = 4
-_MARKS = (  # the longer ones first: that of UTF-32 begins like that of UTF-16
+_BOMS = (  # the longer ones first: that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
@@ -25,7 +25,7 @@ _MARKS = (  # the longer ones first: that of UTF-32 begins like that of UTF-16
 )
 
 
-class Unicode:
+class UnicodeConverter:
     """Makes UTF-8 of a text that begins with the mark of UTF-16 or UTF-32; all else passes as it is, its mark included.
 
     Attributes:
@@ -38,24 +38,24 @@ class Unicode:
         self._decoder: codecs.IncrementalDecoder | None = None
         self._known = False
 
-    def utf_8(self, data: bytes, *, last: bool) -> bytes:
+    def to_utf8(self, data: bytes, *, last: bool) -> bytes:
         """The same text in UTF-8, as far as it can be told. Raises UnicodeError for what is not as its mark says."""
         if not self._known:
             self._begun += data
             if len(self._begun) < _LONGEST_MARK and not last:
                 return b""
             data, self._begun, self._known = self._begun, b"", True
-            for mark, name in _MARKS:
+            for mark, name in _BOMS:
                 if data.startswith(mark):
                     self.name, self._decoder = name, codecs.getincrementaldecoder(name)("strict")
                     break
         return data if self._decoder is None else self._decoder.decode(data, last).encode()
 
 
-class Splitter:
+class LineSplitter:
     """Cuts bytes into lines. Each comes with its number, from 1, and without its line end; None is one too long."""
 
-    def __init__(self, longest: int = LONGEST_LINE) -> None:
+    def __init__(self, longest: int = MAX_LINE_BYTES) -> None:
         self._longest = longest
         self._number = 0
         self._begun = bytearray()
@@ -89,7 +89,7 @@ class Splitter:
         return self._number, line
 
 
-async def chunks(descriptor: int) -> AsyncIterator[bytes]:
+async def read_chunks(descriptor: int) -> AsyncIterator[bytes]:
     """What the descriptor holds, as it comes, to its end."""
     while data := await _read(descriptor):
         yield data

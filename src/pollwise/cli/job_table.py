@@ -14,9 +14,9 @@ from typing import Any, Self
 
 import attrs
 
-from pollwise.cli.jobs_file import KEYS, Row
+from pollwise.cli.jobs_file import KEYS, JobRow
 
-__all__ = ["Asked", "AskedRow"]
+__all__ = ["JobTable", "TableRow"]
 
 _CHUNK = 1_000
 _CACHE_KIB = 32_768
@@ -30,7 +30,7 @@ _IN_ORDER = "SELECT line, endpoint, keys, rest FROM rows JOIN jobs ON jobs.id = 
 
 
 @attrs.frozen(kw_only=True)
-class AskedRow:
+class TableRow:
     """A row as it was asked. `rest` is JSON in ASCII: what the row said beside its endpoint and its keys."""
 
     line: int
@@ -39,7 +39,7 @@ class AskedRow:
     rest: str
 
 
-class Asked:
+class JobTable:
     """The rows of one batch. Close it, or use it in a `with`."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Asked:
     def __exit__(self, *exc_info: object) -> None:
         self._db.close()
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[JobRow]) -> None:
         """Add rows after those that are there. Raises OSError where there is no room for them."""
         kept = [(row.line, _text(row.rest), row.endpoint, _text(row.keys)) for row in rows]
         try:
@@ -84,12 +84,12 @@ class Asked:
         found = self._db.execute("SELECT 1 FROM jobs WHERE endpoint = ? AND keys = ?", (endpoint, _text(fields)))
         return found.fetchone() is not None
 
-    def in_order(self) -> Iterator[Sequence[AskedRow]]:
+    def rows_in_order(self) -> Iterator[Sequence[TableRow]]:
         """All rows in their order, about a thousand at a time."""
         cursor = self._db.execute(_IN_ORDER)
         while page := cursor.fetchmany(_CHUNK):
             yield [
-                AskedRow(line=line, endpoint=endpoint, keys=json.loads(keys), rest=rest)
+                TableRow(line=line, endpoint=endpoint, keys=json.loads(keys), rest=rest)
                 for line, endpoint, keys, rest in page
             ]
 

@@ -24,11 +24,11 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 
-from pollwise.cli.input_lines import LONGEST_LINE, Splitter, Unicode
+from pollwise.cli.input_lines import MAX_LINE_BYTES, LineSplitter, UnicodeConverter
 from pollwise.endpoints.document360 import DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionJob
 
-__all__ = ["JOB_TYPES", "KEYS", "BadRow", "Format", "JobsFile", "Row", "reader_for"]
+__all__ = ["JOB_TYPES", "KEYS", "BadRow", "Format", "JobRow", "JobsReader", "reader_for"]
 
 Format: TypeAlias = Literal["csv", "jsonl"]
 
@@ -42,14 +42,14 @@ KEYS: Mapping[str, Sequence[str]] = {
 """The names of each endpoint's keys, in their order."""
 
 _ALL_KEYS = frozenset(key for keys in KEYS.values() for key in keys)
-_MARK = b"\xef\xbb\xbf"  # of UTF-8, as spreadsheets put it first
+_UTF8_BOM = b"\xef\xbb\xbf"  # of UTF-8, as spreadsheets put it first
 _UNMARKED = "this file is UTF-16 or UTF-32 without a byte order mark, or no text; save it as UTF-8"
 _SEPARATOR = re.compile(r'"?sep=([,;\t])"?')
-_TOO_LONG = f"longer than {LONGEST_LINE >> 20} MiB"
+_TOO_LONG = f"longer than {MAX_LINE_BYTES >> 20} MiB"
 
 
 @attrs.frozen(kw_only=True)
-class Row:
+class JobRow:
     """A job that is asked for: the line that it begins at, and what else its row says (`rest`)."""
 
     line: int
@@ -63,138 +63,140 @@ class BadRow:
     """A row that names no job, and why. The words may hold a stranger's."""
 
     line: int
-    why: str
+    reason: str
 
 
-class JobsFile(Protocol):
+class JobsReader(Protocol):
     """Reads one file of jobs from its first byte to its last."""
 
-    def feed(self, data: bytes, /) -> Iterator[Row | BadRow]:
+    def feed(self, data: bytes, /) -> Iterator[JobRow | BadRow]:
         """The rows that end in these bytes."""
         ...
 
-    def end(self) -> Iterator[Row | BadRow]:
+    def end(self) -> Iterator[JobRow | BadRow]:
         """The rows that the end of the file ends."""
         ...
 
 
-def reader_for(form: Format, endpoint: str | None = None) -> JobsFile:
+def reader_for(form: Format, endpoint: str | None = None) -> JobsReader:
     """What reads a file of that form. `endpoint` is meant where a row names none."""
     return _CsvFile(endpoint) if form == "csv" else _JsonLinesFile(endpoint)
 
 
-class _Wrong(Exception):
+class _RowError(Exception):
     """Something is wrong with a row; the message says what."""
 
 
-class _Foreign(_Wrong):
+class _FileError(_RowError):
     """The whole file is something else, so that no row of it is worth a word."""
 
 
-class _Lines:
+class _LineReader:
     """What both forms have in common: lines of UTF-8 text, and one complaint a row."""
 
     def __init__(self, endpoint: str | None) -> None:
         self._endpoint = endpoint
-        self._unicode = Unicode()
-        self._lines = Splitter()
-        self._hopeless = False
+        self._unicode = UnicodeConverter()
+        self._lines = LineSplitter()
+        self._unreadable = False
         self._number = 0
 
-    def feed(self, data: bytes, /) -> Iterator[Row | BadRow]:
+    def feed(self, data: bytes, /) -> Iterator[JobRow | BadRow]:
         """The rows that end in these bytes."""
         yield from self._feed(data, last=False)
 
-    def end(self) -> Iterator[Row | BadRow]:
+    def end(self) -> Iterator[JobRow | BadRow]:
         """The rows that the end of the file ends."""
         yield from self._feed(b"", last=True)
         for number, line in self._lines.end():
             yield from self._take(number, line)
         yield from self._finish()
 
-    def _feed(self, data: bytes, *, last: bool) -> Iterator[Row | BadRow]:
+    def _feed(self, data: bytes, *, last: bool) -> Iterator[JobRow | BadRow]:
         try:
-            text = self._unicode.utf_8(data, last=last)
+            text = self._unicode.to_utf8(data, last=last)
         except UnicodeError:
-            if not self._hopeless:
-                self._hopeless = True
+            if not self._unreadable:
+                self._unreadable = True
                 yield BadRow(self._number + 1, f"not {self._unicode.name}, which its first bytes say that it is")
             return
         for number, line in self._lines.feed(text):
             yield from self._take(number, line)
 
-    def _take(self, number: int, line: bytes | None) -> Iterator[Row | BadRow]:
+    def _take(self, number: int, line: bytes | None) -> Iterator[JobRow | BadRow]:
         self._number = number
-        if self._hopeless:
+        if self._unreadable:
             return
         try:
             text = _text(number, line)
-        except _Wrong as wrong:
-            self._hopeless = isinstance(wrong, _Foreign)
+        except _RowError as wrong:
+            self._unreadable = isinstance(wrong, _FileError)
             yield BadRow(number, str(wrong))
         else:
             yield from self._read(number, text)
 
-    def _read(self, number: int, text: str) -> Iterator[Row | BadRow]:
+    def _read(self, number: int, text: str) -> Iterator[JobRow | BadRow]:
         raise NotImplementedError
 
-    def _finish(self) -> Iterator[Row | BadRow]:
+    def _finish(self) -> Iterator[JobRow | BadRow]:
         return iter(())
 
-    def _row(self, number: int, fields: Callable[[], dict[str, Any]]) -> Row | BadRow:
+    def _row(self, number: int, fields: Callable[[], dict[str, Any]]) -> JobRow | BadRow:
         try:
             return _row(number, fields(), self._endpoint)
-        except _Wrong as wrong:
+        except _RowError as wrong:
             return BadRow(number, str(wrong))
 
 
 def _text(number: int, line: bytes | None) -> str:
     if line is None:
-        raise _Wrong(_TOO_LONG)
+        raise _RowError(_TOO_LONG)
     if number == 1 and b"\0" in line[:4]:
-        raise _Foreign(_UNMARKED)
+        raise _FileError(_UNMARKED)
     try:
-        return line.removeprefix(_MARK).decode()  # on a later line it is the mark of a file that was put behind another
+        return line.removeprefix(
+            _UTF8_BOM
+        ).decode()  # on a later line it is the mark of a file that was put behind another
     except UnicodeDecodeError as error:
-        raise _Wrong(f"not UTF-8: byte {error.start + 1} of the line is 0x{line[error.start]:02x}") from None
+        raise _RowError(f"not UTF-8: byte {error.start + 1} of the line is 0x{line[error.start]:02x}") from None
 
 
-def _row(number: int, fields: dict[str, Any], usual: str | None) -> Row:
+def _row(number: int, fields: dict[str, Any], default_endpoint: str | None) -> JobRow:
     """The row, taken out of `fields`."""
-    endpoint = fields.pop("endpoint", usual)
+    endpoint = fields.pop("endpoint", default_endpoint)
     if endpoint is None:
-        raise _Wrong("it names no endpoint; add `endpoint`, or say --endpoint for all rows that name none")
+        raise _RowError("it names no endpoint; add `endpoint`, or say --endpoint for all rows that name none")
     if not isinstance(endpoint, str) or endpoint not in KEYS:
-        raise _Wrong(f"there is no endpoint {endpoint!r}; there are {' and '.join(KEYS)}")
+        raise _RowError(f"there is no endpoint {endpoint!r}; there are {' and '.join(KEYS)}")
     missing = [key for key in KEYS[endpoint] if fields.get(key) is None]
     if missing:
-        raise _Wrong(f"it has no {' and no '.join(missing)}, which {endpoint} needs")
+        raise _RowError(f"it has no {' and no '.join(missing)}, which {endpoint} needs")
     keys = {key: fields.pop(key) for key in KEYS[endpoint]}
-    stray = [key for key in _ALL_KEYS & fields.keys() if fields.pop(key) is not None]
-    if stray:
-        raise _Wrong(f"it has {' and '.join(stray)}, which {endpoint} does not know")
+    unknown_keys = [key for key in _ALL_KEYS & fields.keys() if fields.pop(key) is not None]
+    if unknown_keys:
+        raise _RowError(f"it has {' and '.join(unknown_keys)}, which {endpoint} does not know")
     try:
         JOB_TYPES[endpoint](**keys)
     except ValueError as error:
-        raise _Wrong(str(error)) from None
-    return Row(line=number, endpoint=endpoint, keys=keys, rest=fields)
+        raise _RowError(str(error)) from None
+    return JobRow(line=number, endpoint=endpoint, keys=keys, rest=fields)
 
 
 # --- JSON lines -------------------------------------------------------------------------------
 
 
-class _JsonLinesFile(_Lines):
+class _JsonLinesFile(_LineReader):
     """One JSON object a line. Blank lines are no rows."""
 
     def __init__(self, endpoint: str | None) -> None:
         super().__init__(endpoint)
         self._first = True
 
-    def _read(self, number: int, text: str) -> Iterator[Row | BadRow]:
+    def _read(self, number: int, text: str) -> Iterator[JobRow | BadRow]:
         if not text or text.isspace():
             return
         if self._first and _is_array(text):
-            self._hopeless = True
+            self._unreadable = True
             yield BadRow(number, "this file is a JSON array; write one object a line, as jq -c '.[]' FILE does")
             return
         self._first = False
@@ -211,13 +213,13 @@ def _json_object(text: str) -> dict[str, Any]:
     try:
         found = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise _Wrong(f"not JSON: {error.msg}, at character {error.pos + 1} of the line") from None
+        raise _RowError(f"not JSON: {error.msg}, at character {error.pos + 1} of the line") from None
     except RecursionError:
-        raise _Wrong("nested too deeply") from None
+        raise _RowError("nested too deeply") from None
     except ValueError:  # sys.set_int_max_str_digits
-        raise _Wrong("a whole number in it has too many digits") from None
+        raise _RowError("a whole number in it has too many digits") from None
     if not isinstance(found, dict):
-        raise _Wrong(f"expected one JSON object a line, got {text.strip()[:40]}")
+        raise _RowError(f"expected one JSON object a line, got {text.strip()[:40]}")
     return found
 
 
@@ -225,18 +227,18 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise _Wrong(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+        raise _RowError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
     return found
 
 
 def _no_number(name: str) -> Any:
-    raise _Wrong(f"{name} is no JSON")
+    raise _RowError(f"{name} is no JSON")
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise _Wrong(f"{digits} is too large a number")
+        raise _RowError(f"{digits} is too large a number")
     return number
 
 
@@ -247,7 +249,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_number,
 # --- CSV --------------------------------------------------------------------------------------
 
 
-class _CsvFile(_Lines):
+class _CsvFile(_LineReader):
     """Comma, semicolon or tab separated, as the first row suggests, which names the columns. Quoted as in RFC 4180.
 
     A quoted field may go over several lines. So a quote that is never closed would take the rest of the file with it:
@@ -261,36 +263,36 @@ class _CsvFile(_Lines):
         self._separator: str | None = None  # what a line `sep=` says, as spreadsheets write it before the first row
         self._open: list[tuple[int, str]] = []  # the lines of a record that is not complete
         self._size = 0
-        self._odd = False  # whether a quote is open
+        self._in_quotes = False  # whether a quote is open
 
-    def _read(self, number: int, text: str) -> Iterator[Row | BadRow]:
+    def _read(self, number: int, text: str) -> Iterator[JobRow | BadRow]:
         self._open.append((number, text))
         self._size += len(text) + 1
-        self._odd ^= text.count('"') % 2 == 1
-        if not self._odd:
+        self._in_quotes ^= text.count('"') % 2 == 1
+        if not self._in_quotes:
             lines = self._close()
             yield from self._record(lines[0][0], [line for _, line in lines])
-        elif self._size > LONGEST_LINE:
+        elif self._size > MAX_LINE_BYTES:
             yield from self._skip()
 
-    def _finish(self) -> Iterator[Row | BadRow]:
+    def _finish(self) -> Iterator[JobRow | BadRow]:
         while self._open:
             yield from self._skip()
-        if self._columns is None and not self._hopeless:
+        if self._columns is None and not self._unreadable:
             yield BadRow(1, "there is no first row that names the columns")
 
     def _close(self) -> list[tuple[int, str]]:
-        lines, self._open, self._size, self._odd = self._open, [], 0, False
+        lines, self._open, self._size, self._in_quotes = self._open, [], 0, False
         return lines
 
-    def _skip(self) -> Iterator[Row | BadRow]:
+    def _skip(self) -> Iterator[JobRow | BadRow]:
         (number, _), *others = self._close()
         yield BadRow(number, "a quote is opened here and never closed")
         for later, text in others:
             yield from self._read(later, text)
 
-    def _record(self, number: int, lines: Sequence[str]) -> Iterator[Row | BadRow]:
-        if self._hopeless or not any(line.strip() for line in lines):
+    def _record(self, number: int, lines: Sequence[str]) -> Iterator[JobRow | BadRow]:
+        if self._unreadable or not any(line.strip() for line in lines):
             return
         try:
             if self._columns is None and (said := _SEPARATOR.fullmatch(lines[0])) and self._separator is None:
@@ -300,8 +302,8 @@ class _CsvFile(_Lines):
                 self._columns = self._head(lines)
                 return
             cells = self._cells(lines)
-        except _Wrong as wrong:
-            self._hopeless = self._columns is None
+        except _RowError as wrong:
+            self._unreadable = self._columns is None
             yield BadRow(number, str(wrong))
         else:
             if not any(cells):
@@ -314,10 +316,10 @@ class _CsvFile(_Lines):
         columns = [cell.strip() for cell in self._cells(lines)]
         twice = {name for name in columns if name and columns.count(name) > 1}
         if twice:
-            raise _Wrong(f"two columns are called {min(twice)!r}")
+            raise _RowError(f"two columns are called {min(twice)!r}")
         if not _ALL_KEYS & set(columns):
             known = ", ".join(("endpoint", *sorted(_ALL_KEYS)))
-            raise _Wrong(f"the first row must name the columns, such as {known}; it names {', '.join(columns)}")
+            raise _RowError(f"the first row must name the columns, such as {known}; it names {', '.join(columns)}")
         return columns
 
     def _cells(self, lines: Sequence[str]) -> list[str]:
@@ -325,19 +327,19 @@ class _CsvFile(_Lines):
             records = list(csv.reader([f"{line}\n" for line in lines], delimiter=self._delimiter, strict=True))
         except csv.Error as error:
             said = "a line ends in CR alone" if "new-line" in str(error) else str(error)  # its advice is a programmer's
-            raise _Wrong(f"not CSV: {said}") from None
+            raise _RowError(f"not CSV: {said}") from None
         return records[0] if len(records) == 1 else _no_record()
 
 
 def _no_record() -> Any:
-    raise _Wrong("not CSV: a quote stands inside a field that is not quoted")
+    raise _RowError("not CSV: a quote stands inside a field that is not quoted")
 
 
 def _named(columns: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
     """An empty cell says nothing. Spreadsheets leave columns without a name, which may have nothing else."""
     if len(cells) != len(columns):
-        raise _Wrong(f"it has {len(cells)} fields, and the first row names {len(columns)}")
+        raise _RowError(f"it has {len(cells)} fields, and the first row names {len(columns)}")
     named = {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
     if "" in named:
-        raise _Wrong(f"{named['']!r} stands in a column without a name")
+        raise _RowError(f"{named['']!r} stands in a column without a name")
     return named

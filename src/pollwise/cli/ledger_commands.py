@@ -16,24 +16,24 @@ from typing import Any
 
 from rich.text import Text
 
-from pollwise.cli.atomic_file import check_apart, probe, whole_file
-from pollwise.cli.event_text import look
-from pollwise.cli.exit_status import Exit
-from pollwise.cli.ledger_entries import entries
-from pollwise.cli.ledger_summary import WORDS, Tally
+from pollwise.cli.atomic_file import atomic_write, check_distinct, check_writable
+from pollwise.cli.event_text import appearance_of
+from pollwise.cli.exit_status import ExitStatus
+from pollwise.cli.ledger_entries import read_entries
+from pollwise.cli.ledger_summary import STATES, LedgerSummary
 from pollwise.cli.report import write_report
 from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import open_screen
-from pollwise.cli.stdout import Output
+from pollwise.cli.stdout import StdoutWriter
 from pollwise.ledger import Ledger, SqliteLedger
 
-__all__ = ["ascii_json", "export_ledger", "reason_texts", "show_ledger", "tally_of"]
+__all__ = ["ascii_json", "export_ledger", "reason_texts", "show_ledger", "summarize"]
 
 _MOST_REASONS = 10
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
-async def show_ledger(path: Path, *, json_wanted: bool, report: Path | None) -> Exit:
+async def show_ledger(path: Path, *, json_wanted: bool, report: Path | None) -> ExitStatus:
     """Tell what the ledger holds, in numbers.
 
     Raises:
@@ -41,23 +41,23 @@ async def show_ledger(path: Path, *, json_wanted: bool, report: Path | None) -> 
         LedgerError: It cannot be read.
         OSError: The report cannot be written.
     """
-    check_apart({"LEDGER": path, "--report": report}, ledger=path)
+    check_distinct({"LEDGER": path, "--report": report}, ledger=path)
     if report is not None:
-        probe(report)
+        check_writable(report)
     async with SqliteLedger(path, read_only=True) as ledger:
-        tally = await tally_of(ledger)
+        summary = await summarize(ledger)
     if report is not None:
-        write_report(report, tally, path.name)
+        write_report(report, summary, path.name)
     if json_wanted:
-        await Output().line(json.dumps(_facts(path, tally), ensure_ascii=True))
-        return Exit.SUCCEEDED
+        await StdoutWriter().line(json.dumps(_summary_fields(path, summary), ensure_ascii=True))
+        return ExitStatus.SUCCEEDED
     screen = open_screen(json=False)
-    for text in _told(path, tally):
-        await screen.say(text)
-    return Exit.SUCCEEDED
+    for text in _summary_texts(path, summary):
+        await screen.print_text(text)
+    return ExitStatus.SUCCEEDED
 
 
-async def export_ledger(path: Path, *, out: Path | None, include_open: bool) -> Exit:
+async def export_ledger(path: Path, *, out: Path | None, include_open: bool) -> ExitStatus:
     """Write all watches with an outcome, or simply all, as JSON lines.
 
     Raises:
@@ -65,25 +65,25 @@ async def export_ledger(path: Path, *, out: Path | None, include_open: bool) -> 
         LedgerError: It cannot be read.
         OSError: The output cannot be written.
     """
-    check_apart({"LEDGER": path, "--out": out}, ledger=path)
-    output = Output()
+    check_distinct({"LEDGER": path, "--out": out}, ledger=path)
+    output = StdoutWriter()
     with ExitStack() as stack:
-        write = None if out is None else stack.enter_context(whole_file(out))
+        write = None if out is None else stack.enter_context(atomic_write(out))
         async with SqliteLedger(path, read_only=True) as ledger:
             async for lines in ledger.export(include_open=include_open):
                 if write is None:
                     await output.line(ascii_json(lines.removesuffix(b"\n")))
                 else:
                     write(ascii_json(lines).encode("ascii"))
-    return Exit.SUCCEEDED
+    return ExitStatus.SUCCEEDED
 
 
-async def tally_of(ledger: Ledger) -> Tally:
+async def summarize(ledger: Ledger) -> LedgerSummary:
     """The whole ledger in numbers."""
-    tally = Tally()
-    async for page in entries(ledger):
-        tally.add(page)
-    return tally
+    summary = LedgerSummary()
+    async for page in read_entries(ledger):
+        summary.add(page)
+    return summary
 
 
 def ascii_json(lines: bytes) -> str:
@@ -93,60 +93,64 @@ def ascii_json(lines: bytes) -> str:
     return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], lines.decode("utf-8"))
 
 
-def _facts(path: Path, tally: Tally) -> dict[str, Any]:
+def _summary_fields(path: Path, summary: LedgerSummary) -> dict[str, Any]:
     return {
         "ledger": str(path),
-        "watches": tally.total,
-        "open": tally.total - tally.ended,
-        "unacknowledged": tally.unacknowledged,
-        "polls": tally.polls,
-        "first_seen": datetime.fromtimestamp(min(tally.began), UTC).isoformat() if tally.began else None,
-        "phases": {word: tally.words[word] for word in WORDS},
-        "endpoints": {name: {word: words[word] for word in WORDS} for name, words in tally.endpoints.items()},
-        **({"accounts": _accounts(tally)} if any(account for _, account in tally.accounts) else {}),
+        "watches": summary.total,
+        "open": summary.total - summary.ended,
+        "unacknowledged": summary.unacknowledged,
+        "polls": summary.polls,
+        "first_seen": datetime.fromtimestamp(min(summary.began), UTC).isoformat() if summary.began else None,
+        "phases": {state: summary.states[state] for state in STATES},
+        "endpoints": {name: {state: states[state] for state in STATES} for name, states in summary.endpoints.items()},
+        **({"accounts": _accounts(summary)} if any(account for _, account in summary.accounts) else {}),
         "reasons": [
             {
                 "count": reason.count,
-                "event": reason.word,
+                "event": reason.state,
                 "endpoint": reason.endpoint,
                 **({"account": reason.account} if reason.account else {}),
                 "reason": reason.text,
                 "examples": reason.examples,
             }
-            for reason in tally.reasons[:_MOST_REASONS]
+            for reason in summary.reasons[:_MOST_REASONS]
         ],
     }
 
 
-def _accounts(tally: Tally) -> list[dict[str, Any]]:
+def _accounts(summary: LedgerSummary) -> list[dict[str, Any]]:
     return [
-        {"endpoint": endpoint, "account": account, "phases": {word: words[word] for word in WORDS}}
-        for (endpoint, account), words in tally.accounts.items()
+        {"endpoint": endpoint, "account": account, "phases": {state: states[state] for state in STATES}}
+        for (endpoint, account), states in summary.accounts.items()
     ]
 
 
-def _told(path: Path, tally: Tally) -> Iterator[Text]:
+def _summary_texts(path: Path, summary: LedgerSummary) -> Iterator[Text]:
     yield Text(safe(path), style="bold")
-    if not tally.total:
+    if not summary.total:
         yield Text("no watches yet")
         return
-    since = datetime.fromtimestamp(min(tally.began), UTC)
-    open_ = tally.total - tally.ended
+    since = datetime.fromtimestamp(min(summary.began), UTC)
+    open_ = summary.total - summary.ended
     yield Text(
-        f"{tally.total:,} watches since {since:%Y-%m-%d %H:%M:%S} UTC, {open_:,} of them open;"
-        f" {tally.unacknowledged:,} outcomes not acknowledged; {tally.polls:,} requests"
+        f"{summary.total:,} watches since {since:%Y-%m-%d %H:%M:%S} UTC, {open_:,} of them open;"
+        f" {summary.unacknowledged:,} outcomes not acknowledged; {summary.polls:,} requests"
     )
-    for name, words in tally.owners.items():
-        counts = (Text(f"{words[word]:,} {word}", style=look(word).style) for word in WORDS if words[word])
+    for name, states in summary.states_by_label.items():
+        counts = (
+            Text(f"{states[state]:,} {state}", style=appearance_of(state).style) for state in STATES if states[state]
+        )
         yield Text(f"{name}: ") + Text(", ").join(counts)
-    yield from reason_texts(tally, _MOST_REASONS)
+    yield from reason_texts(summary, _MOST_REASONS)
 
 
-def reason_texts(tally: Tally, most: int) -> Iterator[Text]:
+def reason_texts(summary: LedgerSummary, most: int) -> Iterator[Text]:
     """Why jobs did not succeed, the commonest reasons first."""
-    reasons = tally.reasons
+    reasons = summary.reasons
     for reason in reasons[:most]:
-        told = Text(f"{reason.count:,} {reason.word}", style=look(reason.word).style)
-        yield told.append(f" {reason.owner}: {reason.text}", style="").append(f" ({reason.examples[0]})", style="dim")
+        texts = Text(f"{reason.count:,} {reason.state}", style=appearance_of(reason.state).style)
+        yield texts.append(f" {reason.endpoint_label}: {reason.text}", style="").append(
+            f" ({reason.examples[0]})", style="dim"
+        )
     if len(reasons) > most:
         yield Text(f"and {len(reasons) - most:,} more reasons", style="dim")

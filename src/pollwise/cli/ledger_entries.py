@@ -1,4 +1,4 @@
-"""A ledger's watches, in the words that a person is told: one `Entry` each.
+"""A ledger's watches, in the words that a person is told: one `LedgerEntry` each.
 
 Rule 1: an entry is made of a line of `Ledger.export`, so whatever can be exported can be shown.
 Rule 2: all texts in it are safe to print (safe_text.py) and short. A page still has to escape them.
@@ -17,11 +17,11 @@ import attrs
 import orjson
 
 from pollwise.cli.jobs_file import JOB_TYPES
-from pollwise.cli.safe_text import owner, safe
+from pollwise.cli.safe_text import endpoint_label, safe
 from pollwise.ledger import Ledger
 from pollwise.model.reading import TERMINAL
 
-__all__ = ["Entry", "entries", "entry_of", "open_word", "reason_of"]
+__all__ = ["LedgerEntry", "open_state", "read_entries", "reason_of", "to_entry"]
 
 _LONGEST_KEY = 120
 _TERMINAL = {phase.value for phase in TERMINAL}
@@ -33,7 +33,7 @@ _PARTS = re.compile(
 
 
 @attrs.frozen(kw_only=True)
-class Entry:
+class LedgerEntry:
     """One watch.
 
     Attributes:
@@ -51,7 +51,7 @@ class Entry:
 
     endpoint: str
     keys: tuple[str, ...]
-    word: str
+    state: str
     first_seen: float
     elapsed_s: float | None
     polls: int
@@ -61,24 +61,24 @@ class Entry:
     account: str = ""
 
     @property
-    def owner(self) -> str:
+    def endpoint_label(self) -> str:
         """Its endpoint, and its account where there is one."""
-        return owner(self.endpoint, self.account, _LONGEST_KEY)
+        return endpoint_label(self.endpoint, self.account, _LONGEST_KEY)
 
 
-async def entries(ledger: Ledger, *, include_open: bool = True) -> AsyncIterator[list[Entry]]:
+async def read_entries(ledger: Ledger, *, include_open: bool = True) -> AsyncIterator[list[LedgerEntry]]:
     """All entries of a ledger in the order recorded, about a thousand at a time."""
     async for lines in ledger.export(include_open=include_open):
-        yield [entry_of(orjson.loads(line)) for line in lines.splitlines()]
+        yield [to_entry(orjson.loads(line)) for line in lines.splitlines()]
 
 
-def entry_of(exported: Mapping[str, Any]) -> Entry:
+def to_entry(exported: Mapping[str, Any]) -> LedgerEntry:
     """The entry of one exported object."""
     outcome, error = exported["outcome"], exported["error"]
-    return Entry(
+    return LedgerEntry(
         endpoint=safe(exported["endpoint"], _LONGEST_KEY),
         keys=tuple(safe(value, _LONGEST_KEY) for value in exported["job"].values()),
-        word=outcome or open_word(exported["phase"], exported["failures"]),
+        state=outcome or open_state(exported["phase"], exported["failures"]),
         first_seen=datetime.fromisoformat(exported["first_seen"]).timestamp(),
         elapsed_s=exported["elapsed_s"],
         polls=exported["polls"],
@@ -89,7 +89,7 @@ def entry_of(exported: Mapping[str, Any]) -> Entry:
     )
 
 
-def open_word(phase: str | None, failures: int) -> str:
+def open_state(phase: str | None, failures: int) -> str:
     """The word for a watch without an outcome."""
     if failures:
         return "retrying"

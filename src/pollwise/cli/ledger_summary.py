@@ -15,12 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 
 from pollwise.cli.event_text import ENDED
-from pollwise.cli.ledger_entries import Entry
-from pollwise.cli.safe_text import middle, owner
+from pollwise.cli.ledger_entries import LedgerEntry
+from pollwise.cli.safe_text import endpoint_label, shorten_keys
 
-__all__ = ["WORDS", "Reason", "Tally"]
+__all__ = ["STATES", "LedgerSummary", "Reason"]
 
-WORDS = ("succeeded", "failed", "cancelled", "abandoned", "confirming", "running", "retrying", "queued", "waiting")
+STATES = ("succeeded", "failed", "cancelled", "abandoned", "confirming", "running", "retrying", "queued", "waiting")
 """The words of entries, in the order in which they are told."""
 
 _MOST_REASONS = 1_000
@@ -32,7 +32,7 @@ _LONGEST_EXAMPLE = 110  # both IDs of an extraction, as they are sent
 class Reason:
     """Why some jobs did not succeed: the same words, for `count` of them. `examples` are the first ones."""
 
-    word: str
+    state: str
     endpoint: str
     text: str
     account: str = ""
@@ -40,12 +40,12 @@ class Reason:
     examples: list[str] = attrs.field(factory=list)
 
     @property
-    def owner(self) -> str:
+    def endpoint_label(self) -> str:
         """The endpoint, and the account where there is one."""
-        return owner(self.endpoint, self.account)
+        return endpoint_label(self.endpoint, self.account)
 
 
-class Tally:
+class LedgerSummary:
     """Counts entries.
 
     Attributes:
@@ -57,12 +57,12 @@ class Tally:
         took: How long each ended watch took in seconds, and not-a-number for the others, in the same order.
         detected: Within how many seconds each job's end was seen, and not-a-number where nobody knows, in the same order.
         polled: How many status exchanges each took, in the same order.
-        codes: The index in `WORDS` of each one's word, in the same order.
+        codes: The index in `STATES` of each one's word, in the same order.
         unnamed: How many entries have a reason that is none of `reasons`, since there were too many.
     """
 
     def __init__(self, *, rows: int = 1_000) -> None:
-        self.words: Counter[str] = Counter()
+        self.states: Counter[str] = Counter()
         self.accounts: dict[tuple[str, str], Counter[str]] = {}
         self.polls = 0
         self.unacknowledged = 0
@@ -71,11 +71,11 @@ class Tally:
         self.detected = array("d")
         self.polled = array("Q")
         self.codes = bytearray()
-        self.unnamed = 0
+        self.unlisted = 0
         self._reasons: dict[tuple[str, str, str, str], Reason] = {}
         self._rows = rows
-        self._telling: list[Entry] = []
-        self._others: list[Entry] = []
+        self._not_succeeded: list[LedgerEntry] = []
+        self._others: list[LedgerEntry] = []
 
     @property
     def total(self) -> int:
@@ -86,19 +86,19 @@ class Tally:
     def endpoints(self) -> Mapping[str, Counter[str]]:
         """How many entries of each endpoint have each word, whatever their account."""
         found: dict[str, Counter[str]] = {}
-        for (endpoint, _), words in self.accounts.items():
-            found.setdefault(endpoint, Counter()).update(words)
+        for (endpoint, _), states in self.accounts.items():
+            found.setdefault(endpoint, Counter()).update(states)
         return found
 
     @property
-    def owners(self) -> Mapping[str, Counter[str]]:
+    def states_by_label(self) -> Mapping[str, Counter[str]]:
         """The same by endpoint and account, in words."""
-        return {owner(*names): words for names, words in self.accounts.items()}
+        return {endpoint_label(*names): states for names, states in self.accounts.items()}
 
     @property
     def ended(self) -> int:
         """How many of them have an outcome."""
-        return sum(self.words[word] for word in ENDED)
+        return sum(self.states[state] for state in ENDED)
 
     @property
     def reasons(self) -> Sequence[Reason]:
@@ -106,39 +106,39 @@ class Tally:
         return sorted(self._reasons.values(), key=lambda reason: -reason.count)
 
     @property
-    def rows(self) -> Sequence[Entry]:
+    def rows(self) -> Sequence[LedgerEntry]:
         """The entries to show."""
-        return [*self._telling, *self._others][: self._rows]
+        return [*self._not_succeeded, *self._others][: self._rows]
 
-    def add(self, entries: Iterable[Entry]) -> None:
+    def add(self, read_entries: Iterable[LedgerEntry]) -> None:
         """Count these as well."""
-        for entry in entries:
+        for entry in read_entries:
             self._add(entry)
 
-    def _add(self, entry: Entry) -> None:
-        self.words[entry.word] += 1
-        self.accounts.setdefault((entry.endpoint, entry.account), Counter())[entry.word] += 1
+    def _add(self, entry: LedgerEntry) -> None:
+        self.states[entry.state] += 1
+        self.accounts.setdefault((entry.endpoint, entry.account), Counter())[entry.state] += 1
         self.polls += entry.polls
-        self.unacknowledged += entry.word in ENDED and not entry.acknowledged
+        self.unacknowledged += entry.state in ENDED and not entry.acknowledged
         self.began.append(entry.first_seen)
         self.took.append(math.nan if entry.elapsed_s is None else entry.elapsed_s)
         self.detected.append(math.nan if entry.detected_within_s is None else entry.detected_within_s)
         self.polled.append(entry.polls)
-        self.codes.append(WORDS.index(entry.word))
+        self.codes.append(STATES.index(entry.state))
         if entry.reason:
             self._explain(entry)
-        kept = self._telling if entry.word in ENDED and entry.word != "succeeded" else self._others
+        kept = self._not_succeeded if entry.state in ENDED and entry.state != "succeeded" else self._others
         if len(kept) < self._rows:
             kept.append(entry)
 
-    def _explain(self, entry: Entry) -> None:
-        key = entry.word, entry.endpoint, entry.reason, entry.account
+    def _explain(self, entry: LedgerEntry) -> None:
+        key = entry.state, entry.endpoint, entry.reason, entry.account
         reason = self._reasons.get(key)
         if reason is None:
             if len(self._reasons) >= _MOST_REASONS:
-                self.unnamed += 1
+                self.unlisted += 1
                 return
             reason = self._reasons[key] = Reason(*key)
         reason.count += 1
         if len(reason.examples) < _MOST_EXAMPLES:
-            reason.examples.append(middle(entry.keys, _LONGEST_EXAMPLE))
+            reason.examples.append(shorten_keys(entry.keys, _LONGEST_EXAMPLE))

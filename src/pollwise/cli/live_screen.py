@@ -23,10 +23,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyEvent, View, job_keys, look, owner_of, view
-from pollwise.cli.safe_text import clock, middle
+from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyEvent, EventView, appearance_of, job_keys, label_of, view_of
+from pollwise.cli.safe_text import clock, shorten_keys
 
-__all__ = ["LiveScreen", "Row"]
+__all__ = ["LiveRow", "LiveScreen"]
 
 _MOST_ROWS = 50
 _INDENT = "    "
@@ -37,30 +37,30 @@ _FEWEST_JOB_CELLS, _MOST_JOB_CELLS = 12, 44
 
 
 @attrs.define(kw_only=True)
-class Row:
+class LiveRow:
     """One job on the screen. Times are monotonic seconds."""
 
     endpoint: str
     keys: Sequence[str]
     began_at: float
-    view: View
+    view: EventView
     fraction: float | None = None
     over_at: float | None = None
     """When the job should be over, or None while there is nothing to go by."""
 
-    def take(self, seen: View, now: float) -> None:
+    def take(self, seen: EventView, now: float) -> None:
         """Show what an event said; a poll that taught nothing leaves the progress as it was."""
         self.view = seen
         self.began_at = now - seen.elapsed_s
         if seen.fraction is not None:
             self.fraction = seen.fraction
-        if seen.word not in {"retrying", "throttled"}:
+        if seen.state not in {"retrying", "throttled"}:
             self.over_at = None if seen.eta_s is None else now + seen.eta_s
 
     @property
     def ended(self) -> bool:
         """True once its outcome was shown."""
-        return self.view.word in ENDED
+        return self.view.state in ENDED
 
     def time(self, now: float) -> str:
         """The time left where it is known, else the time gone."""
@@ -76,12 +76,12 @@ class LiveScreen:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, markup=False, emoji=False)
-        self._rows: dict[Hashable, Row] = {}
+        self._rows: dict[Hashable, LiveRow] = {}
         self._live: Live | None = None
         self._clock: asyncio.Task[None] | None = None
 
     @property
-    def lasting(self) -> bool:
+    def persistent(self) -> bool:
         """False: the rows go when the screen closes."""
         return False
 
@@ -113,19 +113,19 @@ class LiveScreen:
             self._live.transient = error is None  # who interrupts keeps what was known
             self._live.stop()
 
-    def expect(self, endpoint: AnyEndpoint, job: Any, /) -> None:
+    def add_job(self, endpoint: AnyEndpoint, job: Any, /) -> None:
         """Give a job its row before its first event."""
         now = asyncio.get_running_loop().time()
-        waiting = View(word="waiting", elapsed_s=0.0, polls=0)
-        row = Row(endpoint=owner_of(endpoint), keys=job_keys(endpoint, job), began_at=now, view=waiting)
+        waiting = EventView(state="waiting", elapsed_s=0.0, polls=0)
+        row = LiveRow(endpoint=label_of(endpoint), keys=job_keys(endpoint, job), began_at=now, view=waiting)
         self._rows.setdefault((endpoint.name, job), row)
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
         """Change a job's row; drawn with the next frame."""
-        self.expect(endpoint, event.job)
-        self._rows[endpoint.name, event.job].take(view(event), asyncio.get_running_loop().time())
+        self.add_job(endpoint, event.job)
+        self._rows[endpoint.name, event.job].take(view_of(event), asyncio.get_running_loop().time())
 
-    async def say(self, text: Text, /) -> None:
+    async def print_text(self, text: Text, /) -> None:
         """Print above the rows, or after them once the screen is closed."""
         first, *rest = text.wrap(self._console, max(20, self._console.width - len(_INDENT)))
         self._console.print(first, *(Text(_INDENT) + line for line in rest), sep="\n")
@@ -139,15 +139,15 @@ class LiveScreen:
         rows = list(self._rows.values())
         names = list(dict.fromkeys(row.endpoint for row in rows))
         room = min(_MOST_ROWS, self._console.height - len(names) - 3)
-        shown = _most_telling(rows, max(1, room))
+        shown = _rows_to_show(rows, max(1, room))
         now = asyncio.get_running_loop().time()
-        parts: list[RenderableType] = []
-        parts.extend(self._table(name, [row for row in shown if row.endpoint == name], now) for name in names)
+        demo_jobs: list[RenderableType] = []
+        demo_jobs.extend(self._table(name, [row for row in shown if row.endpoint == name], now) for name in names)
         if len(rows) > 1:
-            parts.append(_counts(rows, hidden=len(rows) - len(shown)))
-        return Group(*parts)
+            demo_jobs.append(_counts(rows, hidden=len(rows) - len(shown)))
+        return Group(*demo_jobs)
 
-    def _table(self, name: str, rows: Iterable[Row], now: float) -> Table:
+    def _table(self, name: str, rows: Iterable[LiveRow], now: float) -> Table:
         spare = self._console.width - _TAKEN_CELLS
         job_cells = min(max(_FEWEST_JOB_CELLS, 2 * spare // 3), _MOST_JOB_CELLS)
         table = Table.grid(padding=(0, 1), pad_edge=False)
@@ -162,12 +162,12 @@ class LiveScreen:
             table.add_row(*self._cells(row, job_cells, now))
         return table
 
-    def _cells(self, row: Row, job_cells: int, now: float) -> Iterable[RenderableType]:
+    def _cells(self, row: LiveRow, job_cells: int, now: float) -> Iterable[RenderableType]:
         seen = row.view
-        appearance = look(seen.word)
+        appearance = appearance_of(seen.state)
         symbol = appearance.ascii_symbol if self._console.options.ascii_only else appearance.symbol
-        yield Text(f"{symbol} {seen.word}", style=appearance.style)
-        yield Text(middle(row.keys, job_cells))
+        yield Text(f"{symbol} {seen.state}", style=appearance.style)
+        yield Text(shorten_keys(row.keys, job_cells))
         yield _bar(row)
         yield Text("" if row.fraction is None else f"{int(row.fraction * 100)}%")
         yield Text(row.time(now))
@@ -175,15 +175,15 @@ class LiveScreen:
         yield Text(seen.note, style="dim")
 
 
-def _bar(row: Row) -> RenderableType:
+def _bar(row: LiveRow) -> RenderableType:
     if row.fraction is not None:
         return ProgressBar(total=1.0, completed=row.fraction)
-    if row.ended or row.view.word in {"waiting", "queued"}:
+    if row.ended or row.view.state in {"waiting", "queued"}:
         return Text("")
     return ProgressBar(total=1.0, completed=0.0, pulse=True)
 
 
-def _most_telling(rows: list[Row], room: int) -> list[Row]:
+def _rows_to_show(rows: list[LiveRow], room: int) -> list[LiveRow]:
     """The rows to show, in their order: those that run before those that ended, and the latest of these."""
     if len(rows) <= room:
         return rows
@@ -191,10 +191,12 @@ def _most_telling(rows: list[Row], room: int) -> list[Row]:
     return [rows[index] for index in sorted(by_worth[:room])]
 
 
-def _counts(rows: Iterable[Row], *, hidden: int) -> Text:
+def _counts(rows: Iterable[LiveRow], *, hidden: int) -> Text:
     """One line that counts every row, shown or not."""
-    counts = Counter(row.view.word for row in rows)
-    text = Text(", ").join(Text(f"{number} {word}", style=look(word).style) for word, number in counts.most_common())
+    counts = Counter(row.view.state for row in rows)
+    text = Text(", ").join(
+        Text(f"{number} {state}", style=appearance_of(state).style) for state, number in counts.most_common()
+    )
     if hidden:
         text.append(f"  ({hidden} not shown)", style="dim")
     return text

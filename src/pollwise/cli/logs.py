@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from pollwise.cli.safe_text import safe
 
-__all__ = ["shown_logs"]
+__all__ = ["log_to_stderr"]
 
 _LONGEST_LINE = 2000
 
@@ -41,7 +41,7 @@ class _StderrHandler(logging.Handler):
 
 
 @contextlib.contextmanager
-def shown_logs() -> Iterator[Callable[[], None]]:
+def log_to_stderr() -> Iterator[Callable[[], None]]:
     """Show the log while the block runs. Yields what to call for all of it (-v)."""
     root, ours = logging.getLogger(), logging.getLogger("pollwise")
     formatter, handler, level_before = _SafeFormatter(), _StderrHandler(), ours.level

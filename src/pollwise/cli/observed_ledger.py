@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Self
 
-from pollwise.cli.batch_progress import Board
-from pollwise.cli.ledger_entries import open_word
+from pollwise.cli.batch_progress import BatchProgress
+from pollwise.cli.ledger_entries import open_state
 from pollwise.ledger import (
     Change,
     Concluded,
@@ -30,17 +30,17 @@ from pollwise.ledger import (
 )
 from pollwise.model.reading import Phase
 
-__all__ = ["WitnessedLedger"]
+__all__ = ["ObservedLedger"]
 
 
-class WitnessedLedger(Ledger):
+class ObservedLedger(Ledger):
     """Passes everything on to `ledger` and tells `board`. The clock gives monotonic seconds."""
 
-    def __init__(self, ledger: Ledger, board: Board, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, progress: BatchProgress, clock: Callable[[], float]) -> None:
         self._ledger = ledger
-        self._board = board
+        self._progress = progress
         self._clock = clock
-        self._lost: dict[int, Concluded] = {}  # abandoned before, and asked for just now
+        self._abandoned: dict[int, Concluded] = {}  # abandoned before, and asked for just now
 
     async def record(self, watches: Sequence[NewWatch], /) -> Sequence[Recorded]:
         """As the ledger's, and the jobs are on the board."""
@@ -48,33 +48,33 @@ class WitnessedLedger(Ledger):
         for watch, found in zip(watches, recorded, strict=True):
             match found.known:
                 case Concluded(outcome=OutcomeKind.ABANDONED) as known:
-                    self._lost[found.id] = known
+                    self._abandoned[found.id] = known
                 case Concluded(outcome=outcome):
-                    self._board.knew(outcome.value)
+                    self._progress.add_known(outcome.value)
                 case OpenWatch() as known:
-                    self._take_up(known, known.failures)
+                    self._add_open(known, known.failures)
                 case None:
-                    self._board.took_up(found.id, watch.endpoint, watch.keys, "waiting", self._clock(), 0)
+                    self._progress.add_open(found.id, watch.endpoint, watch.keys, "waiting", self._clock(), 0)
         return recorded
 
-    def _take_up(self, known: OpenWatch | Concluded, failures: int) -> None:
+    def _add_open(self, known: OpenWatch | Concluded, failures: int) -> None:
         age_s = max(0.0, (datetime.now(UTC) - known.first_seen).total_seconds())
-        word = _word(known.phase, failures)
-        self._board.took_up(known.id, known.endpoint, known.keys, word, self._clock() - age_s, known.polls)
+        state = _word(known.phase, failures)
+        self._progress.add_open(known.id, known.endpoint, known.keys, state, self._clock() - age_s, known.polls)
 
     async def update(self, changes: Sequence[Change], /) -> None:
         """As the ledger's, and the board knows how far they are."""
         await self._ledger.update(changes)
         now = self._clock()
         for change in changes:
-            self._board.changed(change.id, _word(change.phase, change.failures), change.polls, now)
+            self._progress.changed(change.id, _word(change.phase, change.failures), change.polls, now)
 
     async def conclude(self, outcomes: Sequence[Conclusion], /) -> int:
         """As the ledger's, and the board knows how they ended."""
         new = await self._ledger.conclude(outcomes)
         now = self._clock()
         for end in outcomes:
-            self._board.ended_as(end.id, end.outcome.value, end.polls, end.error_message, now)
+            self._progress.conclude_job(end.id, end.outcome.value, end.polls, end.error_message, now)
         return new
 
     async def acknowledge(self, ids: Sequence[int], /) -> int:
@@ -85,9 +85,9 @@ class WitnessedLedger(Ledger):
         """As the ledger's, and the jobs are on the board."""
         renewed = await self._ledger.reopen(renewals)
         for renewal in renewals:
-            known = self._lost.pop(renewal.id, None)
+            known = self._abandoned.pop(renewal.id, None)
             if known is not None:
-                self._take_up(known, failures=0)
+                self._add_open(known, failures=0)
         return renewed
 
     async def relocate(self, relocations: Sequence[Relocation], /) -> None:
@@ -127,4 +127,4 @@ class WitnessedLedger(Ledger):
 
 
 def _word(phase: Phase | None, failures: int) -> str:
-    return open_word(None if phase is None else phase.value, failures)
+    return open_state(None if phase is None else phase.value, failures)

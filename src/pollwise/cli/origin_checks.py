@@ -10,27 +10,27 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pollwise.cli.event_text import AnyEndpoint
-from pollwise.cli.job_table import Asked
+from pollwise.cli.job_table import JobTable
 from pollwise.core.identity import Origins
 from pollwise.durable.resume import check_origins
 from pollwise.errors import OriginChanged
 from pollwise.http.transport import AiohttpTransport
 from pollwise.ledger import Ledger
 
-__all__ = ["check_places", "check_urls"]
+__all__ = ["check_job_origins", "check_urls"]
 
 
-def check_urls(endpoints: Collection[AnyEndpoint], asked: Asked, *, allow_plain_http: bool) -> None:
+def check_urls(endpoints: Collection[AnyEndpoint], job_table: JobTable, *, allow_plain_http: bool) -> None:
     """Raises InsecureUrl for an endpoint whose requests would go to another machine in clear text."""
     transport = AiohttpTransport(allow_plain_http=allow_plain_http)
     for endpoint in endpoints:
-        for keys in asked.jobs(endpoint.name):
+        for keys in job_table.jobs(endpoint.name):
             transport.check(endpoint.request(endpoint.codec.job_from_keys(keys)).url)
             break  # the others are at the same origin
 
 
-async def check_places(
-    endpoints: Collection[AnyEndpoint], asked: Asked, ledger: Ledger, moved_from: frozenset[str]
+async def check_job_origins(
+    endpoints: Collection[AnyEndpoint], job_table: JobTable, ledger: Ledger, moved_from: frozenset[str]
 ) -> None:
     """Find out whether all jobs of the batch may be asked about where they are asked about now.
 
@@ -43,16 +43,16 @@ async def check_places(
         try:
             await check_origins(ledger, origins)
         except OriginChanged:
-            await _check_asked(origins, asked, ledger)
+            await _check_each_job(origins, job_table, ledger)
 
 
-async def _check_asked(origins: Origins[object], asked: Asked, ledger: Ledger) -> None:
+async def _check_each_job(origins: Origins[object], job_table: JobTable, ledger: Ledger) -> None:
     """The same job by job: what differs may be of another batch with the same ledger."""
     endpoint = origins.endpoint
     refused: list[OriginChanged] = []
     async for chunk in ledger.open_watches(endpoint.name, endpoint.account):
         for known in chunk:
-            if asked.has(endpoint.name, known.keys):
+            if job_table.has(endpoint.name, known.keys):
                 try:
                     origins.check(endpoint.codec.job_from_keys(known.keys), known.origin)
                 except OriginChanged as error:

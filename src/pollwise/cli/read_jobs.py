@@ -12,58 +12,58 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pollwise.cli.exit_status import UsageError
-from pollwise.cli.input_lines import chunks
-from pollwise.cli.job_table import Asked
-from pollwise.cli.jobs_file import BadRow, Format, Row, reader_for
+from pollwise.cli.input_lines import read_chunks
+from pollwise.cli.job_table import JobTable
+from pollwise.cli.jobs_file import BadRow, Format, JobRow, reader_for
 from pollwise.cli.safe_text import safe
 
-__all__ = ["MOST_COMPLAINTS", "take_in"]
+__all__ = ["MAX_REPORTED_ROWS", "read_jobs"]
 
-MOST_COMPLAINTS = 50
+MAX_REPORTED_ROWS = 50
 _CHUNK = 1_000
 
 
-async def take_in(jobs: str, form: Format, endpoint: str | None, asked: Asked) -> None:
+async def read_jobs(jobs: str, form: Format, endpoint: str | None, job_table: JobTable) -> None:
     """Put the rows of the file (`-` is stdin) into `asked`.
 
     Raises:
         UsageError: It cannot be read, or rows of it are bad: which and why was told on stderr.
         OSError: There is no room for them.
     """
-    reader, intake = reader_for(form, endpoint), _Intake(jobs, asked)
+    reader, collector = reader_for(form, endpoint), _RowCollector(jobs, job_table)
     with _opened(jobs) as descriptor:
         try:
-            async for data in chunks(descriptor):
-                intake.take(reader.feed(data))
+            async for data in read_chunks(descriptor):
+                collector.take(reader.feed(data))
         except OSError as error:
             raise UsageError(f"{jobs} cannot be read ({error.strerror or error})") from error
-    intake.take(reader.end())
-    intake.finish()
+    collector.take(reader.end())
+    collector.finish()
 
 
-class _Intake:
-    def __init__(self, name: str, asked: Asked) -> None:
+class _RowCollector:
+    def __init__(self, name: str, job_table: JobTable) -> None:
         self._name = "stdin" if name == "-" else name
-        self._asked = asked
-        self._good: list[Row] = []
+        self._asked = job_table
+        self._good: list[JobRow] = []
         self._rows = 0
         self._bad = 0
         self._others: list[list[int]] = []  # the first and the last of lines that follow each other
 
-    def take(self, found: Iterator[Row | BadRow]) -> None:
+    def take(self, found: Iterator[JobRow | BadRow]) -> None:
         for row in found:
             self._rows += 1
             if isinstance(row, BadRow):
-                self._complain(row)
+                self._print_error(row)
             elif not self._bad:  # after the first bad one the others are only looked at
                 self._good.append(row)
         if len(self._good) >= _CHUNK:
             self._keep()
 
     def finish(self) -> None:
-        if self._bad > MOST_COMPLAINTS:
+        if self._bad > MAX_REPORTED_ROWS:
             lines = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in self._others)
-            print(f"pollwise: and {self._bad - MOST_COMPLAINTS:,} more, at lines {lines}", file=sys.stderr)
+            print(f"pollwise: and {self._bad - MAX_REPORTED_ROWS:,} more, at lines {lines}", file=sys.stderr)
         if self._bad:
             raise UsageError(f"{self._bad:,} of {self._rows:,} rows of {self._name} are bad; nothing was sent")
         self._keep()
@@ -72,10 +72,10 @@ class _Intake:
         self._asked.add(self._good)
         self._good = []
 
-    def _complain(self, bad: BadRow) -> None:
+    def _print_error(self, bad: BadRow) -> None:
         self._bad += 1
-        if self._bad <= MOST_COMPLAINTS:
-            print(f"pollwise: {safe(self._name, 200)}:{bad.line}: {safe(bad.why)}", file=sys.stderr)
+        if self._bad <= MAX_REPORTED_ROWS:
+            print(f"pollwise: {safe(self._name, 200)}:{bad.line}: {safe(bad.reason)}", file=sys.stderr)
         elif self._others and self._others[-1][1] == bad.line - 1:
             self._others[-1][1] = bad.line
         else:

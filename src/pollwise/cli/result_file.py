@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pollwise.cli.atomic_file import whole_file
-from pollwise.cli.job_table import Asked, AskedRow
+from pollwise.cli.atomic_file import atomic_write
+from pollwise.cli.job_table import JobTable, TableRow
 from pollwise.cli.jsonlines import milliseconds
 from pollwise.ledger import Concluded, Ledger, NewWatch, OutcomeKind
 
@@ -24,7 +24,7 @@ __all__ = ["result_line", "write_results"]
 _PAGE = 1_000
 
 
-async def write_results(path: Path, asked: Asked, ledger: Ledger, account: str = "") -> None:
+async def write_results(path: Path, job_table: JobTable, ledger: Ledger, account: str = "") -> None:
     """Write the file, whole or not at all. `account` is whose jobs were asked for.
 
     Raises:
@@ -32,23 +32,25 @@ async def write_results(path: Path, asked: Asked, ledger: Ledger, account: str =
         LedgerError: The ledger cannot be read.
     """
     numbers = array("q")
-    with whole_file(path) as write:
-        async for page in _outcomes(asked, ledger, account):
+    with atomic_write(path) as write:
+        async for page in _outcomes(job_table, ledger, account):
             write(b"".join(result_line(row, known).encode("ascii") + b"\n" for row, known in page))
             numbers.extend(known.id for _, known in page)
     for first in range(0, len(numbers), _PAGE):
         await ledger.acknowledge(numbers[first : first + _PAGE])
 
 
-async def _outcomes(asked: Asked, ledger: Ledger, account: str) -> AsyncIterator[list[tuple[AskedRow, Concluded]]]:
+async def _outcomes(
+    job_table: JobTable, ledger: Ledger, account: str
+) -> AsyncIterator[list[tuple[TableRow, Concluded]]]:
     now = datetime.now(UTC)
-    for rows in asked.in_order():
+    for rows in job_table.rows_in_order():
         # To record what is known is to look it up: nothing is written.
         wanted = [
             NewWatch(endpoint=row.endpoint, account=account, keys=dict(row.keys), first_seen=now, deadline=now)
             for row in rows
         ]
-        page: list[tuple[AskedRow, Concluded]] = []
+        page: list[tuple[TableRow, Concluded]] = []
         for row, found in zip(rows, await ledger.record(wanted), strict=True):
             if not isinstance(found.known, Concluded):
                 raise AssertionError(f"row {row.line} has no outcome")  # noqa: TRY004  no caller's type is wrong
@@ -56,7 +58,7 @@ async def _outcomes(asked: Asked, ledger: Ledger, account: str) -> AsyncIterator
         yield page
 
 
-def result_line(row: AskedRow, known: Concluded) -> str:
+def result_line(row: TableRow, known: Concluded) -> str:
     """The row's line, without its line end."""
     abandoned = known.outcome is OutcomeKind.ABANDONED
     phase = known.outcome.value if not abandoned else None if known.phase is None else known.phase.value
@@ -76,5 +78,5 @@ def result_line(row: AskedRow, known: Concluded) -> str:
         "error": error,
         "line": row.line,
     }
-    told = json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
-    return f'{told[:-1]},"row":{row.rest}}}'
+    texts = json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
+    return f'{texts[:-1]},"row":{row.rest}}}'

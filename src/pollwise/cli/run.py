@@ -24,8 +24,8 @@ from typing import Any, NoReturn
 from cyclopts import CycloptsError, MissingArgumentError
 
 from pollwise.cli.app import app
-from pollwise.cli.exit_status import Exit, UsageError
-from pollwise.cli.logs import shown_logs
+from pollwise.cli.exit_status import ExitStatus, UsageError
+from pollwise.cli.logs import log_to_stderr
 from pollwise.cli.options import LogOptions
 from pollwise.cli.safe_text import safe
 from pollwise.errors import ConfigurationError, InsecureUrl, OriginChanged
@@ -42,18 +42,18 @@ _log = logging.getLogger(__name__)
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name and return its exit status."""
     try:
-        with _usable_streams(), shown_logs() as show_all_logs:
+        with _usable_streams(), log_to_stderr() as show_all_logs:
             status = _run(arguments, show_all_logs)
             sys.stdout.flush()  # here, where a reader that went away can still be noticed
     except BrokenPipeError:
-        _nobody_reads()
-        return Exit.BROKEN_PIPE
+        _discard_stdout()
+        return ExitStatus.BROKEN_PIPE
     except OSError as error:
-        _complain(f"the output cannot be written ({_why(error)})")
-        _nobody_reads()
-        return Exit.OUTPUT
+        _print_error(f"the output cannot be written ({_os_error_text(error)})")
+        _discard_stdout()
+        return ExitStatus.OUTPUT
     except KeyboardInterrupt:
-        return Exit.INTERRUPTED
+        return ExitStatus.INTERRUPTED
     return status
 
 
@@ -64,22 +64,22 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
         if isinstance(options, LogOptions) and options.verbose:
             show_all_logs()
         result = command(*bound.args, **bound.kwargs)
-        return _run_async(result) if asyncio.iscoroutine(result) else Exit.SUCCEEDED
+        return _run_async(result) if asyncio.iscoroutine(result) else ExitStatus.SUCCEEDED
     except CycloptsError as error:
-        return _refuse(_words(error))
+        return _usage_error(_usage_text(error))
     except (UsageError, ConfigurationError, LedgerMissing) as error:
-        return _refuse(_refusal(error))
+        return _usage_error(_refusal(error))
     except LedgerError as error:
         _log.debug("the ledger ended the command", exc_info=True)
         # what the error advises is a programmer's word for it
-        _complain(str(error).replace("with read_only=True", "with `pollwise ledger show`"))
-        return Exit.OUTPUT
+        _print_error(str(error).replace("with read_only=True", "with `pollwise ledger show`"))
+        return ExitStatus.OUTPUT
     except OSError:
         raise  # all others have been given names by now: this one is of what is written
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  the last place where a bug can be told in one line
         _log.debug("a bug ended the command", exc_info=True)
-        _complain(f"{type(error).__name__}: {error}. This is a bug in pollwise; -v shows where.")
-        return Exit.BUG
+        _print_error(f"{type(error).__name__}: {error}. This is a bug in pollwise; -v shows where.")
+        return ExitStatus.BUG
 
 
 def _refusal(error: Exception) -> str:
@@ -107,21 +107,21 @@ async def _interruptible(command: Coroutine[Any, Any, int]) -> int:
     """Run the command so that a signal cancels it, and its status is then the shell's usual one for that signal."""
     task = asyncio.create_task(command, name="pollwise command")
     loop = asyncio.get_running_loop()
-    heard: list[int] = []
+    received: list[int] = []
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        heard.append(number)
-        if len(heard) > 1:
-            _leave_at_once(number)
+        received.append(number)
+        if len(received) > 1:
+            _exit_at_once(number)
         loop.call_soon_threadsafe(task.cancel)
 
     with _handling(on_signal):
         try:
             return await task
         except asyncio.CancelledError:
-            if not heard:
+            if not received:
                 raise
-            return 128 + heard[0]
+            return 128 + received[0]
 
 
 @contextlib.contextmanager
@@ -142,7 +142,7 @@ def _handling(on_signal: Callable[[int, FrameType | None], None]) -> Iterator[No
             signal.signal(handled, handler)
 
 
-def _leave_at_once(number: int) -> NoReturn:
+def _exit_at_once(number: int) -> NoReturn:
     """Who asks twice wants no cleaning up, only a terminal with a cursor."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stdout.isatty():
@@ -150,13 +150,13 @@ def _leave_at_once(number: int) -> NoReturn:
     os._exit(128 + number)
 
 
-def _why(error: OSError) -> str:
+def _os_error_text(error: OSError) -> str:
     """What the system says, and of which file where that is not stdout."""
     said = error.strerror or str(error)
     return said if error.filename is None else f"{error.filename}: {said}"
 
 
-def _words(error: CycloptsError) -> str:
+def _usage_text(error: CycloptsError) -> str:
     """What is wrong with the arguments, and where help is."""
     said = _VALUE.sub(r"\1", str(error).strip())
     if isinstance(error, MissingArgumentError) and error.argument is not None and error.argument.parameter.env_var:
@@ -165,14 +165,14 @@ def _words(error: CycloptsError) -> str:
     return f"{said} Try: {' '.join(['pollwise', *(error.command_chain or ()), '--help'])}"
 
 
-def _refuse(words: str) -> Exit:
-    _complain(words)
-    return Exit.USAGE
+def _usage_error(text: str) -> ExitStatus:
+    _print_error(text)
+    return ExitStatus.USAGE
 
 
-def _complain(words: str) -> None:
+def _print_error(text: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"pollwise: {safe(words, 1000)}", file=sys.stderr, flush=True)
+        print(f"pollwise: {safe(text, 1000)}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -193,7 +193,7 @@ def _usable_streams() -> Iterator[None]:
         yield
 
 
-def _nobody_reads() -> None:
+def _discard_stdout() -> None:
     """Point stdout at nothing, so that the interpreter's last flush does not complain."""
     with contextlib.suppress(OSError, ValueError):  # an embedding program's stdout may have no file descriptor
         nothing = os.open(os.devnull, os.O_WRONLY)

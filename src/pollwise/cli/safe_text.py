@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["clock", "duration", "middle", "owner", "safe"]
+__all__ = ["clock", "duration", "endpoint_label", "safe", "shorten_keys"]
 
 _LIMIT = 400
 _SPACES = (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029)
@@ -41,7 +41,7 @@ def safe(text: object, limit: int = _LIMIT) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def owner(endpoint: str, account: str, limit: int = _LIMIT) -> str:
+def endpoint_label(endpoint: str, account: str, limit: int = _LIMIT) -> str:
     """Whose jobs these are, safe to print: the endpoint, and the account where there is one."""
     return f"{safe(endpoint, limit)} ({safe(account, limit)})" if account else safe(endpoint, limit)
 
@@ -66,7 +66,7 @@ def clock(seconds: float) -> str:
     return f"{hours}h{minutes:02}" if hours < 100 else f"{hours}h"
 
 
-def middle(keys: Sequence[str], limit: int) -> str:
+def shorten_keys(keys: Sequence[str], limit: int) -> str:
     """A job's keys in at most `limit` characters. Identifiers differ most at their ends, so their middles go."""
     room = limit - 3 * (len(keys) - 1)
     cut = list(keys)

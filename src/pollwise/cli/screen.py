@@ -14,9 +14,9 @@ from typing import Any, Protocol, Self
 
 from rich.text import Text
 
-from pollwise.cli.event_text import AnyEndpoint, AnyEvent, line
+from pollwise.cli.event_text import AnyEndpoint, AnyEvent, event_line
 from pollwise.cli.jsonlines import event_to_json
-from pollwise.cli.stdout import Output
+from pollwise.cli.stdout import StdoutWriter
 
 __all__ = ["JsonScreen", "LineScreen", "Screen", "open_screen"]
 
@@ -25,7 +25,7 @@ class Screen(Protocol):
     """Shows events while its `async with` is open."""
 
     @property
-    def lasting(self) -> bool:
+    def persistent(self) -> bool:
         """True where what was shown stays to be read; false for live rows, which leave when the screen closes."""
         ...
 
@@ -35,7 +35,7 @@ class Screen(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
-    def expect(self, endpoint: AnyEndpoint, job: Any, /) -> None:
+    def add_job(self, endpoint: AnyEndpoint, job: Any, /) -> None:
         """Tell that a job is going to be watched."""
         ...
 
@@ -43,19 +43,19 @@ class Screen(Protocol):
         """Show one event."""
         ...
 
-    async def say(self, text: Text, /) -> None:
+    async def print_text(self, text: Text, /) -> None:
         """Tell a person something that is no event."""
         ...
 
 
-class _Lasting:
+class _StreamScreen:
     """What the two screens without live rows have in common."""
 
     def __init__(self) -> None:
-        self._output = Output()
+        self._output = StdoutWriter()
 
     @property
-    def lasting(self) -> bool:
+    def persistent(self) -> bool:
         return True
 
     async def __aenter__(self) -> Self:
@@ -66,35 +66,35 @@ class _Lasting:
     ) -> None:
         return None
 
-    def expect(self, endpoint: AnyEndpoint, job: Any, /) -> None:
+    def add_job(self, endpoint: AnyEndpoint, job: Any, /) -> None:
         """Nothing to tell before the first event."""
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
         raise NotImplementedError
 
-    async def say(self, text: Text, /) -> None:
+    async def print_text(self, text: Text, /) -> None:
         raise NotImplementedError
 
 
-class JsonScreen(_Lasting):
+class JsonScreen(_StreamScreen):
     """One JSON object a line, and nothing else."""
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
         """Print the event as JSON."""
         await self._output.line(event_to_json(endpoint, event))
 
-    async def say(self, text: Text, /) -> None:
+    async def print_text(self, text: Text, /) -> None:
         """A program has no use for it."""
 
 
-class LineScreen(_Lasting):
+class LineScreen(_StreamScreen):
     """One plain line an event."""
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
         """Print the event in words."""
-        await self._output.line(line(endpoint, event))
+        await self._output.line(event_line(endpoint, event))
 
-    async def say(self, text: Text, /) -> None:
+    async def print_text(self, text: Text, /) -> None:
         """Print the words without their colours."""
         await self._output.line(text.plain)
 

@@ -11,8 +11,8 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
-from pollwise.cli.demo_jobs import Part, parts
-from pollwise.cli.exit_status import Exit, UsageError
+from pollwise.cli.demo_jobs import DemoJob, demo_jobs
+from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.safe_text import duration, safe
 from pollwise.simulator import ODD, PROMPT, Fault, Faults, RateLimit, Simulator
 
@@ -30,37 +30,37 @@ async def run_simulator(
     odd: Sequence[str] = (),
     cache_s: float = 0.0,
     requests_per_minute: int | None,
-) -> Exit:
+) -> ExitStatus:
     """Serve until the command is interrupted, which is its only end.
 
     Raises:
         UsageError: The port cannot be had, or no fault or odd form has such a name.
     """
-    offered = list(parts(jobs))
+    offered = list(demo_jobs(jobs))
     simulator = Simulator(
         seed=seed,
         port=port,
-        faults=Faults(rate=fault_rate, kinds=_known(fault_names, tuple(Fault)) or PROMPT),
-        odd=_known(odd, ODD),
+        faults=Faults(rate=fault_rate, kinds=_parse_faults(fault_names, tuple(Fault)) or PROMPT),
+        odd=_parse_faults(odd, ODD),
         cache_s=cache_s,
         rate_limit=None if requests_per_minute is None else RateLimit(limit=requests_per_minute),
     )
-    for part in offered:
-        part.enter(simulator, length_s=seconds, starts_when_polled=True)
+    for job in offered:
+        job.add_to(simulator, length_s=seconds, starts_when_polled=True)
     try:
         await simulator.start()
     except OSError as error:
         raise UsageError(f"port {port} cannot be had ({error.strerror}); --port 0 takes a free one") from error
     try:
-        print("\n".join(_invitation(simulator, offered, seconds)), flush=True)
+        print("\n".join(_instructions(simulator, offered, seconds)), flush=True)
         await asyncio.Event().wait()
-        return Exit.SUCCEEDED
+        return ExitStatus.SUCCEEDED
     finally:
         await simulator.close()
         print(f"pollwise: simulator stopped after {simulator.requests.total} requests", file=sys.stderr)
 
 
-def _known(names: Sequence[str], there_are: Sequence[Fault]) -> list[Fault]:
+def _parse_faults(names: Sequence[str], there_are: Sequence[Fault]) -> list[Fault]:
     known = {one.value: one for one in there_are}
     for name in names:
         if name not in known:
@@ -68,17 +68,17 @@ def _known(names: Sequence[str], there_are: Sequence[Fault]) -> list[Fault]:
     return [known[name] for name in names]
 
 
-def _invitation(simulator: Simulator, offered: Sequence[Part], seconds: float) -> Iterator[str]:
+def _instructions(simulator: Simulator, offered: Sequence[DemoJob], seconds: float) -> Iterator[str]:
     """What to paste into another terminal."""
     yield f"Document360 and Oracle Content Management, simulated at {simulator.document360_url}"
     yield f"A job's time begins with its first poll and is at most {duration(seconds)}. Any credentials will do."
     yield ""
     yield f"  export DOCUMENT360_BASE_URL={simulator.document360_url} DOCUMENT360_API_TOKEN=any"
     yield f"  export ORACLE_CONTENT_BASE_URL={simulator.oracle_content_url} ORACLE_CONTENT_TOKEN=any"
-    for part in offered:
-        vendor = "document360" if len(part.keys) == 1 else "oracle-content"
-        command = f"pollwise watch {vendor} {shlex.join(part.keys)} --interval 1"
-        yield f"  {command:<68} # {part.end}"
+    for job in offered:
+        vendor = "document360" if len(job.keys) == 1 else "oracle-content"
+        command = f"pollwise watch {vendor} {shlex.join(job.keys)} --interval 1"
+        yield f"  {command:<68} # {job.outcome}"
     first = simulator.jobs[offered[0].keys]
     yield f"  curl -i -H 'api_token: any' {simulator.document360_url}{first.path}"
     yield ""

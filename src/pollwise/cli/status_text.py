@@ -12,12 +12,12 @@ from typing import Any
 from pollwise.endpoints.document360 import DeleteFileStatus
 from pollwise.endpoints.oracle_content import ExtractionItem, ExtractionStatus
 
-__all__ = ["status_words"]
+__all__ = ["status_text"]
 
 _MOST_ITEMS = 3
 
 
-def status_words(status: Any, *, over: bool) -> str:
+def status_text(status: Any, *, over: bool) -> str:
     """The words; empty where the status says nothing more, or is of no vendor known here.
 
     Args:
@@ -43,12 +43,12 @@ def _items(word: str, items: Sequence[ExtractionItem]) -> Iterator[str]:
     names: dict[str | None, list[str]] = {}
     for item in items[:_MOST_ITEMS]:
         names.setdefault(item.error, []).append(item.id or "a file without a name")
-    told = [", ".join(ids) + (f" ({error})" if error else "") for error, ids in names.items()]
-    if told:
+    texts = [", ".join(ids) + (f" ({error})" if error else "") for error, ids in names.items()]
+    if texts:
         more = f" and {len(items) - _MOST_ITEMS} more" if len(items) > _MOST_ITEMS else ""
-        yield f"{word}: {', '.join(told)}{more}"
+        yield f"{word}: {', '.join(texts)}{more}"
 
 
 def _deletion(status: DeleteFileStatus) -> str:
-    told = [*(item.description for item in status.warnings), *(item.description for item in status.information)]
-    return "; ".join(words for words in told if words)
+    texts = [*(item.description for item in status.warnings), *(item.description for item in status.information)]
+    return "; ".join(words for words in texts if words)

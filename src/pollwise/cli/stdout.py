@@ -11,16 +11,18 @@ import os
 import select
 import sys
 
-__all__ = ["Output"]
+__all__ = ["StdoutWriter"]
 
-_SURE_TO_FIT = getattr(select, "PIPE_BUF", 512)  # what a pipe takes without blocking once it calls itself writable
+_ATOMIC_WRITE_BYTES = getattr(
+    select, "PIPE_BUF", 512
+)  # what a pipe takes without blocking once it calls itself writable
 
 
-class Output:
+class StdoutWriter:
     """stdout, as it is when a line is written."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def line(self, text: str) -> None:
         """Write one line.
@@ -29,7 +31,7 @@ class Output:
             BrokenPipeError: Nobody reads stdout any more.
             OSError: It cannot be written.
         """
-        async with self._turn:
+        async with self._lock:
             stream = sys.stdout
             try:
                 descriptor = stream.fileno()
@@ -41,7 +43,7 @@ class Output:
             while rest:
                 await _writable(descriptor)
                 try:
-                    rest = rest[os.write(descriptor, rest[:_SURE_TO_FIT]) :]
+                    rest = rest[os.write(descriptor, rest[:_ATOMIC_WRITE_BYTES]) :]
                 except BlockingIOError:  # another process has taken the room, and the descriptor is non-blocking
                     continue
 

@@ -39,14 +39,14 @@ class Seen:
 
     html: str
     title: str
-    asked: list[str]
+    job_table: list[str]
 
 
 @pytest.fixture
 def browse(tmp_path: Path) -> Callable[..., Seen]:
     """Opens a page in a browser of its own."""
 
-    def look(html: str, *options: str, width: int = 1200) -> Seen:
+    def appearance_of(html: str, *options: str, width: int = 1200) -> Seen:
         assert CHROMIUM is not None
         path, log = tmp_path / "page.html", tmp_path / "network.json"
         path.write_text(html, encoding="utf-8")
@@ -56,10 +56,10 @@ def browse(tmp_path: Path) -> Callable[..., Seen]:
         title = re.search(r"<title>(.*?)</title>", found, re.DOTALL)
         assert title is not None
         network = log.read_text(encoding="utf-8", errors="replace")
-        asked = re.findall(r'"network_isolation_key":"file:[^\n]*?"url":"([^"]*)"', network)
-        return Seen(found, unescape(title[1]), asked)
+        job_table = re.findall(r'"network_isolation_key":"file:[^\n]*?"url":"([^"]*)"', network)
+        return Seen(found, unescape(title[1]), job_table)
 
-    return look
+    return appearance_of
 
 
 Browse = Callable[..., Seen]
@@ -72,11 +72,11 @@ def unruly(html: str) -> str:
 
 def test_hostile_names_and_messages_do_nothing(browse: Browse, page: Page) -> None:
     """A job's name, a vendor's message and the name of a file that hold scripts are shown as they are; nothing is loaded."""
-    seen = browse(page(120, words=HOSTILE, name=HOSTILE))
+    seen = browse(page(120, states=HOSTILE, name=HOSTILE))
     assert seen.title.startswith("<script>document.title='pwned'")
     assert not re.search(r"<(script|img|iframe|object)|<h1 style", seen.html)
     assert seen.html.count("<h1") == 1
-    assert seen.asked == []
+    assert seen.job_table == []
 
 
 def test_the_policy_is_a_second_lock(browse: Browse, page: Page) -> None:
@@ -84,15 +84,15 @@ def test_the_policy_is_a_second_lock(browse: Browse, page: Page) -> None:
     broken = page(1).replace("<main>", f"<main>{PWN}")
     seen = browse(broken)
     assert "<img" in seen.html
-    assert (seen.title, seen.asked) == ("jobs.jsonl - pollwise", [])
+    assert (seen.title, seen.job_table) == ("jobs.jsonl - pollwise", [])
     seen = browse(unruly(broken))  # what it would have done
-    assert (seen.title, seen.asked) == ("pwned", ["http://example.com/x"])
+    assert (seen.title, seen.job_table) == ("pwned", ["http://example.com/x"])
 
 
-@pytest.mark.parametrize(("width", "words"), [(500, HOSTILE), (1200, "W" * 400)])
-def test_no_text_breaks_the_layout(width: int, words: str, browse: Browse, page: Page) -> None:
+@pytest.mark.parametrize(("width", "states"), [(500, HOSTILE), (1200, "W" * 400)])
+def test_no_text_breaks_the_layout(width: int, states: str, browse: Browse, page: Page) -> None:
     """However long and unbreakable, nothing is wider than the window; tables and drawings scroll in their own place."""
-    html = page(300, words=words, name=words, still_open=0.1)
+    html = page(300, states=states, name=states, still_open=0.1)
     said = json.loads(browse(unruly(html).replace("</body>", f"{MEASURE}</body>"), width=width).title)
     assert said["page"] <= said["window"]
     assert said["wide"] == []

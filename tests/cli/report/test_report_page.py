@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pollwise.cli.event_text import look
-from pollwise.cli.ledger_entries import Entry
-from pollwise.cli.ledger_summary import Tally
+from pollwise.cli.event_text import appearance_of
+from pollwise.cli.ledger_entries import LedgerEntry
+from pollwise.cli.ledger_summary import LedgerSummary
 from pollwise.cli.report import write_report
 from pollwise.cli.report.page import render
 
@@ -49,7 +49,7 @@ def test_a_page_needs_nothing_else(page: Page) -> None:
 @pytest.mark.parametrize("count", [1, 30, 120, 300])
 def test_hostile_words_are_only_words(count: int, page: Page) -> None:
     """A page with hostile names and messages has the very tags of one with harmless ones."""
-    harmless, hostile = Shape(page(count)), Shape(page(count, words=SCRIPT, name=SCRIPT))
+    harmless, hostile = Shape(page(count)), Shape(page(count, states=SCRIPT, name=SCRIPT))
     assert hostile.tags == harmless.tags
     assert "pwned" in hostile.text
     assert "{{ 7 * 7 }}" in hostile.text
@@ -57,7 +57,7 @@ def test_hostile_words_are_only_words(count: int, page: Page) -> None:
 
 def test_hostile_letters(page: Page, hostile: str) -> None:
     """Escape codes and letters that reorder others do not reach the page."""
-    html = page(30, words=hostile, name=hostile)
+    html = page(30, states=hostile, name=hostile)
     assert not [letter for letter in html if not letter.isprintable() and letter != "\n"]
 
 
@@ -72,14 +72,16 @@ def test_the_headline(count: int, options: dict[str, float], headline: str, page
 
 def test_all_well_and_not_all_well() -> None:
     """A batch in which all went well says so; else how many did."""
-    well = Entry(endpoint="e", keys=("k",), word="succeeded", first_seen=1.0, elapsed_s=1.0, polls=1, reason="")
-    tally, now = Tally(), datetime(2026, 1, 1, tzinfo=UTC)
-    tally.add([well])
-    assert ">It succeeded<" in render(tally, name="x", now=now, version="1")
-    tally.add([well, well])
-    assert "All 3 succeeded" in render(tally, name="x", now=now, version="1")
-    tally.add([Entry(endpoint="e", keys=("k",), word="failed", first_seen=1.0, elapsed_s=1.0, polls=1, reason="why")])
-    html = render(tally, name="x", now=now, version="1")
+    well = LedgerEntry(endpoint="e", keys=("k",), state="succeeded", first_seen=1.0, elapsed_s=1.0, polls=1, reason="")
+    summary, now = LedgerSummary(), datetime(2026, 1, 1, tzinfo=UTC)
+    summary.add([well])
+    assert ">It succeeded<" in render(summary, name="x", now=now, version="1")
+    summary.add([well, well])
+    assert "All 3 succeeded" in render(summary, name="x", now=now, version="1")
+    summary.add(
+        [LedgerEntry(endpoint="e", keys=("k",), state="failed", first_seen=1.0, elapsed_s=1.0, polls=1, reason="why")]
+    )
+    html = render(summary, name="x", now=now, version="1")
     assert "3 of 4 succeeded" in html
     assert "What went wrong" in html
     assert "1 January 1970, 00:00 to 00:00 UTC" in html
@@ -97,11 +99,11 @@ def test_the_table_is_bounded(page: Page) -> None:
 
 def test_reasons_are_bounded() -> None:
     """A page lists the commonest reasons and counts the others."""
-    tally = Tally()
+    summary = LedgerSummary()
     for number in range(1100):
         seen = {"endpoint": "e", "keys": ("k",), "first_seen": 1.0, "elapsed_s": 1.0, "polls": 1}
-        tally.add([Entry(word="failed", reason=f"why {number}", **seen)])  # type: ignore[arg-type]  # as above
-    html = render(tally, name="x", now=datetime(2026, 1, 1, tzinfo=UTC), version="1")
+        summary.add([LedgerEntry(state="failed", reason=f"why {number}", **seen)])  # type: ignore[arg-type]  # as above
+    html = render(summary, name="x", now=datetime(2026, 1, 1, tzinfo=UTC), version="1")
     assert html.count('class="count"') == 25
     assert "There are 975 more reasons, and 100 jobs with reasons beyond those that were kept." in html
 
@@ -115,7 +117,7 @@ def test_an_open_batch(page: Page) -> None:
 
 def test_the_file(tmp_path: Path) -> None:
     """The page is written whole, in UTF-8."""
-    write_report(tmp_path / "page.html", Tally(), "jobs ä.jsonl")
+    write_report(tmp_path / "page.html", LedgerSummary(), "jobs ä.jsonl")
     assert "jobs ä.jsonl" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -133,8 +135,8 @@ def contrast(one: str, other: str) -> float:
     """As in WCAG 2.2, 1.4.3."""
 
     def luminance(colour: str) -> float:
-        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        demo_jobs = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in demo_jobs)
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
     dark, light = sorted((luminance(one), luminance(other)))
@@ -149,9 +151,9 @@ def test_both_schemes_can_be_read() -> None:
         for surface in ("page", "card"):
             assert contrast(colours["ink"], colours[surface]) > 7
             assert contrast(colours["soft"], colours[surface]) > 4.5
-        for word in ("succeeded", "failed", "cancelled", "running"):
-            assert contrast(colours[word], colours["card"]) > 3
-        assert look("abandoned").symbol
+        for state in ("succeeded", "failed", "cancelled", "running"):
+            assert contrast(colours[state], colours["card"]) > 3
+        assert appearance_of("abandoned").symbol
         assert contrast(colours["abandoned"], colours["card"]) > 2.4
 
 
@@ -159,7 +161,7 @@ def test_every_word_has_its_colour() -> None:
     """In both schemes, and a class of its own."""
     light, dark = schemes()
     assert light.keys() == dark.keys()
-    for word in (
+    for state in (
         "succeeded",
         "failed",
         "cancelled",
@@ -170,5 +172,5 @@ def test_every_word_has_its_colour() -> None:
         "queued",
         "waiting",
     ):
-        assert word in light
-        assert f".{word} {{ --word: var(--{word}); }}" in CSS
+        assert state in light
+        assert f".{state} {{ --word: var(--{state}); }}" in CSS

@@ -18,19 +18,19 @@ import importlib.metadata
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pollwise.cli.atomic_file import whole_file
-from pollwise.cli.ledger_summary import Tally
+from pollwise.cli.atomic_file import atomic_write
+from pollwise.cli.ledger_summary import LedgerSummary
 from pollwise.cli.report.page import render
 
 __all__ = ["write_report"]
 
 
-def write_report(path: Path, tally: Tally, name: str) -> None:
+def write_report(path: Path, summary: LedgerSummary, name: str) -> None:
     """Write the page about `tally`, whole or not at all. `name` is what it is about.
 
     Raises:
         OSError: It cannot be written.
     """
-    page = render(tally, name=name, now=datetime.now(UTC), version=importlib.metadata.version("pollwise"))
-    with whole_file(path) as write:
+    page = render(summary, name=name, now=datetime.now(UTC), version=importlib.metadata.version("pollwise"))
+    with atomic_write(path) as write:
         write(page.encode("utf-8"))

@@ -2,7 +2,7 @@
 
 Rule 1: everything that comes out is a number, a word of ours, or a text that was made safe before it came in.
 Rule 2: a drawing has a bounded number of shapes, however many jobs it shows.
-Rule 3: up to `MOST_LANES` jobs each have a lane of their own; more are shown as how many there were.
+Rule 3: up to `MAX_BARS` jobs each have a lane of their own; more are shown as how many there were.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from itertools import accumulate, pairwise
 import attrs
 
 from pollwise.cli.event_text import ENDED
-from pollwise.cli.ledger_entries import Entry
-from pollwise.cli.ledger_summary import WORDS, Tally
+from pollwise.cli.ledger_entries import LedgerEntry
+from pollwise.cli.ledger_summary import STATES, LedgerSummary
 from pollwise.cli.report.scales import brief, count_steps, duration_edges, poll_edges, time_steps
-from pollwise.cli.safe_text import duration, middle
+from pollwise.cli.safe_text import duration, shorten_keys
 
-__all__ = ["MOST_LANES", "Chart", "Label", "Shape", "delays", "durations", "flow", "lanes", "polls"]
+__all__ = ["MAX_BARS", "Chart", "Label", "Shape", "counts_over_time", "delays", "durations", "job_bars", "polls"]
 
-MOST_LANES = 200
+MAX_BARS = 200
 _WIDTH = 1000.0
 _THIRD = 340.0  # three of these stand side by side
 _BINS = 160
 _MOST_NAMES = 5  # under bars
 _NAME = 64.0  # what a name under a bar takes, with some room around it
 _LABELLED = 40  # so many lanes have room for their jobs' names
-_ENDED = tuple(word for word in WORDS if word in ENDED)
+_ENDED = tuple(state for state in STATES if state in ENDED)
 
 
 @attrs.frozen
 class Shape:
     """A rectangle, or an area where `points` are given; `word` is its colour, `title` what it says when asked."""
 
-    word: str
+    state: str
     x: float = 0.0
     y: float = 0.0
     width: float = 0.0
@@ -63,8 +63,8 @@ class Chart:
     top: float
     bottom: float
     shapes: Sequence[Shape]
-    across: Sequence[Label]
-    up: Sequence[Label]
+    x_labels: Sequence[Label]
+    y_labels: Sequence[Label]
     width: float = _WIDTH
     lines: bool = True
 
@@ -93,55 +93,60 @@ def _span(began: Sequence[float], ends: Sequence[float], left: float) -> _Span:
     return _Span(start, max(end, start + 1.0), left)
 
 
-def lanes(entries: Sequence[Entry], now: float) -> Chart:
+def job_bars(read_entries: Sequence[LedgerEntry], now: float) -> Chart:
     """Each job as a bar from its beginning to its end, or until `now` (Unix seconds)."""
-    ends = [now if entry.elapsed_s is None else entry.first_seen + entry.elapsed_s for entry in entries]
-    labelled = len(entries) <= _LABELLED
+    ends = [now if entry.elapsed_s is None else entry.first_seen + entry.elapsed_s for entry in read_entries]
+    labelled = len(read_entries) <= _LABELLED
     left, pitch = (260.0, 20.0) if labelled else (0.0, 6.0)
-    span = _span([entry.first_seen for entry in entries], ends, left)
-    order = sorted(range(len(entries)), key=lambda index: (entries[index].first_seen, ends[index]))
+    span = _span([entry.first_seen for entry in read_entries], ends, left)
+    order = sorted(range(len(read_entries)), key=lambda index: (read_entries[index].first_seen, ends[index]))
     shapes = [
-        _share(entries[index], span.x(entries[index].first_seen), span.x(ends[index]), 4.0 + place * pitch, pitch)
+        _share(
+            read_entries[index], span.x(read_entries[index].first_seen), span.x(ends[index]), 4.0 + place * pitch, pitch
+        )
         for place, index in enumerate(order)
     ]
-    bottom = 8.0 + len(entries) * pitch
-    names = [Label(4.0 + (place + 0.5) * pitch, middle(entries[index].keys, 34)) for place, index in enumerate(order)]
+    bottom = 8.0 + len(read_entries) * pitch
+    names = [
+        Label(4.0 + (place + 0.5) * pitch, shorten_keys(read_entries[index].keys, 34))
+        for place, index in enumerate(order)
+    ]
     return Chart(
         height=bottom + 26.0,
         left=left,
         top=0.0,
         bottom=bottom,
         shapes=shapes,
-        across=span.labels(),
-        up=names if labelled else (),
+        x_labels=span.labels(),
+        y_labels=names if labelled else (),
         lines=False,
     )
 
 
-def _share(entry: Entry, x0: float, x1: float, y: float, pitch: float) -> Shape:
+def _share(entry: LedgerEntry, x0: float, x1: float, y: float, pitch: float) -> Shape:
     took = "still open" if entry.elapsed_s is None else f"after {duration(entry.elapsed_s)}"
-    title = f"{' / '.join(entry.keys)}: {entry.word}, {took}"
+    title = f"{' / '.join(entry.keys)}: {entry.state}, {took}"
     width = max(2.0, x1 - x0)
     x = min(x0, _WIDTH - width)
-    return Shape(entry.word, _round(x), y, _round(width), pitch * 0.7, title=title)
+    return Shape(entry.state, _round(x), y, _round(width), pitch * 0.7, title=title)
 
 
-def flow(tally: Tally, now: float) -> Chart:
+def counts_over_time(summary: LedgerSummary, now: float) -> Chart:
     """How many jobs had begun and how many had ended, and how, at each time."""
     left, top, bottom = 56.0, 10.0, 250.0
-    ends = [began + took for began, took in zip(tally.began, tally.took, strict=True) if not math.isnan(took)]
-    span = _span(tally.began, [*ends, now] if len(ends) < tally.total else ends, left)
-    begun, ended = _binned(tally, span)
-    up = count_steps(tally.total)
-    scale = (bottom - top) / max(1, tally.total)
+    ends = [began + took for began, took in zip(summary.began, summary.took, strict=True) if not math.isnan(took)]
+    span = _span(summary.began, [*ends, now] if len(ends) < summary.total else ends, left)
+    begun, ended = _binned(summary, span)
+    y_labels = count_steps(summary.total)
+    scale = (bottom - top) / max(1, summary.total)
     floor = [0] * (_BINS + 1)
     shapes = []
-    for word in _ENDED:
-        ceiling = [low + count for low, count in zip(floor, ended[word], strict=True)]
+    for state in _ENDED:
+        ceiling = [low + count for low, count in zip(floor, ended[state], strict=True)]
         if ceiling != floor:
-            title = f"{word}: {tally.words[word]:,}"
+            title = f"{state}: {summary.states[state]:,}"
             shapes.append(
-                _area(word, span, [bottom - scale * n for n in floor], [bottom - scale * n for n in ceiling], title)
+                _area(state, span, [bottom - scale * n for n in floor], [bottom - scale * n for n in ceiling], title)
             )
         floor = ceiling
     shapes.insert(
@@ -153,47 +158,47 @@ def flow(tally: Tally, now: float) -> Chart:
         top=top,
         bottom=bottom,
         shapes=shapes,
-        across=span.labels(),
-        up=[Label(bottom - scale * count, f"{count:,}") for count in up],
+        x_labels=span.labels(),
+        y_labels=[Label(bottom - scale * count, f"{count:,}") for count in y_labels],
     )
 
 
-def _binned(tally: Tally, span: _Span) -> tuple[list[int], dict[str, list[int]]]:
+def _binned(summary: LedgerSummary, span: _Span) -> tuple[list[int], dict[str, list[int]]]:
     """How many had begun, and how many had ended in each way, at each edge of the bins."""
     width = (span.end - span.start) / _BINS
 
     def place(at: float) -> int:
         return min(_BINS, max(0, math.ceil((at - span.start) / width)))
 
-    begun, ended = [0] * (_BINS + 1), {word: [0] * (_BINS + 1) for word in _ENDED}
-    for began, took, code in zip(tally.began, tally.took, tally.codes, strict=True):
+    begun, ended = [0] * (_BINS + 1), {state: [0] * (_BINS + 1) for state in _ENDED}
+    for began, took, code in zip(summary.began, summary.took, summary.codes, strict=True):
         begun[place(began)] += 1
         if not math.isnan(took):
-            ended[WORDS[code]][place(began + took)] += 1
-    return list(accumulate(begun)), {word: list(accumulate(counts)) for word, counts in ended.items()}
+            ended[STATES[code]][place(began + took)] += 1
+    return list(accumulate(begun)), {state: list(accumulate(counts)) for state, counts in ended.items()}
 
 
-def _area(word: str, span: _Span, low: Sequence[float], high: Sequence[float], title: str) -> Shape:
+def _area(state: str, span: _Span, low: Sequence[float], high: Sequence[float], title: str) -> Shape:
     xs = [span.left + (_WIDTH - span.left) * place / _BINS for place in range(_BINS + 1)]
     outline = [*zip(xs, high, strict=True), *reversed(list(zip(xs, low, strict=True)))]
-    return Shape(word, points=" ".join(f"{_round(x):g},{_round(y):g}" for x, y in outline), title=title)
+    return Shape(state, points=" ".join(f"{_round(x):g},{_round(y):g}" for x, y in outline), title=title)
 
 
 # --- how many of each -------------------------------------------------------------------------
 
 
-def durations(tally: Tally) -> Chart | None:
+def durations(summary: LedgerSummary) -> Chart | None:
     """How long the jobs that ended took, by how they ended; None where none did."""
-    return _times(tally.took, tally)
+    return _times(summary.took, summary)
 
 
-def delays(tally: Tally) -> Chart | None:
+def delays(summary: LedgerSummary) -> Chart | None:
     """Within how long their ends were seen, by how they ended; None where that is known of none."""
-    return _times(tally.detected, tally)
+    return _times(summary.detected, summary)
 
 
-def _times(seconds: Sequence[float], tally: Tally) -> Chart | None:
-    known = [(each, code) for each, code in zip(seconds, tally.codes, strict=True) if not math.isnan(each)]
+def _times(seconds: Sequence[float], summary: LedgerSummary) -> Chart | None:
+    known = [(each, code) for each, code in zip(seconds, summary.codes, strict=True) if not math.isnan(each)]
     if not known:
         return None
     bins = min(24, max(6, 2 * math.isqrt(len(known))))
@@ -203,14 +208,14 @@ def _times(seconds: Sequence[float], tally: Tally) -> Chart | None:
     return _histogram(edges, known, titles, names, between=True)
 
 
-def polls(tally: Tally) -> Chart | None:
+def polls(summary: LedgerSummary) -> Chart | None:
     """How many requests each job took; None where there are no jobs."""
-    if not tally.total:
+    if not summary.total:
         return None
-    edges = poll_edges(min(tally.polled), max(tally.polled))
+    edges = poll_edges(min(summary.polled), max(summary.polled))
     names = [str(low) if high == low + 1 else f"{low}-{high - 1}" for low, high in pairwise(edges)]
     titles = [f"{name} request{'' if name == '1' else 's'}" for name in names]
-    return _histogram(edges, list(zip(tally.polled, tally.codes, strict=True)), titles, names, between=False)
+    return _histogram(edges, list(zip(summary.polled, summary.codes, strict=True)), titles, names, between=False)
 
 
 def _histogram(
@@ -235,12 +240,19 @@ def _histogram(
     ]
     every = math.ceil(max(1.0, len(names) / _MOST_NAMES, _NAME / pitch))
     shift = 0.0 if between else pitch / 2
-    across = [Label(_round(left + place * pitch + shift), name) for place, name in enumerate(names)][::every]
-    if len(across) > 1 and across[-2].at > _THIRD - _NAME:
-        del across[-1]  # it would stand on the one before it
-    up = [Label(bottom - scale * count, f"{count:,}") for count in count_steps(most)]
+    x_labels = [Label(_round(left + place * pitch + shift), name) for place, name in enumerate(names)][::every]
+    if len(x_labels) > 1 and x_labels[-2].at > _THIRD - _NAME:
+        del x_labels[-1]  # it would stand on the one before it
+    y_labels = [Label(bottom - scale * count, f"{count:,}") for count in count_steps(most)]
     return Chart(
-        width=_THIRD, height=bottom + 26.0, left=left, top=top, bottom=bottom, shapes=shapes, across=across, up=up
+        width=_THIRD,
+        height=bottom + 26.0,
+        left=left,
+        top=top,
+        bottom=bottom,
+        shapes=shapes,
+        x_labels=x_labels,
+        y_labels=y_labels,
     )
 
 
@@ -250,8 +262,8 @@ def _stack(count: Counter[int], x: float, pitch: float, bottom: float, scale: fl
     for code in sorted(count):
         height = count[code] * scale
         y -= height
-        said = f"{title}: {count[code]:,} {WORDS[code]}"
-        yield Shape(WORDS[code], _round(x + gap / 2), _round(y), _round(pitch - gap), _round(height), title=said)
+        said = f"{title}: {count[code]:,} {STATES[code]}"
+        yield Shape(STATES[code], _round(x + gap / 2), _round(y), _round(pitch - gap), _round(height), title=said)
 
 
 def _round(number: float) -> float:

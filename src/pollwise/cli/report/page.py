@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 import attrs
 import jinja2
 
-from pollwise.cli.event_text import look
-from pollwise.cli.ledger_summary import WORDS, Tally
-from pollwise.cli.report.charts import MOST_LANES, Chart, delays, durations, flow, lanes, polls
+from pollwise.cli.event_text import appearance_of
+from pollwise.cli.ledger_summary import STATES, LedgerSummary
+from pollwise.cli.report.charts import MAX_BARS, Chart, counts_over_time, delays, durations, job_bars, polls
 from pollwise.cli.safe_text import duration, safe
 
 __all__ = ["render"]
@@ -28,7 +28,7 @@ _MOST_REASONS = 25
 class _Share:
     """So many jobs have this word; `percent` of all."""
 
-    word: str
+    state: str
     symbol: str
     count: int
     percent: float
@@ -39,7 +39,7 @@ class _Fact:
     """A number, and what it is of."""
 
     value: str
-    told: str
+    description: str
 
 
 @attrs.frozen
@@ -47,39 +47,39 @@ class _Drawing:
     """A chart with its heading, what it shows, and what stands on its axes."""
 
     heading: str
-    told: str
+    description: str
     chart: Chart
 
 
-def render(tally: Tally, *, name: str, now: datetime, version: str) -> str:
+def render(summary: LedgerSummary, *, name: str, now: datetime, version: str) -> str:
     """The page as HTML.
 
     Args:
-        tally: What to show.
+        summary: The ledger to show.
         name: What it is about, such as the file of the jobs.
         now: The time, aware.
         version: Of pollwise.
     """
-    reasons = tally.reasons
+    reasons = summary.reasons
     return _template().render(
         name=safe(name, 200),
         version=version,
         now=now.astimezone(UTC),
-        total=tally.total,
-        open=tally.total - tally.ended,
-        headline=_headline(tally),
-        shares=_shares(tally),
-        facts=_facts(tally),
-        when=_when(tally),
-        timeline=_timeline(tally, now.timestamp()),
-        histograms=_histograms(tally),
+        total=summary.total,
+        open=summary.total - summary.ended,
+        headline=_headline(summary),
+        shares=_shares(summary),
+        facts=_summary_fields(summary),
+        when=_when(summary),
+        timeline=_timeline(summary, now.timestamp()),
+        histograms=_histograms(summary),
         reasons=reasons[:_MOST_REASONS],
         more_reasons=len(reasons) - len(reasons[:_MOST_REASONS]),
-        unnamed=tally.unnamed,
-        endpoints=tally.owners if len(tally.owners) > 1 else {},
-        words=[word for word in WORDS if tally.words[word]],
-        rows=tally.rows,
-        look=look,
+        unlisted=summary.unlisted,
+        endpoints=summary.states_by_label if len(summary.states_by_label) > 1 else {},
+        states=[state for state in STATES if summary.states[state]],
+        rows=summary.rows,
+        appearance_of=appearance_of,
         duration=duration,
     )
 
@@ -96,29 +96,32 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html.j2")
 
 
-def _shares(tally: Tally) -> list[_Share]:
-    total = max(1, tally.total)
-    words = [word for word in WORDS if tally.words[word]]
-    return [_Share(word, look(word).symbol, tally.words[word], 100 * tally.words[word] / total) for word in words]
+def _shares(summary: LedgerSummary) -> list[_Share]:
+    total = max(1, summary.total)
+    states = [state for state in STATES if summary.states[state]]
+    return [
+        _Share(state, appearance_of(state).symbol, summary.states[state], 100 * summary.states[state] / total)
+        for state in states
+    ]
 
 
-def _headline(tally: Tally) -> str:
-    if not tally.total:
+def _headline(summary: LedgerSummary) -> str:
+    if not summary.total:
         return "No jobs yet"
-    succeeded, unfinished = tally.words["succeeded"], tally.total - tally.ended
-    if succeeded == tally.total:
-        return "It succeeded" if tally.total == 1 else f"All {tally.total:,} succeeded"
+    succeeded, unfinished = summary.states["succeeded"], summary.total - summary.ended
+    if succeeded == summary.total:
+        return "It succeeded" if summary.total == 1 else f"All {summary.total:,} succeeded"
     if unfinished:
-        return f"{tally.ended:,} of {tally.total:,} are over"
-    return f"{succeeded:,} of {tally.total:,} succeeded"
+        return f"{summary.ended:,} of {summary.total:,} are over"
+    return f"{succeeded:,} of {summary.total:,} succeeded"
 
 
-def _facts(tally: Tally) -> list[_Fact]:
-    took, detected = _known(tally.took), _known(tally.detected)
-    each = tally.polls / max(1, tally.total)
+def _summary_fields(summary: LedgerSummary) -> list[_Fact]:
+    took, detected = _parse_faults(summary.took), _parse_faults(summary.detected)
+    each = summary.polls / max(1, summary.total)
     facts = [
-        _Fact(f"{tally.polls:,}", f"requests, {each:.1f} a job"),
-        _Fact(f"{max(tally.polled, default=0):,}", "requests, most for a job"),
+        _Fact(f"{summary.polls:,}", f"requests, {each:.1f} a job"),
+        _Fact(f"{max(summary.polled, default=0):,}", "requests, most for a job"),
     ]
     if took:
         facts += [
@@ -131,7 +134,7 @@ def _facts(tally: Tally) -> list[_Fact]:
     return facts
 
 
-def _known(seconds: Sequence[float]) -> list[float]:
+def _parse_faults(seconds: Sequence[float]) -> list[float]:
     return sorted(each for each in seconds if not math.isnan(each))
 
 
@@ -140,11 +143,11 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def _when(tally: Tally) -> str:
-    if not tally.total:
+def _when(summary: LedgerSummary) -> str:
+    if not summary.total:
         return ""
-    ends = [began + took for began, took in zip(tally.began, tally.took, strict=True) if not math.isnan(took)]
-    first = datetime.fromtimestamp(min(tally.began), UTC)
+    ends = [began + took for began, took in zip(summary.began, summary.took, strict=True) if not math.isnan(took)]
+    first = datetime.fromtimestamp(min(summary.began), UTC)
     if not ends:
         return f"since {_moment(first)} UTC"
     last = max(first, datetime.fromtimestamp(max(ends), UTC))
@@ -156,19 +159,19 @@ def _moment(moment: datetime) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M}"
 
 
-def _timeline(tally: Tally, now: float) -> _Drawing | None:
-    if not tally.total:
+def _timeline(summary: LedgerSummary, now: float) -> _Drawing | None:
+    if not summary.total:
         return None
-    if tally.total <= min(MOST_LANES, len(tally.rows)):
-        return _Drawing("Timeline", "Each job from its beginning to its end, in UTC.", lanes(tally.rows, now))
-    told = "How many jobs had been taken up, and how many of them were over; blue were open. Times are in UTC."
-    return _Drawing("Timeline", told, flow(tally, now))
+    if summary.total <= min(MAX_BARS, len(summary.rows)):
+        return _Drawing("Timeline", "Each job from its beginning to its end, in UTC.", job_bars(summary.rows, now))
+    description = "How many jobs had been taken up, and how many of them were over; blue were open. Times are in UTC."
+    return _Drawing("Timeline", description, counts_over_time(summary, now))
 
 
-def _histograms(tally: Tally) -> list[_Drawing]:
+def _histograms(summary: LedgerSummary) -> list[_Drawing]:
     drawn = [
-        ("Durations", "From the first look to the outcome.", durations(tally)),
-        ("Delays", "An end was seen at most so late.", delays(tally)),
-        ("Requests spent", "For each job, good and bad.", polls(tally)),
+        ("Durations", "From the first look to the outcome.", durations(summary)),
+        ("Delays", "An end was seen at most so late.", delays(summary)),
+        ("Requests spent", "For each job, good and bad.", polls(summary)),
     ]
-    return [_Drawing(heading, told, chart) for heading, told, chart in drawn if chart is not None]
+    return [_Drawing(heading, description, chart) for heading, description, chart in drawn if chart is not None]
