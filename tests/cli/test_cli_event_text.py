@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pollwise.cli.error_text import error_text
 from pollwise.cli.event_text import ENDED, appearance_of, event_line, job_keys, polls_text, view_of
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.errors import (
@@ -89,7 +90,7 @@ def test_a_retry_says_what_happened_and_when_it_asks_again(
     """A poll that taught nothing is told with its error, short on a row and in full on a line."""
     event: Any = Retrying(error=error, failures=1, delay_s=1.25, **SEEN)
     assert view_of(event).note == note
-    assert event_line(extractions, event).endswith(f"retrying (2 polls, 3.0 s, again in 1.2 s): {error}")
+    assert event_line(extractions, event).endswith(f"retrying (2 polls, 3.0 s, again in 1.2 s): {error_text(error)}")
 
 
 def test_throttled_and_abandoned(extractions: ExtractionEndpoint) -> None:
@@ -99,7 +100,7 @@ def test_throttled_and_abandoned(extractions: ExtractionEndpoint) -> None:
     )
     abandoned: Any = Abandoned(error=DeadlineExceeded(JOB, 60.0), status=None, phase=None, **SEEN)
     assert view_of(abandoned).note == "DeadlineExceeded"
-    assert "it may still be running" in event_line(extractions, abandoned)
+    assert "the job may still be running" in event_line(extractions, abandoned)
 
 
 def test_nothing_hostile_reaches_a_line(

@@ -128,7 +128,7 @@ async def test_another_server_than_before(simulator: Simulator, command: Run, tm
     url = ("--document360-url", simulator.document360_url)
     status, out, err = await command("batch", jobs, *url, *QUICK)
     assert (status, out, simulator.requests.total) == (2, "", 0)
-    assert "2 open jobs, such as DeleteFileJob(task_id='a'), were asked about at https://old.example" in err
+    assert "2 open jobs, such as document360 task_id=a, were asked about at https://old.example" in err
     assert err.endswith("If the API has moved there, add --moved-from https://old.example\n")
     assert "moved_from" not in err
     status, _, err = await command("batch", jobs, *url, *QUICK, "--moved-from", "https://old.example/api")

@@ -51,7 +51,7 @@ def test_a_command_gives_the_exit_status(commands: App) -> None:
     ("error", "status", "words"),
     [
         (UsageError("set X"), 2, "pollwise: set X\n"),
-        (ConfigurationError("base_url is wrong"), 2, "pollwise: base_url is wrong\n"),
+        (ConfigurationError("base_url is wrong"), 2, "pollwise: the base URL is wrong\n"),
         (
             InsecureUrl("http://x"),
             2,
@@ -62,7 +62,7 @@ def test_a_command_gives_the_exit_status(commands: App) -> None:
             74,
             (
                 "pollwise: x.ledger is in use: one ledger is written by one process at a time. Stop the other one, use"
-                " another file, or only look at it with `pollwise ledger show`.\n"
+                " another file with --ledger, or only look at it with `pollwise ledger show`.\n"
             ),
         ),
         (KeyError("k"), 70, "pollwise: KeyError: 'k'. This is a bug in pollwise; -v shows where.\n"),
@@ -114,8 +114,8 @@ def test_hostile_arguments_are_shown_as_text(capsys: pytest.CaptureFixture[str],
         ("watch document360 T --base-url https://example.com --token s3cret", "Unknown option: --token"),
         ("watch document360 T --base-url https://example.com --token=s3cret", "Unknown option: --token"),
         ("watch document360 T --base-url https://example.com --timeout 0", "Invalid value for --timeout"),
-        ("watch document360 T --base-url https://u:s3cret@example.com", "base_url must not hold credentials"),
-        ("watch document360 T --base-url example.com", "base_url must be an absolute http or https URL"),
+        ("watch document360 T --base-url https://u:s3cret@example.com", "the base URL must not hold credentials"),
+        ("watch document360 T --base-url example.com", "the base URL must be an absolute http or https URL"),
         ("watch document360 .. --base-url https://example.com", "task_id must not be '..'"),
         ("watch oracle-content F . --base-url https://example.com", "job_id must not be '.'"),
         ("watch document360 T --base-url https://example.com --interval 9 --max-interval 2", "swap them"),

@@ -24,6 +24,7 @@ from pollwise.cli.batch_options import BatchOptions
 from pollwise.cli.batch_progress import BatchProgress
 from pollwise.cli.batch_screen import counts_text, open_batch_screen
 from pollwise.cli.batch_transport import BatchTransport
+from pollwise.cli.error_text import error_text
 from pollwise.cli.event_text import AnyEndpoint
 from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.job_table import JobTable
@@ -110,7 +111,7 @@ class _Batch:
             self._print_how_to_continue(progress)
             raise
         except AuthenticationError as error:
-            print(f"pollwise: {safe(error)}", file=sys.stderr)
+            print(f"pollwise: {safe(error_text(error))}", file=sys.stderr)
             await self._stop_early(progress)
             return ExitStatus.ABANDONED
         await self._print_summary(progress, screen, now() - progress.began_at)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from pollwise.cli.error_text import error_text
 from pollwise.cli.safe_text import duration, endpoint_label, safe
 from pollwise.cli.status_text import status_text
 from pollwise.errors import NotVisibleYet, PollError, RateLimited, ServerUnavailable
@@ -122,7 +123,7 @@ def view_of(event: AnyEvent) -> EventView:
             said = safe(status_text(event.status, over=False))
             return _view(event, state, said, said, fraction=event.fraction, eta_s=event.eta_s)
         case Retrying(error=error):
-            return _view(event, "retrying", _short(error), safe(error))
+            return _view(event, "retrying", _short(error), safe(error_text(error)))
         case Throttled(delay_s=delay_s):
             return _view(event, "throttled", f"for {duration(delay_s)}", f"rate budget spent for {duration(delay_s)}")
         case Succeeded():
@@ -132,7 +133,7 @@ def view_of(event: AnyEvent) -> EventView:
             reason = safe(event.error.reason or status_text(event.status, over=True) or "no reason given")
             return _view(event, type(event).__name__.lower(), reason, reason)
         case Abandoned(error=error):
-            return _view(event, "abandoned", type(error).__name__, safe(error))
+            return _view(event, "abandoned", type(error).__name__, safe(error_text(error)))
 
 
 def polls_text(polls: int) -> str:

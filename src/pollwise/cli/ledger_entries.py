@@ -31,6 +31,15 @@ _PARTS = re.compile(
     re.DOTALL,
 )
 
+_COMMAND_WORDS = (  # advice for a Python program, as the ledger keeps it, and the same for the command
+    (" Watch it again, or allow more time with timeout_s.", " Watch it again, or allow more time with --timeout."),
+    (" Watch it again, or allow longer outages with Retry(outage_s=...).", " Watch it again."),
+    (" Look at .status, and at the vendor's documentation for that value.", " Look up that value at the vendor."),
+    (" Raise request_timeout_s if the server is only slow.", ""),
+    ("; asked again for not_found_grace_s", ""),
+    (" Watch jobs inside its `async with` block.", ""),
+)
+
 
 @attrs.frozen(kw_only=True)
 class LedgerEntry:
@@ -104,5 +113,7 @@ def reason_of(endpoint: str, keys: Mapping[str, str], message: str) -> str:
     if job is not None:
         with contextlib.suppress(TypeError, ValueError):  # recorded by another version
             message = message.removeprefix(str(job(**keys)))
+    for advice, command_words in _COMMAND_WORDS:
+        message = message.replace(advice, command_words)
     found = _PARTS.match(message)
     return safe(message if found is None else found["reason"]) or "no reason given"

@@ -28,7 +28,7 @@ from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.logs import log_to_stderr
 from pollwise.cli.options import LogOptions
 from pollwise.cli.safe_text import safe
-from pollwise.errors import ConfigurationError, InsecureUrl, OriginChanged
+from pollwise.errors import ConfigurationError
 from pollwise.ledger import LedgerError, LedgerMissing
 
 __all__ = ["run"]
@@ -68,11 +68,10 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
     except CycloptsError as error:
         return _usage_error(_usage_text(error))
     except (UsageError, ConfigurationError, LedgerMissing) as error:
-        return _usage_error(_refusal(error))
+        return _usage_error(_error_text(error))
     except LedgerError as error:
         _log.debug("the ledger ended the command", exc_info=True)
-        # what the error advises is a programmer's word for it
-        _print_error(str(error).replace("with read_only=True", "with `pollwise ledger show`"))
+        _print_error(_error_text(error))
         return ExitStatus.OUTPUT
     except OSError:
         raise  # all others have been given names by now: this one is of what is written
@@ -82,20 +81,10 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
         return ExitStatus.BUG
 
 
-def _refusal(error: Exception) -> str:
-    """What a refusal says, in the words of the command."""
-    if isinstance(error, InsecureUrl):
-        return (
-            f"{error.origin} is plain http to another machine; use https, or --allow-plain-http if you accept that"
-            " anybody on the way can read the credentials"
-        )
-    if isinstance(error, OriginChanged):
-        return (
-            f"{error.subject} at {error.recorded}, but the command would now ask at {error.configured}. Nothing was"
-            f" sent. Give the earlier URL. If {error.configured} is another server, name its account with --account. If"
-            f" the API has moved there, add --moved-from {error.recorded}"
-        )
-    return str(error)
+def _error_text(error: Exception) -> str:
+    from pollwise.cli.error_text import error_text  # noqa: PLC0415  `--help` pays for no endpoint
+
+    return str(error) if isinstance(error, UsageError) else error_text(error)
 
 
 def _run_async(command: Coroutine[Any, Any, int]) -> int:

@@ -1,0 +1,189 @@
+"""What the command prints about an error: a sentence for each class, made from the error's attributes.
+
+Rule 1: the advice names options of the command, never parameters or attributes of the Python API.
+Rule 2: a sentence about a watch does not name the job, because the line in which it stands does.
+Rule 3: a class without a row has a sentence of its own (`str`) that is right on a command line, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from pollwise.cli.jobs_file import JOB_TYPES, KEYS
+from pollwise.cli.safe_text import safe
+from pollwise.errors import (
+    CallbackFailed,
+    ConfigurationError,
+    DeadlineExceeded,
+    EndpointBug,
+    InsecureUrl,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    LedgerClosed,
+    LedgerFailed,
+    LedgerFull,
+    LedgerInUse,
+    LedgerMissing,
+    LedgerUnwritable,
+    LedgerWriteFailed,
+    NotVisibleYet,
+    OriginChanged,
+    PermissionDenied,
+    PollTimeout,
+    RateLimited,
+    RequestRejected,
+    RetriesExhausted,
+    TokenError,
+    UnknownOutcome,
+    UnrestoredError,
+    WatcherClosed,
+    WatchStopped,
+)
+
+__all__ = ["error_text", "job_text"]
+
+_Sentence: TypeAlias = Callable[[Any], str]
+_MAY_RUN = "the job may still be running"
+
+
+def error_text(error: BaseException) -> str:
+    """The sentence for this error, or for the nearest of its base classes that has one. Not yet safe to print."""
+    for kind in type(error).__mro__:
+        sentence = _SENTENCES.get(kind)
+        if sentence is not None:
+            return sentence(error)
+    return str(error)
+
+
+def job_text(job: Any) -> str:
+    """The job as the user named it: `document360 task_id=t-1`."""
+    for endpoint, kind in JOB_TYPES.items():
+        if isinstance(job, kind):
+            keys = (f"{key}={safe(getattr(job, key), 120)}" for key in KEYS[endpoint])
+            return " ".join([endpoint, *keys])
+    return safe(job, 120)
+
+
+def _server_said(error: Any) -> str:
+    return "" if error.problem is None else f" The server said: {error.problem}."
+
+
+def _deadline(error: DeadlineExceeded) -> str:
+    limit = "its deadline" if error.timeout_s is None else f"{error.timeout_s:g} s"
+    last = "" if error.last_error is None else f" The last poll failed: {error_text(error.last_error)}"
+    return f"not over within {limit}; {_MAY_RUN}. Watch it again, or allow more time with --timeout.{last}"
+
+
+def _retries(error: RetriesExhausted) -> str:
+    span = "" if error.outage_s is None else f" within {error.outage_s:.0f} s"
+    return (
+        f"all of the last {error.failures} polls{span} failed; {_MAY_RUN}."
+        f" Watch it again. The last poll failed: {error_text(error.last_error)}"
+    )
+
+
+def _not_found(error: JobNotFound) -> str:
+    return (
+        f"not known to the server (HTTP {error.http_status})."
+        f" Check its IDs, and that these credentials started it.{_server_said(error)}"
+    )
+
+
+def _rejected(error: RequestRejected) -> str:
+    if 300 <= error.http_status < 400:
+        return (
+            f"the server answered with a redirect (HTTP {error.http_status}), which is not followed because it could"
+            " carry the credentials elsewhere. Give the final base URL."
+        )
+    return (
+        f"the server rejected the request (HTTP {error.http_status}). Check the IDs and the base URL."
+        f"{_server_said(error)}"
+    )
+
+
+def _denied(error: PermissionDenied) -> str:
+    return (
+        f"permission denied (HTTP {error.http_status}). Give these credentials the right to read it."
+        f"{_server_said(error)}"
+    )
+
+
+def _unknown(error: UnknownOutcome) -> str:
+    return (
+        f"the job is over, but this version does not know how it ended: the server said {safe(error.word)}."
+        " Look up that value in the vendor's documentation."
+    )
+
+
+def _unwritten(error: LedgerWriteFailed) -> str:
+    told = "the outcome is not reported" if error.asked else "nothing was asked about the job"
+    return f"the ledger could not be written ({error.kind}), so {told}. Repair the ledger, then run the command again."
+
+
+def _limited(error: RateLimited) -> str:
+    wait = "" if error.retry_after_s is None else f" The server asked for a pause of {error.retry_after_s:g} s."
+    return f"the rate limit was reached (HTTP {error.http_status}).{wait}{_server_said(error)}"
+
+
+def _configuration(error: ConfigurationError) -> str:
+    text = str(error).replace(", which go into auth=", "; set them as environment variables")
+    return text.replace("base_url", "the base URL")
+
+
+def _insecure(error: InsecureUrl) -> str:
+    return (
+        f"{error.origin} is plain http to another machine; use https, or --allow-plain-http if every machine on the way"
+        " may read the credentials"
+    )
+
+
+def _origin(error: OriginChanged) -> str:
+    job = job_text(error.job)
+    subject = f"{job} was" if error.watches == 1 else f"{error.watches} open jobs, such as {job}, were"
+    return (
+        f"{subject} asked about at {error.recorded}, but the command would now ask at {error.configured}. Nothing was"
+        f" sent. Give the earlier URL. If {error.configured} is another server, name its account with --account. If"
+        f" the API has moved there, add --moved-from {error.recorded}"
+    )
+
+
+_SENTENCES: Mapping[type[BaseException], _Sentence] = {
+    CallbackFailed: lambda error: f"a part of pollwise raised {error.kind}: {error.detail}. This is a bug in pollwise.",
+    ConfigurationError: _configuration,
+    DeadlineExceeded: _deadline,
+    EndpointBug: lambda error: f"the reply could not be read ({error.kind}). This is a bug in pollwise.",
+    InsecureUrl: _insecure,
+    JobCancelled: lambda error: f"cancelled: {safe(error.reason or 'no reason given')}",
+    JobFailed: lambda error: f"failed: {safe(error.reason or 'no reason given')}",
+    JobNotFound: _not_found,
+    LedgerClosed: lambda error: f"{error.path} was closed while it was in use. Run the command again.",
+    LedgerFailed: lambda error: f"{error.path}: {error.detail}. Check the disk, then run the command again.",
+    LedgerFull: lambda error: (
+        f"{error.path} could not grow ({error.detail}): the disk is full, or a quota or size limit is reached."
+        " Make room, then run the command again; the ledger is still usable."
+    ),
+    LedgerInUse: lambda error: (
+        f"{error.path} is in use: one ledger is written by one process at a time. Stop the other one, use another"
+        " file with --ledger, or only look at it with `pollwise ledger show`."
+    ),
+    LedgerMissing: lambda error: f"{error.path} does not exist. Check the path.",
+    LedgerUnwritable: lambda error: (
+        f"{error.path} cannot be opened here: {error.detail}. To write it, the file and its directory must be"
+        " writable; to look at it with `pollwise ledger show`, the file must be readable."
+    ),
+    LedgerWriteFailed: _unwritten,
+    NotVisibleYet: lambda _: "the job is not visible yet (HTTP 404); pollwise asks again for a while.",
+    OriginChanged: _origin,
+    PermissionDenied: _denied,
+    PollTimeout: lambda error: f"no whole reply within {error.seconds:g} s.",
+    RateLimited: _limited,
+    RequestRejected: _rejected,
+    RetriesExhausted: _retries,
+    TokenError: lambda error: f"the resume token cannot be used: {error.reason}.",
+    UnknownOutcome: _unknown,
+    UnrestoredError: lambda error: f"an earlier run stopped watching it with {error.kind}. Run the command again.",
+    WatchStopped: lambda _: f"the watch was stopped; {_MAY_RUN}. Watch it again to continue.",
+    WatcherClosed: lambda _: f"the watch was closed; {_MAY_RUN}. Watch it again to continue.",
+}

@@ -1,0 +1,119 @@
+"""The sentences about errors: in the command's words, for every class of error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import pytest
+
+from pollwise import errors
+from pollwise.cli.error_text import error_text, job_text
+from pollwise.cli.ledger_entries import reason_of
+from pollwise.endpoints.document360 import DeleteFileJob
+from pollwise.endpoints.oracle_content import ExtractionJob
+from pollwise.errors import PollwiseError
+
+JOB = DeleteFileJob("t-1")
+VALUES: dict[str, Any] = {
+    "job": JOB,
+    "last_error": errors.PollTimeout(30.0),
+    "problem": errors.Problem(codes=("7",), descriptions=("Not today.",)),
+    "http_status": 404,
+    "failures": 3,
+    "watches": 2,
+    "found": 9,
+    "supported": 3,
+    "path": "jobs.ledger",
+    "recorded": "https://a.example",
+    "configured": "https://b.example",
+    "origin": "http://a.example",
+    "asked": True,
+    "read_only": False,
+}
+PYTHON = re.compile(
+    r"\w_s\b|\(\w+=|\w+=\(|Retry\(|=True|=False|DeleteFileJob|ExtractionJob|async with|`resume|resume_token|base_url"
+    r"|\.status\b|Watch\.|None\b|moved_from|not_found_grace|token_url|__cause__"
+)
+"""What only a Python program can do something with."""
+
+
+def every_error() -> Iterator[PollwiseError]:
+    """One error of each class, made with all that its sentence could show, and with nothing optional."""
+    kinds = [PollwiseError]
+    while kinds:
+        kind = kinds.pop()
+        kinds += sorted(kind.__subclasses__(), key=lambda kind: kind.__name__)
+        if not kind.__module__.startswith("pollwise.") or not attrs.has(kind):
+            continue
+        fields = attrs.fields(kind)
+        usual = {
+            field.name: VALUES.get(
+                field.name, 12.0 if field.name.endswith("_s") or field.name == "seconds" else "words"
+            )
+            for field in fields
+        }
+        yield kind(**usual)
+        yield kind(**{field.name: usual[field.name] for field in fields if field.default is attrs.NOTHING})
+
+
+@pytest.mark.parametrize("error", list(every_error()), ids=lambda error: type(error).__name__)
+def test_no_sentence_speaks_of_python(error: PollwiseError) -> None:
+    """A user of the command reads of options and of the job, never of parameters, attributes or a class's repr."""
+    text = error_text(error)
+    assert text
+    assert PYTHON.search(text) is None
+    assert repr(JOB) not in text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        error
+        for error in every_error()
+        if isinstance(error, errors.WatchError) and not isinstance(error, errors.ConfigurationError)
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_no_reason_out_of_a_ledger_speaks_of_python(error: errors.WatchError) -> None:
+    """A ledger keeps the sentence of the Python API; the report and the summary show it in the command's words."""
+    reason = reason_of("document360", {"task_id": JOB.task_id}, str(error))
+    assert PYTHON.search(reason) is None
+
+
+def test_every_class_is_walked() -> None:
+    """The walk finds all errors that have attributes, those of the ledger included."""
+    found = {type(error).__name__ for error in every_error()}
+    assert found >= {
+        "DeadlineExceeded",
+        "RetriesExhausted",
+        "LedgerInUse",
+        "PollTimeout",
+        "OriginChanged",
+        "TokenError",
+    }
+    assert len(found) >= 35
+
+
+def test_a_job_is_named_as_in_a_jobs_file() -> None:
+    """Its endpoint, then its keys with their values; safe to print."""
+    assert job_text(JOB) == "document360 task_id=t-1"
+    assert job_text(ExtractionJob("F", "ZX-1")) == "oracle-content file_id=F job_id=ZX-1"
+    assert job_text("another\x1b[31m") == "another[31m"
+
+
+def test_the_advice_is_an_option() -> None:
+    """What a program would pass as an argument, a user passes as an option."""
+    assert "--timeout" in error_text(errors.DeadlineExceeded(JOB, 60.0))
+    assert "--allow-plain-http" in error_text(errors.InsecureUrl("http://a.example"))
+    moved = error_text(errors.OriginChanged(JOB, "https://a.example", "https://b.example"))
+    assert moved.startswith("document360 task_id=t-1 was asked about at https://a.example")
+    assert "--moved-from https://a.example" in moved
+
+
+def test_an_unknown_class_says_its_own_sentence() -> None:
+    """An error of a class without a row keeps its words."""
+    assert error_text(errors.ConnectFailed("refused")) == str(errors.ConnectFailed("refused"))
+    assert error_text(ValueError("five")) == "five"
