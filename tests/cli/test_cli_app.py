@@ -34,7 +34,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
             ],
         ),
         ("watch oracle-content -h", ["FILE_ID", "JOB_ID", "ORACLE_CONTENT_TOKEN", "ORACLE_CONTENT_PASSWORD"]),
-        ("demo --help", ["--seed", "--seconds", "not all of them well"]),
+        ("demo --help", ["--seed", "--seconds", "failures included"]),
         ("simulator --help", ["--port", "--faults RATE", "--jobs", "--requests-per-minute"]),
     ],
 )

@@ -242,7 +242,7 @@ async def test_who_was_abandoned_is_taken_up_again(addresses: Simulator, command
     jobs, out = write(tmp_path / "jobs.jsonl", rows), tmp_path / "out"
     status, texts, _ = await command("batch", jobs, "--out", str(out), *QUICK)
     assert status == 3
-    assert texts.endswith("The same command looks at those again that were abandoned.\n")
+    assert texts.endswith("Run the same command to watch the abandoned jobs again.\n")
     assert [line["event"] for line in read(out)] == ["failed", "abandoned"]
     assert read(out)[1]["error"]["type"] == "PermissionDenied"
     addresses.remove("F", "slow")
@@ -267,7 +267,7 @@ async def test_a_ledger_that_fails_on_the_way(
         status, out, err = await command("batch", jobs, "--out", str(tmp_path / "out"), *QUICK)
     assert (status, out) == (74, "")
     assert "the disk is full" in err
-    assert "The same command goes on from here" in err
+    assert "Run the same command to continue" in err
     assert not (tmp_path / "out").exists()
     assert (await command("batch", jobs, "--out", str(tmp_path / "out"), *QUICK))[0] == 1
     assert len(read(tmp_path / "out")) == 6
@@ -302,7 +302,7 @@ async def test_interrupted_and_uninterrupted_are_the_same(addresses: Simulator, 
     child.process.send_signal(signal.SIGINT)
     status, _, err = await child.end()
     assert status == 130
-    assert "of 200 jobs are over; the others may still be running. The same command goes on from here" in err
+    assert "of 200 jobs are over; the others may still be running. Run the same command to continue" in err
     assert f"pollwise ledger export {ledger}" in err
     assert not (tmp_path / "two").exists()
     assert "of 200 are over" in (tmp_path / "page").read_text(encoding="utf-8")

@@ -1,48 +1,50 @@
 """The command `pollwise`.
 
-    __init__.py     the way in, and nothing that costs an import
+    __init__.py     the entry point, without expensive imports
     app.py          the commands, their arguments and their help
     run.py          runs one command: signals, errors, exit status
-    exit_status.py        the exit statuses and what they mean
-    options.py      the options that commands share
-    vendors.py      each vendor's secrets, endpoint and words
+    exit_status.py  the exit statuses and their meaning
+    error_text.py   the sentence for each class of error
+    options.py      options that commands share
+    vendors.py      each vendor's endpoint, with secrets from the environment
 
-    runtime/watch.py        `pollwise watch`
+    watch.py        `pollwise watch`
     demo.py         `pollwise demo`
-    demo_jobs.py         the jobs that the demo plays and the simulator offers
+    demo_jobs.py    the jobs of the demo and of the simulator
     simulate.py     `pollwise simulator`
 
-    runtime/batch.py        `pollwise batch`: from a file of jobs to a file of results
-    batch_options.py  its options
-    read_jobs.py       JOBS is read, and everything that is wrong with it is told
-    input_lines.py        lines out of a file, a pipe or a terminal
-    jobs_file.py    JSON lines and CSV become rows
-    job_table.py        the rows, in their order and on disk
-    batch_transport.py         what every request passes
-    observed_ledger.py      the board learns from the ledger
-    batch_progress.py        how a batch stands
-    batch_screen.py   the board on a terminal, and in a pipe
-    result_file.py      the result file
-    atomic_file.py   a file that is there whole, or as it was
+    batch.py             `pollwise batch`: from a file of jobs to a file of results
+    batch_options.py     its options
+    read_jobs.py         reads JOBS and reports all bad rows
+    input_lines.py       lines of a file, a pipe or a terminal
+    jobs_file.py         parses JSON lines and CSV to rows
+    job_table.py         the rows in their order, on disk
+    batch_transport.py   counts the requests; ends the batch on an error that concerns all jobs
+    observed_ledger.py   a ledger that reports its writes to the progress
+    batch_progress.py    the progress of a batch
+    batch_screen.py      the progress on a terminal and in a pipe
+    origin_checks.py     checks the URLs and origins before the first request
+    result_file.py       the result file
+    atomic_file.py       a file that is written whole or not at all
 
     ledger_commands.py  `pollwise ledger show` and `export`
-    ledger_entries.py      a ledger's watches, in words
-    ledger_summary.py        a ledger in numbers
-    report/         the page that `--report` writes
+    ledger_entries.py   the watches of a ledger, as texts
+    ledger_summary.py   a ledger in numbers
+    report/             the page that `--report` writes
 
-    follow.py       watches on a screen, and a record of each
+    follow.py       watches jobs and shows their events
     screen.py       JSON lines and plain lines
-    live_screen.py         live rows
-    stdout.py       lines on stdout, written without standing still
-    event_text.py        an event in words
-    status_text.py        what a vendor's status says, in words
+    live_screen.py  live rows
+    stdout.py       non-blocking lines on stdout
+    event_text.py   an event as text
+    status_text.py  a vendor's status as text
     jsonlines.py    an event as JSON
-    safe_text.py         what strangers wrote, made safe to print
+    safe_text.py    makes foreign text safe to print
     logs.py         the log on stderr
 
 Rule 1: importing this package costs nothing, and `pollwise --help` never imports aiohttp.
-Rule 2: stdout has what was asked for; stderr has everything about the command itself.
-Rule 3: a person never sees a traceback who did not ask for it with -v.
+Rule 2: stdout has the output of the command; stderr has messages about the command.
+Rule 3: a traceback is shown only with -v.
 """
 
 from __future__ import annotations

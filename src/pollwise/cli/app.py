@@ -30,13 +30,13 @@ Exit status:
 """
 _DEMO_EXITS = """\
 Exit status:
-  0    every job ended as the simulator played it: not all of them well
-  1    pollwise reported something else
+  0    every job ended as the simulator planned, failures included
+  1    pollwise reported another outcome
   130  interrupted with Ctrl-C
 """
 _SERVER_EXITS = """\
 Exit status:
-  2    usage, or the port is taken
+  2    usage, or the port is in use
   130  interrupted with Ctrl-C
   143  terminated
 """
@@ -44,17 +44,17 @@ _BATCH_EXITS = """\
 Exit status:
   0    all succeeded
   1    some failed or were cancelled, and none was abandoned
-  2    usage, or bad rows in JOBS; nothing was sent
+  2    usage, or bad rows in JOBS; no request was sent
   3    some were abandoned: those jobs may still be running
   74   the ledger or another file cannot be written
-  130  interrupted with Ctrl-C; the same command goes on
-  143  terminated; the same command goes on
+  130  interrupted with Ctrl-C; run the same command to continue
+  143  terminated; run the same command to continue
 """
 _LEDGER_EXITS = """\
 Exit status:
   0    done
-  2    usage, or there is no such ledger
-  74   the ledger cannot be read, or the output not be written
+  2    usage, or the ledger does not exist
+  74   the ledger cannot be read, or the output cannot be written
 """
 _EXAMPLES = f"""\
 Examples:
@@ -76,9 +76,7 @@ app = App(
 )
 _watch = App(name="watch", help="Watch one job to its outcome.", help_epilogue=_EXITS)
 app.command(_watch)
-_ledger = App(
-    name="ledger", help="Look at a ledger, also while another process writes it.", help_epilogue=_LEDGER_EXITS
-)
+_ledger = App(name="ledger", help="Show a ledger, also while another process writes it.", help_epilogue=_LEDGER_EXITS)
 app.command(_ledger)
 
 _USUAL_WATCH = WatchOptions()
@@ -100,7 +98,7 @@ async def watch_document360(
     The API token is read from DOCUMENT360_API_TOKEN.
 
     Args:
-        task_id: The ID that the delete call answered with.
+        task_id: The task ID in the reply to the delete request.
         base_url: The API's root, which differs by region, such as https://apihub.document360.io
         options: How to watch and what to show.
     """
@@ -128,7 +126,7 @@ async def watch_oracle_content(
     Args:
         file_id: The GUID of the ZIP file.
         job_id: The GUID of the extraction job.
-        base_url: Where the service is: https://host[:port]
+        base_url: The root of the service: https://host[:port]
         options: How to watch and what to show.
     """
     from pollwise.cli import vendors
@@ -146,15 +144,15 @@ async def batch(
     stdin: Annotated[bool, Parameter(name="-", negative="", show_default=False)] = False,
     options: BatchOptions = _USUAL_BATCH,
 ) -> int:
-    """Watch all jobs of a file, to one result file. Interrupted, it goes on.
+    """Watch all jobs of a file and write one result file. Can be interrupted and continued.
 
     Each row names its `endpoint` (document360 or oracle-content) and its keys:
     `task_id`, or `file_id` and `job_id`. In JSON lines a row is an object; in
-    CSV the first row names the columns. What else a row says is carried to its
-    result. A job that is there twice is watched once.
+    CSV the first row names the columns. Other fields of a row are copied to its
+    result. A job with two rows is watched once.
 
     The credentials are read from the environment, as for `pollwise watch`.
-    They are of one account, which --account names: run it once for each.
+    They belong to one account, which --account names. Run the command once for each account.
 
     Args:
         jobs: A file ending in .jsonl or .csv.
@@ -170,11 +168,11 @@ async def batch(
 
 @_ledger.command(name="show", help_epilogue=_LEDGER_EXITS)
 async def show_ledger(ledger: Path, /, *, report: FilePath = None, options: CommonOptions = _USUAL) -> int:
-    """Tell what a ledger holds, in numbers.
+    """Show the numbers of a ledger.
 
     Args:
         ledger: The file.
-        report: Write a page for people there as well: HTML, in one file.
+        report: Also write a report to this file, as one HTML page.
         options: What to show.
     """
     from pollwise.cli import ledger_commands
@@ -191,12 +189,12 @@ async def export_ledger(
     include_open: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
 ) -> int:
-    """Write a ledger's outcomes as JSON lines, in the order in which they were recorded.
+    """Write a ledger's outcomes as JSON lines, in the order of recording.
 
     Args:
         ledger: The file.
-        out: Write them there rather than to stdout: all of them, or nothing.
-        include_open: Write what has no outcome yet as well.
+        out: Write to this file instead of stdout, whole or not at all.
+        include_open: Also write watches without an outcome.
         options: What to log; read by run.py.
     """
     from pollwise.cli import ledger_commands
@@ -209,8 +207,8 @@ async def demo(*, seed: Seed = 0, seconds: Seconds = 10.0, options: CommonOption
     """Watch a dozen jobs of both vendors on a simulator that fails on purpose.
 
     Args:
-        seed: Decides what goes wrong, and when.
-        seconds: About how long it takes.
+        seed: Decides which faults happen, and when.
+        seconds: Approximate duration of the demo.
         options: What to show.
     """
     from pollwise.cli.demo import run_demo
@@ -235,15 +233,15 @@ async def simulator(
     """Serve both vendors' status calls on this machine, with jobs to watch.
 
     Args:
-        port: The port to listen on; 0 takes a free one.
+        port: The port to listen on; 0 chooses a free one.
         seed: Decides everything that is random.
         jobs: How many jobs to offer.
-        seconds: The longest job's duration; a job's time begins with its first poll.
-        faults: Share of the requests that go wrong, from 0 to 1.
-        fault: How they go wrong, such as bad-gateway; may be repeated. Without it in any of the usual ways.
-        odd: An odd form in which right replies are sent, such as text-json; may be repeated.
-        cache: Seconds for which a cache in front repeats replies, unless a request says no-cache.
-        requests_per_minute: Document360's rate limit for each token; without it there is none.
+        seconds: Duration of the longest job; a job starts with its first poll.
+        faults: Share of the requests with a fault, from 0 to 1.
+        fault: A fault to choose from, such as bad-gateway; may be repeated. Without it: all common faults.
+        odd: An odd form of correct replies, such as text-json; may be repeated.
+        cache: Seconds for which a cache repeats replies, unless a request says no-cache.
+        requests_per_minute: Document360's rate limit for each token; without it: no limit.
         options: What to log; read by run.py.
     """
     from pollwise.cli.simulate import run_simulator

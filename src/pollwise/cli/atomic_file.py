@@ -1,8 +1,8 @@
-"""A file that is there whole, or as it was.
+"""A file that is written whole or not at all.
 
 Rule 1: it is written under another name beside its place, brought to the disk, and then moved there in one step.
 Rule 2: what is no regular file (a pipe, `/dev/stdout`) cannot be moved to, and is written as it is.
-Rule 3: whoever is stopped on the way leaves nothing; whoever is killed leaves a file ending in `.part`.
+Rule 3: an interrupted write leaves nothing; a killed process leaves a file ending in `.part`.
 Rule 4: nothing is put in the place of a file that the command itself lives on.
 Rule 5: an error names the file that was asked for, and no other.
 """

@@ -1,9 +1,9 @@
 """`pollwise batch`: all jobs of a file, to their outcomes, however often it is interrupted.
 
 Rule 1: nothing is sent before everything that can be checked was: rows, secrets, places to write to, the ledger.
-Rule 2: the ledger alone knows how far it got. A job that is over is never asked about again; one that was abandoned is
-taken up again by the next run.
-Rule 3: whoever ends it early loses nothing, and is told how to go on. The result file is only ever written whole.
+Rule 2: only the ledger records the progress. A job that is over is never asked about again; the next run watches an
+abandoned job again.
+Rule 3: an interrupted batch loses nothing and prints how to continue. The result file is only written whole.
 """
 
 from __future__ import annotations
@@ -178,10 +178,10 @@ class _Batch:
             if path is not None:
                 await screen.print_text(Text(f"{what}: {safe(path)}"))
         if progress.counts["abandoned"]:
-            await screen.print_text(Text("The same command looks at those again that were abandoned."))
+            await screen.print_text(Text("Run the same command to watch the abandoned jobs again."))
 
     async def _stop_early(self, progress: BatchProgress) -> None:
-        """Somebody, or something, ends it early."""
+        """Print how to continue, and write the report."""
         self._print_how_to_continue(progress)
         await self._report()
 
@@ -190,7 +190,7 @@ class _Batch:
         others = "" if progress.ended == progress.total else "; the others may still be running"
         print(
             f"pollwise: {progress.ended:,} of {progress.total:,} jobs are over{others}."
-            f" The same command goes on from here, and `pollwise ledger export {ledger}` has what is known.",
+            f" Run the same command to continue; `pollwise ledger export {ledger}` has the known outcomes.",
             file=sys.stderr,
             flush=True,
         )

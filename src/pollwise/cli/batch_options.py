@@ -36,7 +36,7 @@ _DAY_S = 86400.0
 
 @attrs.frozen
 class Rate:
-    """So many requests in so many seconds."""
+    """At most `limit` requests in `per_s` seconds."""
 
     limit: int
     per_s: float
@@ -60,42 +60,42 @@ class BatchOptions(WatchOptions):
     """What `pollwise batch` understands."""
 
     ledger: FilePath = None
-    """Where to write down how far it got: the file of the jobs with `.ledger` behind its name."""
+    """The file that records the progress. Without it: the name of JOBS with `.ledger` appended."""
 
     out: FilePath = None
-    """Write the results there, once all of them are known: a JSON object for each row."""
+    """Write the results to this file when all are known: a JSON object for each row."""
 
     report: FilePath = None
-    """Write a page for people there: HTML, in one file."""
+    """Write a report to this file, as one HTML page."""
 
     rate: Annotated[
         Rate | None,
         Parameter(converter=_to_rate, accepts_keys=False, n_tokens=1, metavar="N/s|N/min|N/h", show_default=False),
     ] = None
-    """Ask each vendor at most so often. Without it: what the vendor allows, as far as it says so."""
+    """The most requests to each vendor. Without it: the limit that the vendor documents or sends."""
 
     concurrency: Count = 64
-    """Have at most so many requests under way, for each vendor."""
+    """The most requests in flight, for each vendor."""
 
     timeout: Annotated[
         float | None, Parameter(converter=to_timeout, metavar="SECONDS|none", show_default=lambda _: "86400, a day")
     ] = _DAY_S
-    """Stop watching a job so many seconds after it was taken up; `none` watches for ever."""
+    """Stop watching a job SECONDS after its first watch; `none` for no limit."""
 
     form: Annotated[Literal["csv", "jsonl"] | None, Parameter(name="--format", show_default=False)] = None
-    """What JOBS is, where its name does not tell. Of stdin: jsonl."""
+    """The format of JOBS, if its name does not show it. For stdin: jsonl."""
 
     endpoint: Annotated[Literal["document360", "oracle-content"] | None, Parameter(show_default=False)] = None
-    """The endpoint of all rows that name none."""
+    """The endpoint of rows that name none."""
 
     document360_url: Annotated[_Url, Parameter(env_var="DOCUMENT360_BASE_URL")] = None
     """The root of Document360's API."""
 
     oracle_content_url: Annotated[_Url, Parameter(env_var="ORACLE_CONTENT_BASE_URL")] = None
-    """Where Oracle Content Management is: https://host[:port]"""
+    """The root of Oracle Content Management: https://host[:port]"""
 
     moved_from: Annotated[tuple[str, ...], Parameter(metavar="URL", negative="", show_default=False)] = ()
-    """The API was there before: take up what was asked there where it is now. May be given several times."""
+    """The former URL of an API that moved: its open jobs are asked at the new URL. May be repeated."""
 
     def moved(self) -> frozenset[str]:
         """The origins that the API has left. Raises UsageError for what is no URL."""
@@ -118,7 +118,7 @@ class BatchOptions(WatchOptions):
         if self.ledger is not None:
             return self.ledger
         if jobs == "-":
-            raise UsageError("jobs from stdin need --ledger FILE, where it is written down how far they got")
+            raise UsageError("jobs from stdin need --ledger FILE, which records their progress")
         return Path(f"{jobs}.ledger")
 
     def check_files(self, jobs: str) -> None:

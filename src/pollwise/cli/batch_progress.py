@@ -1,9 +1,9 @@
-"""How a batch stands: what is known of all of its jobs together, and of a few of them by name.
+"""The progress of a batch: counts of all jobs, and a few jobs by name.
 
-Rule 1: news of one job costs the same however many jobs there are; so does looking at the board.
-Rule 2: what is kept by name is what a person can act on: who takes longest, who changed last, what failed and why.
+Rule 1: an update of one job costs the same for any number of jobs; so does reading the progress.
+Rule 2: jobs by name are the longest, the last changed, and the unsuccessful with their reasons.
 Rule 3: times are monotonic seconds, and are handed in.
-Rule 4: keys are a stranger's words here; whoever shows them makes them safe.
+Rule 4: keys are not safe to print here; batch_screen.py makes them safe.
 """
 
 from __future__ import annotations
@@ -159,12 +159,12 @@ class BatchProgress:
     # --- what to show -----------------------------------------------------------------------
 
     def longest(self, count: int) -> list[JobLine]:
-        """Who has been watched longest; of those that were taken up first, so not quite exact after a restart."""
+        """The jobs that were watched longest, of those that were added first; not exact after a restart."""
         first = sorted(islice(self._open.values(), _CANDIDATES), key=lambda job: job.began_at)
         return [JobLine(job.endpoint, job.keys, job.state, job.began_at, job.polls) for job in first[:count]]
 
     def latest(self, count: int) -> list[JobLine]:
-        """Whose word changed last, the newest first, each job once."""
+        """The jobs whose state changed last, the newest first, each job once."""
         newest: dict[int, JobLine] = {}
         for number, line in reversed(self._latest):
             newest.setdefault(number, line)

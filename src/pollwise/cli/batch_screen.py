@@ -4,7 +4,7 @@ Rule 1: one screenful, however many jobs: numbers for all of them, names for a f
 jobs and at a hundred thousand.
 Rule 2: in a pipe, a line for each outcome goes to stdout; how it goes on, to stderr, every half a minute.
 Rule 3: with JSON, a line for each outcome, and nothing else.
-Rule 4: each run tells every outcome, also those of earlier runs: whoever reads one run has read all.
+Rule 4: each run shows every outcome, also those of earlier runs.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class PlainBatch(LineScreen):
         now = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(_EVERY_S)
-            with contextlib.suppress(OSError):  # nobody reads stderr: no reason to stop
+            with contextlib.suppress(OSError):  # stderr is closed: no reason to stop
                 print(f"pollwise: {progress_text(self._progress, now())}", file=sys.stderr, flush=True)
 
 

@@ -1,8 +1,8 @@
-"""What every request of a batch passes: it is counted, and what concerns the whole batch ends it.
+"""The transport of a batch: counts the requests, and ends the batch on an error that concerns all jobs.
 
-Rule 1: refused credentials, or a URL that nothing may be sent to, are no news of one job. The request is held, so that
-nobody abandons the job for it, until whoever watches `trouble` has ended the batch.
-Rule 2: all else passes as it is.
+Rule 1: refused credentials, or a URL that is not allowed, concern all jobs. The request is held, so that no job is
+abandoned for it, until `fatal_error` has ended the batch.
+Rule 2: all other replies and errors pass unchanged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class BatchTransport(Transport):
     """Sends by `transport`. Make it inside the event loop that it is used in.
 
     Attributes:
-        trouble: Fails with a ConfigurationError or an AuthenticationError once one concerns all jobs.
+        fatal_error: Fails with a ConfigurationError or an AuthenticationError once one concerns all jobs.
     """
 
     def __init__(self, name: str, transport: Transport, request_counters: RequestCounter) -> None:
@@ -32,7 +32,7 @@ class BatchTransport(Transport):
         self.fatal_error: asyncio.Future[None] = self._loop.create_future()
 
     async def send(self, request: Request, /) -> Reply:
-        """Send it, or hold it for ever."""
+        """Send the request, or hold it until it is cancelled."""
         self._traffic.add(self._loop.time())
         try:
             reply = await self._transport.send(request)

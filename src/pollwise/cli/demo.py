@@ -1,7 +1,7 @@
 """`pollwise demo`: a dozen jobs of both vendors on a server of our own, with faults, to their outcomes.
 
 Rule 1: nothing is staged on our side of the wire: real HTTP, the same watcher and screens as `pollwise watch`.
-Rule 2: the play says how each job ends, and the demo has gone well exactly when the watches say the same.
+Rule 2: each job has a planned outcome, and the demo succeeds if the watches report the same.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FAULTS = (Fault.BAD_GATEWAY, Fault.BROKEN_JSON, Fault.CLOSED, Fault.RESET, Faul
 
 
 async def run_demo(*, seed: int, seconds: float, options: CommonOptions) -> ExitStatus:
-    """Play the demo in about so many seconds. Returns SUCCEEDED if every job ended as the play says."""
+    """Run the demo in about `seconds`. Returns SUCCEEDED if every job ended as planned."""
     screen = open_screen(json=options.json)
     faults = Faults(rate=_FAULT_RATE, kinds=_FAULTS, retry_after_s=seconds / 10)
     async with Simulator(seed=seed, faults=faults) as simulator:
@@ -93,7 +93,7 @@ def _summary(records: Sequence[WatchRecord], took_s: float) -> list[Text]:
         Text(f"{count} {state}", style=appearance_of(state).style) for state, count in counts.most_common()
     )
     total = Text(f"{len(records)} jobs in {duration(took_s)}: ") + ends
-    total.append(f". {polls_text(polls)}, {retries} taught nothing and were repeated.")
+    total.append(f". {polls_text(polls)}, {retries} failed and were repeated.")
     return [*(outcome_text(record) for record in records), total]
 
 

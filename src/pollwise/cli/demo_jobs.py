@@ -1,8 +1,8 @@
-"""The jobs that `pollwise demo` plays and `pollwise simulator` offers: a dozen, of both vendors.
+"""The jobs of `pollwise demo` and `pollwise simulator`: a dozen, of both vendors.
 
 Rule 1: every end is among them: a success, one that left files out, a failure, a cancellation, a job that the server
-does not know. Each says how it ends, so that whoever watches it can be checked.
-Rule 2: their times are shares of one length, so that the same play takes one second or a minute.
+does not know. Each names its outcome, so that the watch of it can be checked.
+Rule 2: their times are shares of one length, so that the demo can take a second or a minute.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["DEMO_JOBS", "DemoJob", "demo_jobs"]
 
 @attrs.frozen
 class DemoJob:
-    """One job of the play.
+    """One job of the demo.
 
     Attributes:
         keys: `(task_id,)` for Document360, `(file_id, job_id)` for Oracle Content Management.
-        end: How a watch of it ends: succeeded, failed, cancelled or abandoned.
-        share: Its duration as a share of the play's; None for a job that the server does not know.
+        outcome: The outcome of its watch: succeeded, failed, cancelled or abandoned.
+        share: Its duration as a share of the demo's; None for a job that the server does not know.
         options: How it goes; see `DeletePlan` and `ExtractionPlan`.
     """
 
@@ -34,7 +34,7 @@ class DemoJob:
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
     def add_to(self, simulator: Simulator, *, length_s: float, starts_when_polled: bool = False) -> None:
-        """Add the job to the simulator, in a play of that many seconds."""
+        """Add the job to the simulator, in a demo of `length_s` seconds."""
         if self.share is None:
             return
         add: Callable[..., Any] = simulator.add_delete if len(self.keys) == 1 else simulator.add_extraction
@@ -42,7 +42,7 @@ class DemoJob:
         add(*self.keys, duration_s=self.share * length_s, **options)
 
     def copy(self, number: int) -> DemoJob:
-        """The same part under other keys, for plays with more jobs than parts. The first take is the part itself."""
+        """The same job with other keys. Copy 1 is the job itself."""
         return self if number == 1 else attrs.evolve(self, keys=(*self.keys[:-1], f"{self.keys[-1]}-{number}"))
 
 
@@ -58,11 +58,11 @@ DEMO_JOBS = (
     DemoJob(("invoices.zip", "ZX-103"), "failed", 0.50, {"error_code": -21, "curve": "stalls"}),
     DemoJob(("brochures.zip", "ZX-104"), "succeeded", 0.70, {"files": 12, "ignored": 2, "name_adjusted": 4}),
     DemoJob(("site-backup.zip", "ZX-105"), "succeeded", 0.90, {"files": 400, "script": (None, Fault.UNAVAILABLE)}),
-    DemoJob(("somebody-elses.zip", "ZX-106"), "abandoned", None),
+    DemoJob(("other-users.zip", "ZX-106"), "abandoned", None),
 )
 
 
 def demo_jobs(count: int) -> Iterator[DemoJob]:
-    """So many parts: the cast, and then the cast again under other keys."""
+    """`count` jobs: the demo jobs, then copies of them with other keys."""
     for index in range(count):
         yield DEMO_JOBS[index % len(DEMO_JOBS)].copy(index // len(DEMO_JOBS) + 1)

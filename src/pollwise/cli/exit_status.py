@@ -1,16 +1,16 @@
 """The exit statuses of the command, and what each of them means.
 
 0    succeeded
-1    failed or cancelled: the job is over, and not well
-2    usage or configuration: nothing was asked of any server
-3    abandoned: pollwise stopped looking, the job may well be running
+1    failed or cancelled: the job is over without success
+2    usage or configuration: no request was sent
+3    abandoned: pollwise stopped watching, the job may still be running
 70   a bug in pollwise
 74   the output or the ledger cannot be written, as when a disk is full
 130  interrupted with Ctrl-C
-141  nobody reads the output any more, as after `| head -1`
+141  stdout was closed by its reader, as after `| head -1`
 143  terminated (SIGTERM)
 
-Of many jobs the worst is told: 3 before 1 before 0, for what was lost sight of may still change, and all else is final.
+For many jobs the worst status counts: 3 before 1 before 0, because an abandoned job can still change.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["ExitStatus", "UsageError", "exit_status_for"]
 
 
 class ExitStatus(enum.IntEnum):
-    """What the shell is told. The numbers above 128 are 128 + the signal that a shell would report."""
+    """The exit status. The numbers above 128 are 128 + the signal that a shell would report."""
 
     SUCCEEDED = 0
     FAILED = 1

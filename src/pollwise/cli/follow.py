@@ -2,7 +2,7 @@
 
 Rule 1: what is shown is what `async for` over the watch yields; nothing is made up here.
 Rule 2: a watch that could never ask, because of how it was configured, is a usage error and no outcome.
-Rule 3: a screen that fails (nobody reads stdout any more) ends the watching, as that one error.
+Rule 3: an error of the screen, such as a closed stdout, ends all watches with that one error.
 """
 
 from __future__ import annotations

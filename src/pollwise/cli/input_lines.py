@@ -1,8 +1,8 @@
-"""Lines out of a file, a pipe or a terminal, without ever standing still for who writes them.
+"""Lines of a file, a pipe or a terminal, read without blocking the event loop.
 
-Rule 1: memory is bounded: a line longer than `MAX_LINE_BYTES` is counted and let go, never held.
-Rule 2: how the bytes come apart on their way changes nothing.
-Rule 3: while a pipe or a terminal is waited for, Ctrl-C is heard.
+Rule 1: memory is bounded: a line longer than `MAX_LINE_BYTES` is counted and dropped.
+Rule 2: the sizes of the pieces do not matter.
+Rule 3: Ctrl-C works while a pipe or a terminal has no data.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ async def _read(descriptor: int) -> bytes:
         await _readable(descriptor)
         try:
             return os.read(descriptor, _CHUNK)
-        except BlockingIOError:  # somebody else has read it away, and the descriptor is non-blocking
+        except BlockingIOError:  # another process has read it, and the descriptor is non-blocking
             continue
 
 

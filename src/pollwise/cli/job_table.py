@@ -1,4 +1,4 @@
-"""What a batch was asked for: its rows, in their order, and each job once.
+"""The rows of a batch in their order, and each job once.
 
 Rule 1: a million rows cost disk, not memory: they stand in a temporary SQLite file that goes with the process,
 however that ends. A small batch never leaves SQLite's cache.
@@ -43,7 +43,7 @@ class JobTable:
     """The rows of one batch. Close it, or use it in a `with`."""
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)  # no name: a file of our own that nobody else can find
+        self._db = sqlite3.connect("", isolation_level=None)  # no name: a private temporary file
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         for table in _TABLES:

@@ -1,4 +1,4 @@
-"""What a file of jobs says: rows, and what is wrong with the others.
+"""Parses a file of jobs to rows and bad rows.
 
     {"endpoint": "document360", "task_id": "65868a00c536f34594713fec"}
     {"endpoint": "oracle-content", "file_id": "DC76", "job_id": "ZX-E8", "customer": "ACME"}
@@ -60,7 +60,7 @@ class JobRow:
 
 @attrs.frozen
 class BadRow:
-    """A row that names no job, and why. The words may hold a stranger's."""
+    """A row that names no job, and the reason. The reason can hold text of the file, so it is not safe to print."""
 
     line: int
     reason: str

@@ -1,4 +1,4 @@
-"""A ledger's watches, in the words that a person is told: one `LedgerEntry` each.
+"""A ledger's watches as texts: one `LedgerEntry` each.
 
 Rule 1: an entry is made of a line of `Ledger.export`, so whatever can be exported can be shown.
 Rule 2: all texts in it are safe to print (safe_text.py) and short. A page still has to escape them.
@@ -51,11 +51,11 @@ class LedgerEntry:
         word: How it ended, or where it stands: one of the words of `views.look`.
         first_seen: When it began, in Unix seconds.
         elapsed_s: Seconds until its outcome, or None while it is open.
-        detected_within_s: Its job ended at most so many seconds before that, or None where nobody knows.
+        detected_within_s: Its job ended at most so many seconds before that, or None where it is not known.
         account: The endpoint's account, or an empty text.
         polls: Status exchanges so far, good and bad.
         reason: Why it ended so; empty for a success and while it is open.
-        acknowledged: Whether its outcome has reached who wanted it.
+        acknowledged: Whether its outcome is acknowledged.
     """
 
     endpoint: str

@@ -52,10 +52,10 @@ class LedgerSummary:
         words: How many entries have each word.
         accounts: The same by endpoint and account.
         polls: Status exchanges in all.
-        unacknowledged: How many outcomes have not reached who wanted them.
+        unacknowledged: Number of outcomes that are not acknowledged.
         began: When each watch began, in Unix seconds, in the order recorded.
         took: How long each ended watch took in seconds, and not-a-number for the others, in the same order.
-        detected: Within how many seconds each job's end was seen, and not-a-number where nobody knows, in the same order.
+        detected: Within how many seconds each job's end was seen, and not-a-number where it is not known, in the same order.
         polled: How many status exchanges each took, in the same order.
         codes: The index in `STATES` of each one's word, in the same order.
         unnamed: How many entries have a reason that is none of `reasons`, since there were too many.

@@ -1,7 +1,7 @@
 """The log on stderr.
 
 Rule 1: warnings and worse are shown, one line each; -v shows all of pollwise's own log, and tracebacks.
-Rule 2: a log line may hold a stranger's words, so every line is made safe (safe_text.py).
+Rule 2: a log line can hold foreign text, so every line is made safe (safe_text.py).
 Rule 3: the handler is there only while a command runs: a program that calls `main` keeps its own logging.
 """
 
@@ -36,7 +36,7 @@ class _StderrHandler(logging.Handler):
     """Writes to whatever stderr is just now: live rows put their own in its place."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(OSError):  # nobody reads stderr: a log is no reason to stop
+        with contextlib.suppress(OSError):  # stderr is closed: a log is no reason to stop
             print(self.format(record), file=sys.stderr, flush=True)
 
 

@@ -1,10 +1,9 @@
-"""A ledger that lets the board see what is written down.
+"""A ledger that reports its successful writes to the progress of a batch.
 
-Rule 1: the board is told what is on disk, and only that: it hears of a call once the call has succeeded.
-Rule 2: nothing is changed on the way, and nothing that the board does can keep a call from its caller.
+Rule 1: the progress is updated only after a call has succeeded, so it shows what is on disk.
+Rule 2: calls and results pass unchanged.
 
-A batch of a hundred thousand jobs has no task for each of them that could read its events; but whatever happens to a
-job is written to the ledger, many jobs at a time.
+A large batch has no task for each job that could read its events, but every change of a job is written to the ledger.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ __all__ = ["ObservedLedger"]
 
 
 class ObservedLedger(Ledger):
-    """Passes everything on to `ledger` and tells `board`. The clock gives monotonic seconds."""
+    """Calls `ledger` and updates `progress`. The clock gives monotonic seconds."""
 
     def __init__(self, ledger: Ledger, progress: BatchProgress, clock: Callable[[], float]) -> None:
         self._ledger = ledger
@@ -43,7 +42,7 @@ class ObservedLedger(Ledger):
         self._abandoned: dict[int, Concluded] = {}  # abandoned before, and asked for just now
 
     async def record(self, watches: Sequence[NewWatch], /) -> Sequence[Recorded]:
-        """As the ledger's, and the jobs are on the board."""
+        """As the ledger's, and adds the jobs to the progress."""
         recorded = await self._ledger.record(watches)
         for watch, found in zip(watches, recorded, strict=True):
             match found.known:
@@ -63,14 +62,14 @@ class ObservedLedger(Ledger):
         self._progress.add_open(known.id, known.endpoint, known.keys, state, self._clock() - age_s, known.polls)
 
     async def update(self, changes: Sequence[Change], /) -> None:
-        """As the ledger's, and the board knows how far they are."""
+        """As the ledger's, and updates the progress."""
         await self._ledger.update(changes)
         now = self._clock()
         for change in changes:
             self._progress.changed(change.id, _word(change.phase, change.failures), change.polls, now)
 
     async def conclude(self, outcomes: Sequence[Conclusion], /) -> int:
-        """As the ledger's, and the board knows how they ended."""
+        """As the ledger's, and adds the outcomes to the progress."""
         new = await self._ledger.conclude(outcomes)
         now = self._clock()
         for end in outcomes:
@@ -82,7 +81,7 @@ class ObservedLedger(Ledger):
         return await self._ledger.acknowledge(ids)
 
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
-        """As the ledger's, and the jobs are on the board."""
+        """As the ledger's, and adds the jobs to the progress."""
         renewed = await self._ledger.reopen(renewals)
         for renewal in renewals:
             known = self._abandoned.pop(renewal.id, None)

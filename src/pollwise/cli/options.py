@@ -87,7 +87,7 @@ class LogOptions:
     """What every command understands."""
 
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="", show_default=False)] = False
-    """Write the whole log to stderr, and a traceback if there is a bug."""
+    """Write the whole log to stderr, with the traceback of a bug."""
 
 
 @Parameter(name="*")
@@ -96,7 +96,7 @@ class CommonOptions(LogOptions):
     """What every command that shows events understands."""
 
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False
-    """Write one JSON object a line to stdout, for programs."""
+    """Write JSON lines to stdout, one object for each event."""
 
 
 @Parameter(name="*")
@@ -107,19 +107,19 @@ class WatchOptions(CommonOptions):
     timeout: Annotated[
         float | None, Parameter(converter=to_timeout, metavar="SECONDS|none", show_default=lambda _: "3600")
     ] = 3600.0
-    """Stop watching after so many seconds; `none` watches for ever."""
+    """Stop watching after SECONDS; `none` for no limit."""
 
     interval: Seconds | None = None
-    """Ask every so many seconds. With --max-interval: ask at most this often."""
+    """Ask every SECONDS. With --max-interval: the shortest interval."""
 
     max_interval: Seconds | None = None
-    """Ask at least this often; between the two intervals, pollwise paces itself. Without either: 1 and 60."""
+    """The longest interval; pollwise chooses between the two. Without both options: 1 and 60."""
 
     account: Annotated[str, Parameter(metavar="NAME", show_default=False)] = ""
-    """A name for the account that the credentials are of, where one ledger has the jobs of several."""
+    """The account of the credentials, if one ledger has the jobs of several accounts."""
 
     allow_plain_http: Annotated[bool, Parameter(negative="", show_default=False)] = False
-    """Allow http:// to another machine. Anybody on the way can then read the credentials."""
+    """Allow http:// to another machine. Every machine on the way can then read the credentials."""
 
     def pacing(self) -> Pacing:
         """How often to ask.

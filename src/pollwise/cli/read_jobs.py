@@ -1,7 +1,7 @@
-"""JOBS is read: all of it, once, before anything is sent.
+"""Reads all of JOBS once, before the first request.
 
-Rule 1: every bad row is told with its line: a screenful or two with what is wrong, the others by their lines alone.
-Rule 2: one bad row is enough for nothing to be sent.
+Rule 1: every bad row is reported with its line: the first ones with the reason, the others as line numbers.
+Rule 2: if one row is bad, no request is sent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Words from strangers, made fit to print.
+"""Makes foreign text safe to print.
 
 Rule 1: every text that pollwise did not write itself (a job's keys, a vendor's message, a URL, an argument) passes
 `safe` before it reaches a terminal, a pipe or a log line.

@@ -1,7 +1,7 @@
 """Where events are shown: JSON lines for programs, plain lines for pipes, live rows for a terminal.
 
 Rule 1: events go to stdout, everything about the command itself to stderr.
-Rule 2: each line is flushed at once; whoever reads along sees it when it happens.
+Rule 2: each line is flushed at once.
 Rule 3: without a terminal, or on one that cannot move its cursor (TERM=dumb), no escape code is ever written.
 """
 

@@ -1,7 +1,7 @@
-"""What a vendor's status says beside its phase, in a few words for a person.
+"""A vendor's status as a short text, without its phase.
 
 Rule 1: a success that left something out says so first.
-Rule 2: the words are a stranger's, whoever shows them makes them safe (event_text.py).
+Rule 2: the text comes from the vendor; event_text.py makes it safe to print.
 """
 
 from __future__ import annotations

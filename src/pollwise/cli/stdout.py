@@ -1,7 +1,7 @@
-"""Lines on stdout, without ever standing still for their reader.
+"""Lines on stdout that never block the event loop.
 
 Rule 1: a line is written at once and whole, one after another, or the error of stdout comes out.
-Rule 2: a reader that is slow holds up whoever writes, and nobody else: polling goes on, and Ctrl-C is heard.
+Rule 2: a slow reader delays only the writer: polling continues, and Ctrl-C works.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class StdoutWriter:
         """Write one line.
 
         Raises:
-            BrokenPipeError: Nobody reads stdout any more.
+            BrokenPipeError: The reader closed stdout.
             OSError: It cannot be written.
         """
         async with self._lock:
