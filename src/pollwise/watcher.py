@@ -201,7 +201,7 @@ class JobWatcher(Generic[J, S]):
                 await recorder.aclose()
         finally:
             try:
-                await pollers.close()
+                await pollers.aclose()
             finally:
                 if recorder is not None:
                     recorder.detach(watches.values())  # what is left, if this call was cancelled before it was done

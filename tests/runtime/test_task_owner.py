@@ -18,7 +18,7 @@ async def test_closing_ends_the_tasks_and_starts_no_more() -> None:
     """It returns when they are over."""
     owner = TaskOwner()
     tasks = [owner.start(_for_ever(), name=f"task {n}") for n in range(3)]
-    await owner.close()
+    await owner.aclose()
     assert all(task.cancelled() for task in tasks)
     with pytest.raises(WatcherClosed):
         owner.start(_for_ever(), name="late")
@@ -36,7 +36,7 @@ async def test_a_cancelled_close_ends_the_tasks_all_the_same() -> None:
     owner = TaskOwner()
     task = owner.start(stubborn(), name="stubborn")
     await asyncio.sleep(0)
-    closing = asyncio.create_task(owner.close())
+    closing = asyncio.create_task(owner.aclose())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not task.done()

@@ -45,13 +45,13 @@ async def test_it_has_no_address_before_its_start() -> None:
 
 
 async def test_start_and_close_work_without_a_block() -> None:
-    """`close` may be called at any time, and again."""
+    """`aclose` may be called at any time, and again."""
     sim = Simulator()
-    await sim.close()
+    await sim.aclose()
     await sim.start()
     assert await ask(sim, "/") == 404
-    await sim.close()
-    await sim.close()
+    await sim.aclose()
+    await sim.aclose()
     assert sim.connections == 0
 
 
@@ -69,7 +69,7 @@ async def test_a_taken_port_is_an_error() -> None:
         other = Simulator(port=int(sim.document360_url.rpartition(":")[2]))
         with pytest.raises(OSError, match="in use"):
             await other.start()
-        await other.close()
+        await other.aclose()
 
 
 async def test_an_ipv6_address_is_in_brackets() -> None:
@@ -83,7 +83,7 @@ async def test_an_ipv6_address_is_in_brackets() -> None:
         pytest.skip("no IPv6 loopback here")
     assert sim.document360_url.startswith("http://[::1]:")
     assert await ask(sim, "/") == 404
-    await sim.close()
+    await sim.aclose()
 
 
 async def test_an_outage_keeps_everything() -> None:
@@ -92,7 +92,7 @@ async def test_an_outage_keeps_everything() -> None:
         job = sim.add_delete("task", duration_s=math.inf)
         started_at, url = job.started_at, sim.document360_url
         assert await ask(sim, job.path) == 200
-        await sim.close()
+        await sim.aclose()
         with pytest.raises(aiohttp.ClientConnectorError):
             await ask(sim, job.path)
         await sim.start()
@@ -111,7 +111,7 @@ async def test_closing_hangs_up_on_everybody(fault: Fault) -> None:
     await sim.requests.until(lambda log: log.by_fault[fault] == 3)
     assert sim.connections == 3
     begun = asyncio.get_running_loop().time()
-    await sim.close()
+    await sim.aclose()
     assert asyncio.get_running_loop().time() - begun < 0.1
     assert (sim.connections, sim.requests.in_flight) == (0, 0)
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -56,7 +56,7 @@ async def run_simulator(
         await asyncio.Event().wait()
         return ExitStatus.SUCCEEDED
     finally:
-        await simulator.close()
+        await simulator.aclose()
         print(f"pollwise: simulator stopped after {simulator.requests.total} requests", file=sys.stderr)
 
 

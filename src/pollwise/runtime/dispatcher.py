@@ -196,13 +196,13 @@ class Dispatcher(Generic[J, S]):
         watch = watches.pop()
         self.end(watch, WatcherClosed(watch.job))
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """End all tasks, and return when they are over. Call `drain` first."""
         for handle in (self._timer, self._next_tick):
             if handle is not None:
                 handle.cancel()
         self._timer_at = -math.inf  # no timer is set any more
-        await self._tasks.close()
+        await self._tasks.aclose()
 
     # --- ticks --------------------------------------------------------------------------------
 

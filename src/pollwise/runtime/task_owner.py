@@ -1,7 +1,7 @@
 """Every task of a watcher: started in one place, and ended there.
 
 Rule 1: a task runs in the context of the code that opened the watcher, unless it is given another.
-Rule 2: `close` returns when every task is over, also if it is cancelled meanwhile.
+Rule 2: `aclose` returns when every task is over, also if it is cancelled meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class TaskOwner:
     """Owns the tasks of one watcher in the running event loop.
 
     Attributes:
-        closed: Whether `close` was called: no task is started any more.
+        closed: Whether `aclose` was called: no task is started any more.
         context: A copy of the context in which the owner was made.
         loop: The event loop.
     """
@@ -46,7 +46,7 @@ class TaskOwner:
     def start(
         self, work: Coroutine[Any, Any, None], *, name: str, context: contextvars.Context | None = None
     ) -> asyncio.Task[None]:
-        """Start a task, which `close` ends if it is not over before.
+        """Start a task, which `aclose` ends if it is not over before.
 
         Raises:
             WatcherClosed: The owner has been closed.
@@ -65,7 +65,7 @@ class TaskOwner:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Cancel all tasks and wait for their ends. If it is cancelled, it cancels them again, and passes that on."""
         self.closed = True
         pending = set(self._tasks)

@@ -1,7 +1,7 @@
 """The simulator as a server: a socket and a clock in front of a router.
 
 Rule 1: the router decides; this file listens, calls the router and sends its decision.
-Rule 2: `close` ends everything at once: open connections are aborted, and no task or socket remains.
+Rule 2: `aclose` ends everything at once: open connections are aborted, and no task or socket remains.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _loop_time() -> float:
 class Simulator:
     """A real HTTP server on the loopback that behaves, and misbehaves, like Document360 and Oracle Content Management.
 
-    Use it as `async with Simulator(seed=7) as sim:`, or call `start` and `close`. A closed simulator can be started
+    Use it as `async with Simulator(seed=7) as sim:`, or call `start` and `aclose`. A closed simulator can be started
     again on the same port with its jobs and counts, as after an outage. Time is the running loop's, so a job of an hour
     takes no time on a loop with virtual time.
 
@@ -128,7 +128,7 @@ class Simulator:
                 job.started_at = now
         _log.debug("listening on %s", self._router.origin)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Stop listening and abort all connections. Safe to call again."""
         if self._listener is None or self._http is None:
             return
@@ -152,7 +152,7 @@ class Simulator:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.close()
+        await self.aclose()
 
     # --- URLs --------------------------------------------------------------------------
 
