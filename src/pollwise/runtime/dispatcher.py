@@ -155,7 +155,7 @@ class Dispatcher(Generic[J, S]):
         for poller in self._pollers:
             if poller.watch is watch:
                 # not at once: this code may run in that poller's own task, inside a transport or an endpoint
-                self.loop.call_soon(_cancel_request, poller, watch, context=self._tasks.context)
+                self.loop.call_soon(poller.cancel_request_for, watch, context=self._tasks.context)
 
     def end(self, watch: Watch[J, S], error: WatchError) -> None:
         """End this watch now, unless it has ended. The reply to a request in flight is ignored."""
@@ -383,12 +383,6 @@ class Dispatcher(Generic[J, S]):
             self._conclude_step(watch, stop_with(watch.machine, error, now), now)
         if now + _RESPAWN_S < self._timer_at:
             self._wake_at(now + _RESPAWN_S)
-
-
-def _cancel_request(poller: Poller[J, S], watch: Watch[J, S]) -> None:
-    """Cancel the request for this watch, if the poller still has it."""
-    if poller.watch is watch:
-        poller.cancel_request()
 
 
 def _log_poll(endpoint: str, machine: WatchMachine[Any, Any], step: StepResult, now: float) -> None:

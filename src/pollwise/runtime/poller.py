@@ -135,6 +135,11 @@ class Poller(Generic[J, S]):
             self.limit_at = math.inf
             self.task.cancel()
 
+    def cancel_request_for(self, watch: Watch[J, S]) -> None:
+        """Cancel the request in flight if it is for this watch."""
+        if self.watch is watch:
+            self.cancel_request()
+
     # --- the task -----------------------------------------------------------------------------
 
     async def run(self) -> None:
