@@ -21,12 +21,6 @@ from pollwise.errors import (
     JobCancelled,
     JobFailed,
     JobNotFound,
-    LedgerClosed,
-    LedgerFailed,
-    LedgerFull,
-    LedgerInUse,
-    LedgerMissing,
-    LedgerUnwritable,
     LedgerWriteFailed,
     NotVisibleYet,
     OriginChanged,
@@ -41,6 +35,7 @@ from pollwise.errors import (
     WatcherClosed,
     WatchStopped,
 )
+from pollwise.ledger import LedgerClosed, LedgerFailed, LedgerFull, LedgerInUse, LedgerMissing, LedgerUnwritable
 
 __all__ = ["error_text", "job_text"]
 
