@@ -23,7 +23,7 @@ from pollwise.ledger import Concluded, LedgerFailed, OpenWatch, SqliteLedger
 from pollwise.model.events import Abandoned, Failed, Succeeded
 from pollwise.model.messages import Request
 from pollwise.simulator import Simulator
-from pollwise.testing import Hang, ScriptedTransport
+from pollwise.testing import Hang, ScriptedTransport, controlled
 from pollwise.watcher import JobWatcher
 from toy import FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, settle
 
@@ -344,8 +344,8 @@ async def test_tokens_of_earlier_releases_go_on(known: dict[str, Any]) -> None:
     assert endpoint.codec.job_to_keys(token.job) == known["job"]
     assert (token.polls, token.failures, token.origin) == (known["polls"], known["failures"], None)
     assert (token.deadline_s is not None) is known["deadline"]
-    options: dict[str, Any] = {"timeout_s": 60, "transport": ScriptedTransport([503]), "clock": lambda: NOON_S}
-    async with JobWatcher(endpoint, **options) as watcher:
+    options: dict[str, Any] = {"timeout_s": 60, "transport": ScriptedTransport([503])}
+    async with controlled(JobWatcher(endpoint, **options), clock=lambda: NOON_S) as watcher:
         assert watcher.watch_from_token(known["token"]).job == token.job
     with pytest.raises(TokenError, match="it is of no account, not of 'acme'"):
         read_token(kind("https://anywhere.example", account="acme"), known["token"])
