@@ -19,11 +19,12 @@ from typing import TypeAlias
 import attrs
 
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
-from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Scheduler, Send, SleepUntil
+from pollwise.core.watch_state import StepResult
 from pollwise.model.reading import Phase, Reading
 
 __all__ = [

@@ -30,7 +30,7 @@ def _walks(*, with_ledger: bool) -> list[Walk]:
     return tracer.walks[_STEADY]
 
 
-@pytest.mark.parametrize(("with_ledger", "files", "hops"), [(False, 10, 40), (True, 14, 60)])
+@pytest.mark.parametrize(("with_ledger", "files", "hops"), [(False, 9, 35), (True, 14, 44)])
 def test_a_steady_poll_enters_few_files(with_ledger: bool, files: int, hops: int) -> None:
     """An unchanged poll enters at most so many files, and goes from file to file at most so often."""
     for walk in _walks(with_ledger=with_ledger):

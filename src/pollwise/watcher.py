@@ -21,9 +21,10 @@ from typing import Generic, Self, TypeVar
 
 from pollwise.core.forecast import Forecast
 from pollwise.core.identity import Origins, checked_account, origins_of
-from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget
+from pollwise.core.watch_state import StepResult
 from pollwise.durable import MachineFactory, Patience, Recorder, WatchRows, on_machine_end
 from pollwise.durable.bulk_recording import record_jobs
 from pollwise.durable.codec import check_codec

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pollwise.core.forecast import Forecast
-from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
-from pollwise.core.watch_state import DueReason
+from pollwise.core.watch_state import DueReason, StepResult
 from pollwise.errors import (
     AuthenticationError,
     ConnectFailed,

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
+from pollwise.core.watch_state import StepResult
 from pollwise.errors import DeadlineExceeded, RetriesExhausted, ServerUnavailable
 from pollwise.model.events import Abandoned, Succeeded
 from pollwise.model.reading import Phase, Reading

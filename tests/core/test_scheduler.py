@@ -11,11 +11,12 @@ from statistics import fmean
 import pytest
 
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
-from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Expire, Scheduler, Send, SleepUntil
+from pollwise.core.watch_state import StepResult
 from pollwise.model.reading import Phase, Reading
 
 

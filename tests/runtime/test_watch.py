@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
+from pollwise.core.watch_state import StepResult
 from pollwise.errors import (
     DeadlineExceeded,
     JobCancelled,

@@ -29,7 +29,6 @@ There is one outcome, and no event after it.
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Hashable
 from typing import Self, TypeVar
@@ -37,7 +36,7 @@ from typing import Self, TypeVar
 from pollwise.core.failure_streak import FailureStreak
 from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
-from pollwise.core.watch_state import DueReason, WatchState
+from pollwise.core.watch_state import DueReason, StepResult, WatchState
 from pollwise.errors import (
     AuthenticationError,
     DeadlineExceeded,
@@ -50,27 +49,17 @@ from pollwise.errors import (
     StaleConnection,
     WatchError,
 )
-from pollwise.model.events import Outcome
+from pollwise.model.events import Outcome, Progressed
 from pollwise.model.reading import Reading
 
-__all__ = ["StepResult", "WatchMachine"]
+__all__ = ["WatchMachine"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-
-_AT_ONCE_S = 1.0
+_AT_ONCE_S = 1.0  # a job that is first seen this soon is seen from its beginning
+_LEAST_DONE = 1e-9  # a smaller share of the work says nothing about the rest
 _LEAST_MISSING = 3  # polls: with fewer, a wait for the budget could use up the whole grace
-
-
-class StepResult(enum.Enum):
-    """What one step of a watch came to."""
-
-    QUIET = enum.auto()
-    PROGRESSED = enum.auto()
-    RETRYING = enum.auto()
-    RENEW = enum.auto()
-    OVER = enum.auto()
 
 
 class WatchMachine(WatchState[J, S]):
@@ -160,6 +149,7 @@ class WatchMachine(WatchState[J, S]):
         self._reply_hash = 0 if reading.unconfirmed else reply_hash
         doubtful = reading.unconfirmed or self._streak is not None
         if reading.final or (doubtful and self._is_confirmed(reading, now)):
+            self._policy.forecast.over(self.seen_s or 0.0, now - self.started_at, self.eta_s())
             return self._end(self.outcome_of(reading, now))
         self._recover(now)
         status, phase, fraction = reading.status, reading.phase, reading.fraction
@@ -250,6 +240,35 @@ class WatchMachine(WatchState[J, S]):
     def replace_outcome(self, outcome: Outcome[J, S]) -> None:
         """End with this outcome: the ledger has it, or could not keep the one before."""
         self._end(outcome)
+
+    # --- what is expected ---------------------------------------------------------------------
+
+    def progressed(self) -> Progressed[J, S]:
+        """The event for the last status before the outcome, if there is one. Only after a good reading."""
+        assert self.phase is not None  # noqa: S101  # the driver asks after PROGRESSED only
+        return Progressed(
+            job=self.job,
+            status=self.status,  # type: ignore[arg-type]  # set together with the phase
+            phase=self.phase,
+            fraction=self.fraction,
+            eta_s=self.eta_s(),
+            elapsed_s=self.seen_at - self.started_at,
+            polls=self.polls - (self.outcome is not None),
+        )
+
+    def eta_s(self) -> float | None:
+        """Estimated seconds from the last good reading until the job is over, or None."""
+        # computed when it is asked for, because a hundred thousand watches need not keep it
+        fraction = self.fraction
+        if self._begun_at is None or fraction is None:
+            return None
+        done, took = fraction - self._begun_with, self.seen_at - self._begun_at
+        return None if done < _LEAST_DONE or took <= 0 else (1.0 - fraction) * took / done
+
+    @property
+    def last_poll_at(self) -> float:
+        """When the last poll before the deadline is to be asked, in monotonic seconds."""
+        return self.deadline - self._policy.last_poll_s
 
     # --- what next ----------------------------------------------------------------------------
 

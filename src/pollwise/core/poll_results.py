@@ -18,8 +18,9 @@ import attrs
 
 from pollwise.core.classification import refusal
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
-from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.rate_budget import RateBudget
+from pollwise.core.watch_state import StepResult
 from pollwise.errors import (
     AuthenticationError,
     CallbackFailed,

@@ -14,15 +14,23 @@ from typing import Generic, TypeVar
 from pollwise.core.failure_streak import FailureStreak
 from pollwise.core.policy import Policy
 from pollwise.errors import JobCancelled, JobFailed, UnknownOutcome, WatchError
-from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Progressed, Retrying, Succeeded, Throttled
+from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Retrying, Succeeded, Throttled
 from pollwise.model.reading import Phase, Reading
 
-__all__ = ["DueReason", "WatchState"]
+__all__ = ["DueReason", "StepResult", "WatchState"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-_LEAST_DONE = 1e-9  # a smaller share of the work says nothing about the rest
+
+class StepResult(enum.Enum):
+    """What one step of a watch came to."""
+
+    QUIET = enum.auto()
+    PROGRESSED = enum.auto()
+    RETRYING = enum.auto()
+    RENEW = enum.auto()
+    OVER = enum.auto()
 
 
 class DueReason(enum.Enum):
@@ -95,19 +103,6 @@ class WatchState(Generic[J, S]):
 
     # --- events -------------------------------------------------------------------------------
 
-    def progressed(self) -> Progressed[J, S]:
-        """The event for the last status before the outcome, if there is one. Only after a good reading."""
-        assert self.phase is not None  # noqa: S101  # the driver asks after PROGRESSED only
-        return Progressed(
-            job=self.job,
-            status=self.status,  # type: ignore[arg-type]  # set together with the phase
-            phase=self.phase,
-            fraction=self.fraction,
-            eta_s=self.eta_s(),
-            elapsed_s=self.seen_at - self.started_at,
-            polls=self.polls - (self.outcome is not None),
-        )
-
     def retrying(self, now: float) -> Retrying[J]:
         """The event for the last bad poll. Only after `StepResult.RETRYING`."""
         streak = self._streak
@@ -126,15 +121,6 @@ class WatchState(Generic[J, S]):
         """The event for being held back by the budget, until `due_at` at least."""
         delay_s = max(0.0, self.due_at - now) if self.due_at < math.inf else 0.0
         return Throttled(job=self.job, delay_s=delay_s, elapsed_s=now - self.started_at, polls=self.polls)
-
-    def eta_s(self) -> float | None:
-        """Estimated seconds from the last good reading until the job is over, or None."""
-        # made when it is asked for: a hundred thousand watches need not keep it
-        fraction = self.fraction
-        if self._begun_at is None or fraction is None:
-            return None
-        done, took = fraction - self._begun_with, self.seen_at - self._begun_at
-        return None if done < _LEAST_DONE or took <= 0 else (1.0 - fraction) * took / done
 
     @property
     def failures(self) -> int:
@@ -162,15 +148,9 @@ class WatchState(Generic[J, S]):
         overdue = None if self._streak is None else self._streak.overdue
         return self.deadline if overdue is None else overdue
 
-    @property
-    def last_poll_at(self) -> float:
-        """When the last poll before the deadline is to be asked, in monotonic seconds."""
-        return self.deadline - self._policy.last_poll_s
-
     def outcome_of(self, reading: Reading[S], now: float) -> Outcome[J, S]:
-        """The outcome that a final or confirmed reading means. The forecast learns from it."""
+        """The outcome that a final or confirmed reading means."""
         took, seen_s = now - self.started_at, self.seen_s
-        self._policy.forecast.over(seen_s or 0.0, took, self.eta_s())
         job, status, polls = self.job, reading.status, self.polls
         within_s = None if seen_s is None else took - seen_s
         match reading.phase:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any, Protocol, TypeVar
 
-from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.record_states import FACTS, Facts, RecordEvent, RecordState, Write, next_state
+from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConfigurationError, LedgerWriteFailed, WatcherClosed
 from pollwise.ledger import LedgerError
 from pollwise.model.events import Abandoned, Outcome

@@ -25,10 +25,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import Forecast
-from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.machine import WatchMachine
 from pollwise.core.poll_results import PollResults, stop_with
 from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Expire, Scheduler, Send
+from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopped
 from pollwise.model.protocols import Endpoint, Transport
 from pollwise.runtime.fairness import Yielder

@@ -16,7 +16,8 @@ import math
 from collections.abc import AsyncIterator, Callable, Generator, Hashable
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from pollwise.core.machine import StepResult, WatchMachine
+from pollwise.core.machine import WatchMachine
+from pollwise.core.watch_state import StepResult
 from pollwise.errors import PollwiseError
 from pollwise.model.events import Event, Outcome, Progressed, Retrying, Succeeded, Throttled
 
