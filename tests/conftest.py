@@ -128,8 +128,8 @@ def _sockets() -> dict[tuple[int, int], int]:
 
 
 def _describe(fd: int) -> str:
-    with socket.socket(fileno=os.dup(fd)) as copy_for_raise:
-        return repr(copy_for_raise)
+    with socket.socket(fileno=os.dup(fd)) as duplicate:
+        return repr(duplicate)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from pollwise.core.poll_results import PollResults
 from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Expire, Scheduler, Send
 from pollwise.model.messages import Reply
-from pollwise.runtime.watch import Watch
+from pollwise.runtime.driven_watch import DrivenWatch
 from toy import ToyEndpoint, ToyJob, ToyStatus
 
 LONGEST_S = 900.0
@@ -107,7 +107,7 @@ class Bench:
             pacing=Pacing(), retry=Retry(), timeout_s=timeout_s, longest_hint_s=LONGEST_S, forecast=Forecast()
         )
         self.machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)
-        self.watch = Watch(self.machine, cast("Any", None))
+        self.watch = DrivenWatch(self.machine, cast("Any", None))
         self._results = PollResults(
             endpoint=ToyEndpoint(), budget=self.budget, dice=lambda: dice, clock=lambda: WALL, on_unknown=str
         )

@@ -40,6 +40,7 @@ from pollwise.model.limits import Limits
 from pollwise.model.protocols import EndpointLike, Transport
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.dispatcher import Dispatcher
+from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.options import check_parts, check_seconds, policy_for
 from pollwise.runtime.watch import Watch
 
@@ -133,7 +134,7 @@ class JobWatcher(Generic[J, S]):
         self._own_transport: AiohttpTransport | None = None
         self._dispatcher: Dispatcher[J, S] | None = None
         self._recorder: Recorder[J, S] | None = None
-        self._open: dict[J, Watch[J, S]] = {}
+        self._open: dict[J, DrivenWatch[J, S]] = {}
         self._now: Callable[[], float] = lambda: math.nan
 
     def __repr__(self) -> str:
@@ -248,7 +249,7 @@ class JobWatcher(Generic[J, S]):
             ) from exc
         if watch is None:
             if self._recorder is None:
-                watch = Watch(WatchMachine(job, self._policy, now=self._now()), self._dispatcher)
+                watch = DrivenWatch(WatchMachine(job, self._policy, now=self._now()), self._dispatcher)
                 self._dispatcher.add(watch)
             else:
                 self._dispatcher.check_loop()
@@ -286,7 +287,7 @@ class JobWatcher(Generic[J, S]):
                 machine: WatchMachine[J, S] = WatchMachine.resumed(
                     token.job, self._policy, past, now=self._now(), grace_s=self._limits.request_timeout_s
                 )
-                watch = Watch(machine, self._dispatcher)
+                watch = DrivenWatch(machine, self._dispatcher)
                 self._dispatcher.add(watch)
             else:
                 watch = self._recorder.admit_resumed(token.job, past)
@@ -335,7 +336,7 @@ class JobWatcher(Generic[J, S]):
         spread = Stagger(self.budget.spacing_s, self._policy.pacing, self._limits.concurrency)
         watches = await resume_all(recorder, watches=self._open, spread=spread, forecast=self._untaught)
         self._untaught = None
-        return watches
+        return list(watches)
 
     def outcomes(self, *, follow: bool = False) -> Deliveries[J, S]:
         """Every outcome of this endpoint and account that is not acknowledged: first those of earlier runs.
@@ -389,10 +390,10 @@ class JobWatcher(Generic[J, S]):
         return [outcome for _, outcome in sorted(found, key=itemgetter(0))]
 
 
-def _forget(watches: dict[J, Watch[J, S]], watch: Watch[J, S]) -> None:
+def _forget(watches: dict[J, DrivenWatch[J, S]], watch: DrivenWatch[J, S]) -> None:
     del watches[watch.job]
 
 
-def _end(watches: dict[J, Watch[J, S]], watch: Watch[J, S]) -> None:
+def _end(watches: dict[J, DrivenWatch[J, S]], watch: DrivenWatch[J, S]) -> None:
     del watches[watch.job]
-    watch.tell(StepResult.OVER, math.nan)
+    watch.notify(StepResult.OVER, math.nan)

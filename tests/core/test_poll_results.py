@@ -34,9 +34,9 @@ from pollwise.errors import (
 from pollwise.model.events import Abandoned, Failed, Succeeded
 from pollwise.model.messages import Reply
 from pollwise.model.reading import Phase, Reading
+from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.poller import PollResult
 from pollwise.runtime.unknown_values import UnknownValues
-from pollwise.runtime.watch import Watch
 from pollwise.testing import reply
 from toy import FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob, ToyStatus, running
 
@@ -78,7 +78,7 @@ class Bench:
         self.hand = Hand()
         rules = Policy(pacing=Pacing(), retry=Retry(), timeout_s=timeout_s)
         machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)
-        self.watch = Watch(machine, cast("Any", None))  # nobody here asks its pool for anything
+        self.watch = DrivenWatch(machine, cast("Any", None))  # no test here needs its owner
         self._results = PollResults(
             endpoint=self.endpoint,
             budget=self.budget,

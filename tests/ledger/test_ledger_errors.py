@@ -35,8 +35,8 @@ LEDGER_ERRORS = [
 @pytest.mark.parametrize("error", LEDGER_ERRORS, ids=lambda error: type(error).__name__)
 def test_ledger_errors_cross_processes(error: LedgerError) -> None:
     """Every error of a ledger survives pickling and names the file in a sentence."""
-    copy_for_raise = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    assert (type(copy_for_raise), str(copy_for_raise), copy_for_raise.path) == (type(error), str(error), "a.ledger")
+    restored = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert (type(restored), str(restored), restored.path) == (type(error), str(error), "a.ledger")
     assert str(error).startswith("a.ledger")
     assert str(error).endswith(".")
 

@@ -1,4 +1,4 @@
-"""`as_completed` and `gather`: many jobs, from wherever they come, as far as anybody wants to read."""
+"""`as_completed` and `gather`: many jobs, from any iterable, read at the caller's pace."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ async def test_what_the_source_raises_comes_out(is_async: bool) -> None:
 
 
 async def test_a_source_that_raises_is_no_news_to_who_has_left(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody is told of an exception that nobody waits for."""
+    """An exception that no task waits for is not reported."""
 
     def source() -> Iterator[ToyJob]:
         yield from jobs(3)

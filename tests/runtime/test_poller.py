@@ -16,6 +16,7 @@ from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
 from pollwise.model.messages import Reply, Request
+from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.poller import Poller, PollResult, Unasked
 from pollwise.runtime.watch import Watch
 from pollwise.testing import reply
@@ -54,7 +55,7 @@ async def swallow() -> Reply:
 def a_watch(*, timeout_s: float | None = None) -> Watch[ToyJob, ToyStatus]:
     rules = Policy(pacing=Pacing(), retry=Retry(), timeout_s=timeout_s)
     machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=asyncio.get_running_loop().time())
-    return Watch(machine, cast("Any", None))  # no test here needs its owner
+    return DrivenWatch(machine, cast("Any", None))  # no test here needs its owner
 
 
 @asynccontextmanager

@@ -129,7 +129,7 @@ class WatchState(Generic[J, S]):
 
     @property
     def is_new(self) -> bool:
-        """Whether nobody has asked yet, and it began here, with all the time that a watch of the watcher's has."""
+        """Whether the watch was never polled, and began in this process with its whole timeout."""
         began_here = self.polls == 0 and self.started_at == self._reported_at
         timeout_s = self._policy.timeout_s
         return began_here and self.deadline == (math.inf if timeout_s is None else self.started_at + timeout_s)

@@ -17,7 +17,7 @@ from pollwise.errors import ConfigurationError, LedgerWriteFailed, WatcherClosed
 from pollwise.ledger import LedgerError
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.tracebacks import strip_tracebacks
-from pollwise.runtime.watch import Owner, Watch
+from pollwise.runtime.driven_watch import DrivenWatch, Owner
 
 __all__ = [
     "RecordedWatch",
@@ -61,7 +61,7 @@ class RecordOwner(Protocol):
         ...
 
 
-class RecordedWatch(Watch[J, S]):
+class RecordedWatch(DrivenWatch[J, S]):
     """A watch of a watcher that has a ledger. Its outcome is published when it is on disk."""
 
     __slots__ = ("_recorder", "_row_id", "_state")
@@ -81,16 +81,16 @@ class RecordedWatch(Watch[J, S]):
         """The one terminal event, once it is on disk; None while the watch goes on."""
         return self.machine.outcome if FACTS[self._state].published else None
 
-    def tell(self, news: StepResult, now: float) -> None:
+    def notify(self, news: StepResult, now: float) -> None:
         """A poll came to this: note it for the ledger, and notify subscribers."""
         self._recorder.checkpoints.add(self)
-        super().tell(news, now)
+        super().notify(news, now)
 
 
 # --- the internals, for the other files of durable/ ---------------------------------------------
 
 
-def on_machine_end(watch: Watch[Any, Any]) -> None:
+def on_machine_end(watch: DrivenWatch[Any, Any]) -> None:
     """The machine of this watch has come to an outcome, which is not published yet."""
     assert isinstance(watch, RecordedWatch)  # noqa: S101  # a watcher with a ledger makes no others
     watch._recorder.on_machine_end(watch)
@@ -141,12 +141,12 @@ def continue_from(watch: RecordedWatch[J, S], machine: WatchMachine[J, S], now: 
     """The ledger had an open row for the job, so that the watch goes on from there."""
     watch.machine = machine
     if machine.phase is not None:
-        Watch.tell(watch, StepResult.PROGRESSED, now)
+        DrivenWatch.notify(watch, StepResult.PROGRESSED, now)
 
 
 def publish_outcome(watch: RecordedWatch[Any, Any], now: float) -> None:
     """The outcome may be published: notify all subscribers."""
-    Watch.tell(watch, StepResult.OVER, now)
+    DrivenWatch.notify(watch, StepResult.OVER, now)
 
 
 # --- outcomes -----------------------------------------------------------------------------------

@@ -36,7 +36,8 @@ from pollwise.durable.watch_rows import WatchRows
 from pollwise.errors import ConfigurationError, LedgerWriteFailed, WatcherClosed
 from pollwise.ledger import Ledger, LedgerError, NewWatch, OpenWatch
 from pollwise.model.events import Abandoned, Outcome
-from pollwise.runtime.watch import Owner, Watch, copy_for_raise
+from pollwise.runtime.driven_watch import DrivenWatch, Owner, copy_for_raise
+from pollwise.runtime.watch import Watch
 
 __all__ = ["Recorder", "Subscriber"]
 
@@ -47,7 +48,7 @@ S = TypeVar("S")
 class Poll(Owner, Protocol):
     """Polls the jobs of watches, and owns tasks."""
 
-    def add(self, watch: Watch[Any, Any], /) -> None:
+    def add(self, watch: DrivenWatch[Any, Any], /) -> None:
         """Poll the job of this watch from now on."""
         ...
 
@@ -99,7 +100,7 @@ class Recorder(Generic[J, S]):
         rows: WatchRows[J, S],
         dispatcher: Poll,
         patience_s: float,
-        on_end: Callable[[Watch[J, S]], None],
+        on_end: Callable[[DrivenWatch[J, S]], None],
     ) -> None:
         self.ledger = ledger
         self.rows = rows
@@ -193,7 +194,7 @@ class Recorder(Generic[J, S]):
         await self._outbox.join()
         await self.checkpoints.drain()
 
-    def detach(self, watches: Iterable[Watch[J, S]]) -> None:
+    def detach(self, watches: Iterable[DrivenWatch[J, S]]) -> None:
         """End these, and write nothing more; their rows stay as they are."""
         self._admission.discard()
         for watch in list(watches):

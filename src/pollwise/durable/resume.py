@@ -23,7 +23,7 @@ from pollwise.durable.codec import job_of
 from pollwise.durable.recorded_watch import machine_of
 from pollwise.errors import OriginChanged, WatcherClosed
 from pollwise.ledger import Ledger, OpenWatch, Relocation
-from pollwise.runtime.watch import Watch
+from pollwise.runtime.driven_watch import DrivenWatch
 
 __all__ = ["Stagger", "check_origins", "learn_durations", "resume_all"]
 
@@ -91,8 +91,8 @@ class Stagger:
 
 
 async def resume_all(
-    recorder: Recorder[J, S], *, watches: dict[J, Watch[J, S]], spread: Stagger, forecast: Forecast | None
-) -> list[Watch[J, S]]:
+    recorder: Recorder[J, S], *, watches: dict[J, DrivenWatch[J, S]], spread: Stagger, forecast: Forecast | None
+) -> list[DrivenWatch[J, S]]:
     """Resume all watches that the ledger has open, in the order recorded. New ones are added to `watches`.
 
     `forecast` learns how long their jobs were seen going on. Pass None if it has learnt that already.
@@ -103,7 +103,7 @@ async def resume_all(
             one origin, nothing was resumed.
         WatcherClosed: The watcher was left meanwhile.
     """
-    found: list[Watch[J, S]] = []
+    found: list[DrivenWatch[J, S]] = []
     refused: list[OriginChanged] = []
     ended: set[int] = set()
     recorder.readers.append(ended)
@@ -158,7 +158,10 @@ class _Pages(Generic[J, S]):
 
 
 async def _admitted(
-    recorder: Recorder[J, S], chunk: Sequence[OpenWatch], watches: dict[J, Watch[J, S]], refused: list[OriginChanged]
+    recorder: Recorder[J, S],
+    chunk: Sequence[OpenWatch],
+    watches: dict[J, DrivenWatch[J, S]],
+    refused: list[OriginChanged],
 ) -> list[tuple[J, OpenWatch]]:
     """Those that may be resumed. The new origins of those that have moved are written first."""
     admitted: list[tuple[J, OpenWatch]] = []

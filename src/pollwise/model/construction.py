@@ -49,9 +49,7 @@ def fast_constructor(frozen: type[T], *, defaults: Container[str] | None = None,
 
     body: dict[str, Any] = {"__attrs_post_init__": become_frozen, "__module__": frozen.__module__}
     bases = vars(frozen).get("__orig_bases__", frozen.__bases__)
-    copy_for_raise: type[T] = types.new_class(
-        frozen.__name__, bases, exec_body=lambda namespace: namespace.update(body)
-    )
+    replica: type[T] = types.new_class(frozen.__name__, bases, exec_body=lambda namespace: namespace.update(body))
     these = {
         field.name: attrs.field(
             default=field.default if defaults is None or field.name in defaults else attrs.NOTHING,
@@ -61,4 +59,4 @@ def fast_constructor(frozen: type[T], *, defaults: Container[str] | None = None,
         )
         for field in fields
     }
-    return attrs.define(copy_for_raise, these=these, weakref_slot=False)
+    return attrs.define(replica, these=these, weakref_slot=False)

@@ -32,11 +32,11 @@ from pollwise.core.scheduler import Expire, Scheduler, Send
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopped
 from pollwise.model.protocols import Endpoint, Transport
+from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.fairness import Yielder
 from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, PollResult, Unasked
 from pollwise.runtime.task_owner import TaskOwner
 from pollwise.runtime.unknown_values import UnknownValues
-from pollwise.runtime.watch import Watch
 
 __all__ = ["Dispatcher"]
 
@@ -85,7 +85,7 @@ class Dispatcher(Generic[J, S]):
         request_timeout_s: float,
         dice: Callable[[], float],
         clock: Callable[[], float],
-        on_over: Callable[[Watch[J, S]], None],
+        on_over: Callable[[DrivenWatch[J, S]], None],
         write_token: WriteToken,
     ) -> None:
         self._endpoint = endpoint
@@ -98,12 +98,12 @@ class Dispatcher(Generic[J, S]):
         self._tasks = TaskOwner()
         self.loop = self._tasks.loop
         self._now = self.loop.time
-        self._scheduler: Scheduler[Watch[J, S]] = Scheduler(
+        self._scheduler: Scheduler[DrivenWatch[J, S]] = Scheduler(
             forecast,
             budget,
             ConcurrencyLimiter(concurrency),
             cpu_s=thread_time,
-            on_throttled=Watch.tell_throttled,
+            on_throttled=DrivenWatch.notify_throttled,
         )
         self._results = PollResults(
             endpoint=endpoint,
@@ -129,7 +129,7 @@ class Dispatcher(Generic[J, S]):
         """Raise RuntimeError if this is not the event loop that the watcher was opened in."""
         self._tasks.check_loop()
 
-    def add(self, watch: Watch[J, S]) -> None:
+    def add(self, watch: DrivenWatch[J, S]) -> None:
         """Drive this watch from now on.
 
         Raises:
@@ -143,7 +143,7 @@ class Dispatcher(Generic[J, S]):
             self._scheduler.put(watch, self._now())
             self._tick_soon()
 
-    def stop(self, watch: Watch[J, S]) -> None:
+    def stop(self, watch: DrivenWatch[J, S]) -> None:
         """End this watch now, and cancel its request if one is in flight.
 
         Raises:
@@ -158,13 +158,13 @@ class Dispatcher(Generic[J, S]):
                 # not at once: this code may run in that poller's own task, inside a transport or an endpoint
                 self.loop.call_soon(poller.cancel_request_for, watch, context=self._tasks.context)
 
-    def end(self, watch: Watch[J, S], error: WatchError) -> None:
+    def end(self, watch: DrivenWatch[J, S], error: WatchError) -> None:
         """End this watch now, unless it has ended. The reply to a request in flight is ignored."""
         now = self._now()
         if watch.machine.outcome is None:
             self._conclude_step(watch, watch.machine.on_stop(error, now=now), now)
 
-    def resume_token(self, watch: Watch[J, S]) -> str:
+    def resume_token(self, watch: DrivenWatch[J, S]) -> str:
         """The watch as a text from which it can be resumed."""
         return self._write_token(watch.machine, now=self._now(), wall_now=self._clock())
 
@@ -179,7 +179,7 @@ class Dispatcher(Generic[J, S]):
         """
         return self._tasks.start(work, name=name, context=context)
 
-    async def drain(self, watches: Iterable[Watch[J, S]]) -> None:
+    async def drain(self, watches: Iterable[DrivenWatch[J, S]]) -> None:
         """Send no more polls, and end these watches, some at a time. If it is cancelled, it ends the rest at once."""
         self._draining = True
         self._scheduler.clear()
@@ -193,7 +193,7 @@ class Dispatcher(Generic[J, S]):
             while left:
                 self._end_last(left)
 
-    def _end_last(self, watches: list[Watch[J, S]]) -> None:
+    def _end_last(self, watches: list[DrivenWatch[J, S]]) -> None:
         watch = watches.pop()
         self.end(watch, WatcherClosed(watch.job))
 
@@ -259,7 +259,7 @@ class Dispatcher(Generic[J, S]):
 
     # --- polls --------------------------------------------------------------------------------
 
-    def _dispatch(self, watch: Watch[J, S], permit: int, now: float) -> None:
+    def _dispatch(self, watch: DrivenWatch[J, S], permit: int, now: float) -> None:
         """Poll this watch with an idle poller or a new one."""
         while self._idle:
             poller = self._idle.pop()
@@ -321,7 +321,7 @@ class Dispatcher(Generic[J, S]):
                 self._idle.append(poller)
                 self._after_poll(watch, step, now)
 
-    def _after_poll(self, watch: Watch[J, S], step: StepResult, now: float) -> None:
+    def _after_poll(self, watch: DrivenWatch[J, S], step: StepResult, now: float) -> None:
         """Notify subscribers, and put the watch back into the scheduler unless it is over."""
         if step is StepResult.RENEW:
             step = stop_with(watch.machine, WatcherClosed(watch.job), now)  # there is no poller for the renewal
@@ -329,18 +329,18 @@ class Dispatcher(Generic[J, S]):
             self._on_over(watch)
         elif watch.machine.outcome is None:
             if step is not StepResult.QUIET or watch.notes_every_poll:
-                watch.tell(step, now)
+                watch.notify(step, now)
             if not self._draining:
                 self._scheduler.put(watch, now)
 
-    def _renew(self, poller: Poller[J, S], watch: Watch[J, S], now: float) -> bool:
+    def _renew(self, poller: Poller[J, S], watch: DrivenWatch[J, S], now: float) -> bool:
         """Let this poller renew the credentials. Whether it can: not if its task is being cancelled."""
         if self._draining or not poller.renew(watch, now):
             return False
         self._next_limit = min(self._next_limit, poller.limit_at)
         return True
 
-    def _learn(self, poller: Poller[J, S], watch: Watch[J, S], result: PollResult, now: float) -> StepResult:
+    def _learn(self, poller: Poller[J, S], watch: DrivenWatch[J, S], result: PollResult, now: float) -> StepResult:
         if isinstance(result, Unasked):
             if result is Unasked.RENEWED:
                 watch.machine.on_renewed(now=now)
@@ -357,14 +357,14 @@ class Dispatcher(Generic[J, S]):
         permit, poller.permit = poller.permit, 0
         self._budget.release(permit, now)
 
-    def _expire(self, watch: Watch[J, S], now: float) -> None:
+    def _expire(self, watch: DrivenWatch[J, S], now: float) -> None:
         self._conclude_step(watch, watch.machine.on_deadline(now=now), now)
 
-    def _conclude_step(self, watch: Watch[J, S], step: StepResult, now: float) -> None:
+    def _conclude_step(self, watch: DrivenWatch[J, S], step: StepResult, now: float) -> None:
         if step is StepResult.OVER:
             self._on_over(watch)
         else:
-            watch.tell(step, now)
+            watch.notify(step, now)
 
     def _on_exit(self, poller: Poller[J, S], task: asyncio.Task[None]) -> None:
         """A poller's task is over: the pool closed, foreign code cancelled it, or more than an `Exception` was raised."""

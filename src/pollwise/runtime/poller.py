@@ -16,7 +16,7 @@ from typing import Generic, TypeAlias, TypeVar
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, Transport
-from pollwise.runtime.watch import Watch
+from pollwise.runtime.driven_watch import DrivenWatch
 
 __all__ = ["CANCELLED_WITHIN", "PollResult", "Poller", "Unasked"]
 
@@ -107,11 +107,11 @@ class Poller(Generic[J, S]):
         self.refusal: AuthenticationError | None = None
         self.task: asyncio.Task[None] | None = None
         self.permit = 0
-        self.watch: Watch[J, S] | None = None
+        self.watch: DrivenWatch[J, S] | None = None
 
     # --- from outside the task ----------------------------------------------------------------
 
-    def assign(self, watch: Watch[J, S], permit: int, now: float) -> bool:
+    def assign(self, watch: DrivenWatch[J, S], permit: int, now: float) -> bool:
         """Poll this watch. Only for a poller that waits, or whose task has not begun. False if its task is being cancelled."""
         call = self._assigned
         if call is not None:
@@ -123,7 +123,7 @@ class Poller(Generic[J, S]):
         self._limit(now)
         return True
 
-    def renew(self, watch: Watch[J, S], now: float) -> bool:
+    def renew(self, watch: DrivenWatch[J, S], now: float) -> bool:
         """Renew the credentials, which the server has refused for this watch. False as with `assign`."""
         self._renewing = True
         return self.assign(watch, 0, now)
@@ -135,7 +135,7 @@ class Poller(Generic[J, S]):
             self.limit_at = math.inf
             self.task.cancel()
 
-    def cancel_request_for(self, watch: Watch[J, S]) -> None:
+    def cancel_request_for(self, watch: DrivenWatch[J, S]) -> None:
         """Cancel the request in flight if it is for this watch."""
         if self.watch is watch:
             self.cancel_request()

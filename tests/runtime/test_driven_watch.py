@@ -33,6 +33,7 @@ from pollwise.errors import (
 )
 from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Progressed, Retrying, Succeeded
 from pollwise.model.messages import Reply
+from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.watch import Watch
 from pollwise.testing import Answer, Hang
 from toy import (
@@ -160,10 +161,10 @@ async def test_many_tasks_wait_at_once() -> None:
             return await watch
 
         async with asyncio.TaskGroup() as group:
-            readers = [group.create_task(events_of(watch)) for _ in range(20)]
-            enders = [group.create_task(result()) for _ in range(20)]
-    assert {task.result().state for task in enders} == {"succeeded"}
-    assert {tuple(kinds(task.result())) for task in readers} == {("Progressed", "Progressed", "Succeeded")}
+            iterating = [group.create_task(events_of(watch)) for _ in range(20)]
+            awaiting = [group.create_task(result()) for _ in range(20)]
+    assert {task.result().state for task in awaiting} == {"succeeded"}
+    assert {tuple(kinds(task.result())) for task in iterating} == {("Progressed", "Progressed", "Succeeded")}
     assert len(transport.times) == 3
 
 
@@ -253,7 +254,7 @@ async def test_a_slow_reader_gets_the_newest_progress_and_the_outcome() -> None:
 
 
 async def test_unread_events_take_no_memory() -> None:
-    """Of a thousand changes and retries that nobody reads, the newest of each kind is kept, in their order."""
+    """Of a thousand changes and retries that no task reads, the newest of each kind is kept, in their order."""
     script: list[Answer] = [answer for n in range(500) for answer in ({"state": "running", "done": n}, 503)]
     async with watching([*script, Hang()], request_timeout_s=7200) as (watcher, _):
         watch = watcher.watch(ToyJob())
@@ -279,7 +280,7 @@ async def test_the_newest_throttling_is_kept_with_the_rest() -> None:
 # --- leaving ------------------------------------------------------------------------------------
 
 
-async def test_leaving_an_iteration_early_stops_nobody_else() -> None:
+async def test_leaving_an_iteration_early_stops_no_other_reader() -> None:
     """Breaking out leaks nothing and the others read on."""
     async with watching([running(1), running(2), running(3), SUCCEEDED]) as (watcher, _):
         watch = watcher.watch(ToyJob())
@@ -295,7 +296,7 @@ async def test_leaving_an_iteration_early_stops_nobody_else() -> None:
 
 
 @pytest.mark.parametrize("look", [events_of, lambda watch: asyncio.wait_for(watch, None)], ids=["for", "await"])
-async def test_cancelling_a_reader_stops_nobody_else(look: Callable[[ToyWatch], Awaitable[Any]]) -> None:
+async def test_cancelling_a_reader_stops_no_other_reader(look: Callable[[ToyWatch], Awaitable[Any]]) -> None:
     """Who is cancelled leaves alone, and leaves nothing behind on the watch."""
     async with watching([running(1), running(2), running(3), SUCCEEDED]) as (watcher, _):
         watch = watcher.watch(ToyJob())
@@ -309,11 +310,11 @@ async def test_cancelling_a_reader_stops_nobody_else(look: Callable[[ToyWatch], 
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        audience = watch._audience
-        assert audience is not None
-        assert (len(audience.readers or ()), len(audience.enders or ())) == (1, 0)
+        subscribers = watch._subscribers
+        assert subscribers is not None
+        assert (len(subscribers.event_waiters or ()), len(subscribers.outcome_waiters or ())) == (1, 0)
         assert kinds(await other)[-1] == "Succeeded"
-        assert watch._audience is None
+        assert watch._subscribers is None
 
 
 async def test_a_timeout_of_the_callers_own_leaves_the_watch_alone() -> None:
@@ -461,7 +462,7 @@ async def test_callbacks_hear_of_the_outcome_once() -> None:
 
 
 @pytest.mark.parametrize("end", ["reply", "deadline", "stop", "leave", "late"])
-async def test_a_callback_that_raises_harms_nobody(end: str) -> None:
+async def test_a_callback_that_raises_stops_no_other(end: str) -> None:
     """It is reported to the event loop; the other callbacks, the pool and the watcher's exit go on."""
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
@@ -508,7 +509,7 @@ async def test_a_callback_may_do_whatever_it_wants_with_the_watcher() -> None:
     assert len(transport.times) == 3
 
 
-class _Keeper:
+class _Owner:
     """Drives nothing."""
 
     def __init__(self) -> None:
@@ -519,11 +520,11 @@ class _Keeper:
 
 
 async def test_a_callback_can_end_the_program() -> None:
-    """SystemExit and KeyboardInterrupt are nobody's to keep."""
+    """SystemExit and KeyboardInterrupt pass through."""
     machine: WatchMachine[ToyJob, ToyStatus] = WatchMachine(
         ToyJob(), Policy(pacing=Pacing(), retry=Retry(), timeout_s=None), now=0.0
     )
-    watch: ToyWatch = Watch(machine, _Keeper())
+    watch: ToyWatch = DrivenWatch(machine, _Owner())
 
     def leave(_watch: ToyWatch) -> None:
         raise SystemExit
@@ -532,19 +533,19 @@ async def test_a_callback_can_end_the_program() -> None:
     news = machine.on_stop(WatchStopped(ToyJob()), now=1.0)
     assert news is StepResult.OVER
     with pytest.raises(SystemExit):
-        watch.tell(news, 1.0)
+        watch.notify(news, 1.0)
 
 
 # --- what it is ---------------------------------------------------------------------------------
 
 
 async def test_a_waiting_watch_is_a_small_record() -> None:
-    """It has slots and no dict, and nothing for an audience that it does not have."""
+    """It has slots and no dict, and nothing for an subscribers that it does not have."""
     async with watching([RUNNING, Hang()]) as (watcher, _):
         watch = watcher.watch(ToyJob())
         await asyncio.sleep(0.5)
         assert not hasattr(watch, "__dict__")
-        assert watch._audience is None
+        assert watch._subscribers is None
         assert watch.machine.polls == 1
 
 
@@ -558,3 +559,12 @@ async def test_a_watch_says_what_it_is_doing() -> None:
         await watch
         assert repr(watch) == "<Watch ToyJob(id='a') Succeeded polls=2>"
         assert watch.job == ToyJob()
+
+
+async def test_completion_shows_a_caller_no_internals() -> None:
+    """A handle offers what `Watch` documents, and nothing else."""
+    async with watching([RUNNING]) as (watcher, _):
+        watch = watcher.watch(ToyJob())
+        offered = [name for name in dir(watch) if not name.startswith("_")]
+        assert offered == ["job", "last", "on_outcome", "outcome", "resume_token", "stop"]
+        assert [name for name in dir(Watch) if not name.startswith("_")] == offered
