@@ -7,6 +7,21 @@ from hypothesis import strategies as st
 
 from pollwise.cli.batch_progress import BatchProgress, RequestCounter
 from pollwise.cli.ledger_summary import STATES
+from pollwise.ledger import Conclusion, OutcomeKind
+from pollwise.model.reading import Phase
+
+
+def broken(message: str) -> Conclusion:
+    return Conclusion(
+        id=1,
+        outcome=OutcomeKind.FAILED,
+        phase=Phase.FAILED,
+        polls=1,
+        status=None,
+        elapsed_s=1.0,
+        error_type="X",
+        error_message=message,
+    )
 
 
 def progress(total: int = 10, now: float = 100.0) -> BatchProgress:
@@ -68,7 +83,7 @@ def test_who_changed_last() -> None:
     seen.changed(2, "running", 1, 102.0)
     seen.changed(2, "running", 2, 103.0)
     seen.changed(1, "retrying", 2, 104.0)
-    seen.conclude_job(3, "failed", 5, "boom", 105.0)
+    seen.conclude_job(3, "failed", 5, broken("boom"), 105.0)
     assert [(line.keys["id"], line.state) for line in seen.latest(5)] == [
         ("3", "failed"),
         ("1", "retrying"),
@@ -81,7 +96,7 @@ def test_news_of_nobody_is_no_news() -> None:
     """What is told of a job that is not on the board changes nothing."""
     seen = progress()
     seen.changed(9, "running", 1, 101.0)
-    seen.conclude_job(9, "failed", 1, "x", 101.0)
+    seen.conclude_job(9, "failed", 1, broken("x"), 101.0)
     assert (dict(seen.counts), seen.latest(5), seen.unsuccessful(5)) == ({"waiting": 10}, [], [])
 
 
@@ -90,7 +105,7 @@ def test_what_is_remembered_is_bounded() -> None:
     seen = progress(10_000)
     for number in range(10_000):
         take(seen, number)
-        seen.conclude_job(number, "failed", 1, "x", 101.0)
+        seen.conclude_job(number, "failed", 1, broken("x"), 101.0)
     assert len(seen.unsuccessful(1000)) <= 20
     assert len(seen.latest(1000)) <= 20
     assert len(seen._samples) <= 3

@@ -15,9 +15,24 @@ from pollwise.cli.batch_screen import LiveBatch, PlainBatch, open_batch_screen, 
 from pollwise.cli.screen import JsonScreen
 from pollwise.core.rate_budget import RateBudget
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
+from pollwise.ledger import Conclusion, OutcomeKind
 from pollwise.model.events import Succeeded
+from pollwise.model.reading import Phase
 
 BUDGETS = {"document360": RateBudget(60, per_s=60.0), "oracle-content": RateBudget()}
+
+
+def broken(message: str) -> Conclusion:
+    return Conclusion(
+        id=1,
+        outcome=OutcomeKind.FAILED,
+        phase=Phase.FAILED,
+        polls=5,
+        status=None,
+        elapsed_s=1.0,
+        error_type="X",
+        error_message=message,
+    )
 
 
 def busy(total: int, now: float, states: str = "task") -> BatchProgress:
@@ -34,7 +49,7 @@ def busy(total: int, now: float, states: str = "task") -> BatchProgress:
             number,
             "failed" if failed else "succeeded",
             5,
-            f"why {states}" if failed else None,
+            broken(f"why {states}") if failed else None,
             now - 60 + number / total * 50,
         )
     return progress

@@ -11,10 +11,13 @@ import pytest
 
 from pollwise import errors
 from pollwise.cli.error_text import error_text, job_text
-from pollwise.cli.ledger_entries import reason_of
-from pollwise.endpoints.document360 import DeleteFileJob
+from pollwise.cli.safe_text import safe
+from pollwise.cli.stored_error import StoredError
+from pollwise.durable.error_codec import ErrorCodec
+from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionJob
 from pollwise.errors import PollwiseError
+from pollwise.http.auth import ApiKeyAuth
 
 JOB = DeleteFileJob("t-1")
 VALUES: dict[str, Any] = {
@@ -59,6 +62,20 @@ def every_error() -> Iterator[PollwiseError]:
         yield kind(**{field.name: usual[field.name] for field in fields if field.default is attrs.NOTHING})
 
 
+def stored_error(error: Any, outcome: str) -> StoredError:
+    """The error as a ledger of today keeps it."""
+    return StoredError(
+        endpoint="document360",
+        keys={"task_id": JOB.task_id},
+        outcome=outcome,
+        kind=type(error).__name__,
+        message=str(error),
+        data=ErrorCodec(
+            JOB, getattr(error, "status", None), DeleteFileEndpoint("https://a.example", auth=ApiKeyAuth("unused"))
+        ).write(error),
+    )
+
+
 @pytest.mark.parametrize("error", list(every_error()), ids=lambda error: type(error).__name__)
 def test_no_sentence_speaks_of_python(error: PollwiseError) -> None:
     """A user of the command reads of options and of the job, never of parameters, attributes or a class's repr."""
@@ -73,14 +90,50 @@ def test_no_sentence_speaks_of_python(error: PollwiseError) -> None:
     [
         error
         for error in every_error()
-        if isinstance(error, errors.WatchError) and not isinstance(error, errors.ConfigurationError)
+        if isinstance(error, errors.WatchError)
+        and not isinstance(error, errors.ConfigurationError | errors.UnrestoredError)  # no run writes one
     ],
     ids=lambda e: type(e).__name__,
 )
 def test_no_reason_out_of_a_ledger_speaks_of_python(error: errors.WatchError) -> None:
     """A ledger keeps the sentence of the Python API; the report and the summary show it in the command's words."""
-    reason = reason_of("document360", {"task_id": JOB.task_id}, str(error))
-    assert PYTHON.search(reason) is None
+    stored = stored_error(error, "abandoned")
+    assert stored.text() == error_text(error)
+    assert PYTHON.search(stored.text()) is None
+    assert PYTHON.search(stored.reason()) is None
+
+
+@pytest.mark.parametrize(("kind", "outcome"), [(errors.JobFailed, "failed"), (errors.JobCancelled, "cancelled")])
+@pytest.mark.parametrize("reason", ["disk full", None])
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_end_of_a_job_reads_the_same_out_of_every_schema_version(
+    kind: Any, outcome: str, reason: str | None, version: int
+) -> None:
+    """A row of an earlier version has the sentence alone; its error is restored from that."""
+    error = kind(JOB, None, reason)
+    stored = stored_error(error, outcome)
+    if version == 2:
+        stored = attrs.evolve(stored, data=None)
+    assert stored.text() == error_text(error)
+    assert stored.reason() == (safe(reason) if reason else "no reason given")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": b'{"version":99}'},
+        {"data": None},
+        {"endpoint": "exports"},
+        {"keys": {"old": "key"}},
+        {"outcome": "failed"},
+        {"outcome": "failed", "kind": "JobFailed", "data": None},
+    ],
+)
+def test_a_message_is_shown_as_it_is_where_the_error_cannot_be_restored(change: dict[str, Any]) -> None:
+    """A later version's error, another program's job, or a row changed by hand: no message is lost."""
+    stored = attrs.evolve(stored_error(errors.WatchStopped(JOB), "abandoned"), message="what it was", **change)
+    assert stored.text() == "what it was"
+    assert stored.reason() == "what it was"
 
 
 def test_every_class_is_walked() -> None:

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from pollwise.cli.ledger_commands import ascii_json
+from pollwise.durable.codec import conclusion_of
+from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
+from pollwise.errors import DeadlineExceeded, PollTimeout
+from pollwise.http.auth import ApiKeyAuth
 from pollwise.ledger import Change, Conclusion, NewWatch, OutcomeKind, SqliteLedger
+from pollwise.model.events import Abandoned
 from pollwise.model.reading import Phase
 
 Run = Callable[..., Any]
@@ -103,6 +108,24 @@ async def test_it_is_exported(path: Path, command: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == out
     more = (await command("ledger", "export", str(path), "--include-open"))[1]
     assert [json.loads(line)["outcome"] for line in more.splitlines()].count(None) == 2
+
+
+async def test_an_exported_error_speaks_the_command_s_words(tmp_path: Path, command: Run) -> None:
+    """The message is the command's sentence, made from the stored error; `error` has its two keys and no others."""
+    job = DeleteFileJob("t")
+    error = DeadlineExceeded(job, 60.0, PollTimeout(30.0))
+    endpoint = DeleteFileEndpoint("https://a.example", auth=ApiKeyAuth("unused"))
+    outcome: Any = Abandoned(job=job, error=error, status=None, phase=None, elapsed_s=60.0, polls=3)
+    async with SqliteLedger(tmp_path / "ledger") as ledger:
+        new = NewWatch(endpoint="document360", keys={"task_id": "t"}, first_seen=BEGAN, deadline=None)
+        [found] = await ledger.record([new])
+        await ledger.conclude([conclusion_of(found.id, outcome, endpoint)])
+    out = (await command("ledger", "export", str(tmp_path / "ledger")))[1]
+    assert json.loads(out)["error"] == {
+        "type": "DeadlineExceeded",
+        "message": "not over within 60 s; the job may still be running. Watch it again, or allow more time with"
+        " --timeout. The last poll failed: no whole reply within 30 s.",
+    }
 
 
 async def test_while_another_writes(tmp_path: Path, command: Run) -> None:

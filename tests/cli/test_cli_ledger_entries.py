@@ -3,11 +3,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import attrs
 import pytest
 
-from pollwise.cli.ledger_entries import LedgerEntry, open_state, read_entries, reason_of, to_entry
-from pollwise.endpoints.document360 import DeleteFileJob
-from pollwise.endpoints.oracle_content import ExtractionJob
+from pollwise.cli.ledger_entries import LedgerEntry, open_state, read_entries, to_entry
+from pollwise.cli.stored_error import StoredError
+from pollwise.durable.error_codec import ErrorCodec
+from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.errors import (
     AuthenticationError,
     DeadlineExceeded,
@@ -17,11 +19,24 @@ from pollwise.errors import (
     RetriesExhausted,
     ServerUnavailable,
 )
+from pollwise.http.auth import BearerAuth
 from pollwise.ledger import Conclusion, NewWatch, OutcomeKind, SqliteLedger
 from pollwise.model.reading import Phase
 
 JOB = ExtractionJob("F", "J")
 KEYS = {"file_id": "F", "job_id": "J"}
+
+
+def stored(error: Any) -> StoredError:
+    """The error as a ledger of today keeps it."""
+    return StoredError(
+        endpoint="oracle-content",
+        keys=KEYS,
+        outcome={"JobFailed": "failed", "JobCancelled": "cancelled"}.get(type(error).__name__, "abandoned"),
+        kind=type(error).__name__,
+        message=str(error),
+        data=ErrorCodec(JOB, None, ExtractionEndpoint("https://a.example", auth=BearerAuth("unused"))).write(error),
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,8 +47,8 @@ KEYS = {"file_id": "F", "job_id": "J"}
         (JobFailed(JOB, None), "no reason given"),
         (JobCancelled(JOB, None, "by hand"), "by hand"),
         (JobCancelled(JOB, None), "no reason given"),
-        (JobNotFound(JOB, 404), "is not known to the server (HTTP 404)."),
-        (DeadlineExceeded(JOB, 5.0), "was not over within 5 s; it may still be running."),
+        (JobNotFound(JOB, 404), "not known to the server (HTTP 404)."),
+        (DeadlineExceeded(JOB, 5.0), "not over within 5 s; the job may still be running."),
         (
             RetriesExhausted(JOB, 3, ServerUnavailable(503)),
             "all of the last 3 polls failed; the job may still be running.",
@@ -43,20 +58,18 @@ KEYS = {"file_id": "F", "job_id": "J"}
 )
 def test_a_reason_does_not_repeat_the_job(error: Exception, reason: str) -> None:
     """Of a message only that stays in which it differs from others, so that equal reasons can be counted together."""
-    said = reason_of("oracle-content", KEYS, str(error))
+    said = stored(error).reason()
     assert said.startswith(reason)
     assert "ExtractionJob" not in said
     assert "See .status" not in said
     assert "Start it again" not in said
 
 
-def test_reasons_of_strangers(hostile: str) -> None:
-    """A message of another program's endpoint, or with hostile words in it, is one safe line."""
-    assert reason_of("exports", {"id": "7"}, "Export(7) failed: x") == "Export(7) failed: x"
-    assert reason_of("oracle-content", {"old": "key"}, "what it was") == "what it was"
-    assert reason_of("document360", {"task_id": "t"}, "") == "no reason given"
-    job = DeleteFileJob("t")
-    assert reason_of("document360", {"task_id": "t"}, str(JobFailed(job, None, hostile))).isprintable()
+def test_a_reason_is_one_safe_line(hostile: str) -> None:
+    """Whatever a vendor or another program wrote, no character of it acts on a terminal."""
+    assert stored(JobFailed(JOB, None, hostile)).reason().isprintable()
+    assert attrs.evolve(stored(JobFailed(JOB, None)), endpoint="exports", message=hostile).reason().isprintable()
+    assert attrs.evolve(stored(JobFailed(JOB, None)), endpoint="exports", message="").reason() == "no reason given"
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ async def test_the_board_follows_what_is_written(ledger: SqliteLedger, progress:
     assert +progress.counts == {"waiting": 9, "running": 1}
     texts = {
         "error_type": "JobFailed",
-        "error_message": "DeleteFileJob(task_id='b') failed: why. See .status for all that",
+        "error_message": "DeleteFileJob(task_id='b') failed: why. See .status for all that the server reported.",
     }
     assert await witnessed.conclude([end(two.id, OutcomeKind.FAILED, **texts)]) == 1
     assert +progress.counts == {"waiting": 8, "running": 1, "failed": 1}

@@ -29,6 +29,7 @@
 
     ledger_commands.py  `pollwise ledger show` and `export`
     ledger_entries.py   the watches of a ledger, as texts
+    stored_error.py   the command's sentence for an error that a ledger keeps
     ledger_summary.py   a ledger in numbers
     report/             the page that `--report` writes
 

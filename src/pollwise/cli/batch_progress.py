@@ -15,7 +15,8 @@ from itertools import islice
 import attrs
 
 from pollwise.cli.event_text import ENDED
-from pollwise.cli.ledger_entries import reason_of
+from pollwise.cli.stored_error import StoredError
+from pollwise.ledger import Conclusion
 
 __all__ = ["BatchProgress", "JobLine", "RequestCounter"]
 
@@ -136,14 +137,14 @@ class BatchProgress:
             job.state = state
             self._latest.append((number, JobLine(job.endpoint, job.keys, state, now, polls)))
 
-    def conclude_job(self, number: int, state: str, polls: int, message: str | None, now: float) -> None:
-        """A job that is watched has its outcome, with its error's message if it has one."""
+    def conclude_job(self, number: int, state: str, polls: int, end: Conclusion | None, now: float) -> None:
+        """A job that is watched has its outcome. `end` is its row's conclusion, or None if it has no error to show."""
         job = self._open.pop(number, None)
         if job is None:
             return
         self._move(job.state, state)
-        note = "" if message is None else reason_of(job.endpoint, job.keys, message)
-        line = JobLine(job.endpoint, job.keys, state, now, polls, note)
+        error = None if end is None else StoredError.of_row(job.endpoint, job.keys, end)
+        line = JobLine(job.endpoint, job.keys, state, now, polls, "" if error is None else error.reason())
         self._latest.append((number, line))
         if state != "succeeded":
             self._unsuccessful.append(line)

@@ -107,7 +107,7 @@ def _denied(error: PermissionDenied) -> str:
 
 def _unknown(error: UnknownOutcome) -> str:
     return (
-        f"the job is over, but this version does not know how it ended: the server said {safe(error.word)}."
+        f"the job is over, but this version does not know how it ended: the server said {error.word}."
         " Look up that value in the vendor's documentation."
     )
 
@@ -150,8 +150,8 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     DeadlineExceeded: _deadline,
     EndpointBug: lambda error: f"the reply could not be read ({error.kind}). This is a bug in pollwise.",
     InsecureUrl: _insecure,
-    JobCancelled: lambda error: f"cancelled: {safe(error.reason or 'no reason given')}",
-    JobFailed: lambda error: f"failed: {safe(error.reason or 'no reason given')}",
+    JobCancelled: lambda error: f"cancelled: {error.reason or 'no reason given'}",
+    JobFailed: lambda error: f"failed: {error.reason or 'no reason given'}",
     JobNotFound: _not_found,
     LedgerClosed: lambda error: f"{error.path} was closed while it was in use. Run the command again.",
     LedgerFailed: lambda error: f"{error.path}: {error.detail}. Check the disk, then run the command again.",
@@ -178,7 +178,7 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     RetriesExhausted: _retries,
     TokenError: lambda error: f"the resume token cannot be used: {error.reason}.",
     UnknownOutcome: _unknown,
-    UnrestoredError: lambda error: f"an earlier run stopped watching it with {error.kind}. Run the command again.",
+    UnrestoredError: lambda error: error.message or f"an earlier run stopped watching it with {error.kind}.",
     WatchStopped: lambda _: f"the watch was stopped; {_MAY_RUN}. Watch it again to continue.",
     WatcherClosed: lambda _: f"the watch was closed; {_MAY_RUN}. Watch it again to continue.",
 }

@@ -13,7 +13,8 @@ Rule 1: one object a line, and always these keys, in this order; a key that an e
     detected_within_s  the job ended at most so many seconds before; only succeeded, failed and cancelled may know it
     polls      status exchanges so far, good and bad
     status     the vendor's own field names with typed values; null for retrying and throttled
-    error      {"type": ..., "message": ...} for retrying, failed, cancelled and abandoned
+    error      {"type": ..., "message": ...} for retrying, failed, cancelled and abandoned; the message is the
+               command's sentence (error_text.py)
 
 Rule 2: the line is pure ASCII. What a vendor sent is kept to the letter, and no character of it can act on a terminal.
 Rule 3: the last line is the outcome. A watch that was interrupted has none.
@@ -24,6 +25,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pollwise.cli.error_text import error_text
 from pollwise.model.events import Abandoned, Cancelled, Event, Failed, Progressed, Retrying, Succeeded, Throttled
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Phase
@@ -72,4 +74,4 @@ def milliseconds(seconds: float | None) -> float | None:
 
 
 def _error(error: Exception | None) -> dict[str, str] | None:
-    return None if error is None else {"type": type(error).__name__, "message": str(error)}
+    return None if error is None else {"type": type(error).__name__, "message": error_text(error)}

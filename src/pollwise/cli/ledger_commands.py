@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 from rich.text import Text
 
 from pollwise.cli.atomic_file import atomic_write, check_distinct, check_writable
@@ -25,12 +26,14 @@ from pollwise.cli.report import write_report
 from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import open_screen
 from pollwise.cli.stdout import StdoutWriter
+from pollwise.cli.stored_error import StoredError
 from pollwise.ledger import Ledger, SqliteLedger
 
 __all__ = ["ascii_json", "export_ledger", "reason_texts", "show_ledger", "summarize"]
 
 _MOST_REASONS = 10
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_HAS_ERROR = b'"error":{"type":'
 
 
 async def show_ledger(path: Path, *, json_wanted: bool, report: Path | None) -> ExitStatus:
@@ -71,10 +74,11 @@ async def export_ledger(path: Path, *, out: Path | None, include_open: bool) -> 
         write = None if out is None else stack.enter_context(atomic_write(out))
         async with SqliteLedger(path, read_only=True) as ledger:
             async for lines in ledger.export(include_open=include_open):
+                text = ascii_json(b"\n".join(map(_with_error_text, lines.splitlines())))
                 if write is None:
-                    await output.line(ascii_json(lines.removesuffix(b"\n")))
+                    await output.line(text)
                 else:
-                    write(ascii_json(lines).encode("ascii"))
+                    write(f"{text}\n".encode("ascii"))
     return ExitStatus.SUCCEEDED
 
 
@@ -91,6 +95,17 @@ def ascii_json(lines: bytes) -> str:
     if lines.isascii():
         return lines.decode("ascii")
     return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], lines.decode("utf-8"))
+
+
+def _with_error_text(line: bytes) -> bytes:
+    """The exported line, with the command's sentence for its error."""
+    if _HAS_ERROR not in line:
+        return line
+    exported = orjson.loads(line)
+    error = StoredError.of_export(exported)
+    if error is None:
+        return line
+    return orjson.dumps({**exported, "error": {"type": error.kind, "message": error.text() or None}})
 
 
 def _summary_fields(path: Path, summary: LedgerSummary) -> dict[str, Any]:

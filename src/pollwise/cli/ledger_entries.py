@@ -7,8 +7,6 @@ Rule 3: a reason does not repeat the job, so that equal reasons are equal texts.
 
 from __future__ import annotations
 
-import contextlib
-import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -16,29 +14,15 @@ from typing import Any
 import attrs
 import orjson
 
-from pollwise.cli.jobs_file import JOB_TYPES
 from pollwise.cli.safe_text import endpoint_label, safe
+from pollwise.cli.stored_error import StoredError
 from pollwise.ledger import Ledger
 from pollwise.model.reading import TERMINAL
 
-__all__ = ["LedgerEntry", "open_state", "read_entries", "reason_of", "to_entry"]
+__all__ = ["LedgerEntry", "open_state", "read_entries", "to_entry"]
 
 _LONGEST_KEY = 120
 _TERMINAL = {phase.value for phase in TERMINAL}
-_PARTS = re.compile(
-    r"^:? ?(failed|was cancelled)?(: |\.(?= ))?(?P<reason>.*?)"
-    r"(\. )?(See \.status for all that the server reported\.|Start it again if it is still wanted\.)?$",
-    re.DOTALL,
-)
-
-_COMMAND_WORDS = (  # advice for a Python program, as the ledger keeps it, and the same for the command
-    (" Watch it again, or allow more time with timeout_s.", " Watch it again, or allow more time with --timeout."),
-    (" Watch it again, or allow longer outages with Retry(outage_s=...).", " Watch it again."),
-    (" Look at .status, and at the vendor's documentation for that value.", " Look up that value at the vendor."),
-    (" Raise request_timeout_s if the server is only slow.", ""),
-    ("; asked again for not_found_grace_s", ""),
-    (" Watch jobs inside its `async with` block.", ""),
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +67,7 @@ async def read_entries(ledger: Ledger, *, include_open: bool = True) -> AsyncIte
 
 def to_entry(exported: Mapping[str, Any]) -> LedgerEntry:
     """The entry of one exported object."""
-    outcome, error = exported["outcome"], exported["error"]
+    outcome, error = exported["outcome"], StoredError.of_export(exported)
     return LedgerEntry(
         endpoint=safe(exported["endpoint"], _LONGEST_KEY),
         keys=tuple(safe(value, _LONGEST_KEY) for value in exported["job"].values()),
@@ -91,7 +75,7 @@ def to_entry(exported: Mapping[str, Any]) -> LedgerEntry:
         first_seen=datetime.fromisoformat(exported["first_seen"]).timestamp(),
         elapsed_s=exported["elapsed_s"],
         polls=exported["polls"],
-        reason="" if error is None else reason_of(exported["endpoint"], exported["job"], error["message"] or ""),
+        reason="" if error is None else error.reason(),
         acknowledged=exported["acknowledged"],
         detected_within_s=exported["detected_within_s"],
         account=safe(exported.get("account", ""), _LONGEST_KEY),
@@ -105,15 +89,3 @@ def open_state(phase: str | None, failures: int) -> str:
     if phase is None:
         return "waiting"
     return "confirming" if phase in _TERMINAL else phase
-
-
-def reason_of(endpoint: str, keys: Mapping[str, str], message: str) -> str:
-    """What an outcome's error says, without what every error of its kind says, and without the job."""
-    job = JOB_TYPES.get(endpoint)
-    if job is not None:
-        with contextlib.suppress(TypeError, ValueError):  # recorded by another version
-            message = message.removeprefix(str(job(**keys)))
-    for advice, command_words in _COMMAND_WORDS:
-        message = message.replace(advice, command_words)
-    found = _PARTS.match(message)
-    return safe(message if found is None else found["reason"]) or "no reason given"

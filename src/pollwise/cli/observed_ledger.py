@@ -73,7 +73,7 @@ class ObservedLedger(Ledger):
         new = await self._ledger.conclude(outcomes)
         now = self._clock()
         for end in outcomes:
-            self._progress.conclude_job(end.id, end.outcome.value, end.polls, end.error_message, now)
+            self._progress.conclude_job(end.id, end.outcome.value, end.polls, end, now)
         return new
 
     async def acknowledge(self, ids: Sequence[int], /) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 from pollwise.cli.atomic_file import atomic_write
 from pollwise.cli.job_table import JobTable, TableRow
 from pollwise.cli.jsonlines import milliseconds
+from pollwise.cli.stored_error import StoredError
 from pollwise.ledger import Concluded, Ledger, NewWatch, OutcomeKind
 
 __all__ = ["result_line", "write_results"]
@@ -62,7 +63,7 @@ def result_line(row: TableRow, known: Concluded) -> str:
     """The row's line, without its line end."""
     abandoned = known.outcome is OutcomeKind.ABANDONED
     phase = known.outcome.value if not abandoned else None if known.phase is None else known.phase.value
-    error = None if known.error_type is None else {"type": known.error_type, "message": known.error_message}
+    error = StoredError.of_row(row.endpoint, row.keys, known)
     fields = {
         "event": known.outcome.value,
         "endpoint": row.endpoint,
@@ -75,7 +76,7 @@ def result_line(row: TableRow, known: Concluded) -> str:
         "detected_within_s": milliseconds(known.detected_within_s),
         "polls": known.polls,
         "status": None if known.status is None else json.loads(known.status),
-        "error": error,
+        "error": None if error is None else {"type": error.kind, "message": error.text()},
         "line": row.line,
     }
     texts = json.dumps(fields, ensure_ascii=True, separators=(",", ":"))

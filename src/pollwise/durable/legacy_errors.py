@@ -33,7 +33,7 @@ from pollwise.errors import (
     WatchStopped,
 )
 
-__all__ = ["legacy_job_error", "legacy_watch_error"]
+__all__ = ["is_job_sentence", "legacy_job_error", "legacy_watch_error"]
 
 E = TypeVar("E", JobFailed, JobCancelled)
 
@@ -74,6 +74,11 @@ def legacy_job_error(kind: type[E], message: str | None, job: Any, status: Any) 
     """The error of a job that failed or was cancelled. Its `reason` is None where the sentence has none."""
     found = _REASONS[kind].fullmatch((message or "").removeprefix(str(job)))
     return kind(job, status, None if found is None else found["reason"])
+
+
+def is_job_sentence(kind: type[JobFailed | JobCancelled], message: str, job: Any) -> bool:
+    """Whether those versions wrote this sentence for a job that failed or was cancelled."""
+    return _REASONS[kind].fullmatch(message.removeprefix(str(job))) is not None
 
 
 def _problem(groups: Groups) -> Problem | None:

@@ -326,8 +326,9 @@ class Ledger(Protocol):
         Yields:
             Whole lines, many at a time, each one object: `outcome` (null while open), `endpoint`, `account` (left out
             where there is none), `job` (its keys), `phase`, `first_seen`, `deadline` (RFC 3339, or null), `elapsed_s`,
-            `detected_within_s` (as in `Succeeded`), `polls`, `failures`, `status`, `error` (`type` and `message`, or
-            null), `acknowledged`, `origin` (left out if it is unknown).
+            `detected_within_s` (as in `Succeeded`), `polls`, `failures`, `status`, `error` (`type`,
+            `message` and `data`, or null; `data` is what the error is made from, left out where schema version 1 or 2
+            wrote the outcome), `acknowledged`, `origin` (left out if it is unknown).
         """
         ...
 

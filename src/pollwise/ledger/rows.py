@@ -168,13 +168,21 @@ def known_watch(row: Row) -> OpenWatch | Concluded:
     return open_watch(row) if row[_OUTCOME] is None else concluded(row)
 
 
+def _data_of(error_data: bytes | None) -> dict[str, orjson.Fragment]:
+    """The error's data as a part of its line. None of it where the row has none, or none that can be read."""
+    try:
+        return {} if error_data is None else {"data": orjson.Fragment(orjson.dumps(orjson.loads(error_data)))}
+    except (TypeError, ValueError):  # another program's bytes, or nested too deep for orjson
+        return {}
+
+
 def line_of(row: Row) -> bytes:
     """A row of `COLUMNS` as one line of JSON. Raises UnreadableRow for values that no ledger writes."""
     known = known_watch(row)
     ended = known if isinstance(known, Concluded) else None
     error = None
     if ended is not None and ended.error_type is not None:
-        error = {"type": ended.error_type, "message": ended.error_message}
+        error = {"type": ended.error_type, "message": ended.error_message, **_data_of(ended.error_data)}
     try:
         status = None if known.status is None else orjson.loads(known.status)
     except ValueError as exc:

@@ -1,0 +1,141 @@
+"""What the command prints about an error that a ledger keeps.
+
+Rule 1: the error is restored from the row, and `error_text` makes its sentence, as for an error of this run.
+Rule 2: of a job that is none of the command's, and of an error that cannot be restored, the stored message is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import orjson
+
+from pollwise.cli.error_text import error_text
+from pollwise.cli.jobs_file import JOB_TYPES
+from pollwise.cli.safe_text import safe
+from pollwise.durable.error_codec import ErrorCodec
+from pollwise.durable.legacy_errors import is_job_sentence, legacy_job_error, legacy_watch_error
+from pollwise.endpoints.document360 import DeleteFileEndpoint
+from pollwise.endpoints.oracle_content import ExtractionEndpoint
+from pollwise.errors import JobCancelled, JobFailed, WatchError
+from pollwise.http.auth import ApiKeyAuth
+from pollwise.ledger import Concluded, Conclusion
+from pollwise.model.protocols import Endpoint
+
+__all__ = ["NO_REASON", "StoredError"]
+
+NO_REASON = "no reason given"
+
+# Nothing is sent by these: an error is restored with their codecs alone.
+_URL, _AUTH = "https://unused.invalid", ApiKeyAuth("unused")
+_ENDPOINTS: Mapping[str, Endpoint[Any, Any]] = {
+    "document360": DeleteFileEndpoint(_URL, auth=_AUTH),
+    "oracle-content": ExtractionEndpoint(_URL, auth=_AUTH),
+}
+_JOB_ERRORS: Mapping[str, type[JobFailed | JobCancelled]] = {"failed": JobFailed, "cancelled": JobCancelled}
+
+
+@attrs.frozen(kw_only=True)
+class StoredError:
+    """The error of one row.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        keys: The values of the job's keys, by name.
+        outcome: `failed`, `cancelled` or `abandoned`.
+        kind: The error's class name.
+        message: The message that stands in the row.
+        data: The error as one JSON document, or None in a row of schema version 1 or 2.
+        status: The row's status as JSON, or None.
+    """
+
+    endpoint: str
+    keys: Mapping[str, str]
+    outcome: str
+    kind: str
+    message: str
+    data: bytes | None = None
+    status: bytes | None = None
+
+    @classmethod
+    def of_row(cls, endpoint: str, keys: Mapping[str, str], row: Concluded | Conclusion) -> StoredError | None:
+        """The error of this row, or None for a success."""
+        if row.error_type is None:
+            return None
+        return cls(
+            endpoint=endpoint,
+            keys=keys,
+            outcome=row.outcome.value,
+            kind=row.error_type,
+            message=row.error_message or "",
+            data=row.error_data,
+            status=row.status,
+        )
+
+    @classmethod
+    def of_export(cls, exported: Mapping[str, Any]) -> StoredError | None:
+        """The error of one exported object, or None where it has none."""
+        error, status = exported["error"], exported.get("status")
+        if error is None:
+            return None
+        data = error.get("data")
+        return cls(
+            endpoint=exported["endpoint"],
+            keys=exported["job"],
+            outcome=exported["outcome"],
+            kind=error["type"],
+            message=error["message"] or "",
+            data=None if data is None else orjson.dumps(data),
+            status=None if status is None else orjson.dumps(status),
+        )
+
+    def text(self) -> str:
+        """The sentence for the error. Not yet safe to print."""
+        error = self._restored()
+        return self.message if error is None else error_text(error)
+
+    def reason(self) -> str:
+        """The same without the word `failed` or `cancelled`; safe to print."""
+        error = self._restored()
+        match error:
+            case None:
+                text = self.message
+            case JobFailed() | JobCancelled():
+                text = error.reason or ""
+            case _:
+                text = error_text(error)
+        return safe(text) or NO_REASON
+
+    def _restored(self) -> WatchError | JobFailed | JobCancelled | None:
+        endpoint = _ENDPOINTS.get(self.endpoint)
+        if endpoint is None:
+            return None
+        try:
+            job = JOB_TYPES[self.endpoint](**self.keys)
+        except (TypeError, ValueError):  # recorded by another version
+            return None
+        codec = ErrorCodec(job, self._status(endpoint), endpoint)
+        kind = _JOB_ERRORS.get(self.outcome)
+        if kind is not None:
+            return self._job_error(kind, codec)
+        if self.data is None:
+            return legacy_watch_error(self.kind, self.message, job)
+        return codec.read_watch_error(self.data, self.kind, self.message)
+
+    def _job_error(self, kind: type[Any], codec: ErrorCodec[Any]) -> JobFailed | JobCancelled | None:
+        error: JobFailed | JobCancelled | None = None
+        if kind.__name__ != self.kind:
+            return None
+        if self.data is not None:
+            error = codec.read_job_error(kind, self.data)
+        elif is_job_sentence(kind, self.message, codec.job):
+            error = legacy_job_error(kind, self.message, codec.job, codec.status)
+        return error
+
+    def _status(self, endpoint: Endpoint[Any, Any]) -> Any:
+        try:
+            return None if self.status is None else endpoint.codec.status_from_json(orjson.loads(self.status))
+        except Exception:  # noqa: BLE001  # of another version, perhaps; the sentence needs no status
+            return None
