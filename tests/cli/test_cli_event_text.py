@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.error_text import error_text
 from pollwise.cli.event_text import ENDED, appearance_of, event_line, job_keys, polls_text, view_of
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.errors import (
@@ -66,7 +65,7 @@ def test_a_success_that_left_files_out_says_so(
 
 
 def test_a_failure_gives_its_reason(extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]) -> None:
-    """A failed or cancelled job says why, in the vendor's words; else what the status says; else that nobody said."""
+    """A failed or cancelled job says why, in the vendor's words; else what the status says; else that no reason was given."""
     status = extraction_status(progress="FAILED")
     failed = Failed(status=status, error=JobFailed(JOB, status, "disk full"), **SEEN)
     assert event_line(extractions, failed).endswith("failed (2 polls, 3.0 s): disk full")
@@ -76,21 +75,25 @@ def test_a_failure_gives_its_reason(extractions: ExtractionEndpoint, extraction_
 
 
 @pytest.mark.parametrize(
-    ("error", "note"),
+    ("error", "note", "reason"),
     [
-        (ServerUnavailable(503), "HTTP 503"),
-        (RateLimited(), "HTTP 429"),
-        (NotVisibleYet(), "HTTP 404"),
-        (ConnectFailed("refused"), "ConnectFailed"),
+        (ServerUnavailable(503), "HTTP 503", "the server could not answer just now (HTTP 503). Ask again later."),
+        (RateLimited(), "HTTP 429", "the rate limit was reached (HTTP 429)."),
+        (NotVisibleYet(), "HTTP 404", "the job is not visible yet (HTTP 404); pollwise asks again for a while."),
+        (
+            ConnectFailed("refused"),
+            "ConnectFailed",
+            "no reply from the server (refused). Check the base URL and the network.",
+        ),
     ],
 )
 def test_a_retry_says_what_happened_and_when_it_asks_again(
-    error: Any, note: str, extractions: ExtractionEndpoint
+    error: Any, note: str, reason: str, extractions: ExtractionEndpoint
 ) -> None:
-    """A poll that taught nothing is told with its error, short on a row and in full on a line."""
+    """A failed poll is shown with its error: short on a live row, in full on a plain line."""
     event: Any = Retrying(error=error, failures=1, delay_s=1.25, **SEEN)
     assert view_of(event).note == note
-    assert event_line(extractions, event).endswith(f"retrying (2 polls, 3.0 s, again in 1.2 s): {error_text(error)}")
+    assert event_line(extractions, event).endswith(f"retrying (2 polls, 3.0 s, again in 1.2 s): {reason}")
 
 
 def test_throttled_and_abandoned(extractions: ExtractionEndpoint) -> None:
