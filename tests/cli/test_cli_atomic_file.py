@@ -85,7 +85,7 @@ def test_a_place_is_tried_before(tmp_path: Path) -> None:
 
 
 def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
-    """And not the one that is written in its stead, whose name nobody knows; a full disk on the way, too."""
+    """No temporary file is left either, also if the disk is full."""
     missing = tmp_path / "missing" / "new"
     with pytest.raises(FileNotFoundError) as found, atomic_write(missing):
         pass

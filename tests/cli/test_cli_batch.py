@@ -202,7 +202,7 @@ async def test_a_ledger_that_another_writes(addresses: Simulator, command: Run, 
 # --- what concerns all jobs ---------------------------------------------------------------------
 
 
-async def test_a_url_that_nothing_may_be_sent_to_abandons_nobody(
+async def test_a_url_that_nothing_may_be_sent_to_abandons_no_job(
     addresses: Simulator, command: Run, tmp_path: Path
 ) -> None:
     """After the mistake is mended the same command goes on."""
@@ -214,7 +214,7 @@ async def test_a_url_that_nothing_may_be_sent_to_abandons_nobody(
 
 
 async def test_refused_credentials_end_the_batch(environment: pytest.MonkeyPatch, command: Run, tmp_path: Path) -> None:
-    """One refusal says it for all: nobody is abandoned for it, and with the right ones the same command goes on."""
+    """One refusal ends the batch and abandons no job. With the right credentials the same command goes on."""
     async with Simulator(api_token="right") as simulator:
         for number in range(50):
             simulator.add_delete(f"T{number}", duration_s=0.0)
@@ -283,7 +283,7 @@ async def until(simulator: Simulator, ended: int) -> None:
 
 
 async def test_interrupted_and_uninterrupted_are_the_same(addresses: Simulator, start: Start, tmp_path: Path) -> None:
-    """Two hundred jobs with faults, Ctrl-C, and the same command again: the results of a run that nobody interrupted.
+    """Two hundred jobs with faults, Ctrl-C, and the same command again: the results of an uninterrupted run.
 
     What was over before is not asked about again.
     """
@@ -392,7 +392,7 @@ async def test_the_screen_on_a_terminal(addresses: Simulator, start: Start, tmp_
 
 @pytest.mark.slow
 async def test_ten_thousand_jobs(addresses: Simulator, start: Start, tmp_path: Path) -> None:
-    """Ten thousand jobs with faults, interrupted twice: complete, right, and as of a run that nobody interrupted.
+    """Ten thousand jobs with faults, interrupted twice: complete, right, and as of an uninterrupted run.
 
     It takes two or three minutes: `./dev test --slow -k ten_thousand`.
     """

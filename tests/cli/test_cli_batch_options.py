@@ -91,7 +91,7 @@ def test_a_name_tells_the_format(jobs: str, form: str) -> None:
 
 
 def test_a_name_that_tells_nothing() -> None:
-    """Nobody guesses."""
+    """The format is never guessed."""
     with pytest.raises(UsageError, match="--format"):
         USUAL.form_of("jobs.txt")
 

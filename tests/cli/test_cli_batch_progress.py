@@ -47,7 +47,7 @@ def test_counts_add_up() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(STATES), st.sampled_from("tkce"))))
 def test_no_news_can_upset_it(news: list[tuple[int, str, str]]) -> None:
-    """Whatever is told, in whatever order and however often: no count is negative and they sum up to all."""
+    """Any updates, in any order and repeated: no count is negative and they sum up to all."""
     seen = progress(1000)
     for number, state, kind in news:
         match kind:
@@ -92,7 +92,7 @@ def test_who_changed_last() -> None:
     assert [(line.note, line.polls) for line in seen.unsuccessful(5)] == [("boom", 5)]
 
 
-def test_news_of_nobody_is_no_news() -> None:
+def test_an_unknown_number_changes_nothing() -> None:
     """What is told of a job that is not on the board changes nothing."""
     seen = progress()
     seen.changed(9, "running", 1, 101.0)

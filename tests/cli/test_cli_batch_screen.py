@@ -127,7 +127,7 @@ async def test_now_and_then_a_line_on_stderr(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.looptime
-async def test_nobody_reads_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_closed_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     """That is no reason to stop."""
 
     class Gone(io.StringIO):

@@ -5,7 +5,7 @@ from pollwise.simulator import Simulator
 
 
 def test_every_end_is_played() -> None:
-    """A dozen jobs of both vendors: successes, one of them with skipped files, a failure, a cancellation, a stranger."""
+    """A dozen jobs of both vendors: successes, one of them with skipped files, a failure, a cancellation, an unknown job."""
     assert len(DEMO_JOBS) == 12
     assert {len(job.keys) for job in DEMO_JOBS} == {1, 2}
     assert {job.outcome for job in DEMO_JOBS} == {"succeeded", "failed", "cancelled", "abandoned"}
@@ -14,7 +14,7 @@ def test_every_end_is_played() -> None:
 
 
 def test_a_part_is_what_it_says() -> None:
-    """The simulator's truth about each job is the end that the part names; a stranger is unknown to it."""
+    """The simulator's truth about each job is the end that the part names; an unknown job is not in it."""
     simulator = Simulator()
     for job in DEMO_JOBS:
         job.add_to(simulator, length_s=10.0)

@@ -32,7 +32,7 @@ class Notebook(LineScreen):
 
 
 class Broken(LineScreen):
-    """Nobody reads it."""
+    """A stream whose reader is gone."""
 
     async def show(self, endpoint: Any, event: Any, /) -> None:
         raise BrokenPipeError
@@ -66,7 +66,7 @@ async def test_many_at_once_in_their_order(simulator: Simulator) -> None:
     assert [record.outcome.job for record in records] == jobs
 
 
-async def test_a_screen_that_nobody_reads_ends_all_watching(simulator: Simulator) -> None:
+async def test_a_screen_without_a_reader_ends_all_watching(simulator: Simulator) -> None:
     """The broken pipe comes out as itself, and no watch goes on behind it."""
     endpoint = ExtractionEndpoint(simulator.oracle_content_url)
     for number in range(3):

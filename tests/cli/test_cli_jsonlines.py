@@ -113,6 +113,6 @@ def test_a_line_is_ascii_and_loses_nothing(
 def test_seconds_are_rounded_to_milliseconds(
     elapsed_s: float, deletions: DeleteFileEndpoint, delete_job: DeleteFileJob
 ) -> None:
-    """Nobody needs a microsecond, and no line is long because of one."""
+    """A line has no microseconds, which would only make it longer."""
     line = event_to_json(deletions, Throttled(job=delete_job, delay_s=1.0, elapsed_s=elapsed_s, polls=1))
     assert json.loads(line)["elapsed_s"] == round(elapsed_s, 3)

@@ -38,7 +38,7 @@ def test_numbers_of_all_and_endpoints_apart() -> None:
     assert [STATES[code] for code in summary.codes] == ["succeeded", "running"]
 
 
-def test_what_nobody_has_acknowledged() -> None:
+def test_unacknowledged_outcomes() -> None:
     """Only outcomes can be acknowledged."""
     summary = LedgerSummary()
     summary.add([entry("a"), entry("b", acknowledged=True), entry("c", "running")])

@@ -9,7 +9,7 @@ import pytest
 from pollwise.cli.logs import log_to_stderr
 
 
-class Nobody(io.StringIO):
+class ClosedStream(io.StringIO):
     def write(self, text: str) -> int:
         raise BrokenPipeError
 
@@ -50,7 +50,7 @@ def test_all_is_shown_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_log_line_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str], hostile: str) -> None:
-    """A stranger's words in a log line, or in a traceback, are made safe."""
+    """Untrusted text in a log line, or in a traceback, are made safe."""
     with log_to_stderr() as show_all:
         log.warning("said %s", hostile)
         show_all()
@@ -63,11 +63,11 @@ def test_a_log_line_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str
 
 
 def test_logging_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The handler and the level are there only while a command runs; a stderr that nobody reads stops nothing."""
+    """The handler and the level are there only while a command runs; a closed stderr stops nothing."""
     root, ours = logging.getLogger(), logging.getLogger("pollwise")
     before = (list(root.handlers), ours.level)
     with log_to_stderr() as show_all:
         show_all()
-        monkeypatch.setattr(sys, "stderr", Nobody())
+        monkeypatch.setattr(sys, "stderr", ClosedStream())
         log.warning("into the void")
     assert (list(root.handlers), ours.level) == before

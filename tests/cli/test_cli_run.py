@@ -213,7 +213,7 @@ def test_who_leaves_at_once_leaves_a_cursor(
 
     def leave(status: int) -> None:
         seen.append(status)
-        raise KeyboardInterrupt  # in a test, somebody has to go on
+        raise KeyboardInterrupt  # so that the test goes on
 
     @commands.command
     async def go() -> int:
@@ -247,12 +247,12 @@ def test_a_signal_that_is_ignored_stays_ignored(commands: App) -> None:
 
 
 def test_a_cancellation_of_its_own_is_a_bug_and_no_signal(commands: App) -> None:
-    """Nobody interrupted: a command that is merely cancelled does not pretend that somebody did."""
+    """A command that was cancelled without a signal does not report an interrupt."""
     raising(commands, asyncio.CancelledError())
     assert run(["go"]) == 70
 
 
-def test_an_output_that_nobody_reads(commands: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_output_without_a_reader(commands: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that went away ends the command quietly, with a status of its own, also at the last flush."""
     raising(commands, BrokenPipeError())
     assert run(["go"]) == 141
@@ -286,7 +286,7 @@ def test_a_terminal_that_lacks_a_character(commands: App, monkeypatch: pytest.Mo
 
 def test_streams_that_the_shell_has_closed(commands: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `>&- 2>&-` nothing can be said, and the exit status still tells how it went."""
-    raising(commands, UsageError("nobody hears it"))
+    raising(commands, UsageError("not printed"))
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     assert run(["go"]) == 2

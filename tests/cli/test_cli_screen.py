@@ -59,7 +59,7 @@ async def test_a_line_is_flushed_at_once(
     extraction_status: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever reads along sees each event when it happens, as one whole line."""
+    """The reader of a pipe gets each event when it happens, as one whole line."""
     out = Flushed()
     monkeypatch.setattr(sys, "stdout", out)
     async with kind() as screen:

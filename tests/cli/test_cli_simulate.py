@@ -46,7 +46,7 @@ async def test_what_it_prints_can_be_pasted(start: Start) -> None:
 
 
 async def test_a_port_that_is_taken(command: Run) -> None:
-    """A port that somebody else has is told in one line."""
+    """A port that is in use is reported in one line."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -43,7 +43,7 @@ async def test_a_line_is_there_at_once(pipe: Pipe, monkeypatch: pytest.MonkeyPat
     assert pipe.read() == "grüße \\ud800\n".encode()
 
 
-async def test_a_slow_reader_holds_up_nobody_else(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_reader_blocks_no_other_task(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a pipe is full the loop runs on; lines come whole and in order once it is read again."""
     monkeypatch.setattr(sys, "stdout", pipe.stream)
     output = StdoutWriter()
@@ -58,7 +58,7 @@ async def test_a_slow_reader_holds_up_nobody_else(pipe: Pipe, monkeypatch: pytes
     assert got.decode() == f"{'a' * LONG}\n{'b' * LONG}\n"
 
 
-async def test_a_line_that_nobody_takes_can_be_cancelled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_line_that_is_not_read_can_be_cancelled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C is heard though a line is stuck in a full pipe."""
     monkeypatch.setattr(sys, "stdout", pipe.stream)
     writing = asyncio.create_task(StdoutWriter().line("x" * LONG))

@@ -67,7 +67,7 @@ async def test_a_cancellation_and_an_abandonment(simulator: Simulator, command: 
     for arguments, status, kind, error in (
         (deletion(simulator), 1, "cancelled", "JobCancelled"),
         (extraction(simulator, "--timeout", "0.3"), 3, "abandoned", "DeadlineExceeded"),
-        (extraction(simulator, job_id="nobody-knows"), 3, "abandoned", "JobNotFound"),
+        (extraction(simulator, job_id="unknown"), 3, "abandoned", "JobNotFound"),
     ):
         ended, out, err = await command(*arguments, "--json")
         assert (ended, err) == (status, "")
@@ -76,7 +76,7 @@ async def test_a_cancellation_and_an_abandonment(simulator: Simulator, command: 
 
 
 async def test_each_line_comes_when_it_happens(simulator: Simulator, start: Start) -> None:
-    """Whoever reads the pipe has the first event while the job still runs; leaving the pipe ends the command quietly."""
+    """The reader of the pipe gets the first event while the job still runs; leaving the pipe ends the command quietly."""
     simulator.add_extraction("F", "J", duration_s=60.0)
     child = await start(*extraction(simulator, "--json"))
     assert json.loads(await child.line())["event"] == "progressed"

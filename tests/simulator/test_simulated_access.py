@@ -42,7 +42,7 @@ async def fetch(
         return response.status, response.headers, await response.json() if response.content_length else None
 
 
-async def test_nobody_is_asked_for_credentials_by_default() -> None:
+async def test_no_credentials_are_required_by_default() -> None:
     """A vendor without configured credentials is open."""
     async with Simulator() as sim:
         for job in (sim.add_delete("task"), sim.add_extraction("FILE", "ZX-1")):

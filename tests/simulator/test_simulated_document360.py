@@ -122,7 +122,7 @@ async def test_an_unknown_status_passes_by(sim: Simulator, ask: Ask, clock: Hand
 
 async def test_an_unknown_task_is_404_in_the_envelope(sim: Simulator, ask: Ask) -> None:
     """The refusal has the vendor's envelope with `success` false."""
-    status, body = await ask("nobody")
+    status, body = await ask("unknown")
     assert (status, body["success"], list(body)) == (
         404,
         False,

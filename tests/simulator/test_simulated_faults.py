@@ -247,7 +247,7 @@ async def test_a_body_may_be_huge(fault: Fault, tells: bool) -> None:
 
 @pytest.mark.looptime
 async def test_a_reply_may_never_come() -> None:
-    """The connection hangs until the client gives up, and then nobody waits any more."""
+    """The connection hangs until the client gives up, and then no task waits any more."""
     async with (
         Simulator() as sim,
         aiohttp.ClientSession(sim.document360_url, timeout=aiohttp.ClientTimeout(total=1000)) as session,

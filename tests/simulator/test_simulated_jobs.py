@@ -1,4 +1,4 @@
-"""Jobs that behave oddly: they flap, look failed for a while, go missing, or end in a way that nobody documents."""
+"""Jobs that behave oddly: they flap, look failed for a while, go missing, or end in an undocumented way."""
 
 from __future__ import annotations
 

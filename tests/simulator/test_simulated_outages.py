@@ -40,8 +40,8 @@ async def codes(sim: Simulator, *paths: str) -> list[int]:
 
 
 @pytest.mark.parametrize(("kind", "status"), KINDS)
-async def test_an_outage_is_everybodys(kind: Any, status: int) -> None:
-    """Every job of both vendors, unknown ones and strangers' paths meet it; then all is as before."""
+async def test_an_outage_hits_every_job(kind: Any, status: int) -> None:
+    """Every job of both vendors, unknown ones and unknown paths get it; then all is as before."""
     async with Simulator(api_token="secret", rate_limit=RateLimit(limit=1)) as sim:
         paths = [
             sim.add_delete("task", script=["server-error"]).path,

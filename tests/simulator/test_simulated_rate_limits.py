@@ -144,7 +144,7 @@ async def test_every_reply_carries_the_remaining_requests(clock: HandClock) -> N
     """Also 404, 403 and the faults that have header fields."""
     async with Simulator(clock=clock, rate_limit=RateLimit(limit=9)) as sim:
         sim.add_delete("task", script=["bad-gateway", "no-content"], forbidden=True)
-        seen = await tries(sim, 3) + await tries(sim, 1, path="/v2/Drive/Folders/DeleteFile/Status/nobody")
+        seen = await tries(sim, 3) + await tries(sim, 1, path="/v2/Drive/Folders/DeleteFile/Status/unknown")
     assert [(status, fields["X-RateLimit-Remaining"]) for status, fields in seen] == [
         (502, "8"),
         (204, "7"),
@@ -168,7 +168,7 @@ async def test_each_token_has_its_own_budget() -> None:
         assert [(await tries(sim, 1, token=token))[0][0] for token in ("a", "a", "b")] == [200, 429, 200]
 
 
-async def test_somebody_else_may_spend_the_budget() -> None:
+async def test_another_client_may_spend_the_budget() -> None:
     """`spend` takes requests from a token as another process would."""
     async with Simulator(rate_limit=RateLimit(limit=5)) as sim:
         sim.add_delete("task")

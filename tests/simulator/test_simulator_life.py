@@ -102,8 +102,8 @@ async def test_an_outage_keeps_everything() -> None:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_DRIP, Fault.HUGE_CHUNKED, Fault.HUGE_BODY])
-async def test_closing_hangs_up_on_everybody(fault: Fault) -> None:
-    """Also on who hangs, drips, or does not read what is sent; at once, and nobody is left."""
+async def test_closing_ends_all_connections(fault: Fault) -> None:
+    """Also those that hang, drip, or are not read; at once, and none is left."""
     sim = Simulator(faults=Faults(huge_bytes=16 << 20))
     await sim.start()
     path = sim.add_delete("task", script=[fault] * 3).path
@@ -140,7 +140,7 @@ async def test_a_client_that_goes_away_is_let_go() -> None:
 
 
 async def test_garbage_is_refused_and_forgotten(caplog: pytest.LogCaptureFixture) -> None:
-    """What is no HTTP gets a 400, half a request gets nothing, and neither is anybody's trouble."""
+    """What is no HTTP gets a 400, half a request gets nothing, and neither disturbs other connections."""
     async with Simulator() as sim:
         port = int(sim.document360_url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -177,18 +177,18 @@ async def test_requests_are_counted() -> None:
     """Totals, status codes and each job's polls; the latest are kept in full, and no more than asked for."""
     async with Simulator(log_size=2) as sim:
         job = sim.add_delete("task")
-        for path in (job.path, job.path, "/nowhere", job.path.replace("task", "nobody")):
+        for path in (job.path, job.path, "/nowhere", job.path.replace("task", "unknown")):
             await ask(sim, path)
         log = sim.requests
         assert (log.total, log.unrouted, log.by_status) == (4, 1, {200: 2, 404: 2})
         assert (sim.polls("task"), job.polls) == (2, 2)
         assert [(seen.method, seen.path, seen.status) for seen in log.latest] == [
             ("GET", "/nowhere", 404),
-            ("GET", job.path.replace("task", "nobody"), 404),
+            ("GET", job.path.replace("task", "unknown"), 404),
         ]
         assert log.latest[0].headers["user-agent"].startswith("Python/")
         with pytest.raises(KeyError):
-            sim.polls("nobody")
+            sim.polls("unknown")
 
 
 async def test_requests_at_once_are_counted() -> None:
@@ -216,7 +216,7 @@ async def test_a_wait_for_requests_can_be_given_up() -> None:
 
 
 async def test_ends_that_were_shown_are_counted(clock: HandClock) -> None:
-    """`finals` counts undisturbed answers that showed the end, for tests that nobody asks after it."""
+    """`finals` counts undisturbed answers that showed the end, for tests that no request follows it."""
     async with Simulator(clock=clock) as sim:
         job = sim.add_extraction("FILE", "ZX-1", duration_s=5, script=[None, Fault.BROKEN_JSON])
         await ask(sim, job.path)
@@ -267,7 +267,7 @@ async def test_a_job_ends_only_while_the_simulator_runs() -> None:
     with pytest.raises(RuntimeError):
         sim.finish("task")
     with pytest.raises(KeyError):
-        sim.finish("nobody")
+        sim.finish("unknown")
 
 
 @pytest.mark.looptime
