@@ -117,24 +117,24 @@ def _headline(summary: LedgerSummary) -> str:
 
 
 def _summary_fields(summary: LedgerSummary) -> list[_Fact]:
-    took, detected = _parse_faults(summary.took), _parse_faults(summary.detected)
+    took, detected = _known(summary.took), _known(summary.detected)
     each = summary.polls / max(1, summary.total)
     facts = [
         _Fact(f"{summary.polls:,}", f"requests, {each:.1f} a job"),
-        _Fact(f"{max(summary.polled, default=0):,}", "requests, most for a job"),
+        _Fact(f"{max(summary.polled, default=0):,}", "requests for one job, at most"),
     ]
     if took:
         facts += [
             _Fact(duration(_quantile(took, 0.5)), "until half were over"),
             _Fact(duration(_quantile(took, 0.95)), "until 95 % were over"),
-            _Fact(duration(took[-1]), "for the longest of them"),
+            _Fact(duration(took[-1]), "for the longest job"),
         ]
     if detected:
-        facts.append(_Fact(duration(_quantile(detected, 0.5)), "within which half of the ends were seen"))
+        facts.append(_Fact(duration(_quantile(detected, 0.5)), "median delay until an end was seen"))
     return facts
 
 
-def _parse_faults(seconds: Sequence[float]) -> list[float]:
+def _known(seconds: Sequence[float]) -> list[float]:
     return sorted(each for each in seconds if not math.isnan(each))
 
 
@@ -164,14 +164,14 @@ def _timeline(summary: LedgerSummary, now: float) -> _Drawing | None:
         return None
     if summary.total <= min(MAX_BARS, len(summary.rows)):
         return _Drawing("Timeline", "Each job from its beginning to its end, in UTC.", job_bars(summary.rows, now))
-    description = "How many jobs had been taken up, and how many of them were over; blue were open. Times are in UTC."
+    description = "Jobs that were watched, and jobs that were over; blue jobs were open. Times are in UTC."
     return _Drawing("Timeline", description, counts_over_time(summary, now))
 
 
 def _histograms(summary: LedgerSummary) -> list[_Drawing]:
     drawn = [
-        ("Durations", "From the first look to the outcome.", durations(summary)),
-        ("Delays", "An end was seen at most so late.", delays(summary)),
-        ("Requests spent", "For each job, good and bad.", polls(summary)),
+        ("Durations", "From the beginning of the watch to the outcome.", durations(summary)),
+        ("Delays", "Max time between the end of a job and the poll that saw it.", delays(summary)),
+        ("Requests spent", "Requests for each job, failed ones included.", polls(summary)),
     ]
     return [_Drawing(heading, description, chart) for heading, description, chart in drawn if chart is not None]
