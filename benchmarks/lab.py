@@ -1,6 +1,6 @@
 """Simulations in virtual time over the real core, for the `scheduling` benchmark.
 
-Rule 1: the policy `pollwise` is the real `Scheduler`, `RateBudget`, `Pacing` and `WatchMachine`. Only time, replies and
+Rule 1: the policy `pollwise` is the real `Scheduler`, `TokenBudget`, `Pacing` and `WatchMachine`. Only time, replies and
 random numbers come from this file. A request takes no time.
 Rule 2: every policy gets the same jobs and the same limit. A meter with a server's sliding window counts the requests
 that a server would refuse. For a policy that keeps the limit itself it must count none.
@@ -22,8 +22,8 @@ from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
-from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Scheduler, Send, SleepUntil
+from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.model.reading import Phase, Reading
 
@@ -164,7 +164,7 @@ def pollwise(
     """The real core, called at the times that it names."""
     dice = random.Random(seed).random
     rules = Policy(pacing=pacing or Pacing(), retry=Retry(), timeout_s=None)
-    budget = None if limit is None else RateBudget(limit[0], per_s=limit[1])
+    budget = None if limit is None else TokenBudget(limit[0], per_s=limit[1])
     turns: Scheduler[_Watching] = Scheduler(
         rules.forecast,
         budget,

@@ -24,6 +24,7 @@ from typing import Any
 from benchmarks import contenders, loopback, report
 from benchmarks.instruments import Ticker, rss
 from pollwise import JobWatcher, Limits, Pacing, RateBudget, SqliteLedger
+from pollwise.core.rate_budget import engine_of
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 
 _RATE = 1_000
@@ -90,7 +91,7 @@ async def _resume(url: str, path: str, watched: int, for_s: float) -> dict[str, 
 
         async def look() -> None:
             nonlocal first_s
-            while watcher.budget.left(loop.time()) == _RATE:
+            while engine_of(watcher.budget).left(loop.time()) == _RATE:
                 await asyncio.sleep(0.001)
             first_s = loop.time() - began
 

@@ -16,7 +16,7 @@ import attrs
 
 from benchmarks import lab, untold
 from pollwise.core.header_hints import RateHints
-from pollwise.core.rate_budget import RateBudget
+from pollwise.core.token_budget import TokenBudget
 
 __all__ = ["SIMULATIONS", "Figures"]
 
@@ -103,7 +103,7 @@ def moved() -> Figures:
         tokens -= served
         return served, None
 
-    sent = _drive(RateBudget(), server, 10_800.0)
+    sent = _drive(TokenBudget(), server, 10_800.0)
     found: Figures = {}
     for name, rate, begin, end in parts:
         part = [one.served for one in sent if begin <= one.at < end]
@@ -119,7 +119,7 @@ def outage() -> Figures:
     """A server that refuses everything for 1, 10 and 60 s from the tenth second on, and says no time."""
     found: Figures = {}
     for refused_s in (1.0, 10.0, 60.0):
-        sent = _drive(RateBudget(), _refusing(10.0, 10.0 + refused_s), 100.0, every_s=0.05)
+        sent = _drive(TokenBudget(), _refusing(10.0, 10.0 + refused_s), 100.0, every_s=0.05)
         over = 10.0 + refused_s
         found[f"429s, {refused_s:g} s"] = sum(not one.served for one in sent)
         found[f"late s, {refused_s:g} s"] = min((one.at for one in sent if one.at >= over), default=math.inf) - over
@@ -130,7 +130,7 @@ def windows() -> Figures:
     """Fixed windows of 2, 5, 10 and 60 s that start with their first request; each reply has what remains and the reset."""
     found: Figures = {}
     for per_s, others in ((2.0, 0), (5.0, 0), (10.0, 0), (60.0, 0), (10.0, 6)):
-        sent = _drive(RateBudget(), _stated(30, per_s, others), 60 * per_s)
+        sent = _drive(TokenBudget(), _stated(30, per_s, others), 60 * per_s)
         served = sum(one.served for one in sent)
         name = f"{per_s:g} s" + (f", {others} by others" if others else "")
         found[f"used % {name}"] = 100 * served / (60 * (30 - others))
@@ -140,10 +140,10 @@ def windows() -> Figures:
 
 def start() -> Figures:
     """The first seconds of 1,000 polls: a limit of 10 a minute, stated or not; no limit; and replies that take 2 s."""
-    stated = _drive(RateBudget(), _stated(10, 60.0, 0), 50.0, most=1_000)
-    hidden = _drive(RateBudget(), _unstated(10), 50.0, most=1_000)
-    free = _drive(RateBudget(), lambda _now: (True, None), 1_000.0, most=1_000)
-    slow = _drive(RateBudget(), lambda _now: (True, None), 1_000.0, most=1_000, latency_s=2.0)
+    stated = _drive(TokenBudget(), _stated(10, 60.0, 0), 50.0, most=1_000)
+    hidden = _drive(TokenBudget(), _unstated(10), 50.0, most=1_000)
+    free = _drive(TokenBudget(), lambda _now: (True, None), 1_000.0, most=1_000)
+    slow = _drive(TokenBudget(), lambda _now: (True, None), 1_000.0, most=1_000, latency_s=2.0)
     return {
         "429s, stated": sum(not one.served for one in stated),
         "429s, not stated": sum(not one.served for one in hidden),
@@ -161,7 +161,7 @@ def lapse() -> Figures:
         count += 1
         return True, RateHints(limit=5, remaining=5, window_s=60.0) if count == 40 else None
 
-    sent = _drive(RateBudget(), server, 600.0, most=300)
+    sent = _drive(TokenBudget(), server, 600.0, most=300)
     return {"s for 300 polls": sent[-1].at}
 
 
@@ -204,7 +204,7 @@ class _Sent:
 
 
 def _drive(
-    budget: RateBudget,
+    budget: TokenBudget,
     server: Server,
     until_s: float,
     *,

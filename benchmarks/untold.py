@@ -2,7 +2,7 @@
 
 Rule 1: spurious 429s go through the real `JobWatcher`, with a scripted transport and a virtual clock. 1,000 jobs are over
 at their third poll and are polled each second, so they take 2 s without any 429.
-Rule 2: real limits go through the real `RateBudget`, with a caller that always has a request waiting. A request takes
+Rule 2: real limits go through the real `TokenBudget`, with a caller that always has a request waiting. A request takes
 50 ms, and the server counts it half-way. The first minutes, in which the budget learns, are shown apart.
 """
 
@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from pollwise import JobWatcher, Pacing, RateBudget, Succeeded
+from pollwise import JobWatcher, Pacing, Succeeded
+from pollwise.core.token_budget import TokenBudget
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.model.messages import Request
 from pollwise.testing import ScriptedTransport, controlled, reply, run
@@ -144,7 +145,7 @@ def limited(*, settled_s: float) -> list[dict[str, Any]]:
     rows = []
     for (limit, per_s), (name, window) in product(_LIMITS, _WINDOWS.items()):
         warm_s = max(60.0, 10 * per_s)
-        sent = list(_drive(RateBudget(), window(limit, per_s), warm_s + settled_s))
+        sent = list(_drive(TokenBudget(), window(limit, per_s), warm_s + settled_s))
         settled = [request for request in sent if request.at >= warm_s]
         refused = sum(not request.accepted for request in settled)
         rows.append(
@@ -160,7 +161,7 @@ def limited(*, settled_s: float) -> list[dict[str, Any]]:
     return rows
 
 
-def _drive(budget: RateBudget, accepts: Accepts, until: float, flights: int = 64) -> Iterator[_Sent]:
+def _drive(budget: TokenBudget, accepts: Accepts, until: float, flights: int = 64) -> Iterator[_Sent]:
     now, flying = 0.0, 0
     coming: list[tuple[float, int, bool]] = []  # time, number, whether it has been counted
     good: dict[int, bool] = {}

@@ -7,7 +7,7 @@ import math
 from collections import deque
 
 from pollwise.core.header_hints import RateHints
-from pollwise.core.rate_budget import RateBudget
+from pollwise.core.token_budget import TokenBudget
 
 
 class Server:
@@ -79,7 +79,7 @@ class Server:
 
 
 def drive(
-    budget: RateBudget, server: Server, until: float, latency: float = 0.05, flights: int = 16, start: float = 0.0
+    budget: TokenBudget, server: Server, until: float, latency: float = 0.05, flights: int = 16, start: float = 0.0
 ) -> None:
     """A request is always waiting. Each one reaches the server after half of its duration."""
     now = start

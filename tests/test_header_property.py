@@ -15,8 +15,8 @@ from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.poll_results import PollResults
-from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Expire, Scheduler, Send
+from pollwise.core.token_budget import TokenBudget
 from pollwise.model.messages import Reply
 from pollwise.runtime.driven_watch import DrivenWatch
 from toy import ToyEndpoint, ToyJob, ToyStatus
@@ -102,7 +102,7 @@ class Bench:
     """One watch with its replies and its budget, and a clock that the test sets."""
 
     def __init__(self, *, timeout_s: float | None, dice: float, seen: bool) -> None:
-        self.budget = RateBudget(longest_hint_s=LONGEST_S)
+        self.budget = TokenBudget(longest_hint_s=LONGEST_S)
         rules = Policy(
             pacing=Pacing(), retry=Retry(), timeout_s=timeout_s, longest_hint_s=LONGEST_S, forecast=Forecast()
         )

@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 import pollwise
-from pollwise import errors
+from pollwise import RateBudget, errors
 
 PARTS = ["endpoints", "errors", "http", "ledger", "simulator", "testing"]
 
@@ -50,3 +50,9 @@ def test_every_public_class_has_a_docstring() -> None:
         if inspect.isclass(value := getattr(importlib.import_module(f"pollwise.{part}"), name)) and not value.__doc__
     ]
     assert undocumented == []
+
+
+def test_a_budget_shows_what_a_caller_can_use() -> None:
+    """Permits are taken by pollwise alone, so a completion does not offer them."""
+    shown = [name for name in dir(RateBudget(60, per_s=60)) if not name.startswith("_")]
+    assert shown == ["documented", "limit", "longest_hint_s", "per_s", "refused"]

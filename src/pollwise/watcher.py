@@ -23,7 +23,7 @@ from pollwise.core.forecast import Forecast
 from pollwise.core.identity import Origins, checked_account, origins_of
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.core.rate_budget import RateBudget
+from pollwise.core.rate_budget import RateBudget, engine_of
 from pollwise.core.watch_state import StepResult
 from pollwise.durable import MachineFactory, Patience, Recorder, WatchRows, on_machine_end
 from pollwise.durable.bulk_recording import record_jobs
@@ -162,7 +162,7 @@ class JobWatcher(Generic[J, S]):
         self._dispatcher = Dispatcher(
             endpoint=self._endpoint,
             transport=self.transport,
-            budget=self.budget,
+            budget=engine_of(self.budget),
             forecast=self._policy.forecast,
             concurrency=self._limits.concurrency,
             request_timeout_s=self._limits.request_timeout_s,
@@ -333,7 +333,7 @@ class JobWatcher(Generic[J, S]):
             WatcherClosed: The watcher is not open, or was closed meanwhile.
         """
         recorder = self._needs_ledger()
-        spread = Stagger(self.budget.spacing_s, self._policy.pacing, self._limits.concurrency)
+        spread = Stagger(engine_of(self.budget).spacing_s, self._policy.pacing, self._limits.concurrency)
         watches = await resume_all(recorder, watches=self._open, spread=spread, forecast=self._untaught)
         self._untaught = None
         return list(watches)

@@ -14,7 +14,7 @@ from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.poll_results import PollResults, stop_with
-from pollwise.core.rate_budget import RateBudget
+from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import (
     AuthenticationError,
@@ -74,7 +74,7 @@ class Bench:
         clock: Callable[[], float] = lambda: 1e9,
     ) -> None:
         self.endpoint = endpoint or Counted()
-        self.budget = RateBudget()
+        self.budget = TokenBudget()
         self.hand = Hand()
         rules = Policy(pacing=Pacing(), retry=Retry(), timeout_s=timeout_s)
         machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)

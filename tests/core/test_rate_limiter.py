@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pollwise import JobWatcher, Pacing, RateBudget, Succeeded
+from pollwise import JobWatcher, Pacing, Succeeded
 from pollwise.core.rate_limiter import Limiter
+from pollwise.core.token_budget import TokenBudget
 from pollwise.model.messages import Request
 from pollwise.testing import ScriptedTransport, controlled, run
 from rate_servers import Server, drive
@@ -102,7 +103,7 @@ def test_an_unstated_limit_is_found_and_kept(window: str, limit: int, per_s: flo
     """Once settled at least 95 % of it are used, and at most 0.5 % of the requests are refused."""
     burst = max(1, limit // 10) if window == "small bucket" else limit
     server = Server(limit, per_s, window.rpartition(" ")[2], burst=burst)
-    budget = RateBudget()
+    budget = TokenBudget()
     warm_s = max(60.0, 10 * per_s)
     drive(budget, server, warm_s, flights=flights)
     accepted, refused = server.accepted, server.refused
@@ -116,7 +117,7 @@ def test_an_unstated_limit_is_found_and_kept(window: str, limit: int, per_s: flo
 def test_a_limit_that_is_lifted_is_forgotten() -> None:
     """After long success the rate is probed upwards, and in the end there is none."""
     server = Server(10, 1.0, "sliding")
-    budget = RateBudget()
+    budget = TokenBudget()
     drive(budget, server, 60.0)
     assert budget.spacing_s == pytest.approx(0.1, rel=0.1)
     server.limit = 10**9
@@ -127,7 +128,7 @@ def test_a_limit_that_is_lifted_is_forgotten() -> None:
 def test_a_lower_limit_is_found_again() -> None:
     """Others use the token, too, from now on."""
     server = Server(50, 1.0, "sliding")
-    budget = RateBudget()
+    budget = TokenBudget()
     drive(budget, server, 120.0)
     server.limit = 5
     drive(budget, server, 240.0, start=120.0)
@@ -160,7 +161,7 @@ def test_few_requests_prove_no_higher_rate() -> None:
 def test_a_bare_refusal_counts_for_a_configured_budget_too() -> None:
     """Others use up half of the token: the rest is found, and the configured limit never exceeded."""
     server = Server(30, 60.0, "sliding")
-    budget = RateBudget(60, per_s=60.0)
+    budget = TokenBudget(60, per_s=60.0)
     drive(budget, server, 1_200.0)
     refused = server.refused
     drive(budget, server, 4_800.0, start=1_200.0)

@@ -14,8 +14,8 @@ from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
-from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Expire, Scheduler, Send, SleepUntil
+from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.model.reading import Phase, Reading
 
@@ -33,7 +33,7 @@ class Driver:
 
     def __init__(
         self,
-        budget: RateBudget | None,
+        budget: TokenBudget | None,
         *,
         timeout_s: float | None = None,
         pacing: Pacing | None = None,
@@ -108,7 +108,7 @@ def test_without_a_budget_each_watch_goes_at_its_own_pace() -> None:
 
 def test_under_pressure_the_whole_budget_is_spent_and_no_more() -> None:
     """Sixty a minute, of which all are used from the first to the last minute."""
-    driver = Driver(RateBudget(60, per_s=60.0))
+    driver = Driver(TokenBudget(60, per_s=60.0))
     driver.add(500, math.inf)
     driver.run(1200)
     times = [at for at, _ in driver.sent]
@@ -119,7 +119,7 @@ def test_under_pressure_the_whole_budget_is_spent_and_no_more() -> None:
 @pytest.mark.parametrize("watches", [10, 20, 30])
 def test_tens_of_watches_do_not_spend_the_window_in_its_first_seconds(watches: int) -> None:
     """It is not known when their jobs end, and sixty a minute last: no pause is longer than half a minute."""
-    driver = Driver(RateBudget(60, per_s=60))
+    driver = Driver(TokenBudget(60, per_s=60))
     driver.add(watches, math.inf)
     driver.run(60)
     times = [at for at, _ in driver.sent]
@@ -128,7 +128,7 @@ def test_tens_of_watches_do_not_spend_the_window_in_its_first_seconds(watches: i
 
 def test_watchers_that_share_a_budget_ration_what_is_left_among_all_of_their_watches() -> None:
     """Two with fifteen each leave as short a pause as one with thirty; one that has left is not counted."""
-    budget = RateBudget(60, per_s=60)
+    budget = TokenBudget(60, per_s=60)
     drivers = [Driver(budget), Driver(budget)]
     for driver in drivers:
         driver.add(15, math.inf)
@@ -151,7 +151,7 @@ def test_eight_watchers_that_share_a_budget_find_ends_about_as_soon_as_one_with_
 def _mean_delay(watchers: int) -> float:
     """Of 240 jobs that take about ten minutes each, as is known."""
     dice = random.Random(1)
-    budget = RateBudget(60, per_s=60)
+    budget = TokenBudget(60, per_s=60)
     drivers = [Driver(budget) for _ in range(watchers)]
     for length in [dice.gauss(600, 60) for _ in range(300)]:
         for driver in drivers:
@@ -168,7 +168,7 @@ def _mean_delay(watchers: int) -> float:
 
 def test_twenty_quick_jobs_are_seen_to_end_within_a_round() -> None:
     """They end after four seconds. A round of twenty, at one a second, takes twenty."""
-    driver = Driver(RateBudget(60, per_s=60))
+    driver = Driver(TokenBudget(60, per_s=60))
     driver.add(20, 4.0)
     driver.run(60)
     assert len(driver.late) == 20
@@ -177,7 +177,7 @@ def test_twenty_quick_jobs_are_seen_to_end_within_a_round() -> None:
 
 def test_a_few_watches_go_at_their_own_pace() -> None:
     """What is not scarce is not rationed."""
-    rationed, free = Driver(RateBudget(60, per_s=60)), Driver(None)
+    rationed, free = Driver(TokenBudget(60, per_s=60)), Driver(None)
     for driver in (rationed, free):
         driver.add(5, math.inf)
         driver.run(60)
@@ -187,7 +187,7 @@ def test_a_few_watches_go_at_their_own_pace() -> None:
 
 def test_a_ration_puts_no_poll_off_beyond_the_last_before_a_deadline() -> None:
     """Each of thirty is asked just before its time is up."""
-    driver = Driver(RateBudget(60, per_s=60), timeout_s=20)
+    driver = Driver(TokenBudget(60, per_s=60), timeout_s=20)
     watches = driver.add(30, math.inf)
     driver.run(20)
     last = {watch: at for at, watch in driver.sent}
@@ -196,7 +196,7 @@ def test_a_ration_puts_no_poll_off_beyond_the_last_before_a_deadline() -> None:
 
 def test_no_watch_starves() -> None:
     """With jobs of which nothing is known, no silence is much longer than a round."""
-    driver = Driver(RateBudget(60, per_s=60.0))
+    driver = Driver(TokenBudget(60, per_s=60.0))
     watches = driver.add(200, math.inf)
     driver.run(3000)
     for watch in watches:
@@ -207,7 +207,7 @@ def test_no_watch_starves() -> None:
 
 def test_of_starving_watches_the_longest_silence_goes_first() -> None:
     """Newcomers in line are not passed by those who were asked since: all had their turn in little more than a round."""
-    driver = Driver(RateBudget(60, per_s=60.0))
+    driver = Driver(TokenBudget(60, per_s=60.0))
     watches = []
     for _ in range(250):
         watches += driver.add(1, 30.0) + driver.add(1, 1800.0)
@@ -219,7 +219,7 @@ def test_of_starving_watches_the_longest_silence_goes_first() -> None:
 
 def test_however_sure_the_forecast_is_no_silence_is_long() -> None:
     """Jobs took 100 s or a day. Those of an hour are asked in turn, though others may be over any moment."""
-    driver = Driver(RateBudget(60, per_s=60.0))
+    driver = Driver(TokenBudget(60, per_s=60.0))
     for _ in range(400):
         for length in (100, 86_400):
             driver.rules.forecast.durations.ran(0, length - 1)
@@ -235,7 +235,7 @@ def test_however_sure_the_forecast_is_no_silence_is_long() -> None:
 def test_those_likely_to_be_over_are_asked_first() -> None:
     """Once jobs are known to take about 300 s, polls go to those of that age, not to those that have just begun."""
     dice = random.Random(4)
-    driver = Driver(RateBudget(60, per_s=60.0))
+    driver = Driver(TokenBudget(60, per_s=60.0))
     for _ in range(300):
         driver.add(1, driver.now + dice.gauss(300, 20))
         driver.run(driver.now + 4)
@@ -245,7 +245,7 @@ def test_those_likely_to_be_over_are_asked_first() -> None:
 
 def test_throttling_is_reported_once_for_each_poll() -> None:
     """Five want to go and one may: it is reported for the other four at once, and for the fifth when it is due again."""
-    driver = Driver(RateBudget(1, per_s=100.0))
+    driver = Driver(TokenBudget(1, per_s=100.0))
     driver.add(5, math.inf)
     driver.run(99)
     assert len(driver.held) == 5
@@ -255,7 +255,7 @@ def test_throttling_is_reported_once_for_each_poll() -> None:
 
 def test_the_slow_start_of_an_unknown_budget_throttles_no_watch() -> None:
     """Until the first replies it lasts a moment, and is not reported."""
-    driver = Driver(RateBudget())
+    driver = Driver(TokenBudget())
     driver.add(20, math.inf)
     taken = 0
     while isinstance(action := driver.turns.next_action(0.0), Send):
@@ -268,7 +268,7 @@ def test_the_slow_start_of_an_unknown_budget_throttles_no_watch() -> None:
 
 def test_a_watch_that_is_held_back_past_its_deadline_expires_unasked() -> None:
     """No watch is asked after its deadline, and none is forgotten."""
-    driver = Driver(RateBudget(1, per_s=30.0), timeout_s=100.0)
+    driver = Driver(TokenBudget(1, per_s=30.0), timeout_s=100.0)
     watches = driver.add(20, math.inf)
     driver.run(101)
     assert sorted(watch.machine.job for watch in driver.expired) == sorted(watch.machine.job for watch in watches)
@@ -277,7 +277,7 @@ def test_a_watch_that_is_held_back_past_its_deadline_expires_unasked() -> None:
 
 def test_before_a_deadline_the_last_poll_goes_first() -> None:
     """The one whose time runs out is asked before those who can wait."""
-    driver = Driver(RateBudget(30, per_s=10.0), timeout_s=1000.0)
+    driver = Driver(TokenBudget(30, per_s=10.0), timeout_s=1000.0)
     hurried = Following(WatchMachine(99, Policy(pacing=Pacing(), retry=Retry(), timeout_s=50.0), now=0.0), math.inf)
     driver.turns.put(hurried, 0.0)
     driver.add(300, math.inf)
@@ -287,7 +287,7 @@ def test_before_a_deadline_the_last_poll_goes_first() -> None:
 
 def test_when_the_pressure_is_gone_each_watch_goes_at_its_own_pace_again() -> None:
     """The price of a poll falls when no watch is held back."""
-    driver = Driver(RateBudget(60, per_s=60.0), pacing=Pacing.fixed(10.0))
+    driver = Driver(TokenBudget(60, per_s=60.0), pacing=Pacing.fixed(10.0))
     driver.add(300, 400.0)
     driver.run(1500)
     assert len(driver.late) == 300

@@ -14,8 +14,8 @@ from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
-from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Expire, Scheduler, Send, SleepUntil
+from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import WatchStopped
 from pollwise.model.reading import Phase, Reading
@@ -59,7 +59,7 @@ class World:
     def __init__(self, plans: list[Plan], limit: tuple[int, float] | None, concurrency: int) -> None:
         self.limit = limit
         self.concurrency = concurrency
-        self.budget = RateBudget() if limit is None else RateBudget(limit[0], per_s=limit[1])
+        self.budget = TokenBudget() if limit is None else TokenBudget(limit[0], per_s=limit[1])
         self.rules = Policy(pacing=Pacing(), retry=Retry(), timeout_s=None)
         self.scheduler: Scheduler[Following] = Scheduler(
             self.rules.forecast,

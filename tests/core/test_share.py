@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 
-from pollwise.core.rate_budget import RateBudget
 from pollwise.core.share import Share
+from pollwise.core.token_budget import TokenBudget
 
 
-def available_at(budget: RateBudget, share: Share, now: float, *, waiting: int = 1) -> float:
+def available_at(budget: TokenBudget, share: Share, now: float, *, waiting: int = 1) -> float:
     """When this share may have a permit; as the scheduler asks."""
     return share.wait(budget.available_at(now, waiting=waiting), now)
 
 
-def acquire(budget: RateBudget, share: Share, now: float) -> int:
+def acquire(budget: TokenBudget, share: Share, now: float) -> int:
     """A permit for this share; as the scheduler acquires it."""
     share.served += 1
     share.stop_waiting()
@@ -22,7 +22,7 @@ def acquire(budget: RateBudget, share: Share, now: float) -> int:
 
 def test_watchers_that_share_a_budget_take_turns() -> None:
     """One with a thousand jobs waiting does not starve one with three."""
-    budget = RateBudget(10, per_s=10.0)
+    budget = TokenBudget(10, per_s=10.0)
     shares: dict[Share, int] = {budget.share(): 0, budget.share(): 0}
     now = 0.0
     while now < 300:
@@ -40,7 +40,7 @@ def test_watchers_that_share_a_budget_take_turns() -> None:
 
 def test_a_share_whose_watcher_is_gone_delays_no_other() -> None:
     """A turn that is not taken lapses."""
-    budget = RateBudget(1, per_s=1.0)
+    budget = TokenBudget(1, per_s=1.0)
     gone, here = budget.share(), budget.share()
     budget.release(acquire(budget, here, 0.0), 0.0)
     available_at(budget, gone, 0.5)
@@ -57,7 +57,7 @@ def test_a_share_whose_watcher_is_gone_delays_no_other() -> None:
 
 def test_a_share_that_waited_for_a_reply_does_not_keep_its_turn_for_ever() -> None:
     """Only a reply can help it, and it does not ask again: its turn lapses like any other."""
-    budget = RateBudget(1, per_s=1.0)
+    budget = TokenBudget(1, per_s=1.0)
     gone, here = budget.share(), budget.share()
     permit = acquire(budget, here, 0.0)
     assert available_at(budget, gone, 0.0) == math.inf
@@ -67,7 +67,7 @@ def test_a_share_that_waited_for_a_reply_does_not_keep_its_turn_for_ever() -> No
 
 def test_a_share_that_is_left_has_no_turn() -> None:
     """The other shares need not wait for it at all."""
-    budget = RateBudget(1, per_s=1.0)
+    budget = TokenBudget(1, per_s=1.0)
     gone, here = budget.share(), budget.share()
     budget.release(acquire(budget, here, 0.0), 0.0)
     gone.size = 7
@@ -80,7 +80,7 @@ def test_a_share_that_is_left_has_no_turn() -> None:
 
 def test_all_shares_wait_while_the_server_is_out_of_service() -> None:
     """The other shares of the token wait, too."""
-    budget = RateBudget()
+    budget = TokenBudget()
     one, other = budget.share(), budget.share()
     budget.on_unavailable(acquire(budget, one, 0.0), 1.0, 30.0)
     assert available_at(budget, other, 1.0) == 31.0

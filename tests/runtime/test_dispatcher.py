@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.core.rate_budget import RateBudget
+from pollwise.core.rate_budget import RateBudget, engine_of
 from pollwise.errors import (
     AuthenticationError,
     CallbackFailed,
@@ -702,7 +702,7 @@ async def test_whenever_foreign_code_cancels_nothing_hangs(answers: list[Answer]
             assert isinstance(outcome, Succeeded) or isinstance(getattr(outcome, "error", None), WatcherClosed)
         assert isinstance(watches[-1].outcome, Succeeded)
         await asyncio.sleep(2)
-        assert budget.left(now()) == 2
+        assert engine_of(budget).left(now()) == 2
 
 
 @pytest.mark.looptime

@@ -27,7 +27,7 @@ from pollwise.cli.ledger_summary import STATES
 from pollwise.cli.live_screen import LiveScreen
 from pollwise.cli.safe_text import clock, duration, safe, shorten_keys
 from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
-from pollwise.core.rate_budget import RateBudget
+from pollwise.core.rate_budget import RateBudget, engine_of
 
 __all__ = ["LiveBatch", "PlainBatch", "counts_text", "open_batch_screen", "progress_text"]
 
@@ -141,7 +141,7 @@ class LiveBatch(LiveScreen):
                 Text(name, style="bold"),
                 Text(f"{request_counters.per_minute(now):,.0f}/min"),
                 Text(_limit(budget), style="dim"),
-                Text("" if (left := budget.left(now)) is None else f"{left:,} left", style="dim"),
+                Text("" if (left := engine_of(budget).left(now)) is None else f"{left:,} left", style="dim"),
                 Text(f"{request_counters.sent:,} sent", style="dim"),
                 Text(f"{budget.refused:,} refused", style="yellow" if budget.refused else "dim"),
             )

@@ -19,7 +19,7 @@ import attrs
 from pollwise.core.classification import refusal
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
 from pollwise.core.machine import WatchMachine
-from pollwise.core.rate_budget import RateBudget
+from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import (
     AuthenticationError,
@@ -83,7 +83,7 @@ class PollResults(Generic[J, S]):
         self,
         *,
         endpoint: Endpoint[J, S],
-        budget: RateBudget,
+        budget: TokenBudget,
         dice: Callable[[], float],
         clock: Callable[[], float],
         on_unknown: Callable[[str], object],

@@ -123,7 +123,7 @@ class Limiter:
         self.next_at = max(self.next_at, earliest) + self.spacing_s
 
     def on_reply(self, now: float) -> None:
-        """A request was not refused. `RateBudget.release` has the same lines, because it runs for every reply."""
+        """A request was not refused. `TokenBudget.release` has the same lines, because it runs for every reply."""
         self.good_replies += 1
         if self.good_replies >= self.trial:
             self.pass_trial(now)

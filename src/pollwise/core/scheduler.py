@@ -24,8 +24,8 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import LEVELS_TO_DOUBLE, Forecast, level_of, worth_of
 from pollwise.core.machine import WatchMachine
-from pollwise.core.rate_budget import RateBudget
 from pollwise.core.ready_queue import ReadyQueue
+from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import DueReason
 
 __all__ = ["Action", "Expire", "Scheduler", "Send", "SleepUntil"]
@@ -140,7 +140,7 @@ class Scheduler(Generic[W]):
     def __init__(
         self,
         forecast: Forecast,
-        budget: RateBudget | None,
+        budget: TokenBudget | None,
         limiter: ConcurrencyLimiter,
         *,
         cpu_s: Callable[[], float],
@@ -226,13 +226,13 @@ class Scheduler(Generic[W]):
 
     # --- permits ------------------------------------------------------------------------------
 
-    def _available_at(self, budget: RateBudget, now: float) -> float:
+    def _available_at(self, budget: TokenBudget, now: float) -> float:
         """When this watcher may have the next permit: a time that has come, or when to ask again."""
         share = self._share
         at = budget.available_at(now, waiting=self._queue.held)
         return share.wait(at, now) if share is not None and (at > now or share.waiters) else at
 
-    def _acquire(self, budget: RateBudget, now: float) -> int:
+    def _acquire(self, budget: TokenBudget, now: float) -> int:
         share = self._share
         if share is not None:
             share.served += 1

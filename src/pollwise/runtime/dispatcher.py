@@ -27,8 +27,8 @@ from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import Forecast
 from pollwise.core.machine import WatchMachine
 from pollwise.core.poll_results import PollResults, stop_with
-from pollwise.core.rate_budget import RateBudget
 from pollwise.core.scheduler import Expire, Scheduler, Send
+from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopped
 from pollwise.model.protocols import Endpoint, Transport
@@ -79,7 +79,7 @@ class Dispatcher(Generic[J, S]):
         *,
         endpoint: Endpoint[J, S],
         transport: Transport,
-        budget: RateBudget,
+        budget: TokenBudget,
         forecast: Forecast,
         concurrency: int,
         request_timeout_s: float,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pollwise.core.header_hints import RateHints
-from pollwise.core.rate_budget import RateBudget
+from pollwise.core.token_budget import TokenBudget
 from pollwise.errors import ConfigurationError
 from pollwise.model.limits import RateLimit
 from rate_servers import Server, drive
@@ -20,7 +20,7 @@ from rate_servers import Server, drive
 @given(st.integers(1, 8), st.lists(st.tuples(st.floats(0, 3), st.floats(0, 1)), max_size=60))
 def test_no_window_ever_holds_more_than_the_limit(limit: int, steps: list[tuple[float, float]]) -> None:
     """In any span of per_s seconds, counted from whenever the server may have counted, at most `limit` go."""
-    budget = RateBudget(limit, per_s=5.0)
+    budget = TokenBudget(limit, per_s=5.0)
     now, sent = 0.0, []
     for wait, latency in steps:
         now += wait
@@ -40,7 +40,7 @@ def test_no_window_ever_holds_more_than_the_limit(limit: int, steps: list[tuple[
 def test_a_known_budget_is_spent_whole_and_never_refused(window: str, told: str) -> None:
     """Whatever the server's kind of window, and whatever it tells."""
     server = Server(60, 60.0, window, told)
-    drive(RateBudget(60, per_s=60.0), server, 3600.0)
+    drive(TokenBudget(60, per_s=60.0), server, 3600.0)
     assert server.refused == 0
     assert server.accepted >= 0.97 * 3600
 
@@ -51,7 +51,7 @@ def test_a_known_budget_is_spent_whole_and_never_refused(window: str, told: str)
 def test_an_unknown_budget_is_learnt_at_the_price_of_a_few_refusals(window: str, told: str, flights: int) -> None:
     """From `Remaining` as it falls and refills, and from what one refusal tells."""
     server = Server(60, 60.0, window, told)
-    budget = RateBudget()
+    budget = TokenBudget()
     drive(budget, server, 3600.0, flights=flights)
     assert server.refused <= 0.005 * (server.accepted + server.refused)
     assert server.accepted >= 0.97 * 3600
@@ -63,7 +63,7 @@ def test_an_unknown_budget_is_learnt_at_the_price_of_a_few_refusals(window: str,
 def test_a_first_burst_is_no_burst_of_refusals(window: str, told: str) -> None:
     """Sixty-four may be in flight and sixty are allowed: the first replies say so before the last is sent."""
     server = Server(60, 60.0, window, told)
-    drive(RateBudget(), server, 59.0, flights=64)
+    drive(TokenBudget(), server, 59.0, flights=64)
     assert server.accepted == 60
     assert server.refused <= 1
 
@@ -72,14 +72,14 @@ def test_a_first_burst_is_no_burst_of_refusals(window: str, told: str) -> None:
 def test_without_a_limit_the_start_is_slow_for_a_moment_only(latency: float) -> None:
     """After the second round of replies all connections are busy, and they stay so."""
     server = Server(10**9, 1.0, "sliding", "nothing")
-    drive(RateBudget(), server, 40 * latency, latency=latency, flights=64)
+    drive(TokenBudget(), server, 40 * latency, latency=latency, flights=64)
     assert server.refused == 0
     assert server.accepted >= 64 * 37
 
 
 def test_a_first_request_that_hangs_does_not_hold_up_the_others() -> None:
     """With no reply at all more and more are let go as time passes."""
-    budget = RateBudget()
+    budget = TokenBudget()
     taken, now = 0, 0.0
     while now < 1.1:
         available_at = budget.available_at(now)
@@ -94,7 +94,7 @@ def test_a_first_request_that_hangs_does_not_hold_up_the_others() -> None:
 
 def test_a_budget_that_was_told_does_not_start_slowly() -> None:
     """Nor does one that a vendor documents."""
-    for budget in (RateBudget(50, per_s=1.0), RateBudget.documented(RateLimit(50, per_s=1.0))):
+    for budget in (TokenBudget(50, per_s=1.0), TokenBudget.documented(RateLimit(50, per_s=1.0))):
         for _ in range(50):
             assert budget.available_at(0.0) == 0.0
             budget.acquire(0.0)
@@ -102,10 +102,10 @@ def test_a_budget_that_was_told_does_not_start_slowly() -> None:
 
 def test_a_documented_budget_gives_way_to_the_servers_word() -> None:
     """A plan that allows more than the guess is used; one that allows less is respected."""
-    budget = RateBudget.documented(RateLimit(60, per_s=60.0))
+    budget = TokenBudget.documented(RateLimit(60, per_s=60.0))
     budget.release(budget.acquire(0.0), 0.0, RateHints(limit=100, remaining=99))
     assert budget.limit == 100
-    budget = RateBudget(60, per_s=60.0)
+    budget = TokenBudget(60, per_s=60.0)
     budget.release(budget.acquire(0.0), 0.0, RateHints(limit=100, remaining=99))
     assert budget.limit == 60
     budget.release(budget.acquire(0.0), 0.0, RateHints(limit=10, remaining=9))
@@ -114,7 +114,7 @@ def test_a_documented_budget_gives_way_to_the_servers_word() -> None:
 
 def test_others_who_use_the_token_are_respected() -> None:
     """The server says that less is left than we think: it wins."""
-    budget = RateBudget(60, per_s=60.0)
+    budget = TokenBudget(60, per_s=60.0)
     budget.release(budget.acquire(0.0), 0.1, RateHints(remaining=2))
     budget.acquire(0.2)
     budget.acquire(0.2)
@@ -124,7 +124,7 @@ def test_others_who_use_the_token_are_respected() -> None:
 
 def test_retry_after_wins_over_a_reset() -> None:
     """Retry-After says when one request may go, a reset when all are back: one goes after Retry-After."""
-    budget = RateBudget(60, per_s=60.0)
+    budget = TokenBudget(60, per_s=60.0)
     budget.on_429(budget.acquire(0.0), 1.0, 1.0, RateHints(limit=60, remaining=0, reset_s=300.0))
     assert budget.available_at(1.0) == 2.0
     budget.acquire(2.0)
@@ -134,7 +134,7 @@ def test_retry_after_wins_over_a_reset() -> None:
 
 def test_a_refusal_that_says_nothing_remains_is_no_limit_of_one() -> None:
     """The hour's quota is used up by others, and Retry-After is short: the window is not one request an hour."""
-    budget = RateBudget()
+    budget = TokenBudget()
     budget.on_429(budget.acquire(0.0), 0.0, 2.0, RateHints(remaining=0, reset_s=3500.0))
     assert budget.available_at(0.0) == 2.0
     budget.release(budget.acquire(2.0), 2.0)
@@ -144,7 +144,7 @@ def test_a_refusal_that_says_nothing_remains_is_no_limit_of_one() -> None:
 
 def test_without_retry_after_the_reset_is_the_pause() -> None:
     """It is the only word there is."""
-    budget = RateBudget(60, per_s=60.0)
+    budget = TokenBudget(60, per_s=60.0)
     budget.on_429(budget.acquire(0.0), 1.0, None, RateHints(reset_s=20.0))
     assert budget.available_at(1.0) == 21.0
 
@@ -167,7 +167,7 @@ def test_no_header_of_a_refusal_makes_the_next_request_sooner(
 
 def _waits(retry_after_s: float | None, hints: RateHints | None, refusals: int = 6) -> list[float]:
     """Seconds from each refusal to the next probe."""
-    budget = RateBudget()
+    budget = TokenBudget()
     waits, now = [], 0.0
     for _ in range(refusals):
         permit = budget.acquire(now)
@@ -186,7 +186,7 @@ hints_of_any_kind = st.builds(
 )
 
 
-@pytest.mark.parametrize("make", [RateBudget, lambda **k: RateBudget.documented(RateLimit(60, per_s=60.0), **k)])
+@pytest.mark.parametrize("make", [TokenBudget, lambda **k: TokenBudget.documented(RateLimit(60, per_s=60.0), **k)])
 @given(
     lies=st.lists(
         st.tuples(st.sampled_from(["good", "refused", "suspended"]), hints_of_any_kind, st.none() | st.floats(0, 1e14)),
@@ -194,7 +194,7 @@ hints_of_any_kind = st.builds(
     )
 )
 def test_no_header_delays_a_request_by_more_than_the_longest_hint(
-    make: Callable[..., RateBudget], lies: list[tuple[str, RateHints, float | None]]
+    make: Callable[..., TokenBudget], lies: list[tuple[str, RateHints, float | None]]
 ) -> None:
     """Whatever a server says: after `longest_hint_s` one request goes."""
     budget, now = make(longest_hint_s=100.0), 0.0
@@ -217,12 +217,12 @@ def test_no_header_delays_a_request_by_more_than_the_longest_hint(
 def test_the_longest_hint_is_a_positive_number_of_seconds(wrong: float) -> None:
     """Else no pause would end, or none begin."""
     with pytest.raises(ConfigurationError, match="longest_hint_s must be a positive number of seconds"):
-        RateBudget(longest_hint_s=wrong)
+        TokenBudget(longest_hint_s=wrong)
 
 
 def test_after_a_pause_that_was_cut_one_request_goes_first() -> None:
     """The others go when it was answered."""
-    budget = RateBudget(60, per_s=60.0)
+    budget = TokenBudget(60, per_s=60.0)
     budget.release(budget.acquire(0.0), 0.0, RateHints(limit=60, remaining=0, reset_s=60_000.0))
     assert budget.available_at(0.0) == 3600.0
     probe = budget.acquire(3600.0)
@@ -233,7 +233,7 @@ def test_after_a_pause_that_was_cut_one_request_goes_first() -> None:
 
 def test_a_newer_reply_that_contradicts_a_lie_ends_the_pause() -> None:
     """Not one to a request that was sent before."""
-    budget = RateBudget(60, per_s=60.0)
+    budget = TokenBudget(60, per_s=60.0)
     older, lying, newer = (budget.acquire(0.0) for _ in range(3))
     budget.release(lying, 0.1, RateHints(remaining=0, reset_s=900.0))
     budget.release(older, 0.2, RateHints(remaining=59))
@@ -244,7 +244,7 @@ def test_a_newer_reply_that_contradicts_a_lie_ends_the_pause() -> None:
 
 def test_a_good_reply_does_not_end_a_pause_that_a_refusal_asked_for() -> None:
     """The ban counts for every request of the token."""
-    budget = RateBudget(60, per_s=60.0)
+    budget = TokenBudget(60, per_s=60.0)
     refused, newer = budget.acquire(0.0), budget.acquire(0.0)
     budget.on_429(refused, 0.1, 30.0, None)
     budget.release(newer, 0.2, RateHints(remaining=58))
@@ -256,7 +256,7 @@ def test_a_good_reply_does_not_end_a_pause_that_a_refusal_asked_for() -> None:
 )
 def test_what_one_reply_alone_has_said_lapses(lie: RateHints) -> None:
     """Three newer replies have no rate headers: what is configured or documented holds again."""
-    budget = RateBudget.documented(RateLimit(60, per_s=60.0))
+    budget = TokenBudget.documented(RateLimit(60, per_s=60.0))
     permits = [budget.acquire(0.0) for _ in range(5)]
     budget.release(permits[0], 0.1, lie)
     for permit in permits[1:]:
@@ -269,14 +269,14 @@ def test_what_one_reply_alone_has_said_lapses(lie: RateHints) -> None:
 @pytest.mark.parametrize("window_s", [1e-9, 999_999_999.0])
 def test_a_window_that_cannot_be_is_not_learnt(window_s: float) -> None:
     """Neither a freeze nor a hot loop."""
-    budget = RateBudget()
+    budget = TokenBudget()
     budget.release(budget.acquire(0.0), 0.1, RateHints(limit=60, window_s=window_s))
     assert budget.per_s is None
 
 
 def test_a_server_out_of_service_stops_every_request_but_one() -> None:
     """A 503 with Retry-After: nothing goes, then one, then the others. It is no refusal."""
-    budget = RateBudget()
+    budget = TokenBudget()
     first, second = budget.acquire(0.0), budget.acquire(0.0)
     budget.on_unavailable(first, 1.0, 120.0)
     budget.release(second, 1.5)
@@ -297,7 +297,7 @@ def test_a_server_out_of_service_stops_every_request_but_one() -> None:
 def test_remaining_corrects_a_documented_limit(window: str, allowed: int, guess: int) -> None:
     """An Enterprise token uses its 100 a minute at once, the others theirs."""
     server = Server(allowed, 60.0, window, "remaining")
-    budget = RateBudget.documented(RateLimit(guess, per_s=60.0))
+    budget = TokenBudget.documented(RateLimit(guess, per_s=60.0))
     drive(budget, server, 121.0)
     assert server.accepted >= 0.98 * 2 * allowed
     assert server.refused <= 2
@@ -315,12 +315,12 @@ def test_a_short_window_is_used_whole_though_its_reset_is_in_whole_seconds(
     server = Server(limit, per_s, window, "whole seconds")
     server.stated = stated
     warm, until = 20 * per_s, 420 * per_s
-    budget = RateBudget()
+    budget = TokenBudget()
     drive(budget, server, warm, latency=0.01)
     refused = server.refused
     server = Server(limit, per_s, window, "whole seconds")
     server.stated = stated
-    drive(RateBudget() if stated else budget, server, until, latency=0.01, start=warm)
+    drive(TokenBudget() if stated else budget, server, until, latency=0.01, start=warm)
     assert refused <= max(4, 0.02 * limit)
     assert server.refused <= 0.005 * (server.accepted + server.refused) + 1
     assert server.accepted >= 0.95 * limit * 400
@@ -328,7 +328,7 @@ def test_a_short_window_is_used_whole_though_its_reset_is_in_whole_seconds(
 
 def test_requests_in_flight_count() -> None:
     """With everything in flight only a reply can free a place."""
-    budget = RateBudget(2, per_s=10)
+    budget = TokenBudget(2, per_s=10)
     permit = budget.acquire(0.0)
     budget.acquire(0.0)
     assert budget.available_at(0.0) == math.inf
@@ -338,7 +338,7 @@ def test_requests_in_flight_count() -> None:
 
 def test_under_pressure_requests_are_spread() -> None:
     """What was saved up goes at once; from then on they come evenly, not in a burst a window."""
-    budget = RateBudget(60, per_s=60.0)
+    budget = TokenBudget(60, per_s=60.0)
     now = 0.0
     sent = []
     while len(sent) < 200:
@@ -353,9 +353,9 @@ def test_under_pressure_requests_are_spread() -> None:
     assert all(later - earlier == pytest.approx(1.0) for earlier, later in pairwise(sent[60:]))
 
 
-def spent(count: int, *, limit: int | None = 60, per_s: float | None = 60.0) -> RateBudget:
+def spent(count: int, *, limit: int | None = 60, per_s: float | None = 60.0) -> TokenBudget:
     """A budget of which so many were used at the time 0."""
-    budget = RateBudget(limit, per_s=per_s)
+    budget = TokenBudget(limit, per_s=per_s)
     for _ in range(count):
         budget.release(budget.acquire(0.0), 0.0)
     return budget
@@ -376,7 +376,7 @@ def test_no_ration_is_less_than_an_even_rate() -> None:
 
 
 @pytest.mark.parametrize("budget", [spent(3), spent(40, limit=10_000), spent(9, limit=None), spent(9, per_s=None)])
-def test_plenty_and_the_unknown_are_not_rationed(budget: RateBudget) -> None:
+def test_plenty_and_the_unknown_are_not_rationed(budget: TokenBudget) -> None:
     """Where twenty requests are left for each watch, or it is not known how many, each may ask at once."""
     assert budget.ration_s(0.0, 2) == 0.0
 
@@ -388,21 +388,21 @@ def test_more_watches_than_requests_are_not_rationed() -> None:
 
 def test_what_the_server_leaves_is_rationed() -> None:
     """Others have used the token: two of sixty are left, says the server, for the four of us."""
-    budget = RateBudget(60, per_s=60.0)
+    budget = TokenBudget(60, per_s=60.0)
     budget.release(budget.acquire(0.0), 0.0, RateHints(remaining=2))
     assert budget.ration_s(0.0, 4) == pytest.approx(4.0)
 
 
 def test_those_in_flight_are_rationed_too() -> None:
     """They will want to be asked again as soon as they are answered."""
-    budget = RateBudget(60, per_s=60.0)
+    budget = TokenBudget(60, per_s=60.0)
     permits = [budget.acquire(0.0) for _ in range(20)]
     budget.release(permits.pop(), 0.0)
-    assert budget.ration_s(0.0, 1) == pytest.approx(RateBudget.ration_s(_after(20), 0.0, 20))
+    assert budget.ration_s(0.0, 1) == pytest.approx(TokenBudget.ration_s(_after(20), 0.0, 20))
 
 
-def _after(requests: int) -> RateBudget:
-    budget = RateBudget(60, per_s=60.0)
+def _after(requests: int) -> TokenBudget:
+    budget = TokenBudget(60, per_s=60.0)
     for _ in range(requests):
         budget.release(budget.acquire(0.0), 0.0)
     return budget
@@ -412,4 +412,4 @@ def _after(requests: int) -> RateBudget:
 def test_an_impossible_budget_is_refused(limit: int, per_s: float) -> None:
     """At least one request in a positive, finite time."""
     with pytest.raises(ConfigurationError, match="at least 1 request"):
-        RateBudget(limit, per_s=per_s)
+        TokenBudget(limit, per_s=per_s)
