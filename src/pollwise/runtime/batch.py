@@ -1,10 +1,10 @@
-"""Many watches, one stream of outcomes: what `JobWatcher.as_completed` gives out.
+"""Many watches, one stream of outcomes: the iterator that `JobWatcher.as_completed` returns.
 
 Rule 1: jobs are taken as capacity allows: no more than `capacity` are open or waiting to be read, so neither a lazy
 source nor a slow reader makes memory grow.
-Rule 2: the feeding task belongs to the iteration and ends with it, also when the iteration is just dropped, and with
-the watcher.
-Rule 3: a stream that ends has given an outcome for each job. Whatever cuts it short comes out of it.
+Rule 2: the feeding task ends with the iteration, also when the iteration is dropped without `aclose`, and with the
+watcher.
+Rule 3: a stream that ends has given an outcome for each job. An error that ends it early is raised from it.
 """
 
 from __future__ import annotations
@@ -71,15 +71,15 @@ class Batch(Generic[J, S]):
     def __del__(self) -> None:
         if self._feeder is not None and not self._feeder.done():
             self._flow.left = True
-            with suppress(RuntimeError):  # the loop is closed, and nothing goes on in it
-                self._feeder.get_loop().call_soon_threadsafe(self._feeder.cancel)  # garbage is collected anywhere
+            with suppress(RuntimeError):  # the loop is closed, so the task cannot run
+                self._feeder.get_loop().call_soon_threadsafe(self._feeder.cancel)  # garbage is collected in any thread
 
 
 class _Flow(Generic[J, S]):
-    """What the feeding task and the reader share. It knows neither, so dropping the reader ends the feeder."""
+    """What the feeding task and the reader share. It refers to neither, so a reader that is dropped ends the feeding task."""
 
     def __init__(self, begin: Callable[[J], Watch[J, S]], capacity: int) -> None:
-        self.left = False  # there is no reader any more, or it has been told that this is the end
+        self.left = False  # there is no reader, or the reader has had the end
         self._begin = begin
         self._capacity = capacity
         self._ready: deque[tuple[int, Outcome[J, S]]] = deque()
@@ -88,7 +88,7 @@ class _Flow(Generic[J, S]):
         self._fed = False
         self._failure: BaseException | None = None
         self._fair = Yielder()
-        self._cut = False  # the failure is that the watcher was left: all that was begun ends by itself then
+        self._cut = False  # the watcher was left, so all watches that were begun end by themselves
         self._came = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -111,10 +111,10 @@ class _Flow(Generic[J, S]):
             self._fed = True
             self._came.set()
             if isasyncgen(jobs):
-                await jobs.aclose()  # here and now, and not whenever it is collected
+                await jobs.aclose()  # now, not when it is collected
 
     def fed(self, _feeder: asyncio.Task[None]) -> None:
-        """The feeding task is over; it may have been cancelled before it could do anything."""
+        """The feeding task is over. It may have been cancelled before its first step."""
         if not self._fed:
             self._fed = self._cut = True
             self._failure = WatcherClosed()
@@ -161,7 +161,7 @@ class _Flow(Generic[J, S]):
 
 
 class _Place(Generic[J, S]):
-    """Where in its flow a watch's outcome belongs. One for each open watch, hence no closure."""
+    """The position of a watch's outcome in its flow. Each open watch has one, and a closure would take more memory."""
 
     __slots__ = ("_flow", "_position")
 
