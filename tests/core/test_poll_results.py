@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import attrs
 import pytest
 
+from pollwise.core.header_hints import HintReader
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
@@ -294,6 +296,61 @@ def test_a_clock_that_raises_is_not_called_the_endpoints_bug() -> None:
     assert bench.take(answer) is StepResult.OVER
     assert isinstance(bench.why, CallbackFailed)
     assert (bench.why.name, bench.why.kind) == ("clock", "OSError")
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, None])
+@pytest.mark.parametrize("status", [200, 429])
+def test_a_clock_must_give_a_time(bad: Any, status: int) -> None:
+    """What is no time ends the watch with the argument's name. It is not taken for a reply without a hint."""
+    bench = Bench(clock=lambda: bad)
+    answer = reply(RUNNING, status=status, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
+    assert bench.take(answer) is StepResult.OVER
+    assert isinstance(bench.why, CallbackFailed)
+    assert (bench.why.name, bench.why.job) == ("clock", ToyJob())
+
+
+def test_dice_that_give_no_number_are_not_called_the_endpoints_bug() -> None:
+    """The comparison raises in place of the function."""
+    nothing: Any = None
+    bench = Bench(dice=lambda: nothing)
+    assert bench.take(reply(RUNNING)) is StepResult.OVER
+    assert isinstance(bench.why, CallbackFailed)
+    assert (bench.why.name, bench.why.kind) == ("dice", "TypeError")
+
+
+class _CountingHeaders(dict[str, str]):
+    """Counts how often the value of a field is looked up."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        super().__init__(fields)
+        self.lookups: Counter[str] = Counter()
+
+    def __getitem__(self, name: str) -> str:
+        self.lookups[name] += 1
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.lookups[name] += 1
+        return super().get(name, default)
+
+
+@pytest.mark.parametrize("status", [200, 403, 429, 503])
+def test_the_hints_of_a_reply_are_parsed_once(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch, the budget and the error all use what was found the first time."""
+    reads: list[int] = []
+    read = HintReader.read
+
+    def counting(self: HintReader, headers: Mapping[str, str], clock: Callable[[], float]) -> Any:
+        reads.append(status)
+        return read(self, headers, clock)
+
+    monkeypatch.setattr(HintReader, "read", counting)
+    bench = Bench()
+    fields = _CountingHeaders({"Retry-After": "7", "X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "0"})
+    bench.take(attrs.evolve(reply(RUNNING, status=status), headers=fields))
+    assert reads == [status]
+    looked_up = {name: count for name, count in fields.lookups.items() if name in fields}
+    assert set(looked_up.values()) == {1}, looked_up
 
 
 def test_a_reading_that_contradicts_itself_is_told_in_its_own_words() -> None:

@@ -11,6 +11,7 @@ not called the endpoint's bug.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -214,17 +215,20 @@ class PollResults(Generic[J, S]):
     def _roll(self) -> float:
         try:
             dice = self._dice()
+            if 0.0 <= dice < 1.0:
+                return dice
         except Exception as exc:
             raise _callback_failed("dice", exc) from exc
-        if 0.0 <= dice < 1.0:
-            return dice
         raise _callback_failed("dice", ValueError(f"it gave {dice!r}, which is not in [0, 1)"))
 
     def _wall_now(self) -> float:
         try:
-            return self._clock()
+            wall_now = self._clock()
+            if math.isfinite(wall_now):
+                return wall_now
         except Exception as exc:
             raise _callback_failed("clock", exc) from exc
+        raise _callback_failed("clock", ValueError(f"it gave {wall_now!r}, which is no time in epoch seconds"))
 
 
 def stop_with(machine: WatchMachine[Any, Any], exc: BaseException, now: float) -> StepResult:
