@@ -36,6 +36,7 @@ from pollwise.errors import ConfigurationError, DeadlineExceeded, OriginChanged
 from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, OutcomeKind, Recorded, Relocation
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.tracebacks import strip_tracebacks
+from pollwise.runtime.fairness import Yielder
 
 __all__ = ["Admission", "Apply"]
 
@@ -189,9 +190,10 @@ class Admission(Generic[J, S]):
                 return [*await self._write(entries[:middle]), *await self._write(entries[middle:])]
             return _failed(entries, exc)
         failed: list[_Entry[J, S]] = []
+        fair = Yielder(every=1)  # each page is about a millisecond of work
         for n in range(0, len(pairs), _PAGE):
             if n:
-                await asyncio.sleep(0)
+                await fair.checkpoint()
             page = pairs[n : n + _PAGE]
             for entry, recorded in page:
                 self._on_recorded(entry, recorded)

@@ -11,7 +11,6 @@ Rule 5: a row whose keys are not those of a job of the endpoint stays as it is, 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -24,6 +23,7 @@ from pollwise.durable.recorded_watch import machine_of
 from pollwise.errors import OriginChanged, WatcherClosed
 from pollwise.ledger import Ledger, OpenWatch, Relocation
 from pollwise.runtime.driven_watch import DrivenWatch
+from pollwise.runtime.fairness import Yielder
 
 __all__ = ["Stagger", "check_origins", "learn_durations", "resume_all"]
 
@@ -32,7 +32,7 @@ S = TypeVar("S")
 
 _FEW = 25  # durations learnt between two yields to the event loop: some milliseconds
 _SEEN_LATE = 0.95  # an end was seen a little later than it came
-_CHUNK = 100  # rows made into watches between two yields to the event loop: some milliseconds
+_STEPS = 100  # rows made into watches between two checkpoints: some milliseconds
 _GOLDEN = 0.6180339887498949  # its multiples lie evenly between whole numbers, however many there are
 
 
@@ -41,12 +41,12 @@ async def learn_durations(
 ) -> None:
     """Learn how long the account's jobs took so far. Raises LedgerError if the ledger cannot be read."""
     known = await patience.call(lambda: ledger.durations(endpoint, account))
-    for n, elapsed_s in enumerate(reversed(known), 1):
+    fair = Yielder(_FEW)
+    for elapsed_s in reversed(known):
         took_s = max(0.0, elapsed_s)
         durations.ran(0.0, _SEEN_LATE * took_s)
         durations.over(_SEEN_LATE * took_s, took_s)
-        if n % _FEW == 0:
-            await asyncio.sleep(0)
+        await fair.checkpoint()
 
 
 async def check_origins(ledger: Ledger, origins: Origins[Any]) -> None:
@@ -109,11 +109,10 @@ async def resume_all(
     recorder.readers.append(ended)
     try:
         await recorder.patience.call(lambda: check_origins(recorder.ledger, recorder.rows.origins))
-        pages = _Pages(recorder)
+        pages, fair = _Pages(recorder), Yielder(_STEPS)
         while (chunk := await recorder.patience.call(pages.next)) is not None:
-            for n, (job, known) in enumerate(await _admitted(recorder, chunk, watches, refused), 1):
-                if n % _CHUNK == 0:
-                    await asyncio.sleep(0)
+            for job, known in await _admitted(recorder, chunk, watches, refused):
+                await fair.checkpoint()
                 if recorder.closing:
                     raise WatcherClosed
                 if known.id in ended:
@@ -166,9 +165,9 @@ async def _admitted(
     """Those that may be resumed. The new origins of those that have moved are written first."""
     admitted: list[tuple[J, OpenWatch]] = []
     moved: list[Relocation] = []
-    for n, known in enumerate(chunk, 1):
-        if n % _CHUNK == 0:
-            await asyncio.sleep(0)
+    fair = Yielder(_STEPS)
+    for known in chunk:
+        await fair.checkpoint()
         job = job_of(known, recorder.rows.endpoint)
         if job is None:
             continue
