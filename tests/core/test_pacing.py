@@ -105,6 +105,14 @@ def test_a_retry_can_use_any_generator() -> None:
         lambda: Retry(outage_s=math.inf),
         lambda: Retry(base_s=-1),
         lambda: Retry(max_s=float("nan")),
+        lambda: Pacing(min_s="5"),  # type: ignore[arg-type]  # as from a configuration file
+        lambda: Pacing(max_s=None),  # type: ignore[arg-type]
+        lambda: Pacing(jitter="0.1"),  # type: ignore[arg-type]
+        lambda: Pacing(patience_s=True),
+        lambda: Pacing(wait=5),  # type: ignore[arg-type]
+        lambda: Pacing(wait=None),  # type: ignore[arg-type]
+        lambda: Retry(min_failures="3"),  # type: ignore[arg-type]
+        lambda: Retry(outage_s="600"),  # type: ignore[arg-type]
     ],
 )
 def test_what_cannot_be_is_refused_at_once(make: object) -> None:

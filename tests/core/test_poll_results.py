@@ -398,7 +398,7 @@ def test_what_cannot_be_mended_by_asking_again_ends_the_watch(answer: PollResult
     assert isinstance(bench.why.__cause__, (ZeroDivisionError, AttributeError))
 
 
-def test_more_than_an_exception_is_for_whoever_runs_the_program() -> None:
+def test_more_than_an_exception_goes_through() -> None:
     """KeyboardInterrupt goes through."""
 
     def interrupted(_reply: Reply) -> Reading[ToyStatus]:

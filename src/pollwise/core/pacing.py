@@ -68,8 +68,12 @@ class DelayTable:
             self._waits = None
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not (value > 0 and math.isfinite(value)):
+    if not (_is_number(value) and value > 0 and math.isfinite(value)):
         raise ConfigurationError(f"{attribute.name} must be a positive number of seconds, got {value!r}")
 
 
@@ -78,8 +82,13 @@ def _positive_or_none(instance: object, attribute: attrs.Attribute[Any], value: 
         _positive(instance, attribute, value)
 
 
+def _wait_factory(_instance: object, attribute: attrs.Attribute[Any], value: WaitFactory | None) -> None:
+    if not callable(value) and not (value is None and attribute.default is None):
+        raise ConfigurationError(f"{attribute.name} must be a function such as backoff.expo, got {value!r}")
+
+
 def _share(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not 0 <= value <= 1:
+    if not (_is_number(value) and 0 <= value <= 1):
         raise ConfigurationError(f"{attribute.name} must be between 0 and 1, got {value!r}")
 
 
@@ -101,7 +110,7 @@ class Pacing:
 
     min_s: float = attrs.field(default=1.0, validator=_positive)
     max_s: float = attrs.field(default=60.0, validator=_positive)
-    wait: WaitFactory = _GEOMETRIC
+    wait: WaitFactory = attrs.field(default=_GEOMETRIC, validator=_wait_factory)
     jitter: float = attrs.field(default=0.1, validator=_share)
     adaptive: bool = True
     patience_s: float = attrs.field(default=1.0, validator=_positive)
@@ -158,12 +167,12 @@ class Retry:
     min_failures: int = 5
     base_s: float = attrs.field(default=1.0, validator=_positive)
     max_s: float = attrs.field(default=60.0, validator=_positive)
-    wait: WaitFactory | None = None
+    wait: WaitFactory | None = attrs.field(default=None, validator=_wait_factory)
     _table: DelayTable = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.min_failures < 1:
-            raise ConfigurationError(f"min_failures must be at least 1, got {self.min_failures!r}")
+        if not (_is_number(self.min_failures) and self.min_failures >= 1):
+            raise ConfigurationError(f"min_failures must be a number of at least 1, got {self.min_failures!r}")
         wait = self.wait or functools.partial(backoff.expo, factor=self.base_s)
         object.__setattr__(self, "_table", DelayTable(wait, 0.0, self.max_s))
 
