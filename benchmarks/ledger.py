@@ -154,7 +154,7 @@ def _child(args: argparse.Namespace) -> None:
     print(json.dumps(asyncio.run(_WORKS[work](url, path, int(watched), float(for_s)))))
 
 
-# --- who starts them ----------------------------------------------------------------------------
+# --- start ----------------------------------------------------------------------------------------
 
 
 def _run(work: str, path: Path | None, watched: int, for_s: float = 0.0) -> dict[str, Any]:

@@ -127,7 +127,7 @@ async def _spend(name: str, url: str, connections: int, watched: int, polls: int
         await contender.spend(polls)
 
 
-# --- who starts them ----------------------------------------------------------------------------
+# --- start ----------------------------------------------------------------------------------------
 
 
 def _command(name: str, server: loopback.Loopback, connections: int, watched: int, *more: str) -> list[str]:

@@ -67,7 +67,7 @@ def save(name: str, found: dict[str, Any], *packages: str, quick: bool) -> None:
 
 def plot(name: str, columns: int, draw: Callable[[Any], None], *, size: tuple[float, float]) -> None:
     """Draw docs/benchmarks/NAME.svg: `draw` gets the axes, one for each column."""
-    import matplotlib as mpl  # noqa: PLC0415  # only those who draw need it
+    import matplotlib as mpl  # noqa: PLC0415  # only a plot needs it
 
     mpl.use("svg")
     from matplotlib import pyplot as plt  # noqa: PLC0415

@@ -23,7 +23,7 @@ def test_an_outage_needs_time_and_polls(waits: list[float]) -> None:
     for n, wait in enumerate(waits, 1):
         now += wait
         foretold = streak.ends_at(RETRY)
-        streak.fail(now)
+        streak.on_failure(now)
         assert streak.outlasts(RETRY, now) == (n >= 3 and now >= began + 600.0)
         assert streak.outlasts(RETRY, now) == (foretold is not None and now >= foretold)
 
@@ -31,11 +31,11 @@ def test_an_outage_needs_time_and_polls(waits: list[float]) -> None:
 def test_the_pause_of_a_429_is_left_out() -> None:
     """It moves the beginning of the outage."""
     streak = FailureStreak()
-    streak.excuse(50.0)  # before there is an outage it moves nothing
-    streak.fail(0.0)
-    streak.excuse(100.0)
-    streak.fail(350.0)
-    streak.fail(699.0)
+    streak.on_pause(50.0)  # before there is an outage it moves nothing
+    streak.on_failure(0.0)
+    streak.on_pause(100.0)
+    streak.on_failure(350.0)
+    streak.on_failure(699.0)
     assert not streak.outlasts(RETRY, 699.0)
     assert streak.outlasts(RETRY, 700.0)
 
@@ -43,24 +43,24 @@ def test_the_pause_of_a_429_is_left_out() -> None:
 def test_a_good_reading_ends_it() -> None:
     """Nothing is needed any more, unless an end is being confirmed or was contradicted."""
     streak = FailureStreak()
-    streak.fail(0.0)
-    streak.recover()
+    streak.on_failure(0.0)
+    streak.on_good_poll()
     assert (streak.failures, streak.failing_since, streak.is_needed) == (0, None, False)
-    streak.show(unsure(), 1.0)
+    streak.on_unconfirmed(unsure(), 1.0)
     assert streak.is_needed
-    streak.contradict()
+    streak.on_running()
     assert (streak.unconfirmed, streak.flaps, streak.is_needed) == (0, 1, True)
 
 
 def test_an_end_of_another_kind_begins_anew() -> None:
     """Another phase, or another unknown word."""
     streak = FailureStreak()
-    assert streak.show(unsure(), 1.0)
-    assert not streak.show(unsure(), 2.0)
+    assert streak.on_unconfirmed(unsure(), 1.0)
+    assert not streak.on_unconfirmed(unsure(), 2.0)
     assert (streak.unconfirmed, streak.looked_over_at, streak.flaps) == (2, 1.0, 0)
-    assert streak.show(unsure(Phase.CANCELLED), 3.0)
+    assert streak.on_unconfirmed(unsure(Phase.CANCELLED), 3.0)
     assert (streak.unconfirmed, streak.looked_over_at, streak.flaps) == (1, 3.0, 1)
     words = [Reading(status="s", phase=Phase.RUNNING, unconfirmed=True, unknown=word) for word in ("a=1", "a=2")]
-    assert streak.show(words[0], 4.0)
-    assert streak.show(words[1], 5.0)
-    assert not streak.show(words[1], 6.0)
+    assert streak.on_unconfirmed(words[0], 4.0)
+    assert streak.on_unconfirmed(words[1], 5.0)
+    assert not streak.on_unconfirmed(words[1], 6.0)

@@ -334,7 +334,7 @@ class _CountingHeaders(dict[str, str]):
         return super().get(name, default)
 
 
-@pytest.mark.parametrize("status", [200, 403, 429, 503])
+@pytest.mark.parametrize("status", [200, 403, 404, 429, 503])
 def test_the_hints_of_a_reply_are_parsed_once(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch, the budget and the error all use what was found the first time."""
     reads: list[int] = []
@@ -353,7 +353,64 @@ def test_the_hints_of_a_reply_are_parsed_once(status: int, monkeypatch: pytest.M
     assert set(looked_up.values()) == {1}, looked_up
 
 
-def test_a_reading_that_contradicts_itself_is_told_in_its_own_words() -> None:
+def test_the_hints_of_a_throttle_inside_a_200_are_parsed_once() -> None:
+    """The refusal in the body uses what was found in the header fields."""
+
+    def throttled(_reply: Reply) -> Reading[ToyStatus]:
+        raise RateLimited(None, None, 200)
+
+    bench = Bench(Counted(throttled))
+    fields = _CountingHeaders({"Retry-After": "7"})
+    assert bench.take(attrs.evolve(reply({}), headers=fields)) is StepResult.RETRYING
+    assert fields.lookups["Retry-After"] == 1
+    assert bench.budget.available_at(1.0) == pytest.approx(8.0)
+
+
+def _raising() -> float:
+    raise ZeroDivisionError
+
+
+_ROADS: dict[str, list[Any]] = {
+    "a new reading": [reply(running(1))],
+    "the same reply again": [reply(running(1)), reply(running(1))],
+    "304": [reply(running(1)), reply(status=304)],
+    "503": [reply(status=503)],
+    "429": [reply(status=429)],
+    "404": [reply(status=404)],
+    "no connection": [ConnectFailed("reset")],
+    "an unconfirmed end": [reply({"state": "maybe-failed"})],
+}
+
+
+@pytest.mark.parametrize("road", _ROADS)
+@pytest.mark.parametrize(
+    "given", [_raising, lambda: math.nan, lambda: 1.0, lambda: None], ids=["raises", "nan", "1", "None"]
+)
+def test_a_fault_of_the_dice_is_never_the_endpoints(road: str, given: Callable[[], Any]) -> None:
+    """On each road that needs a random number, the caller reads which function to correct."""
+    *before, last = _ROADS[road]
+    good = True
+    bench = Bench(dice=lambda: 0.5 if good else given())
+    for answer in before:
+        bench.take(answer)
+    good = False
+    assert bench.take(last, now=2.0) is StepResult.OVER
+    assert isinstance(bench.why, CallbackFailed)
+    assert bench.why.name == "dice"
+
+
+@pytest.mark.parametrize("status", [200, 404, 429, 503])
+@pytest.mark.parametrize("given", [_raising, lambda: math.nan, lambda: None], ids=["raises", "nan", "None"])
+def test_a_fault_of_the_clock_is_never_the_endpoints(status: int, given: Callable[[], Any]) -> None:
+    """A date in a hint needs the clock, whatever the status code."""
+    bench = Bench(clock=given)
+    late = {"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}
+    assert bench.take(reply(RUNNING, status=status, headers=late)) is StepResult.OVER
+    assert isinstance(bench.why, CallbackFailed)
+    assert bench.why.name == "clock"
+
+
+def test_a_reading_that_contradicts_itself_is_explained() -> None:
     """The endpoint's author learns what to write instead."""
     bench = Bench(Counted(lambda _reply: Reading(status=ToyStatus("x"), phase=Phase.SUCCEEDED)))
     assert bench.take(reply({})) is StepResult.OVER

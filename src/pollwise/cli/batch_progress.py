@@ -90,7 +90,7 @@ class BatchProgress:
         now: When it began.
 
     Attributes:
-        counts: How many jobs have each word; those that were not taken up yet are `waiting`.
+        counts: How many jobs have each word; jobs that are not watched yet are `waiting`.
         known: How many of them had ended before this run.
         traffic: The requests of each endpoint, by its name.
     """

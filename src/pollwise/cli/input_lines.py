@@ -93,7 +93,7 @@ async def read_chunks(descriptor: int) -> AsyncIterator[bytes]:
     """What the descriptor holds, as it comes, to its end."""
     while data := await _read(descriptor):
         yield data
-        await asyncio.sleep(0)  # a file never makes us wait, and signals are heard in between
+        await asyncio.sleep(0)  # reading a file never waits, so signals are handled here
 
 
 async def _read(descriptor: int) -> bytes:

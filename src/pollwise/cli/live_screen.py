@@ -49,7 +49,7 @@ class LiveRow:
     """When the job should be over, or None while there is nothing to go by."""
 
     def take(self, seen: EventView, now: float) -> None:
-        """Show what an event said; a poll that taught nothing leaves the progress as it was."""
+        """Show what an event said; a failed poll leaves the progress as it was."""
         self.view = seen
         self.began_at = now - seen.elapsed_s
         if seen.fraction is not None:
@@ -110,7 +110,7 @@ class LiveScreen:
             if not self._clock.cancelled():
                 self._clock.result()  # the terminal could not be drawn on
         finally:
-            self._live.transient = error is None  # who interrupts keeps what was known
+            self._live.transient = error is None  # after an interruption the screen stays
             self._live.stop()
 
     def add_job(self, endpoint: AnyEndpoint, job: Any, /) -> None:

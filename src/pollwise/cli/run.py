@@ -117,7 +117,7 @@ async def _interruptible(command: Coroutine[Any, Any, int]) -> int:
 def _handling(on_signal: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Handle SIGINT and SIGTERM; one that is ignored, as behind `nohup`, stays so.
 
-    A loop's own signal handlers would wait for the loop; these are heard while it stands still as well.
+    A loop's own signal handlers would wait for the loop; these run while it is blocked as well.
     """
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():

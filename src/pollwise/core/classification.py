@@ -1,13 +1,12 @@
-"""What a reply that is not 2xx means: a poll that taught nothing, or the end of the watch.
+"""What a reply that is not 2xx means: a failed poll, or the end of the watch.
 
 Rule 1: the status code, the header fields and the vendor's own codes decide; words never do.
-Rule 2: what may pass by itself (404, 408, 425, 429, 5xx) is a `PollError`; what asking again cannot mend is a
-`WatchError`. None of them says that the *job* failed.
-Rule 3: a refusal that says when to come back is a rate limit, whatever its 4xx: GitHub sends 403, others 400 or 409.
-So is one that says that no request is left. Not so where another answer is plainer: 401 and `invalid_token` need new
-credentials, which waiting does not bring; 404 may be a job that is not visible yet; 408 and 425 are the server's trouble;
-410, or the vendor's word that it does not know the job, is final.
-Rule 4: a status code below 200 is a reply that was not understood: what ends a reply is 200 or above (RFC 9110, 15.2).
+Rule 2: a refusal that may pass by itself (404, 408, 425, 429, 5xx) is a `PollError`. A refusal that another poll cannot
+change is a `WatchError`. Neither says that the *job* failed.
+Rule 3: a 4xx that says when to come back, or that no request is left, is a rate limit: GitHub sends 403, others 400 or 409.
+There are exceptions. 401 and `invalid_token` need new credentials. 404 may be a job that is not visible yet. 408 and 425
+are faults of the server. 410, or the vendor's code for an unknown job, is final.
+Rule 4: a status code below 200 is malformed, because a final reply has 200 or above (RFC 9110, 15.2).
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What went wrong since the last good reading, or is not believed yet.
+"""What went wrong since the last good reading, and what is not believed yet.
 
-Rule 1: outages are counted in time. They end a watch only when nothing but failed polls came for so long.
-Rule 2: the pause that a 429 asks for is no part of an outage: the server is there.
-Rule 3: what looks over is believed when enough polls have shown it, spread over enough time. Once it went on all the
-same, it takes four times as many, and then eight times: polls a minute apart can meet nothing but the failures of a job
-that is tried again each minute.
+Rule 1: outages are counted in time. A watch ends only if all polls of the last `Retry.outage_s` seconds failed.
+Rule 2: the pause that a 429 asks for is no part of an outage, because the server answered.
+Rule 3: an unconfirmed end is believed when enough polls have shown it, over enough time. If the job went on after one,
+the next takes four times as many polls, and then eight times. Otherwise polls a minute apart could meet only the failures
+of a job that is tried again each minute.
 
-Most watches have no streak, most of the time; so the machine makes one when it needs it.
+Most watches have no streak most of the time, so the machine creates one when it needs it.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from pollwise.model.reading import Phase, Reading
 
 __all__ = ["FailureStreak"]
 
-_DOUBTS = (1, 4, 8)  # by how often it went on: how much more it takes
+_DOUBTS = (1, 4, 8)  # factors for polls and time, by how often the job went on after an unconfirmed end
 
 
 class FailureStreak:
-    """The state that a watch needs while something is wrong or doubtful. Times are in monotonic seconds.
+    """What a watch remembers while polls fail or an end is unconfirmed. Times are in monotonic seconds.
 
     Attributes:
-        bad: Bad polls in a row, 429 and 404 included, which set the pace of retrying.
+        failed: Failed polls in a row, 429 and 404 included, by which `Retry` counts.
         failures: Those of them that count as an outage.
         failing_since: When the first poll that counts failed, moved on by the pauses of 429s; None without one.
-        flaps: How often what looked over went on again, or looked over in another way.
-        grace_s: Seconds for an overdue watch to get an answer in, until it is asked about.
-        last_error: What the last bad poll came to.
-        looked_over_at: When the end that is being confirmed was seen first.
-        missing: 404s in a row, of a job that was never seen. A server in trouble begins the row anew: its 404 tells nothing.
-        missing_since: When the first of them came.
-        overdue: The deadline that passed before the watch was resumed, if one did: the next reading is the last.
-        reading: The last unconfirmed reading, while one is being confirmed.
+        flaps: How often the job went on after an unconfirmed end, or showed another end.
+        grace_s: Seconds that an overdue watch has for its reading, until its first poll is sent.
+        last_error: The error of the last failed poll.
+        looked_over_at: When the end that is to be confirmed was seen first.
+        not_found: 404s in a row, of a job that was never seen. Another failure starts the row again.
+        not_found_since: When the first of these 404s came.
+        overdue: The deadline, if it passed before the watch was resumed. The next reading is the last then.
+        reading: The last unconfirmed reading, until the end is confirmed or the job goes on.
         refused: The credentials were refused, and renewed.
-        seen_s: Age of the watch when the job was last seen going on, before it looked over; None if it never was.
-        stale: The last poll met a kept-alive connection that had been closed, and is asked again at once.
+        seen_s: Age of the watch when the job was last seen running, before the unconfirmed end; None if it never was.
+        stale: The last poll met a closed kept-alive connection, and is repeated at once.
         unconfirmed: Polls in a row that showed the same unconfirmed end.
         visible: The job was seen by an earlier process, whose status is not known here.
     """
 
     __slots__ = (
-        "bad",
+        "failed",
         "failing_since",
         "failures",
         "flaps",
         "grace_s",
         "last_error",
         "looked_over_at",
-        "missing",
-        "missing_since",
+        "not_found",
+        "not_found_since",
         "overdue",
         "reading",
         "refused",
@@ -64,9 +64,9 @@ class FailureStreak:
     )
 
     def __init__(self) -> None:
-        self.bad = self.failures = self.missing = self.unconfirmed = self.flaps = 0
+        self.failed = self.failures = self.not_found = self.unconfirmed = self.flaps = 0
         self.failing_since: float | None = None
-        self.missing_since = self.looked_over_at = 0.0
+        self.not_found_since = self.looked_over_at = 0.0
         self.last_error: PollError | None = None
         self.grace_s: float | None = None
         self.overdue: float | None = None
@@ -76,27 +76,27 @@ class FailureStreak:
 
     @property
     def is_needed(self) -> bool:
-        """Whether anything must be remembered beyond a good reading."""
+        """Whether something must be remembered after a good reading."""
         return self.unconfirmed > 0 or self.overdue is not None or self.flaps > 0
 
-    def recover(self) -> None:
+    def on_good_poll(self) -> None:
         """A good reading came."""
-        self.bad = self.failures = self.missing = 0
+        self.failed = self.failures = self.not_found = 0
         self.failing_since = self.last_error = None
         self.refused = self.stale = self.visible = False
 
     # --- outages ------------------------------------------------------------------------------
 
-    def fail(self, now: float) -> None:
-        """A poll failed that counts as an outage."""
+    def on_failure(self, now: float) -> None:
+        """A poll failed in a way that counts as an outage."""
         self.failures += 1
-        self.missing = 0
+        self.not_found = 0
         if self.failing_since is None:
             self.failing_since = now
 
-    def excuse(self, pause_s: float) -> None:
-        """A 429 asks for a pause, which is no part of an outage, nor of the time in which a job may become visible."""
-        self.missing_since += pause_s
+    def on_pause(self, pause_s: float) -> None:
+        """A 429 asks for a pause. It is no part of an outage, and no part of the grace of a 404."""
+        self.not_found_since += pause_s
         if self.failing_since is not None:
             self.failing_since += pause_s
 
@@ -116,8 +116,8 @@ class FailureStreak:
 
     # --- confirmation -------------------------------------------------------------------------
 
-    def show(self, reading: Reading[Any], now: float) -> bool:
-        """A poll showed an unconfirmed end. Returns whether it is another than before."""
+    def on_unconfirmed(self, reading: Reading[Any], now: float) -> bool:
+        """A poll showed an unconfirmed end. Returns whether it differs from the one before."""
         before = self.reading
         differs = before is None or before.phase is not reading.phase or _kind(before) != _kind(reading)
         if differs:
@@ -128,15 +128,15 @@ class FailureStreak:
         self.reading = reading
         return differs
 
-    def is_shown(self, confirmations: int, confirm_s: float, now: float) -> bool:
+    def is_confirmed(self, confirmations: int, confirm_s: float, now: float) -> bool:
         """Whether enough polls have shown the end, over enough time."""
         doubt = _DOUBTS[min(self.flaps, len(_DOUBTS) - 1)]
         if self.unconfirmed <= confirmations * doubt:
             return False
         return confirmations == 0 or now >= self.looked_over_at + confirm_s * doubt
 
-    def contradict(self) -> None:
-        """A poll showed that the job goes on."""
+    def on_running(self) -> None:
+        """A poll showed that the job runs."""
         if self.unconfirmed:
             self.flaps += 1
             self.unconfirmed = 0

@@ -1,11 +1,10 @@
 """What a server says about time and limits in its header fields.
 
-Rule 1: zero or a past date means now; garbage means absent, and the next form is looked at. A hint never makes anything
-fail.
-Rule 2: seconds out. A date is compared with the reply's own `Date` where it has one: two clocks, one truth.
-Rule 3: each reply is searched once, whatever its status code. One without such fields costs a look at its names.
-Rule 4: where several limits hold at once, the tightest is reported: the one with nothing left for the longest time, else
-the one with the fewest requests left.
+Rule 1: zero or a past date means now. An unreadable value counts as absent, and the next form is read. No hint raises.
+Rule 2: results are in seconds. A date is compared with the reply's own `Date`, if it has one, so our clock does not matter.
+Rule 3: each reply is searched once, whatever its status code. A reply without such fields costs one lookup of its names.
+Rule 4: of several limits the tightest is reported: the one that is used up for the longest time, else the one with the
+fewest requests left.
 
 Sources: RFC 9110 10.2.3 (Retry-After); the IETF draft "RateLimit header fields for HTTP", versions 00 to 10; the fields
 of GitHub, Okta, OpenAI, Anthropic, Discord, Kong, Envoy and Azure. docs/hints.md has the table.
@@ -39,7 +38,7 @@ T = TypeVar("T")
 
 _Said: TypeAlias = Mapping[str, str]  # values by the lower-case names of their fields
 
-# Milliseconds first, as the Azure and OpenAI clients have it: who sends both rounds the seconds up.
+# Milliseconds first, as in the clients of Azure and OpenAI: a server that sends both rounds the seconds up.
 _RETRY_AFTER_MS: Final = ("retry-after-ms", "x-ms-retry-after-ms")
 _RETRY_AFTER: Final = ("retry-after", "x-retry-after", "x-ratelimit-retry-after", "x-rate-limit-retry-after")
 _PREFIXES: Final = ("x-ratelimit-", "x-rate-limit-", "ratelimit-", "rate-limit-")
@@ -186,12 +185,12 @@ class _Plan:
         """What the values mean."""
         said = dict(zip(self._fields, (values,) if isinstance(values, str) else values, strict=True))
         now = Now(headers.get("Date", ""), clock)
-        told: list[RateHints] = []
+        limits: list[RateHints] = []
         for names, window_s in self._families:
-            told += _family_limits(said, names, window_s, now)
+            limits += _family_limits(said, names, window_s, now)
         if _POLICY in said or _LIMIT in said:
-            told += _structured_limits(said, now)
-        retry, rate = _retry_after_s(said, now) if self._waits else None, _rate(told)
+            limits += _structured_limits(said, now)
+        retry, rate = _retry_after_s(said, now) if self._waits else None, _rate(limits)
         hints = None if retry is None and rate is None else ReplyHints(retry_after_s=retry, rate=rate)
         if not now.asked and sum(map(len, said.values())) <= _LONGEST_VALUE:
             if len(self.known) >= _MOST_VALUES:
@@ -242,12 +241,12 @@ _LISTED: Final = re.compile(r"[,;]")
 _NONE: Final = (None, None, None)
 
 
-def _rate(told: list[RateHints]) -> RateHints | None:
+def _rate(limits: list[RateHints]) -> RateHints | None:
     """The tightest of these limits, with what other forms say of the same one."""
-    told = [limit for limit in told if limit != _NOTHING]
-    if len(told) < 2:
-        return told[0] if told else None
-    tightest, *others = sorted(told, key=_slack)
+    limits = [limit for limit in limits if limit != _NOTHING]
+    if len(limits) < 2:
+        return limits[0] if limits else None
+    tightest, *others = sorted(limits, key=_slack)
     for other in others:
         tightest = _filled(tightest, other)
     return tightest
@@ -308,14 +307,14 @@ def _joined_limits(values: _Said, window_s: float | None, now: Now) -> list[Rate
         rows = list(zip_longest(limits, left, resets))
     else:
         rows = [(_first(limits), min(_known(left), default=None), _longest(resets))]
-    told = [RateHints(limit=a, remaining=b, reset_s=c, window_s=window_s) for a, b, c in rows if (a, b, c) != _NONE]
-    return told + policies
+    limits = [RateHints(limit=a, remaining=b, reset_s=c, window_s=window_s) for a, b, c in rows if (a, b, c) != _NONE]
+    return limits + policies
 
 
 def _structured_limits(said: _Said, now: Now) -> list[RateHints]:
     """The limits in `RateLimit` and `RateLimit-Policy`: a dictionary in draft 07, a list of named items since."""
     policies = _policies(parameters(said.get(_POLICY, "")))
-    told: list[RateHints] = []
+    limits: list[RateHints] = []
     unnamed: list[dict[str, str]] = [{}]
     for member in parameters(said.get(_LIMIT, "")):
         keys = dict(member)
@@ -327,11 +326,15 @@ def _structured_limits(said: _Said, now: Now) -> list[RateHints]:
             continue
         named = [policy for policy_name, policy in policies if policy_name == name]
         if _counts_requests(keys) and None not in named:
-            limit = _told(keys, now)
+            limit = _limits_of(keys, now)
             for policy in named:
                 limit = limit if policy is None else _filled(limit, policy)
-            told.append(limit)
-    return [*told, *(_told(keys, now) for keys in unnamed), *(policy for _, policy in policies if policy is not None)]
+            limits.append(limit)
+    return [
+        *limits,
+        *(_limits_of(keys, now) for keys in unnamed),
+        *(policy for _, policy in policies if policy is not None),
+    ]
 
 
 def _policies(members: list[list[tuple[str, str]]]) -> list[tuple[str, RateHints | None]]:
@@ -345,7 +348,7 @@ def _policies(members: list[list[tuple[str, str]]]) -> list[tuple[str, RateHints
     return found
 
 
-def _told(keys: Mapping[str, str], now: Now) -> RateHints:
+def _limits_of(keys: Mapping[str, str], now: Now) -> RateHints:
     return RateHints(
         limit=_first([count(keys.get(key, "")) for key in ("q", "limit")]) or None,
         remaining=_first([count(keys.get(key, "")) for key in ("r", "remaining")]),

@@ -95,7 +95,7 @@ class WatchMachine(WatchState[J, S]):
             machine.seen_at = machine.started_at + resume_state.seen_s
         if resume_state.failures:
             streak = machine._needs_streak()
-            streak.bad = streak.failures = resume_state.failures
+            streak.failed = streak.failures = resume_state.failures
         if resume_state.visible and resume_state.phase is None:
             machine._needs_streak().visible = True
         machine._good = max(0, resume_state.polls - resume_state.failures)
@@ -126,10 +126,10 @@ class WatchMachine(WatchState[J, S]):
             self.due_at = until
 
     def mark_throttled(self) -> bool:
-        """The budget holds the next poll back. Returns whether that is news: once for each poll, and never after the end."""
-        news = self.outcome is None and not self._throttled
+        """The budget holds the next poll back. Returns whether to report it: once for each poll, and never after the end."""
+        is_first = self.outcome is None and not self._throttled
         self._throttled = True
-        return news
+        return is_first
 
     def on_reading(
         self, reading: Reading[S], *, now: float, dice: float, hint_s: float | None = None, reply_hash: int = 0
@@ -195,19 +195,19 @@ class WatchMachine(WatchState[J, S]):
             self.due_at = now
             return StepResult.RENEW
         streak.last_error = error
-        streak.bad += 1
+        streak.failed += 1
         if isinstance(error, NotVisibleYet) and self.phase is None and not streak.visible:
             return self._not_visible(error, streak, now=now, dice=dice)
         hint_s = error.retry_after_s if isinstance(error, (RateLimited, ServerUnavailable, NotVisibleYet)) else None
         limited = isinstance(error, RateLimited)
         if not limited:
-            streak.fail(now)
+            streak.on_failure(now)
             if streak.outlasts(self._policy.retry, now):
                 return self._end(self.abandoned(self._outage(error, streak, now), now=now))
         at_most = None if limited else streak.ends_at(self._policy.retry)
         self._ask_again(streak, hint_s, now=now, dice=dice, at_most=at_most)
         if limited:
-            streak.excuse(self.due_at - now)
+            streak.on_pause(self.due_at - now)
         return StepResult.RETRYING
 
     def believed_s(self, hint_s: float, now: float) -> float:
@@ -280,7 +280,7 @@ class WatchMachine(WatchState[J, S]):
         self.seen_at = now
         self._good += 1
         if streak is not None:
-            streak.recover()
+            streak.on_good_poll()
             if not streak.is_needed:
                 self._streak = None
 
@@ -301,14 +301,14 @@ class WatchMachine(WatchState[J, S]):
         streak = self._streak
         if not reading.unconfirmed:
             if streak is not None:
-                streak.contradict()
+                streak.on_running()
             return False
         streak = self._needs_streak()
         if not streak.unconfirmed:
             streak.seen_s = self.seen_s
-        if streak.show(reading, now) and not streak.flaps:
+        if streak.on_unconfirmed(reading, now) and not streak.flaps:
             self._good = 0  # an unconfirmed end is asked about again soon, unless the job flaps
-        return streak.is_shown(self._policy.confirmations, self._policy.confirm_s, now)
+        return streak.is_confirmed(self._policy.confirmations, self._policy.confirm_s, now)
 
     def _wait(self, *, changed: bool, now: float, dice: float, hint_s: float | None) -> StepResult:
         policy, streak = self._policy, self._streak
@@ -348,13 +348,13 @@ class WatchMachine(WatchState[J, S]):
         return policy.forecast.silence_s(policy.patience_level, age_s, eta_s, policy.pacing.max_s)
 
     def _not_visible(self, error: NotVisibleYet, streak: FailureStreak, *, now: float, dice: float) -> StepResult:
-        if not streak.missing:
-            streak.missing_since = now
-        streak.missing += 1
-        over_at = streak.missing_since + self._policy.not_found_grace_s
-        if now >= over_at and streak.missing >= _LEAST_MISSING:
+        if not streak.not_found:
+            streak.not_found_since = now
+        streak.not_found += 1
+        over_at = streak.not_found_since + self._policy.not_found_grace_s
+        if now >= over_at and streak.not_found >= _LEAST_MISSING:
             return self._end(self.abandoned(JobNotFound(self.job, 404, error.problem), now=now))
-        at_most = over_at if streak.missing + 1 >= _LEAST_MISSING else None
+        at_most = over_at if streak.not_found + 1 >= _LEAST_MISSING else None
         self._ask_again(streak, error.retry_after_s, now=now, dice=dice, at_most=at_most)
         return StepResult.RETRYING
 
@@ -363,7 +363,7 @@ class WatchMachine(WatchState[J, S]):
     ) -> None:
         """After a failed poll. `at_most` is when a decision is due that needs a poll; a hint goes before it."""
         believed_s = None if hint_s is None else self.believed_s(hint_s, now)
-        wait_s = self._policy.retry.delay_s(streak.bad, dice, believed_s)
+        wait_s = self._policy.retry.delay_s(streak.failed, dice, believed_s)
         at, earliest = now + wait_s, now
         if believed_s is not None:
             earliest = now + believed_s

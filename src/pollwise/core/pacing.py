@@ -1,6 +1,6 @@
-"""When to ask again: after a good poll (`Pacing`), and after one that taught nothing (`Retry`).
+"""When to ask again: after a good poll (`Pacing`), and after a failed poll (`Retry`).
 
-Rule 1: a delay is a pure function of the attempt number, so a watch can be written down and taken up again.
+Rule 1: a delay is a pure function of the attempt number, so a watch can be recorded and resumed.
 Rule 2: dice are handed in; this file never rolls its own.
 Rule 3: a good poll's delay is jittered upwards only: no poll before its time. A retry's has full jitter.
 Rule 4: no generator per watch. One table of delays serves every watch of a watcher.
@@ -82,7 +82,7 @@ def _positive_or_none(instance: object, attribute: attrs.Attribute[Any], value: 
         _positive(instance, attribute, value)
 
 
-def _wait_factory(_instance: object, attribute: attrs.Attribute[Any], value: WaitFactory | None) -> None:
+def _wait_factory(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not callable(value) and not (value is None and attribute.default is None):
         raise ConfigurationError(f"{attribute.name} must be a function such as backoff.expo, got {value!r}")
 
@@ -151,7 +151,7 @@ class Pacing:
 class Retry:
     """When to ask again after a poll that failed, and how long an outage may last.
 
-    A failed poll is one that taught nothing about the job: no connection, a time-out, HTTP 408, 425 or 5xx, a reply that
+    A failed poll says nothing about the job: no connection, a time-out, HTTP 408, 425 or 5xx, a reply that
     is not what the vendor documents. 429 is none: the server is there, and says when to come back.
 
     Attributes:
@@ -177,7 +177,7 @@ class Retry:
         object.__setattr__(self, "_table", DelayTable(wait, 0.0, self.max_s))
 
     def delay_s(self, failures: int, dice: float, hint_s: float | None = None) -> float:
-        """Seconds to wait after the `failures`-th bad poll in a row. `dice` is in [0, 1).
+        """Seconds to wait after the `failures`-th failed poll in a row. `dice` is in [0, 1).
 
         Without a hint the whole delay is jittered. A server's hint is obeyed and jittered upwards only; the delay
         without it is the floor, so that a hint of zero does not make a hot loop.

@@ -29,7 +29,7 @@ class ResumeState(Generic[S]):
         age_s: Seconds since it began, at least 0.
         left_s: Seconds until its deadline; 0 or less if that has passed, None if there is none.
         polls: Status exchanges so far, good and bad.
-        failures: Polls in a row that taught nothing.
+        failures: Failed polls in a row.
         phase: The phase last seen, or None.
         status: The status last seen, or None.
         seen_s: How old it was when the job was last seen going on, in seconds; at most `age_s`. None if it never was.

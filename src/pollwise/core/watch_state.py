@@ -124,7 +124,7 @@ class WatchState(Generic[J, S]):
 
     @property
     def failures(self) -> int:
-        """Polls in a row that taught nothing and count towards `Retry.min_failures`."""
+        """Failed polls in a row that count towards `Retry.min_failures`."""
         return 0 if self._streak is None else self._streak.failures
 
     @property
@@ -144,7 +144,7 @@ class WatchState(Generic[J, S]):
 
     @property
     def agreed_deadline(self) -> float:
-        """The deadline without the time of grace that one who is overdue is given, in monotonic seconds."""
+        """The deadline without the grace of an overdue watch, in monotonic seconds."""
         overdue = None if self._streak is None else self._streak.overdue
         return self.deadline if overdue is None else overdue
 

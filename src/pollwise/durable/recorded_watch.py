@@ -81,10 +81,10 @@ class RecordedWatch(DrivenWatch[J, S]):
         """The one terminal event, once it is on disk; None while the watch goes on."""
         return self.machine.outcome if FACTS[self._state].published else None
 
-    def notify(self, news: StepResult, now: float) -> None:
+    def notify(self, step: StepResult, now: float) -> None:
         """A poll came to this: note it for the ledger, and notify subscribers."""
         self._recorder.checkpoints.add(self)
-        super().notify(news, now)
+        super().notify(step, now)
 
 
 # --- the internals, for the other files of durable/ ---------------------------------------------

@@ -23,19 +23,19 @@ T = TypeVar("T")
 
 
 def fast_constructor(frozen: type[T], *, defaults: Container[str] | None = None, checked: bool = True) -> type[T]:
-    """What makes values of this frozen attrs class, declared with `weakref_slot=False`; called as the class itself is.
+    """A callable that makes values of this frozen attrs class faster than the class. Call it like the class.
 
-    It is an open twin of the class. A value begins as the twin's and becomes the class's own once its fields are set,
-    which CPython allows where the slots of both lie in the same places.
+    It is a mutable replica of the class. A value begins as an instance of the replica. When its fields are set, its
+    `__class__` is set to the frozen class. CPython allows that if both have the same slots.
 
     Args:
         frozen: The class to make values of.
-        defaults: Names of the fields that may be left out, and are given by name then. Each other must be given, and may
-            be given by its place too. None for what the class itself demands.
+        defaults: Names of the fields that may be left out, and that are passed by name. Every other field must be passed, by
+            position or by name. None for the rules of the class itself.
         checked: Whether the class's `__attrs_post_init__` must run. Where it only checks, False leaves it out.
 
     Raises:
-        TypeError: The class does more when it is made than to set its fields, or has other slots.
+        TypeError: The class does more than set its fields when a value is made, or has other slots.
     """
     fields = attrs.fields(cast("type[attrs.AttrsInstance]", frozen))
     if "__weakref__" in vars(frozen).get("__slots__", ("__weakref__",)):

@@ -47,12 +47,12 @@ class Progressed(Generic[J, S]):
 
 @attrs.frozen(kw_only=True)
 class Retrying(Generic[J]):
-    """A poll taught nothing and will be repeated.
+    """A poll failed and will be repeated.
 
     Attributes:
         job: The job that is watched.
         error: What went wrong with this poll.
-        failures: Polls in a row that taught nothing, this one included (429 does not count).
+        failures: Failed polls in a row, this one included (429 does not count).
         delay_s: Seconds until the next poll may be sent.
         elapsed_s: Seconds since the watch began.
         polls: Status exchanges so far, good and bad.

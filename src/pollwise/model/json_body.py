@@ -1,12 +1,12 @@
-"""JSON in a body, whatever it is wrapped in.
+"""JSON in a body, also if something stands around it.
 
-Rule 1: a body that is JSON in UTF-8 is decoded once. No media type, charset or byte order mark is asked for (RFC 8259, 8.1).
-Rule 2: only if that fails, the wrapping is looked at: a byte order mark, UTF-16 and UTF-32, a declared charset of the
-usual ones, NULs at the end, and the prefixes that servers use against cross-site script inclusion (`)]}'`, `while(1);`,
-`for(;;);`, `{}&&`), with which no JSON begins.
-Rule 3: one value never hides another. NaN, an infinite number and what is nested more than 100 deep become null, a
-character that is not valid becomes a replacement character, a control character inside a string is kept.
-Rule 4: everything else is no JSON: comments, trailing commas, single quotes, two documents, a page.
+Rule 1: a body that is JSON in UTF-8 is decoded once. Media type, charset and byte order mark do not matter (RFC 8259, 8.1).
+Rule 2: if that fails, these are understood: a byte order mark, UTF-16 and UTF-32, a declared charset of the usual ones,
+NULs at the end, and the prefixes that servers use against cross-site script inclusion (`)]}'`, `while(1);`, `for(;;);`,
+`{}&&`). No JSON begins with such a prefix.
+Rule 3: one value never hides another. NaN, an infinite number and a value nested more than 100 deep become null. An
+invalid character becomes the replacement character. A control character inside a string is kept.
+Rule 4: everything else is no JSON: comments, trailing commas, single quotes, two documents, an HTML page.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What crosses the seams: who makes requests and reads replies, who sends them, who authorises them.
+"""The protocols between the parts: an endpoint makes requests and reads replies, a transport sends, an auth authorises.
 
 Rule: a protocol is a promise. Nothing here sends, waits or remembers.
 """
