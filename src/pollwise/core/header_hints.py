@@ -307,8 +307,8 @@ def _joined_limits(values: _Said, window_s: float | None, now: Now) -> list[Rate
         rows = list(zip_longest(limits, left, resets))
     else:
         rows = [(_first(limits), min(_known(left), default=None), _longest(resets))]
-    limits = [RateHints(limit=a, remaining=b, reset_s=c, window_s=window_s) for a, b, c in rows if (a, b, c) != _NONE]
-    return limits + policies
+    hints = [RateHints(limit=a, remaining=b, reset_s=c, window_s=window_s) for a, b, c in rows if (a, b, c) != _NONE]
+    return hints + policies
 
 
 def _structured_limits(said: _Said, now: Now) -> list[RateHints]:
