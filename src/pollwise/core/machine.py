@@ -114,7 +114,8 @@ class WatchMachine(WatchState[J, S]):
 
     def asked(self, now: float) -> None:
         """A poll is being sent."""
-        self._throttled = False
+        if self.due_reason is DueReason.HELD:
+            self.due_reason = DueReason.GIVEN
         self.polls += 1
         streak = self._streak
         if streak is not None and streak.grace_s is not None:
@@ -127,8 +128,8 @@ class WatchMachine(WatchState[J, S]):
 
     def mark_throttled(self) -> bool:
         """The budget holds the next poll back. Returns whether to report it: once for each poll, and never after the end."""
-        is_first = self.outcome is None and not self._throttled
-        self._throttled = True
+        is_first = self.outcome is None and self.due_reason is not DueReason.HELD
+        self.due_reason = DueReason.HELD
         return is_first
 
     def on_reading(

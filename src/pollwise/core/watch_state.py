@@ -42,6 +42,8 @@ class DueReason(enum.Enum):
     """The pacing has set it, by the number of polls. Pressure may defer it."""
     FORESEEN = enum.auto()
     """The pacing has set it, by when the job may be over. Pressure may defer it."""
+    HELD = enum.auto()
+    """The budget holds the watch back, and that was reported. It stays so until the poll is sent."""
 
 
 class WatchState(Generic[J, S]):
@@ -69,7 +71,6 @@ class WatchState(Generic[J, S]):
         "_reply_hash",
         "_reported_at",
         "_streak",
-        "_throttled",
         "deadline",
         "due_at",
         "due_reason",
@@ -99,7 +100,6 @@ class WatchState(Generic[J, S]):
         self._begun_at: float | None = None  # when the fraction was `_begun_with`, for the ETA
         self._begun_with = 0.0
         self.due_reason = DueReason.GIVEN
-        self._throttled = False  # the watch was reported as held back by the budget since its last poll
 
     # --- events -------------------------------------------------------------------------------
 
