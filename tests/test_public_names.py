@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import subprocess
+import sys
 
 import pytest
 
@@ -56,3 +58,9 @@ def test_a_budget_shows_what_a_caller_can_use() -> None:
     """Permits are taken by pollwise alone, so a completion does not offer them."""
     shown = [name for name in dir(RateBudget(60, per_s=60)) if not name.startswith("_")]
     assert shown == ["documented", "limit", "longest_hint_s", "per_s", "refused"]
+
+
+def test_importing_the_package_loads_no_cattrs() -> None:
+    """A program without a ledger does not pay for it."""
+    code = "import sys, pollwise; sys.exit('cattrs' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn
 
 from pollwise.errors import Problem
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 __all__ = ["arguments", "from_json", "is_shallow", "to_json"]
 
@@ -48,7 +50,7 @@ def _scalar(value: Any) -> Any:
 
 def from_json(value: Any, kind: Any) -> Any:
     """The value as this type. Raises TypeError, KeyError or an error of cattrs for a value of another type."""
-    return _STRICT.structure(value, kind)
+    return _converter().structure(value, kind)
 
 
 def arguments(fields: Mapping[str, Any]) -> Iterable[Any]:
@@ -91,8 +93,12 @@ def _texts(value: Any, _kind: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+@cache
 def _converter() -> Converter:
     """A converter without the lenient conversions: `int("25")` and `bool("false")` would both succeed."""
+    from cattrs import Converter  # noqa: PLC0415  # only reading an error out of a ledger needs cattrs
+    from cattrs.gen import make_dict_structure_fn  # noqa: PLC0415
+
     converter = Converter(detailed_validation=False)
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _strict(kind))
@@ -103,6 +109,3 @@ def _converter() -> Converter:
     is_object = _strict(dict)
     converter.register_structure_hook(Problem, lambda value, kind: problem(is_object(value, kind), kind))
     return converter
-
-
-_STRICT: Final = _converter()
