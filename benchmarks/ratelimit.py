@@ -43,7 +43,7 @@ Window = Literal["fixed", "sliding"]
 
 @attrs.frozen(kw_only=True)
 class Run:
-    """One case: a policy that polls so many jobs against one kind of window."""
+    """One case: a policy, the number of its jobs, and one kind of window."""
 
     policy: str
     window: Window

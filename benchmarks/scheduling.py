@@ -105,7 +105,7 @@ def verdict(curves: list[dict[str, Any]]) -> dict[str, Any]:
     theirs = next(row for row in curves if row["policy"].startswith("exponential") and row["setting_s"] == 30)
     by_requests = [(row["requests_a_job"], row["mean_s"]) for row in ours]
     delay = _at(by_requests, theirs["requests_a_job"])
-    if delay is None:  # ours never needs so many requests: compare with our least patient setting
+    if delay is None:  # no setting of ours needs that many requests: compare with the least patient one
         delay = min(mean for requests, mean in by_requests if requests <= theirs["requests_a_job"])
     requests = _at([(mean, requests) for requests, mean in by_requests], theirs["mean_s"])
     return {

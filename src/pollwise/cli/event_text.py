@@ -82,7 +82,7 @@ class EventView:
     """One event in words.
 
     Attributes:
-        word: Where the job or its watch stands, one of the words of `look`.
+        state: Where the job or its watch stands: one of the words that `appearance_of` takes.
         fraction: Share of the work done, 0..1, or None where it is not known.
         eta_s: Estimated seconds until the job is over, or None.
         elapsed_s: Seconds since the watch began.

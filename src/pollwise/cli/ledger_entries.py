@@ -32,10 +32,10 @@ class LedgerEntry:
     Attributes:
         endpoint: Its endpoint's name.
         keys: The values of its job's keys.
-        word: How it ended, or where it stands: one of the words of `views.look`.
+        state: How it ended, or where it stands: one of the words that `event_text.appearance_of` takes.
         first_seen: When it began, in Unix seconds.
         elapsed_s: Seconds until its outcome, or None while it is open.
-        detected_within_s: Its job ended at most so many seconds before that, or None where it is not known.
+        detected_within_s: Max seconds between the end of the job and its outcome, or None if that is unknown.
         account: The endpoint's account, or an empty text.
         polls: Status exchanges so far, good and bad.
         reason: Why it ended so; empty for a success and while it is open.

@@ -24,7 +24,7 @@ _CHUNK = 1_000
 
 
 async def read_jobs(jobs: str, form: Format, endpoint: str | None, job_table: JobTable) -> None:
-    """Put the rows of the file (`-` is stdin) into `asked`.
+    """Put the rows of the file (`-` is stdin) into `job_table`.
 
     Raises:
         UsageError: It cannot be read, or rows of it are bad: which and why was told on stderr.

@@ -38,7 +38,7 @@ _FIRST_PROBE_S = 1.0  # longest wait before a probe of a window whose length or 
 _MOST_IN_A_WINDOW = 10_000_000  # a stated limit above this is not believed
 _SHORTEST_WINDOW_S = 0.001  # a stated window shorter than this is not believed
 _SILENT_REPLIES = 3  # replies without rate headers, after which the statement of a single reply lapses
-_OTHERS = 10  # one part in so many of an exhausted window may be other clients' for it to count as ours alone
+_OTHERS = 10  # a window counts as ours alone if other clients used at most a tenth of it
 
 
 class TokenBudget:

@@ -223,7 +223,7 @@ class Concluded:
 
     @property
     def detected_within_s(self) -> float | None:
-        """At most so many seconds passed between the end of the job and the poll that saw it. None if that is unknown."""
+        """Max seconds between the end of the job and the poll that saw it. None if that is unknown."""
         if self.seen_s is None or self.outcome is OutcomeKind.ABANDONED:
             return None
         return self.elapsed_s - self.seen_s

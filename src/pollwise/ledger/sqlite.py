@@ -60,7 +60,7 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 _CHUNK = 1_000  # rows: reading them takes a few milliseconds
-_URGENT_ITEMS = 100  # a call of so many changes does not wait for others: its commit is a small part of its cost
+_URGENT_ITEMS = 100  # a call with this many changes does not wait for others: its commit is a small part of its cost
 
 
 class SqliteLedger(Ledger):

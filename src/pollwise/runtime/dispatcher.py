@@ -1,7 +1,7 @@
 """The pool that drives watches: a bounded number of tasks, each sending one poll at a time.
 
 Rule 1: the dispatcher decides nothing. It does what `Scheduler.next_action` says, and passes each reply to
-`runtime/poll_results.py`, which says what the reply means.
+`core/poll_results.py`, which says what the reply means.
 Rule 2: a waiting watch has no task, timer or future of its own. One timer serves the whole pool: for what falls due,
 for the budget, and for the time limit of every request in flight.
 Rule 3: replies that come in one turn of the event loop are processed together, and the next polls are dispatched together.

@@ -10,7 +10,7 @@ STEPS = 200  # cheap steps between two checkpoints: about a millisecond of work
 
 
 class Yielder:
-    """Lets the event loop run once after so many steps.
+    """Lets the event loop run once after `every` steps.
 
     Args:
         every: Steps between two times.

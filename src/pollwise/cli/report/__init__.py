@@ -26,7 +26,7 @@ __all__ = ["write_report"]
 
 
 def write_report(path: Path, summary: LedgerSummary, name: str) -> None:
-    """Write the page about `tally`, whole or not at all. `name` is what it is about.
+    """Write the page about `summary`, whole or not at all. `name` is what it is about.
 
     Raises:
         OSError: It cannot be written.

@@ -35,7 +35,7 @@ _ENDED = tuple(state for state in STATES if state in ENDED)
 
 @attrs.frozen
 class Shape:
-    """A rectangle, or an area where `points` are given; `word` is its colour, `title` what it says when asked."""
+    """A rectangle, or an area where `points` are given; `state` gives its colour, `title` what it says when asked."""
 
     state: str
     x: float = 0.0
