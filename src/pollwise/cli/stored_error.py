@@ -15,8 +15,9 @@ import orjson
 from pollwise.cli.error_text import error_text
 from pollwise.cli.jobs_file import JOB_TYPES
 from pollwise.cli.safe_text import safe
+from pollwise.durable.codec import watch_error_of
 from pollwise.durable.error_codec import ErrorCodec
-from pollwise.durable.legacy_errors import is_job_sentence, legacy_job_error, legacy_watch_error
+from pollwise.durable.legacy_errors import is_job_sentence, legacy_job_error
 from pollwise.endpoints.document360 import DeleteFileEndpoint
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
 from pollwise.errors import JobCancelled, JobFailed, WatchError
@@ -120,9 +121,7 @@ class StoredError:
         kind = _JOB_ERRORS.get(self.outcome)
         if kind is not None:
             return self._job_error(kind, codec)
-        if self.data is None:
-            return legacy_watch_error(self.kind, self.message, job)
-        return codec.read_watch_error(self.data, self.kind, self.message)
+        return watch_error_of(self.kind, self.message, self.data, codec)
 
     def _job_error(self, kind: type[Any], codec: ErrorCodec[Any]) -> JobFailed | JobCancelled | None:
         error: JobFailed | JobCancelled | None = None

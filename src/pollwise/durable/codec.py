@@ -37,6 +37,7 @@ __all__ = [
     "unreadable_outcome",
     "unwritable_outcome",
     "utc_datetime",
+    "watch_error_of",
 ]
 
 J = TypeVar("J", bound=Hashable)
@@ -192,7 +193,8 @@ def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S]) -> Outcome[J,
     polls, elapsed_s, within_s = known.polls, known.elapsed_s, known.detected_within_s
     if known.outcome is OutcomeKind.ABANDONED:
         seen = _status_if_any(known, endpoint)
-        error = _watch_error(known, ErrorCodec(job, seen, endpoint))
+        codec = ErrorCodec(job, seen, endpoint)
+        error = watch_error_of(known.error_type or "", known.error_message or "", known.error_data, codec)
         return Abandoned(job=job, error=error, status=seen, phase=known.phase, elapsed_s=elapsed_s, polls=polls)
     if known.status is None:
         raise ValueError("an end without a status")
@@ -211,11 +213,16 @@ def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S]) -> Outcome[J,
     return Succeeded(job=job, status=status, elapsed_s=elapsed_s, polls=polls, detected_within_s=within_s)
 
 
-def _watch_error(known: Concluded, codec: ErrorCodec[Any]) -> WatchError:
-    kind, message = known.error_type or "", known.error_message or ""
-    if known.error_data is None:  # of schema version 1 or 2
-        return legacy_watch_error(kind, message, codec.job)
-    return codec.read_watch_error(known.error_data, kind, message)
+def watch_error_of(kind: str, message: str, data: bytes | None, codec: ErrorCodec[Any]) -> WatchError:
+    """The error of a row whose watch was abandoned.
+
+    Args:
+        kind: Its class name in the row.
+        message: Its message in the row.
+        data: Its data in the row, or None in a row of schema version 1 or 2.
+        codec: Of the row's job and status.
+    """
+    return legacy_watch_error(kind, message, codec.job) if data is None else codec.read_watch_error(data, kind, message)
 
 
 def _job_error(kind: type[E], known: Concluded, codec: ErrorCodec[Any]) -> E:
