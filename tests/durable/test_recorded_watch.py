@@ -11,7 +11,7 @@ import pytest
 from kept_toy import MemoryLedger, keeping
 from pollwise.core.rate_budget import RateBudget
 from pollwise.core.record_states import RecordState
-from pollwise.durable.recorded_watch import RecordedWatch, machine_of, row_id_of, state_of
+from pollwise.durable.recorded_watch import RecordedWatch, row_id_of, state_of
 from pollwise.errors import LedgerWriteFailed
 from pollwise.ledger import LedgerClosed
 from pollwise.model.events import Progressed, Succeeded, Throttled
@@ -70,12 +70,12 @@ async def test_there_is_one_outcome() -> None:
         assert isinstance(watch, RecordedWatch)
         ledger.latency_s = 2.0
         await asyncio.sleep(1)
-        known = machine_of(watch).outcome
+        known = watch.machine.outcome
         assert isinstance(known, Succeeded)
         assert (state_of(watch), watch.outcome) == (RecordState.CONCLUDING, None)
         await watch
         assert (state_of(watch), watch.outcome) == (RecordState.CONCLUDED, known)
-        assert machine_of(watch).outcome is known
+        assert watch.machine.outcome is known
 
 
 async def test_what_could_not_be_written_is_the_one_outcome_too() -> None:
@@ -87,7 +87,7 @@ async def test_what_could_not_be_written_is_the_one_outcome_too() -> None:
         assert isinstance(watch, RecordedWatch)
         with pytest.raises(LedgerWriteFailed):
             await watch
-        assert machine_of(watch).outcome is watch.outcome
+        assert watch.machine.outcome is watch.outcome
         assert state_of(watch) is RecordState.RELEASED
 
 

@@ -26,7 +26,6 @@ from pollwise.durable.recorded_watch import (
     RecordedWatch,
     continue_from,
     facts_of,
-    machine_of,
     set_row_id,
     state_of,
     write_failed,
@@ -36,7 +35,6 @@ from pollwise.errors import ConfigurationError, DeadlineExceeded, OriginChanged
 from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, OutcomeKind, Recorded, Relocation
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.tracebacks import strip_tracebacks
-from pollwise.runtime.fairness import Yielder
 
 __all__ = ["Admission", "Apply"]
 
@@ -126,7 +124,7 @@ class Admission(Generic[J, S]):
         entry = self._entries[watch] = _Entry(watch, row, self._now())
         self._queue.append(entry)
         if self._patience.failing and not self._busy:
-            self._sweep_at(machine_of(watch).deadline)
+            self._sweep_at(watch.machine.deadline)
         self._job.wake()
 
     async def wait_settled(self, watch: RecordedWatch[J, S]) -> None:
@@ -190,10 +188,9 @@ class Admission(Generic[J, S]):
                 return [*await self._write(entries[:middle]), *await self._write(entries[middle:])]
             return _failed(entries, exc)
         failed: list[_Entry[J, S]] = []
-        fair = Yielder(every=1)  # each page is about a millisecond of work
         for n in range(0, len(pairs), _PAGE):
             if n:
-                await fair.checkpoint()
+                await asyncio.sleep(0)
             page = pairs[n : n + _PAGE]
             for entry, recorded in page:
                 self._on_recorded(entry, recorded)
@@ -225,7 +222,7 @@ class Admission(Generic[J, S]):
             try:
                 entry.relocation = self._rows.relocation(watch.job, known)
             except OriginChanged as exc:
-                machine, error = machine_of(watch), exc.with_traceback(None)
+                machine, error = watch.machine, exc.with_traceback(None)
                 outcome = machine.outcome or machine.abandoned(error, now=self._now())
                 self._apply(watch, RecordEvent.FOUND_FOREIGN, outcome)
                 return
@@ -311,7 +308,7 @@ class Admission(Generic[J, S]):
             state = state_of(entry.watch)
             if state is RecordState.LEAVING:
                 continue  # its row is wanted by the next run
-            deadline = machine_of(entry.watch).deadline
+            deadline = entry.watch.machine.deadline
             if state is not RecordState.ENDING and deadline > now:
                 next_at = min(next_at, deadline)
                 continue
@@ -322,7 +319,7 @@ class Admission(Generic[J, S]):
         self._sweep_at(max(next_at, now + (_SWEEP_S if ended else _EARLY_S)))
 
     def _expire(self, entry: _Entry[J, S], now: float) -> None:
-        machine = machine_of(entry.watch)
+        machine = entry.watch.machine
         machine.on_deadline(now=now)
         outcome = machine.outcome
         if isinstance(outcome, Abandoned) and isinstance(outcome.error, DeadlineExceeded) and entry.error is not None:

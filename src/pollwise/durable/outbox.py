@@ -21,7 +21,7 @@ from pollwise.durable.admission import Apply
 from pollwise.durable.background_job import BackgroundJob, StartTask
 from pollwise.durable.codec import conclusion_of, unwritable_outcome
 from pollwise.durable.patience import Patience
-from pollwise.durable.recorded_watch import RecordedWatch, machine_of, row_id_of, state_of, write_failed
+from pollwise.durable.recorded_watch import RecordedWatch, row_id_of, state_of, write_failed
 from pollwise.errors import ConfigurationError, EndpointBug
 from pollwise.ledger import Conclusion, Ledger
 from pollwise.model.events import Abandoned, Outcome
@@ -89,7 +89,7 @@ class Outbox(Generic[J, S]):
         await self._job.join()
 
     def _conclusion(self, watch: RecordedWatch[J, S]) -> Conclusion:
-        machine = machine_of(watch)
+        machine = watch.machine
         return conclusion_of(
             row_id_of(watch), _outcome(watch), self._endpoint, failures=machine.failures, seen_s=machine.seen_s
         )
@@ -159,6 +159,6 @@ class Outbox(Generic[J, S]):
 
 
 def _outcome(watch: RecordedWatch[J, S]) -> Outcome[J, S]:
-    outcome = machine_of(watch).outcome
+    outcome = watch.machine.outcome
     assert outcome is not None  # noqa: S101  # the record is CONCLUDING
     return outcome

@@ -1,8 +1,7 @@
 """A watch that has a row in a ledger, or will have one before its job is polled.
 
 Rule 1: the machine has the outcome, and nothing else has one. The record's state says whether it may be published.
-Rule 2: this file alone uses the internals of a watch. The other files of `durable/` call its functions, so that a caller
-finds nothing of them on the handle.
+Rule 2: this file alone uses what a record adds to a watch. The other files of `durable/` call its functions.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ __all__ = [
     "continue_from",
     "facts_of",
     "is_left_open",
-    "machine_of",
     "on_machine_end",
     "publish_outcome",
     "row_id_of",
@@ -94,11 +92,6 @@ def on_machine_end(watch: DrivenWatch[Any, Any]) -> None:
     """The machine of this watch has come to an outcome, which is not published yet."""
     assert isinstance(watch, RecordedWatch)  # noqa: S101  # a watcher with a ledger makes no others
     watch._recorder.on_machine_end(watch)
-
-
-def machine_of(watch: RecordedWatch[J, S]) -> WatchMachine[J, S]:
-    """The machine that decides for this watch."""
-    return watch.machine
 
 
 def state_of(watch: RecordedWatch[Any, Any]) -> RecordState:

@@ -27,7 +27,6 @@ from pollwise.durable.recorded_watch import (
     advance,
     facts_of,
     is_left_open,
-    machine_of,
     publish_outcome,
     row_id_of,
     state_of,
@@ -45,7 +44,7 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 
-class Poll(Owner, Protocol):
+class PollDriver(Owner, Protocol):
     """Polls the jobs of watches, and owns tasks."""
 
     def add(self, watch: DrivenWatch[Any, Any], /) -> None:
@@ -98,7 +97,7 @@ class Recorder(Generic[J, S]):
         *,
         ledger: Ledger,
         rows: WatchRows[J, S],
-        dispatcher: Poll,
+        dispatcher: PollDriver,
         patience_s: float,
         on_end: Callable[[DrivenWatch[J, S]], None],
     ) -> None:
@@ -199,7 +198,7 @@ class Recorder(Generic[J, S]):
         self._admission.discard()
         for watch in list(watches):
             assert isinstance(watch, RecordedWatch)  # noqa: S101  # a watcher with a ledger makes no others
-            outcome = machine_of(watch).abandoned(WatcherClosed(watch.job), now=self._now())
+            outcome = watch.machine.abandoned(WatcherClosed(watch.job), now=self._now())
             self.apply(watch, RecordEvent.DETACHED, outcome)
         for subscriber in self._notified():
             subscriber.on_close()
@@ -216,7 +215,7 @@ class Recorder(Generic[J, S]):
 
     def on_machine_end(self, watch: RecordedWatch[J, S]) -> None:
         """The machine of this watch has come to an outcome."""
-        outcome = machine_of(watch).outcome
+        outcome = watch.machine.outcome
         assert outcome is not None  # noqa: S101  # that is what the call says
         if is_left_open(outcome):
             self.apply(watch, RecordEvent.LEFT)
@@ -232,7 +231,7 @@ class Recorder(Generic[J, S]):
         """
         before = facts_of(watch)
         if outcome is not None and not before.published:
-            machine_of(watch).replace_outcome(outcome)
+            watch.machine.replace_outcome(outcome)
         after = advance(watch, event)
         if after.polled and not before.polled:
             self._dispatcher.add(watch)

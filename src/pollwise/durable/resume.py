@@ -19,7 +19,6 @@ from pollwise.core.identity import Origins
 from pollwise.core.pacing import Pacing
 from pollwise.durable import Patience, Recorder
 from pollwise.durable.codec import job_of
-from pollwise.durable.recorded_watch import machine_of
 from pollwise.errors import OriginChanged, WatcherClosed
 from pollwise.ledger import Ledger, OpenWatch, Relocation
 from pollwise.runtime.driven_watch import DrivenWatch
@@ -120,7 +119,7 @@ async def resume_all(
                 watch = watches.get(job)
                 if watch is None:
                     watch = watches[job] = resumed = recorder.resume(job, known, after_s=spread.next_s())
-                    if forecast is not None and (seen_s := machine_of(resumed).seen_s) is not None:
+                    if forecast is not None and (seen_s := resumed.machine.seen_s) is not None:
                         forecast.ran(0.0, seen_s, None)
                 found.append(watch)
     finally:
