@@ -20,6 +20,7 @@ import attrs
 import backoff
 
 from pollwise.errors import CallbackFailed, ConfigurationError
+from pollwise.model.limits import is_number, require_seconds
 
 __all__ = ["GROWTH", "Pacing", "Retry", "WaitFactory"]
 
@@ -68,13 +69,8 @@ class DelayTable:
             self._waits = None
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not (_is_number(value) and value > 0 and math.isfinite(value)):
-        raise ConfigurationError(f"{attribute.name} must be a positive number of seconds, got {value!r}")
+    require_seconds(attribute.name, value)
 
 
 def _positive_or_none(instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
@@ -88,7 +84,7 @@ def _wait_factory(_instance: object, attribute: attrs.Attribute[Any], value: obj
 
 
 def _share(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not (_is_number(value) and 0 <= value <= 1):
+    if not (is_number(value) and 0 <= value <= 1):
         raise ConfigurationError(f"{attribute.name} must be between 0 and 1, got {value!r}")
 
 
@@ -171,7 +167,7 @@ class Retry:
     _table: DelayTable = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        if not (_is_number(self.min_failures) and self.min_failures >= 1):
+        if not (is_number(self.min_failures) and self.min_failures >= 1):
             raise ConfigurationError(f"min_failures must be a number of at least 1, got {self.min_failures!r}")
         wait = self.wait or functools.partial(backoff.expo, factor=self.base_s)
         object.__setattr__(self, "_table", DelayTable(wait, 0.0, self.max_s))

@@ -28,6 +28,7 @@ from pollwise.core.identity import Origins
 from pollwise.core.machine import WatchMachine
 from pollwise.core.resume_state import ResumeState
 from pollwise.errors import TokenError
+from pollwise.model.limits import is_number
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Phase
 
@@ -189,9 +190,9 @@ def _decoded(text: str) -> dict[str, Any]:
 
 
 def _seconds(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LATEST_S:
-        raise TokenError(f"its {what} is not a time")
-    return float(value)
+    if is_number(value) and 0 <= value <= _LATEST_S:
+        return float(value)
+    raise TokenError(f"its {what} is not a time")
 
 
 def _count(value: object, what: str) -> int:

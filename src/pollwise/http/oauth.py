@@ -31,6 +31,7 @@ from pollwise.errors import (
 )
 from pollwise.http.credentials import Credential, basic, bearer, checked_text, header_fields
 from pollwise.model.json_body import body_text, decoded
+from pollwise.model.limits import is_number
 from pollwise.model.messages import Reply, Request
 
 __all__ = ["ClientCredentialsGrant"]
@@ -157,9 +158,9 @@ def _lifetime_s(value: object) -> float | None:
     """Seconds, from a number or a numeric text. None if it is unknown: RFC 6749 5.1 only recommends the field."""
     if isinstance(value, str):
         value = number(value.strip())
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
-        return None  # 0 or -1 often means "does not expire"; if that is wrong, the first 401 renews it
-    return float(min(value, LONGEST_WAIT_S))
+    if is_number(value) and value > 0:
+        return float(min(value, LONGEST_WAIT_S))
+    return None  # 0 or -1 often means "does not expire"; if that is wrong, the first 401 renews it
 
 
 def _malformed(reply: Reply, reason: str) -> MalformedReply:

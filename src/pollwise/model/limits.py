@@ -1,14 +1,26 @@
-"""Limits that a caller or an endpoint states."""
+"""Limits that a caller or an endpoint states, and what counts as a number in them."""
 
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 import attrs
 
 from pollwise.errors import ConfigurationError
 
-__all__ = ["Limits", "RateLimit"]
+__all__ = ["Limits", "RateLimit", "is_number", "require_seconds"]
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether this is an int or a float. A bool is not meant as a number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def require_seconds(name: str, value: object) -> None:
+    """Raise ConfigurationError, with this name, unless the value is a positive number of seconds."""
+    if not (is_number(value) and value > 0 and math.isfinite(value)):
+        raise ConfigurationError(f"{name} must be a positive number of seconds, got {value!r}")
 
 
 @attrs.frozen(kw_only=True)

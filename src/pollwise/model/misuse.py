@@ -12,6 +12,7 @@ from typing import Any, Final
 import attrs
 from yarl import URL
 
+from pollwise.model.limits import is_number
 from pollwise.model.messages import Request
 from pollwise.model.reading import Phase, Reading
 
@@ -60,11 +61,12 @@ def wrong_with_reading(made: Any) -> str | None:
     if not isinstance(phase, Phase):
         return f"the phase of a Reading must be a Phase; it is {_kind(phase)}"
     fraction: object = made.fraction
-    if fraction is not None and (isinstance(fraction, bool) or not isinstance(fraction, (int, float))):
-        return f"the fraction of a Reading must be a number from 0 to 1, or None; it is {_kind(fraction)}"
-    if fraction is not None and not 0.0 <= fraction <= 1.0:
-        return f"the fraction of a Reading must be from 0 to 1, or None; it is {fraction!r}"
-    return None
+    if is_number(fraction):
+        within = 0.0 <= fraction <= 1.0
+        return None if within else f"the fraction of a Reading must be from 0 to 1, or None; it is {fraction!r}"
+    if fraction is None:
+        return None
+    return f"the fraction of a Reading must be a number from 0 to 1, or None; it is {_kind(fraction)}"
 
 
 def explained(exc: BaseException) -> str | None:

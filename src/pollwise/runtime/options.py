@@ -6,15 +6,14 @@ Rule: a wrong argument is a ConfigurationError that says what to pass.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError
-from pollwise.model.limits import Limits
+from pollwise.model.limits import Limits, is_number, require_seconds
 
 __all__ = ["check_parts", "check_seconds", "fraction_warning", "policy_for"]
 
@@ -56,8 +55,8 @@ def check_parts(**parts: object) -> None:
 def check_seconds(**durations: float | None) -> None:
     """Raise ConfigurationError for a duration that is neither None nor a positive number of seconds."""
     for name, value in durations.items():
-        if value is not None and not (_is_number(value) and value > 0 and math.isfinite(value)):
-            raise ConfigurationError(f"{name} must be a positive number of seconds, got {value!r}")
+        if value is not None:
+            require_seconds(name, value)
 
 
 def policy_for(
@@ -79,7 +78,7 @@ def policy_for(
         ConfigurationError: An argument cannot be right.
     """
     check_seconds(timeout_s=timeout_s, heartbeat_s=heartbeat_s, confirm_s=confirm_s, longest_hint_s=longest_hint_s)
-    if not (_is_number(not_found_grace_s) and not_found_grace_s >= 0):
+    if not (is_number(not_found_grace_s) and not_found_grace_s >= 0):
         raise ConfigurationError(f"not_found_grace_s must be at least 0 seconds, got {not_found_grace_s!r}")
     if type(confirmations) is not int or confirmations < 0:
         raise ConfigurationError(f"confirmations must be a whole number of at least 0, got {confirmations!r}")
@@ -117,7 +116,3 @@ def fraction_warning(endpoint_name: str) -> Callable[[float], None]:
             )
 
     return warn
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
