@@ -282,15 +282,15 @@ class JobWatcher(Generic[J, S]):
         self._origins.check(token.job, token.origin)
         watch = self._open.get(token.job)
         if watch is None:
-            past = token.resume_state(self._clock()).at_most(self._policy.timeout_s)
+            state = token.resume_state(self._clock()).at_most(self._policy.timeout_s)
             if self._recorder is None:
                 machine: WatchMachine[J, S] = WatchMachine.resumed(
-                    token.job, self._policy, past, now=self._now(), grace_s=self._limits.request_timeout_s
+                    token.job, self._policy, state, now=self._now(), grace_s=self._limits.request_timeout_s
                 )
                 watch = DrivenWatch(machine, self._dispatcher)
                 self._dispatcher.add(watch)
             else:
-                watch = self._recorder.admit_resumed(token.job, past)
+                watch = self._recorder.admit_resumed(token.job, state)
             self._open[token.job] = watch
         return watch
 

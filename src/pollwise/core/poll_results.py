@@ -37,7 +37,7 @@ from pollwise.model.misuse import explained
 from pollwise.model.protocols import Endpoint
 from pollwise.model.tracebacks import endpoint_bug, strip_tracebacks
 
-__all__ = ["Poll", "PollResults", "stop_with"]
+__all__ = ["Poll", "PollResults", "stop_with", "taken_permit"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -90,7 +90,7 @@ class PollResults(Generic[J, S]):
         on_unknown: Callable[[str], object],
     ) -> None:
         self._endpoint = endpoint
-        read_for = getattr(endpoint, "read_for", None)
+        read_for = endpoint.read_for
         # None where `read_for` only calls `read`. Then `read` is called directly.
         self._read_for = None if getattr(read_for, "__func__", None) is Endpoint.read_for else read_for
         self._budget = budget
@@ -98,9 +98,8 @@ class PollResults(Generic[J, S]):
         self._clock = clock
         self._on_unknown = on_unknown
         self._hints = HintReader()
-        heeded: tuple[str, ...] | None = getattr(endpoint, "heeded_headers", None)
-        self._reads_all = heeded is None  # what `read` looks at is not known, so no reply counts as unchanged
-        self._heeded = heeded or ()
+        self._reads_all = endpoint.heeded_headers is None  # what `read` looks at is not known: no reply is unchanged
+        self._heeded = endpoint.heeded_headers or ()
 
     def on_result(self, poll: Poll, machine: WatchMachine[J, S], result: Reply | Exception, now: float) -> StepResult:
         """What the result of this poll means for the watch. The machine knows it afterwards.
@@ -175,7 +174,7 @@ class PollResults(Generic[J, S]):
         if isinstance(error, ServerUnavailable) and error.http_status >= 500 and error.retry_after_s:
             # It speaks for the server, so the other watches of the token wait, too.
             wait_s = machine.believed_s(error.retry_after_s, now)
-            self._budget.on_unavailable(_taken_permit(poll), now, wait_s)
+            self._budget.on_unavailable(taken_permit(poll), now, wait_s)
         else:
             self._release(poll, machine, hints, now)
         return self._fail(poll, machine, error, now)
@@ -191,7 +190,7 @@ class PollResults(Generic[J, S]):
             wait_s = error.retry_after_s = hints.retry_after_s
         rate = None if hints is None else hints.rate
         believed_s = None if wait_s is None else machine.believed_s(wait_s, now)
-        self._budget.on_429(_taken_permit(poll), now, believed_s, _believed(rate, machine, now))
+        self._budget.on_429(taken_permit(poll), now, believed_s, _believed(rate, machine, now))
         return self._fail(poll, machine, error, now)
 
     def _fail(self, poll: Poll, machine: WatchMachine[J, S], error: PollError | WatchError, now: float) -> StepResult:
@@ -204,11 +203,10 @@ class PollResults(Generic[J, S]):
 
     def _release(self, poll: Poll, machine: WatchMachine[J, S], hints: ReplyHints | None, now: float) -> None:
         """Give the permit back, with what the reply says about the rate limit."""
-        permit, poll.permit = poll.permit, 0
         if hints is None:
-            self._budget.release(permit, now)
+            self._budget.release(taken_permit(poll), now)
         else:
-            self._budget.release(permit, now, _believed(hints.rate, machine, now))
+            self._budget.release(taken_permit(poll), now, _believed(hints.rate, machine, now))
 
     # --- the caller's own functions -----------------------------------------------------------
 
@@ -244,7 +242,8 @@ def stop_with(machine: WatchMachine[Any, Any], exc: BaseException, now: float) -
     return machine.on_stop(endpoint_bug(machine.job, exc, detail), now=now)
 
 
-def _taken_permit(poll: Poll) -> int:
+def taken_permit(poll: Poll) -> int:
+    """Take the permit off the poll, so that it is released once."""
     permit, poll.permit = poll.permit, 0
     return permit
 

@@ -36,8 +36,8 @@ class RateBudget:
 
         It holds until the server says that this token may send more or less.
         """
-        budget = cls(longest_hint_s=longest_hint_s)
-        budget._engine = TokenBudget.documented(limit, longest_hint_s=longest_hint_s)
+        budget = cls.__new__(cls)
+        budget._engine = TokenBudget.documented(limit, longest_hint_s=longest_hint_s)  # noqa: SLF001  # of this class
         return budget
 
     @property

@@ -30,7 +30,7 @@ from pollwise.core.slow_start import FIRST_IN_FLIGHT, SlowStart
 from pollwise.errors import ConfigurationError
 from pollwise.model.limits import RateLimit
 
-__all__ = ["Share", "TokenBudget"]
+__all__ = ["TokenBudget"]
 
 _LOOK_AGAIN_S = 1 / 64  # while the start is slow, ask for a permit again after this time
 _PLENTY = 20  # requests left for each watch: with more, a ration would be next to no wait
@@ -51,6 +51,7 @@ class TokenBudget:
             longer pause, one request goes after this time, and the others after its reply.
 
     Attributes:
+        refused: How many requests the server has refused with 429.
         starting: Whether the start is slow, because no reply has stated a limit. It holds a watch back for a moment only.
     """
 
@@ -67,7 +68,6 @@ class TokenBudget:
         "_newest_settled",
         "_next_at",
         "_pause",
-        "_refused",
         "_shares",
         "_silent",
         "_slow_start",
@@ -77,6 +77,7 @@ class TokenBudget:
         "limit",
         "longest_hint_s",
         "per_s",
+        "refused",
         "starting",
     )
 
@@ -93,7 +94,7 @@ class TokenBudget:
         self._learning = limit is None or per_s is None
         self.starting = self._learning
         self._slow_start = SlowStart()
-        self._in_flight = self._refused = 0
+        self._in_flight = self.refused = 0
         self._freed_at: deque[float] = deque()  # when each answered request stops filling a place
         self._left: int | None = None  # what the server last said, less what was sent since, plus what was freed
         self._most_left = 0
@@ -127,11 +128,6 @@ class TokenBudget:
             return found_s
         even_s = self.per_s / self.limit
         return even_s if even_s > found_s else found_s
-
-    @property
-    def refused(self) -> int:
-        """How many requests the server has refused with 429."""
-        return self._refused
 
     def left(self, now: float) -> int | None:
         """How many requests may go at once now, or None while no limit is known."""
@@ -245,7 +241,7 @@ class TokenBudget:
         `retry_after_s` says when one request may go. It wins over the reset in `hints`, which says when all may go.
         """
         self._on_reply(permit, now, hints, refused=True)
-        self._refused += 1
+        self.refused += 1
         self.starting = False
         reset_s = None if hints is None else hints.reset_s
         wait_s = reset_s if retry_after_s is None else retry_after_s

@@ -26,7 +26,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import Forecast
 from pollwise.core.machine import WatchMachine
-from pollwise.core.poll_results import PollResults, stop_with
+from pollwise.core.poll_results import PollResults, stop_with, taken_permit
 from pollwise.core.scheduler import Expire, Scheduler, Send
 from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
@@ -314,7 +314,7 @@ class Dispatcher(Generic[J, S]):
                 raise
             finally:
                 if poller.permit:
-                    self._release(poller, now)
+                    self._budget.release(taken_permit(poller), now)  # no reply has released it
             if self._logs_polls:
                 _log_poll(self._endpoint.name, watch.machine, step, now)
             if step is not StepResult.RENEW or not self._renew(poller, watch, now):
@@ -352,11 +352,6 @@ class Dispatcher(Generic[J, S]):
 
     # --- ends ---------------------------------------------------------------------------------
 
-    def _release(self, poller: Poller[J, S], now: float) -> None:
-        """Release a permit that no reply has released."""
-        permit, poller.permit = poller.permit, 0
-        self._budget.release(permit, now)
-
     def _expire(self, watch: DrivenWatch[J, S], now: float) -> None:
         self._conclude_step(watch, watch.machine.on_deadline(now=now), now)
 
@@ -375,7 +370,7 @@ class Dispatcher(Generic[J, S]):
                 pollers.remove(poller)
         now = self._now()
         if poller.permit:
-            self._release(poller, now)
+            self._budget.release(taken_permit(poller), now)
         if self._tasks.closed:
             return
         watch = poller.watch
