@@ -12,6 +12,8 @@ import codecs
 import os
 from collections.abc import AsyncIterator, Iterator
 
+from pollwise.cli._descriptors import wait_readable
+
 __all__ = ["MAX_LINE_BYTES", "LineSplitter", "UnicodeConverter", "read_chunks"]
 
 MAX_LINE_BYTES = 1 << 20  # bytes
@@ -98,21 +100,8 @@ async def read_chunks(descriptor: int) -> AsyncIterator[bytes]:
 
 async def _read(descriptor: int) -> bytes:
     while True:
-        await _readable(descriptor)
+        await wait_readable(descriptor)
         try:
             return os.read(descriptor, _CHUNK)
         except BlockingIOError:  # another process has read it, and the descriptor is non-blocking
             continue
-
-
-async def _readable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    try:
-        loop.add_reader(descriptor, ready.set)
-    except (NotImplementedError, PermissionError):  # Windows; a file, which has no writers to wait for
-        return
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(descriptor)

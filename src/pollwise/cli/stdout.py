@@ -11,6 +11,8 @@ import os
 import select
 import sys
 
+from pollwise.cli._descriptors import wait_writable
+
 __all__ = ["StdoutWriter"]
 
 _ATOMIC_WRITE_BYTES = getattr(
@@ -41,21 +43,8 @@ class StdoutWriter:
             stream.flush()
             rest = memoryview(f"{text}\n".encode(stream.encoding, stream.errors or "strict"))
             while rest:
-                await _writable(descriptor)
+                await wait_writable(descriptor)
                 try:
                     rest = rest[os.write(descriptor, rest[:_ATOMIC_WRITE_BYTES]) :]
                 except BlockingIOError:  # another process has taken the room, and the descriptor is non-blocking
                     continue
-
-
-async def _writable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    try:
-        loop.add_writer(descriptor, ready.set)
-    except (NotImplementedError, PermissionError):  # Windows; a file, which has no readers to wait for
-        return
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(descriptor)
