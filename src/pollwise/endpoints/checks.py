@@ -19,7 +19,7 @@ import orjson
 from pollwise.core.identity import checked_account
 from pollwise.errors import ConfigurationError, MalformedReply, RateLimited
 from pollwise.model.abilities import with_defaults
-from pollwise.model.messages import Reply, Request
+from pollwise.model.messages import Reply, Request, secrets_in
 from pollwise.model.misuse import wrong_with_reading, wrong_with_request
 from pollwise.model.protocols import NO_CODEC, Endpoint, EndpointLike
 from pollwise.model.reading import TERMINAL, Phase, Reading
@@ -170,10 +170,9 @@ def _of_request(endpoint: Endpoint[Any, Any], job: Any) -> Iterator[str]:
 
 
 def _holds_credentials(request: Request, endpoint: Endpoint[Any, Any]) -> bool:
-    fields = (endpoint.auth.headers(0.0) if endpoint.auth else None) or {}
-    secrets = {word for value in fields.values() for word in (value, value.rpartition(" ")[2]) if word}
+    secrets = secrets_in((endpoint.auth.headers(0.0) if endpoint.auth else None) or {})
     text = " ".join([str(request.url), *request.headers.values(), (request.body or b"").decode("latin-1")])
-    return any(secret in text for secret in secrets)
+    return any(secret in text for secret in secrets if secret)
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -18,7 +18,7 @@ from yarl import URL
 from pollwise.errors import MalformedReply
 from pollwise.model.json_body import body_text, decoded
 
-__all__ = ["Reply", "Request"]
+__all__ = ["Reply", "Request", "secrets_in"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -117,7 +117,7 @@ class Reply:
         """This reply without the credentials that a server has echoed in its body, whatever they stand in."""
         body = self.body
         escapes = b"\\" in body  # JSON may spell a character otherwise; encoders do that to some signs, as `+` and `/`
-        for secret in _secrets(credentials):
+        for secret in secrets_in(credentials):
             if len(secret) >= _SHORTEST_ECHO:
                 if escapes:
                     body = re.sub("".join(map(_spelt, secret)).encode(), b"***", body)
@@ -129,7 +129,7 @@ class Reply:
         """The first characters of the body, escaped, with everything that may be a credential masked."""
         text = body_text(self.body[: 4 * _EXCERPT_CHARS], self.headers.get("Content-Type"))
         if self.request is not None:
-            for secret in _secrets(self.request.headers):
+            for secret in secrets_in(self.request.headers):
                 if len(secret) >= _SHORTEST_SECRET:
                     text = text.replace(secret, "***")
         text = _TOKEN_LIKE.sub("***", text)[:_EXCERPT_CHARS]
@@ -150,7 +150,7 @@ def _spelt(char: str) -> str:
     return plain if char.isalnum() else rf"(?:\\?{plain}|(?i:\\u{ord(char):04x}))"
 
 
-def _secrets(headers: Mapping[str, str]) -> set[str]:
+def secrets_in(headers: Mapping[str, str]) -> set[str]:
     """What may be a credential: each whole value, and its last word without the scheme before it."""
     values = headers.values()
     return {*values, *(value.rpartition(" ")[2] for value in values)}
