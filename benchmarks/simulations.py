@@ -6,27 +6,21 @@ Rule 2: `constants.py` runs each simulation in a process of its own, in which on
 
 from __future__ import annotations
 
-import heapq
 import math
 import random
 from collections.abc import Callable
 from typing import TypeAlias
 
-import attrs
-
 from benchmarks import lab, untold
+from benchmarks.untold import Server, drive
 from pollwise.core.header_hints import RateHints
 from pollwise.core.token_budget import TokenBudget
 
 __all__ = ["SIMULATIONS", "Figures"]
 
 Figures: TypeAlias = dict[str, float]
-Server: TypeAlias = Callable[[float], tuple[bool, RateHints | None]]
-"""Gets a request at this time; says whether it is served, and the rate fields of the reply."""
 
 _LIMIT: lab.Limit = (60, 60.0)
-_LATENCY_S = 0.05
-_ALWAYS_WAITING = 10**9
 
 
 # --- delays under a shared limit ----------------------------------------------------------------
@@ -103,7 +97,7 @@ def moved() -> Figures:
         tokens -= served
         return served, None
 
-    sent = _drive(TokenBudget(), server, 10_800.0)
+    sent = drive(TokenBudget(), server, 10_800.0)
     found: Figures = {}
     for name, rate, begin, end in parts:
         part = [one.served for one in sent if begin <= one.at < end]
@@ -119,7 +113,7 @@ def outage() -> Figures:
     """A server that refuses everything for 1, 10 and 60 s from the tenth second on, and says no time."""
     found: Figures = {}
     for refused_s in (1.0, 10.0, 60.0):
-        sent = _drive(TokenBudget(), _refusing(10.0, 10.0 + refused_s), 100.0, every_s=0.05)
+        sent = drive(TokenBudget(), _refusing(10.0, 10.0 + refused_s), 100.0, every_s=0.05)
         over = 10.0 + refused_s
         found[f"429s, {refused_s:g} s"] = sum(not one.served for one in sent)
         found[f"late s, {refused_s:g} s"] = min((one.at for one in sent if one.at >= over), default=math.inf) - over
@@ -130,7 +124,7 @@ def windows() -> Figures:
     """Fixed windows of 2, 5, 10 and 60 s that start with their first request; each reply has what remains and the reset."""
     found: Figures = {}
     for per_s, others in ((2.0, 0), (5.0, 0), (10.0, 0), (60.0, 0), (10.0, 6)):
-        sent = _drive(TokenBudget(), _stated(30, per_s, others), 60 * per_s)
+        sent = drive(TokenBudget(), _stated(30, per_s, others), 60 * per_s)
         served = sum(one.served for one in sent)
         name = f"{per_s:g} s" + (f", {others} by others" if others else "")
         found[f"used % {name}"] = 100 * served / (60 * (30 - others))
@@ -140,10 +134,10 @@ def windows() -> Figures:
 
 def start() -> Figures:
     """The first seconds of 1,000 polls: a limit of 10 a minute, stated or not; no limit; and replies that take 2 s."""
-    stated = _drive(TokenBudget(), _stated(10, 60.0, 0), 50.0, most=1_000)
-    hidden = _drive(TokenBudget(), _unstated(10), 50.0, most=1_000)
-    free = _drive(TokenBudget(), lambda _now: (True, None), 1_000.0, most=1_000)
-    slow = _drive(TokenBudget(), lambda _now: (True, None), 1_000.0, most=1_000, latency_s=2.0)
+    stated = drive(TokenBudget(), _stated(10, 60.0, 0), 50.0, most=1_000)
+    hidden = drive(TokenBudget(), _unstated(10), 50.0, most=1_000)
+    free = drive(TokenBudget(), lambda _now: (True, None), 1_000.0, most=1_000)
+    slow = drive(TokenBudget(), lambda _now: (True, None), 1_000.0, most=1_000, latency_s=2.0)
     return {
         "429s, stated": sum(not one.served for one in stated),
         "429s, not stated": sum(not one.served for one in hidden),
@@ -161,7 +155,7 @@ def lapse() -> Figures:
         count += 1
         return True, RateHints(limit=5, remaining=5, window_s=60.0) if count == 40 else None
 
-    sent = _drive(TokenBudget(), server, 600.0, most=300)
+    sent = drive(TokenBudget(), server, 600.0, most=300)
     return {"s for 300 polls": sent[-1].at}
 
 
@@ -195,52 +189,6 @@ def _stated(limit: int, per_s: float, others: int) -> Server:
         return served, RateHints(limit=limit, remaining=limit - count, reset_s=float(math.ceil(begun + per_s - now)))
 
     return server
-
-
-@attrs.frozen
-class _Sent:
-    at: float
-    served: bool
-
-
-def _drive(
-    budget: TokenBudget,
-    server: Server,
-    until_s: float,
-    *,
-    most: int | None = None,
-    every_s: float = 0.0,
-    latency_s: float = _LATENCY_S,
-    flights: int = 64,
-) -> list[_Sent]:
-    """Send a request each `every_s`, as soon as the budget allows it, `most` at most. The server counts a request half-way."""
-    sent: list[_Sent] = []
-    now, flying, begun, coming = 0.0, 0, 0, list[tuple[float, int, bool]]()
-    replies: dict[int, tuple[bool, RateHints | None]] = {}
-    while now < until_s and (most is None or len(sent) < most):
-        wanted_at = begun * every_s if most is None or begun < most else math.inf
-        available_at = max(wanted_at, budget.available_at(now, waiting=_ALWAYS_WAITING))
-        if available_at <= now and flying < flights:
-            heapq.heappush(coming, (now + latency_s / 2, budget.acquire(now), False))
-            flying, begun = flying + 1, begun + 1
-            continue
-        wake_at = available_at if available_at > now else math.inf
-        if not coming or coming[0][0] > wake_at:
-            now = wake_at
-            continue
-        now, permit, counted = heapq.heappop(coming)
-        if not counted:
-            replies[permit] = server(now)
-            sent.append(_Sent(now, replies[permit][0]))
-            heapq.heappush(coming, (now + latency_s / 2, permit, True))
-            continue
-        flying -= 1
-        served, hints = replies.pop(permit)
-        if served:
-            budget.release(permit, now, hints)
-        else:
-            budget.on_429(permit, now, None, hints)
-    return sent
 
 
 SIMULATIONS: dict[str, Callable[[], Figures]] = {

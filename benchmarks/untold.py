@@ -12,24 +12,28 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product
 from typing import Any, TypeAlias
 
 import attrs
 
 from pollwise import JobWatcher, Pacing, Succeeded
+from pollwise.core.header_hints import RateHints
 from pollwise.core.token_budget import TokenBudget
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.model.messages import Request
 from pollwise.testing import ScriptedTransport, controlled, reply, run
 
-__all__ = ["limited", "spurious"]
+__all__ = ["Sent", "Server", "drive", "limited", "spurious"]
 
 _JOBS = 1_000
 _LATENCY_S = 0.05
 _LIMITS = [(2, 1.0), (5, 1.0), (50, 1.0), (60, 60.0)]
+_ALWAYS_WAITING = 10**9
 Accepts: TypeAlias = Callable[[float], bool]
+Server: TypeAlias = Callable[[float], tuple[bool, RateHints | None]]
+"""Gets a request at this time; says whether it is served, and the rate fields of the reply."""
 
 
 # --- spurious refusals --------------------------------------------------------------------------
@@ -135,9 +139,9 @@ _WINDOWS = {"fixed window": _fixed, "sliding window": _sliding, "token bucket": 
 
 
 @attrs.frozen
-class _Sent:
+class Sent:
     at: float
-    accepted: bool
+    served: bool
 
 
 def limited(*, settled_s: float) -> list[dict[str, Any]]:
@@ -145,14 +149,14 @@ def limited(*, settled_s: float) -> list[dict[str, Any]]:
     rows = []
     for (limit, per_s), (name, window) in product(_LIMITS, _WINDOWS.items()):
         warm_s = max(60.0, 10 * per_s)
-        sent = list(_drive(TokenBudget(), window(limit, per_s), warm_s + settled_s))
+        sent = drive(TokenBudget(), _without_fields(window(limit, per_s)), warm_s + settled_s)
         settled = [request for request in sent if request.at >= warm_s]
-        refused = sum(not request.accepted for request in settled)
+        refused = sum(not request.served for request in settled)
         rows.append(
             {
                 "limit": f"{limit} in {per_s:g} s",
                 "window": name,
-                "refused_at_first": sum(not request.accepted for request in sent) - refused,
+                "refused_at_first": sum(not request.served for request in sent) - refused,
                 "requests": len(settled),
                 "refused": refused,
                 "used": (len(settled) - refused) / (settled_s * limit / per_s),
@@ -161,28 +165,46 @@ def limited(*, settled_s: float) -> list[dict[str, Any]]:
     return rows
 
 
-def _drive(budget: TokenBudget, accepts: Accepts, until: float, flights: int = 64) -> Iterator[_Sent]:
-    now, flying = 0.0, 0
-    coming: list[tuple[float, int, bool]] = []  # time, number, whether it has been counted
-    good: dict[int, bool] = {}
-    while now < until:
-        available_at = budget.available_at(now, waiting=10**9)
+def _without_fields(accepts: Accepts) -> Server:
+    """The server whose replies say nothing of the limit."""
+    return lambda now: (accepts(now), None)
+
+
+def drive(
+    budget: TokenBudget,
+    server: Server,
+    until_s: float,
+    *,
+    most: int | None = None,
+    every_s: float = 0.0,
+    latency_s: float = _LATENCY_S,
+    flights: int = 64,
+) -> list[Sent]:
+    """Send a request each `every_s`, as soon as the budget allows it, `most` at most. The server counts a request half-way."""
+    sent: list[Sent] = []
+    now, flying, begun, coming = 0.0, 0, 0, list[tuple[float, int, bool]]()
+    replies: dict[int, tuple[bool, RateHints | None]] = {}
+    while now < until_s and (most is None or len(sent) < most):
+        wanted_at = begun * every_s if most is None or begun < most else math.inf
+        available_at = max(wanted_at, budget.available_at(now, waiting=_ALWAYS_WAITING))
         if available_at <= now and flying < flights:
-            heapq.heappush(coming, (now + _LATENCY_S / 2, budget.acquire(now), False))
-            flying += 1
+            heapq.heappush(coming, (now + latency_s / 2, budget.acquire(now), False))
+            flying, begun = flying + 1, begun + 1
             continue
         wake_at = available_at if available_at > now else math.inf
         if not coming or coming[0][0] > wake_at:
             now = wake_at
             continue
-        now, number, counted = heapq.heappop(coming)
+        now, permit, counted = heapq.heappop(coming)
         if not counted:
-            good[number] = accepts(now)
-            yield _Sent(now, good[number])
-            heapq.heappush(coming, (now + _LATENCY_S / 2, number, True))
+            replies[permit] = server(now)
+            sent.append(Sent(now, replies[permit][0]))
+            heapq.heappush(coming, (now + latency_s / 2, permit, True))
             continue
         flying -= 1
-        if good.pop(number):
-            budget.release(number, now)
+        served, hints = replies.pop(permit)
+        if served:
+            budget.release(permit, now, hints)
         else:
-            budget.on_429(number, now, None, None)
+            budget.on_429(permit, now, None, hints)
+    return sent
