@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from pollwise.endpoints._kept import id_kept, number_kept, text_kept, truth_kept, whole_number_kept
+from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_number, lenient_text, lenient_whole_number
 from pollwise.endpoints._reader import Reader
 from pollwise.endpoints._strict import Hook, shown, text, text_or_null, whole_number_or_null, yes_or_no_or_null
 
@@ -141,17 +141,17 @@ def _percentage(value: object, _type: object = None, /) -> int | None:
     raise ValueError(f"expected 0 to 100, got {shown(value)}")
 
 
-def _percentage_kept(value: object) -> int:
+def _lenient_percentage(value: object) -> int:
     """Rounded down, so that 99.9 does not become 100."""
-    number = number_kept(value.strip().removesuffix("%") if isinstance(value, str) else value)
+    number = lenient_number(value.strip().removesuffix("%") if isinstance(value, str) else value)
     if 0 <= number <= 100:
         return int(number)
     raise ValueError(f"expected 0 to 100, got {shown(value)}")
 
 
-def _error_code_kept(value: object) -> int | str | None:
+def _lenient_error_code(value: object) -> int | str | None:
     try:
-        return whole_number_kept(value)
+        return lenient_whole_number(value)
     except ValueError:
         return text(value) or None
 
@@ -168,34 +168,34 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-_HOOKS: Final[Mapping[Any, Hook]] = {
+_STRICT_HOOKS: Final[Mapping[Any, Hook]] = {
     bool | None: yes_or_no_or_null,
     int | None: whole_number_or_null,
     int | str | None: whole_number_or_null,
     str | None: text_or_null,
     ExtractionProgress | str: _progress,
 }
-_KEPT: Final[Mapping[Any, Hook]] = {
-    bool | None: truth_kept,
-    int | None: whole_number_kept,
-    int | str | None: _error_code_kept,
-    str | None: text_kept,
+_LENIENT_HOOKS: Final[Mapping[Any, Hook]] = {
+    bool | None: lenient_bool,
+    int | None: lenient_whole_number,
+    int | str | None: _lenient_error_code,
+    str | None: lenient_text,
 }
 STATUS: Final = Reader(
     ExtractionStatus,
-    _HOOKS,
-    kept=_KEPT,
+    _STRICT_HOOKS,
+    lenient_hooks=_LENIENT_HOOKS,
     field_hooks={"completed_percentage": _percentage, "type": _type_name},
-    field_kept={"completed_percentage": _percentage_kept},
+    lenient_field_hooks={"completed_percentage": _lenient_percentage},
     main_text={ExtractionItem: "id"},
     often_absent={"skipped_items", "ignored_items"},
     wire_name=_camel,
 )
 STARTED: Final = Reader(
     Started,
-    _HOOKS,
-    kept=_KEPT,
+    _STRICT_HOOKS,
+    lenient_hooks=_LENIENT_HOOKS,
     field_hooks={"id": text_or_null, "job_id": text_or_null},
-    field_kept={"id": id_kept, "job_id": id_kept},
+    lenient_field_hooks={"id": lenient_id, "job_id": lenient_id},
     wire_name=_camel,
 )

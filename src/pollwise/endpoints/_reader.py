@@ -1,7 +1,7 @@
 """Structures a reply's JSON into typed values with cattrs, and reports the fields that it could not read.
 
 Rule 1: a documented reply is structured in one step. Only if that fails, the document is read again, field by field
-(`_second.py`). Reading leniently at once would make every good poll slower.
+(`_lenient_reader.py`). Reading leniently at once would make every good poll slower.
 Rule 2: an undocumented value is logged once for each field of an endpoint, with a short escaped excerpt.
 Rule 3: an error has no reference to the body, neither in its context nor in its text. It has the vendor's description.
 """
@@ -20,7 +20,7 @@ from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import make_converter
 
-from pollwise.endpoints._second import FAULTS, Odd, Refused, SecondReading
+from pollwise.endpoints._lenient_reader import FAULTS, LenientReader, Odd, Refused
 from pollwise.endpoints._strict import Hook, shown
 from pollwise.errors import ConfigurationError, MalformedReply, Problem
 from pollwise.model.construction import fast_constructor
@@ -60,9 +60,9 @@ class Reader(Generic[T]):
     Args:
         made: The class to structure. Attrs classes in its fields are structured as well.
         hooks: Strict hooks, by the annotated type of a field.
-        kept: Lenient hooks for undocumented values, by the annotated type of a field.
+        lenient_hooks: Lenient hooks for undocumented values, by the annotated type of a field.
         field_hooks: Strict hooks for single fields of `made`, by name. They take precedence over `hooks`.
-        field_kept: Lenient hooks for single fields of any class, by name. They take precedence over `kept`.
+        lenient_field_hooks: Lenient hooks for single fields of any class, by name. They take precedence over `lenient_hooks`.
         main_text: For each item class, the field that a bare text in place of an item goes into.
         often_absent: Fields that documented replies often leave out.
         wire_name: Returns the vendor's key for a field's name.
@@ -73,9 +73,9 @@ class Reader(Generic[T]):
         made: type[T],
         hooks: Mapping[Any, Hook],
         *,
-        kept: Mapping[Any, Hook] | None = None,
+        lenient_hooks: Mapping[Any, Hook] | None = None,
         field_hooks: Mapping[str, Hook] | None = None,
-        field_kept: Mapping[str, Hook] | None = None,
+        lenient_field_hooks: Mapping[str, Hook] | None = None,
         main_text: Mapping[type, str] | None = None,
         often_absent: Container[str] = (),
         wire_name: Callable[[str], str] = str,
@@ -92,20 +92,20 @@ class Reader(Generic[T]):
         converter.register_unstructure_hook_factory(attrs.has, self._unstructure_class)
         converter.register_structure_hook_factory(_is_tuple, _structure_tuple)
         self.quick: Callable[[object, type[T]], T] = converter.get_structure_hook(made)
-        by_type, by_name = kept or {}, field_kept or {}
-        self._second: SecondReading[T] = SecondReading(
+        by_type, by_name = lenient_hooks or {}, lenient_field_hooks or {}
+        self._lenient: LenientReader[T] = LenientReader(
             made,
             strict=self._hook,
-            kept=lambda field: by_name.get(field.name) or by_type.get(field.type),
+            lenient=lambda field: by_name.get(field.name) or by_type.get(field.type),
             main_text=main_text or {},
             wire_name=wire_name,
             quick=converter.get_structure_hook,
         )
 
-    def read_again(self, data: object, odd: Odd) -> T | str:
+    def read_leniently(self, data: object, odd: Odd) -> T | str:
         """Structure data that `quick` refused. Returns the value, or the reason why there is none."""
         try:
-            return self._second.read(data, odd)
+            return self._lenient.read(data, odd)
         except Refused as exc:
             return str(exc)
 
@@ -114,7 +114,7 @@ class Reader(Generic[T]):
         try:
             return self.quick(data, self.made)
         except FAULTS:
-            value = self.read_again(data, _silent)
+            value = self.read_leniently(data, _silent)
         if isinstance(value, str):
             raise ConfigurationError(f"this is not the data of {self.made.__name__}: {value}")
         return value
@@ -183,7 +183,7 @@ class ReplyReader(Generic[T]):
             return self._quick(data, self._made)  # maybe only the encoding was unusual
         except FAULTS:
             pass
-        value = self._reader.read_again(data, self._log_once)
+        value = self._reader.read_leniently(data, self._log_once)
         if not isinstance(value, str):
             return value
         problem = self._problem(reply)

@@ -1,7 +1,7 @@
 """Strict hooks for the values in a vendor's JSON.
 
 Rule 1: a value has the documented type, or is refused. Nothing is guessed or rounded here. Undocumented keys are
-ignored, because a vendor may add some. `_second.py` decides what happens with a refused value.
+ignored, because a vendor may add some. `_lenient_reader.py` decides what happens with a refused value.
 Rule 2: a message shows a value escaped and short, or not at all.
 Rule 3: an accepted value can be compared, pickled and encoded, because its nesting is bounded.
 """

@@ -26,7 +26,7 @@ from typing import Any, Final
 import attrs
 
 from pollwise.endpoints._address import one_segment, segment
-from pollwise.endpoints._kept import id_kept, text_kept, truth_kept, whole_number_kept
+from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_text, lenient_whole_number
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
 from pollwise.endpoints._strict import (
     Hook,
@@ -171,10 +171,10 @@ def _task_state(value: object, _type: object = None, /) -> TaskState | int | Non
     raise ValueError(f"expected an integer, got {shown(value)}")
 
 
-def _task_state_kept(value: object) -> TaskState | int | str | None:
+def _lenient_task_state(value: object) -> TaskState | int | str | None:
     """The state for a number or name in another form, else the value as text: unknown must not look absent."""
     try:
-        number = whole_number_kept(value)
+        number = lenient_whole_number(value)
     except ValueError:
         word = value if type(value) is str else shown(value)
         name = word.strip().replace("_", "").replace(" ", "").lower()
@@ -182,7 +182,7 @@ def _task_state_kept(value: object) -> TaskState | int | str | None:
     return _STATES.get(number, number)
 
 
-_HOOKS: Final[Mapping[Any, Hook]] = {
+_STRICT_HOOKS: Final[Mapping[Any, Hook]] = {
     bool: true_or_false,
     bool | None: true_or_false_or_null,
     TaskState | int | str | None: _task_state,
@@ -191,16 +191,16 @@ _HOOKS: Final[Mapping[Any, Hook]] = {
     Mapping[str, Any] | None: json_object_or_null,
     Any: json_value,
 }
-_KEPT: Final[Mapping[Any, Hook]] = {
+_LENIENT_HOOKS: Final[Mapping[Any, Hook]] = {
     bool: yes_or_no,
-    bool | None: truth_kept,
-    TaskState | int | str | None: _task_state_kept,
-    str | None: text_kept,
-    str | int | None: id_kept,
+    bool | None: lenient_bool,
+    TaskState | int | str | None: _lenient_task_state,
+    str | None: lenient_text,
+    str | int | None: lenient_id,
 }
 _MAIN_TEXT: Final = {ErrorItem: "description", WarningItem: "description", InformationItem: "description"}
-_STATUS: Final = Reader(DeleteFileStatus, _HOOKS, kept=_KEPT, main_text=_MAIN_TEXT)
-_REFUSAL: Final = Reader(_Refusal, _HOOKS, kept=_KEPT, main_text=_MAIN_TEXT)
+_STATUS: Final = Reader(DeleteFileStatus, _STRICT_HOOKS, lenient_hooks=_LENIENT_HOOKS, main_text=_MAIN_TEXT)
+_REFUSAL: Final = Reader(_Refusal, _STRICT_HOOKS, lenient_hooks=_LENIENT_HOOKS, main_text=_MAIN_TEXT)
 
 _ENDS: Final[Mapping[object, Phase]] = {TaskState.ERROR: Phase.FAILED, TaskState.CANCELLED: Phase.CANCELLED}
 _GOOD: Final[frozenset[object]] = frozenset(state for state in TaskState if state not in _ENDS)

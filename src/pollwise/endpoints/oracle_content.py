@@ -35,8 +35,8 @@ from pollwise.endpoints._extraction import (
     ExtractionStatus,
     Started,
 )
-from pollwise.endpoints._once import refused, send_once
 from pollwise.endpoints._reader import ReplyReader, clipped, json_object_in
+from pollwise.endpoints._send_once import refused, send_once
 from pollwise.endpoints._strict import shown, unknown
 from pollwise.endpoints._vendor import VendorEndpoint, make_reading, same_id
 from pollwise.errors import ConfigurationError, MalformedReply, Problem, RequestRejected

@@ -10,7 +10,7 @@ import re
 
 from pollwise.endpoints._strict import shown
 
-__all__ = ["id_kept", "number_kept", "text_kept", "truth_kept", "whole_number_kept"]
+__all__ = ["lenient_bool", "lenient_id", "lenient_number", "lenient_text", "lenient_whole_number"]
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?").fullmatch
 _ROUNDED = 2.0**53  # above this, a float may be a rounded integer
@@ -18,7 +18,7 @@ _SCALARS = (str, int, float, bool)
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def number_kept(value: object) -> float:
+def lenient_number(value: object) -> float:
     """A number, also in a string."""
     if type(value) is int or type(value) is float:
         return value
@@ -29,25 +29,25 @@ def number_kept(value: object) -> float:
     raise ValueError(f"expected a number, got {shown(value)}")
 
 
-def whole_number_kept(value: object) -> int:
+def lenient_whole_number(value: object) -> int:
     """A whole number, also as `25.0` and in a string."""
-    number = number_kept(value)
+    number = lenient_number(value)
     if type(number) is float and (abs(number) >= _ROUNDED or number != int(number)):
         raise ValueError(f"expected a whole number, got {shown(value)}")
     return int(number)
 
 
-def truth_kept(value: object) -> bool:
+def lenient_bool(value: object) -> bool:
     """A bool, also as text in any letter case, and as 1 or 0."""
     if type(value) in (str, int, bool):
         return _TRUTHS[str(value).strip().lower()]
     raise ValueError(f"expected true or false, got {shown(value)}")
 
 
-def text_kept(value: object) -> str:
+def lenient_text(value: object) -> str:
     """A text, number or bool as text. A list of them becomes lines."""
     if type(value) is list:
-        lines = [text_kept(line) for line in value if type(line) in _SCALARS]
+        lines = [lenient_text(line) for line in value if type(line) in _SCALARS]
         if lines:
             return "\n".join(lines)
     elif type(value) is bool:
@@ -57,7 +57,7 @@ def text_kept(value: object) -> str:
     raise ValueError(f"expected text, got {shown(value)}")
 
 
-def id_kept(value: object) -> str | int:
+def lenient_id(value: object) -> str | int:
     """An ID, as text or whole number. A float is refused, because it may be rounded."""
     if type(value) is str or type(value) is int:
         return value

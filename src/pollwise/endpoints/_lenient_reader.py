@@ -19,7 +19,7 @@ import attrs
 
 from pollwise.endpoints._strict import Hook, shown
 
-__all__ = ["FAULTS", "Odd", "Refused", "SecondReading"]
+__all__ = ["FAULTS", "LenientReader", "Odd", "Refused"]
 
 T = TypeVar("T")
 
@@ -48,13 +48,13 @@ class _Field:
     read: _ReadField
 
 
-class SecondReading(Generic[T]):
+class LenientReader(Generic[T]):
     """Structures a JSON object that is not as documented.
 
     Args:
         made: The class to structure.
         strict: Returns the strict hook of a class and field.
-        kept: Returns the lenient hook of a field, or None.
+        lenient: Returns the lenient hook of a field, or None.
         main_text: For each item class, the field that a bare text goes into.
         wire_name: Returns the vendor's key for a field's name.
         quick: Returns the hook that structures a documented object of a class in one step.
@@ -65,14 +65,14 @@ class SecondReading(Generic[T]):
         made: type[T],
         *,
         strict: Callable[[type, Any], Hook | None],
-        kept: Callable[[Any], Hook | None],
+        lenient: Callable[[Any], Hook | None],
         main_text: Mapping[type, str],
         wire_name: Callable[[str], str],
         quick: Callable[[type], Hook],
     ) -> None:
         self._made = made
         self._strict = strict
-        self._kept = kept
+        self._lenient = lenient
         self._main_text = main_text
         self._wire_name = wire_name
         self._quick = quick
@@ -104,7 +104,7 @@ class SecondReading(Generic[T]):
         strict = self._strict(cls, field)
         if strict is None:
             raise TypeError(f"no hook for {cls.__name__}.{field.name}")
-        return partial(_scalar, strict, self._kept(field), decides)
+        return partial(_scalar, strict, self._lenient(field), decides)
 
     def _object(self, cls: type, value: object, path: str, odd: Odd) -> Any:
         if type(value) is not dict:
@@ -155,15 +155,15 @@ class SecondReading(Generic[T]):
         return cls(**{self._main_text[cls]: item} if type(item) is str else {})
 
 
-def _scalar(strict: Hook, kept: Hook | None, decides: bool, value: object, path: str, odd: Odd) -> Any:  # noqa: FBT001
+def _scalar(strict: Hook, lenient: Hook | None, decides: bool, value: object, path: str, odd: Odd) -> Any:  # noqa: FBT001
     try:
         return strict(value)
     except FAULTS as exc:
         why = str(exc)
     found = None
     try:
-        found = None if kept is None else kept(value)
-        taken = kept is not None
+        found = None if lenient is None else lenient(value)
+        taken = lenient is not None
     except FAULTS:
         taken = False
     if decides and not taken:
