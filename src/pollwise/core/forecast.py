@@ -1,12 +1,13 @@
-"""When a job may be over, and what it is worth to look.
+"""When a job is probably over, and what a poll of it is worth.
 
-Rule 1: the worth of a poll now is the expected delay that it ends: the chance that the job has ended, summed over the
-seconds since it was last seen running. With a constant hazard `h` that is about `h·a²/2` after `a` silent seconds. It
-grows without bound, so no watch starves.
-Rule 2: the chance comes from the job's own progress if it reports any, and from how long the endpoint's jobs took so far,
-running jobs included, if it reports none or if the durations have predicted the ends better. Before any job has ended,
-it comes from a prior: the longer a job runs, the longer it may run on.
-Rule 3: nothing here is a promise. `Pacing` keeps the bounds, and the scheduler limits the silence.
+Rule 1: the worth of a poll is the expected detection delay, in seconds: the chance that the job is over, integrated over
+the time since it was last seen running. With a constant hazard `h` it is about `h·a²/2` after `a` seconds without a poll.
+It grows without bound, so no watch starves.
+Rule 2: the chance comes from the job's own progress, or from the durations of the endpoint's jobs, running jobs included.
+The durations are used if the job reports no progress, or if they have predicted the ends better. Before any job has
+ended, a prior is used: the longer a job has run, the longer it will probably run.
+Rule 3: a forecast changes only the order and the time of polls. `Pacing` bounds the delays, and the scheduler limits the
+time without a poll.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ _RATIO = 1.05  # each bin is this much longer than the one before
 _BINS = 340  # up to about six weeks
 _LOG_RATIO = math.log(_RATIO)
 _PRIOR_JOBS = 0.1  # weight of the prior, in jobs: a job of age t ends in the next dt with chance dt/t
-_HEADSTART_S = 2.0  # seconds that a job is taken to have run before it was watched
-_MEMORY = 1_000  # ends of jobs, after which older ends count half
+_HEADSTART_S = 2.0  # seconds that a job is assumed to have run before its watch began
+_MEMORY = 1_000  # after this many ends, all earlier ones count half
 
-_ENDS_TO_GO_BY = 5  # ends of jobs before their durations are used
-_ENDS_TO_KNOW = 15.0  # ends at this age or later that a chance of a few hundredths needs
+_ENDS_TO_GO_BY = 5  # durations are used after this many ends
+_ENDS_TO_KNOW = 15.0  # this many ends at an age or later allow a prediction for that age
 _SOME = 0.035  # a smaller chance counts as none
 _RARE = 0.1  # smallest chance that a job with progress has been over for too long, to poll it for fairness
 _UNFAIR = 0.0035  # expected delay beyond the patience, as a share of it, that polls a job for fairness
@@ -57,10 +58,10 @@ def _bin(age_s: float) -> int:
 
 
 class Durations:
-    """How long the jobs of one endpoint take: a hazard for every age, from ends and from running on.
+    """How long the jobs of one endpoint take: a hazard for every age, from ended and from running jobs.
 
-    Ages are seconds since the watch began. An end is only known to lie between two polls; it counts where the
-    hazards known so far put it.
+    Ages are seconds since the watch began. An end is only known to lie between two polls. It is distributed over that
+    time by the hazards known so far.
     """
 
     __slots__ = (
@@ -78,15 +79,15 @@ class Durations:
     )
 
     _hazards: list[float]
-    _survival: list[float]  # the share of jobs that live to the bin's begin
-    _ahead: list[float]  # the survival summed from the bin's begin on, in seconds
-    _beyond: list[float]  # the ends seen from the bin's begin on
-    _seen: list[float]  # the hazards of ends that were seen, smeared, summed up to the bin's begin
+    _survival: list[float]  # the share of jobs that still run when the bin begins
+    _ahead: list[float]  # the survival integrated from the bin's begin on, in seconds
+    _beyond: list[float]  # the number of ends in this bin and later ones
+    _seen: list[float]  # the smoothed hazard of observed ends, integrated up to the bin's begin
 
     def __init__(self) -> None:
         self._ends = [0.0] * _BINS
         self._times = [0.0] * _BINS
-        # calls of `outgrew` since the last refresh: the sum up to a bin is how many jobs have run through it
+        # calls of `outgrew` since the last refresh; the sum up to a bin is the number of jobs that ran through it
         self._outgrown = [0] * _BINS
         self._stale = 0
         self.ended = 0.0
@@ -106,15 +107,15 @@ class Durations:
         self._outgrown[last] -= 1
 
     def outliving(self, first: int, last: int) -> float:
-        """The chance that a job which lives to the begin of one bin lives to that of another."""
+        """The chance that a job which runs when the first bin begins still runs when the last one does."""
         alive = self._survival[first]
         return self._survival[last] / alive if alive > 0.0 else 0.0
 
     def over(self, since_s: float, until_s: float) -> None:
-        """A job was seen running at the first age, or just begun, and over at the second."""
+        """A job was running, or had just begun, at the first age, and was over at the second."""
         alive_then, alive_now = self._living(since_s), self._living(until_s)
         died = alive_then - alive_now
-        alive = 1.0  # the share of this end that lies after the bin's begin
+        alive = 1.0  # the share of this end after the bin's begin
         for n in range(_bin(since_s), _bin(until_s) + 1):
             begin, end = max(since_s, _EDGES[n]), min(until_s, _EDGES[n + 1])
             later = (self._living(end) - alive_now) / died if died > 0.0 else 0.0
@@ -132,20 +133,20 @@ class Durations:
         return 1.0 - self._living(until_s) / alive if alive > 0.0 else 1.0
 
     def suspicion(self, since_s: float, until_s: float) -> float:
-        """The same by nothing but the ends that were seen, each smeared over the ages around it; 0 where there are none."""
+        """The same chance from the observed ends alone. Each end is smoothed over the ages around it."""
         return -math.expm1(self._seen_until(since_s) - self._seen_until(until_s))
 
     def suspected_s(self, since_s: float, until_s: float) -> float:
-        """That chance summed over the time between, in seconds."""
+        """The integral of `suspicion` over that time, in seconds."""
         silent_s = until_s - since_s  # Simpson's rule; at the beginning the chance is 0
         return silent_s / 6 * (4 * self.suspicion(since_s, since_s + silent_s / 2) + self.suspicion(since_s, until_s))
 
     def knows(self, age_s: float) -> bool:
-        """Whether enough jobs were seen to end at this age or later to say when those that reach it do."""
+        """Whether enough jobs have ended at this age or later to predict the end of a job of this age."""
         return self._beyond[_bin(age_s)] >= _ENDS_TO_KNOW
 
     def undetected_s(self, since_s: float, until_s: float) -> float:
-        """The sum of that chance over the time between, in seconds."""
+        """The integral of `chance` over that time, in seconds: the expected detection delay of a poll at `until_s`."""
         alive, ahead = self._living_and_ahead(since_s)
         if alive <= 0.0:
             return until_s - since_s
@@ -160,8 +161,8 @@ class Durations:
         return self._survival[n] * math.exp(-self._hazards[n] * (age_s - _EDGES[n]))
 
     def _living_and_ahead(self, age_s: float) -> tuple[float, float]:
-        """The share of jobs that live to this age, and that share summed from there on."""
-        # summed from the far end, so that little is left of little where few live
+        """The share of jobs that still run at this age, and the integral of that share from this age on."""
+        # integrated from the far end, because a difference of two large sums would lose the digits of a small one
         n = _bin(age_s)
         hazard = self._hazards[n]
         living = self._survival[n] * math.exp(-hazard * (age_s - _EDGES[n]))
@@ -194,22 +195,22 @@ class Durations:
 
 
 def _summed_from_the_end(values: list[float]) -> list[float]:
-    """For each place the sum of the values from there on, and 0 for the place after the last."""
+    """For each index the sum of the values from it on, and a final 0."""
     return list(accumulate(reversed(values), initial=0.0))[::-1]
 
 
 def _smeared(values: list[float]) -> list[float]:
-    """For each place the mean of the values around it."""
+    """For each index the mean of the values around it."""
     sums, last = [0.0, *accumulate(values)], len(values)
     spans = ((max(0, n - _SMEAR), min(last, n + _SMEAR + 1)) for n in range(last))
     return [(sums[end] - sums[begin]) / (end - begin) for begin, end in spans]
 
 
 class Estimates:
-    """How far to trust an ETA: what the chance and its sum are, in units of the ETA.
+    """How reliable an ETA is: the chance that the job is over, and its integral, in units of the ETA.
 
-    The true remaining time is taken as log-logistic around the estimate: late is likelier than early and may be
-    very late, so a stalled job is no surprise. Its spread is learnt from the ends of jobs.
+    The remaining time has a log-logistic distribution around the ETA. Its tail is long, because a job may stall. Its
+    spread is learnt from the ends of jobs.
     """
 
     __slots__ = ("_shape", "_spread", "_sums", "_tabled")
@@ -228,7 +229,7 @@ class Estimates:
         return 1.0 / (1.0 + ratio**-self._shape) if ratio > 1e-3 else 0.0
 
     def summed(self, ratio: float) -> float:
-        """That chance summed from 0 to `ratio`."""
+        """The integral of `chance` from 0 to `ratio`."""
         if self._tabled != self._shape:
             self._tabulate()
         if ratio <= self._FROM:
@@ -240,7 +241,7 @@ class Estimates:
         return self._sums[n] + (self._sums[n + 1] - self._sums[n]) * (place - n)
 
     def ratio(self, summed: float) -> float:
-        """The share of its ETA after which the sum is this large."""
+        """The ratio at which the integral has this value."""
         if self._tabled != self._shape:
             self._tabulate()
         n = bisect_left(self._sums, summed)
@@ -249,7 +250,7 @@ class Estimates:
         return self._FROM * self._STEP ** min(n, last) + beyond
 
     def learn(self, eta_s: float, actual_s: float) -> None:
-        """A job that seemed to have `eta_s` seconds left took about `actual_s`."""
+        """A job with an ETA of `eta_s` seconds took about `actual_s` seconds."""
         error = min(2.0, abs(math.log(max(actual_s, 1e-3) / max(eta_s, 1e-3))))
         self._spread += 0.05 * (error - self._spread)
         shape = 1.0 / max(0.05, self._spread)
@@ -267,25 +268,25 @@ class Estimates:
 
 
 class Forecast:
-    """What is learnt from the watches of one watcher about when jobs end."""
+    """What the watches of one watcher have shown about the ends of jobs."""
 
     __slots__ = ("_progress_gain", "_silences", "_version", "durations", "estimates")
 
     def __init__(self) -> None:
         self.durations = Durations()
         self.estimates = Estimates()
-        self._silences: dict[int, list[float]] = {}  # by level, for the begin of each bin; 0 for not known yet
+        self._silences: dict[int, list[float]] = {}  # by level, for the begin of each bin; 0 if not computed yet
         self._version = 0
-        self._progress_gain = 0.0  # how much better progress has foretold the ends than durations did
+        self._progress_gain = 0.0  # how much better progress has predicted the ends than durations did
 
-    def tells(self, eta_s: float | None) -> bool:
-        """Whether anything is known about when a job ends: from its progress, or from how long other jobs took."""
+    def has_evidence(self, eta_s: float | None) -> bool:
+        """Whether a job's end can be predicted: from its progress, or from the durations of other jobs."""
         return eta_s is not None or self.durations.ended >= _ENDS_TO_GO_BY
 
     def ran(self, since_s: float, until_s: float, eta_s: float | None) -> None:
-        """A job was seen running at both ages; at the first it seemed to have `eta_s` seconds left.
+        """A job was running at both ages. `eta_s` was its ETA at the first age.
 
-        Something is learnt when the job outgrows a bin. More polls than that teach nothing more.
+        The durations learn once for each bin that the job has run through, so the number of polls does not matter.
         """
         if eta_s is not None and until_s - since_s > eta_s:
             self.estimates.learn(eta_s, until_s - since_s)
@@ -294,24 +295,24 @@ class Forecast:
             return
         last, durations = _bin(until_s), self.durations
         if eta_s is not None:
-            # of whole bins, like what is learnt, so that the number of polls does not matter
+            # of whole bins, as the durations are
             eta_s = eta_s if eta_s > _LEAST_ETA_S else _LEAST_ETA_S
             by_progress = 1.0 - self.estimates.chance((_EDGES[last] - _EDGES[first]) / eta_s)
             self._score(by_progress, durations.outliving(first, last))
         durations.outgrew(first, last)
 
     def over(self, since_s: float, until_s: float, eta_s: float | None) -> None:
-        """A job was seen running at the first age, or just begun, and over at the second."""
+        """A job was running, or had just begun, at the first age, and was over at the second."""
         if eta_s is not None:
             silent = until_s - since_s
             by_progress = self.estimates.chance(silent / max(eta_s, _LEAST_ETA_S))
             self._score(by_progress, self.durations.chance(since_s, until_s))
             self.estimates.learn(eta_s, eta_s if eta_s <= silent else silent / 2)
-        self.durations.ran(_EDGES[_bin(since_s)], since_s)  # which `ran` has left out
+        self.durations.ran(_EDGES[_bin(since_s)], since_s)  # the part of a bin that `ran` left out
         self.durations.over(since_s, until_s)
 
     def _score(self, by_progress: float, by_duration: float) -> None:
-        """Score which of the two predicted this observation better: the logarithm of their ratio, slowly forgotten."""
+        """Add the log ratio of the two predictions of this observation to the score, which decays slowly."""
         progress = by_progress if by_progress > _LEAST_CHANCE else _LEAST_CHANCE
         duration = by_duration if by_duration > _LEAST_CHANCE else _LEAST_CHANCE
         self._progress_gain = (1.0 - _GAIN_MEMORY) * self._progress_gain + math.log(progress / duration)
@@ -322,7 +323,7 @@ class Forecast:
         if not durations.knows(age_s + silent_s):
             return True
         if eta_s is None or self._progress_gain < 0.0:
-            # a job that has just outlived a group may be its straggler, so a younger age is tested, too
+            # a job that has just outlived its group may be a straggler, so a younger age is tested as well
             for age in (age_s, age_s / _STRAGGLE):
                 unfair_s = durations.suspected_s(age, age + beyond_s)
                 if unfair_s > _UNFAIR * too_long_s and durations.suspicion(age, age + silent_s) > _SOME:
@@ -335,12 +336,12 @@ class Forecast:
         return _is_doubtful(by_progress(silent_s / eta_s), by_progress(beyond_s / eta_s))
 
     def worth(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
-        """What asking is worth, in seconds of waiting.
+        """The worth of a poll: the expected detection delay, in seconds.
 
         Args:
             silent_s: Seconds since the job was last seen running.
             age_s: Its age then, in seconds since the watch began.
-            eta_s: How long it seemed to have left then, in seconds; None where it reports no progress.
+            eta_s: Its ETA then, in seconds, or None if it reports no progress.
         """
         if silent_s <= 0.0:
             return 0.0
@@ -350,7 +351,7 @@ class Forecast:
         return self.durations.undetected_s(age_s, age_s + silent_s)
 
     def silence_s(self, level: int, age_s: float, eta_s: float | None, at_most_s: float) -> float:
-        """How long to stay silent until asking is worth `worth_of(level)` seconds; at most so many seconds."""
+        """Seconds without a poll after which its worth reaches `worth_of(level)`; `at_most_s` at most."""
         if eta_s is not None and self._progress_gain >= 0.0:
             eta_s = max(eta_s, _LEAST_ETA_S)
             return min(at_most_s, eta_s * self.estimates.ratio(worth_of(level) / eta_s))
@@ -360,7 +361,7 @@ class Forecast:
         silences = self._silences.get(level)
         if silences is None:
             silences = self._silences[level] = [0.0] * (_BINS + 1)
-        # where a bin begins, a look-up instead of a search; in between, in proportion
+        # searched once at the begin of each bin, and interpolated between
         n = _bin(age_s)
         silence = silences[n] or self._searched(silences, level, n)
         later = silences[n + 1] or self._searched(silences, level, n + 1)
@@ -382,15 +383,15 @@ class Forecast:
 
 
 def _is_doubtful(over: float, long_over: float) -> bool:
-    """Whether the chances of being over, and of being over for long, are high enough to poll for fairness."""
+    """Whether the chances that the job is over, and has been over for long, call for a poll for fairness."""
     return over > _SOME and long_over > _RARE
 
 
 def worth_of(level: int) -> float:
-    """The worth, in seconds of waiting, at which a level begins."""
+    """The worth, in seconds, at which a level begins."""
     return math.pow(2.0, level / LEVELS_TO_DOUBLE)
 
 
 def level_of(worth: float) -> int:
-    """The level that a worth has reached."""
+    """The highest level that this worth reaches."""
     return math.floor(LEVELS_TO_DOUBLE * math.log2(worth)) if worth > _LEAST_WORTH else _LEAST_LEVEL

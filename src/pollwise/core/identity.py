@@ -1,8 +1,9 @@
-"""Whose jobs an endpoint asks about, and where: the account and the origin of a watch.
+"""The account and the origin of a watch.
 
-Rule 1: an account is a name. What looks like a credential is refused, and not shown.
-Rule 2: an origin is scheme, host and port of the URL that is asked. No path, no query and no user name is in it.
-Rule 3: a watch that was asked at one origin is not asked at another, unless the caller says that the API has moved.
+Rule 1: an account is a name. A text that looks like a credential is refused, and no error shows it.
+Rule 2: an origin is scheme, host and port of the job's URL. It has no path, query or user name.
+Rule 3: a watch is polled at one origin. It moves to another one only if the caller states with `moved_from` that the API
+has moved.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ _CREDENTIAL = re.compile(
 
 
 def checked_account(account: object, auth: Auth | None = None) -> str:
-    """The account, if it can be one. Raises ConfigurationError, which does not show it.
+    """Return the account if it is valid. Else raise ConfigurationError, which does not show it.
 
     Args:
         account: A name of printable characters, or an empty text for none.
-        auth: The credentials that go with it, which it must not repeat.
+        auth: The credentials of the account. The account must not repeat them.
     """
     if not isinstance(account, str):
         raise ConfigurationError(f"account must be a str, got {type(account).__name__}")
@@ -52,14 +53,14 @@ def checked_account(account: object, auth: Auth | None = None) -> str:
 
 
 def _repeats(account: str, auth: Auth | None) -> bool:
-    """Whether the account is what is sent as the credential."""
+    """Whether the account equals a credential that `auth` sends."""
     fields = None if auth is None else auth.headers(0.0)
     values = () if fields is None else fields.values()
     return any(account in {value, value.rpartition(" ")[2]} for value in values)
 
 
 def origins_of(urls: str | Collection[str]) -> frozenset[str]:
-    """The origins of these URLs. Raises ConfigurationError, which does not show one that may hold a password."""
+    """The origins of these URLs. Raises ConfigurationError, which shows no URL, because it may have a password."""
     return frozenset(map(_origin_of, [urls] if isinstance(urls, str) else urls))
 
 
@@ -75,11 +76,11 @@ def _origin_of(url: object) -> str:
 
 @attrs.frozen
 class Origins(Generic[J]):
-    """Where the jobs of an endpoint are asked about now, and where they may have been asked about before.
+    """The present origins of an endpoint's jobs, and the earlier ones.
 
     Attributes:
-        endpoint: Makes the requests.
-        moved_from: The origins that the API has left, by the caller's word.
+        endpoint: Builds the requests.
+        moved_from: The origins from which the API has moved, as the caller states.
     """
 
     endpoint: Endpoint[J, Any]
@@ -89,24 +90,24 @@ class Origins(Generic[J]):
     )
 
     def of(self, job: J) -> str | None:
-        """Where this job is asked about; None where the endpoint makes no request for it."""
+        """The job's origin, or None if the endpoint fails to build a request for it."""
         if self._fixed is not None:
             return self._fixed
         try:
             return str(self.endpoint.request(job).url.origin())
-        except Exception:  # noqa: BLE001  # foreign code; the first poll tells what is wrong
+        except Exception:  # noqa: BLE001  # foreign code; the first poll reports the error
             return None
 
     def check(self, job: J, recorded: str | None, *, watches: int = 1) -> str | None:
-        """Where this job is asked about now.
+        """Return the job's present origin, if its watch may be resumed there.
 
         Args:
             job: The job of the watch that is to be resumed.
-            recorded: Where it was asked about before; None where that is not known.
-            watches: How many watches were asked about there, for the error.
+            recorded: Its earlier origin, or None if that is unknown.
+            watches: The number of watches with that origin, for the error.
 
         Raises:
-            OriginChanged: The two differ, and the caller did not say that the API has moved.
+            OriginChanged: The two origins differ, and the earlier one is not in `moved_from`.
         """
         configured = self.of(job)
         if recorded is not None and configured not in {None, recorded} and recorded not in self.moved_from:

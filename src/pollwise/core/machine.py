@@ -343,7 +343,7 @@ class WatchMachine(WatchState[J, S]):
 
     def _worthy_s(self) -> float | None:
         policy, eta_s = self._policy, self.eta_s()
-        if not policy.pacing.adaptive or not policy.forecast.tells(eta_s):
+        if not policy.pacing.adaptive or not policy.forecast.has_evidence(eta_s):
             return None
         age_s = self.seen_at - self.started_at
         return policy.forecast.silence_s(policy.patience_level, age_s, eta_s, policy.pacing.max_s)

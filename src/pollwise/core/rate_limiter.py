@@ -1,14 +1,15 @@
-"""The rate that a server allows and does not state: found by trying, remembered, and forgotten again.
+"""The rate that a server allows and does not state: a search, which starts with refusals and ends when they stop.
 
-Rule 1: one refusal is no limit. A rate is set only when the goodput has stopped rising from one refusal to the next.
-Rule 2: goodput is the good replies between two recoveries, by the time between them. So the pauses count, and neither a
-burst at the start nor the few requests before a refusal decide.
-Rule 3: a rate is searched between `_held`, at which a trial passed, and `_refused_at`, at which one did not. A trial is
-a number of good replies in a row. Its length follows the longest pause that refusals have caused.
-Rule 4: once the two are close, the rate stays. A higher rate is tried after a long hold only. The hold doubles each time
-that trial is refused: a real limit is refused again, a spurious 429 is not (the plateau of CUBIC, RFC 9438).
+Rule 1: a single refusal sets no rate. A rate is set when the goodput no longer rises from one refusal to the next.
+Rule 2: goodput is the number of good replies between two recoveries, divided by the time between them. This includes the
+pauses, so neither a burst at the start nor the few requests before a refusal decide.
+Rule 3: the search runs between `_held`, a rate that passed a trial, and `_refused_at`, a rate that did not. A trial is a
+number of good replies in a row. Its length follows the longest pause that refusals have caused.
+Rule 4: when the two rates are close, the rate stays: the plateau. A higher rate is tried only after a long hold. The hold
+doubles each time that trial is refused, because a real limit refuses again and a spurious 429 does not (the plateau of
+CUBIC, RFC 9438).
 Rule 5: each passed trial above the plateau doubles the step. At four times the plateau the limit is forgotten.
-Rule 6: while fewer requests are wanted than the rate allows, nothing is learnt from their success.
+Rule 6: a trial counts only if the requests have used the rate (`_BUSY`).
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ import math
 
 __all__ = ["Limiter"]
 
-_SHORTEST_GOODPUT_S = 1.0  # a goodput of a shorter time says little
-_DOUBTFUL_GOODPUT_S = 5.0  # and of this, if a third of the bursts of refusals was contradicted
+_SHORTEST_GOODPUT_S = 1.0  # a goodput of a shorter time is ignored
+_DOUBTFUL_GOODPUT_S = 5.0  # the same, if a third of the bursts of refusals was contradicted
 _SAME = 1.3  # the goodput of a limited server differs by less than this factor from refusal to refusal
-_AS_MANY = 0.03  # and the good replies of one window from the next by this share at most
+_AS_MANY = 0.03  # or its good replies in a window differ by at most this share
 _OFTEN_ENOUGH = 2
 _QUIET_S = 60.0  # a refusal is forgotten after this long without another one, or four times its pause
-_REFUSED_PROBES = 6  # that many probes refused in a row are no accident
+_REFUSED_PROBES = 6  # this many refused probes in a row show a real limit
 
 _CLIMB = 0.25  # the first steps, while only the lower end of the search is known
-_CLOSE = 1.035  # the ends of the search are this close: the plateau
+_CLOSE = 1.035  # the plateau: the ends of the search differ by this factor at most
 _LOWER = 0.97  # a rate that was held and is refused was a little too high
-_MUCH_LOWER = 0.85  # and much too high if that came at once
+_MUCH_LOWER = 0.85  # and much too high if it is refused at once
 _LOWEST = 0.7
 _FORGET = 4.0
 _MOVED = 1.5
@@ -42,7 +43,7 @@ _LONGEST_HOLD = 8_000
 _TRIALS_A_HOLD = 8  # above the plateau trials are longer, because a token bucket lets a whole burst through
 _LONGEST_HOLD_S = 3_600.0
 _BUSY = 0.8  # a trial counts only if the requests came at this share of the rate at least
-_CATCH_UP_S = 0.05  # a late wake-up shifts no later request, up to this
+_CATCH_UP_S = 0.05  # a wake-up that is late by at most this does not delay the next request
 
 
 class Limiter:
@@ -96,13 +97,13 @@ class Limiter:
         self.good_replies = 0
         self.since = math.nan
         self.memory_s = _QUIET_S
-        self._contradicted = 0  # positive if a third of the bursts of refusals were contradicted
-        self._same = 0  # how often the goodput was the same as before
+        self._contradicted = 0  # positive if more than a third of the bursts of refusals were contradicted
+        self._same = 0  # how often in a row the goodput stayed the same
         self._same_good = self._last_good = 0  # good replies since `_same_since`, and between the last two recoveries
         self._same_since = math.nan
-        self._forgotten = False  # a rate was set and forgotten, not long ago
-        self._least_trial = _SHORTEST_TRIAL  # longer each time that a rate was forgotten too soon
-        self._goodput = 0.0  # at the refusal before, while no rate is set
+        self._forgotten = False  # a rate was set and forgotten recently
+        self._least_trial = _SHORTEST_TRIAL  # grows each time that a rate is set again after it was forgotten
+        self._goodput = 0.0  # at the previous refusal, while no rate is set
         self._refused_since = math.nan  # when the pause began
         self._recovered_at = math.nan  # when the last pause ended
         self._set_at = math.nan  # when the rate was set
@@ -118,12 +119,12 @@ class Limiter:
     # --- for every request --------------------------------------------------------------------
 
     def acquire(self, now: float) -> None:
-        """One request goes now. Only needed while a rate is set."""
+        """A request is sent now. Needed only while a rate is set."""
         earliest = now - min(_CATCH_UP_S, self.spacing_s)
         self.next_at = max(self.next_at, earliest) + self.spacing_s
 
     def on_reply(self, now: float) -> None:
-        """A request was not refused. `TokenBudget.release` has the same lines, because it runs for every reply."""
+        """A request was not refused. `TokenBudget.release` repeats these lines, to save a call for every reply."""
         self.good_replies += 1
         if self.good_replies >= self.trial:
             self.pass_trial(now)
@@ -133,17 +134,17 @@ class Limiter:
     # --- refusals -----------------------------------------------------------------------------
 
     def on_refusal(self, now: float) -> None:
-        """A burst of refusals began. It counts once, when it is over."""
+        """A burst of refusals began. It counts once, at its end."""
         if not self._refused_since <= now:
             self._refused_since = now
 
     def on_recovery(self, now: float, probes: int, *, contradicted: bool = False) -> None:
-        """Requests may go again.
+        """Requests may be sent again.
 
         Args:
             now: Monotonic seconds.
-            probes: How many probes were refused before one was not.
-            contradicted: No probe was needed, because requests that were sent later than the refused one were not.
+            probes: The number of probes that were refused.
+            contradicted: Whether requests that were sent after the refused one succeeded, so that no probe was needed.
         """
         began_at, self._refused_since = self._refused_since, math.nan
         if math.isnan(began_at):
@@ -154,12 +155,12 @@ class Limiter:
             self._set_pause(0.0)
             self._same, self._forgotten = 0, False
         self._adjust(now, now - began_at, probes, contradicted=contradicted)
-        self.next_at = now + self.spacing_s  # the probe went at the rate before
+        self.next_at = now + self.spacing_s  # the probe was sent at the earlier rate
 
     def _adjust(self, now: float, pause_s: float, probes: int, *, contradicted: bool) -> None:
         if self.rate < math.inf:
             if contradicted and now - self._set_at < _SHORTEST_TRIAL_S:
-                self.good_replies, self.since = 0, now  # still of the rate before, but no trial has passed with it
+                self.good_replies, self.since = 0, now  # refused at the earlier rate; the trial starts anew
             else:
                 self._lower(now, pause_s)
             return
@@ -172,7 +173,7 @@ class Limiter:
         self.memory_s = max(_QUIET_S, 4.0 * longest_s)
 
     def _measure(self, now: float, *, sure: bool) -> None:
-        """Set a rate if as much went well, or as fast, as between the refusals before."""
+        """Set a rate if the good replies or the goodput are as between the earlier refusals."""
         good, took_s = self.good_replies, now - self.since
         if not took_s >= (_DOUBTFUL_GOODPUT_S if self._contradicted > 0 else _SHORTEST_GOODPUT_S):
             return
@@ -195,7 +196,7 @@ class Limiter:
             self._try(goodput, now)
 
     def _lower(self, now: float, pause_s: float) -> None:
-        """Refused at the rate that was set."""
+        """A request was refused at the rate that is set."""
         rate, good, took_s = self.rate, self.good_replies, now - self.since
         self._set_pause(max(self._pause_s, pause_s))
         self._refused_at = rate
@@ -211,7 +212,7 @@ class Limiter:
             self._try(self._held, now)
 
     def _back_to_plateau(self, rate: float) -> None:
-        """Refused above the plateau: the limit is real."""
+        """A request was refused above the plateau, so the limit is real."""
         if rate > _MOVED * self._plateau:
             self._confirmed = 1
             self._held = max(self._plateau, self._held / _CLOSE)
@@ -219,12 +220,12 @@ class Limiter:
         self._confirmed += 1
         self._held = self._plateau
         if self._confirmed > 1:
-            self._refused_at = min(rate, self._plateau * _CLOSE)  # the plateau was found by a search before
+            self._refused_at = min(rate, self._plateau * _CLOSE)  # an earlier search found the plateau
 
     # --- trials -------------------------------------------------------------------------------
 
     def pass_trial(self, now: float) -> None:
-        """The trial is over and nothing was refused."""
+        """The trial has passed: no request was refused."""
         rate = self.rate
         if self.good_replies < _BUSY * rate * (now - self.since):
             self.good_replies, self.since = 0, now
@@ -264,5 +265,5 @@ class Limiter:
 
     def _forget(self) -> None:
         least_trial = self._least_trial
-        self.__init__()  # type: ignore[misc]  # nothing that is remembered holds any more
+        self.__init__()  # type: ignore[misc]  # all state is out of date
         self._least_trial, self._forgotten = least_trial, True

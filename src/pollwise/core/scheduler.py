@@ -296,7 +296,7 @@ class Scheduler(Generic[W]):
             return machine.seen_at + self._forecast.silence_s(self._low, age, machine.eta_s(), self._round_s())
         if self._budget is not None and machine.due_reason is DueReason.BLIND:
             ration_s = self._budget.ration_s(now, self._others + self._queue.size + 1)
-            if ration_s > 0.0 and not self._forecast.tells(machine.eta_s()):
+            if ration_s > 0.0 and not self._forecast.has_evidence(machine.eta_s()):
                 return now + ration_s
         return now
 
