@@ -1,11 +1,11 @@
-"""New rows, which are on disk before their jobs are polled.
+"""Writes new rows. A job is polled after its row is on disk.
 
-Rule 1: watches that come together are written together. What comes while a call is under way goes with the next call,
-up to some pages of rows. The answers are processed page by page, so that the loop is not held up.
-Rule 2: what the ledger does not take is tried again, as `patience.py` says. Then its watch ends with `LedgerWriteFailed`.
-Rule 3: while the ledger fails, a watch that is stopped or whose deadline passes ends without a row. A call that is under
-way is awaited first, so that no open row of an ended watch is left.
-Rule 4: what follows an answer is in the table of `core/record_states.py`. This file makes the calls and reports events.
+Rule 1: rows that wait are written in one call, up to some pages. The results are processed page by page, so that the
+event loop is not blocked.
+Rule 2: a call that fails is repeated, as `patience.py` decides. Then its watches end with `LedgerWriteFailed`.
+Rule 3: while the ledger fails, a watch that is stopped or whose deadline passes ends without a row. A pending call is
+awaited first, so that an ended watch leaves no open row.
+Rule 4: the table in `core/record_states.py` decides what follows a result. This file makes the calls and reports events.
 """
 
 from __future__ import annotations
@@ -56,20 +56,20 @@ class Apply(Protocol):
     def __call__(
         self, watch: RecordedWatch[Any, Any], event: RecordEvent, outcome: Outcome[Any, Any] | None = None, /
     ) -> None:
-        """`outcome` is the outcome that the event brings, if it brings one."""
+        """`outcome` is the event's outcome, if it has one."""
         ...
 
 
 @attrs.define(eq=False)
 class _Entry(Generic[J, S]):
-    """A row that is to be written.
+    """A row to be written.
 
     Attributes:
         since: When the write was first due, in monotonic seconds.
         error: Of the last try.
-        recorded: What the ledger answered.
+        recorded: The ledger's result.
         relocation: The new origin, if the ledger knew the job at an earlier one.
-        settled: Done once the row is written, or will not be. Made for the first caller that waits for it.
+        settled: Done when the row is written, or when it is certain that it will not be. Created for the first caller that waits.
     """
 
     watch: RecordedWatch[J, S]
@@ -128,7 +128,7 @@ class Admission(Generic[J, S]):
         self._job.wake()
 
     async def wait_settled(self, watch: RecordedWatch[J, S]) -> None:
-        """Wait until its row is written, or will not be."""
+        """Wait until its row is written, or will certainly not be."""
         entry = self._entries.get(watch)
         if entry is not None:
             if entry.settled is None:
@@ -142,7 +142,7 @@ class Admission(Generic[J, S]):
             self._drop([entry])
 
     async def join(self) -> None:
-        """Wait until all rows are written, or will not be."""
+        """Wait until each row is written, or will certainly not be."""
         await self._job.join()
 
     def discard(self) -> None:
@@ -258,7 +258,7 @@ class Admission(Generic[J, S]):
         return ()
 
     def _go_on(self, watch: RecordedWatch[J, S], known: OpenWatch | Concluded | None, event: RecordEvent) -> None:
-        """The row of an earlier run is open: the watch goes on from it, unless it has ended meanwhile."""
+        """The row of an earlier run is open. The watch continues from it, unless the watch has ended meanwhile."""
         if known is not None and next_state(state_of(watch), event) is RecordState.OPEN:
             continue_from(watch, self._rows.machine(watch.job, known), self._now())
         self._apply(watch, event)
@@ -266,7 +266,7 @@ class Admission(Generic[J, S]):
     # --- what the ledger does not take ----------------------------------------------------------
 
     def _put_off(self, failed: Sequence[_Entry[J, S]]) -> Sequence[_Entry[J, S]]:
-        """End those of these that are not tried again, and return the others."""
+        """End the watches whose rows are not tried again, and return the other entries."""
         if not failed:
             return ()
         ended: list[_Entry[J, S]] = []
@@ -289,7 +289,7 @@ class Admission(Generic[J, S]):
             self._apply(entry.watch, RecordEvent.WRITE_REFUSED, outcome)
 
     def _interrupt(self, entries: Sequence[_Entry[J, S]]) -> None:
-        """The task was cancelled: what it has not finished is written by the next task."""
+        """The task was cancelled. The next task writes the unfinished entries."""
         left = [entry for entry in entries if facts_of(entry.watch).write in _ROW_WRITES]
         for entry in left:
             self._apply(entry.watch, RecordEvent.WRITE_INTERRUPTED)
@@ -297,7 +297,7 @@ class Admission(Generic[J, S]):
         self._queue.extendleft(reversed(left))
 
     def _sweep(self) -> None:
-        """End what was stopped or has passed its deadline, and do so again at the next deadline."""
+        """End the watches that were stopped or have passed their deadline. Repeat at the next deadline."""
         self._cancel_timer()
         if self._busy or not self._patience.failing:
             return
@@ -337,7 +337,7 @@ class Admission(Generic[J, S]):
             self._timer = None
 
     def _drop(self, entries: Sequence[_Entry[J, S]]) -> None:
-        """These have ended without a row."""
+        """These watches have ended without a row."""
         for entry in entries:
             self._apply(entry.watch, RecordEvent.WRITE_FAILED)
         self._settle(entries)

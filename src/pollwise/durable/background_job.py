@@ -1,4 +1,4 @@
-"""Work that one task does at a time, and only while there is some.
+"""A queue of work with one task, which runs only while there is work.
 
 Rule: foreign code that cancels the task does not end the work. The program is probably exiting then, so the task starts
 again after a second.
@@ -43,13 +43,13 @@ class BackgroundJob:
         self._task: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
-        """There is something to do."""
+        """There is work. Start the task, unless it is running."""
         if self._task is None or self._task.done():
             self._task = self._start(self._work(), name=self._name)
             self._task.add_done_callback(self._on_done)
 
     async def join(self) -> None:
-        """Wait until nothing is left to do."""
+        """Wait until no work is left."""
         while self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
 

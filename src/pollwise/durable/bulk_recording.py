@@ -1,4 +1,4 @@
-"""Recording many jobs: the iterable is read as fast as the ledger writes.
+"""Records many jobs. The iterable is read as fast as the ledger writes.
 
 Rule 1: at most some thousand jobs are read ahead of the ledger.
 Rule 2: other tasks run after each few hundred jobs.
@@ -24,7 +24,7 @@ _AHEAD: Final = 4_000  # enough jobs for the ledger's next transaction while it 
 async def record_jobs(
     recorder: Recorder[J, S], watch: Callable[[J], Watch[J, S]], jobs: Iterable[J] | AsyncIterable[J]
 ) -> list[Watch[J, S]]:
-    """Watch all of them, and return when all are on disk; the watches are in the order of the jobs."""
+    """Watch all these jobs. Return their watches, in the order of the jobs, when all rows are on disk."""
     watches: list[Watch[J, S]] = []
     fair = Yielder()
     async for job in _each(jobs):

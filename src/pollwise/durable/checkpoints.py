@@ -1,9 +1,9 @@
-"""How far watches got, written down twice a second.
+"""Writes the state of open watches, twice a second.
 
 Rule 1: each watch that changed is written once every half second, with its newest state.
-Rule 2: some hundred rows are written in one call, so that the loop is not held up. A slow ledger gets fewer rows, not a
-queue of them.
-Rule 3: what the ledger does not take waits for the next time. No watch ends because of it.
+Rule 2: some hundred rows are written in one call, so that the event loop is not blocked. A slow ledger gets fewer rows,
+not a queue of them.
+Rule 3: if a call fails, its rows wait for the next half second. No watch ends because of it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class Checkpoints(Generic[J, S]):
-    """Writes how far watches got.
+    """Writes the state of open watches.
 
     Args:
         ledger: Where to write.
@@ -51,13 +51,13 @@ class Checkpoints(Generic[J, S]):
         self._job = BackgroundJob(self._work, start, "pollwise-checkpoints")
 
     def add(self, watch: RecordedWatch[Any, Any]) -> None:
-        """This watch got further."""
+        """The state of this watch has changed."""
         if not self._changed:
             self._schedule()
         self._changed[watch] = None
 
     async def drain(self) -> None:
-        """Write what is left, once. Nothing may be added after that."""
+        """Write the remaining states, once. No watch may be added after that."""
         self._draining = True
         self._due.set()
         if self._changed:
@@ -90,7 +90,7 @@ class Checkpoints(Generic[J, S]):
             changed = []  # the task waits now, and must not keep watches alive
 
     async def _write(self, changed: list[RecordedWatch[J, S]]) -> list[RecordedWatch[J, S]]:
-        """Write these, and return those that are left."""
+        """Write these, and return those that could not be written."""
         for n in range(0, len(changed), _PAGE):
             rows = rows_to_update(changed[n : n + _PAGE])
             try:

@@ -73,10 +73,10 @@ def utc_datetime(epoch_s: float) -> datetime:
 def new_watch(
     endpoint: Endpoint[J, Any], job: J, *, first_seen_s: float, timeout_s: float | None, origin: str | None = None
 ) -> NewWatch:
-    """The row of a watch that begins at `first_seen_s`, in epoch seconds, and is asked about at `origin`.
+    """The row of a watch that begins at `first_seen_s`, in epoch seconds, and is polled at `origin`.
 
     Raises:
-        ConfigurationError: The endpoint's keys for it are not texts.
+        ConfigurationError: The endpoint's keys for the job are not texts.
     """
     first_seen = utc_datetime(first_seen_s)
     return NewWatch(
@@ -98,7 +98,7 @@ def deadline_of(since: datetime, timeout_s: float | None) -> datetime | None:
 
 
 def change_of(number: int, machine: WatchMachine[Any, S], endpoint: Endpoint[Any, S]) -> Change:
-    """The row's change for the state of this machine."""
+    """The change that records the state of this machine."""
     try:
         status = _json(machine.status, endpoint)
     except Exception as exc:  # noqa: BLE001  # the endpoint's code; the outcome reports it
@@ -144,7 +144,7 @@ def conclusion_of(
 
 
 def unwritable_outcome(outcome: Outcome[J, S], exc: Exception) -> Abandoned[J, S]:
-    """The outcome to report in place of one whose status the endpoint could not put in JSON."""
+    """The outcome to report if the endpoint's codec cannot write the status of the real one."""
     return _bug(outcome.job, exc, "its status cannot be kept", outcome.elapsed_s, outcome.polls)
 
 
@@ -232,7 +232,7 @@ def _job_error(kind: type[E], known: Concluded, codec: ErrorCodec[Any]) -> E:
 
 
 def unreadable_outcome(known: Concluded, job: J, exc: Exception) -> Abandoned[J, Any]:
-    """The outcome to report in place of one whose status the endpoint cannot read. The row stays as it is."""
+    """The outcome to report if the endpoint's codec cannot read the status of a row. The row stays as it is."""
     return _bug(job, exc, "a status that was kept cannot be read", known.elapsed_s, known.polls)
 
 

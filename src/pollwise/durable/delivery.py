@@ -1,9 +1,9 @@
-"""Outcomes from the ledger to the code that uses them: what `JobWatcher.outcomes` gives out.
+"""Delivers outcomes from the ledger: the iterators of `JobWatcher.outcomes`.
 
-Rule 1: an outcome is delivered until it is acknowledged. A process that takes one and dies before it acknowledges it is
-given that one again in the next run: at least once, and exactly once by the ledger's count.
-Rule 2: the ledger keeps what waits to be read. In memory there is a bounded number, however slow the reader.
-Rule 3: one iterator gives each outcome out once. Another one begins with all that are not acknowledged.
+Rule 1: an outcome is delivered at least once, until it is acknowledged. If a process dies before it acknowledges an
+outcome, the next run delivers that outcome again. The ledger counts each acknowledgement exactly once.
+Rule 2: outcomes that wait to be read are in the ledger. Memory has a bounded number of them, however slow the reader is.
+Rule 3: an iterator delivers each outcome once. A second iterator begins with all outcomes that are not acknowledged.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _log = logging.getLogger(__name__)
 
 
 class Delivery(Generic[J, S]):
-    """One outcome, to be acknowledged once it is dealt with.
+    """One outcome, to be acknowledged after it was processed.
 
     Attributes:
-        outcome: What became of the job: `Succeeded`, `Failed`, `Cancelled` or `Abandoned`.
+        outcome: `Succeeded`, `Failed`, `Cancelled` or `Abandoned`.
     """
 
     __slots__ = ("_ack", "outcome")
@@ -48,32 +48,32 @@ class Delivery(Generic[J, S]):
         return f"<Delivery of {type(self.outcome).__name__} {self.outcome.job!r}>"
 
     async def ack(self) -> bool:
-        """Acknowledge: this outcome has been dealt with, and is not to be delivered again. On disk on return.
+        """Acknowledge the outcome, so that it is not delivered again. On disk on return.
 
         Returns:
             Whether this call acknowledged it. Of all calls for one outcome, exactly one returns True.
 
         Raises:
-            LedgerError: It could not be written for `ledger_patience_s`, so the outcome will be delivered again.
+            LedgerError: The ledger failed for `ledger_patience_s`, so the outcome will be delivered again.
         """
         acknowledged: bool = await self._ack()
         return acknowledged
 
 
 class _Inbox(Generic[J, S]):
-    """What one iterator has to give out: the recorder's notifications, and the pages that were read.
+    """The outcomes that one iterator will deliver: from notifications of the recorder, and from pages of the ledger.
 
     Args:
         recorder: Writes the outcomes.
 
     Attributes:
-        ready: What can be given out: row ID, how often the row was opened again, and the outcome.
-        out: By row ID and how often the row was opened again: what is ready or given out, and not acknowledged.
-        pages: The ledger's outcomes, while they are read.
-        behind: Whether the ledger may have outcomes that are not ready.
-        missed: Whether outcomes were left to the ledger after reading began.
-        changed: Set when there may be something to give out, or when it is the end.
-        closed: Whether nothing is given out any more.
+        ready: The outcomes to deliver: row ID, how often the row was opened again, and the outcome.
+        out: Row IDs, with how often the row was opened again, of outcomes that are ready or delivered, and not acknowledged.
+        pages: The pages of the ledger, while they are read.
+        behind: Whether the ledger may have outcomes that are not in `ready`.
+        missed: Whether outcomes were concluded and not added to `ready` after reading began.
+        changed: Set when there may be an outcome to deliver, or at the end.
+        closed: Whether the iterator has ended.
     """
 
     def __init__(self, recorder: Recorder[J, S]) -> None:
@@ -87,14 +87,14 @@ class _Inbox(Generic[J, S]):
         self.closed = False
 
     def add(self, row_id: int, outcome: Outcome[J, S] | Concluded) -> None:
-        """Give this one out, unless it was before."""
+        """Add this outcome, unless it was added before."""
         place = (row_id, self._recorder.reopened(row_id))
         if place not in self.out:
             self.out.add(place)
             self.ready.append((*place, outcome))
 
     def close(self) -> None:
-        """Give nothing more out."""
+        """Deliver nothing more."""
         self.closed = True
         self.on_close()
 
@@ -113,20 +113,20 @@ class _Inbox(Generic[J, S]):
         self.changed.set()
 
     def on_close(self) -> None:
-        """Nothing more will come."""
+        """No more outcomes will follow."""
         self.ready.clear()
         self.changed.set()
 
 
 class Deliveries(Generic[J, S]):
-    """An async iterator over the outcomes that are not acknowledged, and those that come.
+    """An async iterator over the outcomes that are not acknowledged, present and future.
 
     Any number of tasks may iterate: each outcome goes to one of them.
 
     Args:
         recorder: Writes the outcomes.
         watches: The open watches.
-        follow: Wait for more also while no watch is open.
+        follow: Wait for more outcomes also while no watch is open.
     """
 
     def __init__(self, recorder: Recorder[J, S], *, watches: Sized, follow: bool) -> None:
@@ -162,7 +162,7 @@ class Deliveries(Generic[J, S]):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Give no more out. What was not acknowledged stays in the ledger."""
+        """Deliver nothing more. Outcomes that were not acknowledged stay in the ledger."""
         self._inbox.close()
 
     async def _read(self) -> None:
@@ -178,7 +178,7 @@ class Deliveries(Generic[J, S]):
                     inbox.add(known.id, known)
 
     async def _next_page(self) -> Sequence[Concluded] | None:
-        """The ledger's next page, or None at the end. After a failure it begins anew; `out` has what came before."""
+        """The ledger's next page, or None at the end. After a failure reading begins anew, and `out` prevents repetitions."""
         inbox = self._inbox
         if inbox.closed:
             return None
@@ -193,7 +193,7 @@ class Deliveries(Generic[J, S]):
             raise
 
     def _outcome(self, known: Concluded) -> Outcome[J, S] | None:
-        """None for one that cannot be read: it stays, because what was not delivered must not be acknowledged."""
+        """The outcome of a row, or None if it cannot be read. Such a row is not delivered, so it is not acknowledged."""
         endpoint = self._recorder.rows.endpoint
         job = job_of(known, endpoint)
         if job is None:

@@ -1,10 +1,10 @@
-"""Outcomes, which are on disk before they are published.
+"""Writes outcomes. An outcome is published after it is on disk.
 
-Rule 1: an outcome is published when it is on disk. Outcomes that come together are written together.
-Rule 2: what the ledger does not take is tried again, as `patience.py` says. Then the watch ends with `LedgerWriteFailed`,
-and its row stays open: the next run finds out what became of the job.
-Rule 3: a status that the endpoint cannot put in JSON is a bug of the endpoint, as one that it cannot read.
-Rule 4: what follows a write is in the table of `core/record_states.py`. This file makes the calls and reports events.
+Rule 1: outcomes that wait are written in one call.
+Rule 2: a call that fails is repeated, as `patience.py` decides. Then the watch ends with `LedgerWriteFailed`, and its row
+stays open, so the next run polls the job again.
+Rule 3: if the endpoint's codec cannot write a status, the watch ends with `EndpointBug`.
+Rule 4: the table in `core/record_states.py` decides what follows a write. This file makes the calls and reports events.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PAGE = 250  # rows in one call: some milliseconds of the loop
 
 @attrs.define(eq=False)
 class _Entry(Generic[J, S]):
-    """An outcome that is to be written. It was known at `since`; `error` is the error of the last try."""
+    """An outcome to be written. It was known at `since`. `error` is the error of the last try."""
 
     watch: RecordedWatch[J, S]
     conclusion: Conclusion
@@ -95,7 +95,7 @@ class Outbox(Generic[J, S]):
         )
 
     def _without_status(self, watch: RecordedWatch[J, S], exc: Exception) -> Conclusion:
-        """The outcome cannot be kept: the watch is abandoned instead."""
+        """The outcome cannot be written, so the watch is abandoned instead."""
         self._apply(watch, RecordEvent.OUTCOME_REPLACED, unwritable_outcome(_outcome(watch), exc))
         return self._conclusion(watch)
 
@@ -128,7 +128,7 @@ class Outbox(Generic[J, S]):
         return ()
 
     def _on_unkeepable(self, entry: _Entry[J, S], exc: ConfigurationError) -> Sequence[_Entry[Any, Any]]:
-        """The ledger cannot keep this outcome as it is; perhaps without its status."""
+        """The ledger refuses this outcome. Write an EndpointBug without a status instead, once."""
         watch, outcome = entry.watch, _outcome(entry.watch)
         if isinstance(outcome, Abandoned) and isinstance(outcome.error, EndpointBug):
             self._refuse(watch, exc)
@@ -137,7 +137,7 @@ class Outbox(Generic[J, S]):
         return [entry]
 
     def _put_off(self, entries: Sequence[_Entry[J, S]], exc: Exception) -> Sequence[_Entry[J, S]]:
-        """End those of these that are not tried again, and return the others."""
+        """End the watches whose outcomes are not tried again, and return the other entries."""
         for entry in entries:
             entry.error = exc
         again, refused = self._patience.failed(entries)
@@ -151,7 +151,7 @@ class Outbox(Generic[J, S]):
         self._apply(watch, RecordEvent.WRITE_REFUSED, write_failed(watch, exc, self._now(), asked=True))
 
     def _interrupt(self, entries: Sequence[_Entry[J, S]]) -> None:
-        """The task was cancelled: what it has not finished is written by the next task."""
+        """The task was cancelled. The next task writes the unfinished entries."""
         left = [entry for entry in entries if state_of(entry.watch) is RecordState.CONCLUDING]
         for entry in left:
             self._apply(entry.watch, RecordEvent.WRITE_INTERRUPTED)

@@ -1,10 +1,10 @@
-"""How long a call that the ledger refuses is repeated.
+"""How long a call that fails in the ledger is repeated.
 
-Rule 1: a call is repeated until `patience_s` have passed since it was first due, or since the ledger began to fail, if
-that was later. The last try may begin a pause before that.
+Rule 1: a call is repeated for `patience_s`, counted from when it was first due, or from when the ledger began to fail if
+that was later. The last try may begin one pause earlier.
 Rule 2: pauses grow from a quarter of a second to five seconds. A success resets them.
-Rule 3: an error that no later try can mend ends the tries: a closed, damaged or foreign ledger, a ledger that was opened
-read-only, and a value that cannot be kept.
+Rule 3: a permanent error ends the tries: a closed, damaged or foreign ledger, a ledger that was opened read-only, and a
+value that cannot be kept.
 Rule 4: after the watcher is left there is one last try.
 Rule 5: an error that goes on is logged once, and again when calls are not repeated. The message of a foreign error is
 not logged.
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Pending(Protocol):
-    """A row that waits to be written. It was first due at `since`; `error` is the error of the last try."""
+    """A row that waits to be written. It was first due at `since`. `error` is the error of the last try."""
 
     since: float
     error: Exception | None
@@ -44,10 +44,10 @@ P = TypeVar("P", bound=Pending)
 
 
 class Patience:
-    """Decides what is tried again, and paces the tries.
+    """Decides which calls are repeated, and when.
 
     Args:
-        what: What is written, in the plural; the log says it.
+        what: The written values, as a plural noun for the log.
         patience_s: How long a call is repeated, in seconds.
         now: Returns monotonic seconds.
         closing: Set when the watcher is left.
@@ -74,7 +74,7 @@ class Patience:
         self._logged = ""
 
     def failed(self, pending: Sequence[P]) -> tuple[list[P], list[P]]:
-        """A call failed with the `error` of each of these. Returns those to be tried again, and the others."""
+        """A call failed with the `error` of each of these. Returns the rows to try again, and the others."""
         now = self._now()
         if self._failing_since is None:
             self._failing_since = now
@@ -95,7 +95,7 @@ class Patience:
         """Return what this call returns; it is repeated while it fails.
 
         Raises:
-            LedgerError: `patience_s` have passed, or no later try can help.
+            LedgerError: `patience_s` have passed, or the error is permanent.
             ConfigurationError: A value cannot be kept.
         """
         since = self._now()

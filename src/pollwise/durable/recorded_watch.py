@@ -1,6 +1,6 @@
 """A watch that has a row in a ledger, or will have one before its job is polled.
 
-Rule 1: the machine has the outcome, and nothing else has one. The record's state says whether it may be published.
+Rule 1: only the machine has the outcome. The record's state says whether it may be published.
 Rule 2: this file alone uses what a record adds to a watch. The other files of `durable/` call its functions.
 """
 
@@ -42,12 +42,12 @@ class Progress(Protocol):
     """Notes which watches got further."""
 
     def add(self, watch: RecordedWatch[Any, Any], /) -> None:
-        """This watch did."""
+        """The state of this watch has changed."""
         ...
 
 
 class RecordOwner(Protocol):
-    """Writes down what happens to a watch."""
+    """Records what happens to a watch."""
 
     @property
     def checkpoints(self) -> Progress:
@@ -76,11 +76,11 @@ class RecordedWatch(DrivenWatch[J, S]):
 
     @property
     def outcome(self) -> Outcome[J, S] | None:
-        """The one terminal event, once it is on disk; None while the watch goes on."""
+        """The one terminal event, or None until it is on disk."""
         return self.machine.outcome if FACTS[self._state].published else None
 
     def notify(self, step: StepResult, now: float) -> None:
-        """A poll came to this: note it for the ledger, and notify subscribers."""
+        """A poll gave this result: note it for the ledger, and notify subscribers."""
         self._recorder.checkpoints.add(self)
         super().notify(step, now)
 
@@ -95,12 +95,12 @@ def on_machine_end(watch: DrivenWatch[Any, Any]) -> None:
 
 
 def state_of(watch: RecordedWatch[Any, Any]) -> RecordState:
-    """How far the record has got."""
+    """The state of the record."""
     return watch._state
 
 
 def facts_of(watch: RecordedWatch[Any, Any]) -> Facts:
-    """What holds in the record's state."""
+    """The facts of the record's state."""
     return FACTS[watch._state]
 
 
@@ -117,7 +117,7 @@ def row_id_of(watch: RecordedWatch[Any, Any]) -> int:
 
 
 def rows_to_update(watches: Iterable[RecordedWatch[J, S]]) -> list[tuple[int, WatchMachine[J, S]]]:
-    """Row IDs and machines of those of these watches whose rows have no outcome on its way."""
+    """Row IDs and machines of those watches whose outcome is not being written."""
     return [
         (watch._row_id, watch.machine)
         for watch in watches
@@ -131,14 +131,14 @@ def set_row_id(watch: RecordedWatch[Any, Any], row_id: int) -> None:
 
 
 def continue_from(watch: RecordedWatch[J, S], machine: WatchMachine[J, S], now: float) -> None:
-    """The ledger had an open row for the job, so that the watch goes on from there."""
+    """Continue the watch from the open row that the ledger had for the job."""
     watch.machine = machine
     if machine.phase is not None:
         DrivenWatch.notify(watch, StepResult.PROGRESSED, now)
 
 
 def publish_outcome(watch: RecordedWatch[Any, Any], now: float) -> None:
-    """The outcome may be published: notify all subscribers."""
+    """Publish the outcome: notify all subscribers."""
     DrivenWatch.notify(watch, StepResult.OVER, now)
 
 
@@ -146,12 +146,12 @@ def publish_outcome(watch: RecordedWatch[Any, Any], now: float) -> None:
 
 
 def is_left_open(outcome: Outcome[Any, Any]) -> bool:
-    """Whether an outcome only says that this process stopped looking, so that the ledger's row stays open."""
+    """Whether an outcome says only that this process stopped polling. Then the ledger's row stays open."""
     return isinstance(outcome, Abandoned) and isinstance(outcome.error, WatcherClosed)
 
 
 def write_failed(watch: RecordedWatch[J, S], exc: Exception, now: float, *, asked: bool) -> Abandoned[J, S]:
-    """The outcome that is published in place of one that could not be written; `asked` as in `LedgerWriteFailed`."""
+    """The outcome to publish if the real one could not be written. `asked` is as in `LedgerWriteFailed`."""
     error = LedgerWriteFailed(watch.job, type(exc).__name__, safe_message(exc), asked)
     error.__cause__ = strip_tracebacks(exc)
     return watch.machine.abandoned(error, now=now)

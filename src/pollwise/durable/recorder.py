@@ -2,8 +2,8 @@
 
 Rule 1: `core/record_states.py` decides. After each event the recorder hands the watch to the dispatcher if its job is to
 be polled, to the outbox if its outcome is to be written, and to its subscribers if its outcome may be published.
-Rule 2: the queues make the ledger's calls and report events: `admission.py` new rows, `checkpoints.py` how far watches
-got, `outbox.py` outcomes.
+Rule 2: three queues make the ledger's calls and report events: `admission.py` for new rows, `checkpoints.py` for states,
+`outbox.py` for outcomes.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Subscriber(Protocol):
         ...
 
     def on_close(self) -> None:
-        """Nothing more will come."""
+        """No more outcomes will follow."""
         ...
 
 
@@ -81,7 +81,7 @@ class Recorder(Generic[J, S]):
         ledger: Where to write. It is open, and is not closed here.
         rows: Translates between watches and rows.
         dispatcher: Polls the jobs.
-        patience_s: How long a call that the ledger refuses is repeated, in seconds.
+        patience_s: How long a call that fails in the ledger is repeated, in seconds.
         on_end: Called with each watch whose outcome may be published, before its subscribers are notified.
 
     Attributes:
@@ -137,7 +137,7 @@ class Recorder(Generic[J, S]):
         return self._admit(self.rows.new(job), self.rows.machines.new(job))
 
     def admit_resumed(self, job: J, state: ResumeState[S]) -> RecordedWatch[J, S]:
-        """Go on with the watch of a resume token, once its row is on disk. What the ledger knows of the job comes first.
+        """Continue the watch of a resume token, once its row is on disk. If the ledger has the job, its row takes precedence.
 
         Raises:
             ConfigurationError: The endpoint's keys for it cannot be kept.
@@ -150,7 +150,7 @@ class Recorder(Generic[J, S]):
         return watch
 
     def resume(self, job: J, known: OpenWatch, *, after_s: float) -> RecordedWatch[J, S]:
-        """Go on with a watch that the ledger has open. Its first poll is due in `after_s` seconds."""
+        """Continue an open watch of the ledger. Its first poll is due in `after_s` seconds."""
         watch = RecordedWatch(self.rows.machine(job, known, after_s), self._dispatcher, self, known.id)
         self._dispatcher.add(watch)
         return watch
@@ -159,7 +159,7 @@ class Recorder(Generic[J, S]):
         """Return when the watch's row is on disk.
 
         Raises:
-            LedgerError: The ledger did not take it.
+            LedgerError: The row could not be written.
             ConfigurationError: The ledger cannot keep it.
             WatchError: The watch ended before.
         """
@@ -173,7 +173,7 @@ class Recorder(Generic[J, S]):
         raise copy_for_raise(error)
 
     async def wait_settled(self, watch: Watch[J, S]) -> RecordedWatch[J, S]:
-        """Return the watch when its row is on disk, or will not be."""
+        """Return the watch when its row is on disk, or will certainly not be."""
         assert isinstance(watch, RecordedWatch)  # noqa: S101  # a watcher with a ledger makes no others
         await self._admission.wait_settled(watch)
         return watch
@@ -184,17 +184,17 @@ class Recorder(Generic[J, S]):
         return self._closing.is_set()
 
     def begin_closing(self) -> None:
-        """The watcher is left: no watch is resumed any more, and each write that fails gets one last try."""
+        """The watcher is left. No watch is resumed any more, and a write that fails gets one last try."""
         self._closing.set()
 
     async def aclose(self) -> None:
-        """Write all that is known, once all watches have ended."""
+        """Write all remaining states and outcomes. All watches must have ended."""
         await self._admission.join()
         await self._outbox.join()
         await self.checkpoints.drain()
 
     def detach(self, watches: Iterable[DrivenWatch[J, S]]) -> None:
-        """End these, and write nothing more; their rows stay as they are."""
+        """End these, and write nothing more. Their rows stay as they are."""
         self._admission.discard()
         for watch in list(watches):
             assert isinstance(watch, RecordedWatch)  # noqa: S101  # a watcher with a ledger makes no others
@@ -204,7 +204,7 @@ class Recorder(Generic[J, S]):
             subscriber.on_close()
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Notify this subscriber, for as long as other code holds it."""
+        """Notify this subscriber, as long as other code has a reference to it."""
         self._subscribers.append(ref(subscriber, self._subscribers.remove))
 
     def reopened(self, row_id: int) -> int:
@@ -227,7 +227,7 @@ class Recorder(Generic[J, S]):
     def apply(self, watch: RecordedWatch[J, S], event: RecordEvent, outcome: Outcome[J, S] | None = None, /) -> None:
         """Take an event of this watch's record, and do what the table says.
 
-        `outcome` is the outcome that the event brings. It becomes the watch's own, unless one was published before.
+        `outcome` is the event's outcome. It becomes the watch's outcome, unless one was published before.
         """
         before = facts_of(watch)
         if outcome is not None and not before.published:

@@ -1,11 +1,11 @@
-"""Resuming the watches that a ledger has open.
+"""Resumes the open watches of a ledger.
 
 Rule 1: first polls are spread over the budget if its rate is known, otherwise over the pacing: as many a second as can
 be in flight, or so that all jobs are polled within the pacing's longest wait.
 Rule 2: a watch that was resumed, or has ended, while the rows were read is not resumed again.
 Rule 3: a watch of another origin is not resumed, unless the API has moved. That is checked before the first watch is
-resumed: the cause is nearly always a wrong base URL, which concerns all of them.
-Rule 4: a page that the ledger fails to give is read again, as `durable/patience.py` says.
+resumed, because the cause is nearly always a wrong base URL, which is wrong for all watches.
+Rule 4: if a page cannot be read, the call is repeated, as `durable/patience.py` decides.
 Rule 5: a row whose keys are not those of a job of the endpoint stays as it is, and is logged.
 """
 
@@ -38,7 +38,7 @@ _GOLDEN = 0.6180339887498949  # its multiples lie evenly between whole numbers, 
 async def learn_durations(
     ledger: Ledger, endpoint: str, account: str, durations: Durations, patience: Patience
 ) -> None:
-    """Learn how long the account's jobs took so far. Raises LedgerError if the ledger cannot be read."""
+    """Learn how long the account's earlier jobs took. Raises LedgerError if the ledger cannot be read."""
     known = await patience.call(lambda: ledger.durations(endpoint, account))
     fair = Yielder(_FEW)
     for elapsed_s in reversed(known):
@@ -52,7 +52,7 @@ async def check_origins(ledger: Ledger, origins: Origins[Any]) -> None:
     """Check that all open watches may be resumed at the endpoint's present origin.
 
     Raises:
-        OriginChanged: Some may not.
+        OriginChanged: Some watches may not be resumed there.
         LedgerError: The ledger cannot be read.
     """
     endpoint = origins.endpoint
@@ -92,12 +92,12 @@ class Stagger:
 async def resume_all(
     recorder: Recorder[J, S], *, watches: dict[J, DrivenWatch[J, S]], spread: Stagger, forecast: Forecast | None
 ) -> list[DrivenWatch[J, S]]:
-    """Resume all watches that the ledger has open, in the order recorded. New ones are added to `watches`.
+    """Resume all open watches of the ledger, in the order recorded. New ones are added to `watches`.
 
-    `forecast` learns how long their jobs were seen going on. Pass None if it has learnt that already.
+    `forecast` learns how long their jobs have run. Pass None if it has learnt that already.
 
     Raises:
-        LedgerError: It could not be read to the end. Watches that were resumed go on.
+        LedgerError: The ledger could not be read to the end. The watches that were resumed continue.
         OriginChanged: Some jobs were polled at another origin. Their rows are left as they are. If the endpoint has only
             one origin, nothing was resumed.
         WatcherClosed: The watcher was left meanwhile.
@@ -161,7 +161,7 @@ async def _admitted(
     watches: dict[J, DrivenWatch[J, S]],
     refused: list[OriginChanged],
 ) -> list[tuple[J, OpenWatch]]:
-    """Those that may be resumed. The new origins of those that have moved are written first."""
+    """The rows that may be resumed. New origins of moved jobs are written first."""
     admitted: list[tuple[J, OpenWatch]] = []
     moved: list[Relocation] = []
     fair = Yielder(_STEPS)

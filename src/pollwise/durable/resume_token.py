@@ -1,4 +1,4 @@
-"""Resume tokens: a watch in one short text, for callers that keep their own state.
+"""Resume tokens: a watch as one short text, for programs that store their own state.
 
     pw2.eyJlIjoib3JhY2xlLWNvbnRlbnQiLCJrIjp7...
 
@@ -8,8 +8,8 @@ Rule 2: a token has the endpoint's name and account, the job's keys, the origin 
 watch began and ends (epoch seconds), and its counts. It has no credential and no status.
 Rule 3: a token is not signed, and gives access to no more than a job's keys do. A program that takes tokens from outside
 must check the job like keys from outside. A token never gives a watch more time than the watcher's `timeout_s`.
-Rule 4: version 1 has no account and no origin. A release that reads version 1 alone would ignore them and ask with another
-account or at another server, so a token that has them is of version 2. Both versions are read.
+Rule 4: version 1 has no account and no origin. A token with either is of version 2, because a release that reads only
+version 1 would ignore them and poll with another account or another server. Both versions are read.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Rows for new watches, and what a row of an earlier run means for a watch of today.
+"""Rows for new watches, and watches from the rows of an earlier run.
 
 Rule 1: nothing here writes or waits.
-Rule 2: an open row goes on at its origin, or at a new one if the API has moved. Any other origin is refused.
-Rule 3: a row that is opened again has all of the watcher's `timeout_s`, and no failures.
+Rule 2: an open row resumes at its origin, or at a new one if the API has moved. Any other origin is refused.
+Rule 3: a row that is opened again has the watcher's whole `timeout_s`, and no failures.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class MachineFactory:
 
     Attributes:
         policy: What all watches of the watcher have in common.
-        grace_s: Seconds that an overdue watch has to get one answer.
+        grace_s: Seconds that an overdue watch has for one last poll.
         now: Returns monotonic seconds.
         clock: Returns epoch seconds.
     """
@@ -48,7 +48,7 @@ class MachineFactory:
         return WatchMachine(job, self.policy, now=self.now())
 
     def resumed(self, job: J, state: ResumeState[S], after_s: float = 0.0) -> WatchMachine[J, S]:
-        """The machine of a watch that goes on. Its first poll is due in `after_s` seconds."""
+        """The machine of a watch that is resumed. Its first poll is due in `after_s` seconds."""
         return WatchMachine.resumed(job, self.policy, state, now=self.now(), after_s=after_s, grace_s=self.grace_s)
 
 
@@ -58,7 +58,7 @@ class WatchRows(Generic[J, S]):
 
     Attributes:
         endpoint: The endpoint of their jobs.
-        origins: Where these are asked about.
+        origins: The origins of these jobs.
         machines: Makes the machines.
     """
 
@@ -71,7 +71,7 @@ class WatchRows(Generic[J, S]):
         return self._row(job, self.machines.clock(), self.machines.policy.timeout_s)
 
     def resumed(self, job: J, state: ResumeState[S]) -> NewWatch:
-        """The row of a watch that goes on from a resume token. Raises ConfigurationError as `new` does."""
+        """The row of a watch that is resumed from a token. Raises ConfigurationError as `new` does."""
         allowed_s = None if state.left_s is None else state.age_s + state.left_s
         return self._row(job, self.machines.clock() - state.age_s, allowed_s)
 
@@ -80,21 +80,21 @@ class WatchRows(Generic[J, S]):
         return new_watch(self.endpoint, job, first_seen_s=first_seen_s, timeout_s=timeout_s, origin=origin)
 
     def machine(self, job: J, known: OpenWatch | Concluded, after_s: float = 0.0) -> WatchMachine[J, S]:
-        """The machine that goes on from this row. One with an outcome has been opened again."""
+        """The machine that continues this row. A row with an outcome has been opened again."""
         state = resume_state_of(known, self.endpoint, self.machines.clock())
         if isinstance(known, Concluded):
             state = attrs.evolve(state, failures=0, left_s=self.machines.policy.timeout_s)
         return self.machines.resumed(job, state, after_s)
 
     def outcome(self, job: J, known: Concluded) -> Outcome[J, S]:
-        """The outcome that the ledger has."""
+        """The outcome of a concluded row."""
         try:
             return outcome_of(known, job, self.endpoint)
         except Exception as exc:  # noqa: BLE001  # foreign code
             return unreadable_outcome(known, job, exc)
 
     def renewal(self, row_id: int, job: J) -> Renewal:
-        """How the abandoned row of this job is opened again."""
+        """The call that opens the abandoned row of this job again."""
         machines = self.machines
         deadline = deadline_of(utc_datetime(machines.clock()), machines.policy.timeout_s)
         return Renewal(id=row_id, deadline=deadline, origin=self.origins.of(job))
@@ -103,7 +103,7 @@ class WatchRows(Generic[J, S]):
         """The row's new origin, or None if it stays the same.
 
         Raises:
-            OriginChanged: The job was asked about at another origin, and the API is not said to have moved from there.
+            OriginChanged: The row has another origin, which is not in `moved_from`.
         """
         origin = self.origins.check(job, known.origin)
         return None if origin is None or origin == known.origin else Relocation(id=known.id, origin=origin)

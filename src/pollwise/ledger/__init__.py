@@ -1,18 +1,18 @@
-"""The durable record of watches: what is watched, how far it got, and how it ended.
+"""The durable record of watches: their jobs, their state and their outcomes.
 
-    errors.py    what can go wrong with a ledger, as one tree
-    records.py   the values that a ledger takes and gives, and the `Ledger` protocol
-    sqlite.py    `SqliteLedger`: the embedded default, and the only file that an event loop uses
-    writer.py    the thread of a `SqliteLedger`: which calls become one transaction, and which caller gets which result
-    work.py      what each call reads and writes
-    rows.py      the values in rows, and back
-    files.py     opening and making a ledger's file without damage to any file
+    errors.py    the exceptions of a ledger, as one tree
+    records.py   the arguments and results of a ledger, and the `Ledger` protocol
+    sqlite.py    `SqliteLedger`, as the event loop uses it
+    writer.py    the thread of a `SqliteLedger`: groups calls into transactions, and returns their results
+    work.py      the statements of each call
+    rows.py      values as rows, and rows as values
+    files.py     opens and creates a ledger's file, without damage to any file
     schema.py    tables, versions, migrations
 
-Rule 1: what a call promises is on disk before the call returns. A failure raises in each call that it concerns.
+Rule 1: a call returns after its data is on disk. If it fails, the call raises.
 Rule 2: the event loop never waits for a disk.
-Rule 3: nothing is guessed. A file that is damaged, foreign or in use is an error, and is never started anew.
-Rule 4: no credential is ever put in a ledger: there is no field for one.
+Rule 3: a file that is damaged, foreign or in use is an error. It is never replaced by a new ledger.
+Rule 4: a ledger has no field for a credential.
 """
 
 from __future__ import annotations

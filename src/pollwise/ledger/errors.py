@@ -1,4 +1,4 @@
-"""What can go wrong with a ledger, as one tree below `PollwiseError`.
+"""The exceptions of a ledger, as one tree below `PollwiseError`.
 
     LedgerError             the ledger could not be opened, read or written
     ├── LedgerMissing

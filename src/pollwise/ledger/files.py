@@ -1,9 +1,9 @@
-"""Opening a ledger's file, and making one, without damage to any file.
+"""Opens and creates a ledger's file, without damage to any file.
 
-Rule 1: inspect before opening. A foreign, newer or empty file keeps every byte, and no file is put beside it.
-Rule 2: a new ledger is made under another name and then moved into place, so a ledger is never half made. An empty file
-is therefore lost data, which is reported, and no new ledger.
-Rule 3: one writer. Its lock is a lock of SQLite on `FILE-lock`. It works wherever SQLite works, is not inherited by a
+Rule 1: a file is inspected before it is opened. A foreign, newer or empty file is not changed, and no file is put beside it.
+Rule 2: a new ledger is created under another name and then moved into place. So an empty file is not a new ledger but
+lost data, and is reported.
+Rule 3: a ledger has one writer. Its lock is a lock of SQLite on `FILE-lock`. It works wherever SQLite works, is not inherited by a
 forked child, and ends with the process. Readers need no lock.
 Rule 4: only SQLite opens these files. Closing a descriptor of our own would drop SQLite's POSIX locks on the file in this
 whole process (sqlite.org/howtocorrupt.html, 2.2).
@@ -58,7 +58,7 @@ class Opening:
 
 
 class UnreadableRow(Exception):
-    """A row has a value that no ledger writes."""
+    """A row has a value that no version of pollwise writes."""
 
 
 def open_ledger(opening: Opening, held: ExitStack) -> sqlite3.Connection:
@@ -133,7 +133,7 @@ def _connect(path: str, how: str, busy_timeout_s: float = 0.0) -> sqlite3.Connec
 
 
 def _inspect(path: str) -> bool:
-    """Whether there is a ledger. Raises for another file, and for a newer ledger. Changes nothing.
+    """Whether there is a ledger. Raises for a file that is not a ledger, and for a newer ledger. Changes nothing.
 
     `immutable` takes no lock and ignores the write-ahead log, so this may read a half checkpointed state. Then the
     opening decides.

@@ -1,6 +1,6 @@
-"""The values that a ledger takes and gives, and what a ledger promises.
+"""The arguments and results of a ledger, and its protocol.
 
-Rule 1: this file has values and a protocol. Nothing here opens, writes or waits.
+Rule 1: this file has values and a protocol only. It opens, writes and waits for nothing.
 Rule 2: times are aware datetimes of the wall clock. A ledger has no clock. Times come back in UTC, exact to the
 microsecond.
 Rule 3: a job is a mapping of key names to texts, and a status is one JSON document in bytes. Only the endpoint knows

@@ -1,6 +1,6 @@
-"""The values of records.py in rows, and back.
+"""The values of records.py as rows, and rows as values.
 
-Rule: only values that can be read back are written: texts are UTF-8, a status is JSON, a time is exact.
+Rule: a value is written only if it can be read back: texts are UTF-8, a status is JSON, a time is exact.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def known_watch(row: Row) -> OpenWatch | Concluded:
 
 
 def _data_of(error_data: bytes | None) -> dict[str, orjson.Fragment]:
-    """The error's data as a part of its line. None of it where the row has none, or none that can be read."""
+    """The error's data as a part of its line. Empty if the row has none, or none that can be read."""
     try:
         return {} if error_data is None else {"data": orjson.Fragment(orjson.dumps(orjson.loads(error_data)))}
     except (TypeError, ValueError):  # another program's bytes, or nested too deep for orjson

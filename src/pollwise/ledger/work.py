@@ -1,4 +1,4 @@
-"""What each call on a ledger reads and writes.
+"""The statements of each call on a ledger.
 
 Rule 1: this code runs on the writer's thread. Calls that write run inside a transaction of the writer.
 Rule 2: the WHERE or the ON CONFLICT of a statement lets the first call win. No result depends on an earlier read.

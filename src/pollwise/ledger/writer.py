@@ -1,12 +1,12 @@
-"""The thread that owns a ledger's file: which calls become one transaction, and which caller gets which result.
+"""The thread that owns a ledger's file. It groups calls into transactions, and returns their results.
 
 Rule 1: calls are carried out in the order in which they were made. All waiting calls that write become one transaction,
 hence one fsync (a group commit), and their results reach the loop in one wake-up.
-Rule 2: a transaction that fails keeps nothing, and each of its calls raises an error of its own. If the values of a call
-are at fault, each call is tried alone, so only that call fails.
-Rule 3: no error ends this thread. It ends at a None in the inbox, after all earlier calls.
+Rule 2: a transaction that fails is rolled back, and each of its calls raises an error of its own. If the values of a call
+are wrong, each call is repeated alone, so only that call fails.
+Rule 3: no error ends this thread. A None in the inbox ends it, after all earlier calls.
 Rule 4: a file that was moved or deleted is an error, because SQLite would go on writing a deleted file.
-Rule 5: the connection is a local of this thread. A forked child has neither, so it cannot close the connection of its
+Rule 5: the connection is a local variable of this thread. A forked child has neither, so it cannot close the connection of its
 parent (sqlite.org/howtocorrupt.html, 2.6).
 """
 
