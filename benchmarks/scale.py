@@ -53,7 +53,7 @@ async def _until(condition: Callable[[], bool], *, every_s: float, at_most_s: fl
 
 
 async def _warm(holder: type[Holder], url: str) -> None:
-    """Everything is imported, compiled and connected once before memory is looked at."""
+    """Import, compile and connect everything once before memory is measured."""
     async with holder(url, contenders.jobs(200, "A")) as few:
         await few.add()
         await _until(lambda: few.polled() == 200, every_s=0.05, at_most_s=20)

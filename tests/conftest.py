@@ -25,7 +25,9 @@ from hypothesis import HealthCheck, settings
 from pytest_asyncio import is_async_test
 
 SAMPLES = Path(__file__).parent / "samples"
-_LOOP_PASSES = 10  # a closed transport tells its protocol a pass later, and the server learns of it a few after that
+_LOOP_PASSES = (
+    10  # a closed transport calls its protocol a pass later, and the server notices it a few passes after that
+)
 _THREAD_END_S = 1.0
 
 # No deadlines anywhere: a timing is a benchmark, never a test.

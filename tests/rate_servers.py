@@ -17,12 +17,12 @@ class Server:
         limit: Requests in a window; the refill of a bucket in that time.
         per_s: Length of the window in seconds.
         window: Its kind.
-        told: What the replies say: everything, remaining, whole seconds, nothing.
+        states: What the replies say: everything, remaining, whole seconds, nothing.
         burst: Most tokens in the bucket.
     """
 
-    def __init__(self, limit: int, per_s: float, window: str, told: str = "nothing", burst: int = 0) -> None:
-        self.limit, self.per_s, self.window, self.told = limit, per_s, window, told
+    def __init__(self, limit: int, per_s: float, window: str, states: str = "nothing", burst: int = 0) -> None:
+        self.limit, self.per_s, self.window, self.states = limit, per_s, window, states
         self.burst = burst or limit
         self.tokens, self.filled_at = float(self.burst), 0.0
         self.begun = -math.inf
@@ -36,11 +36,11 @@ class Server:
         good, left, resets = counts[self.window](now)
         self.accepted += good
         self.refused += not good
-        if self.told == "nothing":
+        if self.states == "nothing":
             return good, None
-        if self.told == "remaining" and good:
+        if self.states == "remaining" and good:
             return good, RateHints(remaining=left)
-        if self.told == "whole seconds":
+        if self.states == "whole seconds":
             window_s = self.per_s if self.stated else None
             whole = float(max(1, math.ceil(resets)))
             return good, RateHints(limit=self.limit, remaining=left, reset_s=whole, window_s=window_s)

@@ -35,7 +35,7 @@ class Line(asyncio.Protocol):
     def __init__(self, server: RawServer) -> None:
         self.server = server
         self.closed = asyncio.Event()
-        self._heard = b""
+        self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -44,14 +44,14 @@ class Line(asyncio.Protocol):
         transport.write(self.server.greeting)
 
     def data_received(self, data: bytes) -> None:
-        self._heard += data
-        while (end := self._heard.find(b"\r\n\r\n")) >= 0:
-            length = re.search(rb"(?i)content-length: *(\d+)", self._heard[:end])
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            length = re.search(rb"(?i)content-length: *(\d+)", self._received[:end])
             end += 4 + (int(length[1]) if length else 0)
-            if len(self._heard) < end:
+            if len(self._received) < end:
                 return
-            request, self._heard = self._heard[:end], self._heard[end:]
-            self.server.hear(request, self)
+            request, self._received = self._received[:end], self._received[end:]
+            self.server.receive(request, self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed.set()
@@ -69,14 +69,14 @@ class Line(asyncio.Protocol):
 
 
 class RawServer:
-    """What was heard, and what is said to it.
+    """Records requests, and sends given bytes.
 
     Attributes:
-        answer: Said to every request; a function is called with the connection instead.
+        answer: Sent in reply to every request. A function is called with the connection instead.
         greeting: Sent to each new connection.
-        requests: What was heard, whole requests in order.
+        requests: The received requests, whole and in order.
         lines: The connections, in order.
-        url: Where it is.
+        url: The base URL.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -86,21 +86,21 @@ class RawServer:
         self.lines: list[Line] = []
         self.url = ""
         self.port = 0
-        self._heard = asyncio.Event()
+        self._received = asyncio.Event()
 
-    def hear(self, request: bytes, line: Line) -> None:
+    def receive(self, request: bytes, line: Line) -> None:
         self.requests.append(request)
-        self._heard.set()
+        self._received.set()
         if callable(self.answer):
             self.answer(line)
         else:
             line.say(self.answer)
 
-    async def heard(self, count: int = 1) -> None:
+    async def received(self, count: int = 1) -> None:
         """Wait until this number of requests was received."""
         while len(self.requests) < count:
-            self._heard.clear()
-            await self._heard.wait()
+            self._received.clear()
+            await self._received.wait()
 
 
 @contextlib.asynccontextmanager

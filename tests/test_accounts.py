@@ -76,7 +76,7 @@ async def test_each_account_takes_up_its_own_jobs(tmp_path: Path) -> None:
         for simulator in (one, two):
             for job in simulator.jobs.values():
                 simulator.finish(*job.keys)
-        told: dict[str, set[str]] = {}
+        delivered: dict[str, set[str]] = {}
         async with deleting(one, "token-of-a", "a", ledger) as a, deleting(two, "token-of-b", "b", ledger) as b:
             for name, watcher in (("a", a), ("b", b)):
                 watches = await watcher.resume()
@@ -84,8 +84,8 @@ async def test_each_account_takes_up_its_own_jobs(tmp_path: Path) -> None:
             for name, watcher in (("a", a), ("b", b)):
                 deliveries = await acknowledged(watcher)
                 assert {type(delivery.outcome) for delivery in deliveries} == {Succeeded}
-                told[name] = {delivery.outcome.job.task_id for delivery in deliveries}
-        assert told == {name: {f"{name}-{n}" for n in range(5)} | {"same"} for name in ("a", "b")}
+                delivered[name] = {delivery.outcome.job.task_id for delivery in deliveries}
+        assert delivered == {name: {f"{name}-{n}" for n in range(5)} | {"same"} for name in ("a", "b")}
         for simulator in (one, two):  # no server was asked about a job of the other one
             assert simulator.requests.total == sum(job.polls for job in simulator.jobs.values())
 

@@ -24,7 +24,7 @@ from toy import ToyEndpoint, ToyJob, ToyStatus
 LONGEST_S = 900.0
 WALL = 1_764_408_030.0
 OWN_WAIT_S = 66.0  # the longest wait of ours, with its jitter
-ROUNDING_S = 0.5  # the agenda's
+ROUNDING_S = 0.5  # of the timer queue
 
 NAMES = [
     *("Retry-After", "retry-after-ms", "x-ms-retry-after-ms", "X-Retry-After", "X-RateLimit-Retry-After", "Date"),
@@ -170,16 +170,16 @@ def test_no_header_holds_a_poll_back_for_longer_than_is_believed_and_none_makes_
     status: int, fields: list[tuple[str, str]], timeout_s: float | None, dice: float, seen: bool, at: float
 ) -> None:
     """The watch's own due time: at most `longest_hint_s` and our own wait, never past the deadline, never sooner."""
-    told = polled(status, fields, timeout_s=timeout_s, dice=dice, seen=seen, at=at).machine
-    untold = polled(status, [], timeout_s=timeout_s, dice=dice, seen=seen, at=at).machine
-    if told.outcome is not None:
-        assert untold.outcome is not None
+    hinted = polled(status, fields, timeout_s=timeout_s, dice=dice, seen=seen, at=at).machine
+    unhinted = polled(status, [], timeout_s=timeout_s, dice=dice, seen=seen, at=at).machine
+    if hinted.outcome is not None:
+        assert unhinted.outcome is not None
         return
-    assert told.due_at <= min(at + LONGEST_S + OWN_WAIT_S, told.deadline)
-    if untold.outcome is None:
-        assert told.due_at >= untold.due_at
+    assert hinted.due_at <= min(at + LONGEST_S + OWN_WAIT_S, hinted.deadline)
+    if unhinted.outcome is None:
+        assert hinted.due_at >= unhinted.due_at
     else:  # a refusal that says when to come back is no end
-        assert told.due_at >= at
+        assert hinted.due_at >= at
 
 
 @given(**CASES)

@@ -1,4 +1,4 @@
-"""What a watcher learns of a window that is not stated, from replies that tell what remains."""
+"""What a watcher learns of a window that is not stated, from replies that state `Remaining`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMIT, WINDOW_S, WINDOWS = 60, 10.0, 16
 
 
 class Server:
-    """Sixty requests in any ten seconds. Each reply tells what remains, a refusal the limit and the reset, too."""
+    """Sixty requests in any ten seconds. Each reply states `Remaining`, and a refusal the limit and the reset, too."""
 
     def __init__(self, latency_s: float) -> None:
         self.accepted: deque[float] = deque()

@@ -79,7 +79,7 @@ async def events_of(sim: Simulator, vendor: str, *, watcher: Any = None, **optio
 @pytest.mark.parametrize("vendor", VENDORS)
 @pytest.mark.parametrize("odd", [*([form] for form in ODD), COMBINED], ids=lambda odd: "+".join(f.value for f in odd))
 async def test_a_right_reply_in_an_odd_form_is_read(odd: list[Fault], vendor: str) -> None:
-    """Nothing is asked again for the form alone, and the job's end is told."""
+    """No poll is repeated because of the form, and the job's end is reported."""
     async with Simulator(odd=odd) as sim:
         events = await events_of(sim, vendor, duration_s=40.0)
     assert isinstance(events[-1], Succeeded)
@@ -142,7 +142,7 @@ async def test_a_new_job_survives_a_server_that_says_now_404_and_now_502() -> No
     assert isinstance(events[-1], Succeeded)
 
 
-async def test_a_job_that_is_not_there_is_told_within_its_grace() -> None:
+async def test_a_job_that_is_not_there_is_reported_within_its_grace() -> None:
     """A 404 and nothing else: half a minute, three polls, and no more."""
     async with Simulator() as sim, watching(sim, "document360") as watcher:
         events = [event async for event in watcher.watch(DeleteFileJob("no-such-task"))]
@@ -182,10 +182,10 @@ async def test_a_job_that_flaps_is_asked_no_oftener_than_any_other() -> None:
         jobs = [added(sim, "document360", "steady", duration_s=1e6)]
         jobs += [added(sim, "document360", f"F{s}", duration_s=1e6, flap_s=s) for s in (0.0, 1.0, 7.0, 30.0)]
         for states in by_turns:
-            told = [
+            by_state = [
                 SimulatedReply.of_json({"task_status": {"is_complete": False, "status": state}}) for state in states
             ]
-            jobs.append(added(sim, "document360", f"S{states}", duration_s=1e6, script=told * 300))
+            jobs.append(added(sim, "document360", f"S{states}", duration_s=1e6, script=by_state * 300))
         async with watching(sim, "document360", budget=RateBudget()) as watcher:
             outcomes = await watcher.gather(jobs)
         polls = {keys[0]: job.polls for keys, job in sim.jobs.items()}
@@ -216,12 +216,12 @@ async def test_an_end_of_unknown_kind_is_no_success(vendor: str) -> None:
 # --- whose reply it is ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("told", ["another", "T-", "-T-1", "T-1x", "0", 17, "T-2"])
+@pytest.mark.parametrize("received", ["another", "T-", "-T-1", "T-1x", "0", 17, "T-2"])
 @pytest.mark.parametrize("state", [3, 4, 2])
-async def test_a_reply_about_another_task_is_never_believed(told: object, state: int) -> None:
-    """Neither its success nor its failure is this task's; the next reply tells."""
-    wrong = {"task_status": {"task_id": told, "is_complete": True, "status": state}, "success": True}
-    job = "T-1" if told != 17 else "18"
+async def test_a_reply_about_another_task_is_never_believed(received: object, state: int) -> None:
+    """Neither its success nor its failure is this task's. The next reply decides."""
+    wrong = {"task_status": {"task_id": received, "is_complete": True, "status": state}, "success": True}
+    job = "T-1" if received != 17 else "18"
     async with Simulator() as sim:
         sim.add_delete(job, duration_s=5.0, script=[SimulatedReply.of_json(wrong)] * 3)
         async with watching(sim, "document360") as watcher:

@@ -112,7 +112,7 @@ def _kill(child: asyncio.subprocess.Process) -> None:
 
 @asynccontextmanager
 async def scene(path: Path, jobs: int) -> AsyncIterator[Scene]:
-    """So many jobs of all kinds, which run until they are told to end, and some of whose replies go wrong."""
+    """This number of jobs of all kinds. They run until `finish`, and some of their replies are faulty."""
     async with Simulator(seed=11, faults=Faults(rate=0.03, retry_after_s=0)) as sim:
         found = sim.populate(document360=0, oracle_content=jobs, duration_s=(LONG_S, LONG_S))
         yield Scene(sim, found, path)
@@ -179,9 +179,9 @@ async def test_torture_with_a_full_disk(tmp_path: Path) -> None:
         run = await stage.run("run_out_of_room")
         assert (run.code, run.said[-1]) == (0, ["over"])
         truth = stage.truth()
-        told = [(job, end) for job, end in run.named("told") if end != "abandoned-LedgerWriteFailed"]
-        assert dict(told).items() <= truth.items()
-        assert len(run.named("told")) == 40
+        reported = [(job, end) for job, end in run.named("reported") if end != "abandoned-LedgerWriteFailed"]
+        assert dict(reported).items() <= truth.items()
+        assert len(run.named("reported")) == 40
         assert int(run.named("troubled")[0][0]) >= 10
         assert {job: end for _, job, end in run.named("at")} == truth
         assert {job: row["outcome"] for job, row in (await stage.rows()).items()} == truth

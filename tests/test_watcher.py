@@ -89,7 +89,7 @@ async def test_the_first_poll_goes_at_once() -> None:
 
 
 async def test_it_says_what_it_is_doing() -> None:
-    """Its repr and `watches` tell how many are open."""
+    """Its repr and `open_count` say how many watches are open."""
     watcher = ToyWatcher(ToyEndpoint(), timeout_s=None, transport=ScriptedTransport([RUNNING]))
     assert repr(watcher) == "<JobWatcher toy closed>"
     async with watcher:
@@ -267,7 +267,7 @@ async def test_a_transport_that_was_handed_in_is_used_and_never_closed() -> None
 
 
 async def test_a_watcher_belongs_to_its_event_loop() -> None:
-    """Another thread's call is refused at once, rather than never heard of again."""
+    """A call from another thread is refused at once, because it would never return."""
     async with watching(by_job({"here": [Hang()], "elsewhere": [SUCCEEDED]})) as (watcher, transport):
         here = watcher.watch(ToyJob("here"))
 
@@ -298,7 +298,7 @@ async def test_a_watcher_belongs_to_its_event_loop() -> None:
 
 
 async def test_leaving_ends_every_open_watch() -> None:
-    """Who awaits gets WatcherClosed, who iterates `Abandoned`; what was over stays as it was."""
+    """Awaiting raises WatcherClosed, iterating yields `Abandoned`. A watch that is over keeps its outcome."""
     script = by_job({"over": [SUCCEEDED], "waits": [RUNNING], "hangs": [Hang()], "queues": [Hang()], "new": [RUNNING]})
     async with watching(script, concurrency=1) as (watcher, _):
         over, waits = watcher.watch(ToyJob("over")), watcher.watch(ToyJob("waits"))
@@ -338,7 +338,7 @@ async def test_leaving_a_thousand_watches_lets_the_rest_of_the_program_go_on() -
 
 
 async def test_no_job_is_polled_while_the_watcher_is_left() -> None:
-    """Neither those who are answered meanwhile, nor for new credentials."""
+    """Neither after a reply that comes meanwhile, nor after a renewal of credentials."""
     leaving = asyncio.Event()
 
     class Late:
@@ -484,7 +484,7 @@ async def test_leaving_waits_for_what_was_cancelled() -> None:
 
 
 async def test_leaving_takes_as_long_as_the_transport_does() -> None:
-    """Nothing is left running behind the back of who has left."""
+    """No task runs after the `async with` is left."""
     async with watching(Clinging()) as (watcher, _):
         watcher.watch(ToyJob())
         await asyncio.sleep(1)
@@ -535,7 +535,7 @@ async def test_two_watchers_share_one_budget() -> None:
 
 
 async def test_a_watcher_goes_on_when_another_held_all_of_the_budget() -> None:
-    """Who could not even begin, because all places were in flight elsewhere, is not forgotten."""
+    """A watcher that got no permit at first, because another one had them all in flight, gets one later."""
     budget = RateBudget(1, per_s=2)
     async with watching([Hang()], budget=budget, request_timeout_s=600) as (one, _):
         hanging = one.watch(ToyJob())
@@ -571,7 +571,7 @@ class Noting(ScriptedTransport):
 
 
 async def test_polls_run_in_the_context_of_who_opened_the_watcher() -> None:
-    """Not in that of who happened to watch first, which would be kept and named in every log for ever."""
+    """Not in the context of the first call of `watch`, whose request ID would be in every later log."""
     REQUEST_ID.set("opener")
     transport = Noting([RUNNING, SUCCEEDED])
     async with watching(transport) as (watcher, _):

@@ -296,7 +296,7 @@ async def test_a_service_goes_on_where_it_was_ended(simulator: Simulator, number
         simulator.add_extraction(FILE, name, duration_s=0.0 if name in names[:3] else NEVER)
     async with service() as first:
         assert first.stdout is not None
-        heard = {(await first.stdout.readline()).split()[0].decode() for _ in range(3)}
+        seen = {(await first.stdout.readline()).split()[0].decode() for _ in range(3)}
         await until(lambda: all(simulator.polls(FILE, name) for name in names))
         with pytest.raises(LedgerInUse):
             await SqliteLedger(os.environ["LEDGER"], busy_timeout_s=0).__aenter__()
@@ -304,8 +304,8 @@ async def test_a_service_goes_on_where_it_was_ended(simulator: Simulator, number
         out, err = await first.communicate()
         assert (first.returncode, err) == (status, b"")
         assert (b"goes on" in out) == (number == signal.SIGTERM)
-    assert heard == set(names[:3])
-    assert results().keys() == heard
+    assert seen == set(names[:3])
+    assert results().keys() == seen
     for name in names[3:]:
         simulator.finish(FILE, name, outcome="failed" if name == names[5] else None)
     async with service() as second:

@@ -1,6 +1,6 @@
 """A process that watches the simulator's jobs with a ledger, to be killed: `torture_child.py MODE PATH URL SHIFT_S`.
 
-The jobs' keys come on stdin, a line each. It tells its story on stdout, a line each.
+The jobs' keys come on stdin, a line each. It reports events on stdout, a line each.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def say(*words: object) -> None:
     sys.stdout.flush()
 
 
-def told(outcome: End) -> tuple[str, str]:
+def words_of(outcome: End) -> tuple[str, str]:
     error = f"-{type(outcome.error).__name__}" if isinstance(outcome, Abandoned) else ""
     return outcome.job.job_id, type(outcome).__name__.lower() + error
 
@@ -54,9 +54,9 @@ async def deliver(path: str, url: str, shift_s: float, jobs: Sequence[Extraction
         say("resumed", len(await watcher.resume()))
         say("recorded", len(await watcher.record_all(jobs)))
         async for delivery in watcher.outcomes():
-            say("took", *told(delivery.outcome))
+            say("took", *words_of(delivery.outcome))
             if await delivery.ack():
-                say("acknowledged", *told(delivery.outcome))
+                say("acknowledged", *words_of(delivery.outcome))
     say("over")
 
 
@@ -68,13 +68,13 @@ async def run_out_of_room(path: str, url: str, shift_s: float, jobs: Sequence[Ex
         resource.setrlimit(resource.RLIMIT_FSIZE, (1, unlimited[1]))
         troubled = 0
         async for outcome in watcher.as_completed(jobs):
-            say("told", *told(outcome))
+            say("reported", *words_of(outcome))
             troubled += isinstance(outcome, Abandoned) and isinstance(outcome.error, LedgerWriteFailed)
             if troubled == len(jobs) // 4:
                 resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
         say("troubled", troubled)
         for outcome in await watcher.gather(jobs):
-            say("at last", *told(outcome))
+            say("at last", *words_of(outcome))
     say("over")
 
 

@@ -9,7 +9,7 @@
 
     run(main())     # an hour of watching takes milliseconds
 
-`check_endpoint` tells the author of an endpoint all that is wrong with it.
+`check_endpoint` reports everything that is wrong with an endpoint.
 
 Rule 1: nothing here is imported by the rest of the package.
 Rule 2: virtual time passes only while everything waits; code that computes takes none of it.

@@ -11,26 +11,26 @@ from pollwise.core.concurrency_limiter import LOOK_S, ConcurrencyLimiter
 FEW = 16
 
 
-def looked(crowd: ConcurrencyLimiter, busy: float, *, times: int = 1, waiting: bool = True) -> int:
-    """The limit after so many looks, between which the processor was that busy."""
-    now, cpu_s = max(0.0, crowd.look_at), 100.0
-    crowd.look(now, cpu_s, waiting=waiting)
+def looked(limiter: ConcurrencyLimiter, busy: float, *, times: int = 1, waiting: bool = True) -> int:
+    """The limit after this number of looks, between which the processor was busy for this share of the time."""
+    now, cpu_s = max(0.0, limiter.look_at), 100.0
+    limiter.look(now, cpu_s, waiting=waiting)
     for _ in range(times):
         now += LOOK_S
         cpu_s += busy * LOOK_S
-        crowd.look(now, cpu_s, waiting=waiting)
-    return crowd.limit
+        limiter.look(now, cpu_s, waiting=waiting)
+    return limiter.limit
 
 
 @given(most=st.integers(1, 1_000), busy=st.lists(st.tuples(st.floats(0, 1.1), st.booleans()), max_size=60))
 def test_the_limit_stays_between_a_few_and_what_the_caller_allows(most: int, busy: list[tuple[float, bool]]) -> None:
     """Whatever the processor does."""
-    crowd, now, cpu_s = ConcurrencyLimiter(most), 0.0, 0.0
+    limiter, now, cpu_s = ConcurrencyLimiter(most), 0.0, 0.0
     for share, waiting in busy:
         now, cpu_s = now + LOOK_S, cpu_s + share * LOOK_S
-        crowd.look(now, cpu_s, waiting=waiting)
-        assert min(FEW, most) <= crowd.limit <= most
-        assert crowd.look_at == now + LOOK_S
+        limiter.look(now, cpu_s, waiting=waiting)
+        assert min(FEW, most) <= limiter.limit <= most
+        assert limiter.look_at == now + LOOK_S
 
 
 @pytest.mark.parametrize("most", [1, 16, 17, 64, 256])
@@ -41,24 +41,24 @@ def test_a_busy_processor_has_a_few_in_flight_soon(most: int) -> None:
 
 def test_the_limit_stays_where_there_is_time_to_spare() -> None:
     """A slow server, and a processor that waits for it: as many as the caller allows, a few looks later."""
-    crowd = ConcurrencyLimiter(256)
-    looked(crowd, 1.0, times=20)
-    assert looked(crowd, 0.6, times=8) == 256
+    limiter = ConcurrencyLimiter(256)
+    looked(limiter, 1.0, times=20)
+    assert looked(limiter, 0.6, times=8) == 256
 
 
 def test_one_look_into_a_gap_changes_nothing() -> None:
-    """Those who fall due together leave gaps between them."""
-    crowd = ConcurrencyLimiter(64)
-    assert looked(crowd, 1.0, times=20) == FEW
-    crowd.look(crowd.look_at, 100.0 + 20.5 * LOOK_S, waiting=True)
-    assert crowd.limit == FEW
+    """Watches that are due together leave gaps between them."""
+    limiter = ConcurrencyLimiter(64)
+    assert looked(limiter, 1.0, times=20) == FEW
+    limiter.look(limiter.look_at, 100.0 + 20.5 * LOOK_S, waiting=True)
+    assert limiter.limit == FEW
 
 
-def test_who_comes_after_a_pause_may_go_at_once() -> None:
+def test_after_a_pause_the_limit_is_the_callers_again() -> None:
     """The limit is forgotten when nothing happens."""
-    crowd = ConcurrencyLimiter(256)
-    looked(crowd, 1.0, times=20)
-    assert looked(crowd, 0.05, waiting=False) == 256
+    limiter = ConcurrencyLimiter(256)
+    looked(limiter, 1.0, times=20)
+    assert looked(limiter, 0.05, waiting=False) == 256
 
 
 def test_without_waiting_watches_the_limit_stays() -> None:
@@ -68,7 +68,7 @@ def test_without_waiting_watches_the_limit_stays() -> None:
 
 def test_a_clock_that_stands_still_is_no_busy_one() -> None:
     """As in a test with virtual time."""
-    crowd = ConcurrencyLimiter(64)
+    limiter = ConcurrencyLimiter(64)
     for cpu_s in range(10):
-        crowd.look(5.0, float(cpu_s), waiting=True)
-    assert crowd.limit == 64
+        limiter.look(5.0, float(cpu_s), waiting=True)
+    assert limiter.limit == 64

@@ -254,7 +254,7 @@ def test_a_number_matches_whole_or_the_next_form_is_looked_at(headers: dict[str,
     ],
 )
 def test_every_spelling_of_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
-    """Milliseconds win, for who sends both has rounded the seconds up; of several the longest."""
+    """Milliseconds win, because a server that sends both has rounded the seconds up. Of several values the longest wins."""
     assert retry_after_s(CIMultiDict(headers), NOW) == seconds
 
 

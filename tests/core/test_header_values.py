@@ -97,7 +97,7 @@ def test_milliseconds_are_milliseconds() -> None:
     ],
 )
 def test_a_moment_is_compared_with_the_time_of_the_reply(text: str) -> None:
-    """Dates of ISO 8601, HTTP and JavaScript, and epochs, whose unit their size tells."""
+    """Dates of ISO 8601, HTTP and JavaScript, and epochs, whose size shows their unit."""
     assert wait_s(text, now()) == pytest.approx(30.0)
     assert wait_s(text, now("Sat, 29 Nov 2025 09:20:10 GMT", 0.0)) == pytest.approx(20.0)
     assert wait_s(text, now(clock=NOW + 90)) == 0.0

@@ -19,7 +19,7 @@ KEY = "Kv9U8xJQ1mZ4TtWnA7RcYb2DfGh5LpSe"
 
 
 class PlacedToy(ToyEndpoint):
-    """Asks where it is told to."""
+    """Polls at the given URL."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -149,5 +149,5 @@ def test_a_vendor_knows_its_origin_without_a_request(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["/relative", "https://a.example:99999/"])
 def test_an_endpoint_that_makes_no_request_has_no_origin(url: str) -> None:
-    """What is wrong with it is told by the first poll, as ever."""
+    """The first poll reports what is wrong."""
     assert Origins(PlacedToy(url)).of(ToyJob()) is None

@@ -110,8 +110,8 @@ def test_a_watch_is_marked_as_throttled_once_for_each_poll() -> None:
     assert not machine.mark_throttled()
 
 
-def test_who_is_new() -> None:
-    """Until it is asked about; and not one who began elsewhere, whose time is not what the others have."""
+def test_a_machine_is_new_until_its_first_poll() -> None:
+    """A resumed machine is not new, because it has another time-out than the others."""
     machine = make()
     assert machine.is_new
     machine.asked(0.0)
@@ -216,7 +216,7 @@ def test_rule_3_any_good_reading_resets_the_count() -> None:
 
 
 def test_rule_3_a_429_does_not_count() -> None:
-    """Being told to slow down a hundred times is no reason to give up."""
+    """A hundred refusals with 429 do not end a watch."""
     machine = make(retry=Retry(outage_s=0.5, min_failures=2))
     for now in range(100):
         assert machine.on_error(RateLimited(), now=now, dice=0) is StepResult.RETRYING
@@ -240,7 +240,7 @@ def test_rule_3_a_stale_connection_is_asked_again_at_once_and_quietly() -> None:
 
 
 def test_rule_3_stale_connections_alone_end_a_watch() -> None:
-    """A server that closes every connection is given up, after at most two requests for each failure."""
+    """If the server closes every connection, the watch ends after at most two requests for each failure."""
     machine, asked = make(), 0
     while machine.outcome is None:
         asked += 1
@@ -292,7 +292,7 @@ def test_rule_4_the_pause_of_a_429_is_no_grace() -> None:
 
 
 def test_rule_4_a_server_in_trouble_begins_the_grace_anew() -> None:
-    """Its 404 tells nothing: only polls that all say 404 show that there is no such job."""
+    """The 404 of such a server is no evidence. Only an unbroken row of 404s shows that there is no such job."""
     machine = make(not_found_grace_s=30)
     for now in range(0, 500, 10):
         error = ServerUnavailable(502) if now % 20 else NotVisibleYet()

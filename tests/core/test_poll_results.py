@@ -121,7 +121,7 @@ class Named(Counted):
 
 
 def test_a_reply_about_another_job_is_not_believed() -> None:
-    """An endpoint that can tell refuses it: the poll is repeated, and what comes then is read."""
+    """An endpoint with `read_for` refuses it. The poll is repeated, and the next reply is read."""
     bench = Bench(Named())
     assert bench.take(reply(SUCCEEDED, headers={"Job": "another"})) is StepResult.RETRYING
     assert bench.take(reply(running(1), headers={"Job": bench.watch.job.id})) is StepResult.PROGRESSED
@@ -226,7 +226,7 @@ def test_a_throttle_inside_a_200_reaches_the_budget() -> None:
 
 @pytest.mark.parametrize("wait_s", [math.nan, -5.0, -math.inf])
 def test_a_throttle_with_a_wait_that_is_none_says_no_wait(wait_s: float) -> None:
-    """Then the header fields are looked at, and without them our own wait holds."""
+    """Then the header fields decide, and without them our own wait."""
 
     def throttled(_: Reply) -> Reading[ToyStatus]:
         raise RateLimited(wait_s)

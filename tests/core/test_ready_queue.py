@@ -66,7 +66,7 @@ def test_a_short_wait_is_rounded_little() -> None:
 
 
 def test_under_pressure_the_highest_level_goes_first() -> None:
-    """Held back, watches go by level, and within a level by who rises soonest."""
+    """Without permits, watches go by level, and within a level by the time at which they reach the next one."""
     ranks = {1: (0, math.inf), 2: (5, 99.0), 3: (5, 50.0), 4: (2, math.inf)}
     queue: ReadyQueue[int] = ReadyQueue(lambda item, _now: ranks[item], lambda _item: math.inf)
     for item in ranks:
@@ -92,7 +92,7 @@ def test_what_waits_rises() -> None:
 
 
 def test_newcomers_stand_in_line() -> None:
-    """Of those who differ by nothing but how long they wait the first alone is ranked, with all the others."""
+    """Of watches that differ only in how long they have waited, only the first is ranked, with all other watches."""
     asked: list[int] = []
 
     def rank(item: int, now: float) -> tuple[int, float]:
@@ -179,7 +179,7 @@ def test_what_is_handed_out_at_once_leaves_no_deadline_behind() -> None:
 
 
 def test_noting_deadlines_is_bounded_at_a_time() -> None:
-    """A hundred thousand that expire at once do not block the program: the rest is looked at next time, which is now."""
+    """A hundred thousand that expire at once do not block the program. The rest is processed by the next call, which is due now."""
     queue: ReadyQueue[int] = ReadyQueue(lambda _item, _now: (0, math.inf), lambda _item: 10.0)
     for item in range(250):
         queue.put(item, 0.0, 0.0)

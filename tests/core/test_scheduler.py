@@ -206,7 +206,7 @@ def test_no_watch_starves() -> None:
 
 
 def test_of_starving_watches_the_longest_silence_goes_first() -> None:
-    """Newcomers in line are not passed by those who were asked since: all had their turn in little more than a round."""
+    """No watch that was polled meanwhile goes before a waiting new one. All are polled in little more than a round."""
     driver = Driver(TokenBudget(60, per_s=60.0))
     watches = []
     for _ in range(250):
@@ -276,7 +276,7 @@ def test_a_watch_that_is_held_back_past_its_deadline_expires_unasked() -> None:
 
 
 def test_before_a_deadline_the_last_poll_goes_first() -> None:
-    """The one whose time runs out is asked before those who can wait."""
+    """The watch whose deadline is near is polled before the others."""
     driver = Driver(TokenBudget(30, per_s=10.0), timeout_s=1000.0)
     hurried = Following(WatchMachine(99, Policy(pacing=Pacing(), retry=Retry(), timeout_s=50.0), now=0.0), math.inf)
     driver.turns.put(hurried, 0.0)

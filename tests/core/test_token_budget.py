@@ -36,21 +36,21 @@ def test_no_window_ever_holds_more_than_the_limit(limit: int, steps: list[tuple[
 
 
 @pytest.mark.parametrize("window", ["fixed", "sliding"])
-@pytest.mark.parametrize("told", ["everything", "remaining", "nothing"])
-def test_a_known_budget_is_spent_whole_and_never_refused(window: str, told: str) -> None:
-    """Whatever the server's kind of window, and whatever it tells."""
-    server = Server(60, 60.0, window, told)
+@pytest.mark.parametrize("states", ["everything", "remaining", "nothing"])
+def test_a_known_budget_is_spent_whole_and_never_refused(window: str, states: str) -> None:
+    """Whatever the kind of the server's window, and whatever its replies state."""
+    server = Server(60, 60.0, window, states)
     drive(TokenBudget(60, per_s=60.0), server, 3600.0)
     assert server.refused == 0
     assert server.accepted >= 0.97 * 3600
 
 
 @pytest.mark.parametrize("window", ["fixed", "sliding"])
-@pytest.mark.parametrize("told", ["everything", "remaining"])
+@pytest.mark.parametrize("states", ["everything", "remaining"])
 @pytest.mark.parametrize("flights", [1, 16])
-def test_an_unknown_budget_is_learnt_at_the_price_of_a_few_refusals(window: str, told: str, flights: int) -> None:
-    """From `Remaining` as it falls and refills, and from what one refusal tells."""
-    server = Server(60, 60.0, window, told)
+def test_an_unknown_budget_is_learnt_at_the_price_of_a_few_refusals(window: str, states: str, flights: int) -> None:
+    """From `Remaining` as it falls and refills, and from one refusal."""
+    server = Server(60, 60.0, window, states)
     budget = TokenBudget()
     drive(budget, server, 3600.0, flights=flights)
     assert server.refused <= 0.005 * (server.accepted + server.refused)
@@ -59,10 +59,10 @@ def test_an_unknown_budget_is_learnt_at_the_price_of_a_few_refusals(window: str,
 
 
 @pytest.mark.parametrize("window", ["fixed", "sliding"])
-@pytest.mark.parametrize("told", ["everything", "remaining"])
-def test_a_first_burst_is_no_burst_of_refusals(window: str, told: str) -> None:
+@pytest.mark.parametrize("states", ["everything", "remaining"])
+def test_a_first_burst_is_no_burst_of_refusals(window: str, states: str) -> None:
     """Sixty-four may be in flight and sixty are allowed: the first replies say so before the last is sent."""
-    server = Server(60, 60.0, window, told)
+    server = Server(60, 60.0, window, states)
     drive(TokenBudget(), server, 59.0, flights=64)
     assert server.accepted == 60
     assert server.refused <= 1
@@ -162,7 +162,7 @@ def test_no_header_of_a_refusal_makes_the_next_request_sooner(
     retry_after_s: float | None, hints: RateHints | None
 ) -> None:
     """Our own pause is the floor under zero, past dates and requests that are said to remain."""
-    assert all(told >= own for told, own in zip(_waits(retry_after_s, hints), _waits(None, None), strict=True))
+    assert all(hinted >= own for hinted, own in zip(_waits(retry_after_s, hints), _waits(None, None), strict=True))
 
 
 def _waits(retry_after_s: float | None, hints: RateHints | None, refusals: int = 6) -> list[float]:
@@ -382,7 +382,7 @@ def test_plenty_and_the_unknown_are_not_rationed(budget: TokenBudget) -> None:
 
 
 def test_more_watches_than_requests_are_not_rationed() -> None:
-    """Some of them are held back whatever the others do, and whom is the agenda's to say."""
+    """Some of them get no permit in any case, and the ready queue decides which."""
     assert spent(60).ration_s(0.0, 61) == 0.0
 
 

@@ -245,7 +245,7 @@ async def test_a_ledger_that_is_not_open_is_noticed_on_the_way_in() -> None:
 
 @pytest.mark.parametrize("error", [FULL, LedgerInUse("jobs.ledger"), LedgerFailed("jobs.ledger", "I/O"), OSError("?")])
 async def test_a_row_that_the_ledger_does_not_take_is_tried_again(error: Exception) -> None:
-    """Nothing is asked before it is on disk, and nothing of the trouble is told."""
+    """No job is polled before its row is on disk, and the failures are not reported."""
     ledger = MemoryLedger()
     ledger.failures["record"] = [error] * 5
     async with keeping(ledger, [SUCCEEDED]) as (watcher, transport):
@@ -515,8 +515,8 @@ async def test_an_open_job_goes_on() -> None:
 
 
 @pytest.mark.parametrize(("answer", "kind"), [(SUCCEEDED, Succeeded), (FAILED, Failed), (CANCELLED, Cancelled)])
-async def test_an_end_that_is_known_is_told_without_asking(answer: Answer, kind: type) -> None:
-    """The same outcome as before, to who awaits and to who iterates."""
+async def test_a_known_outcome_is_reported_without_a_poll(answer: Answer, kind: type) -> None:
+    """Awaiting and iterating give the same outcome as before."""
     ledger = MemoryLedger()
     async with keeping(ledger, [RUNNING, answer]) as (watcher, _):
         watch = watcher.watch(ToyJob())
@@ -718,7 +718,7 @@ async def test_left_while_its_row_is_refused() -> None:
 
 
 async def test_to_stop_waiting_for_the_disk_stops_nothing_else() -> None:
-    """A cancelled `record` leaves the watch, and others who wait for it, as they are."""
+    """A cancelled `record` changes neither the watch nor other callers that wait for it."""
     ledger = MemoryLedger(latency_s=1.0)
     async with keeping(ledger, [Hang()]) as (watcher, _):
         one, two = (asyncio.create_task(watcher.record(ToyJob())) for _ in range(2))

@@ -113,7 +113,7 @@ async def test_leaving_pushes_the_rest() -> None:
 
 
 async def test_leaving_with_a_broken_ledger_takes_no_longer() -> None:
-    """The rest is given up."""
+    """The remaining states are not written."""
     ledger = MemoryLedger()
     async with keeping(ledger, [running(4)]) as (watcher, _):
         await watcher.record(ToyJob())

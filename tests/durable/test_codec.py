@@ -180,9 +180,9 @@ def test_an_end_that_cannot_be_read_is_not_made_up(kind: OutcomeKind, status: by
     row = end_row(outcome=kind, status=status)
     with pytest.raises((KeyError, ValueError)) as caught:
         outcome_of(row, JOB, ENDPOINT)
-    told = unreadable_outcome(row, JOB, caught.value)
-    assert isinstance(told.error, EndpointBug)
-    assert (told.polls, told.elapsed_s) == (5, 9.5)
+    replaced = unreadable_outcome(row, JOB, caught.value)
+    assert isinstance(replaced.error, EndpointBug)
+    assert (replaced.polls, replaced.elapsed_s) == (5, 9.5)
 
 
 def test_a_row_of_another_kind_of_job_is_left(caplog: pytest.LogCaptureFixture) -> None:
@@ -197,9 +197,9 @@ def test_what_an_endpoint_cannot_write_raises() -> None:
     outcome = Succeeded(job=JOB, status=ToyStatus("unreadable"), elapsed_s=1.0, polls=1)
     with pytest.raises(KeyError) as caught:
         conclusion_of(7, outcome, ENDPOINT)
-    told = unwritable_outcome(outcome, caught.value)
-    assert isinstance(told.error, EndpointBug)
-    assert conclusion_of(7, told, ENDPOINT).status is None
+    replaced = unwritable_outcome(outcome, caught.value)
+    assert isinstance(replaced.error, EndpointBug)
+    assert conclusion_of(7, replaced, ENDPOINT).status is None
 
 
 def test_an_endpoint_must_be_able_to_read_what_it_writes() -> None:

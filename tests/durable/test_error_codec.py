@@ -105,13 +105,13 @@ def value_of(field: attrs.Attribute[Any], depth: int) -> st.SearchStrategy[Any]:
     return VALUES[field.type]
 
 
-def told(error: BaseException | None) -> Any:
+def facts_of(error: BaseException | None) -> Any:
     """All that an error has, in values that compare."""
     if error is None:
         return None
     fields = [getattr(error, f.name) for f in attrs.fields(type(error))] if attrs.has(type(error)) else [*error.args]
-    inner = [told(value) if isinstance(value, BaseException) else (type(value), value) for value in fields]
-    return type(error), str(error), inner, told(error.__cause__)
+    inner = [facts_of(value) if isinstance(value, BaseException) else (type(value), value) for value in fields]
+    return type(error), str(error), inner, facts_of(error.__cause__)
 
 
 def through(error: WatchError) -> WatchError:
@@ -122,8 +122,8 @@ def through(error: WatchError) -> WatchError:
 def test_a_watch_error_comes_back(error: WatchError) -> None:
     """The same class, fields, message and cause; the same for the errors in its fields."""
     again = through(error)
-    assert told(again) == told(error)
-    assert told(pickle.loads(pickle.dumps(again)))[:2] == told(error)[:2]  # noqa: S301  # our own pickle
+    assert facts_of(again) == facts_of(error)
+    assert facts_of(pickle.loads(pickle.dumps(again)))[:2] == facts_of(error)[:2]  # noqa: S301  # our own pickle
 
 
 @pytest.mark.parametrize("kind", every_class(), ids=lambda kind: kind.__name__)
@@ -132,7 +132,7 @@ def test_each_class_comes_back(kind: type[PollwiseError], data: st.DataObject) -
     """Also one that stands in no row by itself, as another error's cause."""
     error = WatchStopped(JOB)
     error.__cause__ = data.draw(made([kind]))
-    assert told(through(error)) == told(error)
+    assert facts_of(through(error)) == facts_of(error)
 
 
 @given(st.none() | TEXTS, st.sampled_from([JobFailed, JobCancelled]))
@@ -140,7 +140,7 @@ def test_a_job_error_comes_back(reason: str | None, kind: Any) -> None:
     """With the row's job and status, and the vendor's reason unaltered."""
     error = kind(JOB, STATUS, reason)
     again = CODEC.read_job_error(kind, CODEC.write(error))
-    assert told(again) == told(error)
+    assert facts_of(again) == facts_of(error)
     assert again.status is STATUS
 
 
@@ -205,7 +205,7 @@ def test_a_field_that_an_earlier_version_did_not_have() -> None:
     """It gets its default. Without a default the error is an UnrestoredError."""
     document = document_of(JobNotFound(JOB, 404))
     del document["fields"]["problem"]
-    assert told(read(document)) == told(JobNotFound(JOB, 404))
+    assert facts_of(read(document)) == facts_of(JobNotFound(JOB, 404))
     del document["fields"]["http_status"]
     error = read(document)
     assert isinstance(error, UnrestoredError)
@@ -271,7 +271,7 @@ def test_another_packages_exception_is_kept_by_its_name() -> None:
     data = CODEC.write(bug)
     assert b"s3cr3t" not in data
     again = CODEC.read_watch_error(data, "EndpointBug", str(bug))
-    assert told(again)[:3] == told(bug)[:3]
+    assert facts_of(again)[:3] == facts_of(bug)[:3]
     cause = again.__cause__
     assert isinstance(cause, UnrestoredError)
     assert (cause.kind, cause.message) == ("KeyError", "")
@@ -417,7 +417,7 @@ async def test_the_next_run_gets_the_error_of_the_last_poll() -> None:
     assert isinstance(error, RetriesExhausted)
     assert isinstance(error.last_error, ServerUnavailable)
     assert error.last_error.problem == Problem(("TOY-1",), ("no luck",))
-    assert told(error) == told(before.value)
+    assert facts_of(error) == facts_of(before.value)
 
 
 async def test_the_data_is_in_the_file(tmp_path: Path) -> None:
@@ -432,7 +432,7 @@ async def test_the_data_is_in_the_file(tmp_path: Path) -> None:
         (known,) = [one async for page in ledger.unacknowledged("toy") for one in page]
         again = outcome_of(known, JOB, endpoint)
         assert isinstance(again, Abandoned)
-        assert told(again.error) == told(error)
+        assert facts_of(again.error) == facts_of(error)
         with closing(sqlite3.connect(path)) as db:
             (data,) = db.execute("SELECT error_data FROM watches").fetchone()
             assert orjson.loads(data)["fields"]["last_error"]["fields"] == {"seconds": 5.0}

@@ -142,8 +142,8 @@ def test_an_error_comes_back_as_what_it_was(
     """Of its class, with the fields that its sentence has, and fit to be pickled; also for an odd job."""
     error = legacy_watch_error(kind.__name__, sentence.replace("{job}", str(job)), job)
     assert type(error) is kind
-    told = [str(value) if type(value) is PollError else value for value in fields_of(error)]
-    assert told == [job, *fields]
+    found = [str(value) if type(value) is PollError else value for value in fields_of(error)]
+    assert found == [job, *fields]
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301  # our own pickle
 
 

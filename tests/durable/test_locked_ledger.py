@@ -101,7 +101,7 @@ async def test_record_waits_for_the_lock(tmp_path: Path) -> None:
 
 
 async def test_a_lock_that_lasts(tmp_path: Path) -> None:
-    """When the patience is over it is said to whom, and the ledger has no row; later the job can be watched."""
+    """After the patience the call raises, and the ledger has no row. Later the job can be watched."""
     path = tmp_path / "jobs.ledger"
     async with watching(path, [SUCCEEDED], ledger_patience_s=0.1) as (watcher, ledger):
         with write_lock(path):

@@ -40,37 +40,37 @@ class Leisurely(MemoryLedger):
 async def test_no_outcome_is_published_before_it_is_on_disk() -> None:
     """Neither to tasks that await or iterate, nor to a callback, nor as an attribute."""
     ledger = Leisurely()
-    told: list[tuple[str, float]] = []
+    published: list[tuple[str, float]] = []
     async with keeping(ledger, [RUNNING, SUCCEEDED]) as (watcher, transport):
         watch = await watcher.record(ToyJob())
 
         async def awaiting() -> None:
             await watch
-            told.append(("awaited", now()))
+            published.append(("awaited", now()))
 
         async def iterating() -> None:
             async for event in watch:
                 if isinstance(event, Succeeded):
-                    told.append(("iterated", now()))
+                    published.append(("iterated", now()))
 
         async def streaming() -> None:
             async for _ in watcher.as_completed([ToyJob()]):
-                told.append(("streamed", now()))
+                published.append(("streamed", now()))
 
-        watch.on_outcome(lambda _: told.append(("called", now())))
+        watch.on_outcome(lambda _: published.append(("called", now())))
         async with asyncio.TaskGroup() as group:
             for work in (awaiting, iterating, streaming):
                 group.create_task(work())
             await asyncio.sleep(2.9)
             assert len(transport.requests) == 2
             assert isinstance(ledger.of(id="a"), OpenWatch)
-            assert (told, watch.outcome, watcher.open_count) == ([], None, 1)
+            assert (published, watch.outcome, watcher.open_count) == ([], None, 1)
             assert watcher.watch(ToyJob()) is watch
             assert "running" in repr(watch)
             assert await asyncio.wait_for(anext(aiter(watch)), 1) is not None
         assert isinstance(ledger.of(id="a"), Concluded)
-        assert {name for name, _ in told} == {"called", "awaited", "iterated", "streamed"}
-        assert all(at == pytest.approx(3.0, abs=0.1) for _, at in told)
+        assert {name for name, _ in published} == {"called", "awaited", "iterated", "streamed"}
+        assert all(at == pytest.approx(3.0, abs=0.1) for _, at in published)
         assert watcher.open_count == 0
 
 
@@ -130,7 +130,7 @@ async def test_leaving_is_not_an_outcome() -> None:
 
 
 async def test_what_the_ledger_does_not_take_is_tried_again() -> None:
-    """With room on the disk again, the true outcome is told, and the others were not held up meanwhile."""
+    """When the disk has room again, the true outcome is published. Other outcomes did not wait for it."""
     ledger = MemoryLedger()
     ledger.failures["conclude"] = [FULL] * 4
     async with keeping(ledger, by_job({"a": [SUCCEEDED], "b": [FAILED], "c": [RUNNING]})) as (watcher, transport):
@@ -185,7 +185,7 @@ async def test_a_closed_ledger_gets_no_second_chance() -> None:
 
 @pytest.mark.parametrize("mended", [True, False])
 async def test_leaving_gives_the_ledger_one_last_chance(mended: bool) -> None:
-    """An outcome that it takes then is told; one that it does not is not, and the row is open."""
+    """An outcome that is written then is published. One that is not written is not, and its row stays open."""
     ledger = MemoryLedger()
     async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
         ledger.broken["conclude"] = FULL

@@ -68,7 +68,7 @@ def patience(now: Callable[[], float], patience_s: float = 60.0, *, closing: boo
     st.lists(st.floats(0, 300), min_size=1), st.floats(0.1, 100), st.lists(st.floats(0, 20), min_size=1, max_size=30)
 )
 def test_each_row_is_tried_for_as_long(sinces: list[float], patience_s: float, steps: list[float]) -> None:
-    """A row is given up once it, and the trouble, are `patience_s` old; no row sooner, and none twice."""
+    """A row is refused, once, when both the row and the failure are `patience_s` old."""
     clock = Hand()
     clock.now = began = max(sinces)
     under = patience(clock, patience_s)

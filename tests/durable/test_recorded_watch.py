@@ -1,4 +1,4 @@
-"""The watch that has a row: what it tells and when."""
+"""A watch with a row: which outcome it publishes, and when."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_what_is_over_is_freed() -> None:
 
 
 async def test_there_is_one_outcome() -> None:
-    """The machine has it from the moment that it is known; the watch tells it when it is on disk."""
+    """The machine has it as soon as it is known. The watch publishes it when it is on disk."""
     ledger = MemoryLedger()
     async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
         watch = await watcher.record(ToyJob())
@@ -79,7 +79,7 @@ async def test_there_is_one_outcome() -> None:
 
 
 async def test_what_could_not_be_written_is_the_one_outcome_too() -> None:
-    """No other part still has the outcome that was not told."""
+    """No other object keeps the outcome that was not published."""
     ledger = MemoryLedger()
     ledger.broken["conclude"] = LedgerClosed("jobs.ledger", "it was closed")
     async with keeping(ledger, [SUCCEEDED]) as (watcher, _):

@@ -31,8 +31,8 @@ class Noting(MemoryLedger):
 
 
 @pytest.mark.looptime
-async def test_what_is_written_down_is_in_the_name_of_who_opened_the_watcher() -> None:
-    """Not in that of who happened to watch first."""
+async def test_the_ledger_is_called_in_the_context_that_opened_the_watcher() -> None:
+    """Not in the context of the first call of `watch`."""
     REQUEST_ID.set("opener")
     ledger = Noting()
     async with keeping(ledger, [SUCCEEDED]) as (watcher, _):

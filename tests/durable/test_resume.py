@@ -115,7 +115,7 @@ async def test_left_while_the_rows_are_read() -> None:
 
 
 async def test_a_ledger_that_cannot_be_read_for_some_seconds() -> None:
-    """It is read again, and each watch is taken up once."""
+    """It is read again, and each watch is resumed once."""
     ledger = MemoryLedger(chunk=2)
     await left_open(ledger, 5)
     failed = LedgerFailed("jobs.ledger", "I/O error")
@@ -129,7 +129,7 @@ async def test_a_ledger_that_cannot_be_read_for_some_seconds() -> None:
 
 
 async def test_a_ledger_that_cannot_be_read_to_its_end() -> None:
-    """After `ledger_patience_s` that is said. What was taken up goes on, and it can be tried again."""
+    """After `ledger_patience_s` the call raises. The resumed watches continue, and the call can be repeated."""
     ledger = MemoryLedger(chunk=2)
     await left_open(ledger, 5)
     failed = LedgerFailed("jobs.ledger", "I/O error")
@@ -146,7 +146,7 @@ async def test_a_ledger_that_cannot_be_read_to_its_end() -> None:
 
 
 async def test_a_row_that_is_no_job_stays(caplog: pytest.LogCaptureFixture) -> None:
-    """The others are taken up, and the log says which one was not."""
+    """The other rows are resumed, and the log names this one."""
 
     class Changed(ToyCodec):
         def job_from_keys(self, keys: Any, /) -> ToyJob:
@@ -268,7 +268,7 @@ async def test_a_clock_that_jumped_back_a_day() -> None:
 
 @pytest.mark.parametrize("answer", [SUCCEEDED, RUNNING])
 async def test_a_clock_that_jumped_forward_a_day(answer: Any) -> None:
-    """All is overdue: each job is asked once more, and only one that still runs is given up."""
+    """All watches are overdue. Each job is polled once more, and abandoned only if it still runs."""
     ledger = MemoryLedger()
     await left_open(ledger, 10, timeout_s=100)
     async with keeping(ledger, [answer], shift_s=DAY_S, timeout_s=100) as (watcher, transport):
@@ -277,7 +277,7 @@ async def test_a_clock_that_jumped_forward_a_day(answer: Any) -> None:
         assert len(transport.requests) == len(watches) == 10
         assert {type(one.outcome) for one in found} == {Succeeded if answer is SUCCEEDED else Abandoned}
     async with keeping(ledger, [SUCCEEDED], timeout_s=100) as (watcher, _):
-        # what was given up because of a wrong clock is asked again when it is watched again, with all of its time
+        # a watch that was abandoned because of a wrong clock is polled when it is watched again, with its whole time-out
         outcomes = await watcher.gather(toys(10))
         assert all(isinstance(outcome, Succeeded) for outcome in outcomes)
 
@@ -304,7 +304,7 @@ async def test_the_overdue_wait_for_the_budget_too() -> None:
 
 
 async def test_the_overdue_wait_for_a_budget_that_others_have_spent() -> None:
-    """Also where they are watched anew rather than taken up, and however long it takes to ask about all of them."""
+    """Also if they are watched anew rather than resumed, and however long it takes to poll all of them."""
     ledger = MemoryLedger()
     await left_open(ledger, 40, timeout_s=5)
     await asyncio.sleep(100)

@@ -95,7 +95,7 @@ def test_a_row_that_is_opened_again_has_all_of_its_time() -> None:
 
 
 def test_the_outcome_of_a_row() -> None:
-    """It is as it was told; one that cannot be read is the endpoint's bug."""
+    """It equals the published one. An outcome that cannot be read is an `EndpointBug`."""
     known = attrs.evolve(CONCLUDED, outcome=OutcomeKind.SUCCEEDED, error_type=None, error_message=None)
     outcome = rows().outcome(ToyJob("a"), known)
     assert isinstance(outcome, Succeeded)

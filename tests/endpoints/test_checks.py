@@ -1,4 +1,4 @@
-"""check_endpoint tells an author all that is wrong."""
+"""check_endpoint reports everything that is wrong."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _request(url: str, **fields: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "sentence"),
     [
         ({"name": ""}, "name of the endpoint Changed must be"),
         ({"account": " x "}, "account must hold"),
@@ -199,10 +199,10 @@ def _request(url: str, **fields: Any) -> Any:
     ],
     ids=range(17),
 )
-def test_each_thing_that_is_wrong_is_named(change: dict[str, Any], told: str) -> None:
+def test_each_thing_that_is_wrong_is_named(change: dict[str, Any], sentence: str) -> None:
     """The sentence says what to change."""
     endpoint = type("Changed", (Good,), change)()
-    assert any(told in problem for problem in problems(endpoint)), problems(endpoint)
+    assert any(sentence in problem for problem in problems(endpoint)), problems(endpoint)
 
 
 COUNT = iter(range(10**9))

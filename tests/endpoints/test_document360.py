@@ -282,7 +282,7 @@ def test_a_status_is_understood_in_every_form_and_else_kept(value: object, state
     ("status", "word"), [(6, "6"), (-1, "-1"), (99, "99"), ("Failed", "Failed"), (True, "true"), ([], "a list")]
 )
 def test_an_undocumented_status_at_the_end_is_no_success(complete: object, status: object, word: str) -> None:
-    """The end is of unknown kind: final, RUNNING, and told how the vendor put it."""
+    """The end is of unknown kind: final, RUNNING, with the vendor's own word."""
     reading = ENDPOINT.read(reply(envelope(complete=complete, status=status)))
     assert (reading.phase, reading.final, reading.unknown) == (Phase.RUNNING, True, f"status={word}")
     failed = ENDPOINT.read(reply(envelope(complete=complete, status=status, errors=[{"description": "no"}])))
@@ -480,7 +480,7 @@ def test_a_refusal_inside_a_good_reply_is_told_in_the_vendors_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "received"),
     [
         *(("t-1", "other"), ("t-1", "t-10"), ("t-1", "65868"), ("65868", 65869), ("65868", "65869"), ("t-1", "T-2")),
         *(("t-1", "0"), ("t-1", "t1"), ("t-1", "{t-1}"), ("a-1", "a1"), ("0" * 23, "0" * 22)),
@@ -488,18 +488,18 @@ def test_a_refusal_inside_a_good_reply_is_told_in_the_vendors_words() -> None:
         ("65868a00-c536-f345-9471-3fec00000000", "65868a00c536f34594713fec00000001"),
     ],
 )
-def test_a_reply_about_another_task_is_not_believed(asked: str, told: object) -> None:
+def test_a_reply_about_another_task_is_not_believed(asked: str, received: object) -> None:
     """It is malformed, also while the other task is running; the error says which task it is about."""
     for complete in (True, False):
         body = envelope(complete=complete)
-        body["task_status"]["task_id"] = told
+        body["task_status"]["task_id"] = received
         with pytest.raises(MalformedReply, match=r"field task_status\.task_id: the reply is about another task, "):
             ENDPOINT.read_for(DeleteFileJob(asked), reply(body))
         assert ENDPOINT.read(reply(body)).final is complete
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "received"),
     [
         ("t-1", "t-1"),
         ("t-1", "T-1"),
@@ -517,10 +517,10 @@ def test_a_reply_about_another_task_is_not_believed(asked: str, told: object) ->
         ("65868a00c536f34594713fec00000000", "65868a00-c536-f345-9471-3fec00000000"),
     ],
 )
-def test_a_reply_about_this_task_or_about_none_is_read(asked: str, told: object) -> None:
+def test_a_reply_about_this_task_or_about_none_is_read(asked: str, received: object) -> None:
     """In any spelling of a GUID; zeros were never set; a number beside an ID that is none is no ID of that kind."""
     body = envelope()
-    body["task_status"]["task_id"] = told
+    body["task_status"]["task_id"] = received
     assert ENDPOINT.read_for(DeleteFileJob(asked), reply(body)).phase is Phase.SUCCEEDED
 
 

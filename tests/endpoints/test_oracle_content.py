@@ -375,7 +375,7 @@ def test_only_progress_is_required(absent: list[str]) -> None:
 
 @pytest.mark.parametrize("unreadable", [{"filesSkipped": "many"}, {"filesIgnored": None}])
 def test_an_unreadable_count_is_no_proof_that_all_was_extracted(unreadable: dict[str, object]) -> None:
-    """`extracted_all` needs both counts; the summary tells what is known."""
+    """`extracted_all` needs both counts; the summary has the known ones."""
     status = ENDPOINT.read(reply(answer("SUCCEEDED", filesCreated="3", **unreadable))).status
     assert not status.extracted_all
     assert not status.skipped_any

@@ -102,7 +102,7 @@ async def test_a_request_outlives_its_connection_s_time() -> None:
     """A request in flight is finished, and then its connection is closed."""
     async with raw_server(lambda line: None) as server, AiohttpTransport(connection_age_s=10) as transport:
         sending = asyncio.create_task(transport.send(ask(server)))
-        await server.heard()
+        await server.received()
         await asyncio.sleep(100)
         server.lines[0].say(reply(b"late"))
         assert (await sending).body == b"late"
@@ -188,11 +188,11 @@ async def watched(server: RawServer, jobs: int, **options: Any) -> list[Event[To
 @pytest.mark.parametrize("given", [False, True])
 async def test_every_request_on_the_wire_has_passed_the_budget(given: bool) -> None:
     """Each second request of a connection gets no reply. No second has more requests than the budget."""
-    heard: list[float] = []
+    received: list[float] = []
     served: set[Line] = set()
 
     def answer(line: Line) -> None:
-        heard.append(asyncio.get_running_loop().time())
+        received.append(asyncio.get_running_loop().time())
         if line in served:
             line.hang_up()
         else:
@@ -204,9 +204,9 @@ async def test_every_request_on_the_wire_has_passed_the_budget(given: bool) -> N
         if given:
             options["transport"] = AiohttpTransport(session)
         events = await watched(server, 20, **options)
-    assert len(heard) > 100
-    assert max(sum(began <= at < began + 1.0 for at in heard) for began in heard) <= 10
-    assert sum(event.polls for event in events if isinstance(event, Abandoned)) == len(heard)
+    assert len(received) > 100
+    assert max(sum(began <= at < began + 1.0 for at in received) for began in received) <= 10
+    assert sum(event.polls for event in events if isinstance(event, Abandoned)) == len(received)
     assert all(isinstance(event.error, StaleConnection) for event in events if isinstance(event, Retrying))
 
 
@@ -232,15 +232,15 @@ async def test_a_stale_connection_is_no_failure() -> None:
 @pytest.mark.looptime
 async def test_two_stale_connections_in_a_row_are_a_failure() -> None:
     """A server that closes every kept-alive connection is polled with the delays of `Retry`."""
-    heard: list[Line] = []
+    received: list[Line] = []
 
     def answer(line: Line) -> None:
-        heard.append(line)
-        if len(heard) <= 2:
-            if len(heard) == 2:
-                for each in set(heard):
+        received.append(line)
+        if len(received) <= 2:
+            if len(received) == 2:
+                for each in set(received):
                     each.say(RUNNING)
-        elif len(heard) <= 4:
+        elif len(received) <= 4:
             line.hang_up()
         else:
             line.say(SUCCEEDED)
@@ -251,4 +251,4 @@ async def test_two_stale_connections_in_a_row_are_a_failure() -> None:
     (retrying,) = [event for event in events if isinstance(event, Retrying)]
     assert isinstance(retrying.error, StaleConnection)
     assert (retrying.failures, retrying.polls) == (1, 2)
-    assert len(heard) == 5
+    assert len(received) == 5

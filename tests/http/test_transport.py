@@ -143,7 +143,7 @@ async def test_a_body_is_sent_and_awaited_in_pieces(transport: AiohttpTransport)
     async with raw_server(lambda line: None) as server:
         request = Request(URL(server.url), {"Content-Type": "application/json"}, "POST", b'{"x": 1}')
         sending = asyncio.create_task(transport.send(request))
-        await server.heard()
+        await server.received()
         assert server.requests[0].startswith(b"POST / HTTP/1.1\r\n")
         assert server.requests[0].endswith(b'\r\n\r\n{"x": 1}')
         whole = reply(b"0123456789")
@@ -278,7 +278,7 @@ async def test_connections_are_bounded() -> None:
     async with raw_server(lambda line: None) as server, AiohttpTransport(connections=2) as transport:
         sending = [asyncio.create_task(transport.send(ask(server))) for _ in range(6)]
         for count in (2, 4, 6):
-            await server.heard(count)
+            await server.received(count)
             assert len(server.lines) == 2
             for line in server.lines:
                 line.say(reply())
@@ -637,9 +637,9 @@ async def test_each_task_knows_its_own_connections(transport: AiohttpTransport) 
         await transport.send(ask(server))
         server.answer = lambda line: None
         stale = asyncio.create_task(transport.send(ask(server)))
-        await server.heard(2)
+        await server.received(2)
         other = asyncio.create_task(transport.send(ask(silent)))
-        await silent.heard()
+        await silent.received()
         server.lines[0].hang_up()
         silent.lines[0].hang_up()
         with pytest.raises(StaleConnection):
@@ -785,7 +785,7 @@ async def test_a_cancelled_request_leaves_no_connection(transport: AiohttpTransp
     """It may be cancelled before the header, in it, or in the body."""
     async with raw_server(said) as server:
         sending = asyncio.create_task(transport.send(ask(server)))
-        await server.heard()
+        await server.received()
         for _ in range(5):
             await asyncio.sleep(0)
         sending.cancel()
@@ -812,14 +812,14 @@ async def test_a_request_that_waits_for_a_connection_can_be_cancelled() -> None:
     """It leaves the queue of the connection pool."""
     async with raw_server(lambda line: None) as server, AiohttpTransport(connections=1) as transport:
         first = asyncio.create_task(transport.send(ask(server)))
-        await server.heard()
+        await server.received()
         second = asyncio.create_task(transport.send(ask(server)))
         third = asyncio.create_task(transport.send(ask(server)))
         await asyncio.sleep(0)
         second.cancel()
         server.lines[0].say(reply())
         await first
-        await server.heard(2)
+        await server.received(2)
         server.lines[0].say(reply())
         assert (await third).status == 200
         assert second.cancelled()
@@ -840,7 +840,7 @@ async def test_closing_ends_requests_in_flight() -> None:
     transport = AiohttpTransport()
     async with raw_server(lambda line: None) as server:
         sending = asyncio.create_task(transport.send(ask(server)))
-        await server.heard()
+        await server.received()
         await transport.aclose()
         with pytest.raises(WatcherClosed):
             await sending
@@ -882,11 +882,11 @@ async def test_some_options_of_a_session_are_not_used() -> None:
         async with raw_server(reply(b"{}", status="500 Oh")) as server:
             answer = await transport.send(ask(server, **ApiKeyAuth(SECRET).headers(0.0)))
             assert answer.status == 500
-            heard = server.requests[0]
-            assert b"User-Agent: house/1\r\n" in heard
-            assert b"X-Own: 1\r\n" in heard
-            assert heard.count(b"Accept: application/json\r\n") == heard.count(b"Accept: ") == 1
-            assert heard.count(f"api_token: {SECRET}".encode()) == 1
+            received = server.requests[0]
+            assert b"User-Agent: house/1\r\n" in received
+            assert b"X-Own: 1\r\n" in received
+            assert received.count(b"Accept: application/json\r\n") == received.count(b"Accept: ") == 1
+            assert received.count(f"api_token: {SECRET}".encode()) == 1
         async with raw_server(reply(gzip.compress(bytes(100_000)), "Content-Encoding: gzip")) as server:
             with pytest.raises(ReplyTooLarge):
                 await transport.send(ask(server))
@@ -897,7 +897,7 @@ async def test_a_session_s_time_out_is_not_used() -> None:
     """A session has a time-out of five minutes. The watcher decides how long a poll may take."""
     async with raw_server(lambda line: None) as server, over(aiohttp.ClientSession()) as transport:
         sending = asyncio.create_task(transport.send(ask(server)))
-        await server.heard()
+        await server.received()
         await asyncio.sleep(1_000)
         server.lines[0].say(reply())
         assert (await sending).status == 200

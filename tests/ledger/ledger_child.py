@@ -67,15 +67,15 @@ async def fill(path: str, room: str) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(room), unlimited[1]))
         while not lost:
             numbers = range(batch, batch + 5)
-            told = await asyncio.gather(*(record(ledger, number) for number in numbers), return_exceptions=True)
-            for number, answer in zip(numbers, told, strict=True):
+            results = await asyncio.gather(*(record(ledger, number) for number in numbers), return_exceptions=True)
+            for number, answer in zip(numbers, results, strict=True):
                 (lost if isinstance(answer, BaseException) else kept).append(number)
             batch += 5
         again = await asyncio.gather(*(record(ledger, number) for number in lost), return_exceptions=True)
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
         await record(ledger, batch)
         kept.append(batch)
-    errors = [type(answer).__name__ for answer in [*told, *again] if isinstance(answer, LedgerError)]
+    errors = [type(answer).__name__ for answer in [*results, *again] if isinstance(answer, LedgerError)]
     say(json.dumps({"kept": kept, "lost": lost, "errors": errors}))
 
 

@@ -25,10 +25,10 @@ def work_until_killed(path: Path, first: int, lines: int) -> list[list[str]]:
         [sys.executable, CHILD, "work", path, str(first)], stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None
-        told = [other.stdout.readline() for _ in range(lines)]
+        written = [other.stdout.readline() for _ in range(lines)]
         other.kill()
-        told += [line for line in other.stdout if line.endswith("\n")]
-    return [line.split() for line in told]
+        written += [line for line in other.stdout if line.endswith("\n")]
+    return [line.split() for line in written]
 
 
 @pytest.mark.parametrize("replaced", [False, True])

@@ -241,7 +241,7 @@ async def test_a_read_only_folder(closed_folder: Path) -> None:
 
 
 async def test_a_ledger_that_may_only_be_read(closed_folder: Path) -> None:
-    """A ledger in a read-only place cannot be worked with, but can be looked at."""
+    """A ledger in a read-only folder cannot be written, but it can be read."""
     path = closed_folder / "jobs.ledger"
     before = await filled(path, 10)
     for found in closed_folder.iterdir():
@@ -332,7 +332,7 @@ async def test_a_forked_child_has_no_ledger(path: Path) -> None:
 
 
 async def test_what_a_killed_maker_left(path: Path) -> None:
-    """What is left of one who was killed while making the ledger is cleared away."""
+    """A file that a killed process left while it created the ledger is removed."""
     left = path.with_name(f"{path.name}-pollwise-new")
     left.write_bytes(b"half")
     await opened(path)

@@ -108,8 +108,8 @@ class Model(RuleBasedStateMachine):
             if (known.endpoint, known.account, known.keys) == (watch.endpoint, watch.account, watch.keys):
                 return Recorded(id=known.id, known=known)
         assert number > max(self.known, default=0)
-        told = attrs.asdict(watch, recurse=False)
-        self.known[number] = OpenWatch(id=number, phase=None, polls=0, failures=0, status=None, **told)
+        fields = attrs.asdict(watch, recurse=False)
+        self.known[number] = OpenWatch(id=number, phase=None, polls=0, failures=0, status=None, **fields)
         return Recorded(id=number, known=None)
 
     @rule(batches=st.lists(st.lists(changes, max_size=3), max_size=3))
@@ -129,8 +129,8 @@ class Model(RuleBasedStateMachine):
         known = self.known.get(end.id)
         if not isinstance(known, OpenWatch):
             return False
-        told = {**attrs.asdict(known, recurse=False), **attrs.asdict(end, recurse=False)}
-        self.known[end.id] = Concluded(acknowledged=False, **told)
+        fields = {**attrs.asdict(known, recurse=False), **attrs.asdict(end, recurse=False)}
+        self.known[end.id] = Concluded(acknowledged=False, **fields)
         return True
 
     @rule(batches=st.lists(st.lists(numbers, max_size=4), max_size=3))
@@ -153,9 +153,9 @@ class Model(RuleBasedStateMachine):
         known = self.known.get(renewal.id)
         if not isinstance(known, Concluded) or known.outcome is not OutcomeKind.ABANDONED:
             return False
-        told = {field.name: getattr(known, field.name) for field in attrs.fields(OpenWatch)}
+        fields = {field.name: getattr(known, field.name) for field in attrs.fields(OpenWatch)}
         now = {"deadline": renewal.deadline, "failures": 0, "origin": renewal.origin or known.origin}
-        self.known[renewal.id] = OpenWatch(**{**told, **now})
+        self.known[renewal.id] = OpenWatch(**{**fields, **now})
         return True
 
     @rule(wanted=st.lists(relocations, max_size=3))

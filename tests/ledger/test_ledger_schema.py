@@ -76,7 +76,7 @@ async def test_a_file_that_cannot_be_brought_up(path: Path, monkeypatch: pytest.
 
 
 async def test_looking_does_not_migrate(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An older ledger is not changed by one who only looks."""
+    """Opening an older ledger with `read_only=True` does not change it."""
     async with SqliteLedger(path):
         pass
     monkeypatch.setattr(files, "MIGRATIONS", (*MIGRATIONS, NEXT))

@@ -159,7 +159,7 @@ async def test_what_a_caller_does_to_its_list_meanwhile(path: Path) -> None:
 
 
 async def test_a_cancelled_caller_harms_no_other(path: Path) -> None:
-    """Cancelling a call gives up its answer alone: it may be carried out, whole, and others go on."""
+    """A cancelled call returns no result. It may be carried out, whole, and other calls continue."""
     async with SqliteLedger(path, busy_timeout_s=60.0) as ledger:
         with holding(path) as let_go:
             first, second, third = (asyncio.create_task(ledger.record([new(n), new(n + 10)])) for n in range(3))

@@ -137,8 +137,8 @@ async def test_both_sentences_of_an_outage_are_read(old: Path) -> None:
                         found.append(outcome_of(known, job_of(known, endpoint), endpoint))
     tired = [outcome.error for outcome in found if isinstance(outcome, Abandoned)]
     assert all(isinstance(error, RetriesExhausted) for error in tired)
-    told = {(error.failures, error.outage_s) for error in tired if isinstance(error, RetriesExhausted)}
-    assert told == {(8, None), (50, None), (12, 600.0), (9, None)}
+    outages = {(error.failures, error.outage_s) for error in tired if isinstance(error, RetriesExhausted)}
+    assert outages == {(8, None), (50, None), (12, 600.0), (9, None)}
     assert all(isinstance(error.last_error, PollError) for error in tired if isinstance(error, RetriesExhausted))
 
 

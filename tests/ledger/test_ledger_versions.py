@@ -91,15 +91,15 @@ def outcomes(path: Path) -> Sequence[dict[str, Any]]:
 
 
 def expected(version: int) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = orjson.loads((SAMPLES / f"version_{version}_errors.json").read_bytes())
-    for line in told:
+    lines: list[dict[str, Any]] = orjson.loads((SAMPLES / f"version_{version}_errors.json").read_bytes())
+    for line in lines:
         # That release was misled by a job whose ID looks like a sentence of ours. This one reads it.
         if line["error"] is not None and "(HTTP 500)" in line["error"]["fields"].get("message", ""):
             assert line["error"]["fields"]["kind"] == "JobNotFound"
             problem = {"codes": [], "descriptions": [ODD_WORDS], "key": None, "job_unknown": False}
             fields = {"job": "the row's", "http_status": 404, "problem": problem}
             line["error"] = {"type": "JobNotFound", "fields": fields}
-    return told
+    return lines
 
 
 async def test_each_error_comes_back_as_before(version: int, old: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_declared_charset_is_heard_where_the_body_is_no_utf_8(charset: str, te
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", "idna", "rot13", "unknown", "iso-8859-99", "utf-7", ""])
 def test_utf_8_wins_over_what_is_declared(charset: str) -> None:
-    """It can be told from every other charset. One that is unknown or unsafe is not used."""
+    """UTF-8 cannot be mistaken for another charset. An unknown or unsafe charset is not used."""
     kind = f"application/json; charset={charset}"
     assert reply('{"message": "Größe"}'.encode(), kind).json() == {"message": "Größe"}
     if charset != "iso-8859-1":

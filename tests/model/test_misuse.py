@@ -44,7 +44,7 @@ class Asks(ToyEndpoint):
 
 @pytest.mark.looptime
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("made", "sentence"),
     [
         (None, "read must return a Reading, such as Reading.running(status); it returned None"),
         ({"state": "s3cret"}, "it returned a value of type dict"),
@@ -52,12 +52,12 @@ class Asks(ToyEndpoint):
     ],
     ids=range(3),
 )
-async def test_what_is_no_reading_is_explained(made: Any, told: str) -> None:
+async def test_what_is_no_reading_is_explained(made: Any, sentence: str) -> None:
     """As the endpoint's bug, without a value."""
     async with watching([RUNNING], endpoint=Reads(made)) as (watcher, _):
         with pytest.raises(EndpointBug) as caught:
             await watcher.watch(ToyJob())
-    assert told in str(caught.value)
+    assert sentence in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 
@@ -70,10 +70,10 @@ WRONG_REQUESTS = [
 ]
 
 
-@pytest.mark.parametrize(("made", "told"), WRONG_REQUESTS, ids=range(len(WRONG_REQUESTS)))
+@pytest.mark.parametrize(("made", "sentence"), WRONG_REQUESTS, ids=range(len(WRONG_REQUESTS)))
 @pytest.mark.parametrize("auth", [False, True])
 @pytest.mark.parametrize("scripted", [False, True])
-async def test_what_is_no_request_is_explained(made: Any, told: str, auth: bool, scripted: bool) -> None:
+async def test_what_is_no_request_is_explained(made: Any, sentence: str, auth: bool, scripted: bool) -> None:
     """As the endpoint's bug, over a network as in a test; nothing is sent."""
     endpoint = Asks(made, ToyAuth() if auth else None)
     transport = ScriptedTransport([SUCCEEDED]) if scripted else AiohttpTransport()
@@ -82,7 +82,7 @@ async def test_what_is_no_request_is_explained(made: Any, told: str, auth: bool,
             await watcher.watch(ToyJob())
     if isinstance(transport, AiohttpTransport):
         await transport.aclose()
-    assert told in str(caught.value)
+    assert sentence in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 
@@ -107,7 +107,7 @@ def test_what_is_right_is_not_blamed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("made", "sentence"),
     [
         (Reading(status="s", phase="running"), "the phase of a Reading must be a Phase"),  # type: ignore[arg-type]
         (Reading.running("s", fraction="1"), "the fraction of a Reading must be a number"),  # type: ignore[arg-type]
@@ -117,13 +117,13 @@ def test_what_is_right_is_not_blamed() -> None:
     ],
     ids=range(5),
 )
-def test_a_wrong_field_of_a_reading_is_named(made: Any, told: str) -> None:
+def test_a_wrong_field_of_a_reading_is_named(made: Any, sentence: str) -> None:
     """With the type that it has."""
-    assert told in str(wrong_with_reading(made))
+    assert sentence in str(wrong_with_reading(made))
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("made", "sentence"),
     [
         (Request(HERE, [("A", "b")]), "the headers of a Request must be a mapping"),  # type: ignore[arg-type]
         (Request(HERE, {"A": 7}), "the value of header field A must be a str"),  # type: ignore[dict-item]
@@ -132,6 +132,6 @@ def test_a_wrong_field_of_a_reading_is_named(made: Any, told: str) -> None:
     ],
     ids=range(4),
 )
-def test_a_wrong_field_of_a_request_is_named(made: Any, told: str) -> None:
+def test_a_wrong_field_of_a_request_is_named(made: Any, sentence: str) -> None:
     """With the type that it has."""
-    assert told in str(wrong_with_request(made))
+    assert sentence in str(wrong_with_request(made))

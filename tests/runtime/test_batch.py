@@ -286,7 +286,7 @@ async def test_a_stream_that_is_closed_before_it_began_takes_nothing() -> None:
 
 
 async def test_cancelling_a_reader_loses_no_outcome() -> None:
-    """Who was cancelled while waiting can read on."""
+    """A reader that was cancelled while it waited can continue."""
     async with watching(taking) as (watcher, _):
         outcomes = watcher.as_completed(jobs(6))
         seen: list[str] = []
@@ -399,7 +399,7 @@ def test_a_stream_may_outlive_its_event_loop() -> None:
 
 
 async def test_a_stream_can_be_shared_by_many_readers() -> None:
-    """Each outcome goes to one of them, and all of them hear of the end."""
+    """Each outcome goes to one reader, and each reader ends."""
     async with watching(taking) as (watcher, _):
         outcomes = watcher.as_completed(jobs(12))
 

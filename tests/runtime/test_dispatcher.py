@@ -285,7 +285,7 @@ async def test_500_refused_watches_renew_once() -> None:
     def script(request: Request) -> Answer:
         if request.headers["Authorization"] == "1":
             return SUCCEEDED
-        return Slow(reply(status=401), float(len(job_of(request))))  # those with longer IDs hear of it later
+        return Slow(reply(status=401), float(len(job_of(request))))  # jobs with longer IDs get the reply later
 
     async with watching(script, auth=auth, concurrency=500, budget=ample()) as (watcher, transport):
         outcomes = await watcher.gather([ToyJob("x" * (n % 3) + str(n)) for n in range(500)])
@@ -342,7 +342,7 @@ async def test_credentials_that_are_refused_again_end_the_watch() -> None:
 
 @pytest.mark.looptime
 async def test_the_servers_words_survive_a_renewal_that_is_refused() -> None:
-    """What the vendor said to the old credentials tells more than that there are no new ones."""
+    """The vendor's refusal of the old credentials says more than the failed renewal."""
     auth = ToyAuth(AuthenticationError("There are no others."))
     async with watching([reply({"code": 1}, status=401)], auth=auth) as (watcher, _):
         error = await why_abandoned(watcher.watch(ToyJob()))
@@ -382,8 +382,8 @@ async def test_credentials_are_added_to_the_requests_own_headers() -> None:
 
 
 @pytest.mark.looptime
-async def test_throttled_is_told_once_for_each_holding() -> None:
-    """Each watch that is really held back hears of it once, however long it lasts and however often we look."""
+async def test_throttled_is_reported_once_for_each_wait() -> None:
+    """A watch that the budget holds back gets one `Throttled`, however long it waits."""
     async with watching([RUNNING, SUCCEEDED], budget=RateBudget(1, per_s=10)) as (watcher, transport):
         histories = await asyncio.gather(*[events_of(watcher.watch(ToyJob(str(n)))) for n in range(4)])
     seen = [[type(event) for event in history] for history in histories]
@@ -488,7 +488,7 @@ class Stop(BaseException):
 
 
 class FaultyEndpoint(ToyEndpoint):
-    """Does what it is told to, for the job `bad`."""
+    """Raises or returns the given fault for the job `bad`."""
 
     def __init__(self, where: str, fault: Callable[[], Any], auth: ToyAuth | None = None) -> None:
         super().__init__(auth)

@@ -87,7 +87,7 @@ async def test_awaiting_a_success_gives_the_vendors_status() -> None:
 async def test_awaiting_raises_the_outcomes_error(
     script: list[Answer], kind: type[Outcome[Any, Any]], error: type[PollwiseError]
 ) -> None:
-    """Every outcome but a success is a typed error of who awaits."""
+    """Awaiting a watch raises a typed error for every outcome but a success."""
     async with watching(script, timeout_s=700) as (watcher, _):
         watch = watcher.watch(ToyJob())
         with pytest.raises(error) as caught:
@@ -267,7 +267,7 @@ async def test_unread_events_take_no_memory() -> None:
 
 
 async def test_the_newest_throttling_is_kept_with_the_rest() -> None:
-    """A slow reader hears of being held back, too."""
+    """A slow reader gets the newest `Throttled`, too."""
     async with watching([running(1), 503, running(2), Hang()], budget=RateBudget(1, per_s=30)) as (watcher, _):
         watch = watcher.watch(ToyJob())
         view = aiter(watch)
@@ -297,7 +297,7 @@ async def test_leaving_an_iteration_early_stops_no_other_reader() -> None:
 
 @pytest.mark.parametrize("look", [events_of, lambda watch: asyncio.wait_for(watch, None)], ids=["for", "await"])
 async def test_cancelling_a_reader_stops_no_other_reader(look: Callable[[ToyWatch], Awaitable[Any]]) -> None:
-    """Who is cancelled leaves alone, and leaves nothing behind on the watch."""
+    """A cancelled reader stops only itself, and leaves no reference on the watch."""
     async with watching([running(1), running(2), running(3), SUCCEEDED]) as (watcher, _):
         watch = watcher.watch(ToyJob())
 
@@ -450,15 +450,15 @@ async def test_callbacks_hear_of_the_outcome_once() -> None:
     """`on_outcome` calls with the watch at its end, or at once if that has passed."""
     async with watching([RUNNING, SUCCEEDED]) as (watcher, _):
         watch = watcher.watch(ToyJob())
-        heard: list[ToyWatch] = []
-        watch.on_outcome(heard.append)
-        watch.on_outcome(heard.append)
+        notified: list[ToyWatch] = []
+        watch.on_outcome(notified.append)
+        watch.on_outcome(notified.append)
         await asyncio.sleep(0.5)
-        assert heard == []
+        assert notified == []
         await watch
-        assert heard == [watch, watch]
-        watch.on_outcome(heard.append)
-        assert heard == [watch] * 3
+        assert notified == [watch, watch]
+        watch.on_outcome(notified.append)
+        assert notified == [watch] * 3
 
 
 @pytest.mark.parametrize("end", ["reply", "deadline", "stop", "leave", "late"])
@@ -471,20 +471,20 @@ async def test_a_callback_that_raises_stops_no_other(end: str) -> None:
     def broken(watch: ToyWatch) -> None:
         raise LookupError(watch.job.id)
 
-    heard: list[ToyWatch] = []
+    notified: list[ToyWatch] = []
     async with watching(script, timeout_s=30, concurrency=1) as (watcher, _):
         watch = watcher.watch(ToyJob("a"))
         if end == "late":
             await watch
         watch.on_outcome(broken)
-        watch.on_outcome(heard.append)
+        watch.on_outcome(notified.append)
         await asyncio.sleep(0)
         if end == "stop":
             watch.stop()
         if end != "leave":
             await events_of(watch)
             assert (await watcher.watch(ToyJob("b"))).state == "succeeded"
-    assert heard == [watch]
+    assert notified == [watch]
     assert [(type(context["exception"]), context["watch"]) for context in reported] == [(LookupError, watch)]
 
 

@@ -142,7 +142,7 @@ class WatchMachine(WatchState[J, S]):
             now: Monotonic seconds.
             dice: A random number in [0, 1).
             hint_s: Seconds that the server asks to wait, or None.
-            reply_hash: Tells the reply from others, for `is_unchanged`; 0 if that is not known.
+            reply_hash: A hash of the reply, for `is_unchanged`; 0 if there is none.
         """
         if self.outcome is not None:
             return StepResult.QUIET

@@ -46,10 +46,10 @@ _HASH_BITS = (1 << 60) - 1  # ints of 60 bits take a third less memory than ints
 
 
 class Poll(Protocol):
-    """One poll, as its result is told.
+    """One poll, as this file needs to know it.
 
     Attributes:
-        permit: The number of the request at the budget, until it is given back; 0 for none.
+        permit: The number of the request at the budget, until it is released; 0 for none.
         refusal: The server's refusal of the credentials, or None.
     """
 
@@ -121,7 +121,7 @@ class PollResults(Generic[J, S]):
     ) -> StepResult:
         status = reply.status
         hints = wait_s = None
-        if tuple(reply.headers) not in self._hints.silent:  # told apart here, to save a call
+        if tuple(reply.headers) not in self._hints.silent:  # compared here, to save a call
             hints = self._hints.read(reply.headers, self._wall_now)
             wait_s = None if hints is None else hints.retry_after_s
         if not 200 <= status < 300:

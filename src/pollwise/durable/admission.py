@@ -43,7 +43,7 @@ S = TypeVar("S")
 
 _PAGE = 250  # rows that are processed at a time: some milliseconds of the loop
 _MAX_ROWS = 8 * _PAGE  # in one call: a commit costs as much for thousands of rows as for one
-_SWEEP_S = 0.05  # deadlines of rows that the ledger does not take are looked at no oftener
+_SWEEP_S = 0.05  # min seconds between two checks of the deadlines of unwritten rows
 _EARLY_S = 0.001  # more than a timer can come too early
 
 _ENDED = frozenset({RecordState.ENDING, RecordState.LEAVING})

@@ -33,21 +33,21 @@ _IS_HEX = re.compile(r"[0-9a-f]+").fullmatch
 _NO_PUNCTUATION = str.maketrans("", "", "-{}")
 
 
-def same_id(told: str | int | None, asked: str) -> bool:
+def same_id(received: str | int | None, requested: str) -> bool:
     """Whether an ID in a reply equals the requested one, or cannot be compared with it.
 
     Letter case, and hyphens and braces of a GUID, do not matter, because a gateway may spell IDs in another way. An ID of
     zeros alone was never set, so it cannot be compared. A number can be compared only with an ID of digits.
     """
-    if type(told) is int:
-        return not (asked.isascii() and asked.isdigit()) or int(asked) == told
-    told, asked = str(told or "").strip().casefold(), asked.strip().casefold()
-    if not told or told == asked:
+    if type(received) is int:
+        return not (requested.isascii() and requested.isdigit()) or int(requested) == received
+    received, requested = str(received or "").strip().casefold(), requested.strip().casefold()
+    if not received or received == requested:
         return True
-    bare = told.translate(_NO_PUNCTUATION)
+    bare = received.translate(_NO_PUNCTUATION)
     if len(bare) < _SHORTEST_HEX or not _IS_HEX(bare):
         return False
-    return not bare.strip("0") or bare == asked.translate(_NO_PUNCTUATION)
+    return not bare.strip("0") or bare == requested.translate(_NO_PUNCTUATION)
 
 
 class VendorEndpoint(Endpoint[J, S]):

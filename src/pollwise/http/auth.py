@@ -2,7 +2,7 @@
 
 Rule 1: a secret goes into a header field only: never into a `repr`, a log, an error or a pickle.
 Rule 2: a value that cannot be sent is refused when it is passed in, not when it is first used.
-Rule 3: `headers` returns the same mapping until the credentials change. So a call costs nothing, and `is` tells whether
+Rule 3: `headers` returns the same mapping until the credentials change. So a call costs nothing, and `is` shows whether
 a refused mapping is still in use.
 Rule 4: concurrent callers of `renew` share one renewal. It is cancelled when the last of them stops waiting.
 Rule 5: this file opens no connection: a renewal sends through the caller's transport.
