@@ -1,1 +1,1 @@
-"""Decides. No clock, socket, thread or randomness of its own: time, replies and dice come in as arguments."""
+"""All decisions, without side effects. Time, replies and random numbers are arguments."""

@@ -1,4 +1,4 @@
-"""What went wrong since the last good reading, and what is not believed yet.
+"""The failed polls since the last good reading, and the ends that are not confirmed yet.
 
 Rule 1: outages are counted in time. A watch ends only if all polls of the last `Retry.outage_s` seconds failed.
 Rule 2: the pause that a 429 asks for is no part of an outage, because the server answered.

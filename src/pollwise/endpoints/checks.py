@@ -1,8 +1,8 @@
-"""What an author's test asks of an endpoint.
+"""The checks of `pollwise.testing.check_endpoint`.
 
-Rule 1: all that is wrong is said at once. One check that fails does not hide the next one.
+Rule 1: all problems are reported at once. A failed check does not hide the next one.
 Rule 2: a problem is one sentence that says what to change. It holds no value of a reply.
-Rule 3: nothing is sent.
+Rule 3: no request is sent.
 """
 
 from __future__ import annotations

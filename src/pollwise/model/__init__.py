@@ -1,1 +1,1 @@
-"""The values and protocols that cross the seams."""
+"""The values and protocols that all packages share."""

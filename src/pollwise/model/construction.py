@@ -1,12 +1,12 @@
-"""Frozen values at the price of open ones.
+"""Constructs frozen values as fast as mutable ones.
 
 The `__init__` of a frozen attrs class goes through `object.__setattr__` for each field. For a status of 16 fields that
 is 23 thousand instructions, against 8 thousand for the same class unfrozen, and a poll makes four frozen values.
 
-Rule 1: what is made is in no way different: the same class, the same fields, as frozen as ever.
-Rule 2: only for slotted classes whose `__init__` does nothing but set fields, and that have no slot for weak references:
-with one, CPython takes two layouts for different that are the same. Another is refused when its maker is made. A class
-that checks its fields needs `checked=False`, by which the caller answers for them.
+Rule 1: the constructed value is an ordinary one: it has the same class and the same fields, and it is frozen.
+Rule 2: the class must have slots, and its `__init__` must only set fields. `fast_constructor` refuses any other class. A
+slot for weak references is refused, because with it CPython treats two equal layouts as different.
+Rule 3: a class that checks its fields needs `checked=False`. Then the caller guarantees that the fields are valid.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ T = TypeVar("T")
 
 
 def fast_constructor(frozen: type[T], *, defaults: Container[str] | None = None, checked: bool = True) -> type[T]:
-    """A callable that makes values of this frozen attrs class faster than the class. Call it like the class.
+    """A callable that constructs values of this frozen attrs class faster than the class does. Call it like the class.
 
     It is a mutable replica of the class. A value begins as an instance of the replica. When its fields are set, its
     `__class__` is set to the frozen class. CPython allows that if both have the same slots.
 
     Args:
-        frozen: The class to make values of.
-        defaults: Names of the fields that may be left out, and that are passed by name. Every other field must be passed, by
-            position or by name. None for the rules of the class itself.
-        checked: Whether the class's `__attrs_post_init__` must run. Where it only checks, False leaves it out.
+        frozen: The class of the values.
+        defaults: Names of the fields that have their defaults, and that are passed by name. Every other field must be
+            passed, by position or by name. None for the rules of the class itself.
+        checked: Whether the class's `__attrs_post_init__` must run. False skips it, which is right if it only checks.
 
     Raises:
-        TypeError: The class does more than set its fields when a value is made, or has other slots.
+        TypeError: The `__init__` of the class does more than set fields, or its slots do not fit.
     """
     fields = attrs.fields(cast("type[attrs.AttrsInstance]", frozen))
     if "__weakref__" in vars(frozen).get("__slots__", ("__weakref__",)):

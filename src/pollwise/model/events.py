@@ -1,9 +1,9 @@
-"""What the caller sees of a watch.
+"""The events and outcomes of a watch.
 
 Rule 1: a watch yields any number of `Progressed`, `Retrying` and `Throttled`, then exactly one outcome.
-Rule 2: the outcome says what happened to the *job* (`Succeeded`, `Failed`, `Cancelled`) or that we stopped
-looking (`Abandoned`). A watch that dies is never reported as a job that failed.
-Rule 3: events are values: they stay true when they are read late.
+Rule 2: the outcome says how the *job* ended (`Succeeded`, `Failed`, `Cancelled`), or that pollwise stopped polling it
+(`Abandoned`). A watch that ends early is never reported as a job that failed.
+Rule 3: events are values, so they are still true when they are read late.
 """
 
 from __future__ import annotations

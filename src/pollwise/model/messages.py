@@ -1,4 +1,4 @@
-"""What crosses the seams: requests and replies.
+"""Requests and replies.
 
 Rule 1: everything here is a value; nothing here sends, waits or remembers.
 Rule 2: a credential is on a `Request` only on its way out, and never in a `repr` or an excerpt.

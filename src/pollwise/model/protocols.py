@@ -1,4 +1,4 @@
-"""The protocols between the parts: an endpoint makes requests and reads replies, a transport sends, an auth authorises.
+"""The protocols between the packages: an endpoint builds requests and reads replies, a transport sends, an auth authorises.
 
 Rule: a protocol is a promise. Nothing here sends, waits or remembers.
 """

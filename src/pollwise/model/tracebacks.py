@@ -1,7 +1,7 @@
-"""Errors that are kept: without the frames that they were raised in.
+"""Strips the tracebacks of errors that are stored.
 
-A traceback holds frames, and a frame all that its function had at hand: the watch, the reply, the credentials. So an
-error that stays, in an outcome or as the reason of the next retry, has none. Where a bug was raised is kept as text.
+A traceback refers to frames, and a frame to all local variables: the watch, the reply, the credentials. So an error in an
+outcome, or one that a retry reports, has no traceback. For a bug, the place where it was raised is kept as text.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ E = TypeVar("E", bound=BaseException)
 
 
 def strip_tracebacks(error: E) -> E:
-    """The same error; neither it nor what caused it has a traceback any more."""
+    """Return the error, after removing the tracebacks of the error and of its causes and contexts."""
     chain: list[BaseException] = [error]
-    for link in chain:  # grows; what has no traceback left is not added again
+    for link in chain:  # grows; an error without a traceback is not added, so a cycle ends
         link.__traceback__ = None
         chain += [more for more in (link.__cause__, link.__context__) if more is not None and more.__traceback__]
     return error
 
 
 def endpoint_bug(job: Any, exc: BaseException, detail: str) -> EndpointBug:
-    """The error for what an endpoint raised: a note says where, and `exc` is its cause.
+    """The `EndpointBug` for an exception of an endpoint. A note says where it was raised, and `exc` is its cause.
 
-    That has no frames then, unless it is more than an `Exception`: such a one goes on its way.
+    The traceback of `exc` is removed, unless `exc` is no `Exception`. Such an exception is raised on, with its traceback.
     """
     bug = EndpointBug(job, type(exc).__name__, detail)  # its message may hold a part of a reply
     lines = traceback.format_tb(exc.__traceback__)

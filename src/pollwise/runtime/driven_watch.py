@@ -1,4 +1,4 @@
-"""What is behind the handle of one watch: the machine, the newest events, and the subscribers.
+"""The internals of one watch, behind its handle: the machine, the newest events, and the subscribers.
 
 Rule 1: an iterator keeps the number of the last event that it has seen, and nothing else. So leaving one leaks nothing.
 Rule 2: of unread events only the newest of each kind is kept, and always the outcome.

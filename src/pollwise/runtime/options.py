@@ -1,4 +1,4 @@
-"""What a JobWatcher is made with, checked before anything is sent.
+"""The options of a JobWatcher, checked before the first request.
 
 Rule: a wrong argument is a ConfigurationError that says what to pass.
 """

@@ -1,4 +1,4 @@
-"""Every task of a watcher: started in one place, and ended there.
+"""Starts and ends every task of a watcher.
 
 Rule 1: a task runs in the context of the code that opened the watcher, unless it is given another.
 Rule 2: `aclose` returns when every task is over, also if it is cancelled meanwhile.
