@@ -1,7 +1,8 @@
 """Fixtures and checks that every test gets.
 
 Rule 1: a test leaves nothing behind: no task, no socket, no thread. We look after its own fixtures have cleaned up.
-Rule 2: the same commit gives the same result: in CI the dice of Hypothesis are fixed and its clock is off.
+Rule 2: the same commit gives the same result: the dice of each test are fixed; in CI those of Hypothesis are, too, and
+its clock is off.
 Rule 3: minutes are asked for: what is marked `slow` runs with `--slow` only.
 """
 
@@ -11,6 +12,7 @@ import asyncio
 import gc
 import math
 import os
+import random
 import signal
 import socket
 import stat
@@ -132,6 +134,12 @@ def _sockets() -> dict[tuple[int, int], int]:
 def _describe(fd: int) -> str:
     with socket.socket(fileno=os.dup(fd)) as duplicate:
         return repr(duplicate)
+
+
+@pytest.fixture(autouse=True)
+def fixed_dice(request: pytest.FixtureRequest) -> None:
+    """Seeds the jitter of every watcher by the test's name: chance must not decide whether a test passes."""
+    random.seed(request.node.nodeid)
 
 
 @pytest.fixture(autouse=True)
