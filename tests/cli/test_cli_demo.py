@@ -32,7 +32,7 @@ async def test_the_demo_as_plain_lines(start: Start) -> None:
 
 
 async def test_the_demo_as_json(command: Run) -> None:
-    """Each job has exactly one outcome, as played; nothing but objects is on stdout."""
+    """Each job has exactly one outcome, as planned; stdout has only JSON objects."""
     status, out, err = await command("demo", "--seconds", "1", "--seed", "3", "--json")
     assert (status, err) == (0, "")
     events = [json.loads(line) for line in out.splitlines()]
@@ -43,11 +43,11 @@ async def test_the_demo_as_json(command: Run) -> None:
     assert sorted(ended) == sorted(job.keys for job in DEMO_JOBS)
 
 
-async def test_a_demo_that_does_not_go_as_played(
+async def test_a_demo_reports_an_outcome_that_was_not_planned(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the watches say something else than the simulator did, the demo says so and its status is 1."""
-    liar = DemoJob(("liar",), "abandoned", 0.1, {"outcome": "succeeded"})
-    monkeypatch.setattr(demo, "DEMO_JOBS", (liar,))
+    """If a watch reports another outcome than the plan, the demo prints both and its status is 1."""
+    job = DemoJob(("wrong",), "abandoned", 0.1, {"outcome": "succeeded"})
+    monkeypatch.setattr(demo, "DEMO_JOBS", (job,))
     assert await demo.run_demo(seed=0, seconds=0.3, options=CommonOptions(json=True)) is ExitStatus.FAILED
-    assert capsys.readouterr().err == "pollwise: liar was played as abandoned, watched as succeeded\n"
+    assert capsys.readouterr().err == "pollwise: wrong: planned outcome abandoned, watched outcome succeeded\n"

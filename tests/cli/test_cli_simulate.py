@@ -13,7 +13,8 @@ Run = Callable[..., Any]
 Start = Callable[..., Any]
 
 
-async def invitation(child: Any) -> list[str]:
+async def instructions(child: Any) -> list[str]:
+    """The lines that the simulator prints at its start."""
     lines: list[str] = []
     while not lines or "Ctrl-C" not in lines[-1]:
         lines.append(await child.line())
@@ -24,7 +25,7 @@ async def invitation(child: Any) -> list[str]:
 async def test_what_it_prints_can_be_pasted(start: Start) -> None:
     """Its commands work as printed, a job's time begins with its first poll, and Ctrl-C ends the server."""
     server = await start("simulator", "--seconds", "0.2", "--jobs", "14")
-    lines = await invitation(server)
+    lines = await instructions(server)
     exports = dict(re.findall(r"(\w+)=(\S+)", "".join(line for line in lines if "export" in line)))
     assert set(exports) == {
         "DOCUMENT360_BASE_URL",
@@ -34,10 +35,10 @@ async def test_what_it_prints_can_be_pasted(start: Start) -> None:
     }
     commands = [line.strip().partition("#") for line in lines if line.strip().startswith("pollwise watch")]
     assert len(commands) == 14
-    texts = {ends.strip(): shlex.split(command)[1:] for command, _, ends in commands}
-    assert set(texts) == {"succeeded", "failed", "cancelled", "abandoned"}
+    by_outcome = {outcome.strip(): shlex.split(command)[1:] for command, _, outcome in commands}
+    assert set(by_outcome) == {"succeeded", "failed", "cancelled", "abandoned"}
     environment = {**os.environ, **exports}
-    children = [await start(*texts[ends], env=environment) for ends in ("succeeded", "abandoned")]
+    children = [await start(*by_outcome[outcome], env=environment) for outcome in ("succeeded", "abandoned")]
     assert [(await child.end())[0] for child in children] == [0, 3]
     server.process.send_signal(signal.SIGINT)
     status, _, err = await server.end()
@@ -45,7 +46,7 @@ async def test_what_it_prints_can_be_pasted(start: Start) -> None:
     assert re.fullmatch(r"pollwise: simulator stopped after \d+ requests\n", err)
 
 
-async def test_a_port_that_is_taken(command: Run) -> None:
+async def test_a_port_in_use(command: Run) -> None:
     """A port that is in use is reported in one line."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -53,14 +54,14 @@ async def test_a_port_that_is_taken(command: Run) -> None:
         port = str(taken.getsockname()[1])
         status, out, err = await command("simulator", "--port", port)
     assert (status, out) == (2, "")
-    assert err.startswith(f"pollwise: port {port} cannot be had (")
+    assert err.startswith(f"pollwise: port {port} cannot be opened (")
     assert err.count("\n") == 1
 
 
 async def test_faults_and_a_rate_limit(start: Start) -> None:
-    """The simulator can be told to fail and to have a rate limit; SIGTERM ends it."""
+    """`--faults` and `--requests-per-minute` take effect; SIGTERM ends the server."""
     server = await start("simulator", "--faults", "1", "--requests-per-minute", "1", "--jobs", "1")
-    url = re.findall(r"http://[\d.:]+", "".join(await invitation(server)))[0]
+    url = re.findall(r"http://[\d.:]+", "".join(await instructions(server)))[0]
     host, _, port = url.removeprefix("http://").partition(":")
     heads = []
     for _ in range(2):
@@ -76,10 +77,10 @@ async def test_faults_and_a_rate_limit(start: Start) -> None:
 
 
 async def test_named_faults_and_odd_forms(start: Start) -> None:
-    """Faults by name, replies in an odd form, and a cache."""
+    """`--fault`, `--odd` and `--cache` take effect."""
     options = ["--faults", "1", "--fault", "maintenance-page", "--fault", "firewall-page", "--cache", "60"]
     server = await start("simulator", *options, "--odd", "text-json", "--odd", "byte-order-mark", "--jobs", "1")
-    url = re.findall(r"http://[\d.:]+", "".join(await invitation(server)))[0]
+    url = re.findall(r"http://[\d.:]+", "".join(await instructions(server)))[0]
     host, _, port = url.removeprefix("http://").partition(":")
     bodies = []
     for _ in range(6):
@@ -94,8 +95,8 @@ async def test_named_faults_and_odd_forms(start: Start) -> None:
     assert (await server.end())[0] == 143
 
 
-async def test_names_that_there_are_not(command: Run) -> None:
-    """A wrong name is told in one line, with those that there are."""
+async def test_unknown_names(command: Run) -> None:
+    """An unknown name is reported in one line, with the known names."""
     for option, known in (("--fault", "bad-gateway"), ("--odd", "text-json")):
         status, out, err = await command("simulator", option, "sunshine")
         assert (status, out) == (2, "")

@@ -9,13 +9,13 @@ __all__ = ["wait_readable", "wait_writable"]
 
 
 async def wait_readable(descriptor: int) -> None:
-    """Return when there is something to read, or the end."""
+    """Return when data or the end of the file can be read."""
     loop = asyncio.get_running_loop()
     await _ready(descriptor, loop.add_reader, loop.remove_reader)
 
 
 async def wait_writable(descriptor: int) -> None:
-    """Return when something can be written, or the reader is gone."""
+    """Return when data can be written, or the reader has closed the pipe."""
     loop = asyncio.get_running_loop()
     await _ready(descriptor, loop.add_writer, loop.remove_writer)
 
@@ -24,7 +24,7 @@ async def _ready(descriptor: int, add: Callable[..., None], remove: Callable[[in
     ready = asyncio.Event()
     try:
         add(descriptor, ready.set)
-    except (NotImplementedError, PermissionError):  # Windows; a regular file, which is always ready
+    except (NotImplementedError, PermissionError):  # on Windows; for a regular file, which is always ready
         return
     try:
         await ready.wait()

@@ -1,7 +1,7 @@
 """The commands: their names, arguments and help.
 
-Rule 1: this file imports nothing that a `--help` does not need; a command imports its engine when it runs.
-Rule 2: a command is an `async def` that returns its exit status. What it does is in the file of its name.
+Rule 1: this file imports only what `--help` needs. A command imports its engine when it runs.
+Rule 2: a command is an `async def` that returns its exit status. The code of a command is in the file of its name.
 """
 
 # ruff: noqa: PLC0415  rule 1

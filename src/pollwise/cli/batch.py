@@ -1,7 +1,7 @@
-"""`pollwise batch`: all jobs of a file, to their outcomes, however often it is interrupted.
+"""`pollwise batch`: watches all jobs of a file to their outcomes. It can be interrupted and continued.
 
-Rule 1: nothing is sent before everything that can be checked was: rows, secrets, places to write to, the ledger.
-Rule 2: only the ledger records the progress. A job that is over is never asked about again; the next run watches an
+Rule 1: no request is sent before the rows, the secrets, the output paths and the ledger are checked.
+Rule 2: only the ledger records the progress. A job that is over is never polled again. The next run watches an
 abandoned job again.
 Rule 3: an interrupted batch loses nothing and prints how to continue. The result file is only written whole.
 """
@@ -48,17 +48,17 @@ from pollwise.watcher import JobWatcher
 __all__ = ["batch_exit_status", "run_batch"]
 
 _MOST_REASONS = 5
-_LEDGER_PATIENCE_S = 60.0  # so long room can be made on a full disk
-_RETRY = Retry(outage_s=1800.0)  # a batch may run overnight: half an hour of outage abandons no job
+_LEDGER_PATIENCE_S = 60.0  # time to free space on a full disk
+_RETRY = Retry(outage_s=1800.0)  # a batch may run overnight, so a shorter outage than half an hour abandons no job
 
 
 async def run_batch(jobs: str, options: BatchOptions) -> ExitStatus:
     """Watch the jobs of the file (`-` is stdin).
 
     Raises:
-        UsageError: Something is wrong with JOBS or the options; nothing was sent.
-        LedgerError: The ledger cannot be used, or could not be written on the way.
-        OSError: What was asked for cannot be written.
+        UsageError: JOBS or the options are not valid; no request was sent.
+        LedgerError: The ledger cannot be opened, or a write during the batch failed.
+        OSError: The result file, the report or stdout cannot be written.
     """
     form, ledger_path = options.form_of(jobs), options.ledger_of(jobs)
     options.check_files(jobs)
@@ -80,14 +80,14 @@ def _endpoint(name: str, options: BatchOptions) -> AnyEndpoint:
     url = {"document360": options.document360_url, "oracle-content": options.oracle_content_url}[name]
     if not url:
         variable = f"{name.upper().replace('-', '_')}_BASE_URL"
-        raise UsageError(f"there are jobs of {name}: say where it is with --{name}-url, or set {variable}")
+        raise UsageError(f"there are jobs of {name}: name its URL with --{name}-url, or set {variable}")
     make = vendors.document360 if name == "document360" else vendors.oracle_content
     return make(url, options.account)
 
 
 @attrs.frozen
 class _Batch:
-    """One run of a batch whose rows, places and ledger are good."""
+    """One run of a batch, after its rows, output paths and ledger were checked."""
 
     jobs: str
     options: BatchOptions
@@ -126,7 +126,7 @@ class _Batch:
                 for endpoint in self.endpoints:
                     work = self._follow(endpoint, ledger, progress, budgets[endpoint.name], screen)
                     group.create_task(work, name=f"pollwise batch {endpoint.name}")
-        except* Exception as broken:  # noqa: BLE001  one of them says it all
+        except* Exception as broken:  # noqa: BLE001  the first one is reported
             error = broken.exceptions[0]
             raise error from None
 
@@ -155,7 +155,7 @@ class _Batch:
     # --- the end ------------------------------------------------------------------------------
 
     async def _write(self) -> None:
-        """What is only written once everything is known, and what is always written."""
+        """Write the result file and the report."""
         if self.options.out is not None:
             await write_results(self.options.out, self.job_table, self.ledger, self.options.account)
         await self._report()
@@ -165,8 +165,8 @@ class _Batch:
             write_report(self.options.report, await summarize(self.ledger), self.jobs)
 
     async def _print_summary(self, progress: BatchProgress, screen: Screen, took_s: float) -> None:
-        """A person is told how it ended."""
-        polls = sum(request_counters.sent for request_counters in progress.request_counters.values())
+        """Print the counts, the commonest reasons and the names of the written files."""
+        polls = sum(counter.sent for counter in progress.request_counters.values())
         known = f", {progress.known:,} of them before" if progress.known else ""
         text = Text(f"{progress.total:,} jobs in {duration(took_s)}{known}: ").append(counts_text(progress))
         text.append(f". {polls:,} requests.")
@@ -174,9 +174,9 @@ class _Batch:
         if progress.ended > progress.counts["succeeded"] and not self.options.json:
             for reason in reason_texts(await summarize(self.ledger), _MOST_REASONS):
                 await screen.print_text(reason)
-        for what, path in (("results", self.options.out), ("report", self.options.report)):
+        for name, path in (("results", self.options.out), ("report", self.options.report)):
             if path is not None:
-                await screen.print_text(Text(f"{what}: {safe(path)}"))
+                await screen.print_text(Text(f"{name}: {safe(path)}"))
         if progress.counts["abandoned"]:
             await screen.print_text(Text("Run the same command to watch the abandoned jobs again."))
 
@@ -209,7 +209,7 @@ async def _show_outcomes(
 
 
 async def _run_unless_failed(fatal_error: asyncio.Future[None], work: Coroutine[Any, Any, None]) -> None:
-    """Do the work, unless there is trouble first."""
+    """Do the work until it ends or `fatal_error` fails, and raise the error of either."""
     task = asyncio.create_task(work, name="pollwise batch outcomes")
     try:
         await asyncio.wait((task, fatal_error), return_when=asyncio.FIRST_COMPLETED)
@@ -217,13 +217,13 @@ async def _run_unless_failed(fatal_error: asyncio.Future[None], work: Coroutine[
     finally:
         task.cancel()
         await asyncio.wait((task,))
-        for future in (task, fatal_error):  # of two that fail at once, one is told
+        for future in (task, fatal_error):  # if both fail at once, one error is raised and the other is only retrieved
             if not future.cancel() and not future.cancelled():
                 future.exception()
 
 
 def batch_exit_status(progress: BatchProgress) -> ExitStatus:
-    """The exit status of a batch: that a job was lost sight of says more than that another one failed."""
+    """The exit status of a batch. One abandoned job makes it ABANDONED, also if other jobs failed."""
     if progress.counts["abandoned"]:
         return ExitStatus.ABANDONED
     return ExitStatus.SUCCEEDED if progress.counts["succeeded"] == progress.total else ExitStatus.FAILED

@@ -1,7 +1,7 @@
 """The options of `pollwise batch`.
 
-Rule 1: a value that cannot be meant is a usage error before anything is sent (options.py).
-Rule 2: where two of a batch's files would be one, that is such an error: one of them would be lost.
+Rule 1: a value that is not valid is a usage error before any request is sent (options.py).
+Rule 2: it is also a usage error if two options name the same file, because one of the two would be lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pollwise.cli.atomic_file import check_distinct
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import (
     Count,
-    Seconds,  # noqa: F401  the annotations of WatchOptions are looked up in this file, too
+    Seconds,  # noqa: F401  the annotations of WatchOptions are resolved in this file, too
     WatchOptions,
     to_timeout,
 )
@@ -57,7 +57,7 @@ _Url = Annotated[str | None, Parameter(metavar="URL", show_default=False)]
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class BatchOptions(WatchOptions):
-    """What `pollwise batch` understands."""
+    """The options of `pollwise batch`."""
 
     ledger: FilePath = None
     """The file that records the progress. Without it: the name of JOBS with `.ledger` appended."""
@@ -95,11 +95,11 @@ class BatchOptions(WatchOptions):
     """The root of Oracle Content Management: https://host[:port]"""
 
     moved_from: Annotated[tuple[str, ...], Parameter(metavar="URL", negative="", show_default=False)] = ()
-    """The former URL of an API that moved: its open jobs are asked at the new URL. May be repeated."""
+    """The former URL of an API that moved: its open jobs are polled at the new URL. May be repeated."""
 
     def moved(self) -> frozenset[str]:
-        """The origins that the API has left. Raises UsageError for what is no URL."""
-        from pollwise.core.identity import origins_of  # noqa: PLC0415  `--help` pays for no engine
+        """The former origins of the API. Raises UsageError if a `--moved-from` is not a URL."""
+        from pollwise.core.identity import origins_of  # noqa: PLC0415  `--help` imports no engine
 
         try:
             return origins_of(self.moved_from)
@@ -107,14 +107,14 @@ class BatchOptions(WatchOptions):
             raise UsageError("--moved-from needs an http or https URL, such as https://api.example.com") from None
 
     def form_of(self, jobs: str) -> Format:
-        """What JOBS is. Raises UsageError where that cannot be told."""
+        """The format of JOBS. Raises UsageError if neither `--format` nor the name states it."""
         known: Format | None = self.form or ("jsonl" if jobs == "-" else _FORMS.get(Path(jobs).suffix.lower()))
         if known is None:
             raise UsageError(f"{jobs} ends neither in .jsonl nor in .csv; say --format jsonl or --format csv")
         return known
 
     def ledger_of(self, jobs: str) -> Path:
-        """Where the ledger of JOBS is. Raises UsageError for stdin without a ledger's name."""
+        """The path of the ledger of JOBS. Raises UsageError for stdin without `--ledger`."""
         if self.ledger is not None:
             return self.ledger
         if jobs == "-":
@@ -122,7 +122,7 @@ class BatchOptions(WatchOptions):
         return Path(f"{jobs}.ledger")
 
     def check_files(self, jobs: str) -> None:
-        """Raises UsageError where two files are one."""
+        """Raises UsageError if two options name the same file."""
         ledger = self.ledger_of(jobs)
         named = {
             "JOBS": None if jobs == "-" else jobs,
@@ -133,8 +133,8 @@ class BatchOptions(WatchOptions):
         check_distinct(named, ledger=ledger)
 
     def budget(self, documented_limit: RateLimit | None) -> RateBudget:
-        """The budget of one vendor's token: what was asked for, or what the vendor allows."""
-        from pollwise.core.rate_budget import RateBudget  # noqa: PLC0415  `--help` pays for no engine
+        """The budget of one vendor's token: `--rate` if it is given, else the limit that the vendor documents."""
+        from pollwise.core.rate_budget import RateBudget  # noqa: PLC0415  `--help` imports no engine
 
         if self.rate is not None:
             return RateBudget(self.rate.limit, per_s=self.rate.per_s)

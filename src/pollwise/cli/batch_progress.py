@@ -1,8 +1,8 @@
 """The progress of a batch: counts of all jobs, and a few jobs by name.
 
 Rule 1: an update of one job costs the same for any number of jobs; so does reading the progress.
-Rule 2: jobs by name are the longest, the last changed, and the unsuccessful with their reasons.
-Rule 3: times are monotonic seconds, and are handed in.
+Rule 2: the jobs by name are those watched longest, the last changed, and the unsuccessful ones with their reasons.
+Rule 3: times are monotonic seconds, and are arguments.
 Rule 4: keys are not safe to print here; batch_screen.py makes them safe.
 """
 
@@ -25,13 +25,14 @@ _REMEMBERED = 20
 _RATE_S = 60
 _ETA_S = 120.0
 _SAMPLE_S = 1.0
-_ETA_AFTER_S = 5.0  # so long, and so many jobs, it must have gone on before a guess is worth saying
+# An ETA is shown after so many seconds and so many ended jobs, because an earlier estimate is not reliable.
+_ETA_AFTER_S = 5.0
 _ETA_FEWEST, _ETA_SHARE, _ETA_MOST = 10, 0.02, 1_000
 
 
 @attrs.frozen
 class JobLine:
-    """One job on the board. `at` is when it began, or when it ended; `note` says more and may be empty."""
+    """One job on the screen. `at` is the time when it began or ended; `note` is its reason, and may be empty."""
 
     endpoint: str
     keys: Mapping[str, str]
@@ -59,7 +60,7 @@ class RequestCounter:
         self._seconds: deque[list[int]] = deque()  # second, requests; the newest last
 
     def add(self, now: float) -> None:
-        """One request goes now."""
+        """Count one request that is sent now."""
         self.sent += 1
         if self._began_at is None:
             self._began_at = now
@@ -83,14 +84,14 @@ class RequestCounter:
 
 
 class BatchProgress:
-    """What a screen shows of a batch.
+    """The progress of a batch that a screen shows.
 
     Args:
         total: How many jobs the batch has.
-        now: When it began.
+        now: The time when it began.
 
     Attributes:
-        counts: How many jobs have each word; jobs that are not watched yet are `waiting`.
+        counts: How many jobs have each state; jobs that are not watched yet are `waiting`.
         known: How many of them had ended before this run.
         traffic: The requests of each endpoint, by its name.
     """
@@ -111,23 +112,23 @@ class BatchProgress:
         """How many jobs have an outcome."""
         return sum(self.counts[state] for state in ENDED)
 
-    # --- news -------------------------------------------------------------------------------
+    # --- updates ----------------------------------------------------------------------------
 
     def add_open(
         self, number: int, endpoint: str, keys: Mapping[str, str], state: str, began_at: float, polls: int
     ) -> None:
-        """A job is watched from now on. `number` names it in what follows."""
+        """Add a job that is watched from now on. `number` is its ID in later calls."""
         if number not in self._open:
             self._open[number] = _OpenJob(endpoint, keys, began_at, state, polls)
             self._move("waiting", state)
 
     def add_known(self, state: str) -> None:
-        """A job has ended before this run."""
+        """Add a job that had ended before this run."""
         self.known += 1
         self._move("waiting", state)
 
     def changed(self, number: int, state: str, polls: int, now: float) -> None:
-        """Something was learnt of a job that is watched."""
+        """Set the state and the polls of a watched job. Ignores an unknown `number`."""
         job = self._open.get(number)
         if job is None:
             return
@@ -138,7 +139,7 @@ class BatchProgress:
             self._latest.append((number, JobLine(job.endpoint, job.keys, state, now, polls)))
 
     def conclude_job(self, number: int, state: str, polls: int, end: Conclusion | None, now: float) -> None:
-        """A job that is watched has its outcome. `end` is its row's conclusion, or None if it has no error to show."""
+        """End a watched job. `end` is its row's conclusion, or None if it has no error. Ignores an unknown `number`."""
         job = self._open.pop(number, None)
         if job is None:
             return
@@ -160,7 +161,10 @@ class BatchProgress:
     # --- what to show -----------------------------------------------------------------------
 
     def longest(self, count: int) -> list[JobLine]:
-        """The jobs that were watched longest, of those that were added first; not exact after a restart."""
+        """The open jobs that are watched longest.
+
+        Only the jobs that were added first are compared, so the result is not exact after a restart.
+        """
         first = sorted(islice(self._open.values(), _CANDIDATES), key=lambda job: job.began_at)
         return [JobLine(job.endpoint, job.keys, job.state, job.began_at, job.polls) for job in first[:count]]
 
@@ -172,11 +176,11 @@ class BatchProgress:
         return list(newest.values())[:count]
 
     def unsuccessful(self, count: int) -> list[JobLine]:
-        """What did not succeed in this run, the newest first."""
+        """The jobs that did not succeed in this run, the newest first."""
         return list(reversed(self._unsuccessful))[:count]
 
     def eta_s(self, now: float) -> float | None:
-        """Seconds until all jobs are over if it goes on as in the last two minutes; None with too little to go by."""
+        """Seconds until all jobs are over, at the rate of the last two minutes; None while too few jobs have ended."""
         since, then = self._samples[0]
         done = self.ended - self.known - then
         took = now - since

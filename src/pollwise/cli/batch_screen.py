@@ -1,9 +1,9 @@
-"""A batch on a terminal, in a pipe, and for programs.
+"""Shows a batch on a terminal, in a pipe, and as JSON lines.
 
-Rule 1: one screenful, however many jobs: numbers for all of them, names for a few. A drawing costs the same at ten
-jobs and at a hundred thousand.
-Rule 2: in a pipe, a line for each outcome goes to stdout; how it goes on, to stderr, every half a minute.
-Rule 3: with JSON, a line for each outcome, and nothing else.
+Rule 1: a frame fits one screen for any number of jobs: counts of all jobs, and a few jobs by name. A frame costs the same
+for ten jobs and for a hundred thousand.
+Rule 2: in a pipe, stdout gets a line for each outcome. Stderr gets a line with the progress every 30 seconds.
+Rule 3: with JSON, stdout gets a line for each outcome, and stderr gets nothing.
 Rule 4: each run shows every outcome, also those of earlier runs.
 """
 
@@ -34,11 +34,11 @@ __all__ = ["LiveBatch", "PlainBatch", "counts_text", "open_batch_screen", "progr
 _EVERY_S = 30.0
 _WORD_CELLS, _TIME_CELLS, _POLLS_CELLS = 12, 8, 5
 _LEAST_LINES, _MOST_LINES = 1, 6
-_OTHER_LINES = 12  # of a frame, beside those of its endpoints and of jobs by name
+_OTHER_LINES = 12  # lines of a frame that show neither an endpoint nor a job
 
 
 def open_batch_screen(progress: BatchProgress, budgets: Mapping[str, RateBudget], *, json: bool) -> Screen:
-    """The screen that suits stdout, or JSON lines if those were asked for."""
+    """JSON lines with `json`; else the live progress on a terminal, and plain lines in a pipe or a file."""
     screen = open_screen(json=json)
     if isinstance(screen, JsonScreen):
         return screen
@@ -46,7 +46,7 @@ def open_batch_screen(progress: BatchProgress, budgets: Mapping[str, RateBudget]
 
 
 def counts_text(progress: BatchProgress, states: Iterable[str] = STATES) -> Text:
-    """How many jobs have each of these words, as far as there are any."""
+    """How many jobs have each of these states; a state without jobs is left out."""
     texts = [
         Text(f"{progress.counts[state]:,} {state}", style=appearance_of(state).style)
         for state in states
@@ -56,12 +56,11 @@ def counts_text(progress: BatchProgress, states: Iterable[str] = STATES) -> Text
 
 
 def progress_text(progress: BatchProgress, now: float) -> str:
-    """How the batch stands, in one line."""
+    """The progress of the batch in one line."""
     share = int(100 * progress.ended / max(1, progress.total))
     facts = [f"{progress.ended:,} of {progress.total:,} over ({share} %)", counts_text(progress).plain]
-    facts.append(
-        f"{sum(request_counters.per_minute(now) for request_counters in progress.request_counters.values()):,.0f} requests a minute"
-    )
+    rate = sum(counter.per_minute(now) for counter in progress.request_counters.values())
+    facts.append(f"{rate:,.0f} requests a minute")
     eta_s = progress.eta_s(now)
     if eta_s is not None:
         facts.append(f"about {duration(eta_s)} left")
@@ -69,7 +68,7 @@ def progress_text(progress: BatchProgress, now: float) -> str:
 
 
 class PlainBatch(LineScreen):
-    """One plain line an outcome; and on stderr, now and then, how it goes on."""
+    """One plain line for each outcome on stdout, and the progress on stderr every 30 seconds."""
 
     def __init__(self, progress: BatchProgress) -> None:
         super().__init__()
@@ -91,12 +90,12 @@ class PlainBatch(LineScreen):
         now = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(_EVERY_S)
-            with contextlib.suppress(OSError):  # stderr is closed: no reason to stop
+            with contextlib.suppress(OSError):  # a closed stderr does not end the batch
                 print(f"pollwise: {progress_text(self._progress, now())}", file=sys.stderr, flush=True)
 
 
 class LiveBatch(LiveScreen):
-    """The board, drawn in place. Open it before anything is shown."""
+    """The progress, drawn in place. Open it before it shows an event."""
 
     def __init__(
         self, progress: BatchProgress, budgets: Mapping[str, RateBudget], console: Console | None = None
@@ -106,43 +105,43 @@ class LiveBatch(LiveScreen):
         self._budgets = budgets
 
     def add_job(self, endpoint: AnyEndpoint, job: Any, /) -> None:
-        """The board knows."""
+        """Do nothing: the ledger updates the progress."""
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
-        """The board knows."""
+        """Do nothing: the ledger updates the progress."""
 
     def _frame(self) -> RenderableType:
         progress, now = self._progress, asyncio.get_running_loop().time()
         spare = self._console.height - _OTHER_LINES - len(progress.request_counters)
         room = min(_MOST_LINES, max(_LEAST_LINES, spare // 3))
         ended = [state for state in STATES if state in ENDED]
-        demo_jobs: list[RenderableType] = [
+        parts: list[RenderableType] = [
             _head(progress, now, self._console.width),
             _bar(progress),
             counts_text(progress, ended),
             counts_text(progress, [state for state in STATES if state not in ENDED]),
-            self._traffic(now),
+            self._requests(now),
         ]
         jobs = [
             ("longest", progress.longest(room), True),
             ("latest", progress.latest(room), False),
             ("not well", progress.unsuccessful(room), False),
         ]
-        demo_jobs += [self._jobs(title, lines, now, running=running) for title, lines, running in jobs if lines]
-        return Group(*demo_jobs)
+        parts += [self._jobs(title, lines, now, running=running) for title, lines, running in jobs if lines]
+        return Group(*parts)
 
-    def _traffic(self, now: float) -> Table:
+    def _requests(self, now: float) -> Table:
         table = Table.grid(padding=(0, 2), pad_edge=False)
         for _ in range(6):
             table.add_column(no_wrap=True, overflow="ellipsis")
-        for name, request_counters in self._progress.request_counters.items():
+        for name, counter in self._progress.request_counters.items():
             budget = self._budgets[name]
             table.add_row(
                 Text(name, style="bold"),
-                Text(f"{request_counters.per_minute(now):,.0f}/min"),
+                Text(f"{counter.per_minute(now):,.0f}/min"),
                 Text(_limit(budget), style="dim"),
                 Text("" if (left := engine_of(budget).left(now)) is None else f"{left:,} left", style="dim"),
-                Text(f"{request_counters.sent:,} sent", style="dim"),
+                Text(f"{counter.sent:,} sent", style="dim"),
                 Text(f"{budget.refused:,} refused", style="yellow" if budget.refused else "dim"),
             )
         return table

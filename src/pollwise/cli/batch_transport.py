@@ -1,7 +1,7 @@
 """The transport of a batch: counts the requests, and ends the batch on an error that concerns all jobs.
 
-Rule 1: refused credentials, or a URL that is not allowed, concern all jobs. The request is held, so that no job is
-abandoned for it, until `fatal_error` has ended the batch.
+Rule 1: refused credentials, or a URL that is not allowed, concern all jobs. Such a request never returns, so no job is
+abandoned because of it. `fatal_error` ends the batch.
 Rule 2: all other replies and errors pass unchanged.
 """
 
@@ -18,22 +18,22 @@ __all__ = ["BatchTransport"]
 
 
 class BatchTransport(Transport):
-    """Sends by `transport`. Make it inside the event loop that it is used in.
+    """Sends through `transport`. Create it in the running event loop.
 
     Attributes:
-        fatal_error: Fails with a ConfigurationError or an AuthenticationError once one concerns all jobs.
+        fatal_error: Fails with the ConfigurationError or AuthenticationError that concerns all jobs.
     """
 
-    def __init__(self, name: str, transport: Transport, request_counters: RequestCounter) -> None:
+    def __init__(self, name: str, transport: Transport, counter: RequestCounter) -> None:
         self._name = name
         self._transport = transport
-        self._traffic = request_counters
+        self._counter = counter
         self._loop = asyncio.get_running_loop()
         self.fatal_error: asyncio.Future[None] = self._loop.create_future()
 
     async def send(self, request: Request, /) -> Reply:
-        """Send the request, or hold it until it is cancelled."""
-        self._traffic.add(self._loop.time())
+        """Send the request. After an error that concerns all jobs, wait until the batch cancels this call."""
+        self._counter.add(self._loop.time())
         try:
             reply = await self._transport.send(request)
         except ConfigurationError as error:

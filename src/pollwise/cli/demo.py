@@ -1,7 +1,7 @@
-"""`pollwise demo`: a dozen jobs of both vendors on a server of our own, with faults, to their outcomes.
+"""`pollwise demo`: watches a dozen jobs of both vendors on the simulator, with faults, to their outcomes.
 
-Rule 1: nothing is staged on our side of the wire: real HTTP, the same watcher and screens as `pollwise watch`.
-Rule 2: each job has a planned outcome, and the demo succeeds if the watches report the same.
+Rule 1: only the server is simulated. The demo uses real HTTP, and the watcher and the screens of `pollwise watch`.
+Rule 2: each job has a planned outcome. The demo succeeds if the watches report the planned outcomes.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ async def run_demo(*, seed: int, seconds: float, options: CommonOptions) -> Exit
         for job in DEMO_JOBS:
             job.add_to(simulator, length_s=seconds)
         async with screen:
-            records = await _play(simulator, screen, seconds)
+            records = await _watch_all(simulator, screen, seconds)
         took_s = asyncio.get_running_loop().time() - began_at
     for text in _summary(records, took_s):
         await screen.print_text(text)
     return _compare(DEMO_JOBS, records)
 
 
-async def _play(simulator: Simulator, screen: Screen, seconds: float) -> list[WatchRecord]:
+async def _watch_all(simulator: Simulator, screen: Screen, seconds: float) -> list[WatchRecord]:
     deletions = DeleteFileEndpoint(simulator.document360_url)
     extractions = ExtractionEndpoint(simulator.oracle_content_url)
     watching: dict[str, Any] = {
@@ -60,7 +60,7 @@ async def _play(simulator: Simulator, screen: Screen, seconds: float) -> list[Wa
         "retry": Retry(base_s=seconds / 20, max_s=seconds / 10),
         "not_found_grace_s": 10 * seconds + 10,
     }
-    # the vendor's 60 requests a minute would hold back a demo that plays minutes in seconds
+    # The vendor's 60 requests a minute would slow down the demo, whose jobs take seconds instead of minutes.
     budget = RateBudget(1000, per_s=seconds)
     async with (
         JobWatcher(deletions, budget=budget, **watching) as delete_watcher,
@@ -85,7 +85,7 @@ def _introduction(url: str, seconds: float) -> str:
 
 
 def _summary(records: Sequence[WatchRecord], took_s: float) -> list[Text]:
-    """How each job ended, and how many ended so."""
+    """One line for each job, and one with the counts of the outcomes."""
     counts = Counter(view_of(record.outcome).state for record in records)
     polls = sum(record.outcome.polls for record in records)
     retries = sum(record.retries for record in records)
@@ -98,10 +98,11 @@ def _summary(records: Sequence[WatchRecord], took_s: float) -> list[Text]:
 
 
 def _compare(demo_jobs: Sequence[DemoJob], records: Sequence[WatchRecord]) -> ExitStatus:
-    """Does what the watches say agree with what the simulator did?"""
+    """Compare the watched outcomes with the planned ones, and print each difference."""
     for job, record in zip(demo_jobs, records, strict=True):
-        said = view_of(record.outcome).state
-        if said != job.outcome:
-            print(f"pollwise: {' / '.join(job.keys)} was played as {job.outcome}, watched as {said}", file=sys.stderr)
+        watched = view_of(record.outcome).state
+        if watched != job.outcome:
+            name = " / ".join(job.keys)
+            print(f"pollwise: {name}: planned outcome {job.outcome}, watched outcome {watched}", file=sys.stderr)
     agreed = all(view_of(record.outcome).state == job.outcome for job, record in zip(demo_jobs, records, strict=True))
     return ExitStatus.SUCCEEDED if agreed else ExitStatus.FAILED

@@ -1,8 +1,8 @@
 """The jobs of `pollwise demo` and `pollwise simulator`: a dozen, of both vendors.
 
-Rule 1: every end is among them: a success, one that left files out, a failure, a cancellation, a job that the server
-does not know. Each names its outcome, so that the watch of it can be checked.
-Rule 2: their times are shares of one length, so that the demo can take a second or a minute.
+Rule 1: the jobs have every outcome: a success, a success that skipped files, a failure, a cancellation, and a job that
+the server does not know. Each job names its outcome, so the demo can check its watch.
+Rule 2: the durations are shares of one length, so the demo can take a second or a minute.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class DemoJob:
         keys: `(task_id,)` for Document360, `(file_id, job_id)` for Oracle Content Management.
         outcome: The outcome of its watch: succeeded, failed, cancelled or abandoned.
         share: Its duration as a share of the demo's; None for a job that the server does not know.
-        options: How it goes; see `DeletePlan` and `ExtractionPlan`.
+        options: Options of its plan; see `DeletePlan` and `ExtractionPlan`.
     """
 
     keys: tuple[str, ...]

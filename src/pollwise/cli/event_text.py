@@ -1,8 +1,8 @@
-"""What a person is told about an event: the same words on a live row, on a plain line and in a summary.
+"""An event as text: the same words on a live row, on a plain line and in a summary.
 
-Rule 1: the word carries the meaning; a symbol or a colour only repeats it.
-Rule 2: everything in a `EventView` is safe to print (safe_text.py) and fits on one line.
-Rule 3: how sure a word is stays visible: a phase that looks over but wants confirmation is `confirming`, and
+Rule 1: the word of a state is enough to understand it. The symbol and the colour only repeat it.
+Rule 2: all texts of an `EventView` are safe to print (safe_text.py) and fit on one line.
+Rule 3: a state never says more than is known. A job that looks over, but is not confirmed, is `confirming`. The text of
 `abandoned` says that the job may still be running.
 """
 
@@ -53,7 +53,7 @@ AnyOutcome: TypeAlias = Outcome[Any, Any]
 
 @attrs.frozen
 class Appearance:
-    """How a word is shown on a terminal: a symbol, one for terminals that only know ASCII, and a rich style."""
+    """How a state is shown on a terminal: a symbol, another symbol for ASCII terminals, and a rich style."""
 
     symbol: str
     ascii_symbol: str
@@ -61,7 +61,7 @@ class Appearance:
 
 
 ENDED = frozenset({"succeeded", "failed", "cancelled", "abandoned"})
-"""The words of outcomes."""
+"""The states that are outcomes."""
 
 _APPEARANCES: Mapping[str, Appearance] = {
     "waiting": Appearance("·", ".", "dim"),
@@ -79,16 +79,16 @@ _APPEARANCES: Mapping[str, Appearance] = {
 
 @attrs.frozen(kw_only=True)
 class EventView:
-    """One event in words.
+    """One event as texts and numbers.
 
     Attributes:
-        state: Where the job or its watch stands: one of the words that `appearance_of` takes.
-        fraction: Share of the work done, 0..1, or None where it is not known.
+        state: The state of the job or of its watch: one of the words that `appearance_of` takes.
+        fraction: Share of the work done, 0..1, or None if it is not known.
         eta_s: Estimated seconds until the job is over, or None.
         elapsed_s: Seconds since the watch began.
         polls: Status exchanges so far.
-        note: More about it, as short as it can be said; may be empty.
-        reason: More about it, in full; may be empty.
+        note: The message or the reason, short enough for a live row; may be empty.
+        reason: The same in full; may be empty.
     """
 
     state: str
@@ -101,7 +101,7 @@ class EventView:
 
 
 def appearance_of(state: str) -> Appearance:
-    """How a word is shown on a terminal."""
+    """How a state is shown on a terminal. Raises KeyError for an unknown state."""
     return _APPEARANCES[state]
 
 
@@ -116,19 +116,19 @@ def label_of(endpoint: AnyEndpoint) -> str:
 
 
 def view_of(event: AnyEvent) -> EventView:
-    """The event in words."""
+    """The event as texts and numbers."""
     match event:
         case Progressed():
             state = "confirming" if event.phase in TERMINAL else event.phase.value
-            said = safe(status_text(event.status, over=False))
-            return _view(event, state, said, said, fraction=event.fraction, eta_s=event.eta_s)
+            message = safe(status_text(event.status, over=False))
+            return _view(event, state, message, message, fraction=event.fraction, eta_s=event.eta_s)
         case Retrying(error=error):
             return _view(event, "retrying", _short(error), safe(error_text(error)))
         case Throttled(delay_s=delay_s):
             return _view(event, "throttled", f"for {duration(delay_s)}", f"rate budget spent for {duration(delay_s)}")
         case Succeeded():
-            said = safe(status_text(event.status, over=True))
-            return _view(event, "succeeded", said, said, fraction=1.0)
+            message = safe(status_text(event.status, over=True))
+            return _view(event, "succeeded", message, message, fraction=1.0)
         case Failed() | Cancelled():
             reason = safe(event.error.reason or status_text(event.status, over=True) or "no reason given")
             return _view(event, type(event).__name__.lower(), reason, reason)
@@ -143,16 +143,16 @@ def polls_text(polls: int) -> str:
 
 def event_line(endpoint: AnyEndpoint, event: AnyEvent) -> str:
     """The event as one plain line, for pipes and logs."""
-    seen = view_of(event)
-    facts = [polls_text(seen.polls), duration(seen.elapsed_s)]
-    if seen.fraction is not None and seen.state != "succeeded":
-        facts.insert(0, f"{int(seen.fraction * 100)}%")
-    if seen.eta_s is not None:
-        facts.insert(1, f"about {duration(seen.eta_s)} left")
+    view = view_of(event)
+    facts = [polls_text(view.polls), duration(view.elapsed_s)]
+    if view.fraction is not None and view.state != "succeeded":
+        facts.insert(0, f"{int(view.fraction * 100)}%")
+    if view.eta_s is not None:
+        facts.insert(1, f"about {duration(view.eta_s)} left")
     if isinstance(event, Retrying):
         facts.append(f"again in {duration(event.delay_s)}")
-    reason = f": {seen.reason}" if seen.reason else ""
-    return f"{label_of(endpoint)} {' / '.join(job_keys(endpoint, event.job))} {seen.state} ({', '.join(facts)}){reason}"
+    reason = f": {view.reason}" if view.reason else ""
+    return f"{label_of(endpoint)} {' / '.join(job_keys(endpoint, event.job))} {view.state} ({', '.join(facts)}){reason}"
 
 
 def _view(

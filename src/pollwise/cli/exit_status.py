@@ -1,4 +1,4 @@
-"""The exit statuses of the command, and what each of them means.
+"""The exit statuses of the command and their meaning.
 
 0    succeeded
 1    failed or cancelled: the job is over without success
@@ -38,7 +38,7 @@ class ExitStatus(enum.IntEnum):
 
 
 class UsageError(Exception):
-    """The command cannot be run as it was given; the message says what to change."""
+    """The arguments or the environment are not valid; the message says what to change."""
 
 
 def exit_status_for(outcome: Outcome[Any, Any]) -> ExitStatus:

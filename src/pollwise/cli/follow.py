@@ -1,7 +1,7 @@
 """Watches on a screen, and a record of each.
 
-Rule 1: what is shown is what `async for` over the watch yields; nothing is made up here.
-Rule 2: a watch that could never ask, because of how it was configured, is a usage error and no outcome.
+Rule 1: the screen shows exactly the events that `async for` over the watch yields.
+Rule 2: a watch that can send no request because of its configuration is a usage error, not an outcome.
 Rule 3: an error of the screen, such as a closed stdout, ends all watches with that one error.
 """
 
@@ -29,7 +29,7 @@ J = TypeVar("J", bound=Hashable)
 
 @attrs.frozen(kw_only=True)
 class WatchRecord:
-    """One watch from its beginning to its end. `retries` counts the polls that were seen to teach nothing."""
+    """One watch from its beginning to its end. `retries` counts its `Retrying` events."""
 
     endpoint: AnyEndpoint
     outcome: AnyOutcome
@@ -67,22 +67,22 @@ async def follow_all(
                 group.create_task(follow(watcher, endpoint, job, screen), name=f"pollwise follow {number}")
                 for number, (watcher, endpoint, job) in enumerate(watched)
             ]
-    except* OSError as broken:  # of a TaskGroup's many copies of one broken pipe, one says it all
+    except* OSError as broken:  # all of them come from the same broken pipe, so one is enough
         error = broken.exceptions[0]
         raise error from None
     return [task.result() for task in tasks]
 
 
 def outcome_text(record: WatchRecord) -> Text:
-    """One line of a summary: how a watch ended, why, and what it took."""
-    seen = view_of(record.outcome)
-    appearance = appearance_of(seen.state)
+    """One line of a summary: the outcome of a watch, its duration, its polls and the reason."""
+    view = view_of(record.outcome)
+    appearance = appearance_of(view.state)
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     symbol = appearance.symbol if unicode else appearance.ascii_symbol
-    text = Text(f"{symbol} {seen.state:<10}", style=appearance.style)
+    text = Text(f"{symbol} {view.state:<10}", style=appearance.style)
     text.append(f" {label_of(record.endpoint)} {' / '.join(job_keys(record.endpoint, record.outcome.job))}", style="")
     retries = f", {record.retries} of them repeated" if record.retries else ""
-    text.append(f" ({duration(seen.elapsed_s)}, {polls_text(seen.polls)}{retries})", style="dim")
-    if seen.reason:
-        text.append(f": {seen.reason}")
+    text.append(f" ({duration(view.elapsed_s)}, {polls_text(view.polls)}{retries})", style="dim")
+    if view.reason:
+        text.append(f": {view.reason}")
     return text

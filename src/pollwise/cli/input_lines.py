@@ -1,7 +1,7 @@
 """Lines of a file, a pipe or a terminal, read without blocking the event loop.
 
 Rule 1: memory is bounded: a line longer than `MAX_LINE_BYTES` is counted and dropped.
-Rule 2: the sizes of the pieces do not matter.
+Rule 2: the same bytes give the same lines, in pieces of any size.
 Rule 3: Ctrl-C works while a pipe or a terminal has no data.
 """
 
@@ -18,8 +18,8 @@ __all__ = ["MAX_LINE_BYTES", "LineSplitter", "UnicodeConverter", "read_chunks"]
 
 MAX_LINE_BYTES = 1 << 20  # bytes
 _CHUNK = 1 << 16
-_LONGEST_MARK = 4
-_BOMS = (  # the longer ones first: that of UTF-32 begins like that of UTF-16
+_LONGEST_BOM = 4
+_BOMS = (  # the longer ones first, because the BOM of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
@@ -28,10 +28,10 @@ _BOMS = (  # the longer ones first: that of UTF-32 begins like that of UTF-16
 
 
 class UnicodeConverter:
-    """Makes UTF-8 of a text that begins with the mark of UTF-16 or UTF-32; all else passes as it is, its mark included.
+    """Converts a text that begins with the BOM of UTF-16 or UTF-32 to UTF-8. Any other text passes unchanged.
 
     Attributes:
-        name: The encoding, such as `UTF-16`; empty until it is known, and where nothing is to be made.
+        name: The encoding, such as `UTF-16`; empty until it is known, and if nothing is converted.
     """
 
     def __init__(self) -> None:
@@ -41,21 +41,21 @@ class UnicodeConverter:
         self._known = False
 
     def to_utf8(self, data: bytes, *, last: bool) -> bytes:
-        """The same text in UTF-8, as far as it can be told. Raises UnicodeError for what is not as its mark says."""
+        """The next bytes in UTF-8. Raises UnicodeError for bytes that are not valid in the encoding of the BOM."""
         if not self._known:
             self._begun += data
-            if len(self._begun) < _LONGEST_MARK and not last:
+            if len(self._begun) < _LONGEST_BOM and not last:
                 return b""
             data, self._begun, self._known = self._begun, b"", True
-            for mark, name in _BOMS:
-                if data.startswith(mark):
+            for bom, name in _BOMS:
+                if data.startswith(bom):
                     self.name, self._decoder = name, codecs.getincrementaldecoder(name)("strict")
                     break
         return data if self._decoder is None else self._decoder.decode(data, last).encode()
 
 
 class LineSplitter:
-    """Cuts bytes into lines. Each comes with its number, from 1, and without its line end; None is one too long."""
+    """Splits bytes into lines: pairs of a number, from 1, and the line without its line end. None is a line too long."""
 
     def __init__(self, longest: int = MAX_LINE_BYTES) -> None:
         self._longest = longest
@@ -72,7 +72,7 @@ class LineSplitter:
             self._add(piece)
 
     def end(self) -> Iterator[tuple[int, bytes | None]]:
-        """The last line, where it has no line end."""
+        """The last line, if it has no line end."""
         if self._begun or self._too_long:
             yield self._cut()
 
@@ -92,7 +92,7 @@ class LineSplitter:
 
 
 async def read_chunks(descriptor: int) -> AsyncIterator[bytes]:
-    """What the descriptor holds, as it comes, to its end."""
+    """Yield the data of the descriptor as it arrives, until its end."""
     while data := await _read(descriptor):
         yield data
         await asyncio.sleep(0)  # reading a file never waits, so signals are handled here
@@ -103,5 +103,5 @@ async def _read(descriptor: int) -> bytes:
         await wait_readable(descriptor)
         try:
             return os.read(descriptor, _CHUNK)
-        except BlockingIOError:  # another process has read it, and the descriptor is non-blocking
+        except BlockingIOError:  # another process has read the data, and the descriptor is non-blocking
             continue

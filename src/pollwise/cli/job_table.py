@@ -1,8 +1,8 @@
 """The rows of a batch in their order, and each job once.
 
-Rule 1: a million rows cost disk, not memory: they stand in a temporary SQLite file that goes with the process,
-however that ends. A small batch never leaves SQLite's cache.
-Rule 2: what JOBS said when it was read is what counts. It may change or be a pipe; it is read once.
+Rule 1: a million rows use disk, not memory. They are in a private temporary SQLite file, which the system deletes when
+the process ends. A small batch stays in SQLite's cache.
+Rule 2: JOBS is read once, because it may change or be a pipe.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _IN_ORDER = "SELECT line, endpoint, keys, rest FROM rows JOIN jobs ON jobs.id = 
 
 @attrs.frozen(kw_only=True)
 class TableRow:
-    """A row as it was asked. `rest` is JSON in ASCII: what the row said beside its endpoint and its keys."""
+    """A row of JOBS. `rest` has its fields other than the endpoint and the keys, as JSON in ASCII."""
 
     line: int
     endpoint: str
@@ -40,7 +40,7 @@ class TableRow:
 
 
 class JobTable:
-    """The rows of one batch. Close it, or use it in a `with`."""
+    """The rows of one batch. Use it in a `with`, which closes it."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)  # no name: a private temporary file
@@ -57,7 +57,7 @@ class JobTable:
         self._db.close()
 
     def add(self, rows: Sequence[JobRow]) -> None:
-        """Add rows after those that are there. Raises OSError where there is no room for them."""
+        """Append rows. Raises OSError if the disk is full."""
         kept = [(row.line, _text(row.rest), row.endpoint, _text(row.keys)) for row in rows]
         try:
             self._db.execute("BEGIN")
@@ -70,7 +70,7 @@ class JobTable:
 
     @property
     def endpoints(self) -> Mapping[str, int]:
-        """How many different jobs each endpoint has, by its name, in the order of their first rows."""
+        """The number of different jobs of each endpoint, by its name, in the order of their first rows."""
         return dict(self._db.execute("SELECT endpoint, count(*) FROM jobs GROUP BY endpoint ORDER BY min(id)"))
 
     def jobs(self, endpoint: str) -> Iterator[Mapping[str, str]]:
@@ -79,8 +79,8 @@ class JobTable:
             yield json.loads(keys)
 
     def has(self, endpoint: str, keys: Mapping[str, str]) -> bool:
-        """Whether a row asks for this job."""
-        fields = {name: keys[name] for name in KEYS.get(endpoint, ()) if name in keys}  # in the order of a row's
+        """True if a row names this job."""
+        fields = {name: keys[name] for name in KEYS.get(endpoint, ()) if name in keys}  # in the order of a row's keys
         found = self._db.execute("SELECT 1 FROM jobs WHERE endpoint = ? AND keys = ?", (endpoint, _text(fields)))
         return found.fetchone() is not None
 

@@ -1,22 +1,23 @@
 """Events as JSON lines, for programs.
 
-Rule 1: one object a line, and always these keys, in this order; a key that an event has nothing for is null.
+Rule 1: one object a line, always with these keys in this order. A key without a value for this event is null.
 
     event      progressed, retrying, throttled, succeeded, failed, cancelled or abandoned
     endpoint   the endpoint's name: document360, oracle-content
     account    the endpoint's account; a line without one has no such key
     job        the job's keys, as an object of strings
-    phase      queued, running, succeeded, failed or cancelled; null for retrying and throttled, which saw no status
-    fraction   share of the work done, 0..1; only progressed may know it
-    eta_s      estimated seconds until the job is over; only progressed may know it
+    phase      queued, running, succeeded, failed or cancelled; null for retrying and throttled, which have no status
+    fraction   share of the work done, 0..1; only progressed can have it
+    eta_s      estimated seconds until the job is over; only progressed can have it
     elapsed_s  seconds since the watch began, to the millisecond
-    detected_within_s  the job ended at most so many seconds before; only succeeded, failed and cancelled may know it
+    detected_within_s  the job ended at most so many seconds before the poll; only succeeded, failed, cancelled can have it
     polls      status exchanges so far, good and bad
     status     the vendor's own field names with typed values; null for retrying and throttled
     error      {"type": ..., "message": ...} for retrying, failed, cancelled and abandoned; the message is the
                command's sentence (error_text.py)
 
-Rule 2: the line is pure ASCII. What a vendor sent is kept to the letter, and no character of it can act on a terminal.
+Rule 2: the line is pure ASCII. The vendor's texts are escaped but unchanged, so none of their characters can control a
+terminal.
 Rule 3: the last line is the outcome. A watch that was interrupted has none.
 """
 
@@ -69,7 +70,7 @@ def _phase(event: Event[Any, Any]) -> Phase | None:
 
 
 def milliseconds(seconds: float | None) -> float | None:
-    """A number of seconds as the lines have it."""
+    """Seconds, rounded to milliseconds."""
     return None if seconds is None else round(seconds, 3)
 
 

@@ -1,10 +1,10 @@
-"""Live rows: where each job stands, on a terminal.
+"""Live rows: the state of each job, on a terminal.
 
-Rule 1: at most fifty rows, and never more than the terminal has; finished jobs give way first, and are counted.
-Rule 2: a frame is drawn four times a second, however many events there are; drawing is the only cost of an event.
+Rule 1: at most fifty rows, and never more than fit the terminal. Finished jobs are hidden first, and are still counted.
+Rule 2: a frame is drawn four times a second, for any number of events. An event alone draws nothing.
 Rule 3: every frame fits 80 columns; a narrower terminal loses the notes first.
-Rule 4: however the screen is left, the cursor is shown again. The rows go, for a summary says it better; where an
-error or Ctrl-C leaves no summary, they stay.
+Rule 4: the cursor is always shown again when the screen closes. The rows are then removed, because a summary follows.
+After an error or Ctrl-C no summary follows, so the rows stay.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MOST_ROWS = 50
 _INDENT = "    "
 _FRAME_S = 0.25
 _WORD_CELLS, _BAR_CELLS, _PERCENT_CELLS, _TIME_CELLS, _POLLS_CELLS = 14, 10, 4, 10, 5
-_TAKEN_CELLS = _WORD_CELLS + _BAR_CELLS + _PERCENT_CELLS + _TIME_CELLS + _POLLS_CELLS + 6  # and one between columns
+_TAKEN_CELLS = _WORD_CELLS + _BAR_CELLS + _PERCENT_CELLS + _TIME_CELLS + _POLLS_CELLS + 6  # 6: one between two columns
 _FEWEST_JOB_CELLS, _MOST_JOB_CELLS = 12, 44
 
 
@@ -46,24 +46,24 @@ class LiveRow:
     view: EventView
     fraction: float | None = None
     over_at: float | None = None
-    """When the job should be over, or None while there is nothing to go by."""
+    """Estimated time when the job is over, or None without an estimate."""
 
-    def take(self, seen: EventView, now: float) -> None:
-        """Show what an event said; a failed poll leaves the progress as it was."""
-        self.view = seen
-        self.began_at = now - seen.elapsed_s
-        if seen.fraction is not None:
-            self.fraction = seen.fraction
-        if seen.state not in {"retrying", "throttled"}:
-            self.over_at = None if seen.eta_s is None else now + seen.eta_s
+    def update(self, view: EventView, now: float) -> None:
+        """Show an event. `retrying` and `throttled` keep the progress and the estimate."""
+        self.view = view
+        self.began_at = now - view.elapsed_s
+        if view.fraction is not None:
+            self.fraction = view.fraction
+        if view.state not in {"retrying", "throttled"}:
+            self.over_at = None if view.eta_s is None else now + view.eta_s
 
     @property
     def ended(self) -> bool:
-        """True once its outcome was shown."""
+        """True after its outcome."""
         return self.view.state in ENDED
 
     def time(self, now: float) -> str:
-        """The time left where it is known, else the time gone."""
+        """The estimated time left, or else the time since the watch began."""
         if self.ended:
             return clock(self.view.elapsed_s)
         if self.over_at is not None:
@@ -72,7 +72,7 @@ class LiveRow:
 
 
 class LiveScreen:
-    """Rows that change in place. Open it before anything is shown."""
+    """Rows that change in place. Open it before it shows an event."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, markup=False, emoji=False)
@@ -82,7 +82,7 @@ class LiveScreen:
 
     @property
     def persistent(self) -> bool:
-        """False: the rows go when the screen closes."""
+        """False: the rows are removed when the screen closes."""
         return False
 
     async def __aenter__(self) -> Self:
@@ -92,7 +92,7 @@ class LiveScreen:
             auto_refresh=False,
             transient=True,
             redirect_stdout=False,
-            redirect_stderr=sys.stderr.isatty(),  # a log line goes above the rows; a redirected stderr stays its own
+            redirect_stderr=sys.stderr.isatty(),  # on a terminal a log line is printed above the rows
             vertical_overflow="crop",
         )
         self._live.start()
@@ -102,28 +102,28 @@ class LiveScreen:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        assert self._live is not None  # noqa: S101  # it was entered
+        assert self._live is not None  # noqa: S101  # set by __aenter__
         assert self._clock is not None  # noqa: S101
         try:
             self._clock.cancel()
             await asyncio.wait((self._clock,))
             if not self._clock.cancelled():
-                self._clock.result()  # the terminal could not be drawn on
+                self._clock.result()  # raises the error of a failed drawing
         finally:
-            self._live.transient = error is None  # after an interruption the screen stays
+            self._live.transient = error is None  # after an error or Ctrl-C the rows stay
             self._live.stop()
 
     def add_job(self, endpoint: AnyEndpoint, job: Any, /) -> None:
-        """Give a job its row before its first event."""
+        """Add the row of a job, which is `waiting` until its first event."""
         now = asyncio.get_running_loop().time()
         waiting = EventView(state="waiting", elapsed_s=0.0, polls=0)
         row = LiveRow(endpoint=label_of(endpoint), keys=job_keys(endpoint, job), began_at=now, view=waiting)
         self._rows.setdefault((endpoint.name, job), row)
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
-        """Change a job's row; drawn with the next frame."""
+        """Change a job's row. The next frame shows it."""
         self.add_job(endpoint, event.job)
-        self._rows[endpoint.name, event.job].take(view_of(event), asyncio.get_running_loop().time())
+        self._rows[endpoint.name, event.job].update(view_of(event), asyncio.get_running_loop().time())
 
     async def print_text(self, text: Text, /) -> None:
         """Print above the rows, or after them once the screen is closed."""
@@ -141,11 +141,11 @@ class LiveScreen:
         room = min(_MOST_ROWS, self._console.height - len(names) - 3)
         shown = _rows_to_show(rows, max(1, room))
         now = asyncio.get_running_loop().time()
-        demo_jobs: list[RenderableType] = []
-        demo_jobs.extend(self._table(name, [row for row in shown if row.endpoint == name], now) for name in names)
+        parts: list[RenderableType] = []
+        parts.extend(self._table(name, [row for row in shown if row.endpoint == name], now) for name in names)
         if len(rows) > 1:
-            demo_jobs.append(_counts(rows, hidden=len(rows) - len(shown)))
-        return Group(*demo_jobs)
+            parts.append(_counts(rows, hidden=len(rows) - len(shown)))
+        return Group(*parts)
 
     def _table(self, name: str, rows: Iterable[LiveRow], now: float) -> Table:
         spare = self._console.width - _TAKEN_CELLS
@@ -163,16 +163,16 @@ class LiveScreen:
         return table
 
     def _cells(self, row: LiveRow, job_cells: int, now: float) -> Iterable[RenderableType]:
-        seen = row.view
-        appearance = appearance_of(seen.state)
+        view = row.view
+        appearance = appearance_of(view.state)
         symbol = appearance.ascii_symbol if self._console.options.ascii_only else appearance.symbol
-        yield Text(f"{symbol} {seen.state}", style=appearance.style)
+        yield Text(f"{symbol} {view.state}", style=appearance.style)
         yield Text(shorten_keys(row.keys, job_cells))
         yield _bar(row)
         yield Text("" if row.fraction is None else f"{int(row.fraction * 100)}%")
         yield Text(row.time(now))
-        yield Text(str(seen.polls), style="dim")
-        yield Text(seen.note, style="dim")
+        yield Text(str(view.polls), style="dim")
+        yield Text(view.note, style="dim")
 
 
 def _bar(row: LiveRow) -> RenderableType:
@@ -184,11 +184,11 @@ def _bar(row: LiveRow) -> RenderableType:
 
 
 def _rows_to_show(rows: list[LiveRow], room: int) -> list[LiveRow]:
-    """The rows to show, in their order: those that run before those that ended, and the latest of these."""
+    """At most `room` rows, in their order: the open jobs first, then the latest of the ended ones."""
     if len(rows) <= room:
         return rows
-    by_worth = sorted(range(len(rows)), key=lambda index: (rows[index].ended, -index if rows[index].ended else index))
-    return [rows[index] for index in sorted(by_worth[:room])]
+    ranked = sorted(range(len(rows)), key=lambda index: (rows[index].ended, -index if rows[index].ended else index))
+    return [rows[index] for index in sorted(ranked[:room])]
 
 
 def _counts(rows: Iterable[LiveRow], *, hidden: int) -> Text:

@@ -1,8 +1,8 @@
 """The log on stderr.
 
-Rule 1: warnings and worse are shown, one line each; -v shows all of pollwise's own log, and tracebacks.
-Rule 2: a log line can hold foreign text, so every line is made safe (safe_text.py).
-Rule 3: the handler is there only while a command runs: a program that calls `main` keeps its own logging.
+Rule 1: warnings and errors are shown, one line each. -v shows all of pollwise's own log, with tracebacks.
+Rule 2: a log line can contain foreign text, so every line is made safe (safe_text.py).
+Rule 3: the handler is installed only while a command runs, so a program that calls `main` keeps its own logging.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST_LINE = 2000
 
 
 class _SafeFormatter(logging.Formatter):
-    """One safe line a record; with `tracebacks`, more lines, each of them safe."""
+    """One safe line for each record; with `tracebacks`, more lines, which are also safe."""
 
     tracebacks = False
 
@@ -33,16 +33,16 @@ class _SafeFormatter(logging.Formatter):
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to whatever stderr is just now: live rows put their own in its place."""
+    """Writes to the current `sys.stderr`, because live rows replace it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(OSError):  # stderr is closed: a log is no reason to stop
+        with contextlib.suppress(OSError):  # a closed stderr does not end the command
             print(self.format(record), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def log_to_stderr() -> Iterator[Callable[[], None]]:
-    """Show the log while the block runs. Yields what to call for all of it (-v)."""
+    """Show the log while the block runs. Yields a function that shows all of it (-v)."""
     root, ours = logging.getLogger(), logging.getLogger("pollwise")
     formatter, handler, level_before = _SafeFormatter(), _StderrHandler(), ours.level
     handler.setFormatter(formatter)

@@ -1,6 +1,6 @@
 """A ledger that reports its successful writes to the progress of a batch.
 
-Rule 1: the progress is updated only after a call has succeeded, so it shows what is on disk.
+Rule 1: the progress is updated only after a call has succeeded, so it never shows more than is on disk.
 Rule 2: calls and results pass unchanged.
 
 A large batch has no task for each job that could read its events, but every change of a job is written to the ledger.
@@ -39,10 +39,10 @@ class ObservedLedger(Ledger):
         self._ledger = ledger
         self._progress = progress
         self._clock = clock
-        self._abandoned: dict[int, Concluded] = {}  # abandoned before, and asked for just now
+        self._abandoned: dict[int, Concluded] = {}  # abandoned in an earlier run, until `reopen`
 
     async def record(self, watches: Sequence[NewWatch], /) -> Sequence[Recorded]:
-        """As the ledger's, and adds the jobs to the progress."""
+        """Call the ledger, then add the jobs to the progress."""
         recorded = await self._ledger.record(watches)
         for watch, found in zip(watches, recorded, strict=True):
             match found.known:
@@ -62,14 +62,14 @@ class ObservedLedger(Ledger):
         self._progress.add_open(known.id, known.endpoint, known.keys, state, self._clock() - age_s, known.polls)
 
     async def update(self, changes: Sequence[Change], /) -> None:
-        """As the ledger's, and updates the progress."""
+        """Call the ledger, then update the progress."""
         await self._ledger.update(changes)
         now = self._clock()
         for change in changes:
             self._progress.changed(change.id, _word(change.phase, change.failures), change.polls, now)
 
     async def conclude(self, outcomes: Sequence[Conclusion], /) -> int:
-        """As the ledger's, and adds the outcomes to the progress."""
+        """Call the ledger, then add the outcomes to the progress."""
         new = await self._ledger.conclude(outcomes)
         now = self._clock()
         for end in outcomes:
@@ -77,11 +77,11 @@ class ObservedLedger(Ledger):
         return new
 
     async def acknowledge(self, ids: Sequence[int], /) -> int:
-        """As the ledger's."""
+        """Call the ledger."""
         return await self._ledger.acknowledge(ids)
 
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
-        """As the ledger's, and adds the jobs to the progress."""
+        """Call the ledger, then add the jobs to the progress."""
         renewed = await self._ledger.reopen(renewals)
         for renewal in renewals:
             known = self._abandoned.pop(renewal.id, None)
@@ -90,31 +90,31 @@ class ObservedLedger(Ledger):
         return renewed
 
     async def relocate(self, relocations: Sequence[Relocation], /) -> None:
-        """As the ledger's."""
+        """Call the ledger."""
         await self._ledger.relocate(relocations)
 
     async def origins(self, endpoint: str, account: str = "", /) -> Sequence[OriginCount]:
-        """As the ledger's."""
+        """Call the ledger."""
         return await self._ledger.origins(endpoint, account)
 
     def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
-        """As the ledger's."""
+        """Call the ledger."""
         return self._ledger.open_watches(endpoint, account)
 
     def unacknowledged(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[Concluded]]:
-        """As the ledger's."""
+        """Call the ledger."""
         return self._ledger.unacknowledged(endpoint, account)
 
     async def durations(self, endpoint: str, account: str = "", /, *, newest: int = 1_000) -> Sequence[float]:
-        """As the ledger's."""
+        """Call the ledger."""
         return await self._ledger.durations(endpoint, account, newest=newest)
 
     def export(self, *, include_open: bool = False) -> AsyncIterator[bytes]:
-        """As the ledger's."""
+        """Call the ledger."""
         return self._ledger.export(include_open=include_open)
 
     async def aclose(self) -> None:
-        """As the ledger's."""
+        """Call the ledger."""
         await self._ledger.aclose()
 
     async def __aenter__(self) -> Self:

@@ -1,7 +1,8 @@
-"""The options that commands share, and what makes their values right.
+"""The options that commands share, and the checks of their values.
 
-Rule 1: a value that cannot be meant is a usage error before anything is sent; not-a-number and infinity are such values.
-Rule 2: no option takes a secret: arguments are seen by every process of the machine. Secrets come by environment.
+Rule 1: a value that is not valid is a usage error before any request is sent. NaN and infinity are not valid.
+Rule 2: no option takes a secret, because every process of the machine can read the arguments. Secrets are read from the
+environment.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ Count = Annotated[int, Parameter(converter=_to_whole(1, math.inf), metavar="N")]
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class LogOptions:
-    """What every command understands."""
+    """Options of every command."""
 
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="", show_default=False)] = False
     """Write the whole log to stderr, with the traceback of a bug."""
@@ -93,7 +94,7 @@ class LogOptions:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class CommonOptions(LogOptions):
-    """What every command that shows events understands."""
+    """Options of every command that shows events."""
 
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Write JSON lines to stdout, one object for each event."""
@@ -102,7 +103,7 @@ class CommonOptions(LogOptions):
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class WatchOptions(CommonOptions):
-    """What every command that watches jobs of a real server understands."""
+    """Options of every command that watches jobs of a real server."""
 
     timeout: Annotated[
         float | None, Parameter(converter=to_timeout, metavar="SECONDS|none", show_default=lambda _: "3600")
@@ -127,7 +128,7 @@ class WatchOptions(CommonOptions):
         Raises:
             UsageError: The shortest interval is longer than the longest.
         """
-        from pollwise.core.pacing import Pacing  # noqa: PLC0415  `--help` pays for no engine
+        from pollwise.core.pacing import Pacing  # noqa: PLC0415  `--help` imports no engine
 
         shortest, longest = self.interval, self.max_interval
         if shortest is not None and longest is None:

@@ -1,8 +1,8 @@
-"""Where a batch asks, checked before anything is sent.
+"""Checks the URLs and origins of a batch before any request is sent.
 
-Rule 1: a URL that nothing may be sent to is refused before a row of it is in the ledger.
-Rule 2: jobs that are open in the ledger, and were asked about at another origin, end the batch before it begins, unless
-`--moved-from` names that origin. What else the ledger has is no concern of this batch.
+Rule 1: a URL that is not allowed is refused before the ledger gets a row for it.
+Rule 2: a batch does not start if a job of it is open in the ledger with another origin, unless `--moved-from` names that
+origin. Other rows of the ledger are not checked.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ def check_urls(endpoints: Collection[AnyEndpoint], job_table: JobTable, *, allow
     for endpoint in endpoints:
         for keys in job_table.jobs(endpoint.name):
             transport.check(endpoint.request(endpoint.codec.job_from_keys(keys)).url)
-            break  # the others are at the same origin
+            break  # all jobs of an endpoint have the same origin
 
 
 async def check_job_origins(
     endpoints: Collection[AnyEndpoint], job_table: JobTable, ledger: Ledger, moved_from: frozenset[str]
 ) -> None:
-    """Find out whether all jobs of the batch may be asked about where they are asked about now.
+    """Check that each open job of the batch has the origin that the ledger recorded.
 
     Raises:
-        OriginChanged: Open jobs among them were asked about elsewhere.
+        OriginChanged: Open jobs of the batch were recorded with another origin.
         LedgerError: The ledger cannot be read.
     """
     for endpoint in endpoints:
@@ -47,7 +47,7 @@ async def check_job_origins(
 
 
 async def _check_each_job(origins: Origins[object], job_table: JobTable, ledger: Ledger) -> None:
-    """The same job by job: what differs may be of another batch with the same ledger."""
+    """Check each open job, because a row with another origin may be of another batch with the same ledger."""
     endpoint = origins.endpoint
     refused: list[OriginChanged] = []
     async for chunk in ledger.open_watches(endpoint.name, endpoint.account):

@@ -1,9 +1,9 @@
 """The result file of a batch: a line for each row of JOBS, in their order.
 
-Rule 1: a line has the keys of `--json` (jsonlines.py), then `line`, where its row begins in JOBS, and `row`, what else
-that row says. So a row that asks for a job a second time gets the same outcome a second time.
-Rule 2: the line is pure ASCII, and the same for the same outcome, whichever run of the batch has seen it.
-Rule 3: there is no result file before every row has its outcome. Once there is, these outcomes are acknowledged.
+Rule 1: a line has the keys of `--json` (jsonlines.py), then `line`, the line of its row in JOBS, and `row`, the other
+fields of that row. If two rows name the same job, both get its outcome.
+Rule 2: a line is pure ASCII. The same outcome gives the same line, in any run of the batch.
+Rule 3: the file is only written after every row has its outcome. Then these outcomes are acknowledged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PAGE = 1_000
 
 
 async def write_results(path: Path, job_table: JobTable, ledger: Ledger, account: str = "") -> None:
-    """Write the file, whole or not at all. `account` is whose jobs were asked for.
+    """Write the file, whole or not at all. `account` is the account of its jobs.
 
     Raises:
         OSError: It cannot be written.
@@ -46,7 +46,7 @@ async def _outcomes(
 ) -> AsyncIterator[list[tuple[TableRow, Concluded]]]:
     now = datetime.now(UTC)
     for rows in job_table.rows_in_order():
-        # To record what is known is to look it up: nothing is written.
+        # `record` returns the known rows. It writes nothing, because every job has a row.
         wanted = [
             NewWatch(endpoint=row.endpoint, account=account, keys=dict(row.keys), first_seen=now, deadline=now)
             for row in rows

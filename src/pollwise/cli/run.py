@@ -1,8 +1,8 @@
 """Runs one command: from its arguments to its exit status.
 
-Rule 1: every way out has its status (exit_status.py) and at most one line on stderr; -v adds the traceback of a bug.
-Rule 2: Ctrl-C and SIGTERM cancel the command, which closes what it opened; a second one does not wait for that.
-Rule 3: a reader of stdout that went away is no error of ours: the command ends quietly.
+Rule 1: every end has an exit status (exit_status.py) and at most one line on stderr; -v adds the traceback of a bug.
+Rule 2: Ctrl-C and SIGTERM cancel the command, which closes what it opened. A second signal ends the process at once.
+Rule 3: if the reader of stdout has closed it, the command ends without a message.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pollwise.ledger import LedgerError, LedgerMissing
 
 __all__ = ["run"]
 
-_VALUE = re.compile(r"(option: -[\w-]+)=\S*")  # of an option that there is not: it may be a secret
+_VALUE = re.compile(r"(option: -[\w-]+)=\S*")  # the value of an unknown option, which may be a secret
 _SHOW_CURSOR = b"\x1b[?25h"
 
 _log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with _usable_streams(), log_to_stderr() as show_all_logs:
             status = _run(arguments, show_all_logs)
-            sys.stdout.flush()  # here, where a reader that went away can still be noticed
+            sys.stdout.flush()  # here, because a BrokenPipeError is still caught below
     except BrokenPipeError:
         _discard_stdout()
         return ExitStatus.BROKEN_PIPE
@@ -74,15 +74,15 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
         _print_error(_error_text(error))
         return ExitStatus.OUTPUT
     except OSError:
-        raise  # all others have been given names by now: this one is of what is written
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  the last place where a bug can be told in one line
+        raise  # from writing the output; errors from reading became a UsageError or a LedgerError before
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  a bug: one line instead of a traceback
         _log.debug("a bug ended the command", exc_info=True)
         _print_error(f"{type(error).__name__}: {error}. This is a bug in pollwise; -v shows where.")
         return ExitStatus.BUG
 
 
 def _error_text(error: Exception) -> str:
-    from pollwise.cli.error_text import error_text  # noqa: PLC0415  `--help` pays for no endpoint
+    from pollwise.cli.error_text import error_text  # noqa: PLC0415  `--help` imports no endpoint
 
     return str(error) if isinstance(error, UsageError) else error_text(error)
 
@@ -93,7 +93,7 @@ def _run_async(command: Coroutine[Any, Any, int]) -> int:
 
 
 async def _interruptible(command: Coroutine[Any, Any, int]) -> int:
-    """Run the command so that a signal cancels it, and its status is then the shell's usual one for that signal."""
+    """Run the command. A signal cancels it, and its exit status is then 128 + the signal's number, as in a shell."""
     task = asyncio.create_task(command, name="pollwise command")
     loop = asyncio.get_running_loop()
     received: list[int] = []
@@ -115,9 +115,9 @@ async def _interruptible(command: Coroutine[Any, Any, int]) -> int:
 
 @contextlib.contextmanager
 def _handling(on_signal: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM; one that is ignored, as behind `nohup`, stays so.
+    """Handle SIGINT and SIGTERM. A signal that is ignored, as after `nohup`, stays ignored.
 
-    A loop's own signal handlers would wait for the loop; these run while it is blocked as well.
+    Not with `loop.add_signal_handler`: its handlers wait for the loop. These also run while the loop is blocked.
     """
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -132,7 +132,7 @@ def _handling(on_signal: Callable[[int, FrameType | None], None]) -> Iterator[No
 
 
 def _exit_at_once(number: int) -> NoReturn:
-    """Who asks twice wants no cleaning up, only a terminal with a cursor."""
+    """End the process without cleaning up; only show the terminal's cursor again."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stdout.isatty():
             os.write(sys.stdout.fileno(), _SHOW_CURSOR)
@@ -140,18 +140,18 @@ def _exit_at_once(number: int) -> NoReturn:
 
 
 def _os_error_text(error: OSError) -> str:
-    """What the system says, and of which file where that is not stdout."""
-    said = error.strerror or str(error)
-    return said if error.filename is None else f"{error.filename}: {said}"
+    """The system's message, after the file's name if it is not stdout."""
+    message = error.strerror or str(error)
+    return message if error.filename is None else f"{error.filename}: {message}"
 
 
 def _usage_text(error: CycloptsError) -> str:
-    """What is wrong with the arguments, and where help is."""
-    said = _VALUE.sub(r"\1", str(error).strip())
+    """What is wrong with the arguments, and the command that shows the help."""
+    text = _VALUE.sub(r"\1", str(error).strip())
     if isinstance(error, MissingArgumentError) and error.argument is not None and error.argument.parameter.env_var:
-        said = f"{said} It may also come from the environment variable {next(iter(error.argument.parameter.env_var))}."
-    said = said if said.endswith((".", "?", "!")) else f"{said}."
-    return f"{said} Try: {' '.join(['pollwise', *(error.command_chain or ()), '--help'])}"
+        text = f"{text} It may also come from the environment variable {next(iter(error.argument.parameter.env_var))}."
+    text = text if text.endswith((".", "?", "!")) else f"{text}."
+    return f"{text} Try: {' '.join(['pollwise', *(error.command_chain or ()), '--help'])}"
 
 
 def _usage_error(text: str) -> ExitStatus:
@@ -166,10 +166,10 @@ def _print_error(text: str) -> None:
 
 @contextlib.contextmanager
 def _usable_streams() -> Iterator[None]:
-    """Streams that no text can break, for the time of a command.
+    """Make stdout and stderr accept every text while the command runs.
 
-    A character that the encoding lacks is shown escaped, which is no reason to die. A stream that the shell has closed
-    (`>&-`) takes everything and keeps nothing: printed to None, a complaint would land on stdout.
+    A character that the encoding lacks is shown escaped. A stream that the shell has closed (`>&-`) is None in Python,
+    and `print(file=None)` writes to stdout. So the null device replaces it.
     """
     with contextlib.ExitStack() as stack:
         for name in ("stdout", "stderr"):
@@ -183,8 +183,8 @@ def _usable_streams() -> Iterator[None]:
 
 
 def _discard_stdout() -> None:
-    """Point stdout at nothing, so that the interpreter's last flush does not complain."""
+    """Redirect stdout to the null device, so that the interpreter's last flush does not fail."""
     with contextlib.suppress(OSError, ValueError):  # an embedding program's stdout may have no file descriptor
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, sys.stdout.fileno())
-        os.close(nothing)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, sys.stdout.fileno())
+        os.close(null_device)

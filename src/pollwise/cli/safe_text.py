@@ -1,9 +1,10 @@
 """Makes foreign text safe to print.
 
 Rule 1: every text that pollwise did not write itself (a job's keys, a vendor's message, a URL, an argument) passes
-`safe` before it reaches a terminal, a pipe or a log line.
-Rule 2: what comes out is one line: nothing in it moves the cursor, changes a colour, rings, hides or reorders.
-Rule 3: it is shown as `rich.text.Text` or printed as it is, never parsed as markup.
+`safe` before it is written to a terminal, a pipe or a log.
+Rule 2: `safe` returns one line. No character of it moves the cursor, changes a colour, rings the bell, or hides or
+reorders text.
+Rule 3: the line is shown as `rich.text.Text` or printed unchanged, never parsed as markup.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ _REMOVED = (
     *range(0x7F, 0xA0),  # DEL and C1, whose 0x9B is an escape sequence in one character
     0x00AD,  # soft hyphen: invisible
     0x061C,
-    0x200B,  # zero-width space; its joiners U+200C and U+200D stay, scripts and emoji need them
+    0x200B,  # zero-width space; the joiners U+200C and U+200D stay, because scripts and emoji need them
     *range(0x200E, 0x2010),
-    *range(0x202A, 0x202F),  # bidirectional embeddings and overrides: they reorder what stands around them
+    *range(0x202A, 0x202F),  # bidirectional embeddings and overrides: they reorder the text around them
     *range(0x2060, 0x2070),  # isolates and other invisible format characters
     0xFEFF,
     *range(0xFFF9, 0xFFFC),
@@ -36,18 +37,18 @@ _TABLE: dict[int, str | None] = {
 
 def safe(text: object, limit: int = _LIMIT) -> str:
     """One printable line of at most `limit` characters; a longer text ends in an ellipsis."""
-    # Cut before the work starts, so that a megabyte of rubbish costs nothing.
+    # Cut first, so that a text of a megabyte costs little.
     line = " ".join(str(text)[: limit * 8].translate(_TABLE).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def endpoint_label(endpoint: str, account: str, limit: int = _LIMIT) -> str:
-    """Whose jobs these are, safe to print: the endpoint, and the account where there is one."""
+    """The endpoint's name, and the account if there is one; safe to print."""
     return f"{safe(endpoint, limit)} ({safe(account, limit)})" if account else safe(endpoint, limit)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: `4.2 s`, `3 min 05 s`, `2 h 07 min`."""
+    """Seconds in a readable form: `4.2 s`, `3 min 05 s`, `2 h 07 min`."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -67,11 +68,11 @@ def clock(seconds: float) -> str:
 
 
 def shorten_keys(keys: Sequence[str], limit: int) -> str:
-    """A job's keys in at most `limit` characters. Identifiers differ most at their ends, so their middles go."""
+    """A job's keys in at most `limit` characters. The middles are cut, because identifiers differ most at their ends."""
     room = limit - 3 * (len(keys) - 1)
     cut = list(keys)
     for done, index in enumerate(sorted(range(len(keys)), key=lambda index: len(keys[index]))):
-        share = max(3, room // (len(keys) - done))  # what a short key does not need is left for the longer ones
+        share = max(3, room // (len(keys) - done))  # shortest key first, so longer keys get the room it does not need
         if len(keys[index]) > share:
             cut[index] = f"{keys[index][: share // 2]}…{keys[index][-((share - 1) // 2) :]}"
         room -= len(cut[index])

@@ -1,8 +1,8 @@
 """Where events are shown: JSON lines for programs, plain lines for pipes, live rows for a terminal.
 
-Rule 1: events go to stdout, everything about the command itself to stderr.
+Rule 1: events go to stdout, messages about the command to stderr.
 Rule 2: each line is flushed at once.
-Rule 3: without a terminal, or on one that cannot move its cursor (TERM=dumb), no escape code is ever written.
+Rule 3: no escape code is written without a terminal, or on a terminal that cannot move its cursor (TERM=dumb).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Screen(Protocol):
 
     @property
     def persistent(self) -> bool:
-        """True where what was shown stays to be read; false for live rows, which leave when the screen closes."""
+        """True if the output stays readable; False for live rows, which are removed when the screen closes."""
         ...
 
     async def __aenter__(self) -> Self: ...
@@ -36,7 +36,7 @@ class Screen(Protocol):
     ) -> None: ...
 
     def add_job(self, endpoint: AnyEndpoint, job: Any, /) -> None:
-        """Tell that a job is going to be watched."""
+        """Add a job that will be watched."""
         ...
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
@@ -44,12 +44,12 @@ class Screen(Protocol):
         ...
 
     async def print_text(self, text: Text, /) -> None:
-        """Tell a person something that is no event."""
+        """Show a text that is not an event, such as a summary."""
         ...
 
 
 class _StreamScreen:
-    """What the two screens without live rows have in common."""
+    """The common base of the two screens without live rows."""
 
     def __init__(self) -> None:
         self._output = StdoutWriter()
@@ -67,7 +67,7 @@ class _StreamScreen:
         return None
 
     def add_job(self, endpoint: AnyEndpoint, job: Any, /) -> None:
-        """Nothing to tell before the first event."""
+        """Do nothing: nothing is printed before the first event."""
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
         raise NotImplementedError
@@ -77,34 +77,34 @@ class _StreamScreen:
 
 
 class JsonScreen(_StreamScreen):
-    """One JSON object a line, and nothing else."""
+    """One JSON object for each event, and nothing else."""
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
         """Print the event as JSON."""
         await self._output.line(event_to_json(endpoint, event))
 
     async def print_text(self, text: Text, /) -> None:
-        """A program has no use for it."""
+        """Do nothing: programs read only events."""
 
 
 class LineScreen(_StreamScreen):
-    """One plain line an event."""
+    """One plain line for each event."""
 
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
-        """Print the event in words."""
+        """Print the event as text."""
         await self._output.line(event_line(endpoint, event))
 
     async def print_text(self, text: Text, /) -> None:
-        """Print the words without their colours."""
+        """Print the text without its colours."""
         await self._output.line(text.plain)
 
 
 def open_screen(*, json: bool) -> Screen:
-    """The screen that suits stdout, or JSON lines if those were asked for."""
+    """JSON lines with `json`; else live rows on a terminal, and plain lines in a pipe or a file."""
     if json:
         return JsonScreen()
     if not sys.stdout.isatty() or os.environ.get("TERM", "").lower() in {"dumb", "unknown"}:
         return LineScreen()
-    from pollwise.cli.live_screen import LiveScreen  # noqa: PLC0415  rich's live display is only paid for where it is used
+    from pollwise.cli.live_screen import LiveScreen  # noqa: PLC0415  other screens need no import of rich's live display
 
     return LiveScreen()

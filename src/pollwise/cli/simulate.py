@@ -1,7 +1,7 @@
-"""`pollwise simulator`: the two vendors as one server of our own, to try things on.
+"""`pollwise simulator`: one server that simulates both vendors, to try the command and the SDK.
 
-Rule 1: it listens on this machine alone, and takes any credentials.
-Rule 2: the time of a job begins with its first poll, so that there is something to watch whenever one is tried.
+Rule 1: it listens on this machine alone, and accepts any credentials.
+Rule 2: the time of a job begins with its first poll, so a job can be watched at any time.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ async def run_simulator(
     cache_s: float = 0.0,
     requests_per_minute: int | None,
 ) -> ExitStatus:
-    """Serve until the command is interrupted, which is its only end.
+    """Serve until the command is interrupted.
 
     Raises:
-        UsageError: The port cannot be had, or no fault or odd form has such a name.
+        UsageError: The port cannot be opened, or a fault or an odd form is unknown.
     """
     offered = list(demo_jobs(jobs))
     simulator = Simulator(
@@ -50,7 +50,7 @@ async def run_simulator(
     try:
         await simulator.start()
     except OSError as error:
-        raise UsageError(f"port {port} cannot be had ({error.strerror}); --port 0 takes a free one") from error
+        raise UsageError(f"port {port} cannot be opened ({error.strerror}); --port 0 chooses a free one") from error
     try:
         print("\n".join(_instructions(simulator, offered, seconds)), flush=True)
         await asyncio.Event().wait()
@@ -60,16 +60,16 @@ async def run_simulator(
         print(f"pollwise: simulator stopped after {simulator.requests.total} requests", file=sys.stderr)
 
 
-def _parse_faults(names: Sequence[str], there_are: Sequence[Fault]) -> list[Fault]:
-    known = {one.value: one for one in there_are}
+def _parse_faults(names: Sequence[str], allowed: Sequence[Fault]) -> list[Fault]:
+    known = {fault.value: fault for fault in allowed}
     for name in names:
         if name not in known:
-            raise UsageError(f"{safe(name)!r} is none of {', '.join(known)}")
+            raise UsageError(f"{safe(name)!r} is not one of {', '.join(known)}")
     return [known[name] for name in names]
 
 
 def _instructions(simulator: Simulator, offered: Sequence[DemoJob], seconds: float) -> Iterator[str]:
-    """What to paste into another terminal."""
+    """The lines to paste into another terminal."""
     yield f"Document360 and Oracle Content Management, simulated at {simulator.document360_url}"
     yield f"A job's time begins with its first poll and is at most {duration(seconds)}. Any credentials will do."
     yield ""

@@ -1,6 +1,6 @@
 """A vendor's status as a short text, without its phase.
 
-Rule 1: a success that left something out says so first.
+Rule 1: the text of a success names skipped and ignored files.
 Rule 2: the text comes from the vendor; event_text.py makes it safe to print.
 """
 
@@ -18,11 +18,11 @@ _MOST_ITEMS = 3
 
 
 def status_text(status: Any, *, over: bool) -> str:
-    """The words; empty where the status says nothing more, or is of no vendor known here.
+    """The text; empty if the status has none, or if its vendor is unknown.
 
     Args:
         status: A vendor's status.
-        over: The job is over, so that its counts are final.
+        over: True if the job is over, so its counts are final.
     """
     match status:
         case ExtractionStatus():
@@ -39,7 +39,7 @@ def _extraction(status: ExtractionStatus) -> str:
 
 
 def _items(word: str, items: Sequence[ExtractionItem]) -> Iterator[str]:
-    """The names of those left out, each reason once."""
+    """The names of the first items, grouped by reason, and the number of the others."""
     names: dict[str | None, list[str]] = {}
     for item in items[:_MOST_ITEMS]:
         names.setdefault(item.error, []).append(item.id or "a file without a name")

@@ -1,6 +1,6 @@
 """Lines on stdout that never block the event loop.
 
-Rule 1: a line is written at once and whole, one after another, or the error of stdout comes out.
+Rule 1: lines are written at once, whole and one after another. An error of stdout is raised.
 Rule 2: a slow reader delays only the writer: polling continues, and Ctrl-C works.
 """
 
@@ -15,13 +15,12 @@ from pollwise.cli._descriptors import wait_writable
 
 __all__ = ["StdoutWriter"]
 
-_ATOMIC_WRITE_BYTES = getattr(
-    select, "PIPE_BUF", 512
-)  # what a pipe takes without blocking once it calls itself writable
+# A pipe that is writable accepts so many bytes without blocking; POSIX guarantees 512.
+_ATOMIC_WRITE_BYTES = getattr(select, "PIPE_BUF", 512)
 
 
 class StdoutWriter:
-    """stdout, as it is when a line is written."""
+    """Writes to the current `sys.stdout`."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -37,7 +36,7 @@ class StdoutWriter:
             stream = sys.stdout
             try:
                 descriptor = stream.fileno()
-            except (OSError, ValueError):  # an embedding program's, which lives in memory
+            except (OSError, ValueError):  # a stdout in memory, such as that of an embedding program
                 print(text, file=stream, flush=True)
                 return
             stream.flush()
@@ -46,5 +45,5 @@ class StdoutWriter:
                 await wait_writable(descriptor)
                 try:
                     rest = rest[os.write(descriptor, rest[:_ATOMIC_WRITE_BYTES]) :]
-                except BlockingIOError:  # another process has taken the room, and the descriptor is non-blocking
+                except BlockingIOError:  # another process has filled the pipe, and the descriptor is non-blocking
                     continue

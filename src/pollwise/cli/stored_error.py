@@ -1,7 +1,7 @@
-"""What the command prints about an error that a ledger keeps.
+"""The command's sentence for an error that a ledger keeps.
 
 Rule 1: the error is restored from the row, and `error_text` makes its sentence, as for an error of this run.
-Rule 2: of a job that is none of the command's, and of an error that cannot be restored, the stored message is shown.
+Rule 2: the stored message is shown if the job is not of a vendor of the command, or if the error cannot be restored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["NO_REASON", "StoredError"]
 
 NO_REASON = "no reason given"
 
-# Nothing is sent by these: an error is restored with their codecs alone.
+# These endpoints send no request. Only their codecs are used, to restore errors.
 _URL, _AUTH = "https://unused.invalid", ApiKeyAuth("unused")
 _ENDPOINTS: Mapping[str, Endpoint[Any, Any]] = {
     "document360": DeleteFileEndpoint(_URL, auth=_AUTH),
@@ -47,7 +47,7 @@ class StoredError:
         keys: The values of the job's keys, by name.
         outcome: `failed`, `cancelled` or `abandoned`.
         kind: The error's class name.
-        message: The message that stands in the row.
+        message: The message in the row.
         data: The error as one JSON document, or None in a row of schema version 1 or 2.
         status: The row's status as JSON, or None.
     """
@@ -77,7 +77,7 @@ class StoredError:
 
     @classmethod
     def of_export(cls, exported: Mapping[str, Any]) -> StoredError | None:
-        """The error of one exported object, or None where it has none."""
+        """The error of one exported object, or None if it has none."""
         error, status = exported["error"], exported.get("status")
         if error is None:
             return None
@@ -98,7 +98,7 @@ class StoredError:
         return self.message if error is None else error_text(error)
 
     def reason(self) -> str:
-        """The same without the word `failed` or `cancelled`; safe to print."""
+        """The reason alone, without the job and its outcome; safe to print."""
         error = self._restored()
         match error:
             case None:
@@ -136,5 +136,5 @@ class StoredError:
     def _status(self, endpoint: Endpoint[Any, Any]) -> Any:
         try:
             return None if self.status is None else endpoint.codec.status_from_json(orjson.loads(self.status))
-        except Exception:  # noqa: BLE001  # of another version, perhaps; the sentence needs no status
+        except Exception:  # noqa: BLE001  # perhaps written by another version; the sentence needs no status
             return None

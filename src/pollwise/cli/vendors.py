@@ -1,7 +1,7 @@
-"""Each vendor's endpoint, with the secrets that the environment holds for it.
+"""Each vendor's endpoint, with its secrets from the environment.
 
-Rule 1: a secret comes from the environment and goes into an `Auth`; it is in no message, not even in part.
-Rule 2: what is missing is a usage error that names the variable to set.
+Rule 1: a secret is read from the environment and passed to an `Auth`. No message contains any part of it.
+Rule 2: a missing secret is a usage error that names the variable to set.
 """
 
 from __future__ import annotations

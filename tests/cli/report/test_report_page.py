@@ -36,7 +36,7 @@ class Shape(HTMLParser):
 
 
 def test_a_page_needs_nothing_else(page: Page) -> None:
-    """No address, no script, no event handler, and a policy that would allow none."""
+    """The page has no URL, no script and no event handler, and its policy forbids them."""
     html = page(300)
     assert "default-src 'none'" in html
     assert not re.search(r"https?:|//\w|url\(|@import|javascript:", html)
@@ -94,7 +94,7 @@ def test_the_table_is_bounded(page: Page) -> None:
     assert "1,000 of 1,500" in html
     assert "pollwise ledger export" in html
     assert html.count("<tr><td><small>") < 1500 < len(html) < 600_000
-    assert "of 200:" not in page(200)
+    assert "of 200 jobs:" not in page(200)
 
 
 def test_reasons_are_bounded() -> None:
@@ -111,7 +111,7 @@ def test_reasons_are_bounded() -> None:
 def test_an_open_batch(page: Page) -> None:
     """A page of a batch that was interrupted says that it is not the whole story."""
     html = page(100, still_open=0.5)
-    assert "still open. This page shows what was known when it was made." in html
+    assert "still open. This page shows the state at the time when it was made." in html
     assert "still open" not in page(100).replace("still open,", "")
 
 

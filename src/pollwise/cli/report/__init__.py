@@ -1,15 +1,15 @@
-"""The page that `--report` writes: one HTML file that needs nothing but a browser.
+"""The page that `--report` writes: one HTML file that needs only a browser.
 
-    page.py         what the page says, and the template filled with it
-    charts.py       numbers become shapes
+    page.py         the texts and numbers of the page, and the filled template
+    charts.py       computes the shapes of the charts
     scales.py       the steps of axes: times, durations, counts
-    page.html.j2    the page
-    page.css        its looks, light and dark
+    page.html.j2    the template of the page
+    page.css        its style, light and dark
 
-Rule 1: the page asks no server for anything and runs no script: its own policy forbids both.
-Rule 2: every text that comes from elsewhere is made safe (safe_text.py) and then escaped by the template engine; shapes are
-made of numbers and of words of ours alone.
-Rule 3: its size is bounded, however many jobs there are: beyond a few hundred they are shown by their numbers.
+Rule 1: the page loads nothing and runs no script. Its Content-Security-Policy forbids both.
+Rule 2: every foreign text is made safe (safe_text.py), and then escaped by the template engine. Shapes contain only
+numbers, fixed words and safe texts.
+Rule 3: the size of the page is bounded. More than a few hundred jobs are shown as counts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["write_report"]
 
 
 def write_report(path: Path, summary: LedgerSummary, name: str) -> None:
-    """Write the page about `summary`, whole or not at all. `name` is what it is about.
+    """Write the page about `summary`, whole or not at all. `name` is its title, such as the name of JOBS.
 
     Raises:
         OSError: It cannot be written.

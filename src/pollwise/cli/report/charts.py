@@ -1,8 +1,8 @@
-"""Numbers become shapes: what the page draws, in the units of its drawings.
+"""Computes the shapes and labels of the page's charts, in the units of their SVG view boxes.
 
-Rule 1: everything that comes out is a number, a word of ours, or a text that was made safe before it came in.
-Rule 2: a drawing has a bounded number of shapes, however many jobs it shows.
-Rule 3: up to `MAX_BARS` jobs each have a lane of their own; more are shown as how many there were.
+Rule 1: a chart contains only numbers, fixed words, and texts that were made safe before.
+Rule 2: a chart has a bounded number of shapes, for any number of jobs.
+Rule 3: up to `MAX_BARS` jobs have one bar each; more jobs are shown as counts over time.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ __all__ = ["MAX_BARS", "Chart", "Label", "Shape", "counts_over_time", "delays", 
 
 MAX_BARS = 200
 _WIDTH = 1000.0
-_THIRD = 340.0  # three of these stand side by side
+_THIRD = 340.0  # width of a histogram; three are side by side
 _BINS = 160
-_MOST_NAMES = 5  # under bars
-_NAME = 64.0  # what a name under a bar takes, with some room around it
-_LABELLED = 40  # so many lanes have room for their jobs' names
+_MOST_NAMES = 5  # labels under the bars of a histogram
+_NAME = 64.0  # width of such a label, with space around it
+_LABELLED = 40  # up to so many bars have the names of their jobs
 _ENDED = tuple(state for state in STATES if state in ENDED)
 
 
 @attrs.frozen
 class Shape:
-    """A rectangle, or an area where `points` are given; `state` gives its colour, `title` what it says when asked."""
+    """A rectangle, or a polygon if it has `points`. `state` gives its colour; `title` is its tooltip."""
 
     state: str
     x: float = 0.0
@@ -48,7 +48,7 @@ class Shape:
 
 @attrs.frozen
 class Label:
-    """A text on an axis, at its place along it."""
+    """A text on an axis, at the position `at`."""
 
     at: float
     text: str
@@ -74,7 +74,7 @@ class Chart:
 
 @attrs.frozen
 class _Span:
-    """A time on the wall, and where it is drawn."""
+    """A range of Unix seconds, drawn from `left` to the right edge."""
 
     start: float
     end: float
@@ -132,7 +132,7 @@ def _share(entry: LedgerEntry, x0: float, x1: float, y: float, pitch: float) -> 
 
 
 def counts_over_time(summary: LedgerSummary, now: float) -> Chart:
-    """How many jobs had begun and how many had ended, and how, at each time."""
+    """How many jobs had begun, and how many had ended with each outcome, at each time."""
     left, top, bottom = 56.0, 10.0, 250.0
     ends = [began + took for began, took in zip(summary.began, summary.took, strict=True) if not math.isnan(took)]
     span = _span(summary.began, [*ends, now] if len(ends) < summary.total else ends, left)
@@ -164,7 +164,7 @@ def counts_over_time(summary: LedgerSummary, now: float) -> Chart:
 
 
 def _binned(summary: LedgerSummary, span: _Span) -> tuple[list[int], dict[str, list[int]]]:
-    """How many had begun, and how many had ended in each way, at each edge of the bins."""
+    """How many jobs had begun, and how many had ended with each outcome, at each edge of the bins."""
     width = (span.end - span.start) / _BINS
 
     def place(at: float) -> int:
@@ -184,16 +184,16 @@ def _area(state: str, span: _Span, low: Sequence[float], high: Sequence[float], 
     return Shape(state, points=" ".join(f"{_round(x):g},{_round(y):g}" for x, y in outline), title=title)
 
 
-# --- how many of each -------------------------------------------------------------------------
+# --- histograms -------------------------------------------------------------------------------
 
 
 def durations(summary: LedgerSummary) -> Chart | None:
-    """How long the jobs that ended took, by how they ended; None where none did."""
+    """The durations of the ended jobs, by outcome; None if no job has ended."""
     return _times(summary.took, summary)
 
 
 def delays(summary: LedgerSummary) -> Chart | None:
-    """Within how long their ends were seen, by how they ended; None where that is known of none."""
+    """The maximum delays until the ends were detected, by outcome; None if no delay is known."""
     return _times(summary.detected, summary)
 
 
@@ -209,7 +209,7 @@ def _times(seconds: Sequence[float], summary: LedgerSummary) -> Chart | None:
 
 
 def polls(summary: LedgerSummary) -> Chart | None:
-    """How many requests each job took; None where there are no jobs."""
+    """The number of requests for each job; None without jobs."""
     if not summary.total:
         return None
     edges = poll_edges(min(summary.polled), max(summary.polled))
@@ -226,7 +226,7 @@ def _histogram(
     *,
     between: bool,
 ) -> Chart:
-    """Bars over bins. The names stand under the edges (`between` the bars), or under the bars."""
+    """Stacked bars. The labels are under the edges (`between` the bars), or else under the bars."""
     left, top, bottom = 50.0, 10.0, 190.0
     counts = [Counter[int]() for _ in titles]
     for value, code in values:
@@ -242,7 +242,7 @@ def _histogram(
     shift = 0.0 if between else pitch / 2
     x_labels = [Label(_round(left + place * pitch + shift), name) for place, name in enumerate(names)][::every]
     if len(x_labels) > 1 and x_labels[-2].at > _THIRD - _NAME:
-        del x_labels[-1]  # it would stand on the one before it
+        del x_labels[-1]  # it would overlap the one before it
     y_labels = [Label(bottom - scale * count, f"{count:,}") for count in count_steps(most)]
     return Chart(
         width=_THIRD,
@@ -262,8 +262,8 @@ def _stack(count: Counter[int], x: float, pitch: float, bottom: float, scale: fl
     for code in sorted(count):
         height = count[code] * scale
         y -= height
-        said = f"{title}: {count[code]:,} {STATES[code]}"
-        yield Shape(STATES[code], _round(x + gap / 2), _round(y), _round(pitch - gap), _round(height), title=said)
+        tooltip = f"{title}: {count[code]:,} {STATES[code]}"
+        yield Shape(STATES[code], _round(x + gap / 2), _round(y), _round(pitch - gap), _round(height), title=tooltip)
 
 
 def _round(number: float) -> float:

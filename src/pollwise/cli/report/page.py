@@ -1,7 +1,7 @@
-"""What the page says: a tally put into words and drawings, and the template filled with them.
+"""The texts and charts of a page about a `LedgerSummary`, and the template filled with them.
 
-Rule 1: the template decides what stands where; this file decides what is true. Neither knows a ledger.
-Rule 2: the clock, the name and the version are handed in, so the same tally gives the same page.
+Rule 1: this file computes all texts and numbers, the template only places them. Neither reads a ledger.
+Rule 2: the time, the name and the version are arguments, so the same summary gives the same page.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_REASONS = 25
 
 @attrs.frozen
 class _Share:
-    """So many jobs have this word; `percent` of all."""
+    """`count` jobs have this state, which is `percent` of all."""
 
     state: str
     symbol: str
@@ -36,7 +36,7 @@ class _Share:
 
 @attrs.frozen
 class _Fact:
-    """A number, and what it is of."""
+    """A number and its description."""
 
     value: str
     description: str
@@ -44,7 +44,7 @@ class _Fact:
 
 @attrs.frozen
 class _Drawing:
-    """A chart with its heading, what it shows, and what stands on its axes."""
+    """A chart with its heading and description."""
 
     heading: str
     description: str
@@ -56,9 +56,9 @@ def render(summary: LedgerSummary, *, name: str, now: datetime, version: str) ->
 
     Args:
         summary: The ledger to show.
-        name: What it is about, such as the file of the jobs.
-        now: The time, aware.
-        version: Of pollwise.
+        name: The title, such as the name of the file of jobs.
+        now: The time, timezone-aware.
+        version: The version of pollwise.
     """
     reasons = summary.reasons
     return _template().render(
@@ -139,7 +139,7 @@ def _known(seconds: Sequence[float]) -> list[float]:
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
-    """The smallest value that so large a share is not above."""
+    """The smallest value that is not exceeded by this share of the values."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 

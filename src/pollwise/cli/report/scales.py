@@ -1,4 +1,4 @@
-"""The steps of axes: round numbers that a person would have chosen."""
+"""The steps of axes: round numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NARROW = 12  # values that differ by no more than this factor get bins of equal
 
 
 def brief(seconds: float) -> str:
-    """A round number of seconds as short as an axis wants it: `0.5 s`, `30 s`, `1:15`, `2 min`, `3 h`, `5 d`."""
+    """A round number of seconds in a short form for an axis: `0.5 s`, `30 s`, `1:15`, `2 min`, `3 h`, `5 d`."""
     if seconds < 60:
         return f"{seconds:g} s"
     if seconds < 3600:
@@ -48,7 +48,7 @@ def count_steps(most: int, lines: int = 4) -> list[int]:
 
 
 def time_steps(start: float, end: float, most: int = 8) -> list[tuple[float, str]]:
-    """Round moments in UTC between two in Unix seconds, with what to call them."""
+    """Round times in UTC between two Unix times, with their labels."""
     rough = max(1.0, (end - start) / most)
     step = next((step for step in _STEPS if step >= rough), math.ceil(rough / 31_536_000) * 31_536_000)
     first = math.ceil(start / step) * step
@@ -63,9 +63,10 @@ def _moment(at: float, step: float) -> str:
 
 
 def duration_edges(shortest: float, longest: float, bins: int) -> list[float]:
-    """The edges of bins for durations between these two: about so many of equal width where they are alike.
+    """The edges of the bins for durations between these two.
 
-    Where they differ much the bins are ever wider, as on a logarithmic scale.
+    Similar durations get about `bins` bins of equal width. Otherwise each bin is wider than the one before, as on a
+    logarithmic scale.
     """
     if shortest > 0 and longest / shortest <= _NARROW and longest > shortest:
         wanted = (longest - shortest) / bins
@@ -78,7 +79,7 @@ def duration_edges(shortest: float, longest: float, bins: int) -> list[float]:
 
 
 def poll_edges(fewest: int, most: int) -> list[int]:
-    """The first count of each bin for numbers of polls between these two, and one past the last bin."""
+    """The first count of each bin for numbers of polls between these two, and the end of the last bin."""
     first = bisect_right(_POLL_LADDER, fewest) - 1
     return [*_POLL_LADDER[first : bisect_right(_POLL_LADDER, most)], int(_above(_POLL_LADDER, most))]
 
