@@ -8,7 +8,7 @@ A script, a fault rate or an outage can change a reply in three ways: a `Fault`,
 `ReplyOverride` of its header fields and status code. `ODD` lists correct replies in unusual forms. The options of a
 `Plan` make the job itself behave unusually.
 
-The simulator imports nothing else of pollwise, so it serves what the vendors document, not how pollwise reads that.
+The simulator imports no other package of pollwise, so it serves what the vendors document, not what pollwise expects.
 """
 
 from __future__ import annotations

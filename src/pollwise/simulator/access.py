@@ -1,8 +1,8 @@
-"""Authentication: API token, Basic, Bearer, and OAuth 2 client credentials as Oracle's identity service has them.
+"""Authentication: API token, Basic, Bearer, and the OAuth 2 client credentials grant of Oracle's identity service.
 
 Rule 1: a vendor without a configured credential accepts every request.
 Rule 2: a revoked or expired credential gets 401 until the client sends a newer one.
-Rule 3: no secret is in a `repr` or a log.
+Rule 3: no `repr` and no log contains a secret.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class OAuthClient:
         client_secret: Sent as the password of HTTP Basic.
         scope: The required scope; None accepts any that ends in `urn:opc:cec:all`.
         expires_in_s: Seconds that a token is valid; `expires_in` has them, rounded down.
-        expires_in: The field verbatim in place of those seconds, such as `3600.0`, `"3600.0"`, `""`, `0`, `-1`; None has
-            the seconds, `ABSENT` omits the field, which RFC 6749, 5.1, allows.
-        token_type: The field verbatim; `ABSENT` leaves it out. Its case does not matter (RFC 6749, 5.1).
-        script: What the n-th request for a token gets; None or the end of the script is a normal answer.
+        expires_in: The field verbatim in place of those seconds, such as `3600.0`, `"3600.0"`, `""`, `0`, `-1`. None
+            sends the seconds; `ABSENT` omits the field, which RFC 6749, 5.1, allows.
+        token_type: The field verbatim; `ABSENT` omits it. Its case does not matter (RFC 6749, 5.1).
+        script: Its n-th entry applies to the n-th request for a token. None is a normal reply, also after the last entry.
     """
 
     client_id: str

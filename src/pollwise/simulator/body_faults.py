@@ -77,7 +77,7 @@ def _field(change: Callable[[dict[str, Any], str], None], path_of: Callable[[Ven
         document = json.loads(context.reply.body)
         *above, field = path_of(context.vendor)
         parent = functools.reduce(lambda part, name: part.get(name, {}), above, document)
-        if field in parent:  # a refusal has no such field, and stays unchanged
+        if field in parent:  # a refusal has no such field and stays unchanged
             change(parent, field)
         return attrs.evolve(context.reply, body=to_json(document))
 

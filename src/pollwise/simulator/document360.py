@@ -1,4 +1,4 @@
-"""Document360 as it is documented: the status of a task that deletes files.
+"""Document360 as its vendor documents it: the status of a task that deletes files.
 
 Source: Document360's API reference, `GET /v2/Drive/Folders/DeleteFile/Status/{taskId}`.
 The API documents the envelope of a refusal, not its codes; the codes here are invented.
@@ -51,9 +51,9 @@ def _texts(texts: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class DeletePlan(Plan):
-    """The course of a delete-file task; see `Plan` for the arguments of all jobs.
+    """The plan of a delete-file task; see `Plan` for the arguments of all jobs.
 
-    `status` goes from 0 (Queued) by 1 (Initiated) to 2 (InProgress). Unconfirmed means that `status` shows the end
+    `status` goes from 0 (Queued) over 1 (Initiated) to 2 (InProgress). Unconfirmed means that `status` shows the end
     while `is_complete` is still false.
 
     Attributes:

@@ -45,7 +45,7 @@ class Fault(enum.Enum):
     BARE_TOO_MANY_REQUESTS = "bare-too-many-requests"
     """429 without `Retry-After`, as gateways send to shed load (RFC 6585, 4: the hint is optional)."""
     THROTTLED_IN_200 = "throttled-in-200"
-    """The vendor's error document about its rate limit under HTTP 200, as GraphQL and RPC-like APIs have it."""
+    """The vendor's error document about its rate limit with status 200, as GraphQL and RPC-like APIs send it."""
     NOT_MODIFIED = "not-modified"
     """304 with no body (RFC 9110, 15.4.5): the earlier status still holds. Also sent without a conditional request."""
     SERVER_ERROR = "server-error"
@@ -103,7 +103,7 @@ class Fault(enum.Enum):
     SLOW_DRIP = "slow-drip"
     """The correct reply, one byte at a time."""
     CLOSED = "closed"
-    """The connection ends before the reply. aiohttp's client then sends a GET again."""
+    """The connection is closed before the reply. aiohttp's client then sends a GET again."""
     RESET = "reset"
     """RST in the middle of the body."""
     RESET_AT_ONCE = "reset-at-once"
@@ -114,7 +114,7 @@ class Fault(enum.Enum):
     """The body ends before its last chunk."""
     NOT_HTTP = "not-http"
 
-    # Correct replies in an odd form. A client should read them like any other.
+    # Correct replies in an odd form. A client should accept them.
     TEXT_JSON = "text-json"
     """The correct body as `text/json`, which older servers send."""
     PLAIN_TEXT = "plain-text"
@@ -143,7 +143,7 @@ _LASTING = {Fault.BAD_REQUEST, Fault.UNAUTHORIZED, Fault.FORBIDDEN, Fault.NOT_FO
 _LASTING |= {Fault.REDIRECT, Fault.REDIRECT_AWAY, Fault.LOGIN_REDIRECT, Fault.FIREWALL_PAGE, Fault.NOT_MODIFIED}
 _COSTLY = {Fault.HANG, Fault.SLOW_DRIP, Fault.GZIP_BOMB, Fault.HUGE_BODY, Fault.HUGE_CHUNKED}
 
-# Only chosen if named, so that a seed keeps its meaning.
+# Only chosen if named, so that a seed gives the same faults as in earlier versions.
 _NAMED_ONLY = {Fault.BARE_TOO_MANY_REQUESTS, Fault.THROTTLED_IN_200, Fault.MAINTENANCE_PAGE, Fault.ANOTHER_JOB}
 _NAMED_ONLY |= {Fault.RESET_AT_ONCE}
 
@@ -162,9 +162,9 @@ ODD = (
 )
 """Correct replies in an odd form. A client should accept them."""
 TRANSIENT = tuple(fault for fault in Fault if fault not in {*_LASTING, *ODD})
-"""The faults that a client should survive by asking again."""
+"""The faults after which a client should send the request again."""
 PROMPT = tuple(fault for fault in TRANSIENT if fault not in _COSTLY | _NAMED_ONLY)
-"""The faults that are chosen by chance unless others are named. They cost a client neither time nor memory."""
+"""The faults to choose from by default. They cost a client neither time nor memory."""
 
 ParsedEntry: TypeAlias = Fault | SimulatedReply | ReplyOverride | None
 ScriptEntry: TypeAlias = ParsedEntry | str

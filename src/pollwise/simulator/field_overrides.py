@@ -1,4 +1,4 @@
-"""Fields of a status that a test replaces.
+"""Replaces fields of a status for a test.
 
 Rule: an override replaces a field, or adds one to an existing object. It never creates an object.
 """
@@ -20,7 +20,7 @@ class Absent(enum.Enum):
 
 
 ABSENT: Final = Absent.ABSENT
-"""In place of a value: the field is left out."""
+"""In place of a value: the field is omitted."""
 
 
 def with_overrides(document: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

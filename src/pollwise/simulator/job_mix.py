@@ -16,7 +16,7 @@ __all__ = ["generate_jobs"]
 
 PlannedJob: TypeAlias = tuple[Vendor, tuple[str, ...], Plan]
 
-# In turn rather than at random, so that four jobs of a vendor have all of its outcomes.
+# Used in turn, not at random, so that four jobs of a vendor have all of its outcomes.
 _DELETIONS: tuple[dict[str, Any], ...] = (
     {},
     {"outcome": "failed"},

@@ -62,10 +62,10 @@ class Stage:
 
 @attrs.frozen(kw_only=True)
 class Plan(abc.ABC):
-    """The course of a job of any vendor.
+    """The plan of a job, for any vendor: its duration, its outcome and its odd behaviour.
 
     Attributes:
-        duration_s: Seconds until it is over; `math.inf` for never.
+        duration_s: Seconds until it is over; `math.inf` is a job that never ends.
         outcome: How it ends. `unknown` is an end that the vendor does not document, as newer servers may send.
         curve: Share of its work done over the share of its time, as a function or by name.
         hidden_s: Seconds at the start with HTTP 404: not visible yet.
@@ -81,7 +81,7 @@ class Plan(abc.ABC):
         starts_when_polled: Its time starts with the first request, not when it is added.
         overrides: Fields that replace the documented ones, by their paths in the status, such as
             `{"completedPercentage": "104"}`, `{"errors.0.error_code": 17}`, `{"task_status.task_id": None}`; `ABSENT`
-            leaves one out. Real servers exceed 100 %, send numbers for texts, and null for either.
+            omits a field. Real servers exceed 100 %, send numbers instead of texts, and null instead of either.
         script: Its n-th entry applies to the n-th request that passes authentication and rate limit; None is a normal
             reply. Faults by rate start after its last entry.
     """
@@ -123,7 +123,7 @@ class SimulatedJob:
     Attributes:
         vendor: The vendor of the job.
         keys: `(task_id,)` or `(file_id, job_id)`.
-        plan: Its course.
+        plan: Its plan.
         curve: The plan's curve as a function.
         started_at: Start of its time, in the clock's seconds; None before.
         polls: All requests for its status except those that a cache answered.

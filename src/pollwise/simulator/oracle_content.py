@@ -1,4 +1,4 @@
-"""Oracle Content Management as it is documented: extracting a ZIP file, and the status of that.
+"""Oracle Content Management as its vendor documents it: the extraction of a ZIP file, and its status.
 
 Source: REST API for Content Management, `POST .../files/{fileId}/_extract` and `GET .../_extract/{jobId}`.
 Every scalar is a string. The 400 of a job that is not valid is documented; other refusals have its shape, with
@@ -57,22 +57,23 @@ _COUNT = attrs.validators.ge(0)
 
 @attrs.frozen(kw_only=True)
 class ExtractionPlan(Plan):
-    """The course of a ZIP extraction; see `Plan` for the arguments of all jobs.
+    """The plan of a ZIP extraction; see `Plan` for the arguments of all jobs.
 
     Unconfirmed means that `completed` is "true" while `progress` has a value that is not documented.
 
     Attributes:
-        files: Entries of the ZIP file that are not ignored; None is 3, or as many as the next three need.
+        files: Entries of the ZIP file that are not ignored. None is at least 3, and the sum of `skipped`, `overwritten`
+            and `versioned`.
         skipped: How many of them are skipped, because a file of that name exists.
         overwritten: How many of them overwrite a file.
-        versioned: How many of them become a file's new version.
+        versioned: How many of them become a new version of a file.
         name_adjusted: How many of the created files get another name.
         ignored: Further entries, which are ignored.
         unknown_progress: A `progress` that the vendor does not document, sent for a part of the time instead of
             `PROCESSING`, while unconfirmed or while the job only looks failed (`COMPLETED` if it is None), and at an
             unknown end (`TIMED_OUT` if it is None).
         error_code: `errorCode` of a failure.
-        message: `message` of every reply, for texts that are hard to show; None has the vendor's own texts.
+        message: `message` of every reply, for texts that are hard to show; None sends the vendor's own texts.
         native_types: Booleans and numbers instead of strings, as a gateway that re-encodes JSON would send them.
     """
 
@@ -95,7 +96,7 @@ class ExtractionPlan(Plan):
 
     def status(self, keys: tuple[str, ...], stage: Stage) -> dict[str, Any]:
         """The documented fields in the documented order."""
-        del keys  # a status does not name its job
+        del keys  # this vendor's status does not name its job
         whole = stage.over and self.outcome in {"succeeded", "unknown"}
         percentage = 100 if whole else min(99, int(stage.share * 100))
         counts = self._counts(percentage)

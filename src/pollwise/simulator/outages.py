@@ -37,7 +37,7 @@ class Outage:
         change: Callable[[OutageKind], Awaitable[OutageKind]],
     ) -> None:
         self._kind: OutageKind = kind
-        self._change = change  # sets the server's outage, and returns the previous one
+        self._change = change  # sets the server's outage and returns the previous one
         self._before: OutageKind = None
         self._active = False
 

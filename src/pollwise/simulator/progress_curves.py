@@ -1,7 +1,7 @@
 """The progress that a job reports over its time.
 
 Rule 1: a curve is a pure function from the share of the job's time, 0..1, to the share of its work, 0..1.
-Rule 2: a curve can fall. Real servers stall, jump, and answer from replicas that lag behind.
+Rule 2: a curve can fall, because real servers stall, jump, and answer from replicas that lag behind.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def stalls(x: float) -> float:
 
 
 def backwards(x: float) -> float:
-    """A replica that lags behind answers in every second twentieth of the time, so progress goes back."""
+    """A lagging replica answers in every second twentieth of the time, so progress goes back."""
     return max(0.0, x - _REPLICA_LAG) if int(x * _SLICES) % 2 else x
 
 
@@ -62,7 +62,7 @@ _NAMED: dict[str, Curve] = {"linear": linear, "ease": ease, "stalls": stalls, "b
 
 
 def curve_named(name: CurveName, *, seed: int | str) -> Curve:
-    """The curve of that name; Only `jumpy` uses `seed`. Raises ValueError for an unknown name."""
+    """The curve of that name. Only `jumpy` uses `seed`. Raises ValueError for an unknown name."""
     if name == "jumpy":
         return jumpy(seed)
     if name not in _NAMED:

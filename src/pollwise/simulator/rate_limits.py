@@ -59,26 +59,27 @@ class RateLimit:
     Attributes:
         limit: Requests that are accepted in one window.
         per_s: Seconds that a window lasts; small values compress time.
-        window: `fixed` starts with the first request after the last window's end and is refilled at once;
-            `sliding` counts the requests of the last `per_s` seconds; `bucket` holds `burst` requests and gets `limit`
-            new ones in `per_s` seconds, evenly (a token bucket, as nginx, Amazon's and Stripe's gateways have).
+        window: `fixed` starts with the first request after the end of the last window, and allows all `limit` requests
+            again; `sliding` counts the requests of the last `per_s` seconds; `bucket` holds `burst` requests and gets
+            `limit` new ones in `per_s` seconds, evenly (a token bucket, as in nginx and in the gateways of Amazon and
+            Stripe).
         burst: Requests that a full bucket holds; None is `limit`.
         aligned: Fixed windows start at multiples of `per_s` of the clock instead.
-        headers: `document360` sends `Remaining` always, `Limit` and `Reset` with a refusal only; `always` sends all
-            three always; `hidden` none. With `hidden` and no `retry_after` a refusal is a bare status code.
+        headers: `document360` sends `Remaining` always, and `Limit` and `Reset` only with a refusal. `always` sends all
+            three always, `hidden` sends none. With `hidden` and without `retry_after`, a refusal has no hint at all.
         style: The names of the fields. `x-ratelimit` is Document360's and GitHub's; `x-rate-limit` is Okta's and
             Nature Remo's; `ratelimit` is that of draft-ietf-httpapi-ratelimit-headers up to 06; `requests` is
             OpenAI's `x-ratelimit-remaining-requests`.
         reset: The format of a reset: `seconds`; a `duration` (`6m0s`, OpenAI); `epoch` seconds (GitHub);
-            `epoch-ms` (several gateways); `iso` (`2026-11-29T10:00:00Z`, Twilio's and Anthropic's way); `http-date`.
+            `epoch-ms` (several gateways); `iso` (`2026-11-29T10:00:00Z`, Twilio and Anthropic); `http-date`.
         fractional: Seconds of a reset and of `Retry-After` may be fractions, for compressed time. Otherwise they are
-            whole, rounded up, at least 1, as real servers do.
+            whole numbers, rounded up, at least 1, as real servers send them.
         policy: The limit is followed by its window, as in `60, 60;w=60` (draft-ietf-httpapi-ratelimit-headers-03).
         ietf: Send `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) as well.
         retry_after: Send `Retry-After` with a refusal, as `seconds` or as a `date`, or in milliseconds as
             `retry-after-ms` (Azure OpenAI, OpenAI) or `x-ms-retry-after-ms` (Azure Cosmos DB), or not at all.
-        refusal: The status code of a refusal. GitHub's secondary limit is a 403, Amazon's ThrottlingException a 400,
-            others use 402, 409, 420 and 423; 200 is an error document under a success's code.
+        refusal: The status code of a refusal. GitHub's secondary limit is a 403, Amazon's ThrottlingException a 400;
+            others use 402, 409, 420 and 423. 200 sends the error document with the status code of a success.
         vendors: The vendors whose requests are limited.
     """
 

@@ -63,7 +63,7 @@ class Decision:
 
 @attrs.define
 class SpuriousRefusals:
-    """Refusals without a rate limit: `refused` of the next `of` requests, evenly spread, with status code `status`."""
+    """Refusals without a rate limit: `refused` of the next `of` requests, evenly spread, get the status code `status`."""
 
     refused: int = 0
     of: int = 0

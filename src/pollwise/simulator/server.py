@@ -34,7 +34,7 @@ __all__ = ["Simulator"]
 
 _log = logging.getLogger(__name__)
 _SHUTDOWN_TIMEOUT_S = 0.05
-_LOOP_PASSES = 20  # of the loop, in which handlers can end; they need about three
+_LOOP_PASSES = 20  # iterations of the loop in which handlers can end; they need about three
 _BACKLOG = 1024
 
 
@@ -52,7 +52,7 @@ class Simulator:
     Args:
         seed: Decides everything that is random. The same seed and the same requests give the same replies.
         host: The address to listen on.
-        port: The port to listen on; 0 takes a free one.
+        port: The port to listen on; 0 chooses a free one.
         clock: Gives the seconds for jobs, rate limits and expiry; None is the running loop's time.
         api_token: The `api_token` that Document360 requires; None requires none.
         basic: User and password that Oracle Content Management accepts.
@@ -209,8 +209,8 @@ class Simulator:
         """
         # The number of jobs is in the seed, so that a second call adds other jobs.
         rng = random.Random(f"{self._router.seed if seed is None else seed}/{len(self._router.jobs)}")
-        drafts = generate_jobs(rng, document360=document360, oracle_content=oracle_content, duration_s=duration_s)
-        return [self._router.add(vendor, keys, plan, self._now()) for vendor, keys, plan in drafts]
+        planned = generate_jobs(rng, document360=document360, oracle_content=oracle_content, duration_s=duration_s)
+        return [self._router.add(vendor, keys, plan, self._now()) for vendor, keys, plan in planned]
 
     @property
     def jobs(self) -> Mapping[tuple[str, ...], SimulatedJob]:
@@ -349,8 +349,8 @@ class Simulator:
                 transport.close()
                 return web.Response()
             body = await request.read() if request.method == "POST" else b""
-            asked = ReceivedRequest(request.method, request.raw_path, request.headers, body, self._clock())
-            decision = router.decide(asked)
+            received = ReceivedRequest(request.method, request.raw_path, request.headers, body, self._clock())
+            decision = router.decide(received)
             if decision.fault is None:
                 return to_response(decision.reply)
             context = SocketFaultContext(
@@ -368,10 +368,10 @@ class Simulator:
 
 
 def _parse_odd(odd: Iterable[Fault | str]) -> tuple[Fault, ...]:
-    found = tuple(Fault(one) for one in odd)
-    if not set(found) <= set(ODD):
-        raise ValueError(f"odd forms are {', '.join(one.value for one in ODD)}")
-    return found
+    faults = tuple(Fault(entry) for entry in odd)
+    if not set(faults) <= set(ODD):
+        raise ValueError(f"odd forms are {', '.join(fault.value for fault in ODD)}")
+    return faults
 
 
 async def _abort_connections(http: web.Server) -> None:
@@ -379,6 +379,6 @@ async def _abort_connections(http: web.Server) -> None:
         for connection in http.connections:
             if connection.transport is not None:
                 connection.transport.abort()  # close() would wait for a client that does not read
-        await asyncio.sleep(0)  # losing its connection cancels a handler
+        await asyncio.sleep(0)  # lets the handlers end, which a lost connection cancels
         if not http.connections:
             break

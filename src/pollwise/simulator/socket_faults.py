@@ -1,6 +1,6 @@
 """Faults of the connection: what the socket does instead of sending a whole reply.
 
-Rule 1: every fault ends when the client disconnects or the simulator closes; none outlives its connection.
+Rule 1: every fault ends when its connection ends, because the client disconnects or the simulator closes.
 Rule 2: a fault that breaks the connection still returns a response, because aiohttp requires one; it is never sent.
 """
 

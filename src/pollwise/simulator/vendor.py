@@ -36,7 +36,7 @@ class Vendor(abc.ABC):
 
     @abc.abstractmethod
     def refusal(self, status: int, *, like: int | None = None) -> SimulatedReply:
-        """The vendor's JSON for a status code that is not 2xx; with the texts of the code `like`, if that is given."""
+        """The vendor's JSON for a status code that is not 2xx, with the texts of the code `like` if that is given."""
 
     @abc.abstractmethod
     def unknown_job(self) -> SimulatedReply:
