@@ -18,7 +18,7 @@ from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.simulator import Simulator
 
 HOSTILE = "[bold]x[/]\x1b[31m\x9b2J\u202egnp.exe\r\n\x07"
-"""What a job, a vendor or a proxy may say: markup, escape codes in both forms, reordering, line ends, a bell."""
+"""A text that a job, a vendor or a proxy may send: markup, escape codes in both forms, reordering, line ends, a bell."""
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """No setting of the machine's own reaches the command; set what a test needs."""
+    """The environment without settings of this machine; a test sets the variables that it needs."""
     for name in list(os.environ):
         if name.startswith(("DOCUMENT360_", "ORACLE_CONTENT_")) or name in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}:
             monkeypatch.delenv(name)
@@ -118,7 +118,7 @@ class Child:
 
 @pytest.fixture
 async def start(environment: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
-    """Starts `python -m pollwise ...`; what still runs after the test is killed."""
+    """Starts `python -m pollwise ...`. Processes that still run after the test are killed."""
     children: list[asyncio.subprocess.Process] = []
 
     async def begin(*arguments: str, **options: Any) -> Child:

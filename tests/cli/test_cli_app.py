@@ -9,8 +9,8 @@ import pytest
 from pollwise.cli import main
 
 
-def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--version` says which pollwise this is."""
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the installed version."""
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"pollwise {metadata.version('pollwise')}\n"
 
@@ -41,7 +41,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_help(
     arguments: str, states: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every command explains itself within 80 columns; no option takes a secret."""
+    """The help of every command fits 80 columns. No option takes a secret."""
     monkeypatch.setenv("COLUMNS", "80")
     assert main(arguments.split()) == 0
     out, err = capsys.readouterr()
@@ -53,7 +53,7 @@ def test_the_help(
 
 
 def test_help_loads_no_engine() -> None:
-    """`pollwise --help` pays for none of what a watch needs."""
+    """`--help` does not import the modules that only a watch needs."""
     code = (
         "import sys, pollwise.cli\n"
         "pollwise.cli.main(['watch', 'document360', '--help'])\n"

@@ -27,7 +27,7 @@ def test_a_file_appears_whole(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
 
 
-def test_who_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
     """An error on the way leaves the old file, and no other."""
     path = tmp_path / "out"
     path.write_text("old")

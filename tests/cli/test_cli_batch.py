@@ -27,20 +27,20 @@ QUICK = ("--interval", "0.05", "--rate", "100000/s")
 
 @pytest.fixture(autouse=True)
 async def _patience() -> None:
-    """Many connections at once keep the simulator's loop busy, of which the command's log would tell."""
+    """Silence asyncio's warnings about slow callbacks, because many connections keep the simulator's loop busy."""
     asyncio.get_running_loop().slow_callback_duration = 60.0
 
 
 @pytest.fixture
 def addresses(simulator: Simulator, environment: pytest.MonkeyPatch) -> Simulator:
-    """The simulator, where the command looks for both vendors."""
+    """The simulator, with its URL in the environment as that of both vendors."""
     environment.setenv("DOCUMENT360_BASE_URL", simulator.document360_url)
     environment.setenv("ORACLE_CONTENT_BASE_URL", simulator.oracle_content_url)
     return simulator
 
 
 def populate(simulator: Simulator, count: int, *, duration_s: float = 0.2) -> list[dict[str, Any]]:
-    """So many jobs of both vendors, of which some fail and some are cancelled; their rows."""
+    """Add `count` jobs of both vendors, of which some fail and some are cancelled. Returns their rows."""
     rows: list[dict[str, Any]] = []
     for number in range(count):
         usual: dict[str, Any] = {"duration_s": duration_s * (number % 5) / 4, "starts_when_polled": True}
@@ -65,26 +65,27 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def timeless(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Results without what depends on when was asked."""
+    """The results without the fields that depend on the time of the polls."""
     return [
         {name: value for name, value in line.items() if name not in {"elapsed_s", "detected_within_s", "polls"}}
         for line in results
     ]
 
 
-def truth(simulator: Simulator, rows: Sequence[dict[str, Any]]) -> list[str]:
+def planned(simulator: Simulator, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The planned outcome of each row's job."""
     keys = [(row["task_id"],) if "task_id" in row else (row["file_id"], row["job_id"]) for row in rows]
     return [simulator.jobs[key].outcome for key in keys]
 
 
 async def test_a_file_of_jobs_becomes_a_file_of_results(addresses: Simulator, command: Run, tmp_path: Path) -> None:
-    """Every row has its outcome, in the order asked; in a pipe each outcome is a line, and a summary follows."""
+    """Every row has its outcome, in the order of JOBS. In a pipe each outcome is a line, and a summary follows."""
     rows = populate(addresses, 40)
     jobs, out, page = write(tmp_path / "jobs.jsonl", rows), tmp_path / "results.jsonl", tmp_path / "page.html"
     status, texts, err = await command("batch", jobs, "--out", str(out), "--report", str(page), *QUICK)
     assert (status, err) == (1, "")
     results = read(out)
-    assert [line["event"] for line in results] == truth(addresses, rows)
+    assert [line["event"] for line in results] == planned(addresses, rows)
     assert [line["line"] for line in results] == list(range(1, 41))
     assert results[1]["row"] == {"n": 1}
     assert results[0]["job"] == {"task_id": "T0"}
@@ -97,13 +98,13 @@ async def test_a_file_of_jobs_becomes_a_file_of_results(addresses: Simulator, co
     assert (tmp_path / "jobs.jsonl.ledger").exists()
 
 
-async def test_a_second_run_asks_nothing(addresses: Simulator, command: Run, tmp_path: Path) -> None:
-    """What is over is never asked about again: the same command writes the same results and sends no request."""
+async def test_a_second_run_sends_nothing(addresses: Simulator, command: Run, tmp_path: Path) -> None:
+    """A job that is over is not polled again: the same command writes the same results and sends no request."""
     jobs = write(tmp_path / "jobs.jsonl", populate(addresses, 20))
     await command("batch", jobs, "--out", str(tmp_path / "one"), *QUICK)
-    job_table = addresses.requests.total
+    sent = addresses.requests.total
     status, texts, err = await command("batch", jobs, "--out", str(tmp_path / "two"), *QUICK)
-    assert (status, err, addresses.requests.total) == (1, "", job_table)
+    assert (status, err, addresses.requests.total) == (1, "", sent)
     assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
     summary = texts.splitlines()[20]
     assert summary.startswith("20 jobs in ")
@@ -111,7 +112,7 @@ async def test_a_second_run_asks_nothing(addresses: Simulator, command: Run, tmp
 
 
 async def test_json_lines_and_csv(addresses: Simulator, command: Run, tmp_path: Path) -> None:
-    """From CSV to one JSON object an outcome, on stdout alone; all of them in every run."""
+    """Jobs from CSV give one JSON object for each outcome on stdout, and every run writes all of them."""
     for name in ("a", "b"):
         addresses.add_delete(name, duration_s=0.0)
     (tmp_path / "jobs.csv").write_text("\ufefftask_id;who\r\na;x\r\nb;y\r\n", encoding="utf-8")
@@ -122,8 +123,8 @@ async def test_json_lines_and_csv(addresses: Simulator, command: Run, tmp_path: 
         assert sorted(json.loads(line)["job"]["task_id"] for line in out.splitlines()) == ["a", "b"]
 
 
-async def test_a_job_that_is_there_twice(addresses: Simulator, command: Run, tmp_path: Path) -> None:
-    """It is watched once, and has a result for each of its rows."""
+async def test_a_job_with_several_rows(addresses: Simulator, command: Run, tmp_path: Path) -> None:
+    """A job with three rows is watched once, and has a result for each of them."""
     job = addresses.add_delete("a", duration_s=0.2)
     rows = [{"endpoint": "document360", "task_id": "a", "n": n} for n in range(3)]
     jobs, out = write(tmp_path / "jobs.jsonl", rows), tmp_path / "out"
@@ -134,7 +135,7 @@ async def test_a_job_that_is_there_twice(addresses: Simulator, command: Run, tmp
 
 
 async def test_an_empty_file(addresses: Simulator, command: Run, tmp_path: Path) -> None:
-    """No jobs are no error; their results are an empty file."""
+    """A file without jobs is not an error; its result file is empty."""
     jobs = write(tmp_path / "jobs.jsonl", [])
     status, out, err = await command("batch", jobs, "--out", str(tmp_path / "out"))
     assert (status, out, err) == (0, f"There are no jobs.\nresults: {tmp_path / 'out'}\n", "")
@@ -169,7 +170,7 @@ async def test_all_is_checked_before_anything_is_sent(
     environment: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Bad rows, missing settings, places that cannot be written: told in a line, and no server hears of it."""
+    """Bad rows, missing settings and paths that cannot be written are reported, and no request is sent."""
     environment.chdir(tmp_path)
     (tmp_path / "text").write_text("x" * 100)
     if variable is not None:
@@ -182,15 +183,15 @@ async def test_all_is_checked_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("arguments", [[], ["-", "jobs.jsonl"]])
-async def test_one_place_for_jobs(arguments: list[str], command: Run) -> None:
-    """Jobs come from one file or from stdin."""
+async def test_one_source_of_jobs(arguments: list[str], command: Run) -> None:
+    """The command needs one file of jobs or stdin, not both."""
     status, out, err = await command("batch", *arguments)
     assert (status, out) == (2, "")
     assert err.startswith("pollwise: name one file of jobs, or - for stdin.")
 
 
-async def test_a_ledger_that_another_writes(addresses: Simulator, command: Run, tmp_path: Path) -> None:
-    """Two batches on one ledger would be one too many."""
+async def test_a_ledger_in_use(addresses: Simulator, command: Run, tmp_path: Path) -> None:
+    """A batch does not start while another process writes its ledger."""
     jobs = write(tmp_path / "jobs.jsonl", populate(addresses, 2))
     async with SqliteLedger(f"{jobs}.ledger"):
         status, _, err = await command("batch", jobs)
@@ -205,7 +206,7 @@ async def test_a_ledger_that_another_writes(addresses: Simulator, command: Run, 
 async def test_a_url_that_nothing_may_be_sent_to_abandons_no_job(
     addresses: Simulator, command: Run, tmp_path: Path
 ) -> None:
-    """After the mistake is mended the same command goes on."""
+    """A URL that is not allowed abandons no job. With a valid URL the same command continues."""
     addresses.add_delete("a", duration_s=0.0)
     jobs = write(tmp_path / "jobs.jsonl", [{"endpoint": "document360", "task_id": "a"}])
     assert (await command("batch", jobs, "--document360-url", "http://example.com"))[0] == 2
@@ -214,7 +215,7 @@ async def test_a_url_that_nothing_may_be_sent_to_abandons_no_job(
 
 
 async def test_refused_credentials_end_the_batch(environment: pytest.MonkeyPatch, command: Run, tmp_path: Path) -> None:
-    """One refusal ends the batch and abandons no job. With the right credentials the same command goes on."""
+    """One refusal ends the batch and abandons no job. With valid credentials the same command continues."""
     async with Simulator(api_token="right") as simulator:
         for number in range(50):
             simulator.add_delete(f"T{number}", duration_s=0.0)
@@ -231,8 +232,8 @@ async def test_refused_credentials_end_the_batch(environment: pytest.MonkeyPatch
         assert (status, out.count(" succeeded (")) == (0, 50)
 
 
-async def test_who_was_abandoned_is_taken_up_again(addresses: Simulator, command: Run, tmp_path: Path) -> None:
-    """A job that was lost sight of makes the status 3, also beside a failure; the next run looks at it again."""
+async def test_an_abandoned_job_is_watched_again(addresses: Simulator, command: Run, tmp_path: Path) -> None:
+    """An abandoned job gives status 3, also beside a failure. The next run watches it again."""
     addresses.add_delete("bad", duration_s=0.0, outcome="failed")
     addresses.add_extraction("F", "slow", duration_s=0.0, forbidden=True)
     rows = [
@@ -255,7 +256,7 @@ async def test_who_was_abandoned_is_taken_up_again(addresses: Simulator, command
 async def test_a_ledger_that_fails_on_the_way(
     addresses: Simulator, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that stays full ends the batch, and says so; with room again the same command goes on."""
+    """A disk that stays full ends the batch with a message. After space is freed the same command continues."""
 
     async def full(self: SqliteLedger, outcomes: object, /) -> int:
         raise LedgerFull(self.path, "no room")
@@ -277,7 +278,7 @@ async def test_a_ledger_that_fails_on_the_way(
 
 
 async def until(simulator: Simulator, ended: int) -> None:
-    """Wait until so many jobs were seen at their end."""
+    """Wait until the simulator has shown the end of `ended` jobs."""
     while sum(job.finals > 0 for job in simulator.jobs.values()) < ended:
         await asyncio.sleep(0.01)
 
@@ -285,13 +286,13 @@ async def until(simulator: Simulator, ended: int) -> None:
 async def test_interrupted_and_uninterrupted_are_the_same(addresses: Simulator, start: Start, tmp_path: Path) -> None:
     """Two hundred jobs with faults, Ctrl-C, and the same command again: the results of an uninterrupted run.
 
-    What was over before is not asked about again.
+    Jobs that were over before are not polled again.
     """
     addresses.faults = Faults(rate=0.05, retry_after_s=0.05)
     steady = ("--interval", "0.2", "--rate", "100000/s")
     rows = populate(addresses, 200, duration_s=1.0)
     held = list(addresses.jobs.values())[100:]
-    for job in held:  # so that it cannot be over before it is interrupted, on however slow a machine
+    for job in held:  # so that the batch cannot be over before it is interrupted, also on a slow machine
         job.plan = attrs.evolve(job.plan, duration_s=1e6)
     jobs, ledger = write(tmp_path / "jobs.jsonl", rows), str(tmp_path / "ledger")
     options = (jobs, "--ledger", ledger, "--out", str(tmp_path / "two"), "--report", str(tmp_path / "page"), *steady)
@@ -317,22 +318,22 @@ async def test_interrupted_and_uninterrupted_are_the_same(addresses: Simulator, 
     (status, texts, _), (expected, _, _) = await asyncio.gather(copy.end(), plain.end())
     assert status == expected == 1
     assert f"{len(over)} of them before" in texts
-    assert texts.count(" succeeded (") == truth(addresses, rows).count("succeeded")
+    assert texts.count(" succeeded (") == planned(addresses, rows).count("succeeded")
     assert timeless(read(tmp_path / "two")) == timeless(read(tmp_path / "one"))
-    assert [line["event"] for line in read(tmp_path / "two")] == truth(addresses, rows)
+    assert [line["event"] for line in read(tmp_path / "two")] == planned(addresses, rows)
     results = {tuple(line["job"].values()): line["polls"] for line in read(tmp_path / "two")}
     assert {keys: results[keys] for keys in over} == over
 
 
 async def outcomes_in(ledger: str) -> dict[tuple[str, ...], int]:
-    """The keys of what is over, and how often each was asked about."""
+    """The keys of the jobs that are over, and the number of polls of each."""
     async with SqliteLedger(ledger, read_only=True) as opened:
         lines = [json.loads(line) async for page in opened.export() for line in page.splitlines()]
     return {tuple(line["job"].values()): line["polls"] for line in lines}
 
 
 async def test_sigterm_and_stdin(addresses: Simulator, start: Start, tmp_path: Path) -> None:
-    """SIGTERM ends a batch like Ctrl-C, with its own status; jobs can come from a pipe, and each time anew."""
+    """SIGTERM ends a batch like Ctrl-C, with status 143. Jobs can come from stdin, in every run again."""
     addresses.add_delete("slow", duration_s=60.0)
     addresses.add_delete("quick", duration_s=0.0)
     rows = "".join(f'{{"endpoint": "document360", "task_id": "{name}"}}\n' for name in ("quick", "slow")).encode()
@@ -350,8 +351,8 @@ async def test_sigterm_and_stdin(addresses: Simulator, start: Start, tmp_path: P
     assert addresses.polls("quick") == 1
 
 
-async def test_ctrl_c_while_jobs_are_awaited(addresses: Simulator, start: Start, tmp_path: Path) -> None:
-    """A pipe that brings nothing is no reason not to hear it."""
+async def test_ctrl_c_while_a_pipe_is_read(addresses: Simulator, start: Start, tmp_path: Path) -> None:
+    """Ctrl-C ends the command while it waits for jobs from a pipe."""
     os.mkfifo(tmp_path / "pipe.jsonl")
     child = await start("batch", "pipe.jsonl")
     writer = await asyncio.to_thread(os.open, tmp_path / "pipe.jsonl", os.O_WRONLY)  # returns when it is being read
@@ -362,17 +363,17 @@ async def test_ctrl_c_while_jobs_are_awaited(addresses: Simulator, start: Start,
 
 
 def read_terminal(ours: int) -> bytes:
-    """All that was written to it, until the last writer has gone."""
-    demo_jobs = []
-    with contextlib.suppress(OSError):  # Linux says so
+    """The output until the last writer has closed the terminal."""
+    parts = []
+    with contextlib.suppress(OSError):  # EIO on Linux after the last writer has closed it
         while part := os.read(ours, 65536):
-            demo_jobs.append(part)
+            parts.append(part)
     os.close(ours)
-    return b"".join(demo_jobs)
+    return b"".join(parts)
 
 
 async def test_the_screen_on_a_terminal(addresses: Simulator, start: Start, tmp_path: Path) -> None:
-    """On a terminal the board is drawn in place, and a summary stays."""
+    """On a terminal the progress is drawn in place, and a summary stays."""
     jobs = write(tmp_path / "jobs.jsonl", populate(addresses, 30, duration_s=1.0))
     ours, theirs = pty.openpty()
     env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
@@ -387,12 +388,12 @@ async def test_the_screen_on_a_terminal(addresses: Simulator, start: Start, tmp_
     assert "30 jobs in" in text
 
 
-# --- much ---------------------------------------------------------------------------------------
+# --- many jobs ----------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 async def test_ten_thousand_jobs(addresses: Simulator, start: Start, tmp_path: Path) -> None:
-    """Ten thousand jobs with faults, interrupted twice: complete, right, and as of an uninterrupted run.
+    """Ten thousand jobs with faults, interrupted twice, give the results of an uninterrupted run.
 
     It takes two or three minutes: `./dev test --slow -k ten_thousand`.
     """
@@ -412,7 +413,7 @@ async def test_ten_thousand_jobs(addresses: Simulator, start: Start, tmp_path: P
     child = await start("batch", jobs, "--ledger", ledger, "--out", str(tmp_path / "two"), *usual)
     assert (await child.end())[0] == 1
     assert timeless(read(tmp_path / "one")) == timeless(read(tmp_path / "two"))
-    assert [line["event"] for line in read(tmp_path / "two")] == truth(addresses, rows)
+    assert [line["event"] for line in read(tmp_path / "two")] == planned(addresses, rows)
 
 
 # --- the status ---------------------------------------------------------------------------------
@@ -429,8 +430,8 @@ async def test_ten_thousand_jobs(addresses: Simulator, start: Start, tmp_path: P
         (["abandoned", "succeeded"], 3),
     ],
 )
-def test_the_status_of_many(states: list[str], status: int) -> None:
-    """What was lost sight of says more than what failed, for it may still change."""
+def test_the_exit_status_of_a_batch(states: list[str], status: int) -> None:
+    """An abandoned job decides the exit status before a failed one, because it may still change."""
     progress = BatchProgress(len(states), ["e"], 0.0)
     for state in states:
         progress.add_known(state)

@@ -15,7 +15,7 @@ USUAL = BatchOptions()
 
 @pytest.fixture(autouse=True)
 def _environment(environment: pytest.MonkeyPatch) -> None:
-    """No URL of the machine's own."""
+    """The environment of the machine has no effect."""
 
 
 def parse(*tokens: str) -> BatchOptions:
@@ -49,8 +49,8 @@ def parse(*tokens: str) -> BatchOptions:
         ("--json -v", "json", True),
     ],
 )
-def test_what_can_be_said(tokens: str, name: str, value: object) -> None:
-    """Each option is understood."""
+def test_valid_options(tokens: str, name: str, value: object) -> None:
+    """Each option is parsed."""
     assert getattr(parse(*tokens.split()), name) == value
 
 
@@ -61,14 +61,14 @@ def test_what_can_be_said(tokens: str, name: str, value: object) -> None:
         *("--concurrency 0", "--format xml", "--endpoint oracle", "--timeout 0", "--interval soon", "--out"),
     ],
 )
-def test_what_cannot_be_meant(tokens: str) -> None:
-    """It is refused before anything is sent."""
+def test_invalid_options(tokens: str) -> None:
+    """A value that is not valid is refused by the parser."""
     with pytest.raises(CycloptsError):
         parse(*tokens.split())
 
 
 def test_urls_come_from_the_environment_as_well(environment: pytest.MonkeyPatch) -> None:
-    """By the same variables as for `pollwise watch`."""
+    """The URLs come from the same variables as for `pollwise watch`."""
     environment.setenv("ORACLE_CONTENT_BASE_URL", "https://y")
     assert parse().oracle_content_url == "https://y"
 
@@ -84,20 +84,20 @@ def test_urls_come_from_the_environment_as_well(environment: pytest.MonkeyPatch)
         ("-", "jsonl"),
     ],
 )
-def test_a_name_tells_the_format(jobs: str, form: str) -> None:
-    """By its ending; what is said counts more."""
+def test_the_name_states_the_format(jobs: str, form: str) -> None:
+    """The suffix of the name states the format; `--format` overrides it."""
     assert USUAL.form_of(jobs) == form
     assert attrs.evolve(USUAL, form="csv").form_of(jobs) == "csv"
 
 
-def test_a_name_that_tells_nothing() -> None:
-    """The format is never guessed."""
+def test_a_name_without_a_known_suffix() -> None:
+    """The format is not guessed: the error names `--format`."""
     with pytest.raises(UsageError, match="--format"):
         USUAL.form_of("jobs.txt")
 
 
-def test_where_the_ledger_is() -> None:
-    """Beside JOBS, unless it is said; stdin has no place beside it."""
+def test_the_path_of_the_ledger() -> None:
+    """Without `--ledger` the ledger is beside JOBS. Jobs from stdin need `--ledger`."""
     assert USUAL.ledger_of("a/jobs.csv") == Path("a/jobs.csv.ledger")
     assert attrs.evolve(USUAL, ledger=Path("x")).ledger_of("-") == Path("x")
     with pytest.raises(UsageError, match="--ledger"):
@@ -114,16 +114,16 @@ def test_where_the_ledger_is() -> None:
         ("x", {"out": Path("x.ledger"), "report": Path("x.ledger")}, "--ledger and --out"),
     ],
 )
-def test_no_two_files_are_one(jobs: str, options: dict[str, Path], states: str) -> None:
-    """One of them would be lost."""
+def test_two_options_with_the_same_file(jobs: str, options: dict[str, Path], states: str) -> None:
+    """Two options that name the same file are refused, because one of the two would be lost."""
     with pytest.raises(UsageError, match=f"{states} are the same file"):
         attrs.evolve(USUAL, **options).check_files(jobs)
     attrs.evolve(USUAL, out=Path("o"), report=Path("p"), ledger=Path("l")).check_files(jobs)
 
 
 @pytest.mark.parametrize("end", ["-lock", "-wal", "-shm", "-journal", "-pollwise-new"])
-def test_what_belongs_to_the_ledger_is_not_written_over(end: str) -> None:
-    """Its lock kept a second process away, and its log holds the newest outcomes."""
+def test_files_of_the_ledger_are_not_overwritten(end: str) -> None:
+    """The ledger's lock, log and other files are refused as JOBS and as output."""
     with pytest.raises(UsageError, match="is a part of the ledger l; name another file for --out"):
         attrs.evolve(USUAL, ledger=Path("l"), out=Path(f"./l{end}")).check_files("x")
     with pytest.raises(UsageError, match="for JOBS"):
@@ -131,7 +131,7 @@ def test_what_belongs_to_the_ledger_is_not_written_over(end: str) -> None:
 
 
 def test_a_rate_is_a_budget() -> None:
-    """What is said is never exceeded; else what the vendor documents is a beginning, and no limit is learnt."""
+    """`--rate` gives the budget. Without it the budget has the documented limit, or none."""
     assert (attrs.evolve(USUAL, rate=Rate(5, 1.0)).budget(RateLimit(60, per_s=60.0)).limit) == 5
     assert (USUAL.budget(RateLimit(60, per_s=60.0)).limit, USUAL.budget(RateLimit(60, per_s=60.0)).per_s) == (60, 60.0)
     assert USUAL.budget(None).limit is None

@@ -35,12 +35,12 @@ def broken(message: str) -> Conclusion:
     )
 
 
-def busy(total: int, now: float, states: str = "task") -> BatchProgress:
-    """A board in the middle of a batch: a third is over, some of it not well."""
+def busy(total: int, now: float, text: str = "task") -> BatchProgress:
+    """The progress of a running batch: a third of the jobs is over, and some of these failed."""
     progress = BatchProgress(total, BUDGETS, now - 300)
     for number in range(total * 2 // 3):
         endpoint = "document360" if number % 2 else "oracle-content"
-        progress.add_open(number, endpoint, {"task_id": f"{states}-{number}"}, "waiting", now - 290 + number / total, 0)
+        progress.add_open(number, endpoint, {"task_id": f"{text}-{number}"}, "waiting", now - 290 + number / total, 0)
         progress.changed(number, "running" if number % 3 else "retrying", 2, now - 100)
         progress.request_counters[endpoint].add(now - 30 + 20 * number / total)
     for number in range(total // 3):
@@ -49,7 +49,7 @@ def busy(total: int, now: float, states: str = "task") -> BatchProgress:
             number,
             "failed" if failed else "succeeded",
             5,
-            broken(f"why {states}") if failed else None,
+            broken(f"why {text}") if failed else None,
             now - 60 + number / total * 50,
         )
     return progress
@@ -64,8 +64,8 @@ def frame(progress: BatchProgress, *, width: int = 80, height: int = 24, encodin
     return [row.rstrip() for row in file.buffer.getvalue().decode(encoding).splitlines()]
 
 
-async def test_one_screenful() -> None:
-    """Ten thousand jobs fit 80 columns and 24 lines: numbers for all, names for a few."""
+async def test_a_frame_fits_one_screen() -> None:
+    """A frame of ten thousand jobs fits 80 columns and 24 lines. It has counts of all, and a few by name."""
     rows = frame(busy(10_000, asyncio.get_running_loop().time()))
     assert len(rows) <= 24
     assert max(map(len, rows)) <= 80
@@ -86,27 +86,27 @@ async def test_one_screenful() -> None:
 @pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize("height", [10, 24, 60])
 async def test_it_fits_any_terminal(width: int, height: int, hostile: str) -> None:
-    """However hostile the words and however small the terminal, no row leaves its line, and the screen stays bounded."""
+    """With hostile texts and on a small terminal, no row is wider than its line, and the number of lines is bounded."""
     rows = frame(busy(300, asyncio.get_running_loop().time(), hostile * 3), width=width, height=height)
     assert all(row.isprintable() and len(row) <= width for row in rows)
     assert len(rows) <= max(height, 20) if width >= 80 else len(rows) <= 60
 
 
-async def test_on_a_terminal_that_only_knows_ascii() -> None:
-    """The words carry the meaning."""
+async def test_an_ascii_terminal() -> None:
+    """An ASCII terminal gets ASCII symbols before the same words."""
     rows = frame(busy(300, asyncio.get_running_loop().time()), encoding="ascii")
     assert "x failed" in "\n".join(rows)
 
 
-async def test_before_anything_happened() -> None:
-    """An empty batch, and one that has just begun, have a screen as well."""
+async def test_a_batch_without_outcomes() -> None:
+    """An empty batch, and one that has just begun, have a frame as well."""
     now = asyncio.get_running_loop().time()
     assert frame(BatchProgress(0, [], now))[0].startswith("0 of 0 over")
     assert "3 waiting" in "\n".join(frame(BatchProgress(3, ["document360"], now)))
 
 
-async def test_what_an_earlier_run_has_done() -> None:
-    """It counts as done, and is told apart."""
+async def test_outcomes_of_an_earlier_run() -> None:
+    """Outcomes of an earlier run count as over, and are also shown as a separate number."""
     progress = BatchProgress(10, [], asyncio.get_running_loop().time())
     for _ in range(4):
         progress.add_known("succeeded")
@@ -114,8 +114,8 @@ async def test_what_an_earlier_run_has_done() -> None:
 
 
 @pytest.mark.looptime
-async def test_now_and_then_a_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    """In a pipe stderr tells every half a minute how it goes on."""
+async def test_the_progress_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a pipe, stderr gets a line with the progress every 30 seconds."""
     async with PlainBatch(busy(300, asyncio.get_running_loop().time())):
         await asyncio.sleep(65)
     out, err = capsys.readouterr()
@@ -128,13 +128,13 @@ async def test_now_and_then_a_line_on_stderr(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.looptime
 async def test_a_closed_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That is no reason to stop."""
+    """A closed stderr does not end the batch."""
 
-    class Gone(io.StringIO):
+    class ClosedStream(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    monkeypatch.setattr(sys, "stderr", Gone())
+    monkeypatch.setattr(sys, "stderr", ClosedStream())
     async with PlainBatch(busy(30, asyncio.get_running_loop().time())):
         await asyncio.sleep(65)
 
@@ -142,21 +142,21 @@ async def test_a_closed_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_line_for_each_outcome(
     deletions: DeleteFileEndpoint, deletion_status: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a pipe an outcome is a line, as of `pollwise watch`."""
+    """In a pipe, each outcome is the same line as with `pollwise watch`."""
     screen = PlainBatch(BatchProgress(1, ["document360"], 0.0))
     await screen.show(deletions, Succeeded(job=DeleteFileJob("a"), status=deletion_status(), elapsed_s=1.0, polls=2))
     assert capsys.readouterr().out == "document360 a succeeded (2 polls, 1.0 s)\n"
 
 
-async def test_how_it_stands_in_one_line() -> None:
-    """With the time left as soon as that can be guessed."""
+async def test_the_progress_in_one_line() -> None:
+    """The line has the counts and the rate, and the time left once there is an estimate."""
     now = asyncio.get_running_loop().time()
     assert progress_text(BatchProgress(5, [], now), now) == "0 of 5 over (0 %); 5 waiting; 0 requests a minute"
     assert "left" in progress_text(busy(300, now), now)
 
 
-def test_the_screen_that_suits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """JSON if asked for, lines in a pipe, the board on a terminal."""
+def test_open_batch_screen_chooses_by_json_and_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`json=True` gives JSON lines, a pipe gets plain lines, a terminal the live progress."""
     progress = BatchProgress(1, [], 0.0)
     assert isinstance(open_batch_screen(progress, {}, json=True), JsonScreen)
     assert isinstance(open_batch_screen(progress, {}, json=False), PlainBatch)
@@ -165,8 +165,8 @@ def test_the_screen_that_suits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.looptime
-async def test_events_cost_nothing(deletions: DeleteFileEndpoint, deletion_status: Callable[..., Any]) -> None:
-    """On a terminal the board tells all; an outcome by itself draws nothing."""
+async def test_an_event_draws_nothing(deletions: DeleteFileEndpoint, deletion_status: Callable[..., Any]) -> None:
+    """On a terminal the frames show the progress; an outcome by itself draws nothing."""
     file = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     console = Console(file=file, force_terminal=True, width=80, height=24)
     async with LiveBatch(busy(30, asyncio.get_running_loop().time()), BUDGETS, console) as screen:

@@ -25,20 +25,20 @@ class Scripted(Transport):
         return answer
 
 
-async def test_all_that_is_sent_is_counted() -> None:
-    """Replies and errors pass as they are."""
-    request_counters, reply = RequestCounter(), Reply(503, {}, b"")
-    batch_transport = BatchTransport("e", Scripted(reply, ConnectFailed("x")), request_counters)
+async def test_every_request_is_counted() -> None:
+    """Replies and errors pass unchanged, and each request is counted."""
+    counter, reply = RequestCounter(), Reply(503, {}, b"")
+    batch_transport = BatchTransport("e", Scripted(reply, ConnectFailed("x")), counter)
     assert await batch_transport.send(REQUEST) is reply
     with pytest.raises(ConnectFailed):
         await batch_transport.send(REQUEST)
-    assert request_counters.sent == 2
+    assert counter.sent == 2
     assert not batch_transport.fatal_error.done()
 
 
 @pytest.mark.parametrize("answer", [Reply(401, {}, b""), InsecureUrl("http://x")])
-async def test_what_concerns_all_jobs_holds_each(answer: Reply | Exception) -> None:
-    """Refused credentials are told once, and no job hears of them, so none is given up for them."""
+async def test_an_error_that_concerns_all_jobs_returns_to_no_watch(answer: Reply | Exception) -> None:
+    """`fatal_error` fails with the error. `send` does not return, so no watch is abandoned because of it."""
     batch_transport = BatchTransport("e", Scripted(answer, answer), RequestCounter())
     sending = [asyncio.create_task(batch_transport.send(REQUEST)) for _ in range(2)]
     with pytest.raises((AuthenticationError, InsecureUrl)):

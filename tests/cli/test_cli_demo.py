@@ -18,7 +18,7 @@ ENDS = Counter(job.outcome for job in DEMO_JOBS)
 
 
 async def test_the_demo_as_plain_lines(start: Start) -> None:
-    """Both vendors, skipped files, a failure, a cancellation and retries; a summary; status 0 and no traceback."""
+    """The demo shows both vendors, skipped files, a failure, a cancellation, retries and a summary. Its status is 0."""
     status, out, err = await (await start("demo", "--seconds", "1")).end()
     assert (status, err) == (0, "")
     for states in ("document360 ", "oracle-content ", " retrying (", "3 skipped", " failed (", " cancelled ("):

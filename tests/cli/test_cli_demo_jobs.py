@@ -4,7 +4,7 @@ from pollwise.cli.demo_jobs import DEMO_JOBS, demo_jobs
 from pollwise.simulator import Simulator
 
 
-def test_every_end_is_played() -> None:
+def test_every_outcome_is_in_the_demo() -> None:
     """A dozen jobs of both vendors: successes, one of them with skipped files, a failure, a cancellation, an unknown job."""
     assert len(DEMO_JOBS) == 12
     assert {len(job.keys) for job in DEMO_JOBS} == {1, 2}
@@ -13,8 +13,8 @@ def test_every_end_is_played() -> None:
     assert any(job.options.get("script") for job in DEMO_JOBS)
 
 
-def test_a_part_is_what_it_says() -> None:
-    """The simulator's truth about each job is the end that the part names; an unknown job is not in it."""
+def test_a_demo_job_has_its_planned_outcome() -> None:
+    """The simulator gets each job with the outcome that it names. The unknown job is not added."""
     simulator = Simulator()
     for job in DEMO_JOBS:
         job.add_to(simulator, length_s=10.0)
@@ -27,8 +27,8 @@ def test_a_part_is_what_it_says() -> None:
             assert 0 < simulated.plan.duration_s <= 10.0
 
 
-def test_more_jobs_than_parts() -> None:
-    """The cast comes again under other keys, as often as it is wanted."""
+def test_more_jobs_than_demo_jobs() -> None:
+    """The demo jobs are repeated with other keys."""
     many = list(demo_jobs(30))
     assert many[:12] == list(DEMO_JOBS)
     assert len({job.keys for job in many}) == 30

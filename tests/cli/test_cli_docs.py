@@ -1,4 +1,4 @@
-"""docs/cli.md says what the command does."""
+"""docs/cli.md describes the command."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8
     "command",
     ["watch document360", "watch oracle-content", "batch", "ledger show", "ledger export", "demo", "simulator"],
 )
-def test_every_option_is_told(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each option of each command is in its page."""
+def test_every_option_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each option of each command is in the page."""
     assert main([*command.split(), "--help"]) == 0
     options = set(re.findall(r"--[a-z][a-z0-9-]+", capsys.readouterr().out))
     assert [option for option in sorted(options) if f"`{option}" not in TEXT and f" {option}" not in TEXT] == []
     assert f"pollwise {command}" in TEXT
 
 
-def test_every_status_is_told() -> None:
-    """So is each exit status."""
+def test_every_exit_status_is_documented() -> None:
+    """Each exit status is in the page."""
     assert [status for status in ExitStatus if f"| {status.value} |" not in TEXT] == []
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_the_examples_can_be_read(form: str) -> None:
-    """The files of jobs that the page shows are good ones, and say the same."""
+    """The two files of jobs in the page are valid and have the same rows."""
     [example] = re.findall(rf"```{form}\n(.*?)```", TEXT, re.DOTALL)
     reader = reader_for("csv" if form == "csv" else "jsonl")
     rows = [*reader.feed(example.encode()), *reader.end()]

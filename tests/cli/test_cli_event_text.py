@@ -28,7 +28,7 @@ def progressed(status: Any, phase: Phase = Phase.RUNNING) -> Any:
 
 
 def test_a_progress_report_on_one_line(extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]) -> None:
-    """A plain line says whose job it is, where it stands, how long it will take, and what the vendor says."""
+    """A plain line has the endpoint, the job's keys, its state, the time left, and the vendor's message."""
     event = progressed(extraction_status(message="Processing entry Mugs.jpg"))
     assert event_line(extractions, event) == (
         "oracle-content D1 / ZX-1 running (25%, about 8.0 s left, 2 polls, 3.0 s): Processing entry Mugs.jpg"
@@ -44,17 +44,13 @@ def test_a_progress_report_on_one_line(extractions: ExtractionEndpoint, extracti
         (Phase.CANCELLED, "confirming"),
     ],
 )
-def test_a_phase_that_is_not_sure_is_not_told_as_sure(
-    phase: Phase, state: str, extraction_status: Callable[..., Any]
-) -> None:
-    """What looks over but wants confirmation is called so: it is no outcome yet."""
+def test_an_unconfirmed_end_is_confirming(phase: Phase, state: str, extraction_status: Callable[..., Any]) -> None:
+    """A job that looks over, but is not confirmed, has the state `confirming`."""
     assert view_of(progressed(extraction_status(), phase)).state == state
 
 
-def test_a_success_that_left_files_out_says_so(
-    extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]
-) -> None:
-    """A success is not told as if all was well when files were skipped."""
+def test_a_success_names_skipped_files(extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]) -> None:
+    """The line of a success names the files that were skipped."""
     items = [{"id": "Mugs.jpg", "type": "file", "error": "existing file"}]
     status = extraction_status(
         progress="SUCCEEDED", completed=True, completedPercentage=100, filesSkipped=1, skippedItems=items
@@ -65,7 +61,7 @@ def test_a_success_that_left_files_out_says_so(
 
 
 def test_a_failure_gives_its_reason(extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]) -> None:
-    """A failed or cancelled job says why, in the vendor's words; else what the status says; else that no reason was given."""
+    """The reason of a failure is the vendor's text, or else the text of the status, or else `no reason given`."""
     status = extraction_status(progress="FAILED")
     failed = Failed(status=status, error=JobFailed(JOB, status, "disk full"), **SEEN)
     assert event_line(extractions, failed).endswith("failed (2 polls, 3.0 s): disk full")
@@ -87,17 +83,17 @@ def test_a_failure_gives_its_reason(extractions: ExtractionEndpoint, extraction_
         ),
     ],
 )
-def test_a_retry_says_what_happened_and_when_it_asks_again(
+def test_a_retry_shows_its_error_and_its_delay(
     error: Any, note: str, reason: str, extractions: ExtractionEndpoint
 ) -> None:
-    """A failed poll is shown with its error: short on a live row, in full on a plain line."""
+    """The error of a failed poll is short on a live row, and in full on a plain line."""
     event: Any = Retrying(error=error, failures=1, delay_s=1.25, **SEEN)
     assert view_of(event).note == note
     assert event_line(extractions, event).endswith(f"retrying (2 polls, 3.0 s, again in 1.2 s): {reason}")
 
 
 def test_throttled_and_abandoned(extractions: ExtractionEndpoint) -> None:
-    """Being held back is no error; being abandoned says that the job may still be running."""
+    """A throttled watch shows its delay. An abandoned one says that the job may still be running."""
     assert "throttled (2 polls, 3.0 s): rate budget spent for 2.0 s" in event_line(
         extractions, Throttled(delay_s=2.0, **SEEN)
     )
@@ -106,10 +102,10 @@ def test_throttled_and_abandoned(extractions: ExtractionEndpoint) -> None:
     assert "the job may still be running" in event_line(extractions, abandoned)
 
 
-def test_nothing_hostile_reaches_a_line(
+def test_hostile_texts_are_safe_to_print(
     hostile: str, extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]
 ) -> None:
-    """Hostile keys, messages and reasons are on one line, as text, with nothing that acts."""
+    """Hostile keys, messages and reasons are printable text on one line."""
     job = ExtractionJob("[red]\u202eD", "ZX")
     status = extraction_status(message=hostile)
     for event in (
@@ -123,14 +119,14 @@ def test_nothing_hostile_reaches_a_line(
         assert "[bold]x[/]" in shown
 
 
-def test_every_word_can_be_shown() -> None:
-    """Each word has a symbol, one of pure ASCII, and a style; outcomes are among them."""
+def test_every_state_has_an_appearance() -> None:
+    """Each state has a symbol of one character, and another one in ASCII."""
     for state in (*ENDED, "waiting", "queued", "running", "confirming", "retrying", "throttled"):
         assert appearance_of(state).ascii_symbol.isascii()
         assert len(appearance_of(state).symbol) == 1
 
 
 def test_keys_and_counts(extractions: ExtractionEndpoint) -> None:
-    """Keys come in the endpoint's order, and one poll is not `1 polls`."""
+    """Keys have the order of the endpoint. One poll is `1 poll`, not `1 polls`."""
     assert job_keys(extractions, JOB) == ("D1", "ZX-1")
     assert [polls_text(1), polls_text(2)] == ["1 poll", "2 polls"]

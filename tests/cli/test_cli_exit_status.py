@@ -21,12 +21,12 @@ SEEN: dict[str, Any] = {"job": "j", "elapsed_s": 1.0, "polls": 1}
     ],
 )
 def test_an_outcome_has_its_exit_status(outcome: Any, status: int) -> None:
-    """A script can tell a job that failed from one that we lost sight of."""
+    """A failed job and an abandoned one have different exit statuses."""
     assert exit_status_for(outcome) == status
 
 
-def test_the_numbers_are_a_promise() -> None:
-    """Scripts rely on them."""
+def test_the_numbers_never_change() -> None:
+    """The exit statuses have fixed numbers, because scripts use them."""
     assert {status.name: status.value for status in ExitStatus} == {
         "SUCCEEDED": 0,
         "FAILED": 1,

@@ -34,26 +34,26 @@ def lines(data: bytes, cuts: list[int] = [], longest: int = 100) -> list[tuple[i
     ],
 )
 def test_bytes_become_numbered_lines(data: bytes, found: list[tuple[int, bytes | None]]) -> None:
-    """Each line has its number and loses its line end; one that is too long is told, and the next one is whole."""
+    """Each line has its number and no line end. A line that is too long is None, and the next one is whole."""
     assert lines(data) == found
 
 
 @given(st.binary(max_size=400).map(lambda data: data.replace(b"\x01", b"\n")), st.lists(st.integers(0, 400)))
-def test_how_bytes_arrive_changes_nothing(data: bytes, cuts: list[int]) -> None:
-    """The same bytes in other pieces are the same lines."""
+def test_the_sizes_of_pieces_do_not_matter(data: bytes, cuts: list[int]) -> None:
+    """The same bytes in other pieces give the same lines."""
     assert lines(data, cuts, 30) == lines(data, [], 30)
 
 
-def test_an_endless_line_is_never_held() -> None:
-    """Of a line that is too long nothing stays in memory."""
+def test_a_line_that_is_too_long_uses_no_memory() -> None:
+    """The splitter keeps at most one line of the longest size in memory."""
     splitter = LineSplitter(1000)
     for _ in range(100):
         assert list(splitter.feed(b"x" * 999)) == []
         assert len(splitter._begun) <= 1000
 
 
-async def test_a_file_comes_in_pieces(tmp_path: Path) -> None:
-    """All of it, in order, and nothing else."""
+async def test_a_file_is_read_in_pieces(tmp_path: Path) -> None:
+    """The pieces together are the file."""
     path = tmp_path / "f"
     path.write_bytes(os.urandom(200_000))
     with path.open("rb") as stream:
@@ -62,8 +62,8 @@ async def test_a_file_comes_in_pieces(tmp_path: Path) -> None:
     assert len(got) > 2
 
 
-async def test_a_pipe_is_waited_for() -> None:
-    """While nothing comes the program goes on; a reader that waits can be cancelled."""
+async def test_an_empty_pipe_does_not_block() -> None:
+    """Waiting for a pipe does not block the loop, and can be cancelled."""
     ours, theirs = os.pipe()
     try:
         reading = read_chunks(ours)
@@ -83,8 +83,8 @@ async def test_a_pipe_is_waited_for() -> None:
         os.close(ours)
 
 
-async def test_what_another_has_read_away_is_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A descriptor that is non-blocking may call itself readable and then have nothing."""
+async def test_data_that_another_process_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a non-blocking descriptor was readable and has no data, `read_chunks` waits again."""
     ours, theirs = os.pipe()
     os.set_blocking(ours, False)
     read, answers = os.read, [BlockingIOError()]

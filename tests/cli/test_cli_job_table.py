@@ -25,7 +25,7 @@ def job_table() -> Iterator[JobTable]:
 
 
 def test_rows_in_order_and_each_job_once(job_table: JobTable) -> None:
-    """A job that is asked for twice is one job and two rows."""
+    """A job that two rows name is one job and two rows."""
     job_table.add([extraction(1, "f"), row(2, "a"), row(4, "b", n=1)])
     job_table.add([row(7, "a", n=2), extraction(8, "g")])
     assert job_table.rows == 5
@@ -44,8 +44,8 @@ def test_rows_in_order_and_each_job_once(job_table: JobTable) -> None:
     assert rows[3].keys == {"task_id": "a"}
 
 
-def test_what_a_row_says_is_kept_to_the_letter(job_table: JobTable) -> None:
-    """Numbers of any size, lone surrogates and all other texts come back as they were."""
+def test_other_fields_of_a_row_are_unchanged(job_table: JobTable) -> None:
+    """Numbers of any size, lone surrogates and all other texts are returned unchanged."""
     rest = {"n": 10**40, "x": 0.1, "s": "\ud800日本\x00", "deep": [None, {"a": True}]}
     job_table.add([row(1, "t", **rest)])
     [[kept]] = list(job_table.rows_in_order())
@@ -54,19 +54,19 @@ def test_what_a_row_says_is_kept_to_the_letter(job_table: JobTable) -> None:
 
 
 def test_more_than_a_page(job_table: JobTable) -> None:
-    """Many rows come a page at a time, and none is lost between two."""
+    """Many rows are returned in pages, and no row is lost between two pages."""
     job_table.add([row(number, f"t{number % 1500}") for number in range(3000)])
     assert [len(page) for page in job_table.rows_in_order()] == [1000, 1000, 1000]
     assert [job["task_id"] for job in job_table.jobs("document360")] == [f"t{number}" for number in range(1500)]
 
 
-def test_nothing_asked(job_table: JobTable) -> None:
-    """An empty file is no error."""
+def test_no_rows(job_table: JobTable) -> None:
+    """An empty table is not an error."""
     assert (job_table.rows, dict(job_table.endpoints), list(job_table.rows_in_order())) == (0, {}, [])
 
 
 def test_no_room_for_rows(job_table: JobTable) -> None:
-    """A full disk is the system's error, and says where temporary files go."""
+    """A full disk raises OSError, whose message names TMPDIR."""
     job_table._db.execute("PRAGMA max_page_count = 10")
     with pytest.raises(OSError, match="full; TMPDIR"):
         job_table.add([row(number, "t" * 500 + str(number)) for number in range(1000)])

@@ -86,7 +86,7 @@ def test_json_lines(data: str | bytes, rows: list[JobRow]) -> None:
     ],
 )
 def test_bad_json_rows(line: str, states: str) -> None:
-    """Every way to be wrong is told with its line, and the rows around it are read."""
+    """Every kind of mistake is reported with its line, and the rows around it are read."""
     found = read(f"{D}\n{line}\n{E}\n")
     assert (found[0], found[2]) == (deletion(1), extraction(3))
     assert isinstance(found[1], BadRow)
@@ -95,7 +95,7 @@ def test_bad_json_rows(line: str, states: str) -> None:
 
 
 def test_bytes_that_are_no_text() -> None:
-    """Invalid UTF-8 is told with its place."""
+    """Invalid UTF-8 is reported with its position."""
     assert read(b'{"endpoint": "\xff"}') == [BadRow(1, "not UTF-8: byte 15 of the line is 0xff")]
 
 
@@ -103,7 +103,7 @@ def test_bytes_that_are_no_text() -> None:
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 @pytest.mark.parametrize("text", [f"{D}\n{D}\n", "endpoint,task_id\ndocument360,t\ndocument360,u\n"])
 def test_another_unicode(coding: str, form: Format, text: str) -> None:
-    """A file in UTF-16 or UTF-32 without a mark is told once, and by what to do about it."""
+    """A file in UTF-16 or UTF-32 without a BOM is reported once, with what to do about it."""
     data = text.encode(coding)
     reason = "this file is UTF-16 or UTF-32 without a byte order mark, or no text; save it as UTF-8"
     assert read(data, form) == [BadRow(1, reason)]
@@ -122,7 +122,7 @@ def test_every_unicode_with_a_mark(coding: str, size: int) -> None:
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_a_mark_that_is_not_true(form: Format) -> None:
-    """What is not as its first bytes say is told once, with its line."""
+    """Bytes that are not valid in the encoding of their BOM are reported once, with their line."""
     found = read(b"\xff\xfe" + "endpoint,task_id\n".encode("utf-16-le") + b"\x00\xd8\x00\xd8" + b"x" * 99, form)
     assert found[-1] == BadRow(1, "not UTF-16, which its first bytes say that it is")
     assert len([row for row in found if "UTF-16" in row.reason]) == 1
@@ -134,8 +134,8 @@ def test_files_behind_each_other() -> None:
 
 
 @pytest.mark.parametrize("text", [f"[{D},\n{D}]", f"[\n{D},\n{D}\n]\n", f"\n [ {D} ]", f"[{D}]"])
-def test_an_array_is_told_once(text: str) -> None:
-    """With what makes lines of it."""
+def test_an_array_is_reported_once(text: str) -> None:
+    """The message has the command that converts the array to lines."""
     (found,) = read(text)
     assert found.reason == "this file is a JSON array; write one object a line, as jq -c '.[]' FILE does"
 
@@ -199,7 +199,7 @@ def test_csv(data: str, rows: list[JobRow]) -> None:
     ],
 )
 def test_bad_csv_rows(data: str, line: int, states: str) -> None:
-    """What is wrong is told with its line; a first row that names nothing is told once, and not for each row."""
+    """A mistake is reported with its line. A first row without known columns is reported once, not for each row."""
     bad = [row for row in read(data, "csv") if isinstance(row, BadRow)]
     assert len(bad) == 1
     assert bad[0].line == line
@@ -207,7 +207,7 @@ def test_bad_csv_rows(data: str, line: int, states: str) -> None:
 
 
 def test_a_quote_that_is_never_closed_takes_one_line() -> None:
-    """The rows after it are still looked at, so that all of what is wrong is told at once."""
+    """The rows after it are still read, so that all mistakes are reported at once."""
     data = f'{HEAD}document360,"t,,,\ndocument360,u,,,\ndocument360,,,,\n'
     found = read(data, "csv")
     assert found[0] == BadRow(2, "a quote is opened here and never closed")

@@ -22,7 +22,7 @@ KEYS = [
 def test_progressed(
     extractions: ExtractionEndpoint, extract_job: ExtractionJob, extraction_status: Callable[..., Any]
 ) -> None:
-    """A progress report has its phase, fraction and ETA, and the status in the vendor's names with real types."""
+    """A `progressed` line has phase, fraction and ETA, and the status with the vendor's field names and typed values."""
     event: Any = Progressed(
         job=extract_job,
         status=extraction_status(filesIgnored=1),
@@ -56,7 +56,7 @@ def test_progressed(
 def test_every_event_has_the_same_keys_in_the_same_order(
     deletions: DeleteFileEndpoint, delete_job: DeleteFileJob, deletion_status: Callable[..., Any]
 ) -> None:
-    """A reader finds every key on every line; null where an event has nothing to say."""
+    """Every line has every key. A key without a value for its event is null."""
     status = deletion_status()
     seen: dict[str, Any] = {"job": delete_job, "elapsed_s": 1.0, "polls": 3}
     events: list[tuple[Any, str | None, str | None]] = [
@@ -90,7 +90,7 @@ def test_every_event_has_the_same_keys_in_the_same_order(
 def test_a_line_is_ascii_and_loses_nothing(
     extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]
 ) -> None:
-    """Hostile text is on one line, cannot act on a terminal, and comes out again to the letter."""
+    """Hostile text is escaped on one line of ASCII, and parses to the same text."""
     message = "[bold]x[/]\x1b[31m\x7f\x9b2J\u202e\r\n"
     event: Any = Progressed(
         job=ExtractionJob("[red]\u202e", "ZX"),
@@ -113,6 +113,6 @@ def test_a_line_is_ascii_and_loses_nothing(
 def test_seconds_are_rounded_to_milliseconds(
     elapsed_s: float, deletions: DeleteFileEndpoint, delete_job: DeleteFileJob
 ) -> None:
-    """A line has no microseconds, which would only make it longer."""
+    """Seconds have at most three decimal places."""
     line = event_to_json(deletions, Throttled(job=delete_job, delay_s=1.0, elapsed_s=elapsed_s, polls=1))
     assert json.loads(line)["elapsed_s"] == round(elapsed_s, 3)

@@ -85,7 +85,7 @@ async def test_an_empty_ledger(tmp_path: Path, command: Run) -> None:
 
 
 async def test_many_reasons_are_cut(tmp_path: Path, command: Run) -> None:
-    """The commonest are told, the others counted."""
+    """The commonest reasons are printed, the others are counted."""
     async with SqliteLedger(tmp_path / "ledger") as ledger:
         new = [NewWatch(endpoint="e", keys={"id": str(n)}, first_seen=BEGAN, deadline=None) for n in range(15)]
         seen: dict[str, Any] = {"polls": 2, "status": None, "elapsed_s": 1.0, "error_type": "X"}

@@ -66,8 +66,8 @@ def test_reasons_without_end_are_only_counted() -> None:
     assert (len(summary.reasons), summary.unlisted) == (1000, 500)
 
 
-def test_the_rows_that_tell_most() -> None:
-    """Of more entries than there is room for, those that did not succeed are kept, in the order recorded."""
+def test_rows_without_success_are_kept_first() -> None:
+    """If there are more entries than rows, those that did not succeed are kept first, in the order of recording."""
     summary = LedgerSummary(rows=3)
     summary.add([entry("a"), entry("b", "failed"), entry("c", "running"), entry("d"), entry("e", "abandoned")])
     assert [row.keys[0] for row in summary.rows] == ["b", "e", "a"]

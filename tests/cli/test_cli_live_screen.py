@@ -30,7 +30,7 @@ def written(console: Console) -> str:
 
 
 def frame(screen: LiveScreen, *, width: int = 80, height: int = 40, encoding: str = "utf-8") -> list[str]:
-    """What the rows look like just now, without their colours."""
+    """The current rows without their colours."""
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=width, height=height, color_system=None)
     screen._console = console
@@ -44,10 +44,10 @@ def progressed(job: Any, status: Any, **more: Any) -> Any:
 
 
 @pytest.mark.looptime
-async def test_a_row_says_where_a_job_stands(
+async def test_a_row_shows_the_state_of_a_job(
     extractions: ExtractionEndpoint, extract_job: ExtractionJob, extraction_status: Callable[..., Any]
 ) -> None:
-    """A row has the phase in words, the job's keys, a bar, the share done, the time left and the polls."""
+    """A row has the state, the job's keys, a bar, the share done, the time left and the polls."""
     screen = LiveScreen(terminal())
     screen.add_job(extractions, extract_job)
     assert frame(screen)[1].split() == ["·", "waiting", "D1", "/", "ZX-1", "0:00", "0"]
@@ -61,7 +61,7 @@ async def test_a_row_says_where_a_job_stands(
 async def test_a_retry_keeps_the_progress(
     extractions: ExtractionEndpoint, extract_job: ExtractionJob, extraction_status: Callable[..., Any]
 ) -> None:
-    """A poll that taught nothing changes the word and the note; the share done is still what it was."""
+    """A failed poll changes the state and the note, and keeps the share done."""
     screen = LiveScreen(terminal())
     await screen.show(extractions, progressed(extract_job, extraction_status()))
     retrying: Any = Retrying(
@@ -90,7 +90,7 @@ async def test_a_frame_fits_its_terminal(
     extraction_status: Callable[..., Any],
     hostile: str,
 ) -> None:
-    """However long the keys and however hostile the words, no row is wider than the terminal or leaves its line."""
+    """With long keys and hostile texts, each row is one line and not wider than the terminal."""
     for width in (40, 80, 200):
         screen = LiveScreen(terminal())
         no_fraction = progressed(DeleteFileJob("u"), object(), fraction=None, eta_s=None)
@@ -110,7 +110,7 @@ async def test_a_frame_fits_its_terminal(
 async def test_the_screen_never_overflows(
     extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]
 ) -> None:
-    """Of more jobs than fit, those that run stay in sight and finished ones give way; every one is counted."""
+    """If not all jobs fit, open jobs are shown first, then the latest finished ones. The counts include all."""
     screen = LiveScreen(terminal())
     for number in range(60):
         job = ExtractionJob("F", f"done-{number}")
@@ -130,7 +130,7 @@ async def test_the_screen_never_overflows(
 async def test_symbols_and_bars_on_a_terminal_that_only_knows_ascii(
     extractions: ExtractionEndpoint, extract_job: ExtractionJob, extraction_status: Callable[..., Any]
 ) -> None:
-    """An old terminal loses nothing: the words carry the meaning."""
+    """An ASCII terminal gets ASCII symbols and bars, and the same words."""
     screen = LiveScreen(terminal())
     await screen.show(extractions, progressed(extract_job, extraction_status(message="x")))
     rows = frame(screen, encoding="ascii")
@@ -146,7 +146,7 @@ async def test_symbols_and_bars_on_a_terminal_that_only_knows_ascii(
 async def test_the_terminal_is_left_as_it_was(
     extractions: ExtractionEndpoint, extract_job: ExtractionJob, extraction_status: Callable[..., Any]
 ) -> None:
-    """Rows are drawn while the screen is open; when it closes the rows go and the cursor comes back."""
+    """When the screen closes, the rows are removed and the cursor is shown again."""
     console = terminal()
     async with LiveScreen(console) as screen:
         assert not screen.persistent
@@ -161,10 +161,10 @@ async def test_the_terminal_is_left_as_it_was(
 
 
 @pytest.mark.looptime
-async def test_who_interrupts_keeps_what_was_known(
+async def test_an_error_keeps_the_last_rows(
     extractions: ExtractionEndpoint, extract_job: ExtractionJob, extraction_status: Callable[..., Any]
 ) -> None:
-    """Left by an error or Ctrl-C, the last rows stay, for no summary follows; the cursor comes back all the same."""
+    """After an error or Ctrl-C the last rows stay, because no summary follows. The cursor is shown again, too."""
     console = terminal()
 
     async def show_and_break() -> None:
@@ -180,13 +180,13 @@ async def test_who_interrupts_keeps_what_was_known(
 
 
 @pytest.mark.looptime
-async def test_no_colour_where_none_is_wanted(
+async def test_no_colour_with_no_color(
     extractions: ExtractionEndpoint,
     extract_job: ExtractionJob,
     extraction_status: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With NO_COLOR the rows move and say the same, without one colour."""
+    """With NO_COLOR the live rows are the same, without colours."""
     monkeypatch.setenv("NO_COLOR", "1")
     console = terminal()
     async with LiveScreen(console) as screen:
@@ -199,7 +199,7 @@ async def test_no_colour_where_none_is_wanted(
 
 @pytest.mark.looptime
 async def test_a_terminal_that_cannot_be_drawn_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What keeps rows from being drawn is not swallowed, and the cursor comes back all the same."""
+    """An error while drawing is raised, and the cursor is shown again."""
     console = terminal()
 
     def broken(_live: object) -> None:

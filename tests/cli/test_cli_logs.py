@@ -22,7 +22,7 @@ log = logging.getLogger("pollwise.somewhere")
 
 
 def test_warnings_are_shown_and_the_rest_is_not(capsys: pytest.CaptureFixture[str]) -> None:
-    """In normal running a warning is one line on stderr, and nothing less than a warning is there at all."""
+    """Without -v a warning or an error is one line on stderr, and lower levels are not shown."""
     with log_to_stderr():
         log.info("chatter")
         log.warning("unknown value %s", "x")
@@ -35,8 +35,8 @@ def test_warnings_are_shown_and_the_rest_is_not(capsys: pytest.CaptureFixture[st
     assert err == "pollwise: warning: unknown value x\npollwise: error: it broke\n"
 
 
-def test_all_is_shown_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
-    """-v shows all of pollwise's own log, with where it comes from, and tracebacks; not other libraries' chatter."""
+def test_verbose_shows_the_whole_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """-v shows all of pollwise's own log with logger names and tracebacks, but no debug lines of other libraries."""
     with log_to_stderr() as show_all:
         show_all()
         logging.getLogger("asyncio").debug("other chatter")
@@ -49,8 +49,8 @@ def test_all_is_shown_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
     assert err.endswith("ValueError: inside\n")
 
 
-def test_a_log_line_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str], hostile: str) -> None:
-    """Untrusted text in a log line, or in a traceback, are made safe."""
+def test_a_log_line_is_safe_to_print(capsys: pytest.CaptureFixture[str], hostile: str) -> None:
+    """Untrusted text in a log line or in a traceback is made safe."""
     with log_to_stderr() as show_all:
         log.warning("said %s", hostile)
         show_all()
@@ -63,7 +63,7 @@ def test_a_log_line_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str
 
 
 def test_logging_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The handler and the level are there only while a command runs; a closed stderr stops nothing."""
+    """After the command the handlers and the level are as before. A closed stderr raises nothing."""
     root, ours = logging.getLogger(), logging.getLogger("pollwise")
     before = (list(root.handlers), ours.level)
     with log_to_stderr() as show_all:

@@ -35,57 +35,57 @@ async def ledger(tmp_path: Path) -> AsyncIterator[SqliteLedger]:
         yield ledger
 
 
-async def test_the_board_follows_what_is_written(ledger: SqliteLedger, progress: BatchProgress) -> None:
-    """New, changed and ended watches are on the board as soon as they are in the ledger."""
-    witnessed = ObservedLedger(ledger, progress, lambda: 1005.0)
-    one, two = await witnessed.record([new("a"), new("b")])
+async def test_the_progress_follows_the_ledger(ledger: SqliteLedger, progress: BatchProgress) -> None:
+    """New, changed and ended watches are in the progress as soon as they are in the ledger."""
+    observed = ObservedLedger(ledger, progress, lambda: 1005.0)
+    one, two = await observed.record([new("a"), new("b")])
     assert [line.at for line in progress.longest(2)] == [1005.0, 1005.0]
-    await witnessed.update([Change(id=one.id, phase=Phase.RUNNING, failures=0, **USUAL)])
+    await observed.update([Change(id=one.id, phase=Phase.RUNNING, failures=0, **USUAL)])
     assert +progress.counts == {"waiting": 9, "running": 1}
     texts = {
         "error_type": "JobFailed",
         "error_message": "DeleteFileJob(task_id='b') failed: why. See .status for all that the server reported.",
     }
-    assert await witnessed.conclude([end(two.id, OutcomeKind.FAILED, **texts)]) == 1
+    assert await observed.conclude([end(two.id, OutcomeKind.FAILED, **texts)]) == 1
     assert +progress.counts == {"waiting": 8, "running": 1, "failed": 1}
     assert progress.unsuccessful(1)[0].note.startswith("why")
 
 
-async def test_what_an_earlier_run_has_left(ledger: SqliteLedger, progress: BatchProgress) -> None:
-    """What has ended is known, what is open is as old as it is, and what was abandoned is taken up again."""
+async def test_watches_of_an_earlier_run(ledger: SqliteLedger, progress: BatchProgress) -> None:
+    """Ended watches count as known, open ones keep their age, and abandoned ones are watched again."""
     first, second, third, _ = await ledger.record([new("a"), new("b", 60.0), new("c", 90.0), new("d")])
     await ledger.conclude([end(first.id), end(third.id, OutcomeKind.ABANDONED)])
     await ledger.update([Change(id=second.id, phase=None, failures=2, **USUAL)])
-    witnessed = ObservedLedger(ledger, progress, lambda: 1000.0)
-    await witnessed.record([new("a"), new("b"), new("c"), new("d")])
+    observed = ObservedLedger(ledger, progress, lambda: 1000.0)
+    await observed.record([new("a"), new("b"), new("c"), new("d")])
     assert +progress.counts == {"succeeded": 1, "retrying": 1, "waiting": 8}
     assert progress.known == 1
-    await witnessed.reopen([Renewal(id=third.id, deadline=None)])
+    await observed.reopen([Renewal(id=third.id, deadline=None)])
     assert [line.keys["task_id"] for line in progress.longest(3)] == ["c", "b", "d"]
     assert 938.0 <= progress.longest(2)[1].at <= 940.0
     assert [line.polls for line in progress.longest(2)] == [3, 3]
 
 
-async def test_nothing_is_told_that_failed(ledger: SqliteLedger, progress: BatchProgress) -> None:
-    """The board never knows more than the disk."""
-    witnessed = ObservedLedger(ledger, progress, lambda: 1000.0)
+async def test_a_failed_write_does_not_change_the_progress(ledger: SqliteLedger, progress: BatchProgress) -> None:
+    """The progress never shows more than is on disk."""
+    observed = ObservedLedger(ledger, progress, lambda: 1000.0)
     await ledger.aclose()
     with pytest.raises(LedgerClosed):
-        await witnessed.record([new("a")])
+        await observed.record([new("a")])
     with pytest.raises(LedgerClosed):
-        await witnessed.conclude([end(1)])
+        await observed.conclude([end(1)])
     assert +progress.counts == {"waiting": 10}
 
 
-async def test_the_rest_passes_through(tmp_path: Path, progress: BatchProgress) -> None:
-    """It is a ledger in every other way as well."""
-    async with ObservedLedger(SqliteLedger(tmp_path / "other"), progress, lambda: 0.0) as witnessed:
-        one, _ = await witnessed.record([new("a"), new("b")])
-        await witnessed.conclude([end(one.id)])
-        assert [page[0].id async for page in witnessed.unacknowledged("document360")] == [one.id]
-        assert await witnessed.acknowledge([one.id]) == 1
-        assert [page[0].keys async for page in witnessed.open_watches("document360")] == [{"task_id": "b"}]
-        assert list(await witnessed.durations("document360")) == [1.0]
-        lines = b"".join([lines async for lines in witnessed.export(include_open=True)])
+async def test_other_calls_pass_through(tmp_path: Path, progress: BatchProgress) -> None:
+    """All other methods call the ledger."""
+    async with ObservedLedger(SqliteLedger(tmp_path / "other"), progress, lambda: 0.0) as observed:
+        one, _ = await observed.record([new("a"), new("b")])
+        await observed.conclude([end(one.id)])
+        assert [page[0].id async for page in observed.unacknowledged("document360")] == [one.id]
+        assert await observed.acknowledge([one.id]) == 1
+        assert [page[0].keys async for page in observed.open_watches("document360")] == [{"task_id": "b"}]
+        assert list(await observed.durations("document360")) == [1.0]
+        lines = b"".join([lines async for lines in observed.export(include_open=True)])
         assert lines.count(b"\n") == 2
-        await witnessed.aclose()
+        await observed.aclose()

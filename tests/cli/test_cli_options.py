@@ -14,7 +14,7 @@ USUAL = WatchOptions()
 
 
 def parse(*tokens: str) -> dict[str, Any]:
-    """What a command gets that takes every kind of option."""
+    """The arguments that a command with every kind of option gets."""
     app = App()
 
     @app.default
@@ -46,8 +46,8 @@ def parse(*tokens: str) -> dict[str, Any]:
         ("--at 1e1", "at", 10.0),
     ],
 )
-def test_what_can_be_said(tokens: str, name: str, value: object) -> None:
-    """Each option is understood; a timeout may be `none`, which is for ever."""
+def test_valid_options(tokens: str, name: str, value: object) -> None:
+    """Each option is parsed. A timeout may be `none`, which is no limit."""
     assert parse(*tokens.split())[name] == value
 
 
@@ -77,8 +77,8 @@ def test_what_can_be_said(tokens: str, name: str, value: object) -> None:
         "--api-token secret",
     ],
 )
-def test_what_cannot_be_meant(tokens: str) -> None:
-    """A value that cannot be meant is refused before anything is sent, in words about that option."""
+def test_invalid_options(tokens: str) -> None:
+    """A value that is not valid is refused, and the message shows neither a secret nor a function's name."""
     with pytest.raises(CycloptsError) as refused:
         parse(*tokens.split())
     assert "secret" not in str(refused.value)
@@ -97,7 +97,7 @@ def test_what_cannot_be_meant(tokens: str) -> None:
     ],
 )
 def test_intervals_become_a_pacing(options: dict[str, float], pacing: Pacing) -> None:
-    """One interval is kept exactly; two are bounds; what is not said stays as usual, within the other bound."""
+    """One interval is kept exactly, two are bounds. A missing bound has its default, limited by the other bound."""
     made = WatchOptions(**options).pacing()  # type: ignore[arg-type]  # only intervals are in the table
     assert (made.min_s, made.max_s, made.jitter) == (pacing.min_s, pacing.max_s, pacing.jitter)
 

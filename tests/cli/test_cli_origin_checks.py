@@ -1,4 +1,4 @@
-"""Accounts, and a server that is another one, in a batch and in what is shown of it."""
+"""Accounts and changed origins in a batch, and how the command shows them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUICK = ("--interval", "0.05", "--rate", "100000/s")
 
 @pytest.fixture(autouse=True)
 async def _patience() -> None:
-    """Many connections at once keep the simulator's loop busy, of which the command's log would tell."""
+    """Silence asyncio's warnings about slow callbacks, because many connections keep the simulator's loop busy."""
     asyncio.get_running_loop().slow_callback_duration = 60.0
 
 
@@ -34,7 +34,7 @@ def parsed(path: Path) -> list[dict[str, Any]]:
 
 
 async def test_two_accounts_share_a_ledger(environment: pytest.MonkeyPatch, command: Run, tmp_path: Path) -> None:
-    """Equal IDs are two jobs with two results; all that is shown says whose each is."""
+    """Equal IDs of two accounts are two jobs with two results. All outputs name the account of each."""
     jobs, ledger, page = rows(tmp_path / "jobs.jsonl", "same", "gone", account="x"), tmp_path / "all", tmp_path / "page"
     for account, outcome, token in (("acme", "succeeded", "token-1"), ("Ü & Co", "failed", "token-2")):
         async with Simulator(api_token=token) as simulator:
@@ -80,7 +80,7 @@ async def test_two_accounts_share_a_ledger(environment: pytest.MonkeyPatch, comm
 
 
 async def test_watch_with_an_account(simulator: Simulator, command: Run) -> None:
-    """Its lines say whose the job is; without one they are as ever."""
+    """With `--account` each line has the account; without it no line has that key."""
     simulator.add_delete("a", duration_s=0.0)
     base = ("watch", "document360", "a", "--base-url", simulator.document360_url)
     assert "document360 (acme) a succeeded" in (await command(*base, "--account", "acme"))[1]
@@ -91,8 +91,8 @@ async def test_watch_with_an_account(simulator: Simulator, command: Run) -> None
 
 
 @pytest.mark.parametrize("name", ["test-api-token", "Kv9U8xJQ1mZ4TtWnA7RcYb2DfGh5LpSe", "a\nb", "x" * 201])
-async def test_a_name_that_is_none(name: str, simulator: Simulator, command: Run) -> None:
-    """It is refused in one line that does not show it."""
+async def test_an_invalid_account(name: str, simulator: Simulator, command: Run) -> None:
+    """A name that is not valid, or is the credential, is refused in one line that does not show it."""
     base = ("watch", "document360", "a", "--base-url", simulator.document360_url)
     status, out, err = await command(*base, "--account", name)
     assert (status, out) == (2, "")
@@ -102,7 +102,7 @@ async def test_a_name_that_is_none(name: str, simulator: Simulator, command: Run
 
 
 async def left_open(path: Path, *names: str, origin: str | None = "https://old.example", account: str = "") -> None:
-    """Jobs that an earlier batch has begun."""
+    """Record jobs as an earlier batch leaves them."""
     async with SqliteLedger(path) as ledger:
         await ledger.record(
             [
@@ -119,8 +119,8 @@ async def left_open(path: Path, *names: str, origin: str | None = "https://old.e
         )
 
 
-async def test_another_server_than_before(simulator: Simulator, command: Run, tmp_path: Path) -> None:
-    """Nothing is sent, and what to do is said; with the word that the API has moved it goes on."""
+async def test_open_jobs_of_another_origin(simulator: Simulator, command: Run, tmp_path: Path) -> None:
+    """No request is sent, and the message names `--moved-from`. With that option the batch continues."""
     for name in ("a", "b", "c"):
         simulator.add_delete(name, duration_s=0.0)
     jobs = rows(tmp_path / "jobs.jsonl", "a", "b", "c")
@@ -144,10 +144,10 @@ async def test_another_server_than_before(simulator: Simulator, command: Run, tm
         {"names": ["a"], "origin": None},
     ],
 )
-async def test_what_another_batch_has_open(
+async def test_open_jobs_that_do_not_concern_the_batch(
     known: dict[str, Any], simulator: Simulator, command: Run, tmp_path: Path
 ) -> None:
-    """Jobs that are not asked for, of another account, or of no known server do not hold a batch up."""
+    """Open jobs that are not in JOBS, are of another account, or have no recorded origin do not stop a batch."""
     simulator.add_delete("a", duration_s=0.0)
     jobs = rows(tmp_path / "jobs.jsonl", "a")
     names = known.pop("names")
@@ -156,8 +156,8 @@ async def test_what_another_batch_has_open(
     assert (status, err) == (0, "")
 
 
-async def test_moved_from_no_url(simulator: Simulator, command: Run, tmp_path: Path) -> None:
-    """That is a usage error, and the text, which may hold a password, is not shown."""
+async def test_moved_from_needs_a_url(simulator: Simulator, command: Run, tmp_path: Path) -> None:
+    """Another text is a usage error. The message does not show the text, which may contain a password."""
     jobs = rows(tmp_path / "jobs.jsonl", "a")
     url = ("--document360-url", simulator.document360_url)
     status, _, err = await command("batch", jobs, *url, "--moved-from", "ftp://user:hunter2@old.example")
@@ -167,7 +167,7 @@ async def test_moved_from_no_url(simulator: Simulator, command: Run, tmp_path: P
 
 
 async def test_a_url_that_nothing_may_be_sent_to_leaves_no_row(command: Run, tmp_path: Path) -> None:
-    """So that the right one is not taken for another server."""
+    """A refused URL leaves no row, so a later run with the correct URL does not find another origin."""
     jobs = rows(tmp_path / "jobs.jsonl", "a")
     assert (await command("batch", jobs, "--document360-url", "http://example.com"))[0] == 2
     assert not (tmp_path / "jobs.jsonl.ledger").exists()

@@ -21,7 +21,7 @@ def job_table() -> Iterator[JobTable]:
 
 
 async def test_a_good_file(tmp_path: Path, job_table: JobTable, capsys: pytest.CaptureFixture[str]) -> None:
-    """All of its rows are asked, and nothing is said."""
+    """All rows are in the table, and nothing is printed."""
     path = tmp_path / "jobs.jsonl"
     path.write_text("".join(GOOD % number for number in range(2500)) + GOOD % 7)
     await read_jobs(str(path), "jsonl", None, job_table)
@@ -29,8 +29,10 @@ async def test_a_good_file(tmp_path: Path, job_table: JobTable, capsys: pytest.C
     assert capsys.readouterr() == ("", "")
 
 
-async def test_all_bad_rows_are_told(tmp_path: Path, job_table: JobTable, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each with its file and its line, and the good ones between them do not count."""
+async def test_all_bad_rows_are_reported(
+    tmp_path: Path, job_table: JobTable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each bad row is reported with its file and line; good rows between them are not."""
     path = tmp_path / "jobs.jsonl"
     path.write_text(GOOD % 1 + "{}\n" + GOOD % 2 + "[]\n")
     with pytest.raises(UsageError, match=r"2 of 4 rows of \S+ are bad; nothing was sent"):
@@ -43,7 +45,7 @@ async def test_all_bad_rows_are_told(tmp_path: Path, job_table: JobTable, capsys
 async def test_the_complaints_fit_a_screen(
     tmp_path: Path, job_table: JobTable, capsys: pytest.CaptureFixture[str], hostile: str
 ) -> None:
-    """Of very many bad rows the first are told, and of the others the lines; what they hold is only text."""
+    """The first bad rows are reported in full, the others by line number only. All texts are safe to print."""
     path = tmp_path / "jobs.jsonl"
     bad = (f'{{"endpoint": "{hostile[:9]}"}}\n' * 3000).replace("\x1b", "\\u001b\\u009b2J\\u202e")
     path.write_text(bad + GOOD % 1 + "[]\n" + GOOD % 2 + "[]\n[]\n")
@@ -56,7 +58,7 @@ async def test_the_complaints_fit_a_screen(
 
 
 async def test_stdin(job_table: JobTable, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Jobs may come from a pipe; complaints call it by its name."""
+    """Jobs can come from stdin; error messages call it `stdin`."""
     ours, theirs = os.pipe()
     os.write(theirs, (GOOD % 1 + "{}\n").encode())
     os.close(theirs)
@@ -68,7 +70,7 @@ async def test_stdin(job_table: JobTable, monkeypatch: pytest.MonkeyPatch, capsy
 
 
 async def test_a_file_that_cannot_be_read(tmp_path: Path, job_table: JobTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file, a folder, a closed stdin: what it is, in one line."""
+    """A missing file, a folder and a closed stdin each raise a UsageError that says which it is."""
     for name, states in ((tmp_path / "missing", "No such file"), (tmp_path, "Is a directory")):
         with pytest.raises(UsageError, match=states):
             await read_jobs(str(name), "csv", None, job_table)

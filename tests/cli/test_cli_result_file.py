@@ -46,7 +46,7 @@ async def record(ledger: SqliteLedger, endpoint: DeleteFileEndpoint, *outcomes: 
         await ledger.conclude([conclusion_of(found.id, outcome, endpoint, seen_s=0.5)])
 
 
-async def test_a_line_says_what_json_says(
+async def test_a_line_begins_like_a_line_of_json(
     ledger: SqliteLedger,
     job_table: JobTable,
     deletions: DeleteFileEndpoint,
@@ -54,7 +54,7 @@ async def test_a_line_says_what_json_says(
     tmp_path: Path,
     hostile: str,
 ) -> None:
-    """Each outcome's line begins as its line of `--json` does, and has its row's line and words besides."""
+    """Each line has the keys and values of `--json`, then the line and the other fields of its row."""
     status = deletion_status(warnings=[{"description": hostile}])
     jobs = [DeleteFileJob(f"{number}日本") for number in range(4)]
     seen: dict[str, Any] = {"elapsed_s": 1.23456, "polls": 7}
@@ -76,10 +76,10 @@ async def test_a_line_says_what_json_says(
         assert (found["line"], found["row"]) == (2 * number + 1, {"customer": "Ä", "n": number})
 
 
-async def test_rows_in_their_order_each_of_them(
+async def test_a_line_for_each_row_in_order(
     ledger: SqliteLedger, job_table: JobTable, deletions: DeleteFileEndpoint, deletion_status: Make, tmp_path: Path
 ) -> None:
-    """The order is that of JOBS, whatever came first; a job that is there twice has two lines, and is acknowledged."""
+    """The order is that of JOBS, not that of the outcomes. A job with two rows has two lines. All are acknowledged."""
     a, b = DeleteFileJob("a"), DeleteFileJob("b")
     await record(
         ledger, deletions, *(Succeeded(job=job, status=deletion_status(), elapsed_s=1.0, polls=1) for job in (b, a))
@@ -91,10 +91,10 @@ async def test_rows_in_their_order_each_of_them(
     assert [page async for page in ledger.unacknowledged("document360")] == []
 
 
-async def test_no_file_before_all_is_known(
+async def test_no_file_before_every_row_has_its_outcome(
     ledger: SqliteLedger, job_table: JobTable, deletions: DeleteFileEndpoint, deletion_status: Make, tmp_path: Path
 ) -> None:
-    """A result file is complete or not there."""
+    """A result file is complete, or it does not exist."""
     await record(ledger, deletions, Succeeded(job=DeleteFileJob("a"), status=deletion_status(), elapsed_s=1.0, polls=1))
     job_table.add([row(1, DeleteFileJob("a")), row(2, DeleteFileJob("open"))])
     with pytest.raises(AssertionError, match="row 2 has no outcome"):

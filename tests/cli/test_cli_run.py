@@ -25,7 +25,7 @@ USUAL = LogOptions()
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> App:
-    """Commands of the test's own, in the place of pollwise's."""
+    """The test's own commands instead of pollwise's."""
     app = App(name="pollwise")
     monkeypatch.setattr("pollwise.cli.run.app", app)
     return app
@@ -38,7 +38,7 @@ def raising(commands: App, error: BaseException) -> None:
 
 
 def test_a_command_gives_the_exit_status(commands: App) -> None:
-    """What the command returns is what the shell gets."""
+    """The exit status is the command's return value."""
 
     @commands.command
     async def go() -> int:
@@ -77,7 +77,7 @@ def test_a_command_gives_the_exit_status(commands: App) -> None:
 def test_an_error_is_one_line_and_a_status(
     error: BaseException, status: int, words: str, commands: App, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing that goes wrong ends in a traceback, and each kind of it has its own exit status."""
+    """No error prints a traceback, and each kind of error has its own exit status."""
     raising(commands, error)
     assert run(["go"]) == status
     out, err = capsys.readouterr()
@@ -87,7 +87,7 @@ def test_an_error_is_one_line_and_a_status(
 
 
 def test_verbose_shows_the_traceback_of_a_bug(commands: App, capsys: pytest.CaptureFixture[str]) -> None:
-    """With -v a bug can be reported; the log is put back afterwards."""
+    """-v shows the traceback of a bug. Afterwards the log level is as before."""
     raising(commands, KeyError("k"))
     assert run(["go", "-v"]) == 70
     err = capsys.readouterr().err
@@ -97,7 +97,7 @@ def test_verbose_shows_the_traceback_of_a_bug(commands: App, capsys: pytest.Capt
 
 
 def test_hostile_arguments_are_shown_as_text(capsys: pytest.CaptureFixture[str], hostile: str) -> None:
-    """An argument that is echoed in a complaint cannot act on the terminal."""
+    """An argument in an error message is safe to print."""
     assert run([hostile]) == 2
     err = capsys.readouterr().err
     assert err.rstrip("\n").isprintable()
@@ -128,7 +128,7 @@ def test_hostile_arguments_are_shown_as_text(capsys: pytest.CaptureFixture[str],
 def test_a_wrong_command_line_is_one_line_and_status_2(
     arguments: str, words: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A mistake in the arguments is told in one line that says where, sends nothing, and shows no secret."""
+    """A mistake in the arguments is reported in one line with its place. No request is sent, and no secret is shown."""
     assert main(arguments.split()) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -142,7 +142,7 @@ def test_a_wrong_command_line_is_one_line_and_status_2(
 def test_a_missing_secret_is_a_usage_error(
     name: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without its secret in the environment a watch does not begin, and the variable is named."""
+    """Without its secret in the environment a watch does not start, and the message names the variable."""
     environment.delenv(name)
     keys = ["document360", "T"] if name.startswith("D") else ["oracle-content", "F", "J"]
     assert main(["watch", *keys, "--base-url", "https://example.com"]) == 2
@@ -151,7 +151,7 @@ def test_a_missing_secret_is_a_usage_error(
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_lets_the_command_clean_up(number: signal.Signals, status: int, commands: App) -> None:
-    """Ctrl-C and SIGTERM cancel what the command waits for; it closes what it opened and then ends."""
+    """Ctrl-C and SIGTERM cancel the command, which closes what it opened and then ends."""
     cleaned = []
 
     @commands.command
@@ -184,7 +184,7 @@ sys.exit(run(["linger"]))
 
 
 def test_a_second_signal_does_not_wait() -> None:
-    """Who presses Ctrl-C again leaves at once, whatever the cleaning up waits for."""
+    """A second Ctrl-C ends the process at once, also while it cleans up."""
     child = subprocess.Popen([sys.executable, "-c", TWICE], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with child:
         assert child.stdout is not None
@@ -205,7 +205,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("stdout", "written"), [(Terminal(), [(99, b"\x1b[?25h")]), (io.StringIO(), [])])
-def test_who_leaves_at_once_leaves_a_cursor(
+def test_a_second_signal_shows_the_cursor(
     stdout: io.StringIO, written: list[Any], commands: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second signal shows a terminal's cursor again before it ends the process; a pipe gets nothing."""
@@ -213,7 +213,7 @@ def test_who_leaves_at_once_leaves_a_cursor(
 
     def leave(status: int) -> None:
         seen.append(status)
-        raise KeyboardInterrupt  # so that the test goes on
+        raise KeyboardInterrupt  # instead of ending the test's process
 
     @commands.command
     async def go() -> int:
@@ -230,7 +230,7 @@ def test_who_leaves_at_once_leaves_a_cursor(
 
 
 def test_a_signal_that_is_ignored_stays_ignored(commands: App) -> None:
-    """What a shell started in the background does not hear the Ctrl-C that is meant for another command."""
+    """A command that a shell started in the background ignores Ctrl-C, because it is meant for another command."""
 
     @commands.command
     async def go() -> int:
@@ -246,18 +246,18 @@ def test_a_signal_that_is_ignored_stays_ignored(commands: App) -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_cancellation_of_its_own_is_a_bug_and_no_signal(commands: App) -> None:
-    """A command that was cancelled without a signal does not report an interrupt."""
+def test_a_cancellation_without_a_signal_is_a_bug(commands: App) -> None:
+    """A command that was cancelled without a signal has the exit status of a bug, not of an interruption."""
     raising(commands, asyncio.CancelledError())
     assert run(["go"]) == 70
 
 
 def test_an_output_without_a_reader(commands: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader that went away ends the command quietly, with a status of its own, also at the last flush."""
+    """A closed stdout ends the command without a message and with status 141, also at the last flush."""
     raising(commands, BrokenPipeError())
     assert run(["go"]) == 141
 
-    class Gone(io.StringIO):
+    class ClosedAtFlush(io.StringIO):
         def flush(self) -> None:
             raise BrokenPipeError
 
@@ -265,12 +265,12 @@ def test_an_output_without_a_reader(commands: App, monkeypatch: pytest.MonkeyPat
     async def stay() -> int:
         return 0
 
-    monkeypatch.setattr(sys, "stdout", Gone())
+    monkeypatch.setattr(sys, "stdout", ClosedAtFlush())
     assert run(["stay"]) == 141
 
 
 def test_a_terminal_that_lacks_a_character(commands: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the output's encoding cannot say is shown escaped; it ends nothing."""
+    """A character that stdout's encoding lacks is written escaped, and the command succeeds."""
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
 
@@ -285,7 +285,7 @@ def test_a_terminal_that_lacks_a_character(commands: App, monkeypatch: pytest.Mo
 
 
 def test_streams_that_the_shell_has_closed(commands: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `>&- 2>&-` nothing can be said, and the exit status still tells how it went."""
+    """With `>&- 2>&-` nothing is printed, and the exit status is still right."""
     raising(commands, UsageError("not printed"))
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
@@ -293,8 +293,8 @@ def test_streams_that_the_shell_has_closed(commands: App, monkeypatch: pytest.Mo
     assert (sys.stdout, sys.stderr) == (None, None)
 
 
-def test_without_its_libraries(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where the extra is not installed, one line says how to get it."""
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """If the extra is not installed, one line says how to install it."""
     for name in ("run", "app", "options"):
         monkeypatch.delitem(sys.modules, f"pollwise.cli.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "cyclopts", None)
@@ -303,15 +303,15 @@ def test_without_its_libraries(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 def test_another_missing_module_is_not_taken_for_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broken installation is not explained away."""
+    """A missing module that is not part of the extra raises ModuleNotFoundError."""
     monkeypatch.delitem(sys.modules, "pollwise.cli.run", raising=False)
     monkeypatch.setitem(sys.modules, "pollwise.cli.logs", None)
     with pytest.raises(ModuleNotFoundError, match=r"pollwise\.cli\.logs"):
         main([])
 
 
-def test_an_interrupt_before_anything_ran(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while the command is still being loaded ends it like any other."""
+def test_ctrl_c_during_the_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the modules are imported gives status 130, too."""
 
     class Interrupting:
         def find_spec(self, name: str, *_: Any) -> None:

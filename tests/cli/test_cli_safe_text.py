@@ -10,8 +10,8 @@ from pollwise.cli.safe_text import clock, duration, safe, shorten_keys
 
 
 @given(st.text(alphabet=st.characters(), max_size=600))
-def test_no_text_can_act_on_a_terminal(text: str) -> None:
-    """Whatever comes in, what goes out is one line without a control, format or line-separating character."""
+def test_no_text_can_control_a_terminal(text: str) -> None:
+    """For any text, `safe` returns one line without control, format or line-separating characters."""
     shown = safe(text)
     joiners = {"\u200c", "\u200d"}
     for character in shown:
@@ -47,13 +47,13 @@ def test_no_text_can_act_on_a_terminal(text: str) -> None:
         ("  two   words ", "two words"),
     ],
 )
-def test_what_is_taken_out(text: str, shown: str) -> None:
-    """Escape sequences lose their teeth, line ends become spaces, other scripts stay as they are."""
+def test_removed_characters(text: str, shown: str) -> None:
+    """Escape sequences lose their control characters, line ends become spaces, and other scripts are unchanged."""
     assert safe(text) == shown
 
 
 def test_a_long_text_is_cut() -> None:
-    """A megabyte of rubbish becomes one short line that says that it was cut."""
+    """A text of a megabyte is cut to the limit and ends in an ellipsis."""
     assert safe("x" * 1_000_000, 10) == "xxxxxxxxx…"
 
 
@@ -61,8 +61,8 @@ def test_a_long_text_is_cut() -> None:
     ("seconds", "states"),
     [(0, "0.0 s"), (4.23, "4.2 s"), (59.97, "1 min 00 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")],
 )
-def test_durations_in_words(seconds: float, states: str) -> None:
-    """A duration is said as a person says it."""
+def test_durations_as_text(seconds: float, states: str) -> None:
+    """A duration has units that suit its length."""
     assert duration(seconds) == states
 
 
@@ -70,12 +70,12 @@ def test_durations_in_words(seconds: float, states: str) -> None:
     ("seconds", "shown"), [(-1, "0:00"), (4.9, "0:04"), (3599, "59:59"), (7620, "2h07"), (400_000, "111h")]
 )
 def test_durations_on_a_clock(seconds: float, shown: str) -> None:
-    """A clock is never wider than seven characters, and never shows less than nothing."""
+    """A clock has at most seven characters, and is never negative."""
     assert clock(seconds) == shown
 
 
 def test_a_job_keeps_the_ends_of_its_keys() -> None:
-    """Where a job's keys are too long, the middle of each goes: identifiers differ most at their ends."""
+    """The middle of a long key is cut, because identifiers differ most at their ends."""
     assert shorten_keys(["short", "ZX-1"], 20) == "short / ZX-1"
     assert shorten_keys(["D" + "0" * 40 + "A7", "ZX-" + "1" * 40 + "9"], 19) == "D000…0A7 / ZX-1…119"
     assert shorten_keys(["catalogue-of-2021.zip", "ZX-1"], 20) == "catalo…21.zip / ZX-1"
@@ -83,5 +83,5 @@ def test_a_job_keeps_the_ends_of_its_keys() -> None:
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=3), st.integers(min_value=15, max_value=60))
 def test_a_shortened_job_fits(keys: list[str], limit: int) -> None:
-    """Keys are never longer than the room that they were given."""
+    """Shortened keys are never longer than `limit`."""
     assert len(shorten_keys(keys, limit)) <= limit

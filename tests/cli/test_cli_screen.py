@@ -21,7 +21,7 @@ class Terminal(io.StringIO):
 
 
 class Flushed(io.StringIO):
-    """Remembers what was there at each flush."""
+    """Keeps the written text at each flush."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,10 +41,10 @@ class Flushed(io.StringIO):
         (False, True, "xterm", LiveScreen),
     ],
 )
-def test_the_screen_that_suits(
+def test_open_screen_chooses_by_json_terminal_and_term(
     json: bool, on_terminal: bool, term: str, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Live rows need a terminal that can move its cursor; JSON is asked for; all else gets plain lines."""
+    """`json=True` gives JSON lines, a terminal that can move its cursor live rows, everything else plain lines."""
     monkeypatch.setattr(sys, "stdout", Terminal() if on_terminal else io.StringIO())
     monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -73,7 +73,7 @@ async def test_a_line_is_flushed_at_once(
 
 
 async def test_only_events_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said to a person is plain text on a pipe, and nothing at all among JSON lines."""
+    """`print_text` writes plain text in a pipe, and nothing with JSON lines."""
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     await JsonScreen().print_text(Text("hello", style="red"))
@@ -88,7 +88,7 @@ async def test_json_lines_are_json(
     extraction_status: Callable[..., Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A JSON screen writes what jsonlines.py says, and no more."""
+    """A JSON screen writes the line of jsonlines.py and nothing else."""
     event = Succeeded(job=extract_job, status=extraction_status(), elapsed_s=1.0, polls=1)
     await JsonScreen().show(extractions, event)
     assert json.loads(capsys.readouterr().out)["event"] == "succeeded"

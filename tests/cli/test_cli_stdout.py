@@ -11,11 +11,11 @@ import pytest
 
 from pollwise.cli.stdout import StdoutWriter
 
-LONG = 300_000  # more than any pipe takes at once
+LONG = 300_000  # more than fits into any pipe
 
 
 class Pipe:
-    """A pipe to put in the place of stdout, in the test itself: pytest puts its own back before each test."""
+    """A pipe that replaces stdout. The test itself sets it, because pytest sets its own stdout before each test."""
 
     def __init__(self) -> None:
         self.ours, theirs = os.pipe()
@@ -36,20 +36,20 @@ def pipe() -> Iterator[Pipe]:
     pipe.close()
 
 
-async def test_a_line_is_there_at_once(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When `line` returns the reader can have it, encoded as stdout is; what cannot be encoded is escaped."""
+async def test_a_line_is_written_at_once(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `line` returns, the reader can read it in stdout's encoding. Other characters are escaped."""
     monkeypatch.setattr(sys, "stdout", pipe.stream)
     await StdoutWriter().line("grüße \ud800")
     assert pipe.read() == "grüße \\ud800\n".encode()
 
 
 async def test_a_slow_reader_blocks_no_other_task(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a pipe is full the loop runs on; lines come whole and in order once it is read again."""
+    """While the pipe is full the loop runs. When it is read again, the lines are whole and in order."""
     monkeypatch.setattr(sys, "stdout", pipe.stream)
     output = StdoutWriter()
     writing = [asyncio.create_task(output.line(letter * LONG)) for letter in "ab"]
     for _ in range(100):
-        await asyncio.sleep(0)  # turns that we would not get if a write stood still
+        await asyncio.sleep(0)  # a blocking write would stop the loop here
     assert not any(task.done() for task in writing)
     got = bytearray()
     while len(got) < 2 * LONG + 2:
@@ -58,8 +58,8 @@ async def test_a_slow_reader_blocks_no_other_task(pipe: Pipe, monkeypatch: pytes
     assert got.decode() == f"{'a' * LONG}\n{'b' * LONG}\n"
 
 
-async def test_a_line_that_is_not_read_can_be_cancelled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C is heard though a line is stuck in a full pipe."""
+async def test_a_waiting_line_can_be_cancelled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `line` that waits for a full pipe can be cancelled."""
     monkeypatch.setattr(sys, "stdout", pipe.stream)
     writing = asyncio.create_task(StdoutWriter().line("x" * LONG))
     for _ in range(100):
@@ -69,8 +69,8 @@ async def test_a_line_that_is_not_read_can_be_cancelled(pipe: Pipe, monkeypatch:
         await writing
 
 
-async def test_a_reader_that_went_away(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The broken pipe comes out, also while a line is stuck."""
+async def test_a_reader_that_closes_the_pipe(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`line` raises BrokenPipeError, also while it waits for a full pipe."""
     monkeypatch.setattr(sys, "stdout", pipe.stream)
     writing = asyncio.create_task(StdoutWriter().line("x" * LONG))
     for _ in range(100):
@@ -88,7 +88,7 @@ def full_disk() -> Iterator[Any]:
 
 
 async def test_a_file_and_a_full_disk(full_disk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file has no readers to wait for; an error of the disk comes out."""
+    """Lines are written to a file, too. A full disk raises OSError."""
     with (tmp_path / "out").open("w") as file:
         monkeypatch.setattr(sys, "stdout", file)
         await StdoutWriter().line("one")
@@ -100,7 +100,7 @@ async def test_a_file_and_a_full_disk(full_disk: Any, tmp_path: Path, monkeypatc
 
 
 async def test_a_descriptor_that_another_process_has_filled(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A non-blocking stdout that is full again when we write is tried again."""
+    """If another process has filled a non-blocking stdout, `line` waits again."""
     monkeypatch.setattr(sys, "stdout", pipe.stream)
     really_write = os.write
     refused: list[bool] = []
@@ -118,6 +118,6 @@ async def test_a_descriptor_that_another_process_has_filled(pipe: Pipe, monkeypa
 
 
 async def test_a_stdout_in_memory(capsys: pytest.CaptureFixture[str]) -> None:
-    """A program that captures stdout gets the lines as well."""
+    """A stdout without a file descriptor gets the lines, too."""
     await StdoutWriter().line("x")
     assert capsys.readouterr().out == "x\n"

@@ -1,4 +1,4 @@
-"""Errors out of a ledger: restored from the row, and said in the command's words."""
+"""Errors from a ledger: restored from the row, and shown as the command's sentence."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def test_an_error_is_restored_from_its_data() -> None:
     assert "as it stood" not in text
 
 
-def test_what_cannot_be_restored_is_shown_as_it_stands() -> None:
-    """Another package's endpoint, other keys, an unknown class, and data that is no document."""
+def test_the_stored_message_is_shown_if_the_error_cannot_be_restored() -> None:
+    """An unknown endpoint, other keys, an unknown class, and data that is not a JSON document."""
     for unknown in (
         stored(kind="DeadlineExceeded", endpoint="other"),
         stored(kind="DeadlineExceeded", keys={"id": "7"}),
@@ -34,19 +34,19 @@ def test_what_cannot_be_restored_is_shown_as_it_stands() -> None:
         assert "as it stood" in unknown.text()
 
 
-def test_a_message_reaches_no_terminal_as_it_is() -> None:
-    """Escape codes of a damaged or foreign row are shown, not obeyed."""
+def test_a_reason_is_safe_to_print() -> None:
+    """Escape codes in a damaged or foreign row do not reach the terminal."""
     assert "\x1b" not in stored(kind="Invented", endpoint="other", message="\x1b[2J").reason()
 
 
 def test_a_failure_without_a_reason_says_so() -> None:
-    """The vendor gave none."""
+    """A failure without a reason of the vendor gets the text `NO_REASON`."""
     data = b'{"version":1,"type":"JobFailed","fields":{"job":true,"status":null,"reason":null}}'
     assert stored(kind="JobFailed", outcome="failed", data=data).reason() == NO_REASON
 
 
 def test_a_success_has_no_error() -> None:
-    """Nothing is made of an exported row without one."""
+    """An exported row without an error gives None."""
     assert (
         StoredError.of_export({"endpoint": "document360", "job": KEYS, "outcome": "succeeded", "error": None}) is None
     )

@@ -32,7 +32,7 @@ def test_the_api_token_is_sent_in_its_header(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_bearer_token_or_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Oracle's token comes before user and password, and either is enough."""
+    """Either credential is enough. With both set, the token is used, not user and password."""
     monkeypatch.setenv("ORACLE_CONTENT_USER", "me")
     monkeypatch.setenv("ORACLE_CONTENT_PASSWORD", "pass:word")
     auth = vendors.oracle_content(URL).auth
@@ -46,7 +46,7 @@ def test_a_bearer_token_or_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_secret_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says which variable to set; an empty one is a missing one."""
+    """The message names the variable to set. An empty variable counts as missing."""
     monkeypatch.setenv("DOCUMENT360_API_TOKEN", "")
     with pytest.raises(UsageError, match="DOCUMENT360_API_TOKEN"):
         vendors.document360(URL)
@@ -59,7 +59,7 @@ def test_a_missing_secret_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("secret", ["line\nbreak-s3cret", "s3cret token", "s3crét"])
 def test_a_secret_that_cannot_be_sent_is_not_shown(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that no header can carry is refused, without a word of it."""
+    """A token that is not valid in a header is refused, and no part of it is shown."""
     monkeypatch.setenv("ORACLE_CONTENT_TOKEN", secret)
     with pytest.raises(ConfigurationError) as refused:
         vendors.oracle_content(URL)

@@ -26,14 +26,14 @@ def deletion(simulator: Simulator, *more: str, task_id: str = "T") -> list[str]:
     return ["watch", "document360", task_id, "--base-url", simulator.document360_url, *QUICK, *more]
 
 
-async def job_table(simulator: Simulator) -> None:
+async def first_request(simulator: Simulator) -> None:
     """Wait for the first request."""
     while not simulator.requests.total:
         await asyncio.sleep(0.01)
 
 
 async def test_a_success_as_plain_lines(simulator: Simulator, command: Run) -> None:
-    """On a pipe each event is one plain line, the last one the outcome; files that were skipped are told."""
+    """In a pipe each event is one plain line. The last line is the outcome, with the names of skipped files."""
     simulator.add_extraction("F", "J", duration_s=0.3, starts_when_polled=True, skipped=3)
     status, out, err = await command(*extraction(simulator))
     assert (status, err) == (0, "")
@@ -46,7 +46,7 @@ async def test_a_success_as_plain_lines(simulator: Simulator, command: Run) -> N
 
 
 async def test_a_failure_as_json(simulator: Simulator, command: Run) -> None:
-    """With --json each line is one object, retries included, and a failed job ends in status 1."""
+    """With --json each event, retries included, is one JSON object. A failed job gives status 1."""
     simulator.add_delete("T", duration_s=0.0, outcome="failed", script=[Fault.SERVER_ERROR])
     status, out, err = await command(*deletion(simulator, "--json"))
     assert (status, err) == (1, "")
@@ -61,7 +61,7 @@ async def test_a_failure_as_json(simulator: Simulator, command: Run) -> None:
 
 
 async def test_a_cancellation_and_an_abandonment(simulator: Simulator, command: Run) -> None:
-    """A cancelled job is status 1; a job that we lost sight of is status 3, never a failure."""
+    """A cancelled job gives status 1, an abandoned one status 3."""
     simulator.add_delete("T", duration_s=0.0, outcome="cancelled")
     simulator.add_extraction("F", "J", duration_s=60.0)
     for arguments, status, kind, error in (
@@ -75,8 +75,8 @@ async def test_a_cancellation_and_an_abandonment(simulator: Simulator, command: 
         assert (outcome["event"], outcome["error"]["type"]) == (kind, error)
 
 
-async def test_each_line_comes_when_it_happens(simulator: Simulator, start: Start) -> None:
-    """The reader of the pipe gets the first event while the job still runs; leaving the pipe ends the command quietly."""
+async def test_each_line_is_written_at_once(simulator: Simulator, start: Start) -> None:
+    """The reader of a pipe gets the first event while the job runs. If it closes the pipe, the command ends quietly."""
     simulator.add_extraction("F", "J", duration_s=60.0)
     child = await start(*extraction(simulator, "--json"))
     assert json.loads(await child.line())["event"] == "progressed"
@@ -89,16 +89,16 @@ async def test_each_line_comes_when_it_happens(simulator: Simulator, start: Star
 async def test_a_signal_ends_it_while_a_request_hangs(
     number: signal.Signals, status: int, simulator: Simulator, start: Start
 ) -> None:
-    """Ctrl-C and SIGTERM end the command at once, whatever it waits for, without a traceback."""
+    """Ctrl-C and SIGTERM end the command at once and without a traceback, also while a request hangs."""
     simulator.add_extraction("F", "J", script=[Fault.HANG])
     child = await start(*extraction(simulator, "--json"))
-    await job_table(simulator)
+    await first_request(simulator)
     child.process.send_signal(number)
     assert await child.end() == (status, "", "pollwise: stopped watching; the job may still be running\n")
 
 
-async def test_hostile_words_are_only_words(simulator: Simulator, command: Run, hostile: str) -> None:
-    """Markup, escape codes and reordering in a job's key or a vendor's message reach a pipe as harmless text."""
+async def test_hostile_texts_are_safe_in_a_pipe(simulator: Simulator, command: Run, hostile: str) -> None:
+    """Markup, escape codes and reordering in a job's key or a vendor's message are written as safe text."""
     simulator.add_extraction("[bold]\u202e", "../x", duration_s=0.0, outcome="failed", message=hostile)
     status, out, err = await command(*extraction(simulator, file_id="[bold]\u202e", job_id="../x"))
     assert (status, err) == (1, "")
@@ -114,17 +114,17 @@ class Terminal:
         self.ours, self.theirs = pty.openpty()
 
     async def output(self) -> str:
-        """All that was written to it until the command let go of it."""
+        """The output until the command has closed the terminal."""
         os.close(self.theirs)
         return await asyncio.to_thread(self._read)
 
     def _read(self) -> str:
-        demo_jobs = []
-        with contextlib.suppress(OSError):  # Linux says so when the last writer has gone
+        parts = []
+        with contextlib.suppress(OSError):  # EIO on Linux after the last writer has closed it
             while part := os.read(self.ours, 65536):
-                demo_jobs.append(part)
+                parts.append(part)
         os.close(self.ours)
-        return b"".join(demo_jobs).decode()
+        return b"".join(parts).decode()
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def on_terminal(start: Start, environment: pytest.MonkeyPatch) -> Start:
 
 
 async def test_live_rows_on_a_terminal(simulator: Simulator, on_terminal: Start, hostile: str) -> None:
-    """A terminal gets rows that move and, at the end, the outcome on a line that stays; hostile words stay words."""
+    """A terminal gets live rows, and at the end a line with the outcome. Hostile texts are safe."""
     simulator.add_extraction("[red]F", "J", duration_s=0.8, starts_when_polled=True, message=hostile)
     status, out = await on_terminal(*extraction(simulator, file_id="[red]F"))
     assert status == 0
@@ -165,7 +165,7 @@ async def test_live_rows_on_a_terminal(simulator: Simulator, on_terminal: Start,
 
 
 async def test_a_terminal_that_cannot_move_its_cursor(simulator: Simulator, on_terminal: Start) -> None:
-    """With TERM=dumb there is not one escape code, and the lines say the same."""
+    """With TERM=dumb there is no escape code, and the output has the same lines as in a pipe."""
     simulator.add_delete("T", duration_s=0.0)
     status, out = await on_terminal(*deletion(simulator), term="dumb")
     assert status == 0
@@ -174,9 +174,9 @@ async def test_a_terminal_that_cannot_move_its_cursor(simulator: Simulator, on_t
 
 
 async def test_ctrl_c_on_a_terminal(simulator: Simulator, on_terminal: Start) -> None:
-    """Interrupted, the terminal has its cursor back, the last row stays, and one line says how things are."""
+    """After Ctrl-C the cursor is shown, the last row stays, and one line says that the job may still be running."""
     simulator.add_extraction("F", "J", script=[Fault.HANG])
-    status, out = await on_terminal(*extraction(simulator), signal_when=job_table(simulator))
+    status, out = await on_terminal(*extraction(simulator), signal_when=first_request(simulator))
     assert status == 130
     assert out.rindex("\x1b[?25h") > out.rindex("\x1b[?25l")
     assert out.endswith("pollwise: stopped watching; the job may still be running\r\n")

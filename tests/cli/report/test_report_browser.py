@@ -1,4 +1,4 @@
-"""The page in a real browser. These tests are left out where there is no Chromium; `.ci/run` installs one if it can."""
+"""The page in a real browser. Without Chromium these tests are skipped; `.ci/run` installs it if possible."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
-    "--host-resolver-rules=MAP * ~NOTFOUND",  # its own errands are none of this test's
+    "--host-resolver-rules=MAP * ~NOTFOUND",  # so that the browser's own requests reach no server
 )
 HOSTILE = """<script>document.title='pwned'</script>'"><img src=x onerror="document.title='pwned'"><h1 style='width:9999px'>"""
 PWN = "<script>document.title = 'pwned'</script><img src=http://example.com/x>"
 MEASURE = """<script>
 const wide = [...document.querySelectorAll("main *")].filter(it => !it.closest(".scroll"))
   .filter(it => it.getBoundingClientRect().right > document.documentElement.clientWidth + 1);
-const said = {page: document.documentElement.scrollWidth, window: document.documentElement.clientWidth,
+const measured = {page: document.documentElement.scrollWidth, window: document.documentElement.clientWidth,
   wide: wide.map(it => it.outerHTML.slice(0, 80)), background: getComputedStyle(document.body).backgroundColor};
-document.title = JSON.stringify(said);
+document.title = JSON.stringify(measured);
 </script>"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
@@ -35,18 +35,18 @@ Page = Callable[..., str]
 
 @attrs.frozen
 class Seen:
-    """What a page has become in a browser: its HTML, its title, and the addresses that it asked for."""
+    """A page in the browser: its HTML, its title, and the URLs that it requested."""
 
     html: str
     title: str
-    job_table: list[str]
+    requested: list[str]
 
 
 @pytest.fixture
 def browse(tmp_path: Path) -> Callable[..., Seen]:
-    """Opens a page in a browser of its own."""
+    """Opens a page in a new browser process."""
 
-    def appearance_of(html: str, *options: str, width: int = 1200) -> Seen:
+    def open_page(html: str, *options: str, width: int = 1200) -> Seen:
         assert CHROMIUM is not None
         path, log = tmp_path / "page.html", tmp_path / "network.json"
         path.write_text(html, encoding="utf-8")
@@ -56,51 +56,51 @@ def browse(tmp_path: Path) -> Callable[..., Seen]:
         title = re.search(r"<title>(.*?)</title>", found, re.DOTALL)
         assert title is not None
         network = log.read_text(encoding="utf-8", errors="replace")
-        job_table = re.findall(r'"network_isolation_key":"file:[^\n]*?"url":"([^"]*)"', network)
-        return Seen(found, unescape(title[1]), job_table)
+        requested = re.findall(r'"network_isolation_key":"file:[^\n]*?"url":"([^"]*)"', network)
+        return Seen(found, unescape(title[1]), requested)
 
-    return appearance_of
+    return open_page
 
 
 Browse = Callable[..., Seen]
 
 
-def unruly(html: str) -> str:
-    """The page without its policy."""
+def without_policy(html: str) -> str:
+    """The page without its Content-Security-Policy."""
     return re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
 
 
 def test_hostile_names_and_messages_do_nothing(browse: Browse, page: Page) -> None:
-    """A job's name, a vendor's message and the name of a file that hold scripts are shown as they are; nothing is loaded."""
-    seen = browse(page(120, states=HOSTILE, name=HOSTILE))
+    """Scripts in a job's key, a vendor's message or the page's name are shown as text; nothing runs or is loaded."""
+    seen = browse(page(120, text=HOSTILE, name=HOSTILE))
     assert seen.title.startswith("<script>document.title='pwned'")
     assert not re.search(r"<(script|img|iframe|object)|<h1 style", seen.html)
     assert seen.html.count("<h1") == 1
-    assert seen.job_table == []
+    assert seen.requested == []
 
 
-def test_the_policy_is_a_second_lock(browse: Browse, page: Page) -> None:
-    """Should a text ever get in unescaped, the page's policy still runs no script and loads nothing."""
+def test_the_policy_stops_an_unescaped_script(browse: Browse, page: Page) -> None:
+    """If a text were not escaped, the page's policy would still forbid its scripts and requests."""
     broken = page(1).replace("<main>", f"<main>{PWN}")
     seen = browse(broken)
     assert "<img" in seen.html
-    assert (seen.title, seen.job_table) == ("jobs.jsonl - pollwise", [])
-    seen = browse(unruly(broken))  # what it would have done
-    assert (seen.title, seen.job_table) == ("pwned", ["http://example.com/x"])
+    assert (seen.title, seen.requested) == ("jobs.jsonl - pollwise", [])
+    seen = browse(without_policy(broken))  # the same page without the policy
+    assert (seen.title, seen.requested) == ("pwned", ["http://example.com/x"])
 
 
-@pytest.mark.parametrize(("width", "states"), [(500, HOSTILE), (1200, "W" * 400)])
-def test_no_text_breaks_the_layout(width: int, states: str, browse: Browse, page: Page) -> None:
-    """However long and unbreakable, nothing is wider than the window; tables and drawings scroll in their own place."""
-    html = page(300, states=states, name=states, still_open=0.1)
-    said = json.loads(browse(unruly(html).replace("</body>", f"{MEASURE}</body>"), width=width).title)
-    assert said["page"] <= said["window"]
-    assert said["wide"] == []
-    assert said["background"] == "rgb(246, 246, 243)"
+@pytest.mark.parametrize(("width", "text"), [(500, HOSTILE), (1200, "W" * 400)])
+def test_no_text_breaks_the_layout(width: int, text: str, browse: Browse, page: Page) -> None:
+    """With long texts nothing is wider than the window. Tables and charts scroll in their own boxes."""
+    html = page(300, text=text, name=text, still_open=0.1)
+    measured = json.loads(browse(without_policy(html).replace("</body>", f"{MEASURE}</body>"), width=width).title)
+    assert measured["page"] <= measured["window"]
+    assert measured["wide"] == []
+    assert measured["background"] == "rgb(246, 246, 243)"
 
 
 def test_a_dark_page(browse: Browse, page: Page) -> None:
-    """The page follows its reader's setting."""
-    html = unruly(page(1)).replace("</body>", f"{MEASURE}</body>")
-    said = json.loads(browse(html, "--blink-settings=preferredColorScheme=0").title)
-    assert said["background"] == "rgb(16, 18, 22)"
+    """The page is dark if the browser prefers a dark colour scheme."""
+    html = without_policy(page(1)).replace("</body>", f"{MEASURE}</body>")
+    measured = json.loads(browse(html, "--blink-settings=preferredColorScheme=0").title)
+    assert measured["background"] == "rgb(16, 18, 22)"

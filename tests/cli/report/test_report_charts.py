@@ -37,7 +37,7 @@ def corners(shape: Shape) -> Iterator[tuple[float, float]]:
 
 
 def stays_inside(chart: Chart) -> bool:
-    """Whether all that is drawn is inside the plot."""
+    """True if all shapes are inside the plot."""
     places = [place for shape in chart.shapes for place in corners(shape)]
     return all(
         chart.left - 0.2 <= x <= chart.width + 0.2 and chart.top - 0.2 <= y <= chart.bottom + 0.2 for x, y in places
@@ -45,8 +45,8 @@ def stays_inside(chart: Chart) -> bool:
 
 
 @pytest.mark.parametrize("count", [1, 2, 40, 41, 200])
-def test_a_lane_for_each_job(count: int, drawn: Make) -> None:
-    """Every job is a bar in the colour of its end; few jobs have room for their names."""
+def test_a_bar_for_each_job(count: int, drawn: Make) -> None:
+    """Every job is a bar in the colour of its state. Up to 40 jobs have their names beside them."""
     chart = job_bars(drawn(count, still_open=0.2).rows, NOW)
     assert len(chart.shapes) == count
     assert len(chart.y_labels) == (count if count <= 40 else 0)
@@ -54,8 +54,8 @@ def test_a_lane_for_each_job(count: int, drawn: Make) -> None:
     assert {shape.state for shape in chart.shapes} <= set(STATES)
 
 
-def test_a_lane_is_as_long_as_its_job() -> None:
-    """From its beginning to its end; an open one reaches to now; a moment can still be seen."""
+def test_a_bar_is_as_long_as_its_job() -> None:
+    """A bar reaches from the beginning of its job to its end, or to now if it is open. It is at least 2 wide."""
     read_entries = [entry(), entry(state="running", elapsed_s=None), entry(elapsed_s=0.0, first_seen=NOW)]
     first, second, third = job_bars(read_entries, NOW).shapes
     assert first.x == second.x
@@ -67,8 +67,8 @@ def test_a_lane_is_as_long_as_its_job() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 300, 5000])
-def test_many_jobs_as_a_flow(count: int, drawn: Make) -> None:
-    """However many there are, there is one area for each way to end, and one for what was open."""
+def test_many_jobs_as_areas(count: int, drawn: Make) -> None:
+    """Any number of jobs gives one area for each outcome, and one for open jobs."""
     made = drawn(count, still_open=0.3)
     chart = counts_over_time(made, NOW)
     assert len(chart.shapes) <= 5
@@ -81,8 +81,8 @@ def test_many_jobs_as_a_flow(count: int, drawn: Make) -> None:
             assert (low[1] - high[1]) / scale == pytest.approx(made.states[state], abs=0.2 / scale)
 
 
-def test_a_flow_of_jobs_that_took_no_time() -> None:
-    """One moment is a span of time as well; a clock that jumped back draws nothing outside."""
+def test_areas_of_jobs_that_took_no_time() -> None:
+    """Durations of zero, and negative ones after the clock jumped back, draw nothing outside the plot."""
     assert stays_inside(counts_over_time(summary(entry(elapsed_s=0.0), entry(elapsed_s=0.0)), NOW))
     assert stays_inside(counts_over_time(summary(entry(elapsed_s=-1000.0), entry()), NOW))
     assert stays_inside(job_bars([entry(elapsed_s=-1000.0), entry()], NOW))
@@ -90,27 +90,27 @@ def test_a_flow_of_jobs_that_took_no_time() -> None:
 
 @pytest.mark.parametrize("draw", [durations, delays, polls])
 @pytest.mark.parametrize("count", [1, 7, 1000])
-def test_bars_hold_every_job(draw: Callable[[LedgerSummary], Chart | None], count: int, drawn: Make) -> None:
-    """The bars together are as high as there are jobs, and none leaves the plot."""
+def test_histograms_count_every_job(draw: Callable[[LedgerSummary], Chart | None], count: int, drawn: Make) -> None:
+    """The bars of a histogram count every job once, and no bar is outside the plot."""
     made = drawn(count)
     chart = draw(made)
     assert chart is not None
     assert stays_inside(chart)
-    said = sum(int(shape.title.rpartition(": ")[2].split()[0].replace(",", "")) for shape in chart.shapes)
-    assert said == made.ended - (made.states["abandoned"] if draw is delays else 0)
+    counted = sum(int(shape.title.rpartition(": ")[2].split()[0].replace(",", "")) for shape in chart.shapes)
+    assert counted == made.ended - (made.states["abandoned"] if draw is delays else 0)
     assert len(chart.shapes) <= 4 * 60
     assert len(chart.x_labels) <= 5
 
 
-def test_bars_of_nothing() -> None:
-    """Where nothing has ended, or nothing is there, nothing is drawn."""
+def test_no_histogram_without_values() -> None:
+    """Without ended jobs, without known delays, or without jobs there is no chart."""
     assert durations(summary(entry(state="running", elapsed_s=None))) is None
     assert delays(summary(entry())) is None
     assert polls(summary()) is None
 
 
-def test_names_under_bars_do_not_touch(drawn: Make) -> None:
-    """The last one stands at the edge, so the one before it keeps its distance."""
+def test_labels_under_bars_do_not_overlap(drawn: Make) -> None:
+    """The distance between two labels is larger than the widest label, also at the right edge."""
     for count in (3, 10, 30, 100, 1000):
         for seed in range(8):
             for draw in (durations, delays, polls):
@@ -121,8 +121,8 @@ def test_names_under_bars_do_not_touch(drawn: Make) -> None:
                 assert all(high - low > 6.5 * widest for low, high in pairwise(places))
 
 
-def test_how_a_bar_is_called() -> None:
-    """What a bar says when it is pointed at: what it holds and how many."""
+def test_the_tooltip_of_a_bar() -> None:
+    """A tooltip has the range of the bar, the number of jobs and their outcome."""
     made = durations(summary(entry(), entry(elapsed_s=31.0), entry(state="failed", elapsed_s=500.0)))
     assert made is not None
     assert [shape.title for shape in made.shapes] == ["30 s to 45 s: 2 succeeded", "7 min to 10 min: 1 failed"]

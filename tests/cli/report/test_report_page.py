@@ -35,7 +35,7 @@ class Shape(HTMLParser):
         self.text += data
 
 
-def test_a_page_needs_nothing_else(page: Page) -> None:
+def test_a_page_loads_nothing(page: Page) -> None:
     """The page has no URL, no script and no event handler, and its policy forbids them."""
     html = page(300)
     assert "default-src 'none'" in html
@@ -47,18 +47,18 @@ def test_a_page_needs_nothing_else(page: Page) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 30, 120, 300])
-def test_hostile_words_are_only_words(count: int, page: Page) -> None:
-    """A page with hostile names and messages has the very tags of one with harmless ones."""
-    harmless, hostile = Shape(page(count)), Shape(page(count, states=SCRIPT, name=SCRIPT))
+def test_hostile_texts_add_no_tags(count: int, page: Page) -> None:
+    """A page with hostile names and messages has the same tags as one with harmless texts."""
+    harmless, hostile = Shape(page(count)), Shape(page(count, text=SCRIPT, name=SCRIPT))
     assert hostile.tags == harmless.tags
     assert "pwned" in hostile.text
     assert "{{ 7 * 7 }}" in hostile.text
 
 
-def test_hostile_letters(page: Page, hostile: str) -> None:
-    """Escape codes and letters that reorder others do not reach the page."""
-    html = page(30, states=hostile, name=hostile)
-    assert not [letter for letter in html if not letter.isprintable() and letter != "\n"]
+def test_hostile_characters(page: Page, hostile: str) -> None:
+    """The page has no escape codes and no characters that reorder text."""
+    html = page(30, text=hostile, name=hostile)
+    assert not [character for character in html if not character.isprintable() and character != "\n"]
 
 
 @pytest.mark.parametrize(
@@ -66,17 +66,19 @@ def test_hostile_letters(page: Page, hostile: str) -> None:
     [(0, {}, "No jobs yet"), (50, {"still_open": 1.0}, "0 of 50 are over")],
 )
 def test_the_headline(count: int, options: dict[str, float], headline: str, page: Page) -> None:
-    """What one wants to know first."""
+    """The headline counts the jobs that are over."""
     assert f">{headline}<" in page(count, **options)
 
 
-def test_all_well_and_not_all_well() -> None:
-    """A batch in which all went well says so; else how many did."""
-    well = LedgerEntry(endpoint="e", keys=("k",), state="succeeded", first_seen=1.0, elapsed_s=1.0, polls=1, reason="")
+def test_the_headline_of_a_finished_batch() -> None:
+    """The headline says that all jobs succeeded, or how many."""
+    success = LedgerEntry(
+        endpoint="e", keys=("k",), state="succeeded", first_seen=1.0, elapsed_s=1.0, polls=1, reason=""
+    )
     summary, now = LedgerSummary(), datetime(2026, 1, 1, tzinfo=UTC)
-    summary.add([well])
+    summary.add([success])
     assert ">It succeeded<" in render(summary, name="x", now=now, version="1")
-    summary.add([well, well])
+    summary.add([success, success])
     assert "All 3 succeeded" in render(summary, name="x", now=now, version="1")
     summary.add(
         [LedgerEntry(endpoint="e", keys=("k",), state="failed", first_seen=1.0, elapsed_s=1.0, polls=1, reason="why")]
@@ -88,7 +90,7 @@ def test_all_well_and_not_all_well() -> None:
 
 
 def test_the_table_is_bounded(page: Page) -> None:
-    """Of more than a thousand jobs a thousand are listed, and the page says so and where the others are."""
+    """A page lists at most a thousand jobs. It says so, and names the command that exports all of them."""
     html = page(1500)
     assert html.count("<tr><td><small>") == 1000
     assert "1,000 of 1,500" in html
@@ -109,7 +111,7 @@ def test_reasons_are_bounded() -> None:
 
 
 def test_an_open_batch(page: Page) -> None:
-    """A page of a batch that was interrupted says that it is not the whole story."""
+    """A page with open jobs says how many are still open."""
     html = page(100, still_open=0.5)
     assert "still open. This page shows the state at the time when it was made." in html
     assert "still open" not in page(100).replace("still open,", "")
@@ -122,7 +124,7 @@ def test_the_file(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-# --- looks --------------------------------------------------------------------------------------
+# --- colours ------------------------------------------------------------------------------------
 
 
 def schemes() -> Iterator[dict[str, str]]:
@@ -132,19 +134,19 @@ def schemes() -> Iterator[dict[str, str]]:
 
 
 def contrast(one: str, other: str) -> float:
-    """As in WCAG 2.2, 1.4.3."""
+    """The contrast ratio of WCAG 2.2, 1.4.3."""
 
     def luminance(colour: str) -> float:
-        demo_jobs = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in demo_jobs)
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
     dark, light = sorted((luminance(one), luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_both_schemes_can_be_read() -> None:
-    """Text has a contrast of 4.5 in light and in dark, and the colours that carry a meaning can be told from the card."""
+def test_both_schemes_have_enough_contrast() -> None:
+    """In light and in dark, text has a contrast of 4.5. The colours of states have enough contrast to the card, too."""
     found = list(schemes())
     assert len(found) == 2
     for colours in found:
@@ -157,8 +159,8 @@ def test_both_schemes_can_be_read() -> None:
         assert contrast(colours["abandoned"], colours["card"]) > 2.4
 
 
-def test_every_word_has_its_colour() -> None:
-    """In both schemes, and a class of its own."""
+def test_every_state_has_its_colour() -> None:
+    """Each state has a colour in both schemes, and a CSS class."""
     light, dark = schemes()
     assert light.keys() == dark.keys()
     for state in (
