@@ -1,4 +1,4 @@
-"""What the simulator's own tests share."""
+"""Fixtures of the simulator's own tests."""
 
 from __future__ import annotations
 

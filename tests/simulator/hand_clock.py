@@ -1,4 +1,4 @@
-"""A clock for tests in which nothing has to wait."""
+"""A clock for tests that need no real time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["HandClock"]
 
 @attrs.define
 class HandClock:
-    """A clock that goes when it is told to."""
+    """A clock whose time only the test changes."""
 
     now: float = 1000.0
 

@@ -1,4 +1,4 @@
-"""Credentials, as the simulator asks for them."""
+"""The credentials that the simulator requires."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ async def fetch(
 
 
 async def test_no_credentials_are_required_by_default() -> None:
-    """A vendor without configured credentials is open."""
+    """A vendor without configured credentials accepts every request."""
     async with Simulator() as sim:
         for job in (sim.add_delete("task"), sim.add_extraction("FILE", "ZX-1")):
             assert await ask(sim, job.path, {}) == 200
             assert await ask(sim, job.path, {"Authorization": "whatever", "api_token": "whatever"}) == 200
 
 
-async def test_document360_wants_its_api_token() -> None:
-    """A missing or wrong `api_token` is 401 in the envelope; Oracle Content stays open."""
+async def test_document360_requires_its_api_token() -> None:
+    """A missing or wrong `api_token` is 401 in the envelope. Oracle Content requires no credential."""
     async with Simulator(api_token="good") as sim, aiohttp.ClientSession(sim.document360_url) as session:
         path = sim.add_delete("task").path
         for headers in ({}, {"api_token": "bad"}, {"Authorization": "good"}):
@@ -63,8 +63,8 @@ async def test_document360_wants_its_api_token() -> None:
         assert await ask(sim, sim.add_extraction("FILE", "ZX-1").path, {}) == 200
 
 
-async def test_oracle_content_takes_basic_and_bearer() -> None:
-    """Either configured credential passes; anything else is 401 and says what would."""
+async def test_oracle_content_accepts_basic_and_bearer() -> None:
+    """Either configured credential is accepted. Any other is 401, and `WWW-Authenticate` names the schemes."""
     async with Simulator(basic=("user", "pass"), bearer="token") as sim:
         path = sim.add_extraction("FILE", "ZX-1").path
         assert await ask(sim, path, {"Authorization": basic("user", "pass")}) == 200
@@ -77,7 +77,7 @@ async def test_oracle_content_takes_basic_and_bearer() -> None:
 
 
 async def test_a_client_fetches_a_token() -> None:
-    """Client credentials give a bearer token that passes, and the reply is not to be stored."""
+    """Client credentials give a bearer token that is accepted. The reply has `Cache-Control: no-store`."""
     async with Simulator(oauth=CLIENT) as sim:
         path = sim.add_extraction("FILE", "ZX-1").path
         assert await ask(sim, path, {}) == 401
@@ -107,8 +107,8 @@ async def test_a_wrong_request_for_a_token_is_refused(change: dict[str, Any], st
         assert (answered, body["error"]) == (status, error)
 
 
-async def test_the_token_endpoint_is_posted_to_and_optional() -> None:
-    """GET is 405; without an OAuth client there is no such endpoint."""
+async def test_the_token_endpoint_needs_post_and_a_client() -> None:
+    """GET is 405. Without an OAuth client the endpoint is 404."""
     async with Simulator(oauth=CLIENT) as sim:
         assert (await fetch(sim, method="GET", form=None))[0] == 405
     async with Simulator() as sim:
@@ -116,7 +116,7 @@ async def test_the_token_endpoint_is_posted_to_and_optional() -> None:
 
 
 async def test_a_scope_may_be_fixed() -> None:
-    """A configured scope must be asked for to the letter."""
+    """A configured scope must be requested exactly."""
     async with Simulator(oauth=OAuthClient(client_id="a", client_secret="b", scope="x/urn:opc:cec:all")) as sim:
         sign_in = {"Authorization": basic("a", "b")}
         assert (await fetch(sim, headers=sign_in))[0] == 400
@@ -124,7 +124,7 @@ async def test_a_scope_may_be_fixed() -> None:
 
 
 async def test_a_token_expires(clock: HandClock) -> None:
-    """After `expires_in` seconds a token is 401, and a newer one is good."""
+    """After `expires_in_s` seconds a token is refused with 401, and a newer one is accepted."""
     async with Simulator(oauth=CLIENT, clock=clock) as sim:
         path = sim.add_extraction("FILE", "ZX-1").path
         bearer = {"Authorization": f"Bearer {(await fetch(sim))[2]['access_token']}"}
@@ -139,7 +139,7 @@ async def test_a_token_expires(clock: HandClock) -> None:
 @pytest.mark.parametrize("expires_in", [3600.0, "3600.0", "", 0, -1, ABSENT])
 @pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER", ABSENT])
 async def test_a_grant_may_have_odd_fields(expires_in: Any, token_type: Any) -> None:
-    """Sent as they are, or left out; the token is good for as long as was configured."""
+    """The fields are sent verbatim or omitted. The token is valid for `expires_in_s` in any case."""
     client = OAuthClient(
         client_id="pollwise", client_secret="s3cr3t-s3cr3t", expires_in=expires_in, token_type=token_type
     )
@@ -154,7 +154,7 @@ async def test_a_grant_may_have_odd_fields(expires_in: Any, token_type: Any) -> 
 
 
 async def test_revoked_tokens_are_401_until_renewed() -> None:
-    """`revoke` spares Basic, ends fetched and fixed bearer tokens, and takes new ones."""
+    """`revoke` ends fetched and fixed bearer tokens and sets new ones. Basic stays valid."""
     async with Simulator(oauth=CLIENT, bearer="fixed", basic=("user", "pass"), api_token="old") as sim:
         path = sim.add_extraction("FILE", "ZX-1").path
         fetched = f"Bearer {(await fetch(sim))[2]['access_token']}"
@@ -171,8 +171,8 @@ async def test_revoked_tokens_are_401_until_renewed() -> None:
         assert [await ask(sim, task, {"api_token": token}) for token in ("old", "new")] == [401, 200]
 
 
-async def test_a_lone_bearer_token_does_not_open_the_door_when_revoked() -> None:
-    """Revoking the only credential leaves nothing that passes."""
+async def test_no_credential_is_accepted_after_the_only_one_was_revoked() -> None:
+    """After `revoke` of the only bearer token every request is 401."""
     async with Simulator(bearer="fixed") as sim:
         path = sim.add_extraction("FILE", "ZX-1").path
         sim.revoke()
@@ -180,25 +180,25 @@ async def test_a_lone_bearer_token_does_not_open_the_door_when_revoked() -> None
 
 
 async def test_the_token_endpoint_has_a_script_too() -> None:
-    """Renewal itself may fail, and succeed when asked again."""
+    """A request for a token can fail, and the next one succeeds."""
     client = OAuthClient(client_id="pollwise", client_secret="s3cr3t-s3cr3t", script=[Fault.UNAVAILABLE])
     async with Simulator(oauth=client) as sim:
         assert [(await fetch(sim))[0] for _ in range(2)] == [503, 200]
 
 
 async def test_a_403_is_no_401() -> None:
-    """A forbidden job is 403 to good credentials, and 401 to bad ones."""
+    """A forbidden job is 403 with valid credentials, and 401 with others."""
     async with Simulator(api_token="good") as sim:
         path = sim.add_delete("task", forbidden=True).path
         assert [await ask(sim, path, {"api_token": token}) for token in ("good", "bad")] == [403, 401]
 
 
-async def test_no_secret_shows() -> None:
-    """Nothing that the simulator can be printed as has a credential in it."""
-    async with Simulator(api_token="tell-none", basic=("u", "tell-none"), bearer="tell-none", oauth=CLIENT) as sim:
+async def test_no_repr_has_a_secret() -> None:
+    """The `repr` of the router, of logged requests and of the OAuth client contains no credential."""
+    async with Simulator(api_token="secret-1", basic=("u", "secret-1"), bearer="secret-1", oauth=CLIENT) as sim:
         sim.add_delete("task")
-        await ask(sim, "/v2/Drive/Folders/DeleteFile/Status/task", {"api_token": "tell-none"})
+        await ask(sim, "/v2/Drive/Folders/DeleteFile/Status/task", {"api_token": "secret-1"})
         grant = (await fetch(sim))[2]
         shown = repr(sim._router) + repr(sim.requests.latest) + repr(CLIENT)
-    for secret in ("tell-none", "s3cr3t-s3cr3t", grant["access_token"]):
+    for secret in ("secret-1", "s3cr3t-s3cr3t", grant["access_token"]):
         assert secret not in shown

@@ -1,4 +1,4 @@
-"""Document360's delete-file tasks, as the simulator plays them."""
+"""Document360's delete-file tasks in the simulator."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_empty_lists_may_be_null(sim: Simulator, ask: Ask) -> None:
 
 
 async def test_an_error_may_show_before_the_task_is_complete(sim: Simulator, ask: Ask, clock: HandClock) -> None:
-    """While unconfirmed the number tells the end and `is_complete` does not."""
+    """While unconfirmed, `status` shows the end and `is_complete` is false."""
     sim.add_delete("task", duration_s=1, unconfirmed_s=5, outcome="failed")
     seen = []
     for clock.now in (1001, 1005.9, 1006):
@@ -110,8 +110,8 @@ async def test_an_error_may_show_before_the_task_is_complete(sim: Simulator, ask
     assert seen == [(4, False), (4, False), (4, True)]
 
 
-async def test_an_unknown_status_passes_by(sim: Simulator, ask: Ask, clock: HandClock) -> None:
-    """`unknown_status` is seen in the middle of the task's time."""
+async def test_an_unknown_status_in_the_middle(sim: Simulator, ask: Ask, clock: HandClock) -> None:
+    """`unknown_status` is sent in the middle of the task's time."""
     sim.add_delete("task", duration_s=10, unknown_status=17)
     seen = []
     for clock.now in (1003.5, 1005, 1008):
@@ -137,7 +137,7 @@ async def test_a_bad_request_is_the_vendors_own_example(sim: Simulator, ask: Ask
 
 
 async def test_a_task_may_be_hidden_at_first(sim: Simulator, ask: Ask, clock: HandClock) -> None:
-    """For `hidden_s` seconds a task answers 404; its time runs on meanwhile."""
+    """For `hidden_s` seconds a task answers 404. Its time continues meanwhile."""
     sim.add_delete("task", duration_s=4, hidden_s=3)
     seen = []
     for clock.now in (1000, 1002.9, 1003, 1004):
@@ -147,14 +147,14 @@ async def test_a_task_may_be_hidden_at_first(sim: Simulator, ask: Ask, clock: Ha
 
 
 async def test_a_task_may_be_forbidden(sim: Simulator, ask: Ask) -> None:
-    """403 in the vendor's envelope."""
+    """A forbidden task answers 403 in the vendor's envelope."""
     sim.add_delete("task", forbidden=True)
     status, body = await ask("task")
     assert (status, body["success"]) == (403, False)
 
 
 async def test_time_may_begin_with_the_first_poll(sim: Simulator, ask: Ask, clock: HandClock) -> None:
-    """A job that starts when polled is as young as its first request."""
+    """With `starts_when_polled` a job's time starts with its first request."""
     job = sim.add_delete("task", duration_s=10, starts_when_polled=True)
     clock.now = 5000
     before = (job.started_at, job.ends_at)
@@ -164,7 +164,7 @@ async def test_time_may_begin_with_the_first_poll(sim: Simulator, ask: Ask, cloc
 
 
 async def test_time_of_jobs_added_before_the_start_begins_with_it(clock: HandClock) -> None:
-    """Nothing runs before the simulator does."""
+    """A job that was added before `start` starts with the simulator."""
     sim = Simulator(clock=clock)
     job = sim.add_delete("task", duration_s=10)
     assert job.started_at is None
@@ -173,8 +173,8 @@ async def test_time_of_jobs_added_before_the_start_begins_with_it(clock: HandClo
         assert job.started_at == 7000
 
 
-async def test_a_script_may_hold_a_whole_answer(sim: Simulator, ask: Ask) -> None:
-    """What is scripted is sent as it stands, then the job answers for itself."""
+async def test_a_script_may_have_a_whole_reply(sim: Simulator, ask: Ask) -> None:
+    """A scripted reply is sent unchanged. After the script the job's own reply is sent."""
     sim.add_delete("task", script=[SimulatedReply.of_json({"task_status": "?"}, status=418), None, "server-error"])
     assert await ask("task") == (418, {"task_status": "?"})
     assert (await ask("task"))[0] == 200
@@ -182,8 +182,8 @@ async def test_a_script_may_hold_a_whole_answer(sim: Simulator, ask: Ask) -> Non
     assert (await ask("task"))[0] == 200
 
 
-async def test_a_job_can_be_ended_at_will(sim: Simulator, ask: Ask, clock: HandClock) -> None:
-    """`finish` ends a job that would never end, as `outcome` says."""
+async def test_a_job_can_be_finished(sim: Simulator, ask: Ask, clock: HandClock) -> None:
+    """`finish` ends a job now, with the given outcome."""
     job = sim.add_delete("task", duration_s=math.inf)
     clock.now += 1e9
     assert (await ask("task"))[1]["task_status"]["is_complete"] is False
@@ -192,8 +192,8 @@ async def test_a_job_can_be_ended_at_will(sim: Simulator, ask: Ask, clock: HandC
     assert (job.outcome, job.finals, job.first_final_at) == ("cancelled", 1, clock.now)
 
 
-async def test_a_job_can_be_forgotten(sim: Simulator, ask: Ask) -> None:
-    """`remove` makes a job unknown, and free to be added again."""
+async def test_a_job_can_be_removed(sim: Simulator, ask: Ask) -> None:
+    """`remove` makes a job unknown. It can be added again."""
     sim.add_delete("task")
     sim.remove("task")
     assert (await ask("task"))[0] == 404
@@ -202,7 +202,7 @@ async def test_a_job_can_be_forgotten(sim: Simulator, ask: Ask) -> None:
 
 
 async def test_any_id_is_one_segment(sim: Simulator) -> None:
-    """An ID with slashes, blanks and umlauts is found again under its percent-encoded path."""
+    """An ID with slashes, blanks and umlauts is found at its percent-encoded path."""
     job = sim.add_delete("a/b c%2Fü?#")
     async with (
         aiohttp.ClientSession() as session,
@@ -224,7 +224,7 @@ async def test_any_id_is_one_segment(sim: Simulator) -> None:
         {"hidden_s": -1},
     ],
 )
-async def test_what_cannot_be_is_refused_at_once(sim: Simulator, options: dict[str, Any]) -> None:
+async def test_invalid_options_are_refused(sim: Simulator, options: dict[str, Any]) -> None:
     """Options are checked when the job is added."""
     with pytest.raises(ValueError):  # noqa: PT011 - that it is one is the promise
         sim.add_delete("task", **options)
@@ -232,7 +232,7 @@ async def test_what_cannot_be_is_refused_at_once(sim: Simulator, options: dict[s
 
 
 async def test_one_task_has_one_id(sim: Simulator) -> None:
-    """Adding a task again is a mistake in a test, and says so; so is an empty ID."""
+    """Adding a task again raises ValueError, and so does an empty ID."""
     sim.add_delete("task")
     with pytest.raises(ValueError, match="already"):
         sim.add_delete("task")

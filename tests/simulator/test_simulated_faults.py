@@ -1,4 +1,4 @@
-"""Everything that the simulator can do wrong, on a real socket."""
+"""All faults of the simulator, on a real socket."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def add(sim: Simulator, kind: str, **options: Any) -> SimulatedJob:
 async def meet(
     fault: Fault | str, *, kind: str = EXTRACT, faults: Faults = SMALL, **options: Any
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """The status code, header fields and body of the one reply that goes wrong so."""
+    """The status code, header fields and body of one reply with this fault."""
     async with Simulator(faults=faults) as sim, aiohttp.ClientSession(sim.document360_url, **options) as session:
         path = add(sim, kind, script=[fault], duration_s=0).path
         async with session.get(path, allow_redirects=False) as response:
             return response.status, response.headers, await response.read()
 
 
-def test_every_fault_is_known_to_do_something() -> None:
-    """Each fault is either one of the message or one of the connection."""
+def test_every_fault_is_implemented() -> None:
+    """Each fault is either a body fault or a socket fault."""
     assert not set(BODY_FAULTS) & set(SOCKET_FAULTS)
     assert set(BODY_FAULTS) | set(SOCKET_FAULTS) == set(Fault)
 
 
 def test_the_groups_nest() -> None:
-    """The prompt faults are transient; a fault that lasts is in neither group."""
+    """The prompt faults are a subset of the transient ones. A lasting fault is in neither group."""
     assert set(PROMPT) < set(TRANSIENT) < set(Fault)
     assert not set(ODD) & set(TRANSIENT)
     assert set(Fault) - set(TRANSIENT) - set(ODD) == {
@@ -65,7 +65,7 @@ def test_the_groups_nest() -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize("fault", Fault)
 async def test_a_fault_concerns_one_request(fault: Fault) -> None:
-    """Whatever a request meets, the same job's next one gets a normal answer, with either vendor."""
+    """After any fault, the next request for the same job gets a normal reply, with either vendor."""
     async with Simulator(faults=SMALL) as sim, aiohttp.ClientSession(sim.document360_url) as session:
         for job in (add(sim, DELETE, script=[fault]), add(sim, EXTRACT, script=[fault])):
             try:
@@ -82,7 +82,7 @@ async def test_a_fault_concerns_one_request(fault: Fault) -> None:
 
 @pytest.mark.parametrize(("kind", "field"), [(DELETE, "success"), (EXTRACT, "errorKey")])
 async def test_a_refusal_has_its_vendors_shape(kind: str, field: str) -> None:
-    """Status codes of the API itself come with the vendor's JSON."""
+    """A refusal with a status code of the API has the vendor's JSON."""
     refusals = {
         Fault.BAD_REQUEST: 400,
         Fault.UNAUTHORIZED: 401,
@@ -105,7 +105,7 @@ async def test_a_refusal_has_its_vendors_shape(kind: str, field: str) -> None:
 
 @pytest.mark.parametrize(("fault", "status"), [(Fault.BAD_GATEWAY, 502), (Fault.HTML_PAGE, 200)])
 async def test_a_proxy_answers_in_html(fault: Fault, status: int) -> None:
-    """A gateway's page is HTML, under an error's code or under 200."""
+    """A gateway's page is HTML, with an error's status code or with 200."""
     answered, headers, body = await meet(fault)
     assert (answered, headers["Content-Type"]) == (status, "text/html; charset=utf-8")
     assert body.startswith(b"<!DOCTYPE html>")
@@ -114,7 +114,7 @@ async def test_a_proxy_answers_in_html(fault: Fault, status: int) -> None:
 @pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.TOO_MANY_REQUESTS])
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0"), (7, "7"), (0.25, "0.25")])
 async def test_retry_after_is_in_seconds(fault: Fault, seconds: float, text: str) -> None:
-    """`Retry-After` says what was configured; fractions are for compressed time."""
+    """`Retry-After` has the configured seconds, fractions included."""
     _, headers, _ = await meet(fault, faults=Faults(retry_after_s=seconds))
     assert headers["Retry-After"] == text
 
@@ -127,14 +127,14 @@ async def test_retry_after_is_a_date() -> None:
     assert before + 20 <= until <= time.time() + 21
 
 
-async def test_a_gateway_timeout_says_nothing() -> None:
-    """504 without a body."""
+async def test_a_gateway_timeout_has_no_body() -> None:
+    """`GATEWAY_TIMEOUT` is a 504 without a body."""
     status, _, body = await meet(Fault.GATEWAY_TIMEOUT)
     assert (status, body) == (504, b"")
 
 
 async def test_json_may_be_labelled_html() -> None:
-    """The right document under the wrong content type."""
+    """`JSON_AS_HTML` is the correct document with the wrong content type."""
     status, headers, body = await meet(Fault.JSON_AS_HTML)
     assert (status, headers["Content-Type"]) == (200, "text/html")
     assert json.loads(body)["progress"] == "SUCCEEDED"
@@ -143,30 +143,30 @@ async def test_json_may_be_labelled_html() -> None:
 @pytest.mark.parametrize("fault", [Fault.BROKEN_JSON, Fault.INVALID_UTF8, Fault.EMPTY_BODY])
 @pytest.mark.parametrize("kind", [DELETE, EXTRACT])
 async def test_a_body_may_be_no_json(fault: Fault, kind: str) -> None:
-    """200, `application/json`, and nothing that can be read as such."""
+    """The reply is a 200 with `application/json`, but its body is not valid JSON."""
     status, headers, body = await meet(fault, kind=kind)
     assert (status, headers["Content-Type"]) == (200, "application/json")
     with pytest.raises(ValueError):  # noqa: PT011 - UnicodeDecodeError or JSONDecodeError
         json.loads(body)
     if fault is Fault.INVALID_UTF8:
-        json.loads(body.decode("latin-1"))  # its letters are all that is wrong
+        json.loads(body.decode("latin-1"))  # only the encoding is wrong
 
 
 async def test_a_document_may_be_too_deep() -> None:
-    """Valid JSON that a recursive parser gives up on."""
+    """`DEEP_JSON` is nested too deeply for a recursive parser."""
     _, _, body = await meet(Fault.DEEP_JSON)
     with pytest.raises(RecursionError):
         json.loads(body)
 
 
 async def test_a_document_may_be_no_object() -> None:
-    """A list where an object is documented."""
+    """`NOT_AN_OBJECT` is a list instead of the documented object."""
     _, _, body = await meet(Fault.NOT_AN_OBJECT)
     assert isinstance(json.loads(body), list)
 
 
 async def test_a_field_may_be_null() -> None:
-    """`task_status` and `progress` are null; the rest is as ever."""
+    """`task_status` and `progress` are null; the other fields are unchanged."""
     _, _, body = await meet(Fault.NULL_FIELD, kind=DELETE)
     assert (json.loads(body)["task_status"], json.loads(body)["success"]) == (None, True)
     _, _, body = await meet(Fault.NULL_FIELD, kind=EXTRACT)
@@ -190,13 +190,13 @@ async def test_a_field_may_be_mistyped() -> None:
 
 
 async def test_there_may_be_no_content() -> None:
-    """204 without a body."""
+    """`NO_CONTENT` is a 204 without a body."""
     status, _, body = await meet(Fault.NO_CONTENT)
     assert (status, body) == (204, b"")
 
 
-async def test_a_redirect_leads_elsewhere() -> None:
-    """302 to another path; following it is counted as a stray, with the credentials that were sent."""
+async def test_a_redirect_to_another_path() -> None:
+    """`REDIRECT` is a 302 to another path. A request that follows it is logged with its header fields."""
     async with Simulator() as sim, aiohttp.ClientSession(sim.document360_url) as session:
         path = sim.add_delete("task", script=[Fault.REDIRECT]).path
         async with session.get(path, headers={"api_token": "t"}) as response:
@@ -205,21 +205,21 @@ async def test_a_redirect_leads_elsewhere() -> None:
         assert (sim.requests.latest[-1].path, sim.requests.latest[-1].headers["api_token"]) == ("/elsewhere", "t")
 
 
-async def test_a_redirect_leads_away() -> None:
-    """302 to another host name, that is the simulator under another name."""
+async def test_a_redirect_to_another_host() -> None:
+    """`REDIRECT_AWAY` is a 302 to another host name of the simulator."""
     status, headers, _ = await meet(Fault.REDIRECT_AWAY)
     assert status == 302
     assert headers["Location"].startswith("http://localhost:")
 
 
 async def test_a_body_may_be_no_gzip() -> None:
-    """Labelled gzip, and plain."""
+    """`BROKEN_GZIP` has the header field of gzip and a plain body."""
     with pytest.raises(aiohttp.ClientPayloadError):
         await meet(Fault.BROKEN_GZIP)
 
 
 async def test_a_gzip_bomb_is_small_on_the_wire() -> None:
-    """More than 100 MiB out of less than 256 KiB, and a gzip stream that is whole and right."""
+    """The bomb inflates less than 256 KiB to more than 100 MiB, and is a valid gzip stream."""
     status, headers, body = await meet(Fault.GZIP_BOMB, faults=Faults(), auto_decompress=False)
     assert (status, headers["Content-Encoding"]) == (200, "gzip")
     assert len(body) < 256 * 1024
@@ -231,23 +231,23 @@ async def test_a_gzip_bomb_is_small_on_the_wire() -> None:
 
 
 async def test_a_small_bomb_is_json() -> None:
-    """Who inflates it all can read it."""
+    """The inflated body is valid JSON."""
     _, _, body = await meet(Fault.GZIP_BOMB)
     assert len(body) > 3 << 20
     assert isinstance(json.loads(body), dict)
 
 
-@pytest.mark.parametrize(("fault", "tells"), [(Fault.HUGE_BODY, True), (Fault.HUGE_CHUNKED, False)])
-async def test_a_body_may_be_huge(fault: Fault, tells: bool) -> None:
-    """Two megabytes around the right document, with or without telling the length first."""
+@pytest.mark.parametrize(("fault", "has_length"), [(Fault.HUGE_BODY, True), (Fault.HUGE_CHUNKED, False)])
+async def test_a_body_may_be_huge(fault: Fault, has_length: bool) -> None:
+    """The correct document is padded to two MiB, with or without `Content-Length`."""
     status, headers, body = await meet(fault)
-    assert (status, "Content-Length" in headers, len(body)) == (200, tells, 2 << 20)
+    assert (status, "Content-Length" in headers, len(body)) == (200, has_length, 2 << 20)
     assert json.loads(body)["progress"] == "SUCCEEDED"
 
 
 @pytest.mark.looptime
 async def test_a_reply_may_never_come() -> None:
-    """The connection hangs until the client gives up, and then no task waits any more."""
+    """The connection hangs until the client disconnects, and then the request ends."""
     async with (
         Simulator() as sim,
         aiohttp.ClientSession(sim.document360_url, timeout=aiohttp.ClientTimeout(total=1000)) as session,
@@ -272,7 +272,7 @@ async def test_a_hanging_connection_may_be_closed() -> None:
 
 @pytest.mark.looptime
 async def test_a_reply_may_drip() -> None:
-    """The right reply, a byte every tenth of a second."""
+    """`SLOW_DRIP` is the correct reply, one byte every `drip_every_s` seconds."""
     begun = asyncio.get_running_loop().time()
     status, headers, body = await meet(Fault.SLOW_DRIP, kind=DELETE)
     took = asyncio.get_running_loop().time() - begun
@@ -282,20 +282,20 @@ async def test_a_reply_may_drip() -> None:
 
 
 async def test_a_connection_may_close_without_a_reply() -> None:
-    """The end comes before the status line."""
+    """`CLOSED` closes the connection before the status line."""
     async with Simulator() as sim:
         assert await raw(sim, sim.add_delete("task", script=[Fault.CLOSED]).path) == (b"", None)
 
 
 @pytest.mark.parametrize("fault", [Fault.TRUNCATED, Fault.TRUNCATED_CHUNKED])
 async def test_a_body_may_end_too_early(fault: Fault) -> None:
-    """The connection closes before the promised length or the last chunk."""
+    """The connection is closed before the end of the stated length, or before the last chunk."""
     with pytest.raises(aiohttp.ClientPayloadError):
         await meet(fault)
 
 
 async def raw(sim: Simulator, path: str) -> tuple[bytes, OSError | None]:
-    """Everything that comes back on a connection of our own, and the error that ends it."""
+    """All bytes received on a new connection, and the error that ended it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(sim.document360_url.rpartition(":")[2]))
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     received, error = b"", None
@@ -309,7 +309,7 @@ async def raw(sim: Simulator, path: str) -> tuple[bytes, OSError | None]:
 
 
 async def test_a_connection_may_be_reset_within_the_body() -> None:
-    """Half a body, then RST."""
+    """`RESET` sends half a body, then RST."""
     async with Simulator() as sim:
         received, error = await raw(sim, sim.add_delete("task", script=[Fault.RESET]).path)
     assert error is not None
@@ -319,7 +319,7 @@ async def test_a_connection_may_be_reset_within_the_body() -> None:
 
 
 async def test_a_reply_may_be_no_http() -> None:
-    """Bytes that are none, and the end."""
+    """`NOT_HTTP` sends bytes that are not HTTP, and closes the connection."""
     async with Simulator() as sim:
         received, error = await raw(sim, sim.add_delete("task", script=[Fault.NOT_HTTP]).path)
     assert error is None
@@ -330,12 +330,12 @@ async def test_a_reply_may_be_no_http() -> None:
 
 
 async def test_a_fault_is_named_in_text() -> None:
-    """A script takes a fault's value as well as the fault."""
+    """A script accepts a fault's value as well as the fault."""
     assert (await meet("too-early"))[0] == 425
 
 
 async def outcomes(seed: int, order: list[int], rate: float = 0.5) -> dict[tuple[str, ...], list[int]]:
-    """The faults that each job's four requests meet, the jobs being asked in that order."""
+    """The status codes of each job's requests, sent in the given order of jobs."""
     async with Simulator(seed=seed, faults=Faults(rate=rate, kinds=["server-error", "no-content"])) as sim:
         async with aiohttp.ClientSession(sim.document360_url) as session:
             jobs = [sim.add_delete(f"task-{number}") for number in range(3)]
@@ -346,8 +346,8 @@ async def outcomes(seed: int, order: list[int], rate: float = 0.5) -> dict[tuple
         return seen
 
 
-async def test_chance_is_seeded() -> None:
-    """The same seed gives a job's n-th request the same fate in whatever order jobs are asked; another seed does not."""
+async def test_faults_by_rate_are_seeded() -> None:
+    """The same seed gives a job's n-th request the same fault, in any order of jobs. Another seed gives other faults."""
     in_turn = [number for number in range(3) for _ in range(4)]
     mixed = [number for _ in range(4) for number in (2, 0, 1)]
     first = await outcomes(7, in_turn)
@@ -357,8 +357,8 @@ async def test_chance_is_seeded() -> None:
     assert {status for statuses in first.values() for status in statuses} == {200, 500, 204}
 
 
-def test_the_rate_is_the_rate() -> None:
-    """One in five requests goes wrong, and every kind gets its turn."""
+def test_faults_happen_at_the_rate() -> None:
+    """With a rate of 0.2, one in five requests has a fault, and every kind occurs."""
     faults = Faults(rate=0.2)
     drawn = [faults.choose(seed, ("FILE", "ZX-1"), nth) for seed in range(100) for nth in range(100)]
     hits = [fault for fault in drawn if fault is not None]
@@ -367,8 +367,8 @@ def test_the_rate_is_the_rate() -> None:
     assert all(Faults(rate=1).choose(0, ("task",), nth) for nth in range(100))
 
 
-async def test_a_script_comes_before_chance() -> None:
-    """Within the script None is a normal answer, for certain; chance begins where it ends."""
+async def test_faults_by_rate_start_after_the_script() -> None:
+    """In a script None is always a normal reply. Faults by rate start after its last entry."""
     async with (
         Simulator(faults=Faults(rate=1, kinds=[Fault.SERVER_ERROR])) as sim,
         aiohttp.ClientSession(sim.document360_url) as session,
@@ -385,7 +385,7 @@ async def test_a_script_comes_before_chance() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"rate": 1.5}, {"rate": -1}, {"kinds": []}, {"kinds": ["?"]}, {"drip_every_s": 0}])
-def test_faults_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
-    """Values are checked when they are given."""
+def test_invalid_faults_are_refused(wrong: dict[str, Any]) -> None:
+    """`Faults` checks its values when it is created."""
     with pytest.raises(ValueError):  # noqa: PT011 - that it is one is the promise
         Faults(**wrong)

@@ -1,4 +1,4 @@
-"""Fields that differ from what is documented."""
+"""Fields that differ from the vendor's documentation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def read(sim: Simulator, path: str) -> tuple[int, Any]:
 
 @pytest.mark.parametrize("value", ["104", "100.0", "", None, 100, ABSENT])
 async def test_a_field_may_be_anything(value: Any) -> None:
-    """A field that only informs, as a real server may send it; what decides is as ever."""
+    """A field can have any value or be omitted; the other fields are unchanged."""
     async with Simulator() as sim:
         overrides = {"completedPercentage": value}
         _, document = await read(sim, sim.add_extraction("F", "J", duration_s=0.0, overrides=overrides).path)
@@ -25,8 +25,8 @@ async def test_a_field_may_be_anything(value: Any) -> None:
     assert document["progress"] == "SUCCEEDED"
 
 
-async def test_a_field_within_may_be_anything() -> None:
-    """By its path through objects and lists; a path that leads nowhere changes nothing."""
+async def test_a_nested_field_may_be_anything() -> None:
+    """A path goes through objects and lists. A path that does not exist changes nothing."""
     deep: Any = "bottom"
     for _ in range(200):
         deep = {"extension": [deep]}

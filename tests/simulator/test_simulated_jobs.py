@@ -17,7 +17,7 @@ async def read(sim: Simulator, path: str) -> tuple[int, Any]:
 
 
 async def test_an_end_that_is_not_documented(clock: HandClock) -> None:
-    """Document360's is complete with status 6; Oracle's has timed out at 100 %."""
+    """An unknown end of Document360 is complete with status 6. That of Oracle is `TIMED_OUT` at 100 %."""
     async with Simulator(clock=clock) as sim:
         task = sim.add_delete("task", duration_s=1.0, outcome="unknown")
         other = sim.add_delete("other", duration_s=1.0, outcome="unknown", complete_status=-1)
@@ -34,7 +34,7 @@ async def test_an_end_that_is_not_documented(clock: HandClock) -> None:
             assert shown == [progress, "true", "100", "0"]
 
 
-async def looks(sim: Simulator, path: str) -> bool:
+async def looks_failed(sim: Simulator, path: str) -> bool:
     _, document = await read(sim, path)
     if "task_status" in document:
         assert document["task_status"]["is_complete"] is False
@@ -45,13 +45,13 @@ async def looks(sim: Simulator, path: str) -> bool:
 
 @pytest.mark.parametrize("kind", ["delete", "extract"])
 async def test_a_job_looks_failed_between_two_attempts(clock: HandClock, kind: str) -> None:
-    """For a while it looks failed, not by the vendor's own rule; then it runs again, and succeeds."""
+    """For a while the job looks failed, but not by the vendor's own rule. Then it runs again, and succeeds."""
     plan: dict[str, Any] = {"duration_s": 60.0, "looks_failed_at_s": 10.0, "looks_failed_for_s": 6.0}
     async with Simulator(clock=clock) as sim:
         job = sim.add_delete("task", **plan) if kind == "delete" else sim.add_extraction("F", "J", **plan)
         seen = []
         for _ in range(20):
-            seen.append(await looks(sim, job.path))
+            seen.append(await looks_failed(sim, job.path))
             clock.now += 1.0
         assert seen == [10 <= at < 16 for at in range(20)]
         clock.now += 60.0
@@ -62,20 +62,20 @@ async def test_a_job_looks_failed_between_two_attempts(clock: HandClock, kind: s
 
 @pytest.mark.parametrize("kind", ["delete", "extract"])
 async def test_a_job_flaps(clock: HandClock, kind: str) -> None:
-    """By turns of requests, or of seconds, between running and looking failed."""
+    """The job alternates between running and looking failed, by requests or by seconds."""
     for flap_s, expected in ((0.0, [False, True] * 4), (2.0, [False, False, True, True] * 2)):
         async with Simulator(clock=clock) as sim:
             plan: dict[str, Any] = {"duration_s": 600.0, "curve": lambda x: 0.5, "flap_s": flap_s}
             job = sim.add_delete("task", **plan) if kind == "delete" else sim.add_extraction("F", "J", **plan)
             seen = []
             for _ in range(8):
-                seen.append(await looks(sim, job.path))
+                seen.append(await looks_failed(sim, job.path))
                 clock.now += 1.0
             assert seen == expected
 
 
 async def test_a_job_goes_missing(clock: HandClock) -> None:
-    """404 for a while, after it was seen running."""
+    """The job answers 404 for a while after it was visible."""
     async with Simulator(clock=clock) as sim:
         path = sim.add_delete("task", duration_s=60.0, missing_at_s=3.0, missing_for_s=2.0).path
         seen = []

@@ -1,4 +1,4 @@
-"""Oracle Content Management's extractions, as the simulator plays them."""
+"""Oracle Content Management's extractions in the simulator."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ async def ask(session: aiohttp.ClientSession) -> Ask:
 
 
 async def test_a_success_is_the_vendors_own_example(sim: Simulator, ask: Ask, documented: Documented) -> None:
-    """Three files extracted: field for field, in the documented order, every scalar a string."""
+    """The status of three extracted files has the documented fields in their order, and every scalar is a string."""
     sim.add_extraction("FILE", "ZX-1", duration_s=0)
     status, body = await ask("FILE", "ZX-1")
     assert (status, list(body.items())) == (200, list(documented("succeeded").items()))
 
 
 async def test_a_success_may_have_skipped_every_file(sim: Simulator, ask: Ask, documented: Documented) -> None:
-    """The vendor's second example: SUCCEEDED, nothing created, three items that say why."""
+    """The vendor's second example is SUCCEEDED with no created file and three skipped items with reasons."""
     sim.add_extraction("FILE", "ZX-1", duration_s=0, skipped=3)
     _, body = await ask("FILE", "ZX-1")
     assert list(body.items()) == list(documented("succeeded_all_skipped").items())
 
 
-async def test_work_under_way_is_the_vendors_own_example(
+async def test_a_running_job_is_the_vendors_own_example(
     sim: Simulator, ask: Ask, clock: HandClock, documented: Documented
 ) -> None:
     """A quarter of the time is 25 per cent."""
@@ -75,7 +75,7 @@ async def test_work_under_way_is_the_vendors_own_example(
 
 
 async def test_counts_and_lists_agree(sim: Simulator, ask: Ask) -> None:
-    """Each entry of the ZIP file is counted where it went."""
+    """Each entry of the ZIP file is counted once, and skipped and ignored ones are listed."""
     sim.add_extraction(
         "FILE", "ZX-1", duration_s=0, files=20, skipped=2, ignored=1, overwritten=3, versioned=4, name_adjusted=5
     )
@@ -95,7 +95,7 @@ async def test_counts_and_lists_agree(sim: Simulator, ask: Ask) -> None:
 
 
 async def test_a_failure_says_failed(sim: Simulator, ask: Ask) -> None:
-    """FAILED with an error code, and short of 100 per cent."""
+    """A failure is FAILED with its error code, and its percentage is below 100."""
     sim.add_extraction("FILE", "ZX-1", duration_s=0, outcome="failed", error_code=-21, curve=lambda share: 0.6 * share)
     _, body = await ask("FILE", "ZX-1")
     assert (body["progress"], body["completed"], body["errorCode"], body["completedPercentage"]) == (
@@ -107,7 +107,7 @@ async def test_a_failure_says_failed(sim: Simulator, ask: Ask) -> None:
 
 
 async def test_completed_may_come_with_an_unknown_progress(sim: Simulator, ask: Ask, clock: HandClock) -> None:
-    """While unconfirmed `completed` is true and `progress` is nothing that is documented."""
+    """While unconfirmed, `completed` is true and `progress` has an undocumented value."""
     sim.add_extraction("FILE", "ZX-1", duration_s=1, unconfirmed_s=2)
     sim.add_extraction("FILE", "ZX-2", duration_s=1, unconfirmed_s=2, unknown_progress="ARCHIVING")
     clock.now += 2
@@ -117,8 +117,8 @@ async def test_completed_may_come_with_an_unknown_progress(sim: Simulator, ask: 
     assert (await ask("FILE", "ZX-1"))[1]["progress"] == "SUCCEEDED"
 
 
-async def test_an_unknown_progress_passes_by(sim: Simulator, ask: Ask, clock: HandClock) -> None:
-    """`unknown_progress` is seen in the middle of the job's time."""
+async def test_an_unknown_progress_in_the_middle(sim: Simulator, ask: Ask, clock: HandClock) -> None:
+    """`unknown_progress` is sent in the middle of the job's time."""
     sim.add_extraction("FILE", "ZX-1", duration_s=10, unknown_progress="VERIFYING")
     seen = []
     for clock.now in (1003, 1005, 1008):
@@ -126,7 +126,7 @@ async def test_an_unknown_progress_passes_by(sim: Simulator, ask: Ask, clock: Ha
     assert seen == ["PROCESSING", "VERIFYING", "PROCESSING"]
 
 
-async def test_a_gateway_may_re_encode(sim: Simulator, ask: Ask) -> None:
+async def test_native_types(sim: Simulator, ask: Ask) -> None:
     """With `native_types` booleans and numbers are JSON's own."""
     sim.add_extraction("FILE", "ZX-1", duration_s=0, native_types=True)
     _, body = await ask("FILE", "ZX-1")
@@ -134,14 +134,14 @@ async def test_a_gateway_may_re_encode(sim: Simulator, ask: Ask) -> None:
 
 
 async def test_a_message_may_be_hostile(sim: Simulator, ask: Ask) -> None:
-    """A message is sent as it was given, markup, escapes and all."""
+    """A message is sent unchanged, markup and escape codes included."""
     hostile = "[red]\x1b[2J<script>\u202e\u0000"
     sim.add_extraction("FILE", "ZX-1", message=hostile)
     assert (await ask("FILE", "ZX-1"))[1]["message"] == hostile
 
 
 async def test_an_unknown_job_is_the_vendors_own_400(sim: Simulator, ask: Ask, documented: Documented) -> None:
-    """A wrong job ID, or a right one under another file, answers like the documented error."""
+    """An unknown job ID, or a known one with another file ID, gets the documented error."""
     sim.add_extraction("FILE", "ZX-1")
     assert await ask("FILE", "ZX-2") == (400, documented("job_not_valid_400"))
     assert await ask("OTHER", "ZX-1") == (400, documented("job_not_valid_400"))
@@ -151,7 +151,7 @@ async def test_an_unknown_job_is_the_vendors_own_400(sim: Simulator, ask: Ask, d
 async def test_refusals_have_the_documented_shape(
     sim: Simulator, ask: Ask, documented: Documented, options: dict[str, Any], status: int
 ) -> None:
-    """404 while hidden and 403 carry the fields of the documented error."""
+    """404 while hidden and 403 have the fields of the documented error."""
     sim.add_extraction("FILE", "ZX-1", **options)
     answered, body = await ask("FILE", "ZX-1")
     assert (answered, list(body)) == (status, list(documented("job_not_valid_400")))
@@ -161,10 +161,8 @@ async def test_refusals_have_the_documented_shape(
 @pytest.mark.parametrize(
     ("curve", "rises"), [("linear", True), ("ease", True), ("stalls", True), ("backwards", False), ("jumpy", False)]
 )
-async def test_curves_are_what_they_are_called(
-    sim: Simulator, ask: Ask, clock: HandClock, curve: CurveName, rises: bool
-) -> None:
-    """Every curve stays within 0..99 before the end; the unruly ones go back as well."""
+async def test_curves(sim: Simulator, ask: Ask, clock: HandClock, curve: CurveName, rises: bool) -> None:
+    """Every curve stays within 0..99 before the end. Only `backwards` and `jumpy` fall."""
     sim.add_extraction("FILE", "ZX-1", duration_s=200, curve=curve)
     seen = []
     for clock.now in range(1000, 1200, 8):
@@ -175,7 +173,7 @@ async def test_curves_are_what_they_are_called(
 
 
 async def test_starting_makes_a_job(sim: Simulator, session: aiohttp.ClientSession, ask: Ask) -> None:
-    """POST answers as documented, and the job that it names is under way."""
+    """POST gets the documented reply, and the job that it names is running."""
     async with session.post(
         "/documents/api/1.2/files/FILE/_extract",
         json={"destinationID": "FOLDER", "duplicateResolution": "SkipDuplicates"},
@@ -198,7 +196,7 @@ async def test_starting_makes_a_job(sim: Simulator, session: aiohttp.ClientSessi
 
 
 async def test_the_default_destination_is_the_files_own_folder(session: aiohttp.ClientSession) -> None:
-    """An empty body is a request with the defaults; the folder is the same each time, the job is not."""
+    """An empty body means the defaults. Two such requests have the same folder and different jobs."""
     bodies = []
     for _ in range(2):
         async with session.post("/documents/api/1.2/files/FILE/_extract") as response:
@@ -212,14 +210,14 @@ async def test_the_default_destination_is_the_files_own_folder(session: aiohttp.
 async def test_a_start_that_is_not_valid_makes_no_job(
     sim: Simulator, session: aiohttp.ClientSession, body: str
 ) -> None:
-    """A body that the vendor does not document is 400, and nothing is started."""
+    """A body that the vendor does not document gets 400 and starts no job."""
     async with session.post("/documents/api/1.2/files/FILE/_extract", data=body) as response:
         assert response.status == 400
     assert not sim.jobs
     assert sim.requests.starts == 0
 
 
-async def test_a_started_job_goes_as_planned(clock: HandClock) -> None:
+async def test_a_started_job_has_the_plan_started(clock: HandClock) -> None:
     """`started` is the plan of jobs that clients start."""
     async with (
         Simulator(clock=clock, started=ExtractionPlan(duration_s=5, outcome="failed")) as sim,
@@ -233,7 +231,7 @@ async def test_a_started_job_goes_as_planned(clock: HandClock) -> None:
 
 
 async def test_a_lost_reply_leaves_the_job_started() -> None:
-    """A start whose reply is lost has started all the same: that is why it is not sent twice."""
+    """A job is started even if the reply is lost, so a second POST starts another job."""
     async with (
         Simulator(start_script=[Fault.CLOSED]) as sim,
         aiohttp.ClientSession(sim.oracle_content_url) as session,
@@ -246,8 +244,8 @@ async def test_a_lost_reply_leaves_the_job_started() -> None:
         assert (sim.requests.starts, len(sim.jobs)) == (2, 2)
 
 
-async def test_statuses_are_read_and_extractions_posted(sim: Simulator, session: aiohttp.ClientSession) -> None:
-    """Another method on a known path is 405 and names the right one."""
+async def test_another_method_is_405(sim: Simulator, session: aiohttp.ClientSession) -> None:
+    """Another method on a known path is 405, and `Allow` names the correct one."""
     job = sim.add_extraction("FILE", "ZX-1")
     for method, path, allowed in [("POST", job.path, "GET"), ("GET", "/documents/api/1.2/files/F/_extract", "POST")]:
         async with session.request(method, path) as response:
@@ -255,15 +253,15 @@ async def test_statuses_are_read_and_extractions_posted(sim: Simulator, session:
 
 
 @pytest.mark.parametrize("path", ["/", "/documents/api/1.2/files/", "/documents/api/1.2/files/F/_extract/a/b", "/v2"])
-async def test_other_paths_are_strays(sim: Simulator, session: aiohttp.ClientSession, path: str) -> None:
-    """A path that neither vendor has is 404, and counted."""
+async def test_unknown_paths_are_404(sim: Simulator, session: aiohttp.ClientSession, path: str) -> None:
+    """A path of neither vendor is 404, and is counted as unrouted."""
     async with session.get(path) as response:
         assert response.status == 404
     assert sim.requests.unrouted == 1
 
 
-async def test_an_extraction_that_cannot_be_is_refused(sim: Simulator) -> None:
-    """More skipped than there are files, or an outcome that the vendor does not have."""
+async def test_an_invalid_extraction_is_refused(sim: Simulator) -> None:
+    """More skipped files than files, a negative count, and an outcome that the vendor does not have are refused."""
     with pytest.raises(ValueError, match="cannot hold"):
         sim.add_extraction("FILE", "ZX-1", files=2, skipped=3)
     with pytest.raises(ValueError, match="cancelled"):

@@ -1,4 +1,4 @@
-"""Outages of the whole server, and refusals that no limit asks for."""
+"""Outages of the whole server, and refusals without a rate limit."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ async def codes(sim: Simulator, *paths: str) -> list[int]:
 
 
 @pytest.mark.parametrize(("kind", "status"), KINDS)
-async def test_an_outage_hits_every_job(kind: Any, status: int) -> None:
-    """Every job of both vendors, unknown ones and unknown paths get it; then all is as before."""
+async def test_an_outage_applies_to_every_request(kind: Any, status: int) -> None:
+    """Jobs of both vendors, unknown jobs and unknown paths get the outage's reply. Then all is as before."""
     async with Simulator(api_token="secret", rate_limit=RateLimit(limit=1)) as sim:
         paths = [
             sim.add_delete("task", script=["server-error"]).path,
@@ -57,7 +57,7 @@ async def test_an_outage_hits_every_job(kind: Any, status: int) -> None:
 
 
 async def test_an_outage_uses_nothing_up() -> None:
-    """No script, no budget, no start; jobs go on meanwhile."""
+    """An outage uses no script entry and no budget, and starts no job. The time of jobs continues."""
     async with Simulator(rate_limit=RateLimit(limit=1), oauth=OAuthClient(client_id="c", client_secret="s")) as sim:
         path = sim.add_delete("task", duration_s=0.0, script=["too-early"]).path
         async with sim.outage("bad-gateway"), aiohttp.ClientSession(sim.document360_url) as session:
@@ -71,8 +71,8 @@ async def test_an_outage_uses_nothing_up() -> None:
 
 
 @pytest.mark.looptime
-async def test_nothing_listens() -> None:
-    """Connections are refused, open ones are reset, jobs go on, and the port is the same after it."""
+async def test_an_outage_without_a_listener() -> None:
+    """Connections are refused and open ones reset. The time of jobs continues, and the port stays the same."""
     async with Simulator() as sim, aiohttp.ClientSession() as session:
         url = sim.document360_url + sim.add_delete("task", duration_s=60.0).path
         async with session.get(url) as response:
@@ -87,8 +87,8 @@ async def test_nothing_listens() -> None:
             assert (await response.json())["task_status"]["is_complete"] is True
 
 
-async def test_an_outage_can_be_switched() -> None:
-    """By hand, once or twice; and one within another gives way to it."""
+async def test_outages_nest() -> None:
+    """`begin` and `end` can be called twice. After an inner outage the outer one applies again."""
     async with Simulator() as sim:
         path = sim.add_delete("task").path
         outage = sim.outage("bad-gateway")
@@ -109,15 +109,15 @@ async def test_an_outage_can_be_switched() -> None:
 
 
 async def test_closing_ends_an_outage_of_any_kind() -> None:
-    """A simulator that is closed while nothing listens, or every request hangs, is closed."""
+    """A simulator can be closed during an outage, also one without a listener."""
     for kind in ("connection-refused", "hang"):
         sim = Simulator()
         async with sim:
             await sim.outage(kind).begin()
 
 
-async def test_an_outage_needs_a_server() -> None:
-    """And a kind that there is."""
+async def test_an_outage_needs_a_running_simulator_and_a_known_kind() -> None:
+    """Before the start `begin` raises RuntimeError. An unknown kind raises ValueError."""
     sim = Simulator()
     with pytest.raises(RuntimeError):
         await sim.outage("bad-gateway").begin()
@@ -127,7 +127,7 @@ async def test_an_outage_needs_a_server() -> None:
 
 @pytest.mark.parametrize(("count", "of"), [(0, 5), (1, 5), (2, 5), (5, 5), (3, 8), (1, 1)])
 async def test_refusals_without_a_reason(count: int, of: int) -> None:
-    """So many of the next requests, evenly, without a header that tells of them; then no more."""
+    """`refuse` refuses `count` of the next `of` requests, evenly spread, and none after them."""
     async with Simulator(rate_limit=RateLimit(limit=100)) as sim:
         path = sim.add_delete("task").path
         sim.refuse(count, of=of)
@@ -140,7 +140,7 @@ async def test_refusals_without_a_reason(count: int, of: int) -> None:
 
 
 async def test_a_refusal_may_have_another_code() -> None:
-    """And says in the body what it is."""
+    """A refusal with another status code has the body of a 429."""
     async with Simulator() as sim, aiohttp.ClientSession(sim.document360_url) as session:
         sim.refuse(1, of=1, status=403)
         async with session.get(sim.add_delete("task").path) as response:

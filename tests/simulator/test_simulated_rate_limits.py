@@ -19,7 +19,7 @@ from pollwise.simulator.rate_limits import RateLimiter
 from pollwise.simulator.vendor import VendorName
 
 A_TOKEN = "t"
-# Times in quarters are exact in floating point, so that the model and the meter agree on every boundary.
+# Quarters of seconds are exact in floating point, so the model and the counter agree on every boundary.
 MOMENTS = st.lists(st.integers(0, 80), max_size=120).map(lambda ticks: [tick / 4 for tick in sorted(ticks)])
 QUARTERS = st.integers(1, 20).map(lambda tick: tick / 4)
 
@@ -30,8 +30,8 @@ def accepted(rule: RateLimit, moments: list[float]) -> list[bool]:
 
 
 @given(MOMENTS, st.integers(0, 5), QUARTERS)
-def test_a_fixed_window_takes_its_limit_and_no_more(moments: list[float], limit: int, per_s: float) -> None:
-    """A window begins with the first request after the last one's end and accepts `limit` requests."""
+def test_a_fixed_window_accepts_its_limit(moments: list[float], limit: int, per_s: float) -> None:
+    """A window begins with the first request after the end of the last window, and accepts `limit` requests."""
     expected, begin, used = [], None, 0
     for now in moments:
         if begin is None or now - begin >= per_s:
@@ -42,7 +42,7 @@ def test_a_fixed_window_takes_its_limit_and_no_more(moments: list[float], limit:
 
 
 @given(MOMENTS, st.integers(0, 5), QUARTERS)
-def test_an_aligned_window_begins_on_the_clock(moments: list[float], limit: int, per_s: float) -> None:
+def test_an_aligned_window_begins_at_a_multiple(moments: list[float], limit: int, per_s: float) -> None:
     """Of the requests between two multiples of `per_s` the first `limit` are accepted."""
     expected: list[bool] = []
     used: dict[int, int] = {}
@@ -54,20 +54,20 @@ def test_an_aligned_window_begins_on_the_clock(moments: list[float], limit: int,
 
 
 @given(MOMENTS, st.integers(0, 5), QUARTERS)
-def test_a_sliding_window_looks_back(moments: list[float], limit: int, per_s: float) -> None:
+def test_a_sliding_window_counts_the_last_seconds(moments: list[float], limit: int, per_s: float) -> None:
     """A request is accepted if fewer than `limit` were accepted in the `per_s` seconds before it."""
-    taken: list[float] = []
+    accepted_at: list[float] = []
     expected: list[bool] = []
     for now in moments:
-        good = sum(now - earlier < per_s for earlier in taken) < limit
-        expected.append(good)
-        taken += [now] * good
+        accept = sum(now - earlier < per_s for earlier in accepted_at) < limit
+        expected.append(accept)
+        accepted_at += [now] * accept
     assert accepted(RateLimit(limit=limit, per_s=per_s, window="sliding"), moments) == expected
 
 
 @given(MOMENTS, st.integers(1, 5), st.integers(1, 8), st.sampled_from([0.25, 0.5, 1.0, 2.0]))
 def test_a_bucket_is_filled_evenly(moments: list[float], limit: int, burst: int, each_s: float) -> None:
-    """It holds `burst` requests, and gets one every `per_s / limit` seconds."""
+    """A bucket holds `burst` requests, and gets one every `per_s / limit` seconds."""
     held, at = float(burst), 0.0
     expected: list[bool] = []
     for now in moments:
@@ -78,10 +78,10 @@ def test_a_bucket_is_filled_evenly(moments: list[float], limit: int, burst: int,
 
 
 @given(MOMENTS, st.integers(1, 5), QUARTERS, st.sampled_from(["fixed", "sliding", "bucket"]), st.booleans())
-def test_who_waits_for_the_reset_is_accepted(
+def test_a_request_after_the_reset_is_accepted(
     moments: list[float], limit: int, per_s: float, window: Literal["fixed", "sliding", "bucket"], aligned: bool
 ) -> None:
-    """A refusal names the seconds after which one request passes, and not one that is too early."""
+    """A refusal states the seconds after which the next request is accepted."""
     rule = RateLimit(limit=limit, per_s=per_s, window=window, aligned=aligned)
     for count in range(1, len(moments) + 1):
         limiter = RateLimiter(rule)
@@ -96,7 +96,7 @@ def test_who_waits_for_the_reset_is_accepted(
 async def tries(
     sim: Simulator, count: int, *, token: str = A_TOKEN, path: str = "/v2/Drive/Folders/DeleteFile/Status/task"
 ) -> list[tuple[int, dict[str, str]]]:
-    """The status codes and the header fields about limits of so many requests."""
+    """The status codes of `count` requests, and their header fields about limits."""
     seen = []
     async with aiohttp.ClientSession(sim.document360_url) as session:
         for _ in range(count):
@@ -107,7 +107,7 @@ async def tries(
 
 
 async def test_the_headers_are_document360s(clock: HandClock) -> None:
-    """`Remaining` comes with every reply, `Limit` and `Reset` with a refusal only; then all begins again."""
+    """Every reply has `Remaining`; only a refusal has `Limit` and `Reset`. A new window begins after the reset."""
     async with Simulator(clock=clock, rate_limit=RateLimit(limit=2, per_s=60)) as sim:
         sim.add_delete("task")
         first, second = await tries(sim, 2)
@@ -122,7 +122,7 @@ async def test_the_headers_are_document360s(clock: HandClock) -> None:
 
 
 async def test_a_refusal_is_an_envelope_and_costs_nothing(clock: HandClock) -> None:
-    """429 has the vendor's envelope; refused requests use up neither the next window nor a script."""
+    """429 has the vendor's envelope. A refused request uses up neither the next window nor a script entry."""
     async with (
         Simulator(clock=clock, rate_limit=RateLimit(limit=1, per_s=10)) as sim,
         aiohttp.ClientSession(sim.document360_url) as session,
@@ -141,7 +141,7 @@ async def test_a_refusal_is_an_envelope_and_costs_nothing(clock: HandClock) -> N
 
 
 async def test_every_reply_carries_the_remaining_requests(clock: HandClock) -> None:
-    """Also 404, 403 and the faults that have header fields."""
+    """404, 403 and faults with header fields have `Remaining`, too."""
     async with Simulator(clock=clock, rate_limit=RateLimit(limit=9)) as sim:
         sim.add_delete("task", script=["bad-gateway", "no-content"], forbidden=True)
         seen = await tries(sim, 3) + await tries(sim, 1, path="/v2/Drive/Folders/DeleteFile/Status/unknown")
@@ -154,7 +154,7 @@ async def test_every_reply_carries_the_remaining_requests(clock: HandClock) -> N
 
 
 async def test_a_refused_credential_costs_nothing() -> None:
-    """401 is decided before the limit and tells nothing of it."""
+    """401 is decided before the limit, and has no header fields about it."""
     async with Simulator(api_token="good", rate_limit=RateLimit(limit=1)) as sim:
         sim.add_delete("task")
         assert await tries(sim, 2, token="bad") == [(401, {}), (401, {})]
@@ -162,14 +162,14 @@ async def test_a_refused_credential_costs_nothing() -> None:
 
 
 async def test_each_token_has_its_own_budget() -> None:
-    """What one token spends, another still has."""
+    """The requests of one token do not use up the budget of another."""
     async with Simulator(rate_limit=RateLimit(limit=1)) as sim:
         sim.add_delete("task")
         assert [(await tries(sim, 1, token=token))[0][0] for token in ("a", "a", "b")] == [200, 429, 200]
 
 
 async def test_another_client_may_spend_the_budget() -> None:
-    """`spend` takes requests from a token as another process would."""
+    """`spend` uses up requests of a token, as another process would."""
     async with Simulator(rate_limit=RateLimit(limit=5)) as sim:
         sim.add_delete("task")
         sim.spend(3, token=A_TOKEN)
@@ -177,15 +177,15 @@ async def test_another_client_may_spend_the_budget() -> None:
         assert (sim.requests.accepted, sim.requests.refused) == (2, 1)
 
 
-async def test_there_must_be_a_budget_to_spend() -> None:
-    """Without a rate limit `spend` is a mistake in the test."""
+async def test_spend_needs_a_rate_limit() -> None:
+    """Without a rate limit `spend` raises RuntimeError."""
     async with Simulator() as sim:
         with pytest.raises(RuntimeError):
             sim.spend(1)
 
 
 async def test_oracle_content_is_limited_on_request() -> None:
-    """By default only Document360 is; both can be, and then each has its own budget."""
+    """By default only Document360 is limited. If both are, each has its own budget."""
     both: list[VendorName] = ["document360", "oracle-content"]
     for vendors, expected in ((both[:1], [200, 200]), (both, [200, 429])):
         async with Simulator(rate_limit=RateLimit(limit=1, vendors=vendors)) as sim:
@@ -241,7 +241,7 @@ async def test_oracle_content_is_limited_on_request() -> None:
 async def test_limits_are_announced_as_configured(
     clock: HandClock, options: dict[str, Any], on_success: dict[str, str], on_refusal: dict[str, str]
 ) -> None:
-    """Half a second is a window too; whole seconds are rounded up, fractions are exact."""
+    """The header fields have the configured names and formats. Whole seconds are rounded up, fractions are exact."""
     clock.now = 0.0
     async with Simulator(clock=clock, rate_limit=RateLimit(limit=1, per_s=0.5, **options)) as sim:
         sim.add_delete("task")
@@ -257,7 +257,7 @@ async def test_limits_are_announced_as_configured(
 @pytest.mark.parametrize("vendor", ["document360", "oracle-content"])
 @pytest.mark.parametrize("refusal", [200, 400, 402, 403, 409, 420, 423, 429])
 async def test_a_limit_may_refuse_with_any_code(refusal: int, vendor: VendorName) -> None:
-    """The body speaks of the limit in the vendor's own words, under whatever code; counts are the same."""
+    """With any status code the body is the vendor's error document about the limit, and the counts are the same."""
     rule = RateLimit(limit=1, refusal=refusal, retry_after="seconds", vendors=[vendor])
     async with Simulator(rate_limit=rule) as sim, aiohttp.ClientSession(sim.document360_url) as session:
         job = sim.add_delete("task") if vendor == "document360" else sim.add_extraction("FILE", "ZX-1")
@@ -270,11 +270,11 @@ async def test_a_limit_may_refuse_with_any_code(refusal: int, vendor: VendorName
         assert (sim.requests.accepted, sim.requests.refused) == (1, 1)
 
 
-async def test_a_reply_may_lie_about_the_limit() -> None:
-    """A script's header fields go before those of the limit."""
-    lie = ReplyOverride({"x-ratelimit-remaining": "0", "X-RateLimit-Reset": "60000"})
+async def test_a_script_may_send_wrong_limit_fields() -> None:
+    """A script's header fields replace those of the limit."""
+    wrong = ReplyOverride({"x-ratelimit-remaining": "0", "X-RateLimit-Reset": "60000"})
     async with Simulator(rate_limit=RateLimit(limit=60)) as sim:
-        sim.add_delete("task", script=[lie])
+        sim.add_delete("task", script=[wrong])
         first, second = await tries(sim, 2)
     assert first == (200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60000"})
     assert second == (200, {"X-RateLimit-Remaining": "58"})
@@ -293,8 +293,8 @@ async def test_retry_after_may_be_a_date() -> None:
 
 
 @pytest.mark.looptime
-async def test_limits_go_by_the_loops_time() -> None:
-    """In virtual time a minute's window passes in no time, to the request."""
+async def test_limits_use_the_loops_time() -> None:
+    """In virtual time a window of a minute is exact to the request."""
     async with (
         Simulator(rate_limit=RateLimit(limit=20, per_s=60)) as sim,
         aiohttp.ClientSession(sim.document360_url) as session,
@@ -321,7 +321,7 @@ async def test_limits_go_by_the_loops_time() -> None:
         {"retry_after": "?"},
     ],
 )
-def test_a_limit_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
-    """Values are checked when the limit is made."""
+def test_an_invalid_limit_is_refused(wrong: dict[str, Any]) -> None:
+    """`RateLimit` checks its values when it is created."""
     with pytest.raises(ValueError):  # noqa: PT011 - that it is one is the promise
         RateLimit(**wrong)

@@ -1,4 +1,4 @@
-"""Replies as real servers send them: hints in any form, odd forms of right replies, throttles and pages."""
+"""Replies as real servers send them: hints in any form, odd forms of correct replies, throttles and HTML pages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def once(sim: Simulator, path: str, **options: Any) -> tuple[int, Mapping[
 @pytest.mark.parametrize("text", HINTS)
 @pytest.mark.parametrize("status", [None, 202, 400, 403, 404, 409, 423, 429, 503])
 async def test_a_hint_is_sent_verbatim_on_any_reply(text: str, status: int | None) -> None:
-    """`Retry-After` as the script has it, on the job's own answer or on the vendor's refusal."""
+    """`Retry-After` is sent as in the script, on the job's own reply or on the vendor's refusal."""
     async with Simulator() as sim:
         script = [ReplyOverride({"Retry-After": text}, status)]
         answered, headers, body = await once(sim, sim.add_extraction("F", "J", script=script).path)
@@ -40,7 +40,7 @@ async def test_a_hint_is_sent_verbatim_on_any_reply(text: str, status: int | Non
 
 
 async def test_a_303_and_a_304_have_no_body() -> None:
-    """Other status codes are bare."""
+    """A `ReplyOverride` with 303 or 304 has no body."""
     async with Simulator() as sim:
         path = sim.add_delete("task", script=[ReplyOverride(status=303), ReplyOverride({"Retry-After": "7"}, 304)]).path
         assert (await once(sim, path))[::2] == (303, b"")
@@ -50,14 +50,14 @@ async def test_a_303_and_a_304_have_no_body() -> None:
 
 @pytest.mark.parametrize("fault", [Fault.TOO_MANY_REQUESTS, Fault.UNAVAILABLE, Fault.UNAVAILABLE_UNTIL])
 async def test_a_faults_hint_is_any_text(fault: Fault) -> None:
-    """`Faults.retry_after` goes before seconds and date."""
+    """`Faults.retry_after` replaces seconds and date."""
     async with Simulator(faults=Faults(retry_after="in a while")) as sim:
         _, headers, _ = await once(sim, sim.add_delete("task", script=[fault]).path)
     assert headers["Retry-After"] == "in a while"
 
 
 async def test_all_replies_may_have_more_fields() -> None:
-    """`reply_headers` are on refusals and faults, too; a script's own win; both can be changed."""
+    """Refusals and faults have the `reply_headers`, too. A script's fields replace them, and a test can change them."""
     async with Simulator(reply_headers={"retry-after-ms": "250", "x-ms-retry-after-ms": "900"}) as sim:
         path = sim.add_delete("task", script=[None, "server-error", ReplyOverride({"Retry-After-Ms": "1"})]).path
         for wanted in ("250", "250", "1"):
@@ -69,12 +69,12 @@ async def test_all_replies_may_have_more_fields() -> None:
         assert "retry-after-ms" not in (await once(sim, path))[1]
 
 
-# --- odd, and right -----------------------------------------------------------------------------
+# --- correct replies in an odd form -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("odd", sorted(set(ODD) - {Fault.MANY_FIELDS}, key=lambda odd: odd.value))
-async def test_an_odd_reply_is_right(odd: Fault) -> None:
-    """A client that is not too strict reads it as ever; the next one on the same connection comes, too."""
+async def test_an_odd_reply_is_correct(odd: Fault) -> None:
+    """A lenient client can read the reply, and the next one on the same connection."""
     async with Simulator(odd=[odd]) as sim, aiohttp.ClientSession(sim.document360_url, **ROOMY) as session:
         path = sim.add_extraction("F", "J", duration_s=0.0).path
         for _ in range(3):
@@ -98,8 +98,8 @@ async def test_an_odd_reply_is_right(odd: Fault) -> None:
         (Fault.ENCODED_NONE, "Content-Encoding", "none"),
     ],
 )
-async def test_what_is_odd_about_it(odd: Fault, name: str, value: str | None) -> None:
-    """One header field, and the body is as it was."""
+async def test_the_header_field_of_an_odd_reply(odd: Fault, name: str, value: str | None) -> None:
+    """One header field is odd; the body is unchanged."""
     async with Simulator() as sim:
         _, headers, body = await once(sim, sim.add_delete("task", script=[odd]).path)
     assert headers.get(name) == value
@@ -107,7 +107,7 @@ async def test_what_is_odd_about_it(odd: Fault, name: str, value: str | None) ->
 
 
 async def test_large_headers() -> None:
-    """A cookie of 9 kB, and 150 fields: more than many clients read by default."""
+    """A cookie of 9 kB and 150 header fields are more than many clients read by default."""
     async with Simulator() as sim:
         path = sim.add_delete("task", script=["large-cookie", "many-fields"]).path
         _, headers, _ = await once(sim, path, **ROOMY)
@@ -117,14 +117,14 @@ async def test_large_headers() -> None:
 
 
 async def test_a_byte_order_mark() -> None:
-    """Three bytes before the JSON."""
+    """Three bytes precede the JSON."""
     async with Simulator() as sim:
         _, _, body = await once(sim, sim.add_delete("task", script=["byte-order-mark"]).path)
     assert body.startswith(b"\xef\xbb\xbf{")
 
 
 async def raw(sim: Simulator, path: str, requests: int) -> tuple[list[bytes], bool]:
-    """What so many requests on one connection got, and whether the server closed it."""
+    """The heads of the replies to `requests` requests on one connection, and True if the server closed it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(sim.document360_url.rpartition(":")[2]))
     replies = []
     for _ in range(requests):
@@ -147,7 +147,7 @@ async def raw(sim: Simulator, path: str, requests: int) -> tuple[list[bytes], bo
 
 
 async def test_a_connection_may_be_closed_after_a_reply() -> None:
-    """The reply does not say so."""
+    """`closed-after` closes the connection after a reply without `Connection: close`."""
     async with Simulator() as sim:
         path = sim.add_delete("task", script=["closed-after"]).path
         (head,), closed = await raw(sim, path, 1)
@@ -156,8 +156,8 @@ async def test_a_connection_may_be_closed_after_a_reply() -> None:
         assert (await raw(sim, path, 1))[1] is False
 
 
-async def test_a_kept_connection_may_have_gone_stale() -> None:
-    """It is closed without a word when its next request comes, and that request is counted."""
+async def test_a_kept_alive_connection_may_be_closed_at_its_next_request() -> None:
+    """`closed-at-next` closes the connection without a reply to its next request, which is counted."""
     async with Simulator() as sim:
         path = sim.add_delete("task", script=["closed-at-next"]).path
         (first, second), closed = await raw(sim, path, 2)
@@ -166,17 +166,17 @@ async def test_a_kept_connection_may_have_gone_stale() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["hang", "nothing"])
-async def test_what_is_no_odd_form_is_refused(wrong: str) -> None:
-    """Faults go into scripts, rates and outages."""
+async def test_an_unknown_odd_form_is_refused(wrong: str) -> None:
+    """A fault that is not in `ODD` is refused as an odd form."""
     with pytest.raises(ValueError):  # noqa: PT011 - that it is one is the promise
         Simulator(odd=[wrong])
 
 
-# --- wrong --------------------------------------------------------------------------------------
+# --- wrong replies ------------------------------------------------------------------------------
 
 
-async def test_a_throttle_may_come_bare_or_in_a_200() -> None:
-    """429 without a hint, and the vendor's words of it under a success's code."""
+async def test_a_throttle_without_a_hint_or_in_a_200() -> None:
+    """A 429 can have no hint. The same error document can have the status code 200."""
     async with Simulator() as sim:
         path = sim.add_delete("task", script=["bare-too-many-requests", "throttled-in-200"]).path
         status, headers, body = await once(sim, path)
@@ -196,7 +196,7 @@ async def test_a_throttle_may_come_bare_or_in_a_200() -> None:
     ],
 )
 async def test_a_page_in_place_of_a_status(fault: Fault, status: int, words: bytes) -> None:
-    """HTML from something that stands before the API."""
+    """A proxy in front of the API can send HTML instead of a status."""
     async with Simulator() as sim:
         answered, headers, body = await once(sim, sim.add_delete("task", script=[fault]).path)
     assert (answered, headers["Content-Type"]) == (status, "text/html; charset=utf-8")
@@ -204,7 +204,7 @@ async def test_a_page_in_place_of_a_status(fault: Fault, status: int, words: byt
 
 
 async def test_an_expired_session_is_sent_to_a_login() -> None:
-    """302, and nothing is served there."""
+    """`login-redirect` is a 302 to a path that is 404."""
     async with Simulator() as sim:
         status, headers, _ = await once(sim, sim.add_delete("task", script=["login-redirect"]).path)
         assert (status, headers["Location"]) == (302, "/login")
@@ -212,24 +212,24 @@ async def test_an_expired_session_is_sent_to_a_login() -> None:
 
 
 async def test_not_modified_has_no_body() -> None:
-    """304."""
+    """`not-modified` is a 304 without a body."""
     async with Simulator() as sim:
         status, _, body = await once(sim, sim.add_delete("task", script=["not-modified"]).path)
     assert (status, body) == (304, b"")
 
 
-async def test_the_answer_about_another_task() -> None:
-    """Its own ID differs, and it says success; the job itself goes on."""
+async def test_the_status_of_another_task() -> None:
+    """`another-job` has another ID and a success. The job itself is still running."""
     async with Simulator() as sim:
         path = sim.add_delete("task", duration_s=60.0, script=["another-job"]).path
-        strange = json.loads((await once(sim, path))[2])["task_status"]
-        assert strange == {"task_id": "not-task", "is_complete": True, "status": 3}
+        other = json.loads((await once(sim, path))[2])["task_status"]
+        assert other == {"task_id": "not-task", "is_complete": True, "status": 3}
         own = json.loads((await once(sim, path))[2])["task_status"]
         assert (own["task_id"], own["is_complete"]) == ("task", False)
 
 
 async def test_a_connection_is_reset_before_the_reply() -> None:
-    """RST and no byte."""
+    """`reset-at-once` sends RST and no byte."""
     async with Simulator() as sim:
         path = sim.add_delete("task", script=["reset-at-once"] * 2).path
         with pytest.raises(ConnectionResetError):

@@ -1,4 +1,4 @@
-"""A cache in front, which does as requests say."""
+"""The cache in front of the vendors obeys the directives of requests."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from pollwise.simulator import Simulator
         ({"api_token": "another"}, True),
     ],
 )
-async def test_a_cache_honours_what_a_request_says(headers: dict[str, str], reaches: bool) -> None:
-    """`running` is served for so long, unless the request says that it wants none of it."""
+async def test_a_cache_obeys_a_requests_directives(headers: dict[str, str], reaches: bool) -> None:
+    """A stored reply is served for `cache_s` seconds, unless the request forbids it or has another credential."""
     async with Simulator(cache_s=30.0) as sim, aiohttp.ClientSession(sim.document360_url) as session:
         path = sim.add_delete("task", duration_s=5.0).path
         async with session.get(path) as response:
@@ -40,8 +40,8 @@ async def test_a_cache_honours_what_a_request_says(headers: dict[str, str], reac
             assert (await response.json())["task_status"]["is_complete"] is True
 
 
-async def test_a_cache_keeps_no_refusal() -> None:
-    """Only what was 200 is served again."""
+async def test_a_cache_stores_no_refusal() -> None:
+    """Only a reply with status 200 is stored."""
     async with Simulator(cache_s=30.0) as sim:
         path = sim.add_delete("task", script=["server-error"]).path
         found = []

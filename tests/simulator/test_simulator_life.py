@@ -1,4 +1,4 @@
-"""The simulator's life: starting, counting, closing."""
+"""Starting and closing the simulator, and its counts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_both_vendors_are_served_on_one_port() -> None:
 
 
 async def test_it_has_no_address_before_its_start() -> None:
-    """Asking for a URL too early says so."""
+    """Reading a URL before the start raises RuntimeError."""
     with pytest.raises(RuntimeError):
         _ = Simulator().document360_url
 
@@ -56,7 +56,7 @@ async def test_start_and_close_work_without_a_block() -> None:
 
 
 async def test_it_starts_once() -> None:
-    """Starting a running simulator is a mistake."""
+    """Starting a running simulator raises RuntimeError."""
     async with Simulator() as sim:
         with pytest.raises(RuntimeError):
             await sim.start()
@@ -64,7 +64,7 @@ async def test_it_starts_once() -> None:
 
 
 async def test_a_taken_port_is_an_error() -> None:
-    """The error is the operating system's, and nothing is left half open."""
+    """A port in use raises the system's OSError. The simulator can be closed afterwards."""
     async with Simulator() as sim:
         other = Simulator(port=int(sim.document360_url.rpartition(":")[2]))
         with pytest.raises(OSError, match="in use"):
@@ -73,7 +73,7 @@ async def test_a_taken_port_is_an_error() -> None:
 
 
 async def test_an_ipv6_address_is_in_brackets() -> None:
-    """Another address than the IPv4 loopback can be listened on."""
+    """The simulator can listen on an IPv6 address."""
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     sim = Simulator(host="::1")
@@ -86,8 +86,8 @@ async def test_an_ipv6_address_is_in_brackets() -> None:
     await sim.aclose()
 
 
-async def test_an_outage_keeps_everything() -> None:
-    """Closed it refuses connections; started again it has the same port, jobs and counts."""
+async def test_a_restart_keeps_everything() -> None:
+    """A closed simulator refuses connections. After another start it has the same port, jobs and counts."""
     async with Simulator() as sim:
         job = sim.add_delete("task", duration_s=math.inf)
         started_at, url = job.started_at, sim.document360_url
@@ -103,7 +103,7 @@ async def test_an_outage_keeps_everything() -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_DRIP, Fault.HUGE_CHUNKED, Fault.HUGE_BODY])
 async def test_closing_ends_all_connections(fault: Fault) -> None:
-    """Also those that hang, drip, or are not read; at once, and none is left."""
+    """`aclose` ends all connections at once, also those that hang, drip or are not read."""
     sim = Simulator(faults=Faults(huge_bytes=16 << 20))
     await sim.start()
     path = sim.add_delete("task", script=[fault] * 3).path
@@ -120,7 +120,7 @@ async def test_closing_ends_all_connections(fault: Fault) -> None:
 
 
 async def test_closing_ends_idle_connections() -> None:
-    """A kept-alive connection of a client that is still there is closed too."""
+    """`aclose` closes idle kept-alive connections, too."""
     async with aiohttp.ClientSession() as session:
         async with Simulator() as sim:
             async with session.get(sim.document360_url) as response:
@@ -129,8 +129,8 @@ async def test_closing_ends_idle_connections() -> None:
         assert sim.connections == 0
 
 
-async def test_a_client_that_goes_away_is_let_go() -> None:
-    """A request whose client has gone ends, whatever it was waiting for."""
+async def test_a_disconnected_client_ends_its_request() -> None:
+    """A hanging request ends when its client disconnects."""
     async with Simulator() as sim:
         path = sim.add_delete("task", script=[Fault.HANG]).path
         _, writer = await send(sim, path)
@@ -139,8 +139,8 @@ async def test_a_client_that_goes_away_is_let_go() -> None:
         await sim.requests.until(lambda log: log.in_flight == 0)
 
 
-async def test_garbage_is_refused_and_forgotten(caplog: pytest.LogCaptureFixture) -> None:
-    """What is no HTTP gets a 400, half a request gets nothing, and neither disturbs other connections."""
+async def test_invalid_requests_leave_no_connection(caplog: pytest.LogCaptureFixture) -> None:
+    """Data that is not HTTP gets 400. Half a request gets no reply. Neither logs an error of the simulator."""
     async with Simulator() as sim:
         port = int(sim.document360_url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -156,7 +156,7 @@ async def test_garbage_is_refused_and_forgotten(caplog: pytest.LogCaptureFixture
 
 
 async def test_it_is_silent(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is logged on INFO or above, however much goes wrong."""
+    """The simulator logs nothing at INFO or above, also with faults."""
     caplog.set_level(logging.DEBUG)
     async with Simulator() as sim, aiohttp.ClientSession(sim.document360_url) as session:
         path = sim.add_delete("task", script=[Fault.RESET, Fault.CLOSED, Fault.NOT_HTTP, Fault.TRUNCATED]).path
@@ -166,7 +166,7 @@ async def test_it_is_silent(caplog: pytest.LogCaptureFixture) -> None:
                     await response.read()
             except aiohttp.ClientError:
                 pass
-    # asyncio's own debug mode talks about servers and slow steps
+    # asyncio's own debug mode logs servers and slow callbacks
     assert {record.name for record in caplog.records if record.levelno >= logging.INFO} <= {"asyncio"}
     assert {record.name for record in caplog.records if record.name.startswith("pollwise")} == {
         "pollwise.simulator.server"
@@ -174,7 +174,7 @@ async def test_it_is_silent(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_requests_are_counted() -> None:
-    """Totals, status codes and each job's polls; the latest are kept in full, and no more than asked for."""
+    """Totals, status codes and each job's polls are counted. The latest `log_size` requests are kept in full."""
     async with Simulator(log_size=2) as sim:
         job = sim.add_delete("task")
         for path in (job.path, job.path, "/nowhere", job.path.replace("task", "unknown")):
@@ -192,7 +192,7 @@ async def test_requests_are_counted() -> None:
 
 
 async def test_requests_at_once_are_counted() -> None:
-    """`most_in_flight` is the peak of requests being answered together."""
+    """`most_in_flight` is the maximum of concurrent requests."""
     async with Simulator() as sim:
         path = sim.add_delete("task", script=[Fault.HANG] * 3).path
         writers = [(await send(sim, path))[1] for _ in range(3)]
@@ -203,20 +203,20 @@ async def test_requests_at_once_are_counted() -> None:
         assert sim.requests.most_in_flight == 3
 
 
-async def test_a_wait_for_requests_can_be_given_up() -> None:
-    """Who stops waiting is not missed; who goes on is told."""
+async def test_a_wait_for_requests_can_be_cancelled() -> None:
+    """A cancelled `until` does not disturb another one."""
     async with Simulator() as sim:
-        given_up, patient = (asyncio.ensure_future(sim.requests.until(lambda log: log.total == 2)) for _ in range(2))
+        cancelled, waiting = (asyncio.ensure_future(sim.requests.until(lambda log: log.total == 2)) for _ in range(2))
         await asyncio.sleep(0)
-        given_up.cancel()
+        cancelled.cancel()
         await ask(sim, "/")
         await ask(sim, "/")
-        await patient
-        assert given_up.cancelled()
+        await waiting
+        assert cancelled.cancelled()
 
 
-async def test_ends_that_were_shown_are_counted(clock: HandClock) -> None:
-    """`finals` counts undisturbed answers that showed the end, for tests that no request follows it."""
+async def test_final_replies_are_counted(clock: HandClock) -> None:
+    """`finals` counts the replies without a fault that showed the end."""
     async with Simulator(clock=clock) as sim:
         job = sim.add_extraction("FILE", "ZX-1", duration_s=5, script=[None, Fault.BROKEN_JSON])
         await ask(sim, job.path)
@@ -229,39 +229,39 @@ async def test_ends_that_were_shown_are_counted(clock: HandClock) -> None:
         assert (job.finals, job.first_final_at, job.ends_at) == (2, 1006, 1005)
 
 
-async def test_a_crowd_has_every_outcome() -> None:
-    """Four jobs of each vendor are enough to see success, skipped files, failure and cancellation."""
+async def test_a_job_mix_has_every_outcome() -> None:
+    """Four jobs of each vendor have success, skipped files, failure and cancellation."""
     async with Simulator(seed=1) as sim:
         jobs = sim.populate(document360=4, oracle_content=4, duration_s=(0, 0))
         assert len(jobs) == len(sim.jobs) == 8
-        told = {}
+        shown = {}
         async with aiohttp.ClientSession(sim.document360_url) as session:
             for job in jobs:
                 async with session.get(job.path) as response:
                     body = await response.json()
-                told[job.keys] = body["progress"].lower() if "progress" in body else body["task_status"]["status"]
-                assert told[job.keys] in {job.outcome, {"succeeded": 2, "failed": 4, "cancelled": 5}[job.outcome], 3}
+                shown[job.keys] = body["progress"].lower() if "progress" in body else body["task_status"]["status"]
+                assert shown[job.keys] in {job.outcome, {"succeeded": 2, "failed": 4, "cancelled": 5}[job.outcome], 3}
         assert {job.outcome for job in jobs if job.vendor.name == "document360"} == {"succeeded", "failed", "cancelled"}
         assert {job.outcome for job in jobs if job.vendor.name == "oracle-content"} == {"succeeded", "failed"}
         assert any(job.plan.status(job.keys, job.stage(math.inf)).get("skippedItems") for job in jobs)
 
 
-def crowd(sim: Simulator, **options: Any) -> list[tuple[tuple[str, ...], Plan]]:
+def job_mix(sim: Simulator, **options: Any) -> list[tuple[tuple[str, ...], Plan]]:
     return [(job.keys, job.plan) for job in sim.populate(**options)]
 
 
-def test_a_crowd_is_seeded() -> None:
-    """The same seed gives the same keys, durations and outcomes; another seed, or a second crowd, others."""
-    assert crowd(Simulator(seed=5)) == crowd(Simulator(seed=5)) == crowd(Simulator(seed=6), seed=5)
-    assert crowd(Simulator(seed=5)) != crowd(Simulator(seed=6))
+def test_a_job_mix_is_seeded() -> None:
+    """The same seed gives the same keys, durations and outcomes. Another seed, or a second call, gives other ones."""
+    assert job_mix(Simulator(seed=5)) == job_mix(Simulator(seed=5)) == job_mix(Simulator(seed=6), seed=5)
+    assert job_mix(Simulator(seed=5)) != job_mix(Simulator(seed=6))
     sim = Simulator(seed=5)
-    first, second = crowd(sim), crowd(sim)
+    first, second = job_mix(sim), job_mix(sim)
     assert not {keys for keys, _ in first} & {keys for keys, _ in second}
     assert all(1 <= plan.duration_s <= 8 for _, plan in first + second)
 
 
 async def test_a_job_ends_only_while_the_simulator_runs() -> None:
-    """`finish` before the start is a mistake in the test."""
+    """`finish` before the start raises RuntimeError."""
     sim = Simulator()
     sim.add_delete("task")
     with pytest.raises(RuntimeError):
@@ -271,8 +271,8 @@ async def test_a_job_ends_only_while_the_simulator_runs() -> None:
 
 
 @pytest.mark.looptime
-async def test_time_is_the_loops() -> None:
-    """Under virtual time a job of an hour ends after an hour of it."""
+async def test_the_clock_is_the_loops_time() -> None:
+    """In virtual time a job of an hour ends after a virtual hour."""
     async with Simulator() as sim:
         job = sim.add_delete("task", duration_s=3600)
         await asyncio.sleep(3599)
