@@ -21,14 +21,14 @@ async def main() -> None:
         os.environ["DOCUMENT360_BASE_URL"],
         auth=ApiKeyAuth(os.environ["DOCUMENT360_API_TOKEN"]),
     )
-    budget = RateBudget(6000, per_s=60)  # your plan's limit; the default is the one that the vendor documents
+    budget = RateBudget(6000, per_s=60)  # your plan's limit; by default the limit that the vendor documents
     async with JobWatcher(endpoint, timeout_s=3600, budget=budget) as watcher:
         async for outcome in watcher.as_completed(jobs()):
             match outcome:
                 case Succeeded(job=job):
                     print(job.task_id, "done")
                 case Failed(job=job, error=error) | Cancelled(job=job, error=error):
-                    print(job.task_id, "did not work out:", error.reason)
+                    print(job.task_id, "did not succeed:", error.reason)
                 case Abandoned(job=job, error=error):
                     print(job.task_id, "unknown:", error)
 

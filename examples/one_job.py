@@ -1,4 +1,4 @@
-"""Watch one ZIP extraction to its end, and see how far it is."""
+"""Watch one ZIP extraction to its end, and print its progress."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ async def main() -> None:
         async for event in watch:  # the last event is the outcome; iterating never raises it
             match event:
                 case Progressed(fraction=float(done), eta_s=eta):
-                    print(f"{done:.0%} done, {eta or 0:.0f} s to go")
+                    print(f"{done:.0%} done, {eta or 0:.0f} s left")
                 case Retrying(error=error):
-                    print("not now:", error)
+                    print("retrying:", error)
         try:
             status = await watch  # the typed status, or a typed error
         except JobFailed as failed:
             print("the job failed:", failed.reason)
-        except WatchError as gone:
-            print("we stopped looking; the job may still be running:", gone)
+        except WatchError as abandoned:
+            print("pollwise stopped watching; the job may still be running:", abandoned)
         else:
             print(status.summary())
 

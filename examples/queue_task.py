@@ -17,7 +17,7 @@ broker = InMemoryBroker().with_middlewares(SimpleRetryMiddleware(types_of_except
 
 
 class Tokens:
-    """The resume token of each task, where every worker can read it. Use your Redis or database."""
+    """The resume token of each task, in a store that every worker can read. Use your Redis or database."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -67,7 +67,7 @@ async def extraction(file_id: str, job_id: str, context: Context = TaskiqDepends
     try:
         result = (await watch).summary()
     except (JobFailed, JobCancelled) as ended:  # a result: a retry would not change it
-        result = f"did not work out: {ended.reason}"
+        result = f"did not succeed: {ended.reason}"
     except asyncio.CancelledError:  # the queue ends the task, so this process stops polling
         watch.stop()
         raise

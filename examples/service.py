@@ -52,7 +52,7 @@ async def serve() -> None:
                     print(delivery.outcome.job.job_id, type(delivery.outcome).__name__, flush=True)
 
 
-async def serve_until_told() -> None:
+async def serve_until_sigterm() -> None:
     serving = asyncio.create_task(serve())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
     await serving
@@ -61,9 +61,9 @@ async def serve_until_told() -> None:
 def main() -> int:
     with asyncio.Runner() as runner:
         try:
-            runner.run(serve_until_told())
+            runner.run(serve_until_sigterm())
         except asyncio.CancelledError:
-            print("stopped; the next start goes on")
+            print("stopped; the next start resumes")
         except KeyboardInterrupt:
             return 130
     return 0

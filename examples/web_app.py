@@ -22,8 +22,8 @@ WATCHER = web.AppKey("WATCHER", JobWatcher[ExtractionJob, ExtractionStatus])
 def job_in(request: web.Request) -> ExtractionJob:
     try:
         return ExtractionJob(request.match_info["file_id"], request.match_info["job_id"])
-    except ConfigurationError as wrong:
-        raise web.HTTPBadRequest(text=str(wrong)) from wrong
+    except ConfigurationError as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
 
 
 async def begin(request: web.Request) -> web.Response:
@@ -42,8 +42,8 @@ async def show(request: web.Request) -> web.Response:
         return web.json_response({"state": "failed", "reason": ended.reason})
     except WatcherClosed:
         return web.json_response({"state": "running"}, status=503, headers={"Retry-After": "5"})
-    except WatchError as gone:  # before TimeoutError, because DeadlineExceeded is one, too
-        return web.json_response({"state": "unknown", "reason": str(gone)}, status=502)
+    except WatchError as abandoned:  # before TimeoutError, because DeadlineExceeded is one, too
+        return web.json_response({"state": "unknown", "reason": str(abandoned)}, status=502)
     except TimeoutError:
         return web.json_response({"state": "running"}, status=202, headers={"Retry-After": "1"})
     return web.json_response({"state": "succeeded", "summary": status.summary()})

@@ -46,7 +46,7 @@ def load(name: str) -> ModuleType:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until this is so."""
+    """Let the loop run until the condition is true."""
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.001)
@@ -66,7 +66,7 @@ async def simulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIte
 
 
 def test_the_programs_of_the_page_are_the_examples() -> None:
-    """Every Python block of docs/workers.md is a whole file of `examples/`, to the letter."""
+    """Every Python block of docs/workers.md is exactly a file of `examples/`."""
     page = (ROOT / "docs" / "workers.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     files = [(ROOT / "examples" / f"{name}.py").read_text("utf-8") for name in EXAMPLES]
@@ -103,7 +103,7 @@ async def test_a_client_waits_for_a_job(simulator: Simulator) -> None:
         assert (status, said["state"]) == (502, "unknown")
 
 
-async def test_a_client_is_answered_before_it_gives_up(simulator: Simulator) -> None:
+async def test_a_client_gets_a_reply_before_its_time_out(simulator: Simulator) -> None:
     """The handler's time-out ends the wait, not the watch."""
     simulator.add_extraction(FILE, JOB, duration_s=NEVER)
     async with web_app(wait_s=0.02) as (client, watcher):
@@ -111,7 +111,7 @@ async def test_a_client_is_answered_before_it_gives_up(simulator: Simulator) -> 
         assert watcher.open_count == 1
 
 
-async def test_a_name_that_cannot_be_is_refused(simulator: Simulator) -> None:
+async def test_an_invalid_id_is_refused(simulator: Simulator) -> None:
     """An invalid ID is a client error, and nothing is sent."""
     async with web_app() as (client, _), client.get("/extractions/D1/..%00") as response:
         assert response.status == 400
@@ -134,7 +134,7 @@ async def test_a_restarted_app_goes_on(simulator: Simulator) -> None:
     assert simulator.polls(FILE, JOB) == polls
 
 
-async def test_a_shutdown_answers_who_waits(simulator: Simulator) -> None:
+async def test_a_shutdown_answers_waiting_clients(simulator: Simulator) -> None:
     """No client delays a shutdown, and each gets a reply."""
     simulator.add_extraction(FILE, JOB, duration_s=NEVER)
     async with web_app(wait_s=600) as (client, _):
@@ -190,8 +190,8 @@ def tokens() -> dict[str, str]:
         return dict(connection.execute("SELECT task_id, token FROM tokens"))
 
 
-@pytest.mark.parametrize(("outcome", "words"), [("succeeded", "processed"), ("failed", "did not work out")])
-async def test_a_tasks_result_is_the_vendors_word(simulator: Simulator, outcome: Any, words: str) -> None:
+@pytest.mark.parametrize(("outcome", "words"), [("succeeded", "processed"), ("failed", "did not succeed")])
+async def test_a_tasks_result_is_the_vendors_outcome(simulator: Simulator, outcome: Any, words: str) -> None:
     """Success and failure are results, so the queue does not retry them. No token stays."""
     simulator.add_extraction(FILE, JOB, duration_s=0.0, outcome=outcome)
     async with worker() as module:
@@ -227,7 +227,7 @@ async def test_a_task_that_is_delivered_again_goes_on(simulator: Simulator) -> N
     assert tokens() == {}
 
 
-async def test_a_delivery_is_no_new_deadline(simulator: Simulator) -> None:
+async def test_another_delivery_keeps_the_deadline(simulator: Simulator) -> None:
     """Each delivery after the deadline polls once more, and raises `DeadlineExceeded`."""
     simulator.add_extraction(FILE, JOB, duration_s=NEVER)
     async with worker() as module:
@@ -265,7 +265,7 @@ async def test_two_tasks_of_one_job_ask_once(simulator: Simulator) -> None:
 
 @contextlib.asynccontextmanager
 async def service() -> AsyncIterator[asyncio.subprocess.Process]:
-    """The service as a process of its own, with warnings as errors."""
+    """The service in its own process, with warnings as errors."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", str(ROOT / "examples" / "service.py")), stdout=pipe, stderr=pipe
@@ -288,7 +288,7 @@ def results() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
-async def test_a_service_goes_on_where_it_was_ended(simulator: Simulator, number: int, status: int) -> None:
+async def test_a_service_resumes_after_any_end(simulator: Simulator, number: int, status: int) -> None:
     """After any end, the next start reports the rest once each, and polls no finished job."""
     names = [f"ZX-{count}" for count in range(6)]
     write_jobs(*names)
@@ -303,7 +303,7 @@ async def test_a_service_goes_on_where_it_was_ended(simulator: Simulator, number
         first.send_signal(number)
         out, err = await first.communicate()
         assert (first.returncode, err) == (status, b"")
-        assert (b"goes on" in out) == (number == signal.SIGTERM)
+        assert (b"the next start resumes" in out) == (number == signal.SIGTERM)
     assert seen == set(names[:3])
     assert results().keys() == seen
     for name in names[3:]:
