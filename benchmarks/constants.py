@@ -1,13 +1,13 @@
-"""What a tuned constant of the core is good for: the simulations that it matters for, run with other values in its place.
+"""The effect of a tuned constant of the core: runs a simulation with other values for it.
 
-    python -m benchmarks.constants                                what there is, and the committed values
+    python -m benchmarks.constants                                all constants with their committed values
     python -m benchmarks.constants scheduler._PATIENCE            with the values of the catalogue
     python -m benchmarks.constants scheduler._PATIENCE 0.5 2      with these values
     python -m benchmarks.constants --all                          the whole table; about ten minutes of CPU time
 
-All of it is in virtual time and seeded (simulations.py), one run after the other on one core. The committed value is
-marked with `*`. docs/scheduling.md has the reasons. A run takes its constant from the source with that one value
-replaced, in a process of its own, so what is computed from the constant follows it.
+All simulations are seeded and in virtual time (simulations.py), and run one after the other on one core. The committed
+value is marked with `*`. docs/scheduling.md has the reasons of the values. Each run is in its own process, which loads
+the source with that one value replaced. So values that are computed from the constant change with it.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ CATALOGUE: dict[str, tuple[str, tuple[float, ...]]] = {
     "pauses._CONTRADICTED": ("spurious", (1, 100)),
     "pacing.GROWTH": ("few", (1.1, 3.0)),
 }
-"""For each constant that a simulation shows: which one, and the values to try beside the committed one."""
+"""For each constant whose effect a simulation shows: that simulation, and the values to try besides the committed one."""
 
 _CORE = Path(__file__).resolve().parents[1] / "src" / "pollwise" / "core"
 
@@ -119,7 +119,7 @@ _CORE = Path(__file__).resolve().parents[1] / "src" / "pollwise" / "core"
 
 
 def values_in(tree: ast.Module) -> Iterator[tuple[ast.Assign | ast.AnnAssign, str, float]]:
-    """The numbers that a module assigns to UPPER_CASE names at its top, and arithmetic with them such as 1 / 64."""
+    """The numbers that a module assigns to UPPER_CASE names at its top level, also by arithmetic such as 1 / 64."""
     known: dict[str, float] = {}
     for node in tree.body:
         match node:
@@ -185,7 +185,7 @@ def _run_here(simulation: str, constant: str, value: float) -> None:
 
 @functools.cache
 def _committed_figures(simulation: str) -> dict[str, float]:
-    """The same whichever constant is asked about."""
+    """The figures with all committed values. They are the same for every constant."""
     constant, value = next(iter(committed().items()))
     return _figures(simulation, constant, value)
 
@@ -215,9 +215,9 @@ def _number(text: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("constant", nargs="?", help="module.NAME, as the list has it")
+    parser.add_argument("constant", nargs="?", help="module.NAME, as in the list")
     parser.add_argument("values", nargs="*", type=_number, help="values to try; the committed one is always run")
-    parser.add_argument("--simulation", help="another simulation than the catalogue's")
+    parser.add_argument("--simulation", help="the simulation to run instead of the catalogue's")
     parser.add_argument("--all", action="store_true", help="every constant of the catalogue, each with its values")
     parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()

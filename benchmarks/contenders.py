@@ -1,7 +1,7 @@
-"""The contenders of the `overhead` benchmark that are ours: pollwise, its transport alone, and the plain loop.
+"""Contenders of the `overhead` benchmark: pollwise, its transport alone, and the plain loop. peers.py has the others.
 
-Rule 1: all contenders do the same work: ask for the status of one of many jobs, parse the JSON, see whether it is over.
-Rule 2: each contender gets what the allocator needs (see `warm_allocator`) and a connection pool that is warm.
+Rule 1: all contenders do the same work: request the status of one of many jobs, parse the JSON, check if it is over.
+Rule 2: each contender has a warm allocator (see `warm_allocator`) and a warm connection pool.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from pollwise.http.transport import AiohttpTransport
 __all__ = [
     "Contender",
     "Pollwise",
+    "PollwiseJobs",
     "PollwiseLean",
-    "PollwiseLives",
     "Sending",
     "Slice",
     "Workers",
@@ -39,7 +39,7 @@ _SETTLE_S = 0.15
 
 
 def warm_allocator() -> None:
-    """Let glibc see a block freed that is larger than asyncio's receive buffer, or it may map and unmap that at each poll."""
+    """Free a block that is larger than asyncio's receive buffer. Otherwise glibc may map and unmap that at each poll."""
     bytearray(1 << 20)
 
 
@@ -50,7 +50,7 @@ def jobs(number: int, prefix: str = "") -> list[ExtractionJob]:
 
 @attrs.frozen
 class Slice:
-    """A stretch of polling at full speed."""
+    """The measurement of one period of polling at full speed."""
 
     polls: int
     cpu_s: float
@@ -68,13 +68,13 @@ class Slice:
 
 
 class Contender(ABC):
-    """Polls at full speed while `running`; `polls` counts."""
+    """Polls at full speed inside `running`; `polls` counts the polls."""
 
     def __init__(self, url: str, connections: int, watched: int) -> None:
         self.url = url
         self.connections = connections
         self.jobs = jobs(watched)
-        self.slowness = 1.0  # how much slower than usual everything runs, as under callgrind
+        self.slowness = 1.0  # factor by which everything runs slower, as under callgrind
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -86,7 +86,7 @@ class Contender(ABC):
 
     @abstractmethod
     async def open(self, stack: AsyncExitStack) -> None:
-        """Open what lives as long as the contender."""
+        """Open the resources that are used until the contender is closed."""
 
     @abstractmethod
     def running(self) -> Any:
@@ -99,11 +99,11 @@ class Contender(ABC):
 
     @property
     def interval_s(self) -> float:
-        """Short enough for more to be due than can be asked: 32,000 polls a second, or as many in a slower time."""
+        """An interval so short that more polls are due than can be sent: 32,000 a second, divided by `slowness`."""
         return len(self.jobs) / 32_000 * self.slowness
 
     async def slice(self, for_s: float) -> Slice:
-        """Measure one stretch, after everything is warm."""
+        """Measure one period, after everything is warm."""
         async with self.running():
             await self.settle()
             polls, cpu, wall = self.polls, time.process_time(), time.perf_counter()
@@ -121,7 +121,7 @@ class Contender(ABC):
 
 
 class Pollwise(Contender):
-    """A watcher with more due than it can ask, and everything on: budget, adaptive pacing, time limits, typed statuses."""
+    """A watcher with more polls due than it can send. Budget, adaptive pacing, time limits and typed statuses are on."""
 
     async def open(self, stack: AsyncExitStack) -> None:
         self.transport = await stack.enter_async_context(AiohttpTransport(connections=self.connections))
@@ -167,8 +167,8 @@ class PollwiseLean(Pollwise):
         )
 
 
-class PollwiseLives(Pollwise):
-    """Whole lives of jobs, as the peers' are: begun, polled, over, reported."""
+class PollwiseJobs(Pollwise):
+    """Whole jobs as with the peers: each is started, polled until it is over, and reported."""
 
     def __init__(self, url: str, connections: int, watched: int) -> None:
         super().__init__(url, connections, watched)
@@ -205,7 +205,7 @@ class PollwiseLives(Pollwise):
 
 
 class Workers(Contender):
-    """The plain loop, and the base of all that poll one job in one coroutine."""
+    """The plain loop, and the base class of contenders that poll one job in one coroutine."""
 
     async def open(self, stack: AsyncExitStack) -> None:
         connector = aiohttp.TCPConnector(limit=self.connections)
@@ -232,7 +232,7 @@ class Workers(Contender):
             await self.follow(next(self.urls))
 
     async def follow(self, url: str) -> None:
-        """One job; here one poll of it: nothing is shared between the polls of a plain loop."""
+        """Poll one job until it is over; in the plain loop only once, because its polls share nothing."""
         status = await self.fetch(url)
         assert status["progress"] in {"PROCESSING", "SUCCEEDED"}
 
@@ -244,7 +244,7 @@ class Workers(Contender):
 
 
 class Sending(Workers):
-    """The transport of pollwise in the plain loop: what is left of a poll's cost when nothing is decided."""
+    """The transport of pollwise in the plain loop: the cost of a poll without deciding anything."""
 
     async def open(self, stack: AsyncExitStack) -> None:
         self.transport = await stack.enter_async_context(AiohttpTransport(connections=self.connections))

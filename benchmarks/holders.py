@@ -1,4 +1,4 @@
-"""What holds many waiting jobs in the `scale` benchmark: pollwise in three ways, and a task for each job.
+"""Programs that hold many waiting jobs in the `scale` benchmark: pollwise in three ways, and a task for each job.
 
 All of them poll RATE times a second in total, over the same number of connections.
 """
@@ -23,12 +23,12 @@ _CONNECTIONS = 64
 
 
 class Holder:
-    """Holds jobs, each polled again and again; `polled` of them at least once."""
+    """Holds jobs and polls each of them repeatedly; `polled` is the number of jobs with at least one poll."""
 
     def __init__(self, url: str, jobs: list[ExtractionJob]) -> None:
         self.endpoint = ExtractionEndpoint(url)
         self.jobs = jobs
-        self.calls_s = 0.0  # what adding took of the caller's time, where it is one piece
+        self.calls_s = 0.0  # time of adding all jobs, if it blocks the caller; else 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -40,18 +40,19 @@ class Holder:
         """Add all jobs."""
 
     def polled(self) -> int:
-        """How many have been polled."""
+        """The number of jobs that were polled."""
         raise NotImplementedError
 
 
 class Watched(Holder):
-    """By pollwise: `watch()` for each."""
+    """By pollwise: `watch()` for each job."""
 
     async def __aenter__(self) -> Self:
         self._watcher: JobWatcher[Any, Any] = JobWatcher(
             self.endpoint,
             timeout_s=86_400,
-            pacing=Pacing(min_s=0.1, max_s=max(0.2, len(self.jobs) / RATE)),  # else few watches would not use the rate
+            # short bounds, because otherwise few watches would not use the whole rate
+            pacing=Pacing(min_s=0.1, max_s=max(0.2, len(self.jobs) / RATE)),
             budget=RateBudget(RATE, per_s=1),
             limits=Limits(concurrency=_CONNECTIONS, capacity=10**6),
         )
@@ -72,7 +73,7 @@ class Watched(Holder):
 
 
 class Completed(Watched):
-    """By pollwise: `as_completed` over all."""
+    """By pollwise: `as_completed` over all jobs."""
 
     async def __aexit__(self, *exc: object) -> None:
         self._reader.cancel()
@@ -92,7 +93,7 @@ class Frozen(Completed):
     """The same in a program that calls `gc.freeze()` after it has added its jobs."""
 
     async def add(self) -> None:
-        gc.collect()  # else `gc.freeze()` would keep today's garbage
+        gc.collect()  # otherwise `gc.freeze()` would keep the garbage
         gc.disable()
         await super().add()
         gc.freeze()
@@ -104,7 +105,7 @@ class Frozen(Completed):
 
 
 class Tasks(Holder):
-    """By a task for each."""
+    """By a task for each job."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONNECTIONS))

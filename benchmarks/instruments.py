@@ -1,4 +1,4 @@
-"""What `scale` measures with: resident memory, the objects of the garbage collector, its pauses, and the lag of a loop."""
+"""Measuring instruments of `scale`: resident memory, objects and pauses of the garbage collector, and loop lag."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def rss() -> int:
 
 
 def objects() -> int:
-    """How many objects the garbage collector knows."""
+    """The number of objects that the garbage collector tracks."""
     return len(gc.get_objects()) + gc.get_freeze_count()
 
 
 class Ticker:
-    """How late the loop is for a sleep of one tick."""
+    """Measures the loop lag: how late a sleep of one tick ends."""
 
     def __init__(self, tick_s: float = _TICK_S) -> None:
         self.lags: list[float] = []
@@ -40,7 +40,7 @@ class Ticker:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        await asyncio.sleep(2 * self._tick_s)  # a block that is not over yet shall be seen
+        await asyncio.sleep(2 * self._tick_s)  # so that a block that is not over yet is measured
         self._task.cancel()
 
     async def _run(self) -> None:
@@ -50,7 +50,7 @@ class Ticker:
             self.lags.append(time.perf_counter() - self._began - self._tick_s)
 
     def begin_now(self) -> None:
-        """Forget all before this moment, at which a tick is over."""
+        """Drop all earlier lags, and begin a tick that should end now."""
         self.lags.clear()
         self._began = time.perf_counter() - self._tick_s
 
@@ -61,7 +61,7 @@ class Ticker:
 
 
 class Collections:
-    """How long the garbage collector stops everything."""
+    """Measures the longest pass of the garbage collector."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0

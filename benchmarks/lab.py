@@ -3,7 +3,7 @@
 Rule 1: the policy `pollwise` is the real `Scheduler`, `TokenBudget`, `Pacing` and `WatchMachine`. Only time, replies and
 random numbers come from this file. A request takes no time.
 Rule 2: every policy gets the same jobs and the same limit. A meter with a server's sliding window counts the requests
-that a server would refuse. For a policy that keeps the limit itself it must count none.
+that a server would refuse. A policy that keeps the limit itself must have none.
 Rule 3: a delay is from a job's end to the poll that sees it.
 """
 
@@ -96,7 +96,7 @@ def jobs_of(workload: str, load: float | None, seed: int, *, until_s: float = 12
 
 @attrs.frozen
 class Result:
-    """What a policy achieved. `refused` of the requests got 429."""
+    """The delays and requests of one policy; `refused` requests got 429."""
 
     delays: list[float]
     requests: int
@@ -141,7 +141,7 @@ class _Meter:
         return True
 
 
-# --- ours ---------------------------------------------------------------------------------------
+# --- pollwise -----------------------------------------------------------------------------------
 
 
 class _Watching:
@@ -161,7 +161,7 @@ def _reading(job: Job, now: float, *, progress: bool) -> Reading[float]:
 def pollwise(
     jobs: list[Job], *, progress: bool, limit: Limit | None, pacing: Pacing | None = None, seed: int = 0
 ) -> Result:
-    """The real core, called at the times that it names."""
+    """Run the real core, which is called at the times that it returns."""
     dice = random.Random(seed).random
     rules = Policy(pacing=pacing or Pacing(), retry=Retry(), timeout_s=None)
     budget = None if limit is None else TokenBudget(limit[0], per_s=limit[1])
@@ -188,7 +188,7 @@ def pollwise(
         watch = action.watch
         machine, job = watch.machine, watch.job
         machine.asked(now)
-        assert meter.accepts(now), "the budget let go what the server refuses"
+        assert meter.accepts(now), "the budget sent a request that the server refuses"
         if budget is not None:
             budget.release(action.permit, now)
         if machine.on_reading(_reading(job, now, progress=progress), now=now, dice=dice()) is StepResult.OVER:
@@ -237,7 +237,7 @@ def capped_exponential(base_s: float, cap_s: float) -> Schedule:
 
 
 def uncoordinated(jobs: list[Job], schedule: Schedule, *, limit: Limit | None, seed: int = 0) -> Result:
-    """Each job polls by its own schedule. A poll that got 429 says nothing about the job."""
+    """Each job polls by its own schedule. A poll that gets 429 does not see the end of its job."""
     dice = random.Random(seed)
     due = [(job.begins_at, n) for n, job in enumerate(jobs)]
     heapq.heapify(due)
@@ -254,22 +254,22 @@ def uncoordinated(jobs: list[Job], schedule: Schedule, *, limit: Limit | None, s
 
 def round_robin(jobs: list[Job], *, limit: Limit) -> Result:
     """All jobs in turn at the full rate, evenly spread."""
-    line: deque[Job] = deque()
+    queue: deque[Job] = deque()
     coming = deque(sorted(jobs, key=lambda job: job.begins_at))
     delays: list[float] = []
     requests, now, spacing = 0, 0.0, limit[1] / limit[0]
-    while coming or line:
+    while coming or queue:
         while coming and coming[0].begins_at <= now:
-            line.append(coming.popleft())
-        if not line:
+            queue.append(coming.popleft())
+        if not queue:
             now = max(now + spacing, coming[0].begins_at)
             continue
-        job = line.popleft()
+        job = queue.popleft()
         requests += 1
         if job.ends_at <= now:
             delays.append(now - job.ends_at)
         else:
-            line.append(job)
+            queue.append(job)
         now += spacing
     return Result(delays, requests)
 

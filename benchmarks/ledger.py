@@ -1,4 +1,4 @@
-"""What a ledger costs: to record new watches, to poll 1,000 times a second, and to resume the recorded watches.
+"""The cost of a ledger: to record new watches, to poll 1,000 times a second, and to resume the recorded watches.
 
 `record` records new watches. `hold` polls 1,000 times a second over all watches, as `scale` does, without a ledger and
 with one, in processes that take turns. `resume` resumes the watches that `record` left open. The ledger is a file in
@@ -50,7 +50,7 @@ def _polls(watcher: Watcher) -> int:
 
 
 class Cpu:
-    """The share of a core that this process has used since the last look."""
+    """The share of a core that this process has used since the last call of `share`."""
 
     def __init__(self) -> None:
         self._cpu, self._at = time.process_time(), time.perf_counter()
@@ -62,7 +62,7 @@ class Cpu:
         return found
 
 
-# --- in a process of its own --------------------------------------------------------------------
+# --- in the child process -----------------------------------------------------------------------
 
 
 async def _record(url: str, path: str, watched: int, _for_s: float) -> dict[str, Any]:
@@ -89,7 +89,7 @@ async def _resume(url: str, path: str, watched: int, for_s: float) -> dict[str, 
         before = {}
         first_s = float("nan")
 
-        async def look() -> None:
+        async def first_poll() -> None:
             nonlocal first_s
             while engine_of(watcher.budget).left(loop.time()) == _RATE:
                 await asyncio.sleep(0.001)
@@ -98,17 +98,17 @@ async def _resume(url: str, path: str, watched: int, for_s: float) -> dict[str, 
         loop = asyncio.get_running_loop()
         async with Ticker(0.001) as ticker:
             began = loop.time()
-            looking = asyncio.create_task(look())
+            polling = asyncio.create_task(first_poll())
             watches = await watcher.resume()
             took_s = loop.time() - began
             before = {watch.job: watch.machine.polls for watch in watches}
-            await looking
+            await polling
         await asyncio.sleep(max(0.0, for_s - took_s))
         polled = sum(watch.machine.polls > before[watch.job] for watch in watches)
         return {
             "watched": len(watches),
             "first_poll_s": first_s,
-            "all_taken_up_s": took_s,
+            "all_resumed_s": took_s,
             "polled_after_s": loop.time() - began,
             "polled": polled,
             "block_p99_ms": ticker.quantile_ms(0.99),
@@ -158,7 +158,7 @@ def _child(args: argparse.Namespace) -> None:
 
 
 def _run(work: str, path: Path | None, watched: int, for_s: float = 0.0) -> dict[str, Any]:
-    """One run in a process of its own, with a server of its own."""
+    """One run in its own process, with its own server."""
     with loopback.serve("changing") as server:
         child = [work, server.url, "" if path is None else str(path), str(watched), str(for_s)]
         command = [sys.executable, "-m", "benchmarks.ledger", "--child", *child]
@@ -192,8 +192,8 @@ def main() -> None:
     with _file(args.folder) as path:
         recorded = _run("record", path, watched)
         resumed = _run("resume", path, watched, 0.5 if args.quick else 10.0)
-    _show("writing new watches down", [recorded])
-    _show("taking them up again", [resumed])
+    _show("recording new watches", [recorded])
+    _show("resuming them", [resumed])
     held = []
     for n in range(pairs):
         for with_ledger in (False, True) if n % 2 == 0 else (True, False):

@@ -1,7 +1,7 @@
-"""A status server that needs little CPU, in a process and on a core of its own.
+"""A status server that needs little CPU, in its own process and on its own core.
 
-Rule 1: it answers prebuilt bytes and looks only for the end of a request. So a benchmark measures the client.
-Rule 2: it reports how much of its core it has used, so a benchmark can show that it was not the bottleneck.
+Rule 1: it answers prebuilt bytes and parses only the end of a request. So a benchmark measures the client.
+Rule 2: it reports its CPU time, so a benchmark can show that the server was not the bottleneck.
 Rule 3: it ends when its standard input closes, so it ends with its parent process.
 """
 
@@ -24,7 +24,7 @@ import attrs
 
 __all__ = ["KINDS", "Loopback", "bodies", "peak_rate", "pin", "serve"]
 
-_BODIES = 1009  # prime, so that a job never gets the same body twice in a row, however many jobs take turns
+_BODIES = 1009  # prime, so that a job never gets the same body twice in a row, for any number of jobs
 POLLS_A_JOB = 50
 _END = b"\r\n\r\n"
 
@@ -64,7 +64,7 @@ def _reply(body: dict[str, Any], *fields: str) -> bytes:
 
 
 def _ending(make: Callable[..., dict[str, Any]], last: str, *fields: str) -> list[bytes]:
-    """Jobs that are over at every 50th poll, wherever it is spent."""
+    """Replies of which every 50th has the job over, for any job."""
     numbers = range(POLLS_A_JOB * 20)
     return [_reply(make(n, *([last] if n % POLLS_A_JOB == POLLS_A_JOB - 1 else [])), *fields) for n in numbers]
 
@@ -80,14 +80,14 @@ KINDS: dict[str, Callable[[], list[bytes]]] = {
 
 
 def bodies(kind: str) -> list[bytes]:
-    """What a server of this kind answers, without the heads."""
+    """The bodies of a server of this kind."""
     return [reply.partition(_END)[2] for reply in KINDS[kind]()]
 
 
-class _Answering(asyncio.Protocol):
-    def __init__(self, replies: Iterator[bytes], asked: list[int]) -> None:
+class _ServerProtocol(asyncio.Protocol):
+    def __init__(self, replies: Iterator[bytes], received: list[int]) -> None:
         self._replies = replies
-        self._asked = asked
+        self._received = received
         self._tail = b""
         self._transport: Any = None
 
@@ -99,9 +99,9 @@ class _Answering(asyncio.Protocol):
         requests = data.count(_END)
         self._tail = data[-3:] if not data.endswith(_END) else b""
         if data.startswith(b"GET /usage "):
-            self._transport.write(_reply({"requests": self._asked[0], "cpu_s": time.process_time()}))
+            self._transport.write(_reply({"requests": self._received[0], "cpu_s": time.process_time()}))
             return
-        self._asked[0] += requests
+        self._received[0] += requests
         for _ in range(requests):
             self._transport.write(next(self._replies))
 
@@ -126,7 +126,7 @@ class Loopback:
         return f"http://127.0.0.1:{self.port}"
 
     def usage(self) -> Usage:
-        """What it has done so far. Blocks for a millisecond."""
+        """Its requests and CPU time so far. Blocks for about a millisecond."""
         with socket.create_connection(("127.0.0.1", self.port)) as link:
             link.sendall(b"GET /usage HTTP/1.1" + _END)
             found = json.loads(link.recv(65536).partition(_END)[2])
@@ -134,7 +134,7 @@ class Loopback:
 
 
 def pin(core: int) -> None:
-    """Keep this process on one core, where there are several."""
+    """Pin this process to one core, if there are several."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) > 1:
@@ -155,8 +155,8 @@ def serve(kind: str, *, core: int = 1) -> Iterator[Loopback]:
             process.wait(5)
 
 
-class _Asking(asyncio.Protocol):
-    """The cheapest client there is: one connection that asks again as soon as it has an answer."""
+class _ClientProtocol(asyncio.Protocol):
+    """A client with little CPU: one connection that sends the next request after each reply."""
 
     def __init__(self, answers: list[int]) -> None:
         self._answers = answers
@@ -164,22 +164,22 @@ class _Asking(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._ask()
+        self._send()
 
-    def data_received(self, data: bytes) -> None:  # noqa: ARG002  # an answer is one piece on the loopback
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002  # on the loopback a reply arrives in one piece
         self._answers[0] += 1
-        self._ask()
+        self._send()
 
-    def _ask(self) -> None:
+    def _send(self) -> None:
         self._transport.write(b"GET /documents/api/1.2/files/F/_extract/J HTTP/1.1\r\nHost: 127.0.0.1" + _END)
 
 
 async def peak_rate(server: Loopback, *, connections: int = 64, for_s: float = 1.0) -> tuple[float, float]:
-    """Answers a second that a trivial client gets, and the share of its core that the server then uses."""
+    """Replies a second to a trivial client, and the server's share of its core meanwhile."""
     loop = asyncio.get_running_loop()
     answers = [0]
     links = [
-        (await loop.create_connection(lambda: _Asking(answers), "127.0.0.1", server.port))[0]
+        (await loop.create_connection(lambda: _ClientProtocol(answers), "127.0.0.1", server.port))[0]
         for _ in range(connections)
     ]
     await asyncio.sleep(for_s / 4)
@@ -194,8 +194,8 @@ async def peak_rate(server: Loopback, *, connections: int = 64, for_s: float = 1
 
 async def _run(kind: str) -> None:
     loop = asyncio.get_running_loop()
-    replies, asked = cycle(KINDS[kind]()), [0]
-    server = await loop.create_server(lambda: _Answering(replies, asked), "127.0.0.1", 0, backlog=1024)
+    replies, received = cycle(KINDS[kind]()), [0]
+    server = await loop.create_server(lambda: _ServerProtocol(replies, received), "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)  # returns when it is closed
     server.close()
@@ -209,7 +209,7 @@ def main() -> None:
     pin(args.core)
     with suppress(KeyboardInterrupt):
         try:
-            from uvloop import run  # noqa: PLC0415  # twice as fast a server, where it is there
+            from uvloop import run  # noqa: PLC0415  # makes the server twice as fast, if it is installed
         except ImportError:
             run = asyncio.run
         run(_run(args.kind))

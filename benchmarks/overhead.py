@@ -1,4 +1,4 @@
-"""What a poll costs: pollwise and its peers against a plain aiohttp + orjson loop.
+"""The cost of a poll: pollwise and its peers against a plain aiohttp + orjson loop.
 
 Each contender and the plain loop take turns in one process, slice by slice, so other load on the machine affects both.
 The result is the median of the ratios of the pairs. The server is another process on another core. callgrind counts
@@ -27,7 +27,7 @@ import attrs
 from benchmarks import contenders, loopback, peers, report
 
 _PACKAGES = ("orjson", "backoff", "tenacity", "stamina", "google-api-core", "azure-core", "aiobotocore", "uvloop")
-_CALLGRIND_SLOWNESS = 40.0  # about; else timers would fire for every poll, and count as the polls' own cost
+_CALLGRIND_SLOWNESS = 40.0  # approximate; without it timers would fire for every poll, and count as its cost
 _OURS: dict[str, type[contenders.Contender]] = {
     "everything on": contenders.Pollwise,
     "lean": contenders.PollwiseLean,
@@ -43,7 +43,7 @@ _PLAIN: dict[str, type[contenders.Contender]] = {name: peer.plain for name, peer
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """How much to measure."""
+    """The amount of measurement."""
 
     pairs: int
     slice_s: float
@@ -56,7 +56,7 @@ class Plan:
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Plan:
-        """A quick one shows that everything works."""
+        """The plan for these arguments. A quick one only shows that everything works."""
         if args.quick:
             return cls(
                 pairs=1,
@@ -81,13 +81,13 @@ class Plan:
         )
 
 
-# --- in a process of its own --------------------------------------------------------------------
+# --- in the child process -----------------------------------------------------------------------
 
 
 async def _pairs(
     name: str, server: loopback.Loopback, connections: int, watched: int, pairs: int, slice_s: float
 ) -> dict[str, Any]:
-    """Slices of the plain loop and of the contender in turns, as [plain, contender] pairs, and the server's part."""
+    """Slices of the plain loop and of the contender in turns, as [plain, contender] pairs, and the server's CPU share."""
     contenders.warm_allocator()
     found, url = [], server.url
     plain_class = _PLAIN.get(name, contenders.Workers)
@@ -177,15 +177,15 @@ def instructions(name: str, kind: str, connections: int, watched: int, lengths: 
             env = {**os.environ, "PYTHONHASHSEED": "0"}
             before = server.usage().requests
             output = subprocess.run(command, check=True, capture_output=True, text=True, env=env).stderr
-            asked = server.usage().requests - before
+            requests = server.usage().requests - before
         found = re.search(r"Collected : (\d+)", output)
         assert found is not None
-        counts.append((asked, int(found[1])))
+        counts.append((requests, int(found[1])))
     (few, short), (many, long) = counts
     return (long - short) / (many - few)
 
 
-# --- what is shown ------------------------------------------------------------------------------
+# --- tables and plot ----------------------------------------------------------------------------
 
 
 def _against_plain(plan: Plan) -> list[dict[str, Any]]:
@@ -280,7 +280,7 @@ def _draw(rows: list[dict[str, Any]], counted: int) -> None:
 def main() -> None:
     parser = report.arguments(__doc__ or "")
     parser.add_argument("--pairs", type=int, default=15, help="pairs of slices for each comparison")
-    parser.add_argument("--no-instructions", action="store_true", help="leave callgrind out, which takes minutes")
+    parser.add_argument("--no-instructions", action="store_true", help="skip callgrind, which takes minutes")
     parser.add_argument("--uvloop", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--polls", type=int, default=0, help=argparse.SUPPRESS)

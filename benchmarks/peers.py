@@ -15,13 +15,13 @@ from typing import Any
 
 import attrs
 
-from benchmarks.contenders import Contender, PollwiseLives, Workers
+from benchmarks.contenders import Contender, PollwiseJobs, Workers
 
 __all__ = ["PEERS", "Peer"]
 
 
 class PlainForeign(Workers):
-    """The plain loop where the bodies are not the extraction's."""
+    """The plain loop for bodies that are not those of an extraction."""
 
     async def follow(self, url: str) -> None:
         assert await self.fetch(url)
@@ -32,11 +32,11 @@ class _PendingError(Exception):
 
 
 class Waiters(Workers):
-    """A coroutine for each job, which waits between its polls; a semaphore lets as many ask as there are connections."""
+    """A coroutine for each job, which waits between its polls. A semaphore admits one request for each connection."""
 
     async def open(self, stack: AsyncExitStack) -> None:
         await super().open(stack)
-        self.places = asyncio.Semaphore(self.connections)
+        self.semaphore = asyncio.Semaphore(self.connections)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -53,7 +53,7 @@ class Waiters(Workers):
         await super().settle()
 
     async def fetch(self, url: str) -> Any:
-        async with self.places:
+        async with self.semaphore:
             return await super().fetch(url)
 
 
@@ -101,9 +101,9 @@ class ByStamina(Waiters):
     async def follow(self, url: str) -> None:
         async for attempt in self.attempts():
             with attempt:
-                await self.demand(url)
+                await self.fetch_final(url)
 
-    async def demand(self, url: str) -> Any:
+    async def fetch_final(self, url: str) -> Any:
         status = await self.fetch(url)
         if _is_pending(status):
             raise _PendingError
@@ -119,7 +119,7 @@ class ByGoogle(ByStamina):
         again = retry.AsyncRetry(
             predicate=predicate, initial=self.interval_s, maximum=self.interval_s, multiplier=1, timeout=None
         )
-        self.until_over: Callable[[str], Awaitable[Any]] = again(self.demand)
+        self.until_over: Callable[[str], Awaitable[Any]] = again(self.fetch_final)
 
     async def follow(self, url: str) -> None:
         await self.until_over(url)
@@ -136,7 +136,7 @@ class ByAzure(Workers):
         await super().open(stack)
         transport = AioHttpTransport(session=self.session, session_owner=False)
         self.client = await stack.enter_async_context(AsyncPipelineClient(self.url, transport=transport))
-        self.ask = lambda url: HttpRequest("GET", url)
+        self.request = lambda url: HttpRequest("GET", url)
         contender = self
 
         class Counted(AsyncLROBasePolling[Any, Any, Any]):
@@ -145,14 +145,14 @@ class ByAzure(Workers):
                 contender.done += 1
 
         def poller(first: Any, url: str) -> Any:
-            # the operation's own address is this very job's, as it is with a real service
+            # the operation's URL is the URL of this job, as with a real service
             first.http_response.headers["Operation-Location"] = url
             return AsyncLROPoller(self.client, first, lambda _: None, Counted(timeout=0))
 
         self.poller = poller
 
     async def follow(self, url: str) -> None:
-        first = await self.client.send_request(self.ask(url), _return_pipeline_response=True)
+        first = await self.client.send_request(self.request(url), _return_pipeline_response=True)
         self.done += 1
         await self.poller(first, url).result()
 
@@ -188,7 +188,7 @@ def _is_pending(status: Any) -> bool:
 
 @attrs.frozen
 class Peer:
-    """A contender, the package that it stands on, and the server and the plain loop that it is measured with."""
+    """A contender, the package that it uses, and the server and the plain loop of its measurement."""
 
     package: str
     contender: type[Contender]
@@ -197,7 +197,7 @@ class Peer:
 
 
 PEERS: dict[str, Peer] = {
-    "pollwise, whole lives": Peer("aiohttp", PollwiseLives),
+    "pollwise, whole jobs": Peer("aiohttp", PollwiseJobs),
     "backoff.on_predicate": Peer("backoff", ByBackoff),
     "tenacity": Peer("tenacity", ByTenacity),
     "stamina": Peer("stamina", ByStamina),

@@ -1,13 +1,13 @@
-"""429s and the use of the budget, against the simulator on real sockets in compressed time.
+"""429s and the use of the budget, with the simulator on real sockets in compressed time.
 
 The limit is Document360's 60 requests a minute, with its header fields. Its minute is compressed to a few seconds. Every
 reply says how many requests remain. Only a 429 states the limit and the time of the reset. The simulator is another
-process. All runs go on at once, each with a server of its own. The jobs outlast the run, so a request is always waiting.
+process. All runs are concurrent, each with its own server. The jobs outlast the run, so a request is always waiting.
 The server's own counts are shown. 429s are counted from the first request on. The use of the budget is counted after
 four windows, because a new budget may send a whole window at once and must learn what is not configured. The first four
 windows have a column of their own.
 
-Before that, `untold.py` runs in virtual time: spurious 429s, and limits that only 429s reveal.
+Before that, `unstated_limits.py` runs in virtual time: spurious 429s, and limits that only 429s reveal.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any, Literal
 import aiohttp
 import attrs
 
-from benchmarks import report, untold
+from benchmarks import report, unstated_limits
 from pollwise import JobWatcher, Pacing, RateBudget
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.http.auth import ApiKeyAuth
@@ -52,14 +52,14 @@ class Run:
 
 @attrs.frozen(kw_only=True)
 class Scale:
-    """How a minute is compressed, and for how many of them a case is run."""
+    """The length of a compressed minute, and the number of such minutes in a run."""
 
     per_s: float
     windows: int
     warm_windows: int
 
     def seconds(self, real_s: float) -> float:
-        """Seconds of this run for seconds of the real thing."""
+        """Compressed seconds for seconds of real use."""
         return real_s * self.per_s / _MINUTE_S
 
 
@@ -208,9 +208,9 @@ def _show(rows: list[dict[str, Any]]) -> None:
     report.table("60 requests a window", headers, cells)
 
 
-def _untold(*, quick: bool) -> dict[str, Any]:
-    spurious = untold.spurious((0, 1) if quick else (0, 1, 10, 64, 300))
-    limited = untold.limited(settled_s=60.0 if quick else 1_800.0)
+def _measure_unstated(*, quick: bool) -> dict[str, Any]:
+    spurious = unstated_limits.spurious((0, 1) if quick else (0, 1, 10, 64, 300))
+    limited = unstated_limits.limited(settled_s=60.0 if quick else 1_800.0)
     headers = ("refused for no reason", "polls", "seconds", "requests", "abandoned")
     cells: list[report.Row] = [
         (row["which"], row["refused"], row["seconds"], row["requests"], row["abandoned"]) for row in spurious
@@ -262,7 +262,7 @@ def main() -> None:
     scale = Scale(per_s=args.per_s, windows=args.windows, warm_windows=4)
     if args.quick:
         scale = Scale(per_s=0.4, windows=3, warm_windows=1)
-    not_told = _untold(quick=args.quick)
+    unstated = _measure_unstated(quick=args.quick)
     sizes = (60,) if args.quick else (60, 300, 1_000)
     windows: tuple[Window, ...] = ("fixed", "sliding")
     rows: list[dict[str, Any]] = []
@@ -274,7 +274,7 @@ def main() -> None:
         runs = [Run(policy=policy, window=window, watched=size) for policy, window, size in cases]
         rows += asyncio.run(_measure_all(runs, scale))
     _show(rows)
-    found = {"limit": _LIMIT, "per_s": scale.per_s, "windows": scale.windows, "runs": rows, "not_told": not_told}
+    found = {"limit": _LIMIT, "per_s": scale.per_s, "windows": scale.windows, "runs": rows, "unstated": unstated}
     report.save("ratelimit", found, quick=args.quick)
     if args.plot:
         _draw(rows)

@@ -1,7 +1,7 @@
-"""What every benchmark prints and keeps: a table, a line that names the machine, a JSON file, a plot.
+"""The outputs of every benchmark: a table, a line that names the machine, a JSON file, a plot.
 
-Rule 1: a number is never shown without the machine and the versions that it was measured with.
-Rule 2: what is kept names no host, no user and no path.
+Rule 1: each number is shown with the machine and the versions that it was measured with.
+Rule 2: the JSON file contains no host name, no user name and no path.
 """
 
 from __future__ import annotations
@@ -27,22 +27,24 @@ COLOURS = ("#2f8fd8", "#e0752d", "#3aa655", "#c44fb0", "#b59b1c", "#8a6fd6")
 
 
 def arguments(about: str) -> argparse.ArgumentParser:
-    """The options that all benchmarks have."""
+    """A parser with the options of all benchmarks."""
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--quick", action="store_true", help="a small run that only shows that it works; keeps nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small run that only shows that it works; writes no file"
+    )
     parser.add_argument("--plot", action="store_true", help="draw docs/benchmarks/*.svg as well")
     return parser
 
 
 def machine(*packages: str) -> str:
-    """The processor, its cores, Python and the versions of what was measured."""
+    """The processor, its cores, Python and the versions of the measured packages."""
     versions = [f"{name} {_version(name)}" for name in ("aiohttp", *packages)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return ", ".join([f"{_processor()}, {cores} cores", f"Python {platform.python_version()}", *versions])
 
 
 def table(title: str, headers: Row, rows: Iterable[Row]) -> None:
-    """Print rows in columns; floats have three digits that count."""
+    """Print rows in columns; floats have three significant digits."""
     lines = [[_shown(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
     print(f"\n{title}")
@@ -55,14 +57,14 @@ def table(title: str, headers: Row, rows: Iterable[Row]) -> None:
 
 
 def save(name: str, found: dict[str, Any], *packages: str, quick: bool) -> None:
-    """Keep what was found in results/NAME.json; a quick run keeps nothing."""
+    """Write the results to results/NAME.json; a quick run writes no file."""
     print(f"\nmeasured on: {machine(*packages)}")
     if quick:
         return
     _RESULTS.mkdir(exist_ok=True)
     kept = {"benchmark": name, "machine": machine(*packages), **found}
     (_RESULTS / f"{name}.json").write_text(json.dumps(_rounded(kept), indent=1) + "\n")
-    print(f"kept in: benchmarks/results/{name}.json")
+    print(f"written to: benchmarks/results/{name}.json")
 
 
 def plot(name: str, columns: int, draw: Callable[[Any], None], *, size: tuple[float, float]) -> None:
@@ -89,7 +91,7 @@ def plot(name: str, columns: int, draw: Callable[[Any], None], *, size: tuple[fl
 
 
 def installed(package: str) -> bool:
-    """Whether the package is there."""
+    """True if the package is installed."""
     return _version(package) != "none"
 
 

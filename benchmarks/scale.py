@@ -1,13 +1,13 @@
-"""How many watches one process can hold: memory, the lag of the loop, and adding watches; beside a task for each job.
+"""How many watches one process can hold: memory, loop lag and the time of adding, compared with a task for each job.
 
 The watches of one run wait for a budget of 1,000 polls a second. So each of 100,000 watches is polled every 100 s.
 Memory is measured after the first poll of every watch. Each watch keeps a typed status of 13 fields.
 The peer does the same work with `asyncio` alone: a task for each job polls, keeps the typed status and sleeps. Its tasks
-start one after another, because they would all wait for its connection pool otherwise.
+start one after another, because otherwise all of them would wait for its connection pool.
 
 `watch()` in a plain loop blocks its caller while the calls last. The table shows the longest block after the calls.
 `as_completed` takes jobs piece by piece. The table shows its longest block, without exception.
-The longest blocks are those of the garbage collector, which looks at every object of the program. One row is of a
+The longest blocks are those of the garbage collector, which visits every object of the program. One row is of a
 program that disables the collector while it adds, and calls `gc.freeze()` afterwards. Another table shows one pass over
 the jobs and their typed statuses alone, kept in two lists.
 """
@@ -41,7 +41,7 @@ _ROUNDS = 3
 _PACKAGES = ("orjson", "attrs", "cattrs")
 
 
-# --- in a process of its own --------------------------------------------------------------------
+# --- in the child process -----------------------------------------------------------------------
 
 
 async def _until(condition: Callable[[], bool], *, every_s: float, at_most_s: float) -> None:
@@ -72,7 +72,7 @@ async def _hold(name: str, url: str, watched: int, for_s: float) -> dict[str, An
         async with Ticker(_FINE_TICK_S) as adding:
             await holder.add()
             added_s = time.perf_counter() - began
-            if holder.calls_s:  # the caller's own block is shown as such
+            if holder.calls_s:  # the block of the calls has its own column (`adding s`)
                 adding.begin_now()
             await asyncio.sleep(0.5)
         async with Ticker() as ticker:
@@ -119,14 +119,14 @@ async def _flow(url: str, total: int) -> list[dict[str, Any]]:
 
 
 async def _alone(url: str, number: int) -> list[dict[str, Any]]:
-    """Jobs and their statuses in two lists: what one pass of the garbage collector takes over them."""
+    """Jobs and their statuses in two lists: the time of one pass of the garbage collector over them."""
     endpoint, dice = ExtractionEndpoint(url), random.Random(1)
     headers = CIMultiDict({"Content-Type": "application/json"})
     replies = cycle([Reply(200, headers, body) for body in loopback.bodies("changing")])
     jobs, rows = contenders.jobs(number), []
     statuses: list[Any] = [None] * number
     for rounds in range(_ROUNDS + 1):
-        if rounds:  # each is replaced, in whatever order they are due: that is how they lie in memory then
+        if rounds:  # replace each status in random order, so that memory is laid out as with real polls
             for place in dice.sample(range(number), number):
                 statuses[place] = endpoint.read(next(replies)).status
         passes = [timed(gc.collect) for _ in range(5)]
@@ -152,7 +152,7 @@ def _child(args: argparse.Namespace) -> None:
 
 
 def run(name: str, kind: str, number: int, for_s: float = 0.0) -> Any:
-    """One run in a process of its own, with a server of its own."""
+    """One run in its own process, with its own server."""
     with loopback.serve(kind) as server:
         command = [sys.executable, "-m", "benchmarks.scale", "--child", name, server.url, str(number), str(for_s)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)

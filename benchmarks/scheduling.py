@@ -5,7 +5,7 @@ the requests that they cost. Policies to compare with:
 - round-robin polls all jobs in turn at the full rate;
 - the clairvoyant bound polls each job once, as it ends;
 - the bound without progress (see bounds.py): the best mean of any policy that knows only how long such jobs take;
-- fixed intervals and per-job backoff: their jobs know nothing of each other, so the server refuses some requests.
+- fixed intervals and per-job backoff: the jobs are not coordinated, so the server refuses some requests.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def shared(workload: str, load: float | None, seeds: int, until_s: float) -> lis
 
 
 def single(policy: str, setting: float, jobs: int) -> dict[str, Any]:
-    """One job alone and no limit, over many jobs one after another."""
+    """One job alone and without a limit, for many jobs one after another."""
     batch = [job for workload in lab.WORKLOADS for job in lab.jobs_of(workload, None, 7)[: jobs // 4]]
     run: dict[str, Callable[[list[lab.Job]], lab.Result]] = {
         "pollwise, with progress": lambda one: lab.pollwise(
@@ -89,7 +89,7 @@ def single(policy: str, setting: float, jobs: int) -> dict[str, Any]:
 
 
 def _at(curve: list[tuple[float, float]], x: float) -> float | None:
-    """The curve's y at x, between its points by logarithms; None where it does not reach."""
+    """The curve's y at x, interpolated logarithmically; None if x is outside the curve."""
     curve = sorted(curve)
     n = bisect.bisect_left(curve, (x, -math.inf))
     if n == 0 or n == len(curve):
@@ -100,7 +100,7 @@ def _at(curve: list[tuple[float, float]], x: float) -> float | None:
 
 
 def verdict(curves: list[dict[str, Any]]) -> dict[str, Any]:
-    """Against backoff from 1 s to 30 s: the delay at equal requests, and the requests at equal delay."""
+    """Compare with backoff from 1 s to 30 s: the delay at equal requests, and the requests at equal delay."""
     ours = [row for row in curves if row["policy"] == "pollwise, with progress"]
     theirs = next(row for row in curves if row["policy"].startswith("exponential") and row["setting_s"] == 30)
     by_requests = [(row["requests_a_job"], row["mean_s"]) for row in ours]

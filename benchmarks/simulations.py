@@ -1,7 +1,7 @@
-"""Small simulations in virtual time, each of which shows what some constants of the core are good for.
+"""Small simulations in virtual time, each of which shows the effect of some constants of the core.
 
-Rule 1: a simulation is seeded, runs the real core, and returns named figures. It takes at most some ten seconds.
-Rule 2: `constants.py` runs each simulation in a process of its own, in which one constant has another value.
+Rule 1: a simulation is seeded, runs the real core, and returns named figures. It takes at most about ten seconds.
+Rule 2: `constants.py` runs each simulation in its own process, in which one constant has another value.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import random
 from collections.abc import Callable
 from typing import TypeAlias
 
-from benchmarks import lab, untold
-from benchmarks.untold import Server, drive
+from benchmarks import lab, unstated_limits
+from benchmarks.unstated_limits import Server, drive
 from pollwise.core.header_hints import RateHints
 from pollwise.core.token_budget import TokenBudget
 
@@ -44,7 +44,7 @@ def shared() -> Figures:
 
 
 def few() -> Figures:
-    """Two, 8, 20 and 40 jobs at once under the limit, of which nothing is known; delays in seconds."""
+    """2, 8, 20 and 40 jobs at once under the limit, without any known durations; delays in seconds."""
     found: Figures = {}
     for number in (2, 8, 20, 40):
         dice = random.Random(number)
@@ -68,7 +68,7 @@ def alone() -> Figures:
 
 def unstated() -> Figures:
     """2, 5 and 50 requests a second and 60 a minute, as fixed and sliding windows and token buckets; 1,800 s of each."""
-    rows = untold.limited(settled_s=1_800.0)
+    rows = unstated_limits.limited(settled_s=1_800.0)
     return {
         "least used %": 100 * min(row["used"] for row in rows),
         "mean used %": 100 * sum(row["used"] for row in rows) / len(rows),
@@ -79,7 +79,7 @@ def unstated() -> Figures:
 
 def spurious() -> Figures:
     """1,000 jobs that take 2 s; 1, 64 or 300 polls are refused for no reason. Seconds until the last job is over."""
-    rows = untold.spurious((1, 64, 300))
+    rows = unstated_limits.spurious((1, 64, 300))
     kinds = {"first poll of the first jobs": "first polls", "any of the first 1,000 polls": "any polls"}
     return {f"s, {row['refused']} {kinds[row['which']]}": row["seconds"] for row in rows}
 
@@ -110,7 +110,7 @@ def moved() -> Figures:
 
 
 def outage() -> Figures:
-    """A server that refuses everything for 1, 10 and 60 s from the tenth second on, and says no time."""
+    """A server that refuses everything for 1, 10 and 60 s from the tenth second on, without `Retry-After`."""
     found: Figures = {}
     for refused_s in (1.0, 10.0, 60.0):
         sent = drive(TokenBudget(), _refusing(10.0, 10.0 + refused_s), 100.0, every_s=0.05)
@@ -121,7 +121,7 @@ def outage() -> Figures:
 
 
 def windows() -> Figures:
-    """Fixed windows of 2, 5, 10 and 60 s that start with their first request; each reply has what remains and the reset."""
+    """Fixed windows of 2, 5, 10 and 60 s that start with their first request; each reply states the rest and the reset."""
     found: Figures = {}
     for per_s, others in ((2.0, 0), (5.0, 0), (10.0, 0), (60.0, 0), (10.0, 6)):
         sent = drive(TokenBudget(), _stated(30, per_s, others), 60 * per_s)
@@ -160,12 +160,12 @@ def lapse() -> Figures:
 
 
 def _refusing(begin_s: float, end_s: float) -> Server:
-    """Serves all but those that come in this time."""
+    """A server that refuses all requests in this time, and serves all others."""
     return lambda now: (not begin_s <= now < end_s, None)
 
 
 def _unstated(limit: int) -> Server:
-    """A fixed minute, of which no field speaks."""
+    """A server with a fixed window of a minute, which no header field states."""
     sent: list[float] = []
 
     def server(now: float) -> tuple[bool, RateHints | None]:
@@ -176,7 +176,7 @@ def _unstated(limit: int) -> Server:
 
 
 def _stated(limit: int, per_s: float, others: int) -> Server:
-    """A fixed window that starts with its first request; `others` of its requests are not ours, spread over its begin."""
+    """A server with a fixed window that starts with its first request. Other clients use `others` of its requests first."""
     begun, count = -math.inf, 0
 
     def server(now: float) -> tuple[bool, RateHints | None]:

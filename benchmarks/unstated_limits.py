@@ -1,4 +1,4 @@
-"""Rate limits that no header states, in virtual time: what a spurious 429 costs, and how well a real limit is kept.
+"""Rate limits that no header states, in virtual time: the cost of a spurious 429, and how well a real limit is kept.
 
 Rule 1: spurious 429s go through the real `JobWatcher`, with a scripted transport and a virtual clock. 1,000 jobs are over
 at their third poll and are polled each second, so they take 2 s without any 429.
@@ -33,7 +33,7 @@ _LIMITS = [(2, 1.0), (5, 1.0), (50, 1.0), (60, 60.0)]
 _ALWAYS_WAITING = 10**9
 Accepts: TypeAlias = Callable[[float], bool]
 Server: TypeAlias = Callable[[float], tuple[bool, RateHints | None]]
-"""Gets a request at this time; says whether it is served, and the rate fields of the reply."""
+"""Takes the time of a request; returns True if it is served, and the rate fields of the reply."""
 
 
 # --- spurious refusals --------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Sent:
 
 
 def limited(*, settled_s: float) -> list[dict[str, Any]]:
-    """How much of an unstated limit is used, and how many requests are refused meanwhile."""
+    """The used share of an unstated limit, and the number of refused requests."""
     rows = []
     for (limit, per_s), (name, window) in product(_LIMITS, _WINDOWS.items()):
         warm_s = max(60.0, 10 * per_s)
@@ -166,7 +166,7 @@ def limited(*, settled_s: float) -> list[dict[str, Any]]:
 
 
 def _without_fields(accepts: Accepts) -> Server:
-    """The server whose replies say nothing of the limit."""
+    """A server whose replies have no fields about the limit."""
     return lambda now: (accepts(now), None)
 
 
@@ -180,7 +180,10 @@ def drive(
     latency_s: float = _LATENCY_S,
     flights: int = 64,
 ) -> list[Sent]:
-    """Send a request each `every_s`, as soon as the budget allows it, `most` at most. The server counts a request half-way."""
+    """Send at most `most` requests, one each `every_s` seconds, as soon as the budget allows it.
+
+    The server counts a request after half of `latency_s`.
+    """
     sent: list[Sent] = []
     now, flying, begun, coming = 0.0, 0, 0, list[tuple[float, int, bool]]()
     replies: dict[int, tuple[bool, RateHints | None]] = {}
