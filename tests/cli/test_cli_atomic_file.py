@@ -44,7 +44,7 @@ def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    """What it leads to is replaced, also in another folder."""
+    """The target of a link is replaced, also in another folder."""
     folder = tmp_path / "folder"
     folder.mkdir()
     link = tmp_path / "link"
@@ -57,7 +57,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_written_as_it_is(tmp_path: Path) -> None:
-    """What is no regular file cannot be moved to."""
+    """A pipe is written directly, because only a regular file can be replaced."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     got: list[bytes] = []
@@ -71,8 +71,8 @@ def test_a_pipe_is_written_as_it_is(tmp_path: Path) -> None:
     assert stat.S_ISFIFO(path.stat().st_mode)
 
 
-def test_a_place_is_tried_before(tmp_path: Path) -> None:
-    """What cannot be written is found out at once, by name; a trial leaves nothing."""
+def test_check_writable(tmp_path: Path) -> None:
+    """A path that cannot be written raises an OSError with its name. The check leaves no file."""
     check_writable(tmp_path / "new")
     assert os.listdir(tmp_path) == []  # noqa: PTH208
     with pytest.raises(IsADirectoryError) as error:
@@ -102,7 +102,7 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
         "            write(b'x' * 100_000)\n"
         "except OSError as error:\n"
         "    print(error)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, before)\n"  # for what measures coverage writes a file, too
+        "resource.setrlimit(resource.RLIMIT_FSIZE, before)\n"  # because coverage writes a file at the end
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[Errno 27] File too large: 'out'\n", "")

@@ -40,11 +40,11 @@ PYTHON = re.compile(
     r"\w_s\b|\(\w+=|\w+=\(|Retry\(|=True|=False|DeleteFileJob|ExtractionJob|async with|`resume|resume_token|base_url"
     r"|\.status\b|Watch\.|None\b|moved_from|not_found_grace|token_url|__cause__"
 )
-"""What only a Python program can do something with."""
+"""Texts that are only useful in a Python program."""
 
 
 def every_error() -> Iterator[PollwiseError]:
-    """One error of each class, made with all that its sentence could show, and with nothing optional."""
+    """Two errors of each class: one with all fields, and one without the optional ones."""
     kinds = [PollwiseError]
     while kinds:
         kind = kinds.pop()
@@ -63,7 +63,7 @@ def every_error() -> Iterator[PollwiseError]:
 
 
 def stored_error(error: Any, outcome: str) -> StoredError:
-    """The error as a ledger of today keeps it."""
+    """The error as the current schema version stores it."""
     return StoredError(
         endpoint="document360",
         keys={"task_id": JOB.task_id},
@@ -78,7 +78,7 @@ def stored_error(error: Any, outcome: str) -> StoredError:
 
 @pytest.mark.parametrize("error", list(every_error()), ids=lambda error: type(error).__name__)
 def test_no_sentence_speaks_of_python(error: PollwiseError) -> None:
-    """A user of the command reads of options and of the job, never of parameters, attributes or a class's repr."""
+    """A sentence names options and the job, but no parameters, no attributes and no `repr` of a class."""
     text = error_text(error)
     assert text
     assert PYTHON.search(text) is None
@@ -96,7 +96,7 @@ def test_no_sentence_speaks_of_python(error: PollwiseError) -> None:
     ids=lambda e: type(e).__name__,
 )
 def test_no_reason_out_of_a_ledger_speaks_of_python(error: errors.WatchError) -> None:
-    """A ledger keeps the sentence of the Python API; the report and the summary show it in the command's words."""
+    """A ledger keeps the message of the Python API. The report and the summary show the command's sentence instead."""
     stored = stored_error(error, "abandoned")
     assert stored.text() == error_text(error)
     assert PYTHON.search(stored.text()) is None
@@ -109,7 +109,7 @@ def test_no_reason_out_of_a_ledger_speaks_of_python(error: errors.WatchError) ->
 def test_the_end_of_a_job_reads_the_same_out_of_every_schema_version(
     kind: Any, outcome: str, reason: str | None, version: int
 ) -> None:
-    """A row of an earlier version has the sentence alone; its error is restored from that."""
+    """A row of an earlier version has only the message; its error is restored from that."""
     error = kind(JOB, None, reason)
     stored = stored_error(error, outcome)
     if version == 2:
@@ -158,7 +158,7 @@ def test_a_job_is_named_as_in_a_jobs_file() -> None:
 
 
 def test_the_advice_is_an_option() -> None:
-    """What a program would pass as an argument, a user passes as an option."""
+    """The advice names the option of the command, not the argument of the Python API."""
     assert "--timeout" in error_text(errors.DeadlineExceeded(JOB, 60.0))
     assert "--allow-plain-http" in error_text(errors.InsecureUrl("http://a.example"))
     moved = error_text(errors.OriginChanged(JOB, "https://a.example", "https://b.example"))
@@ -166,7 +166,7 @@ def test_the_advice_is_an_option() -> None:
     assert "--moved-from https://a.example" in moved
 
 
-def test_an_unknown_class_says_its_own_sentence() -> None:
-    """An error of a class without a row keeps its words."""
+def test_an_unknown_class_keeps_its_message() -> None:
+    """An error of a class without a row in the table keeps its own message."""
     assert error_text(errors.ConnectFailed("refused")) == str(errors.ConnectFailed("refused"))
     assert error_text(ValueError("five")) == "five"

@@ -47,7 +47,7 @@ E = '{"endpoint": "oracle-content", "file_id": "f", "job_id": "j"}'
     ],
 )
 def test_json_lines(data: str | bytes, rows: list[JobRow]) -> None:
-    """A row is an object in a line; blank lines, a BOM and both line ends are fine; what else it says is kept."""
+    """A row is an object in a line. Blank lines, a BOM and both line ends are accepted. Other fields are kept."""
     assert read(data) == rows
 
 
@@ -111,8 +111,8 @@ def test_another_unicode(coding: str, form: Format, text: str) -> None:
 
 @pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 1 << 16])
-def test_every_unicode_with_a_mark(coding: str, size: int) -> None:
-    """Spreadsheets and shells write them; how the bytes arrive changes nothing."""
+def test_every_unicode_with_a_bom(coding: str, size: int) -> None:
+    """UTF-8, UTF-16 and UTF-32 with a BOM are read, in pieces of any size. Spreadsheets and shells write them."""
     mark = "" if coding == "utf-8-sig" else "\ufeff"
     lines = f'{mark}{{"endpoint":"document360","task_id":"日本"}}\r\n{D}\n'
     assert read(lines.encode(coding), size=size) == [deletion(1, "日本"), deletion(2)]
@@ -121,15 +121,15 @@ def test_every_unicode_with_a_mark(coding: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_a_mark_that_is_not_true(form: Format) -> None:
+def test_a_bom_that_is_wrong(form: Format) -> None:
     """Bytes that are not valid in the encoding of their BOM are reported once, with their line."""
     found = read(b"\xff\xfe" + "endpoint,task_id\n".encode("utf-16-le") + b"\x00\xd8\x00\xd8" + b"x" * 99, form)
     assert found[-1] == BadRow(1, "not UTF-16, which its first bytes say that it is")
     assert len([row for row in found if "UTF-16" in row.reason]) == 1
 
 
-def test_files_behind_each_other() -> None:
-    """Each may have begun with a mark of its own."""
+def test_concatenated_files() -> None:
+    """Each of several concatenated files may begin with a BOM."""
     assert read(f"\ufeff{D}\n\ufeff{E}\n") == [deletion(1), extraction(2)]
 
 
@@ -141,7 +141,7 @@ def test_an_array_is_reported_once(text: str) -> None:
 
 
 def test_an_endpoint_for_all_rows() -> None:
-    """A row that names no endpoint is of the one that was said; one that names another is of that."""
+    """A row without an endpoint gets the one of `--endpoint`. A row with an endpoint keeps its own."""
     rows = read(f'{{"task_id": "t"}}\n{E}', endpoint="document360")
     assert rows == [deletion(1), extraction(2)]
     assert read("task_id\nt\n", "csv", "document360") == [deletion(2)]
@@ -173,7 +173,7 @@ HEAD = "endpoint,task_id,file_id,job_id,note\n"
     ],
 )
 def test_csv(data: str, rows: list[JobRow]) -> None:
-    """The first row names the columns, quoting is RFC 4180's, an empty cell says nothing; spreadsheets' ways are fine."""
+    """The first row names the columns. Quoting is that of RFC 4180. Empty cells are ignored."""
     assert read(data, "csv") == rows
 
 
@@ -206,8 +206,8 @@ def test_bad_csv_rows(data: str, line: int, states: str) -> None:
     assert states in bad[0].reason
 
 
-def test_a_quote_that_is_never_closed_takes_one_line() -> None:
-    """The rows after it are still read, so that all mistakes are reported at once."""
+def test_a_quote_that_is_never_closed() -> None:
+    """Only its own line is bad. The rows after it are still read, so that all mistakes are reported at once."""
     data = f'{HEAD}document360,"t,,,\ndocument360,u,,,\ndocument360,,,,\n'
     found = read(data, "csv")
     assert found[0] == BadRow(2, "a quote is opened here and never closed")
@@ -222,12 +222,12 @@ def test_a_quote_that_is_never_closed_takes_one_line() -> None:
 
 @given(st.lists(st.text(max_size=20), max_size=4), st.integers(1, 7))
 def test_how_a_csv_file_arrives_changes_nothing(cells: list[str], size: int) -> None:
-    """Pieces of any size give the same rows and the same complaints, whatever is in them."""
+    """Pieces of any size give the same rows and the same errors."""
     data = f"{HEAD}{','.join(cells)}\ndocument360,t,,,\n".encode("utf-8", "replace")
     assert read(data, "csv", size=size) == read(data, "csv")
 
 
 @given(st.binary(max_size=300), st.sampled_from(["csv", "jsonl"]))
-def test_rubbish_is_only_ever_bad(data: bytes, form: Format) -> None:
-    """No bytes make a reader fail in another way."""
+def test_any_bytes_give_rows(data: bytes, form: Format) -> None:
+    """Any bytes give good rows or bad rows, and no exception."""
     assert all(isinstance(row, JobRow | BadRow) for row in read(data, form))

@@ -23,7 +23,7 @@ BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 async def fill(ledger: SqliteLedger, count: int = 6, state: str = "broken") -> None:
-    """So many watches: every third failed, every third is running, the others succeeded."""
+    """Record `count` watches: a third succeeded, a third failed, a third is running."""
     new = [
         NewWatch(endpoint="document360", keys={"task_id": f"t{n}"}, first_seen=BEGAN, deadline=None)
         for n in range(count)
@@ -46,8 +46,8 @@ async def path(tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_ledger_in_words(path: Path, command: Run) -> None:
-    """How many watches there are, how they stand, and why some failed."""
+async def test_a_ledger_as_text(path: Path, command: Run) -> None:
+    """`ledger show` prints the number of watches, their states, and the reasons of failures."""
     status, out, err = await command("ledger", "show", str(path))
     assert (status, err) == (0, "")
     assert out.splitlines() == [
@@ -59,7 +59,7 @@ async def test_a_ledger_in_words(path: Path, command: Run) -> None:
 
 
 async def test_a_ledger_as_json(path: Path, command: Run) -> None:
-    """One object with the same numbers."""
+    """`ledger show --json` prints one object with the same numbers."""
     status, out, err = await command("ledger", "show", str(path), "--json")
     assert (status, err, out.count("\n")) == (0, "", 1)
     facts = json.loads(out)
@@ -77,7 +77,7 @@ async def test_a_ledger_as_json(path: Path, command: Run) -> None:
 
 
 async def test_an_empty_ledger(tmp_path: Path, command: Run) -> None:
-    """It says so, in both forms."""
+    """An empty ledger has no watches, as text and as JSON."""
     async with SqliteLedger(tmp_path / "new"):
         pass
     assert (await command("ledger", "show", str(tmp_path / "new")))[1].splitlines()[1] == "no watches yet"
@@ -96,8 +96,8 @@ async def test_many_reasons_are_cut(tmp_path: Path, command: Run) -> None:
     assert out.splitlines()[-1] == "and 5 more reasons"
 
 
-async def test_it_is_exported(path: Path, command: Run, tmp_path: Path) -> None:
-    """Outcomes as JSON lines in ASCII, to stdout or to a file; with `--include-open` all watches."""
+async def test_ledger_export(path: Path, command: Run, tmp_path: Path) -> None:
+    """`ledger export` writes outcomes as JSON lines in ASCII, to stdout or to a file; with `--include-open` all watches."""
     status, out, err = await command("ledger", "export", str(path))
     assert (status, err) == (0, "")
     assert out.isascii()
@@ -110,7 +110,7 @@ async def test_it_is_exported(path: Path, command: Run, tmp_path: Path) -> None:
     assert [json.loads(line)["outcome"] for line in more.splitlines()].count(None) == 2
 
 
-async def test_an_exported_error_speaks_the_command_s_words(tmp_path: Path, command: Run) -> None:
+async def test_an_exported_error_has_the_commands_sentence(tmp_path: Path, command: Run) -> None:
     """The message is the command's sentence, made from the stored error; `error` has its two keys and no others."""
     job = DeleteFileJob("t")
     error = DeadlineExceeded(job, 60.0, PollTimeout(30.0))
@@ -128,8 +128,8 @@ async def test_an_exported_error_speaks_the_command_s_words(tmp_path: Path, comm
     }
 
 
-async def test_while_another_writes(tmp_path: Path, command: Run) -> None:
-    """A ledger that is being written can be looked at, and its writer does not notice."""
+async def test_a_ledger_in_use(tmp_path: Path, command: Run) -> None:
+    """A ledger can be read while another process writes it, and the writer is not disturbed."""
     async with SqliteLedger(tmp_path / "ledger") as ledger:
         await fill(ledger, 3000)
         assert "3,000 watches" in (await command("ledger", "show", str(tmp_path / "ledger")))[1]
@@ -137,8 +137,8 @@ async def test_while_another_writes(tmp_path: Path, command: Run) -> None:
         await ledger.acknowledge([1])
 
 
-async def test_what_is_no_ledger(tmp_path: Path, command: Run) -> None:
-    """No file is a usage error, another file one of its own; both are left as they are."""
+async def test_a_file_that_is_not_a_ledger(tmp_path: Path, command: Run) -> None:
+    """A missing file gives status 2, and a file that is not a ledger 74. No file is created or changed."""
     status, out, err = await command("ledger", "show", str(tmp_path / "missing"))
     assert (status, out) == (2, "")
     assert "does not exist" in err
@@ -155,7 +155,7 @@ async def test_what_is_no_ledger(tmp_path: Path, command: Run) -> None:
 
 
 async def test_a_page_of_a_ledger(path: Path, command: Run, tmp_path: Path) -> None:
-    """The page that `batch --report` writes can be had of any ledger, also of one that is not finished."""
+    """`ledger show --report` writes the page of `batch --report`, also for a ledger with open watches."""
     page = tmp_path / "page.html"
     assert (await command("ledger", "show", str(path), "--report", str(page)))[0] == 0
     assert "4 of 6 are over" in page.read_text(encoding="utf-8")
@@ -166,10 +166,10 @@ async def test_a_page_of_a_ledger(path: Path, command: Run, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("arguments", [("export", "--out"), ("show", "--report")])
 @pytest.mark.parametrize("name", ["jobs.ledger", "link", "jobs.ledger-lock"])
-async def test_a_ledger_is_never_written_over(
+async def test_a_ledger_is_never_overwritten(
     arguments: tuple[str, str], name: str, path: Path, command: Run, tmp_path: Path
 ) -> None:
-    """By whichever name: what was looked at is still a ledger afterwards."""
+    """An output path that is the ledger, a link to it or a part of it is refused."""
     (tmp_path / "link").symlink_to(path)
     action, option = arguments
     status, out, err = await command("ledger", action, str(path), option, str(tmp_path / name))
@@ -180,7 +180,7 @@ async def test_a_ledger_is_never_written_over(
 
 
 def test_json_in_ascii() -> None:
-    """What is not ASCII is escaped inside its text, letter by letter, and means the same."""
+    """Characters that are not ASCII are escaped, and the JSON value stays the same."""
     line = '{"a":"ä\u202e日本\U0001f600","b":"\\u001b"}'
     assert ascii_json(line.encode()).isascii()
     assert json.loads(ascii_json(line.encode())) == json.loads(line)

@@ -28,7 +28,7 @@ KEYS = {"file_id": "F", "job_id": "J"}
 
 
 def stored(error: Any) -> StoredError:
-    """The error as a ledger of today keeps it."""
+    """The error as the current schema version stores it."""
     return StoredError(
         endpoint="oracle-content",
         keys=KEYS,
@@ -57,16 +57,16 @@ def stored(error: Any) -> StoredError:
     ],
 )
 def test_a_reason_does_not_repeat_the_job(error: Exception, reason: str) -> None:
-    """Of a message only that stays in which it differs from others, so that equal reasons can be counted together."""
-    said = stored(error).reason()
-    assert said.startswith(reason)
-    assert "ExtractionJob" not in said
-    assert "See .status" not in said
-    assert "Start it again" not in said
+    """A reason does not contain the job, so that equal reasons can be counted together."""
+    text = stored(error).reason()
+    assert text.startswith(reason)
+    assert "ExtractionJob" not in text
+    assert "See .status" not in text
+    assert "Start it again" not in text
 
 
 def test_a_reason_is_one_safe_line(hostile: str) -> None:
-    """Whatever a vendor or another program wrote, no character of it acts on a terminal."""
+    """A reason is safe to print, for any text of a vendor or of another program."""
     assert stored(JobFailed(JOB, None, hostile)).reason().isprintable()
     assert attrs.evolve(stored(JobFailed(JOB, None)), endpoint="exports", message=hostile).reason().isprintable()
     assert attrs.evolve(stored(JobFailed(JOB, None)), endpoint="exports", message="").reason() == "no reason given"
@@ -84,13 +84,13 @@ def test_a_reason_is_one_safe_line(hostile: str) -> None:
         ("failed", 0, "confirming"),
     ],
 )
-def test_the_word_of_what_is_open(phase: str | None, failures: int, state: str) -> None:
-    """The same words as on a live row."""
+def test_the_state_of_an_open_watch(phase: str | None, failures: int, state: str) -> None:
+    """An open watch has the same states as on a live row."""
     assert open_state(phase, failures) == state
 
 
 async def test_a_ledger_in_entries(tmp_path: Any, hostile: str) -> None:
-    """Every watch is an entry, ended or open, with safe texts and its times."""
+    """Every watch, ended or open, is an entry with safe texts and its times."""
     began = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     new = [
         NewWatch(endpoint="document360", keys={"task_id": task_id}, first_seen=began, deadline=None)
@@ -133,7 +133,7 @@ async def test_a_ledger_in_entries(tmp_path: Any, hostile: str) -> None:
 
 
 def test_an_error_without_a_message() -> None:
-    """A ledger may hold an error of which only the type is known."""
+    """An error with only a type has the reason `no reason given`."""
     exported = {
         "outcome": "abandoned",
         "endpoint": "e",

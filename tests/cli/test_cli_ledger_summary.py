@@ -15,8 +15,8 @@ def entry(name: str, state: str = "succeeded", **more: Any) -> LedgerEntry:
     return LedgerEntry(state=state, **{**usual, **more})
 
 
-def test_every_word_is_counted() -> None:
-    """All words of entries have their place, and a look."""
+def test_every_state_is_counted() -> None:
+    """Every state is counted and has an appearance."""
     summary = LedgerSummary()
     summary.add(entry(state, state) for state in STATES)
     assert summary.states == dict.fromkeys(STATES, 1)
@@ -25,7 +25,7 @@ def test_every_word_is_counted() -> None:
 
 
 def test_numbers_of_all_and_endpoints_apart() -> None:
-    """Each watch leaves its times and its requests; endpoints are counted apart as well."""
+    """The summary has the times and requests of each watch, and counts for each endpoint."""
     summary = LedgerSummary()
     summary.add([entry("a", detected_within_s=0.5), entry("b", "running", endpoint="f", polls=0, first_seen=5.0)])
     assert summary.endpoints == {"e": {"succeeded": 1}, "f": {"running": 1}}
@@ -46,7 +46,7 @@ def test_unacknowledged_outcomes() -> None:
 
 
 def test_equal_reasons_are_counted_together() -> None:
-    """The commonest first, with a few examples."""
+    """Equal reasons are counted together. The commonest is first, with a few examples."""
     summary = LedgerSummary()
     summary.add([entry("x", "abandoned", reason="rare")])
     summary.add(entry(str(number), "failed") for number in range(5))
@@ -59,8 +59,8 @@ def test_equal_reasons_are_counted_together() -> None:
     assert summary.reasons[0].examples == ["0", "1", "2"]
 
 
-def test_reasons_without_end_are_only_counted() -> None:
-    """A vendor that says something else each time fills no memory."""
+def test_the_number_of_reasons_is_bounded() -> None:
+    """At most 1,000 different reasons are kept; entries with other reasons are only counted."""
     summary = LedgerSummary()
     summary.add(entry("x", "failed", reason=str(number)) for number in range(1500))
     assert (len(summary.reasons), summary.unlisted) == (1000, 500)

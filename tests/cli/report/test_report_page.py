@@ -71,7 +71,7 @@ def test_the_headline(count: int, options: dict[str, float], headline: str, page
 
 
 def test_the_headline_of_a_finished_batch() -> None:
-    """The headline says that all jobs succeeded, or how many."""
+    """The headline of a finished batch says that all jobs succeeded, or how many did."""
     success = LedgerEntry(
         endpoint="e", keys=("k",), state="succeeded", first_seen=1.0, elapsed_s=1.0, polls=1, reason=""
     )
