@@ -110,7 +110,7 @@ class BatchOptions(WatchOptions):
         """The format of JOBS. Raises UsageError if neither `--format` nor the name states it."""
         known: Format | None = self.form or ("jsonl" if jobs == "-" else _FORMS.get(Path(jobs).suffix.lower()))
         if known is None:
-            raise UsageError(f"{jobs} ends neither in .jsonl nor in .csv; say --format jsonl or --format csv")
+            raise UsageError(f"{jobs} ends neither in .jsonl nor in .csv; add --format jsonl or --format csv")
         return known
 
     def ledger_of(self, jobs: str) -> Path:

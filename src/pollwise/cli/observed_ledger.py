@@ -3,7 +3,8 @@
 Rule 1: the progress is updated only after a call has succeeded, so it never shows more than is on disk.
 Rule 2: calls and results pass unchanged.
 
-A large batch has no task for each job that could read its events, but every change of a job is written to the ledger.
+The progress comes from the ledger because a large batch has no task for each job that could read its events. Every change
+of a job is written to the ledger.
 """
 
 from __future__ import annotations

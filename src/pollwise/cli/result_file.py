@@ -54,7 +54,7 @@ async def _outcomes(
         page: list[tuple[TableRow, Concluded]] = []
         for row, found in zip(rows, await ledger.record(wanted), strict=True):
             if not isinstance(found.known, Concluded):
-                raise AssertionError(f"row {row.line} has no outcome")  # noqa: TRY004  no caller's type is wrong
+                raise AssertionError(f"row {row.line} has no outcome")  # noqa: TRY004  a missing outcome is not a wrong type
             page.append((row, found.known))
         yield page
 

@@ -1,4 +1,4 @@
-"""Where events are shown: JSON lines for programs, plain lines for pipes, live rows for a terminal.
+"""The outputs of events: JSON lines for programs, plain lines for pipes, live rows for a terminal.
 
 Rule 1: events go to stdout, messages about the command to stderr.
 Rule 2: each line is flushed at once.

@@ -85,7 +85,7 @@ def _field(change: Callable[[dict[str, Any], str], None], path_of: Callable[[Ven
 
 
 def padded(body: bytes, size: int) -> bytes:
-    """The same JSON with blanks behind it, `size` bytes long."""
+    """The same JSON, padded with blanks to `size` bytes."""
     return body.ljust(size)
 
 

@@ -75,7 +75,7 @@ class RequestLog:
     async def until(self, condition: Callable[[RequestLog], bool]) -> None:
         """Wait until the condition is true; checked whenever a request arrives, is decided or ends.
 
-        The condition gets this log. It can check whatever else requests change, such as a job's `polls`.
+        The condition gets this log. It can also check other things that requests change, such as a job's `polls`.
         """
         while not condition(self):
             change = asyncio.get_running_loop().create_future()

@@ -115,7 +115,7 @@ class Router:
     jobs: dict[tuple[str, ...], SimulatedJob] = attrs.field(init=False, factory=dict)
 
     def add(self, vendor: Vendor, keys: tuple[str, ...], plan: Plan, now: float | None) -> SimulatedJob:
-        """Add a job whose time begins now, or later if `now` is None or the plan says so."""
+        """Add a job whose time begins at `now`, or later if `now` is None or the plan has `starts_when_polled`."""
         if not all(keys):
             raise ValueError("a key of a job is empty")
         if keys in self.jobs:

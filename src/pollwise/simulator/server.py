@@ -170,7 +170,7 @@ class Simulator:
 
     @property
     def token_url(self) -> str:
-        """Where an OAuth client fetches bearer tokens."""
+        """The URL where an OAuth client fetches bearer tokens."""
         return f"{self.document360_url}/oauth2/v1/token"
 
     # --- jobs ---------------------------------------------------------------------------------

@@ -130,7 +130,7 @@ def _summary_fields(summary: LedgerSummary) -> list[_Fact]:
             _Fact(duration(took[-1]), "for the longest job"),
         ]
     if detected:
-        facts.append(_Fact(duration(_quantile(detected, 0.5)), "median delay until an end was seen"))
+        facts.append(_Fact(duration(_quantile(detected, 0.5)), "median delay until an end was detected"))
     return facts
 
 
