@@ -1,8 +1,8 @@
 """The peers of the `overhead` benchmark: libraries that poll until a job is over.
 
 Rule 1: each peer is used as its documentation shows.
-Rule 2: some peers need a coroutine for each job. They follow as many jobs as pollwise, with its pauses between polls, and
-a semaphore admits as many requests at once as there are connections.
+Rule 2: some peers need a coroutine for each job. They follow as many jobs as pollwise, with its pauses between polls. A
+semaphore admits one request for each connection.
 Rule 3: a peer with a client of its own polls without pauses, in as many coroutines as connections. That favours it.
 """
 

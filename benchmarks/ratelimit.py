@@ -4,8 +4,8 @@ The limit is Document360's 60 requests a minute, with its header fields. Its min
 reply says how many requests remain. Only a 429 states the limit and the time of the reset. The simulator is another
 process. All runs are concurrent, each with its own server. The jobs outlast the run, so a request is always waiting.
 The server's own counts are shown. 429s are counted from the first request on. The use of the budget is counted after
-four windows, because a new budget may send a whole window at once and must learn what is not configured. The first four
-windows have a column of their own.
+four windows: a new budget may send a whole window at once, and must learn an unknown limit. The first four windows have
+their own column.
 
 Before that, `unstated_limits.py` runs in virtual time: spurious 429s, and limits that only 429s reveal.
 """

@@ -1,7 +1,7 @@
 """The result file of a batch: a line for each row of JOBS, in their order.
 
-Rule 1: a line has the keys of `--json` (jsonlines.py), then `line`, the line of its row in JOBS, and `row`, the other
-fields of that row. If two rows name the same job, both get its outcome.
+Rule 1: a line has the keys of `--json` (jsonlines.py), then two more: `line` is the line of its row in JOBS, and `row` has
+the other fields of that row. If two rows name the same job, both get its outcome.
 Rule 2: a line is pure ASCII. The same outcome gives the same line, in any run of the batch.
 Rule 3: the file is only written after every row has its outcome. Then these outcomes are acknowledged.
 """

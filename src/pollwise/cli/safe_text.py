@@ -1,7 +1,7 @@
 """Makes foreign text safe to print.
 
-Rule 1: every text that pollwise did not write itself (a job's keys, a vendor's message, a URL, an argument) passes
-`safe` before it is written to a terminal, a pipe or a log.
+Rule 1: foreign text is text that pollwise did not write itself: a job's keys, a vendor's message, a URL, an argument. It
+passes `safe` before it is written to a terminal, a pipe or a log.
 Rule 2: `safe` returns one line. No character of it moves the cursor, changes a colour, rings the bell, or hides or
 reorders text.
 Rule 3: the line is shown as `rich.text.Text` or printed unchanged, never parsed as markup.

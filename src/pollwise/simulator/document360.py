@@ -57,9 +57,9 @@ class DeletePlan(Plan):
     while `is_complete` is still false.
 
     Attributes:
-        complete_status: `status` once `is_complete` is true. None follows the outcome: 2 for a success, as
-            in the vendor's own example, 4 (Error) for a failure, 5 for a cancellation, and 6, which the vendor does
-            not document, for an unknown end. A failure always has `errors`.
+        complete_status: `status` once `is_complete` is true. None follows the outcome: 2 for a success, as in the vendor's
+            own example, 4 (Error) for a failure, 5 for a cancellation, 6 for an unknown end. The vendor does not
+            document 6. A failure always has `errors`.
         unknown_status: A value that the vendor does not document, sent for a part of the time instead of 2.
         error_code: `error_code` of a failure.
         error: `description` of a failure's error.

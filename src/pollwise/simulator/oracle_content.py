@@ -69,9 +69,9 @@ class ExtractionPlan(Plan):
         versioned: How many of them become a new version of a file.
         name_adjusted: How many of the created files get another name.
         ignored: Further entries, which are ignored.
-        unknown_progress: A `progress` that the vendor does not document, sent for a part of the time instead of
-            `PROCESSING`, while unconfirmed or while the job only looks failed (`COMPLETED` if it is None), and at an
-            unknown end (`TIMED_OUT` if it is None).
+        unknown_progress: A `progress` that the vendor does not document. It replaces `PROCESSING` for a part of the time.
+            It is also sent while unconfirmed or while the job only looks failed (None sends `COMPLETED`), and at an
+            unknown end (None sends `TIMED_OUT`).
         error_code: `errorCode` of a failure.
         message: `message` of every reply, for texts that are hard to show; None sends the vendor's own texts.
         native_types: Booleans and numbers instead of strings, as a gateway that re-encodes JSON would send them.

@@ -60,9 +60,9 @@ class RateLimit:
         limit: Requests that are accepted in one window.
         per_s: Seconds that a window lasts; small values compress time.
         window: `fixed` starts with the first request after the end of the last window, and allows all `limit` requests
-            again; `sliding` counts the requests of the last `per_s` seconds; `bucket` holds `burst` requests and gets
-            `limit` new ones in `per_s` seconds, evenly (a token bucket, as in nginx and in the gateways of Amazon and
-            Stripe).
+            again. `sliding` counts the requests of the last `per_s` seconds. `bucket` holds `burst` requests and gets
+            `limit` new ones in `per_s` seconds, evenly: a token bucket, as in nginx, and in Amazon's and Stripe's
+            gateways.
         burst: Requests that a full bucket holds; None is `limit`.
         aligned: Fixed windows start at multiples of `per_s` of the clock instead.
         headers: `document360` sends `Remaining` always, and `Limit` and `Reset` only with a refusal. `always` sends all
@@ -76,8 +76,8 @@ class RateLimit:
             whole numbers, rounded up, at least 1, as real servers send them.
         policy: The limit is followed by its window, as in `60, 60;w=60` (draft-ietf-httpapi-ratelimit-headers-03).
         ietf: Send `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) as well.
-        retry_after: Send `Retry-After` with a refusal, as `seconds` or as a `date`, or in milliseconds as
-            `retry-after-ms` (Azure OpenAI, OpenAI) or `x-ms-retry-after-ms` (Azure Cosmos DB), or not at all.
+        retry_after: The hint of a refusal: `Retry-After` as `seconds` or as a `date`; or milliseconds in
+            `retry-after-ms` (Azure OpenAI, OpenAI) or `x-ms-retry-after-ms` (Azure Cosmos DB). None sends no hint.
         refusal: The status code of a refusal. GitHub's secondary limit is a 403, Amazon's ThrottlingException a 400;
             others use 402, 409, 420 and 423. 200 sends the error document with the status code of a success.
         vendors: The vendors whose requests are limited.
