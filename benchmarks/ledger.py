@@ -157,12 +157,11 @@ def _child(args: argparse.Namespace) -> None:
 # --- start ----------------------------------------------------------------------------------------
 
 
-def _run(work: str, path: Path | None, watched: int, for_s: float = 0.0) -> dict[str, Any]:
-    """One run in its own process, with its own server."""
-    with loopback.serve("changing") as server:
-        child = [work, server.url, "" if path is None else str(path), str(watched), str(for_s)]
-        command = [sys.executable, "-m", "benchmarks.ledger", "--child", *child]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+def _run(url: str, work: str, path: Path | None, watched: int, for_s: float = 0.0) -> dict[str, Any]:
+    """One run in its own process."""
+    child = [work, url, "" if path is None else str(path), str(watched), str(for_s)]
+    command = [sys.executable, "-m", "benchmarks.ledger", "--child", *child]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -189,16 +188,16 @@ def main() -> None:
         _child(args)
         return
     watched, for_s, pairs = (300, 1.0, 1) if args.quick else (args.watched, args.for_s, args.pairs)
-    with _file(args.folder) as path:
-        recorded = _run("record", path, watched)
-        resumed = _run("resume", path, watched, 0.5 if args.quick else 10.0)
+    with _file(args.folder) as path, loopback.serve("changing") as server:  # watches resume at their own origin
+        recorded = _run(server.url, "record", path, watched)
+        resumed = _run(server.url, "resume", path, watched, 0.5 if args.quick else 10.0)
     _show("recording new watches", [recorded])
     _show("resuming them", [resumed])
     held = []
     for n in range(pairs):
         for with_ledger in (False, True) if n % 2 == 0 else (True, False):
-            with _file(args.folder) as path:
-                held.append(_run("hold", path if with_ledger else None, watched, for_s))
+            with _file(args.folder) as path, loopback.serve("changing") as server:
+                held.append(_run(server.url, "hold", path if with_ledger else None, watched, for_s))
     _show(f"{_RATE:,} polls a second", sorted(held, key=lambda row: bool(row["ledger"])))
     shares = {
         kept: statistics.median(row["cpu_share"] for row in held if row["ledger"] is kept) for kept in (False, True)

@@ -147,7 +147,7 @@ def start() -> Figures:
 
 
 def lapse() -> Figures:
-    """Of replies without rate fields the tenth says alone that a limit of 5 a minute remains: a stray statement."""
+    """Of replies without rate fields only the fortieth says that a limit of 5 a minute remains: a stray statement."""
     count = 0
 
     def server(_now: float) -> tuple[bool, RateHints | None]:

@@ -21,7 +21,7 @@ def _is_there(module: str) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the benchmarks read Linux's /proc")
-@pytest.mark.parametrize("name", ["overhead", "ratelimit", "scale", "scheduling"])
+@pytest.mark.parametrize("name", ["ledger", "overhead", "ratelimit", "scale", "scheduling"])
 def test_a_benchmark_runs_to_its_end(name: str) -> None:
     """Each benchmark runs in small, prints its table and keeps nothing."""
     missing = [module for module in _NEEDS.get(name, []) if not _is_there(module)]
