@@ -93,7 +93,7 @@ class BatchProgress:
     Attributes:
         counts: How many jobs have each state; jobs that are not watched yet are `waiting`.
         known: How many of them had ended before this run.
-        traffic: The requests of each endpoint, by its name.
+        request_counters: The requests of each endpoint, by its name.
     """
 
     def __init__(self, total: int, endpoints: Iterable[str], now: float) -> None:

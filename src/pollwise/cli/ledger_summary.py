@@ -21,7 +21,7 @@ from pollwise.cli.safe_text import endpoint_label, shorten_keys
 __all__ = ["STATES", "LedgerSummary", "Reason"]
 
 STATES = ("succeeded", "failed", "cancelled", "abandoned", "confirming", "running", "retrying", "queued", "waiting")
-"""The words of entries, in the order in which they are told."""
+"""The states of entries, in the order in which they are shown."""
 
 _MOST_REASONS = 1_000
 _MOST_EXAMPLES = 3
@@ -49,7 +49,7 @@ class LedgerSummary:
     """Counts entries.
 
     Attributes:
-        words: How many entries have each word.
+        states: How many entries have each state.
         accounts: The same by endpoint and account.
         polls: Status exchanges in all.
         unacknowledged: Number of outcomes that are not acknowledged.
@@ -58,7 +58,7 @@ class LedgerSummary:
         detected: Within how many seconds each job's end was seen, and not-a-number where it is not known, in the same order.
         polled: How many status exchanges each took, in the same order.
         codes: The index in `STATES` of each one's word, in the same order.
-        unnamed: How many entries have a reason that is none of `reasons`, since there were too many.
+        unlisted: How many entries have a reason that is none of `reasons`, since there were too many.
     """
 
     def __init__(self, *, rows: int = 1_000) -> None:

@@ -64,9 +64,10 @@ class SimulatedReply:
 class ReplyOverride:
     """In a script: the simulator's own reply with more header fields, verbatim, and another status code.
 
-    For hints in any form on any reply, as real servers send them: `Amended({"Retry-After": "0.5"})`,
-    `Amended({"Retry-After": "Wed, 21 Oct 3000 07:28:00 GMT"}, status=429)`, `Amended({"retry-after-ms": "250"}, 202)`,
-    `Amended({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60000"})`.
+    For hints in any form on any reply, as real servers send them: `ReplyOverride({"Retry-After": "0.5"})`,
+    `ReplyOverride({"Retry-After": "Wed, 21 Oct 3000 07:28:00 GMT"}, status=429)`,
+    `ReplyOverride({"retry-after-ms": "250"}, 202)`,
+    `ReplyOverride({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60000"})`.
 
     Attributes:
         headers: Header fields that replace those of the same name, also those of a rate limit.
