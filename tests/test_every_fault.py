@@ -30,11 +30,14 @@ from pollwise import (
 )
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionStatus
-from pollwise.errors import JobNotFound
+from pollwise.errors import ConnectFailed, JobNotFound, MalformedReply, PollError, ServerUnavailable
 from pollwise.simulator import TRANSIENT, Fault, Faults, OAuthClient, RateLimit, SimulatedReply, Simulator
+from raw_server import Line, raw_server, reply
 
 BRISK = Pacing(min_s=0.02, max_s=0.2)
 PATIENT = Retry(outage_s=1e-9, min_failures=30, base_s=0.01, max_s=0.05)
+SAMPLES = Path(__file__).parent / "samples" / "document360"
+TASK = orjson.loads(SAMPLES.joinpath("complete.json").read_bytes())["task_status"]["task_id"]
 KINDS = {Succeeded: "succeeded", Failed: "failed", Cancelled: "cancelled"}
 
 
@@ -48,6 +51,38 @@ def brisk(
     return JobWatcher(
         endpoint, timeout_s=60, pacing=BRISK, retry=PATIENT, limits=Limits(request_timeout_s=request_timeout_s)
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("101 Switching Protocols", MalformedReply),
+        ("101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c", MalformedReply),
+        ("099 Odd", MalformedReply),
+        ("000 Odd", MalformedReply),
+        ("304 Not Modified", MalformedReply),
+        ("600 Odd", ServerUnavailable),
+        ("999 Request Denied", ServerUnavailable),
+        ("100 Continue", PollError),  # aiohttp waits for the reply after it, and no valid one comes
+        ("1000 Odd", ConnectFailed),
+        ("-01 Odd", ConnectFailed),
+    ],
+)
+async def test_a_code_that_is_no_refusal_is_a_failed_poll(line: str, kind: type[PollError]) -> None:
+    """It is described as what it is, and the next reply decides."""
+    good = reply(SAMPLES.joinpath("complete.json").read_bytes())
+    answers = [reply(b"" if line.startswith("304") else b"{}", status=line)]
+
+    def answer(connection: Line) -> None:
+        connection.say(answers.pop() if answers else good)
+
+    async with raw_server(answer) as server:
+        endpoint = DeleteFileEndpoint(server.url)
+        async with JobWatcher(endpoint, timeout_s=20, pacing=BRISK, retry=PATIENT) as watcher:
+            failed, *_, over = [event async for event in watcher.watch(DeleteFileJob(TASK))]
+    assert isinstance(failed, Retrying)
+    assert isinstance(failed.error, kind)
+    assert isinstance(over, Succeeded)
 
 
 @pytest.mark.parametrize("fault", sorted(TRANSIENT, key=lambda fault: fault.value), ids=lambda fault: fault.value)

@@ -166,6 +166,15 @@ def test_the_advice_is_an_option() -> None:
     assert "--moved-from https://a.example" in moved
 
 
+@pytest.mark.parametrize("status", [304, 400, 418])
+def test_a_rejection_is_no_redirect(status: int) -> None:
+    """Neither sentence calls a 304 a redirect, also if a ledger has it from an earlier version."""
+    error = errors.RequestRejected(JOB, status)
+    assert "redirect" not in error_text(error) + str(error)
+    assert "redirect" in error_text(errors.RequestRejected(JOB, 307))
+    assert "redirect" in str(errors.RequestRejected(JOB, 307))
+
+
 def test_an_unknown_class_keeps_its_message() -> None:
     """An error of a class without a row in the table keeps its own message."""
     assert error_text(errors.ConnectFailed("refused")) == str(errors.ConnectFailed("refused"))

@@ -12,9 +12,13 @@ from pollwise.model.messages import Reply
 
 TABLE = [
     (0, errors.MalformedReply),
+    (99, errors.MalformedReply),
+    (100, errors.MalformedReply),
     (101, errors.MalformedReply),
+    (199, errors.MalformedReply),
     (301, errors.RequestRejected),
     (302, errors.RequestRejected),
+    (304, errors.MalformedReply),
     (400, errors.RequestRejected),
     (401, errors.AuthenticationError),
     (403, errors.PermissionDenied),
@@ -29,7 +33,13 @@ TABLE = [
     (502, errors.ServerUnavailable),
     (503, errors.ServerUnavailable),
     (599, errors.ServerUnavailable),
+    (600, errors.ServerUnavailable),
+    (999, errors.ServerUnavailable),
 ]
+
+WAIT = ReplyHints(7.0)
+NOTHING_LEFT = ReplyHints(None, RateHints(remaining=0))
+SOME_LEFT = ReplyHints(None, RateHints(limit=60, remaining=1, reset_s=30.0))
 
 
 @pytest.mark.parametrize(("status", "kind"), TABLE)
@@ -38,6 +48,16 @@ def test_each_status_code_has_one_meaning(status: int, kind: type) -> None:
     error = refusal(Reply(status, CIMultiDict(), b""), None, "job", hints=None)
     assert type(error) is kind
     assert str(status) in str(error)
+
+
+@pytest.mark.parametrize("status", [0, 99, 101, 199, 304])
+def test_a_code_that_is_no_refusal_is_described_as_what_it_is(status: int) -> None:
+    """With all three digits, and without a word of redirects, rejections or rate limits."""
+    for hints in (None, WAIT, NOTHING_LEFT):
+        error = refusal(Reply(status, CIMultiDict(), b""), None, "job", hints=hints)
+        assert isinstance(error, errors.MalformedReply)
+        assert f"HTTP {status:03d}" in str(error)
+        assert "redirect" not in str(error)
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
@@ -49,11 +69,6 @@ def test_the_vendors_word_that_the_job_is_unknown_is_final(status: int) -> None:
     assert error.problem is problem
     assert "-96" in str(error)
     assert "!key" in str(error)
-
-
-WAIT = ReplyHints(7.0)
-NOTHING_LEFT = ReplyHints(None, RateHints(remaining=0))
-SOME_LEFT = ReplyHints(None, RateHints(limit=60, remaining=1, reset_s=30.0))
 
 
 @pytest.mark.parametrize("status", [404, 408, 425, 429, 500, 501, 503])

@@ -187,6 +187,14 @@ async def test_a_refusal_is_a_typed_error_and_is_not_sent_again(status: int, kin
     assert "s3cr3t" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [0, 99, 101, 304])
+async def test_a_code_that_is_no_refusal_leaves_it_open(status: int) -> None:
+    """The server may have accepted the start, so the error says that the job may be running."""
+    with pytest.raises(MalformedReply) as caught:
+        await endpoint().start(Wire(STARTED, status), "F")
+    assert "may be running" in notes(caught.value)
+
+
 async def test_an_error_code_in_a_good_reply_is_a_refusal() -> None:
     """The status code says 200 and the body says no."""
     with pytest.raises(RequestRejected) as caught:

@@ -270,6 +270,14 @@ def test_a_temporary_code_is_retried(code: str) -> None:
         assert caught.value.retry_after_s == 5.0
 
 
+@pytest.mark.parametrize("status", [0, 99, 101, 304])
+def test_a_code_that_is_no_refusal_may_be_asked_again(status: int) -> None:
+    """Such a reply says nothing about the client, so it is a failed poll and no end of the watch. It shows no body."""
+    with pytest.raises(MalformedReply, match=f"{status:03d}") as caught:
+        GRANT.read(answer(granted(), status=status))
+    assert caught.value.excerpt == ""
+
+
 def test_a_redirect_is_a_refusal() -> None:
     """The client's secret goes to the token endpoint only."""
     with pytest.raises(AuthenticationError, match="redirect"):

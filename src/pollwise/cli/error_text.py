@@ -87,7 +87,7 @@ def _not_found(error: JobNotFound) -> str:
 
 
 def _rejected(error: RequestRejected) -> str:
-    if 300 <= error.http_status < 400:
+    if 300 <= error.http_status < 400 and error.http_status != 304:
         return (
             f"the server answered with a redirect (HTTP {error.http_status}), which is not followed because it could"
             " carry the credentials elsewhere. Give the final base URL."

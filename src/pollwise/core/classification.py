@@ -6,7 +6,9 @@ change is a `WatchError`. Neither says that the *job* failed.
 Rule 3: a 4xx that says when to come back, or that no request is left, is a rate limit: GitHub sends 403, others 400 or 409.
 There are exceptions. 401 and `invalid_token` need new credentials. 404 may be a job that is not visible yet. 408 and 425
 are faults of the server. 410, or the vendor's code for an unknown job, is final.
-Rule 4: a status code below 200 is malformed, because a final reply has 200 or above (RFC 9110, 15.2).
+Rule 4: a status code below 200 is malformed, because a final reply has 200 or above (RFC 9110, 15.2). One above 599 is
+a fault of the server (RFC 9110, 15).
+Rule 5: 304 is no redirect. It repeats an earlier reply, and is malformed without one.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ def refusal(  # noqa: PLR0911  # a table: one return a row
     wait_s = None if hints is None else hints.retry_after_s
     match status:
         case _ if status < 200:
-            return reply.malformed("its status code belongs to no whole reply")
+            return reply.malformed(_wrong_with_code(status))
+        case 304:
+            return reply.malformed("there is no earlier reply that it could repeat")
         case 404:
             return NotVisibleYet(problem, wait_s)
         case 410:
@@ -70,6 +74,15 @@ def refusal(  # noqa: PLR0911  # a table: one return a row
             return PermissionDenied(job, status, problem)
         case _:
             return RequestRejected(job, status, problem)
+
+
+def _wrong_with_code(status: int) -> str:
+    """What is wrong with a status code below 200."""
+    if status == 101:
+        return "it switches to another protocol, for which no request asked"
+    if status >= 100:
+        return "its status code announces a further reply, which did not come"
+    return "its status code is none of HTTP, where the smallest is 100"
 
 
 def _token_refused(reply: Reply) -> bool:

@@ -26,7 +26,6 @@ from pollwise.errors import (
     AuthenticationError,
     CallbackFailed,
     ConfigurationError,
-    MalformedReply,
     PollError,
     RateLimited,
     ServerUnavailable,
@@ -163,10 +162,7 @@ class PollResults(Generic[J, S]):
         """A reply outside 2xx."""
         error: PollError | WatchError
         try:
-            if reply.status == 304:
-                error = MalformedReply("there is no earlier reply that it could repeat", 304, reply.content_type)
-            else:
-                error = refusal(reply, self._endpoint.problem(reply), machine.job, hints=hints)
+            error = refusal(reply, self._endpoint.problem(reply), machine.job, hints=hints)
         except RateLimited as exc:
             error = exc
         if isinstance(error, RateLimited):

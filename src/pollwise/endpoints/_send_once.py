@@ -18,6 +18,7 @@ from pollwise.core.header_hints import HintReader
 from pollwise.errors import (
     AuthenticationError,
     JobNotFound,
+    MalformedReply,
     NotVisibleYet,
     PollError,
     PollTimeout,
@@ -63,7 +64,7 @@ def refused(reply: Reply, problem: Problem | None, subject: str, *, maybe_done: 
     error = refusal(reply, problem, subject, hints=HintReader().read(reply.headers, time.time))
     if isinstance(error, NotVisibleYet):
         return JobNotFound(subject, reply.status, problem)  # there is no job yet that could become visible later
-    if isinstance(error, ServerUnavailable):
+    if isinstance(error, (ServerUnavailable, MalformedReply)):
         error.add_note(maybe_done)
     return error
 

@@ -71,7 +71,7 @@ class PollTimeout(PollError, TimeoutError):
 
 @attrs.define
 class ServerUnavailable(PollError):
-    """HTTP 408, 425 or 5xx: the server could not answer just now.
+    """HTTP 408, 425, 5xx or above: the server could not answer just now.
 
     Attributes:
         http_status: The status code of the reply.
@@ -149,7 +149,7 @@ class MalformedReply(PollError):
     def __str__(self) -> str:
         seen = f" Body starts: {self.excerpt}" if self.excerpt else ""
         return (
-            f"not a status document: {self.reason} (HTTP {self.http_status}, {self.content_type or 'no content type'})."
+            f"not a status document: {self.reason} (HTTP {self.http_status:03d}, {self.content_type or 'no content type'})."
             f" Check that the base URL is the API's.{seen}"
         )
 

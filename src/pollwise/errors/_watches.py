@@ -108,7 +108,7 @@ class RequestRejected(WatchError):
     problem: Problem | None = None
 
     def __str__(self) -> str:
-        if 300 <= self.http_status < 400:
+        if 300 <= self.http_status < 400 and self.http_status != 304:
             return (
                 f"{self.job}: the server answered with a redirect (HTTP {self.http_status}), which is not followed"
                 " because it could carry the credentials elsewhere. Use the final base URL."
