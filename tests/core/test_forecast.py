@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.core.forecast import Durations, Estimates, Forecast, level_of, worth_of
+from pollwise.core.forecast import Durations, Forecast, level_of, worth_of
 
 ages = st.floats(0, 1e6)
 spans = st.floats(0, 1e5)
@@ -88,24 +88,6 @@ def test_of_an_unknown_job_older_means_longer() -> None:
     durations = Durations()
     for age in (10, 1000, 100_000):
         assert durations.chance(age, age * 1.1) == pytest.approx(0.09, abs=0.02)
-
-
-@given(st.floats(1e-3, 1e3))
-def test_the_sum_of_an_estimates_chance_inverts(summed: float) -> None:
-    """`ratio` finds where the sum reaches a value, to within a step of the table."""
-    estimates = Estimates()
-    ratio = estimates.ratio(summed)
-    assert estimates.summed(ratio * 1.11) >= summed * (1 - 1e-6) or ratio <= 0.03
-    assert estimates.summed(ratio / 1.11) <= summed * (1 + 1e-6)
-
-
-def test_a_bad_estimator_is_trusted_less() -> None:
-    """Ends far from the ETA widen the window in which they are looked for."""
-    trusted, doubted = Estimates(), Estimates()
-    for _ in range(100):
-        trusted.learn(100, 101)
-        doubted.learn(100, 300)
-    assert trusted.chance(0.5) < doubted.chance(0.5)
 
 
 def test_progress_that_foretells_worse_than_durations_is_not_used() -> None:
