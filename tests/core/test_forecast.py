@@ -83,6 +83,49 @@ def test_looking_more_often_teaches_no_more(steps_s: list[float], every_s: float
         assert often.durations.chance(0.0, span) == pytest.approx(once.durations.chance(0.0, span), rel=1e-6)
 
 
+@given(st.lists(st.tuples(ages, st.floats(0, 1)), max_size=80), st.randoms())
+def test_many_ends_teach_what_each_of_them_teaches(ends: list[tuple[float, float]], dice: random.Random) -> None:
+    """All hazards are the same as if the jobs had been seen one after another, to within rounding."""
+    spans = [(until * share, until) for until, share in ends for _ in range(dice.choice((1, 30)))]
+    at_once, one_by_one = taught([600.0] * 7, 20.0), taught([600.0] * 7, 20.0)
+    one_by_one._refresh()
+    at_once.learn(spans)
+    for since, until in spans:
+        one_by_one.ran(0.0, since)
+        one_by_one.over(since, until)
+    one_by_one._refresh()
+    assert at_once.ended == one_by_one.ended
+    assert at_once._hazards == pytest.approx(one_by_one._hazards, rel=1e-6)
+    assert at_once._beyond == pytest.approx(one_by_one._beyond, rel=1e-6, abs=1e-6)
+    assert at_once._seen == pytest.approx(one_by_one._seen, rel=1e-6)
+
+
+def test_many_ends_cost_few_refreshes() -> None:
+    """A refresh computes all 340 bins. A thousand ends one by one take some 180, and at once one."""
+    at_once, one_by_one = Durations(), Durations()
+    at_once.learn([(95.0, 100.0)] * 1000)
+    for _ in range(1000):
+        one_by_one.over(95.0, 100.0)
+    assert (at_once.version, one_by_one.version) == (2, pytest.approx(181, abs=10))
+
+
+@pytest.mark.parametrize("age", [1e7, 1e9, 1e12, 1e300])
+def test_no_age_is_too_high(age: float) -> None:
+    """A clock that jumped makes a job seem centuries old. It teaches what the oldest bin can hold, and nothing overflows."""
+    forecast = Forecast()
+    for _ in range(20):
+        forecast.ran(0.0, age / 2, None)
+        forecast.over(age / 2, age, None)
+    forecast.durations.learn([(age / 2, age)] * 20)
+    assert min(forecast.durations._hazards) > 0.0
+    assert min(forecast.durations._times) >= 0.0
+    assert 0.0 <= forecast.durations.chance(age / 2, age) <= 1.0
+    assert 0.0 <= forecast.worth(60.0, age, None) <= 60.0 * (1 + 1e-9)
+    assert 0.0 <= forecast.silence_s(4, age, None, 60.0) <= 60.0
+    assert forecast.may_be_over(60.0, age, None, 30.0) in {True, False}
+    assert 0.0 <= forecast.durations.chance(60.0, 120.0) <= 1.0
+
+
 def test_of_an_unknown_job_older_means_longer() -> None:
     """Nothing known: the chance to end within a tenth of its age is about a tenth, at any age."""
     durations = Durations()

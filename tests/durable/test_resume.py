@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
@@ -208,6 +209,21 @@ async def test_durations_that_were_learnt_are_learnt_again() -> None:
         assert durations.ended == 60
     async with watcher:
         assert durations.ended == 60
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, -5.0, 1e300])
+async def test_an_odd_duration_of_a_ledger_is_no_error(odd: float) -> None:
+    """A wall clock that jumped, or another implementation of a ledger, may give any number."""
+
+    class Odd(MemoryLedger):
+        async def durations(self, *_: object, **__: object) -> list[float]:
+            return [20.0, odd] * 50
+
+    async with keeping(Odd(), [SUCCEEDED]) as (watcher, _):
+        durations = watcher._policy.forecast.durations
+        assert durations.ended >= 50
+        assert durations.chance(0.0, 25.0) > 0.4
+        assert isinstance((await watcher.gather(toys(1)))[0], Succeeded)
 
 
 async def test_how_long_open_jobs_have_run_is_learnt() -> None:

@@ -13,6 +13,7 @@ time without a poll.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from itertools import accumulate, pairwise
 from operator import mul
 
@@ -43,6 +44,7 @@ _LEAST_WORTH = 1e-3  # a smaller worth has the lowest level
 _LEAST_LEVEL = -10 * LEVELS_TO_DOUBLE
 
 _EDGES = [0.0, *(_FIRST_S * _RATIO**n for n in range(_BINS))]
+_OLDEST_S = _EDGES[-1]  # a higher age counts as this
 _WIDTHS = [end - begin for begin, end in pairwise(_EDGES)]
 _PRIOR_TIMES = [_PRIOR_JOBS * width for width in _WIDTHS]
 _PRIOR_ENDS = [
@@ -97,6 +99,7 @@ class Durations:
 
     def ran(self, since_s: float, until_s: float) -> None:
         """A job was seen running at both ages."""
+        since_s, until_s = min(since_s, _OLDEST_S), min(until_s, _OLDEST_S)
         n, last = _bin(since_s), _bin(until_s)
         self.outgrew(n, last)
         self._times[n] -= since_s - _EDGES[n]
@@ -114,6 +117,7 @@ class Durations:
 
     def over(self, since_s: float, until_s: float) -> None:
         """A job was running, or had just begun, at the first age, and was over at the second."""
+        since_s, until_s = min(since_s, _OLDEST_S), min(until_s, _OLDEST_S)
         alive_then, alive_now = self._living(since_s), self._living(until_s)
         died = alive_then - alive_now
         alive = 1.0  # the share of this end after the bin's begin
@@ -123,10 +127,58 @@ class Durations:
             self._ends[n] += alive - later
             self._times[n] += (alive + later) / 2 * (end - begin)
             alive = later
+        if self._is_stale():
+            self._refresh()
+
+    def learn(self, ends: Iterable[tuple[float, float]]) -> None:
+        """Each of these jobs was running from age 0 to the first age, and was over at the second.
+
+        The same as `ran` and `over` for each, and a refresh at the end. Between two refreshes only the hazards of the bins
+        in which ends are distributed are computed, so a thousand ends cost some milliseconds.
+        """
+        hazards: dict[int, float] = {}
+        through = list(accumulate(self._outgrown))
+        for since_s, until_s in ends:
+            first, last = _bin(since_s), _bin(until_s)
+            for n in range(first, last + 1):
+                if n not in hazards:
+                    times = self._times[n] + through[n] * _WIDTHS[n] + _PRIOR_TIMES[n]
+                    hazards[n] = (self._ends[n] + _PRIOR_ENDS[n]) / times
+            self.outgrew(0, first)
+            self._times[first] += min(since_s, _OLDEST_S) - _EDGES[first]
+            self._distribute(min(since_s, _OLDEST_S), min(until_s, _OLDEST_S), first, last, hazards)
+            if self._is_stale():
+                if self.ended > _MEMORY:
+                    self._refresh()
+                self._stale = 0
+                hazards.clear()
+                through = list(accumulate(self._outgrown))
+        self._refresh()
+
+    def _distribute(self, since_s: float, until_s: float, first: int, last: int, hazards: Mapping[int, float]) -> None:
+        """Add an end that came between these ages, by the hazards of their bins. `over` reads the survival instead."""
+        risk, begin = 0.0, since_s
+        living = []  # of the jobs that run at the first age, the share that still runs when each bin ends
+        for n in range(first, last):
+            risk += hazards[n] * (_EDGES[n + 1] - begin)
+            begin = _EDGES[n + 1]
+            living.append(math.exp(-risk))
+        living_now = math.exp(-risk - hazards[last] * (until_s - begin))
+        died = 1.0 - living_now
+        alive, begin = 1.0, since_s  # the share of this end after the bin's begin
+        for n, still in enumerate(living, first):
+            later = (still - living_now) / died if died > 0.0 else 0.0
+            self._ends[n] += alive - later
+            self._times[n] += (alive + later) / 2 * (_EDGES[n + 1] - begin)
+            alive, begin = later, _EDGES[n + 1]
+        self._ends[last] += alive
+        self._times[last] += alive / 2 * (until_s - begin)
+
+    def _is_stale(self) -> bool:
+        """Count one more end. Whether the hazards are to be computed anew."""
         self.ended += 1.0
         self._stale += 1
-        if self._stale >= max(1.0, self.ended / 50):
-            self._refresh()
+        return self._stale >= max(1.0, self.ended / 50)
 
     def chance(self, since_s: float, until_s: float) -> float:
         """The chance that a job seen running at the first age is over at the second."""
@@ -167,6 +219,8 @@ class Durations:
         n = _bin(age_s)
         hazard = self._hazards[n]
         living = self._survival[n] * math.exp(-hazard * (age_s - _EDGES[n]))
+        if age_s > _OLDEST_S:
+            return living, (living - self._survival[n + 1]) / hazard
         return living, self._ahead[n + 1] - living * math.expm1(-hazard * (_EDGES[n + 1] - age_s)) / hazard
 
     def _refresh(self) -> None:

@@ -11,6 +11,8 @@ Rule 5: a row whose keys are not those of a job of the endpoint stays as it is, 
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -29,7 +31,7 @@ __all__ = ["Stagger", "check_origins", "learn_durations", "resume_all"]
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-_FEW = 25  # durations learnt between two yields to the event loop: some milliseconds
+_MANY = 1_000  # durations learnt between two yields to the event loop: some milliseconds
 _SEEN_LATE = 0.95  # an end was seen a little later than it came
 _STEPS = 100  # rows made into watches between two checkpoints: some milliseconds
 _GOLDEN = 0.6180339887498949  # its multiples lie evenly between whole numbers, however many there are
@@ -40,12 +42,10 @@ async def learn_durations(
 ) -> None:
     """Learn how long the account's earlier jobs took. Raises LedgerError if the ledger cannot be read."""
     known = await patience.call(lambda: ledger.durations(endpoint, account))
-    fair = Yielder(_FEW)
-    for elapsed_s in reversed(known):
-        took_s = max(0.0, elapsed_s)
-        durations.ran(0.0, _SEEN_LATE * took_s)
-        durations.over(_SEEN_LATE * took_s, took_s)
-        await fair.checkpoint()
+    took_s = [max(0.0, elapsed_s) for elapsed_s in reversed(known) if math.isfinite(elapsed_s)]
+    for begin in range(0, len(took_s), _MANY):
+        durations.learn((_SEEN_LATE * took, took) for took in took_s[begin : begin + _MANY])
+        await asyncio.sleep(0)
 
 
 async def check_origins(ledger: Ledger, origins: Origins[Any]) -> None:
