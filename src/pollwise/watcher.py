@@ -314,7 +314,7 @@ class JobWatcher(Generic[J, S]):
         """Follow all of these jobs, and return when all watches are on disk; they are in the order of the jobs.
 
         Jobs are read from the iterable as the ledger writes them, some thousands ahead. Errors are those of `record`;
-        the watches that are on disk by then go on.
+        the watches that are on disk by then go on. An error of the iterable is raised when the jobs before it are on disk.
         """
         return await record_jobs(self._needs_ledger(), partial(self._watch_here, self._dispatcher), jobs)
 
@@ -373,7 +373,7 @@ class JobWatcher(Generic[J, S]):
         """Watch all of these jobs, and yield each outcome when it comes; as many outcomes as jobs.
 
         Jobs are read from the iterable as `Limits.capacity` allows. An error of the iterable is raised here, after the
-        outcomes of the jobs before it. Leaving the loop early reads no more jobs and closes an async generator of jobs;
+        outcomes of all jobs before it. Leaving the loop early reads no more jobs and closes an async generator of jobs;
         the watches go on. To wait for that use `async with contextlib.aclosing(watcher.as_completed(jobs))`.
 
         Raises:
@@ -384,7 +384,7 @@ class JobWatcher(Generic[J, S]):
         return Batch(partial(self._watch_here, self._dispatcher), self._dispatcher.start, jobs, self._limits.capacity)
 
     async def gather(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Outcome[J, S]]:
-        """The outcomes of these jobs, in the order of the jobs. It raises what `as_completed` raises."""
+        """The outcomes of these jobs, in the order of the jobs. It raises what `as_completed` raises, without outcomes."""
         async with aclosing(self.as_completed(jobs)) as batch:
             found = [(batch.position, outcome) async for outcome in batch]
         return [outcome for _, outcome in sorted(found, key=itemgetter(0))]

@@ -2,11 +2,12 @@
 
 Rule 1: at most some thousand jobs are read ahead of the ledger.
 Rule 2: other tasks run after each few hundred jobs.
+Rule 3: an error of the iterable is raised when the jobs before it are on disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from pollwise.durable.recorder import Recorder
@@ -27,14 +28,22 @@ async def record_jobs(
     """Watch all these jobs. Return their watches, in the order of the jobs, when all rows are on disk."""
     watches: list[Watch[J, S]] = []
     fair = Yielder()
-    async for job in _each(jobs):
-        watches.append(watch(job))
-        await fair.checkpoint()
-        if len(watches) % STEPS == 0 and len(watches) > _AHEAD:
-            await recorder.wait_settled(watches[-_AHEAD])
-    for recorded in watches:
-        await recorder.wait_recorded(recorded)
+    try:
+        async for job in _each(jobs):
+            watches.append(watch(job))
+            await fair.checkpoint()
+            if len(watches) % STEPS == 0 and len(watches) > _AHEAD:
+                await recorder.wait_settled(watches[-_AHEAD])
+    except Exception:  # mostly of the caller's iterable
+        await _recorded(recorder, watches)
+        raise
+    await _recorded(recorder, watches)
     return watches
+
+
+async def _recorded(recorder: Recorder[J, S], watches: Sequence[Watch[J, S]]) -> None:
+    for watch in watches:
+        await recorder.wait_recorded(watch)
 
 
 async def _each(jobs: Iterable[J] | AsyncIterable[J]) -> AsyncIterator[J]:

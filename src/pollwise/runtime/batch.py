@@ -4,7 +4,8 @@ Rule 1: jobs are taken as capacity allows: no more than `capacity` are open or w
 source nor a slow reader makes memory grow.
 Rule 2: the feeding task ends with the iteration, also when the iteration is dropped without `aclose`, and with the
 watcher.
-Rule 3: a stream that ends has given an outcome for each job. An error that ends it early is raised from it.
+Rule 3: a stream that ends has given an outcome for each job. An error that ends it early, such as one of the caller's
+iterable, is raised from it after the outcomes of the jobs that were begun.
 """
 
 from __future__ import annotations
@@ -88,7 +89,6 @@ class _Flow(Generic[J, S]):
         self._fed = False
         self._failure: BaseException | None = None
         self._fair = Yielder()
-        self._cut = False  # the watcher was left, so all watches that were begun end by themselves
         self._came = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -103,7 +103,6 @@ class _Flow(Generic[J, S]):
         except BaseException as exc:
             task = asyncio.current_task()
             ours = isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-            self._cut |= ours
             self._failure = WatcherClosed() if ours else exc
             if ours or isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 raise
@@ -116,17 +115,19 @@ class _Flow(Generic[J, S]):
     def fed(self, _feeder: asyncio.Task[None]) -> None:
         """The feeding task is over. It may have been cancelled before its first step."""
         if not self._fed:
-            self._fed = self._cut = True
+            self._fed = True
             self._failure = WatcherClosed()
             self._came.set()
 
     async def take(self) -> tuple[int, Outcome[J, S]]:
         while not self._ready:
             failure = self._failure
-            if failure is not None and not self.left and not (self._cut and self._given < self._taken):
+            complete = self._fed and self._given == self._taken
+            urgent = isinstance(failure, (KeyboardInterrupt, SystemExit))
+            if failure is not None and not self.left and (complete or urgent):
                 self.leave()
                 raise failure
-            if self.left or (self._fed and self._given == self._taken):
+            if self.left or complete:
                 raise StopAsyncIteration
             self._came.clear()
             await self._came.wait()
@@ -147,11 +148,7 @@ class _Flow(Generic[J, S]):
             self._came.set()
 
     async def _add(self, job: J) -> None:
-        try:
-            watch = self._begin(job)
-        except WatcherClosed:
-            self._cut = True
-            raise
+        watch = self._begin(job)
         position, self._taken = self._taken, self._taken + 1
         watch.on_outcome(_Place(self, position))
         await self._fair.checkpoint()
