@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 from collections.abc import Callable
 
@@ -67,6 +68,17 @@ def test_notes_go_along(error: PollwiseError, again: Callable[[PollwiseError], P
     assert error.__notes__ == ["it may be running"]
     assert made.__notes__ == ["it may be running", "another"]
     assert made.ours == 1
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])  # noqa: S301
+def test_a_field_that_was_set_later_goes_along(again: Callable[[PollwiseError], PollwiseError]) -> None:
+    """An error of `dice` has no job until its watch is known, and awaiting that watch raises a copy."""
+    error = errors.CallbackFailed(None, "dice", "ValueError", "it gave nan")
+    error.job = "job 7"
+    limited = errors.RateLimited(math.nan)
+    limited.retry_after_s = None
+    assert repr(again(error)) == repr(error)
+    assert repr(again(limited)) == repr(limited)
 
 
 @pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)

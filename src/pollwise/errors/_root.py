@@ -48,7 +48,12 @@ class PollwiseError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # attrs pickles the fields of a slotted class alone, so notes and added attributes would be lost.
-        return _again, (type(self), self.args, self.__dict__)
+        return _again, (type(self), self._arguments(), self.__dict__)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        """What makes the same error. `args` would have a field as it was before it was set, such as a job that is known later."""
+        kind = type(self)
+        return tuple(getattr(self, field.name) for field in attrs.fields(kind)) if attrs.has(kind) else self.args
 
 
 def _again(kind: type[PollwiseError], args: tuple[Any, ...], more: dict[str, Any]) -> PollwiseError:
