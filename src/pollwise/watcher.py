@@ -19,6 +19,7 @@ from operator import itemgetter
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from pollwise.core.callbacks import checked_clock
 from pollwise.core.forecast import Forecast
 from pollwise.core.identity import Origins, checked_account, origins_of
 from pollwise.core.machine import WatchMachine
@@ -176,7 +177,7 @@ class JobWatcher(Generic[J, S]):
 
     def _recorder_for(self, ledger: Ledger, dispatcher: Dispatcher[J, S]) -> Recorder[J, S]:
         machines = MachineFactory(
-            policy=self._policy, grace_s=self._limits.request_timeout_s, now=self._now, clock=self._clock
+            policy=self._policy, grace_s=self._limits.request_timeout_s, now=self._now, clock=checked_clock(self._clock)
         )
         return Recorder(
             ledger=ledger,
@@ -282,7 +283,7 @@ class JobWatcher(Generic[J, S]):
         self._origins.check(token.job, token.origin)
         watch = self._open.get(token.job)
         if watch is None:
-            state = token.resume_state(self._clock()).at_most(self._policy.timeout_s)
+            state = token.resume_state(checked_clock(self._clock)()).at_most(self._policy.timeout_s)
             if self._recorder is None:
                 machine: WatchMachine[J, S] = WatchMachine.resumed(
                     token.job, self._policy, state, now=self._now(), grace_s=self._limits.request_timeout_s

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import itertools
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from decimal import Decimal
+from typing import Any
 
 import backoff
 import pytest
@@ -12,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pollwise.core.pacing import Pacing, Retry
-from pollwise.errors import CallbackFailed
+from pollwise.errors import CallbackFailed, ConfigurationError
 
 dice = st.floats(0, 1, exclude_max=True)
 
@@ -60,6 +64,43 @@ def test_a_generator_of_nonsense_is_refused(value: float) -> None:
     """A negative delay or NaN is the caller's mistake, said clearly."""
     with pytest.raises(CallbackFailed, match="passed as wait raised ValueError"):
         Pacing(wait=lambda: (n for n in [value])).delay_s(1, 0)
+
+
+@pytest.mark.parametrize("value", ["5", b"5", [5], Decimal(5), 1j, {}], ids=repr)
+def test_a_generator_of_no_numbers_is_named(value: object) -> None:
+    """The error names `wait`, and is none of the endpoint."""
+    with pytest.raises(CallbackFailed, match="passed as wait raised TypeError"):
+        Pacing(wait=lambda: (n for n in [value])).delay_s(1, 0)
+
+
+@pytest.mark.parametrize(
+    "values", [itertools.repeat(None), iter([None, None]), iter([1.0, None])], ids=["ever", "twice", "later"]
+)
+def test_a_generator_of_none_is_named(values: Iterator[float | None]) -> None:
+    """Only the first value may be None, as backoff's is. A generator of nothing else would be read for ever."""
+    pacing = Pacing(wait=lambda: (n for n in values))
+    with pytest.raises(CallbackFailed, match="passed as wait raised TypeError"):
+        pacing.delay_s(2, 0)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), LookupError()], ids=repr)
+def test_what_a_generator_raises_is_named(error: BaseException) -> None:
+    """Also what is no `Exception`: a cancellation would be taken for one of the poll."""
+
+    def waits() -> Generator[float, None, None]:
+        yield 1.0
+        raise error
+
+    with pytest.raises(CallbackFailed, match=f"passed as wait raised {type(error).__name__}"):
+        Retry(wait=waits).delay_s(2, 0)
+
+
+@pytest.mark.parametrize("wait", [lambda: 5, lambda: None, lambda n: [n], lambda: 1 / 0], ids=["5", "None", "n", "1/0"])
+@pytest.mark.parametrize("make", [Pacing, Retry])
+def test_a_factory_of_no_generator_is_refused_at_once(make: Any, wait: object) -> None:
+    """It is called once, when it is given."""
+    with pytest.raises(ConfigurationError, match="wait must be a function that makes a generator"):
+        make(wait=wait)
 
 
 def test_a_fixed_interval_is_kept() -> None:

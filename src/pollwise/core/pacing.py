@@ -12,8 +12,7 @@ factory of the same kind. Only the generators of that library are used: its deco
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeAlias
 
 import attrs
@@ -30,6 +29,7 @@ WaitFactory: TypeAlias = Callable[[], Generator[Any, Any, None]]
 GROWTH = 1.5  # of a wait to the next, where nothing else is known
 _GEOMETRIC = functools.partial(backoff.expo, base=GROWTH)
 _LONGEST_TABLE = 512  # backoff.expo without a maximum overflows a float at attempt 1,024
+_END = object()
 
 
 class DelayTable:
@@ -38,7 +38,7 @@ class DelayTable:
     __slots__ = ("_ceiling", "_delays", "_floor", "_waits")
 
     def __init__(self, wait: WaitFactory, floor: float, ceiling: float) -> None:
-        self._waits: Generator[Any, Any, None] | None = wait()
+        self._waits: Iterator[Any] | None = _begun(wait)
         self._floor = floor
         self._ceiling = ceiling
         self._delays: list[float] = []
@@ -53,20 +53,41 @@ class DelayTable:
     def _extend(self, attempt: int) -> None:
         while self._waits is not None and len(self._delays) < min(attempt, _LONGEST_TABLE):
             try:
-                # backoff's generators yield None once, before their first delay
-                wait = next((value for value in self._waits if value is not None), None)
+                wait_s = self._next_s(self._waits)
             except OverflowError:
-                wait = None
-            except Exception as exc:
+                wait_s = None
+            except (CallbackFailed, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as exc:
                 raise CallbackFailed(None, "wait", type(exc).__name__, str(exc)) from exc
-            if wait is None:
+            if wait_s is None:
                 self._waits = None
-            elif math.isnan(wait) or wait < 0:
-                raise CallbackFailed(None, "wait", "ValueError", f"it yielded {wait!r}, not seconds of at least 0")
             else:
-                self._delays.append(min(max(wait, self._floor), self._ceiling))
+                self._delays.append(min(max(wait_s, self._floor), self._ceiling))
         if len(self._delays) >= _LONGEST_TABLE:
             self._waits = None
+
+    def _next_s(self, waits: Iterator[Any]) -> float | None:
+        """The next wait in seconds, or None at the end."""
+        given: Any = next(waits, _END)
+        if given is None and not self._delays:  # backoff's generators yield None once, before their first delay
+            given = next(waits, _END)
+        if given is _END:
+            return None
+        wait_s: float = given * 1.0  # raises for what is no number, and for a Decimal
+        if not wait_s >= 0.0:
+            raise CallbackFailed(None, "wait", "ValueError", f"it yielded {given!r}, not seconds of at least 0")
+        return wait_s
+
+
+def _begun(wait: WaitFactory) -> Iterator[Any]:
+    try:
+        return iter(wait())
+    except Exception as exc:
+        raise ConfigurationError(
+            "wait must be a function that makes a generator of seconds, such as backoff.expo; a call of it raised"
+            f" {type(exc).__name__}: {exc}"
+        ) from exc
 
 
 def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:

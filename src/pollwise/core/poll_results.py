@@ -11,12 +11,12 @@ not called the endpoint's bug.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
+from pollwise.core.callbacks import checked_clock, checked_dice
 from pollwise.core.classification import refusal
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
 from pollwise.core.machine import WatchMachine
@@ -69,14 +69,14 @@ class PollResults(Generic[J, S]):
 
     __slots__ = (
         "_budget",
-        "_clock",
-        "_dice",
         "_endpoint",
         "_heeded",
         "_hints",
         "_on_unknown",
         "_read_for",
         "_reads_all",
+        "_roll",
+        "_wall_now",
     )
 
     def __init__(
@@ -93,8 +93,8 @@ class PollResults(Generic[J, S]):
         # None where `read_for` only calls `read`. Then `read` is called directly.
         self._read_for = None if getattr(read_for, "__func__", None) is Endpoint.read_for else read_for
         self._budget = budget
-        self._dice = dice
-        self._clock = clock
+        self._roll = checked_dice(dice)
+        self._wall_now = checked_clock(clock)
         self._on_unknown = on_unknown
         self._hints = HintReader()
         self._reads_all = endpoint.heeded_headers is None  # what `read` looks at is not known: no reply is unchanged
@@ -204,26 +204,6 @@ class PollResults(Generic[J, S]):
         else:
             self._budget.release(taken_permit(poll), now, _believed(hints.rate, machine, now))
 
-    # --- the caller's own functions -----------------------------------------------------------
-
-    def _roll(self) -> float:
-        try:
-            dice = self._dice()
-            if 0.0 <= dice < 1.0:
-                return dice
-        except Exception as exc:
-            raise _callback_failed("dice", exc) from exc
-        raise _callback_failed("dice", ValueError(f"it gave {dice!r}, which is not in [0, 1)"))
-
-    def _wall_now(self) -> float:
-        try:
-            wall_now = self._clock()
-            if math.isfinite(wall_now):
-                return wall_now
-        except Exception as exc:
-            raise _callback_failed("clock", exc) from exc
-        raise _callback_failed("clock", ValueError(f"it gave {wall_now!r}, which is no time in epoch seconds"))
-
 
 def stop_with(machine: WatchMachine[Any, Any], exc: BaseException, now: float) -> StepResult:
     """End the watch because of an exception that another poll would not mend."""
@@ -250,7 +230,3 @@ def _believed(rate: RateHints | None, machine: WatchMachine[Any, Any], now: floa
         return rate
     believed_s = machine.believed_s(rate.reset_s, now)
     return rate if believed_s == rate.reset_s else attrs.evolve(rate, reset_s=believed_s)
-
-
-def _callback_failed(name: str, exc: Exception) -> CallbackFailed:
-    return CallbackFailed(None, name, type(exc).__name__, str(exc))

@@ -31,7 +31,7 @@ from pollwise.durable.recorded_watch import (
     write_failed,
 )
 from pollwise.durable.watch_rows import WatchRows
-from pollwise.errors import ConfigurationError, DeadlineExceeded, OriginChanged
+from pollwise.errors import CallbackFailed, ConfigurationError, DeadlineExceeded, OriginChanged
 from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, OutcomeKind, Recorded, Relocation
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.tracebacks import strip_tracebacks
@@ -259,9 +259,17 @@ class Admission(Generic[J, S]):
 
     def _go_on(self, watch: RecordedWatch[J, S], known: OpenWatch | Concluded | None, event: RecordEvent) -> None:
         """The row of an earlier run is open. The watch continues from it, unless the watch has ended meanwhile."""
+        failed: CallbackFailed | None = None
         if known is not None and next_state(state_of(watch), event) is RecordState.OPEN:
-            continue_from(watch, self._rows.machine(watch.job, known), self._now())
+            try:
+                continue_from(watch, self._rows.machine(watch.job, known), self._now())
+            except CallbackFailed as exc:  # of the clock
+                failed = exc.with_traceback(None)
+                failed.job = watch.job
         self._apply(watch, event)
+        if failed is not None:
+            watch.machine.on_stop(failed, now=self._now())
+            self._apply(watch, RecordEvent.OUTCOME_KNOWN)
 
     # --- what the ledger does not take ----------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
+from pollwise.core.callbacks import EARLIEST_S, LATEST_S
 from pollwise.core.machine import WatchMachine
 from pollwise.core.resume_state import ResumeState
 from pollwise.durable.error_codec import ErrorCodec
@@ -66,8 +67,8 @@ def check_codec(endpoint: Endpoint[Any, Any]) -> None:
 
 
 def utc_datetime(epoch_s: float) -> datetime:
-    """Epoch seconds as an aware datetime."""
-    return datetime.fromtimestamp(epoch_s, UTC)
+    """Epoch seconds as an aware datetime. A time outside the years 1 to 9999 is the nearest one in them."""
+    return datetime.fromtimestamp(min(max(epoch_s, EARLIEST_S), LATEST_S), UTC)
 
 
 def new_watch(

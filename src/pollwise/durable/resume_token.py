@@ -24,6 +24,7 @@ from typing import Any, Final, Generic, TypeVar
 import attrs
 import orjson
 
+from pollwise.core.callbacks import LATEST_S
 from pollwise.core.identity import Origins
 from pollwise.core.machine import WatchMachine
 from pollwise.core.resume_state import ResumeState
@@ -43,7 +44,6 @@ _ORIGIN: Final = re.compile(r"https?://[!-.0-?A-~]{1,300}", re.ASCII)
 _LONGEST: Final = 8_192  # characters: four times the longest URL that servers accept
 _MOST_KEYS: Final = 32
 _MOST_POLLS: Final = 10**9
-_LATEST_S: Final = 253_402_300_799.0  # the end of year 9999, the last of Python's datetime
 _PHASES: Final = {phase.value: phase for phase in Phase}
 
 
@@ -119,7 +119,7 @@ def write_token(endpoint: Endpoint[J, Any], machine: WatchMachine[J, Any], *, no
 
 
 def _rounded(epoch_s: float) -> float:
-    return round(min(max(epoch_s, 0.0), _LATEST_S), 3)
+    return round(min(max(epoch_s, 0.0), LATEST_S), 3)
 
 
 def read_token(endpoint: Endpoint[J, Any], text: str) -> Token[J]:
@@ -190,7 +190,7 @@ def _decoded(text: str) -> dict[str, Any]:
 
 
 def _seconds(value: object, what: str) -> float:
-    if is_number(value) and 0 <= value <= _LATEST_S:
+    if is_number(value) and 0 <= value <= LATEST_S:
         return float(value)
     raise TokenError(f"its {what} is not a time")
 

@@ -23,6 +23,7 @@ from functools import partial
 from time import thread_time
 from typing import Any, Generic, Protocol, TypeVar
 
+from pollwise.core.callbacks import checked_clock
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import Forecast
 from pollwise.core.machine import WatchMachine
@@ -92,7 +93,7 @@ class Dispatcher(Generic[J, S]):
         self._transport = transport
         self._budget = budget
         self._request_timeout_s = request_timeout_s
-        self._clock = clock
+        self._clock = checked_clock(clock)
         self._on_over = on_over
         self._write_token = write_token
         self._tasks = TaskOwner()
