@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pollwise.cli.event_text import appearance_of
-from pollwise.cli.ledger_entries import LedgerEntry
+from pollwise.cli.ledger_entries import LedgerEntry, to_entry
 from pollwise.cli.ledger_summary import LedgerSummary
 from pollwise.cli.report import write_report
 from pollwise.cli.report.page import render
@@ -33,6 +33,31 @@ class Shape(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+@pytest.mark.parametrize("first_seen", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"])
+@pytest.mark.parametrize("elapsed_s", [None, -1e12, 0.0, 100.0, 1e12, 1e18, 1e300])
+@pytest.mark.parametrize("count", [1, 2, 300])
+def test_a_page_of_odd_times_is_drawn(first_seen: str, elapsed_s: float | None, count: int) -> None:
+    """A wall clock that jumped leaves any time and any duration in a ledger."""
+    summary = LedgerSummary()
+    for number in range(count):
+        began, took = (first_seen, elapsed_s) if number % 2 == 0 else ("2026-11-23T18:00:00+00:00", 9.0)
+        entry = {
+            "outcome": None if took is None else "succeeded",
+            "endpoint": "document360",
+            "job": {"task_id": str(number)},
+            "phase": "running" if took is None else "succeeded",
+            "first_seen": began,
+            "elapsed_s": took,
+            "detected_within_s": took,
+            "polls": 1,
+            "failures": 0,
+            "error": None,
+            "acknowledged": False,
+        }
+        summary.add([to_entry(entry)])
+    assert "</html>" in render(summary, name="odd", now=datetime(2026, 11, 23, 20, 0, tzinfo=UTC), version="1")
 
 
 def test_a_page_loads_nothing(page: Page) -> None:

@@ -18,6 +18,7 @@ from pollwise.cli.event_text import appearance_of
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
 from pollwise.cli.report.charts import MAX_BARS, Chart, counts_over_time, delays, durations, job_bars, polls
 from pollwise.cli.safe_text import duration, safe
+from pollwise.durable.codec import utc_datetime
 
 __all__ = ["render"]
 
@@ -147,10 +148,10 @@ def _when(summary: LedgerSummary) -> str:
     if not summary.total:
         return ""
     ends = [began + took for began, took in zip(summary.began, summary.took, strict=True) if not math.isnan(took)]
-    first = datetime.fromtimestamp(min(summary.began), UTC)
+    first = utc_datetime(min(summary.began))
     if not ends:
         return f"since {_moment(first)} UTC"
-    last = max(first, datetime.fromtimestamp(max(ends), UTC))
+    last = max(first, utc_datetime(max(ends)))
     until = f"{last:%H:%M}" if last.date() == first.date() else _moment(last)
     return f"{_moment(first)} to {until} UTC ({duration((last - first).total_seconds())})"
 

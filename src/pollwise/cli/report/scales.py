@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import UTC, datetime
+
+from pollwise.durable.codec import utc_datetime
 
 __all__ = ["brief", "count_steps", "duration_edges", "poll_edges", "time_steps"]
 
@@ -56,7 +57,7 @@ def time_steps(start: float, end: float, most: int = 8) -> list[tuple[float, str
 
 
 def _moment(at: float, step: float) -> str:
-    moment = datetime.fromtimestamp(at, UTC)
+    moment = utc_datetime(at)
     if step >= 86400 or (moment.hour, moment.minute, moment.second) == (0, 0, 0):
         return f"{moment.day} {moment:%b}" if step < 31_536_000 else f"{moment:%b %Y}"
     return f"{moment:%H:%M:%S}" if step < 60 else f"{moment:%H:%M}"
@@ -66,8 +67,9 @@ def duration_edges(shortest: float, longest: float, bins: int) -> list[float]:
     """The edges of the bins for durations between these two.
 
     Similar durations get about `bins` bins of equal width. Otherwise each bin is wider than the one before, as on a
-    logarithmic scale.
+    logarithmic scale. A negative duration counts as 0.
     """
+    shortest, longest = max(0.0, shortest), max(0.0, longest)
     if shortest > 0 and longest / shortest <= _NARROW and longest > shortest:
         wanted = (longest - shortest) / bins
         step = next((step for step in _STEPS if step >= wanted), None)
