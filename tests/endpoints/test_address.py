@@ -7,8 +7,10 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from pollwise import ConfigurationError
+from pollwise.endpoints import path_segment
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 
@@ -72,6 +74,34 @@ def test_a_task_id_is_exactly_one_path_segment(task_id: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("../../x", "..%2F..%2Fx"),
+        ("a/b", "a%2Fb"),
+        ("/", "%2F"),
+        ("./", ".%2F"),
+        ("..\\..\\x", "..%5C..%5Cx"),
+        ("%2e%2e", "%252e%252e"),
+        ("%2F", "%252F"),
+        ("...", "..."),
+        (" a b ", "%20a%20b%20"),
+        ("a?b#c;d", "a%3Fb%23c%3Bd"),
+        ("ü", "%C3%BC"),
+        ("e\u0301", "e%CC%81"),
+        ("x" * 1024, "x" * 1024),
+    ],
+)
+def test_one_rule_says_how_an_id_is_sent(name: str, sent: str) -> None:
+    """The same for both vendors, and for the endpoint of another author, who uses the public function."""
+    assert path_segment(name) == sent
+    assert str(URL(f"https://a.example/{path_segment(name)}", encoded=True)) == f"https://a.example/{sent}"
+    task = DeleteFileEndpoint("https://a.example").request(DeleteFileJob(name)).url
+    job = ExtractionEndpoint("https://a.example").request(ExtractionJob(name, name)).url
+    assert task.raw_path.endswith(f"/Status/{sent}")
+    assert job.raw_path.endswith(f"/files/{sent}/_extract/{sent}")
+
+
+@pytest.mark.parametrize(
     "bad",
     [
         "",
@@ -102,6 +132,8 @@ def test_an_id_that_cannot_be_a_segment_is_refused_at_once(bad: object) -> None:
     assert isinstance(caught.value, ConfigurationError)
     assert str(caught.value).isascii()
     assert len(str(caught.value)) < 150
+    with pytest.raises(ConfigurationError, match="the ID must"):
+        path_segment(bad)  # type: ignore[arg-type]  # that is what must fail
     with pytest.raises(ValueError, match="file_id"):
         ExtractionJob(bad, "x")  # type: ignore[arg-type]  # that is what must fail
     with pytest.raises(ValueError, match="job_id"):

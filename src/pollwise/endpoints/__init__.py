@@ -5,6 +5,7 @@ Import a vendor's module by its name, because none of them is loaded here.
 
 from __future__ import annotations
 
+from pollwise.endpoints._address import path_segment
 from pollwise.endpoints.attrs_codec import AttrsCodec
 from pollwise.errors import MalformedReply, Problem, RateLimited
 from pollwise.model.limits import RateLimit
@@ -26,4 +27,5 @@ __all__ = [
     "Reading",
     "Reply",
     "Request",
+    "path_segment",
 ]

@@ -1,6 +1,9 @@
 """Builds the URL of a job from a base URL and IDs.
 
-Rule 1: an ID becomes exactly one path segment. An ID that cannot is refused when the job is constructed.
+Rule 1: an ID becomes exactly one path segment, percent-encoded. A slash in it is `%2F`, which is no slash of the path
+(RFC 3986, 2.2). So `../../x` is sent as `..%2F..%2Fx`, and `%2e%2e` as `%252e%252e`.
+An ID that no encoding makes one segment is refused when the job is constructed: an empty one, and `.` and `..`, which are
+equal to `%2E` and `%2E%2E` (RFC 3986, 6.2.2.2) and which clients and servers resolve to another path.
 Rule 2: a base URL is checked once, when the endpoint is constructed. No error shows it, because it may have a password.
 """
 
@@ -16,7 +19,7 @@ from yarl import URL
 from pollwise.endpoints._strict import shown
 from pollwise.errors import ConfigurationError
 
-__all__ = ["ApiRoot", "checked_id", "one_segment", "segment"]
+__all__ = ["ApiRoot", "checked_id", "one_segment", "path_segment", "segment"]
 
 _MAX_ID = 1024
 _SAFE = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch
@@ -31,8 +34,8 @@ def one_segment(_instance: object, field: attrs.Attribute[Any], value: object) -
 def checked_id(name: str, value: object) -> str:
     """Return the ID if it can be one segment of a path. Else raise ConfigurationError.
 
-    Refused are: other types than str, empty and too long texts, control characters, line separators and lone surrogates.
-    `.` and `..` are refused too, because clients and servers resolve them even if they are percent-encoded.
+    Refused are: other types than str, empty texts and those of more than 1,024 characters, control characters, line
+    separators and lone surrogates. `.` and `..` are refused too, see rule 1. Everything else is sent to the letter.
     """
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be a str, got {type(value).__name__}")
@@ -45,8 +48,27 @@ def checked_id(name: str, value: object) -> str:
     return value
 
 
+def path_segment(value: str, name: str = "the ID") -> str:
+    """An ID as one percent-encoded segment of a path, for the URL in `Endpoint.request`.
+
+        URL(f"https://api.example.com/jobs/{path_segment(job.id)}", encoded=True)
+
+    Every character but letters, digits and `_.~-` is encoded, slashes included: `a/b` becomes `a%2Fb`, and `../../x` becomes
+    `..%2F..%2Fx`. The server gets the ID to the letter, spaces and non-ASCII characters (as UTF-8) included.
+
+    Args:
+        value: The ID, of 1 to 1,024 characters.
+        name: What the error calls it.
+
+    Raises:
+        ConfigurationError: It cannot be one segment: it is no text, empty or too long, has control characters, line
+            separators or lone surrogates, or is `.` or `..`, which mean another path however they are encoded.
+    """
+    return segment(checked_id(name, value))
+
+
 def segment(name: str) -> str:
-    """The ID as one percent-encoded path segment."""
+    """A checked ID as one percent-encoded path segment."""
     return name if _SAFE(name) else quote(name, safe="")
 
 

@@ -68,7 +68,8 @@ class DeleteFileJob:
         task_id: The ID in the reply to the call that deleted the file.
 
     Raises:
-        ConfigurationError: The ID cannot be one segment of a path. It is a ValueError.
+        ConfigurationError: The ID cannot be one segment of a path, as with `pollwise.endpoints.path_segment`: it is empty, `.`,
+            `..`, longer than 1,024 characters, or has control characters. It is a ValueError.
     """
 
     task_id: str = attrs.field(validator=one_segment)

@@ -73,7 +73,8 @@ class ExtractionJob:
         job_id: The GUID of the job, as `ExtractionEndpoint.start` returns it.
 
     Raises:
-        ConfigurationError: An ID cannot be one segment of a path. It is a ValueError.
+        ConfigurationError: An ID cannot be one segment of a path, as with `pollwise.endpoints.path_segment`: it is empty, `.`,
+            `..`, longer than 1,024 characters, or has control characters. It is a ValueError.
     """
 
     file_id: str = attrs.field(validator=one_segment)
