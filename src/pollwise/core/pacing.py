@@ -69,9 +69,9 @@ class DelayTable:
 
     def _next_s(self, waits: Iterator[Any]) -> float | None:
         """The next wait in seconds, or None at the end."""
-        given: Any = next(waits, _END)
-        if given is None and not self._delays:  # backoff's generators yield None once, before their first delay
-            given = next(waits, _END)
+        primed = next(waits, _END)
+        # backoff's generators yield None once, before their first delay
+        given: Any = next(waits, _END) if primed is None and not self._delays else primed
         if given is _END:
             return None
         wait_s: float = given * 1.0  # raises for what is no number, and for a Decimal
