@@ -20,6 +20,7 @@ from pollwise.ledger import (
     LedgerInUse,
     LedgerMissing,
     LedgerTooNew,
+    LedgerUnsafe,
     LedgerUnwritable,
     NotALedger,
 )
@@ -29,6 +30,7 @@ PASSING = [
     LedgerFull("p", "disk full"),
     LedgerFailed("p", "I/O error"),
     LedgerUnwritable("p", "too many open files"),
+    LedgerUnsafe("p", "its -wal was deleted", "Repeat the call"),
     OSError("of a foreign ledger"),
 ]
 LASTING = [

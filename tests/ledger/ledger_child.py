@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import selectors
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -143,9 +144,21 @@ async def fork(path: str, _: str) -> None:
     say("closed")
 
 
+async def fork_and_die(path: str, _: str) -> None:
+    """Fork with an open ledger, print the child's ID, and die. The child does nothing, until it is killed."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(1)])
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        say(child)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 if __name__ == "__main__":
     mode, path, *rest = sys.argv[1:]
-    modes = {one.__name__: one for one in (hold, work, fill, begin_without_room, bring_up, bring_up_without_room, fork)}
+    makers = (begin_without_room, bring_up, bring_up_without_room)
+    modes = {one.__name__: one for one in (hold, work, fill, *makers, fork, fork_and_die)}
     # Not epoll: that would be shared with a forked child, whose closing loop would take the parent's wake-ups away.
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
         runner.run(modes[mode](path, rest[0] if rest else ""))

@@ -15,6 +15,7 @@ from pollwise.ledger import (
     LedgerInUse,
     LedgerMissing,
     LedgerTooNew,
+    LedgerUnsafe,
     LedgerUnwritable,
     NotALedger,
 )
@@ -26,6 +27,7 @@ LEDGER_ERRORS = [
     LedgerCorrupt("a.ledger", "why"),
     LedgerFull("a.ledger", "why"),
     LedgerUnwritable("a.ledger", "why"),
+    LedgerUnsafe("a.ledger", "why", "Do this"),
     LedgerInUse("a.ledger"),
     LedgerFailed("a.ledger", "why"),
     LedgerClosed("a.ledger", "why"),

@@ -7,6 +7,9 @@
     work.py      the statements of each call
     rows.py      values as rows, and rows as values
     files.py     opens and creates a ledger's file, without damage to any file
+    file_safety.py   refuses places where a ledger cannot be kept
+    inode_lock.py    the lock on the file itself, and the descriptors that pollwise opens
+    open_file.py     the writer's connection, and the check that its files are in their place
     schema.py    tables, versions, migrations
 
 Rule 1: a call returns after its data is on disk. If it fails, the call raises.
@@ -26,6 +29,7 @@ from pollwise.ledger.errors import (
     LedgerInUse,
     LedgerMissing,
     LedgerTooNew,
+    LedgerUnsafe,
     LedgerUnwritable,
     NotALedger,
 )
@@ -57,6 +61,7 @@ __all__ = [
     "LedgerInUse",
     "LedgerMissing",
     "LedgerTooNew",
+    "LedgerUnsafe",
     "LedgerUnwritable",
     "NewWatch",
     "NotALedger",

@@ -7,6 +7,7 @@
     ├── LedgerCorrupt
     ├── LedgerFull
     ├── LedgerUnwritable
+    ├── LedgerUnsafe
     ├── LedgerInUse
     ├── LedgerFailed
     └── LedgerClosed
@@ -29,6 +30,7 @@ __all__ = [
     "LedgerInUse",
     "LedgerMissing",
     "LedgerTooNew",
+    "LedgerUnsafe",
     "LedgerUnwritable",
     "NotALedger",
 ]
@@ -120,6 +122,21 @@ class LedgerUnwritable(LedgerError):
             f"{self.path} cannot be opened here: {self.detail}. To write it, make the file and its directory"
             " writable. To read it with read_only=True, make the file readable."
         )
+
+
+@attrs.define
+class LedgerUnsafe(LedgerError):
+    """The ledger's files are where a later process would not find what is written. See docs/ledger-containers.md.
+
+    `detail` says why: several names, a mount of the single file, a network file system, or a -wal that was deleted. `advice`
+    says what to do. If opening raises this, nothing was changed. A call of an open ledger that raises this may be repeated.
+    """
+
+    detail: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be kept safely: {self.detail}. {self.advice}."
 
 
 @attrs.define

@@ -3,9 +3,9 @@
 Rule 1: a file is inspected before it is opened. A foreign, newer or empty file is not changed, and no file is put beside it.
 Rule 2: a new ledger is created under another name and then moved into place. So an empty file is not a new ledger but
 lost data, and is reported.
-Rule 3: a ledger has one writer. Its lock is a lock of SQLite on `FILE-lock`. It works wherever SQLite works, is not inherited by a
-forked child, and ends with the process. Readers need no lock.
-Rule 4: only SQLite opens these files. Closing a descriptor of our own would drop SQLite's POSIX locks on the file in this
+Rule 3: a ledger has one writer. It holds a lock of SQLite on `FILE-lock`, which works wherever SQLite works, and a lock on the
+inode of the file (inode_lock.py). Both end with the process, and a forked child inherits neither. Readers need no lock.
+Rule 4: only SQLite and inode_lock.py open these files. Closing a descriptor drops SQLite's POSIX locks on the file in this
 whole process (sqlite.org/howtocorrupt.html, 2.2).
 """
 
@@ -16,7 +16,7 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -34,12 +34,12 @@ from pollwise.ledger.errors import (
     LedgerUnwritable,
     NotALedger,
 )
+from pollwise.ledger.file_safety import refuse_links, refuse_place
+from pollwise.ledger.inode_lock import FileId, hold_inode, in_use
+from pollwise.ledger.open_file import OpenFile
 from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, VIEWS, migrate, version_of
 
-__all__ = ["FileId", "Opening", "Synchronous", "UnreadableRow", "file_id", "ledger_error_of", "open_ledger"]
-
-FileId: TypeAlias = tuple[int, int]
-"""The device and the inode of a file."""
+__all__ = ["Opening", "Synchronous", "UnreadableRow", "ledger_error_of", "open_ledger"]
 
 Synchronous: TypeAlias = Literal["full", "normal"]
 
@@ -61,55 +61,83 @@ class UnreadableRow(Exception):
     """A row has a value that no version of pollwise writes."""
 
 
-def open_ledger(opening: Opening, held: ExitStack) -> sqlite3.Connection:
-    """Open the connection. `held` closes it and the lock.
+def open_ledger(opening: Opening, held: ExitStack) -> OpenFile:
+    """Open the ledger. `held` closes it and the locks.
 
     Raises:
         LedgerError: The file cannot be opened in this way, and is unchanged.
     """
     try:
         path = os.path.realpath(opening.path)  # one file has one lock, also where links lead to it
-        if opening.read_only:
-            return _open_to_read(path, opening.busy_timeout_s, held)
-        return _open_to_write(path, opening, held)
+        return _open_to_read(path, opening, held) if opening.read_only else _open_to_write(path, opening, held)
     except (sqlite3.Error, OSError) as exc:
         raise ledger_error_of(exc, opening.path) from exc
 
 
-def _open_to_write(path: str, opening: Opening, held: ExitStack) -> sqlite3.Connection:
+def _open_to_write(path: str, opening: Opening, held: ExitStack) -> OpenFile:
     _inspect(path)
+    refuse_place(path, read_only=False)
     _lock(path, opening.busy_timeout_s, held)
     if not _inspect(path):  # again, because the last holder of the lock may have made it
         _create(path)
-    _remove(path + _FRESH)  # left by a process that was killed while it made this ledger
+    _remove(path + _FRESH)  # left by a process that was killed while it made this ledger, when the file had both names
+    refuse_links(path)
+    main = held.enter_context(hold_inode(path, opening.busy_timeout_s))
     # Read all of it before it is opened for writing, because closing then would write the log into a damaged file.
     with closing(_connect(path, "mode=ro", opening.busy_timeout_s)) as db:
         _check(db, path)
-    db = held.enter_context(closing(_connect(path, "mode=rw", opening.busy_timeout_s)))
-    if str(db.execute("PRAGMA journal_mode = WAL").fetchone()[0]) != "wal":
-        raise LedgerUnwritable(path, "its file system does not let processes share memory, which SQLite's WAL needs")
-    # FULL: on disk when a commit returns, power loss included. NORMAL: safe from kill -9, not from power loss.
-    db.execute(f"PRAGMA synchronous = {opening.synchronous}")
-    db.execute(f"PRAGMA fullfsync = {int(opening.synchronous == 'full')}")  # macOS: its fsync does not reach the disk
-    db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
-    if version_of(db) < len(MIGRATIONS):
-        migrate(db, MIGRATIONS)
+    file = _opened(path, opening, held, main, lambda: _connect_to_write(path, opening))
+    file.check_main()  # the file that is locked is the file that was opened
+    return file
+
+
+def _connect_to_write(path: str, opening: Opening) -> sqlite3.Connection:
+    with ExitStack() as cleanup:
+        db = cleanup.enter_context(closing(_connect(path, "mode=rw", opening.busy_timeout_s)))
+        if str(db.execute("PRAGMA journal_mode = WAL").fetchone()[0]) != "wal":
+            raise LedgerUnwritable(path, "its file system does not let processes share memory, as SQLite's WAL needs")
+        # FULL: on disk when a commit returns, power loss included. NORMAL: safe from kill -9, not from power loss.
+        db.execute(f"PRAGMA synchronous = {opening.synchronous}")
+        # macOS: its fsync does not reach the disk.
+        db.execute(f"PRAGMA fullfsync = {int(opening.synchronous == 'full')}")
+        db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+        if version_of(db) < len(MIGRATIONS):  # reading also makes -wal
+            migrate(db, MIGRATIONS)
+        cleanup.pop_all()
     return db
 
 
-def _open_to_read(path: str, busy_timeout_s: float, held: ExitStack) -> sqlite3.Connection:
+def _open_to_read(path: str, opening: Opening, held: ExitStack) -> OpenFile:
     if not _inspect(path):
         raise LedgerMissing(path)
-    db = held.enter_context(closing(_connect(path, "mode=ro", busy_timeout_s)))
-    try:
-        version_of(db)
-    except sqlite3.OperationalError as exc:
-        if _primary(exc) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} or _size(f"{path}-wal"):
-            raise
-        # No process has it open, and no file can be put beside it, as on a read-only disk: SQLite reads it as it is.
-        db = held.enter_context(closing(_connect(path, "mode=ro&immutable=1")))
-    _check(db, path)
-    _read_as_newest(db, path)
+    refuse_place(path, read_only=True)
+    main = held.enter_context(in_use(path))
+    return _opened(path, opening, held, main, lambda: _connect_to_read(path, opening))
+
+
+def _opened(
+    path: str, opening: Opening, held: ExitStack, main: FileId, connect: Callable[[], sqlite3.Connection]
+) -> OpenFile:
+    file = OpenFile(opening.path, path, main, connect, not opening.read_only)
+    held.callback(file.close)
+    _ = file.db
+    return file
+
+
+def _connect_to_read(path: str, opening: Opening) -> sqlite3.Connection:
+    with ExitStack() as cleanup:
+        db = cleanup.enter_context(closing(_connect(path, "mode=ro", opening.busy_timeout_s)))
+        try:
+            version_of(db)
+        except sqlite3.OperationalError as exc:
+            if _primary(exc) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} or _size(f"{path}-wal"):
+                raise
+            # No process has it open, and no file can be put beside it, as on a read-only disk: SQLite reads it as it is.
+            db.close()
+            db = cleanup.enter_context(closing(_connect(path, "mode=ro&immutable=1")))
+        _check(db, path)
+        _read_as_newest(db, path)
+        cleanup.pop_all()
     return db
 
 
@@ -271,15 +299,6 @@ _ERROR_BY_CODE: Mapping[int, type[LedgerCorrupt | LedgerFull | LedgerUnwritable 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _REFUSED = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-def file_id(path: str) -> FileId | None:
-    """The file at this path, links followed. None if there is none."""
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def ledger_error_of(exc: Exception, path: str) -> Exception:

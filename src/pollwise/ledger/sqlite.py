@@ -69,8 +69,8 @@ class SqliteLedger(Ledger):
     Use it as `async with SqliteLedger("jobs.ledger") as ledger:`. Beside the file stand `-wal` and `-shm` while it is
     open and after a crash, which are part of it: copy and move them together. An empty `-lock` stays there.
 
-    The file must be on a disk of this machine: SQLite's WAL does not work over a network file system. One process
-    writes it at a time. The lock ends with the process, also after kill -9. Any number of processes can read with
+    The file must be on a disk of this machine: SQLite's WAL does not work over a network file system. In a container, mount
+    its folder, never the file alone. One process writes it at a time. The lock ends with the process, also after kill -9. Any number of processes can read with
     `read_only=True`. An object belongs to the event loop that opened it, and not to forked children: open it after a
     fork, or use another file.
 
@@ -166,6 +166,9 @@ class SqliteLedger(Ledger):
         """Finish all accepted calls, then close the file. A second call does nothing.
 
         A cancelled close continues in the background.
+
+        Raises:
+            LedgerUnsafe: The -wal was deleted, and another process keeps its rows from being saved.
         """
         if self._ended is None or os.getpid() != self._pid:
             return
@@ -175,9 +178,12 @@ class SqliteLedger(Ledger):
             self._closed_because = "it was closed"
             self._flush_waiting()
             self._inbox.put(None)
-        await asyncio.shield(self._ended)
+        ended = self._ended
+        await asyncio.wait([ended])
         if self._thread is not None:
             self._thread.join()  # it has reported its end
+        self._ended = None
+        ended.result()
 
     def __del__(self) -> None:
         if self._closed_because is None and os.getpid() == self._pid:
@@ -299,10 +305,11 @@ def _run(
         with suppress(RuntimeError):  # the loop is closed, so no caller is waiting
             loop.call_soon_threadsafe(_settle, settled)
 
+    error: Exception | None = None
     try:
-        serve(opening, inbox, opened, report)
+        error = serve(opening, inbox, opened, report)
     finally:
-        report([(ended, None, None)])
+        report([(ended, None, error)])
 
 
 def _settle(settled: Sequence[Settled]) -> None:

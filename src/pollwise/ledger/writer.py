@@ -5,7 +5,8 @@ hence one fsync (a group commit), and their results reach the loop in one wake-u
 Rule 2: a transaction that fails is rolled back, and each of its calls raises an error of its own. If the values of a call
 are wrong, each call is repeated alone, so only that call fails.
 Rule 3: no error ends this thread. A None in the inbox ends it, after all earlier calls.
-Rule 4: a file that was moved or deleted is an error, because SQLite would go on writing a deleted file.
+Rule 4: a call returns only if a later process finds its rows: the files are checked before and after each commit, and every
+second without a call (open_file.py).
 Rule 5: the connection is a local variable of this thread. A forked child has neither, so it cannot close the connection of its
 parent (sqlite.org/howtocorrupt.html, 2.6).
 """
@@ -22,13 +23,14 @@ from typing import Any, TypeAlias
 import attrs
 
 from pollwise.errors import ConfigurationError
-from pollwise.ledger.errors import LedgerFailed
-from pollwise.ledger.files import FileId, Opening, file_id, ledger_error_of, open_ledger
+from pollwise.ledger.files import Opening, ledger_error_of, open_ledger
+from pollwise.ledger.open_file import OpenFile
 from pollwise.ledger.work import Work
 
 __all__ = ["Call", "Inbox", "Settled", "serve"]
 
 _MAX_CALLS = 1_000  # calls in one transaction
+_CHECK_S = 1.0  # an idle writer looks this often whether its log was deleted
 
 
 @attrs.frozen(eq=False)
@@ -45,24 +47,37 @@ Inbox: TypeAlias = "queue.SimpleQueue[Sequence[Call] | None]"
 Report: TypeAlias = Callable[[Sequence[Settled]], None]
 
 
-def serve(opening: Opening, inbox: Inbox, opened: asyncio.Future[None], report: Report) -> None:
-    """Open the ledger, carry out calls until a None comes, and close the ledger. The body of the thread."""
+def serve(opening: Opening, inbox: Inbox, opened: asyncio.Future[None], report: Report) -> Exception | None:
+    """Open the ledger, carry out calls until a None comes, and close the ledger. The body of the thread.
+
+    Returns:
+        The error of the close, if rows could be lost.
+    """
     with ExitStack() as held:
         try:
-            db = open_ledger(opening, held)
+            file = open_ledger(opening, held)
         except Exception as exc:  # noqa: BLE001 - the opener gets every error
             held.close()  # before the opener can try again
             report([(opened, None, exc)])
-            return
+            return None
         report([(opened, None, None)])
-        writer = _Writer(db, opening.path, file_id(opening.path))
-        for calls in _batches(inbox):
+        writer = _Writer(file)
+        for calls in _batches(inbox, writer.save_log):
             report(writer.carry_out(calls))
+        return writer.save_log()
 
 
-def _batches(inbox: Inbox) -> Iterator[Sequence[Call]]:
+def _next(inbox: Inbox, idle: Callable[[], object]) -> Sequence[Call] | None:
+    while True:
+        try:
+            return inbox.get(timeout=_CHECK_S)
+        except queue.Empty:
+            idle()
+
+
+def _batches(inbox: Inbox, idle: Callable[[], object]) -> Iterator[Sequence[Call]]:
     """All waiting calls, repeatedly, until a None."""
-    while (first := inbox.get()) is not None:
+    while (first := _next(inbox, idle)) is not None:
         calls = [*first]
         with suppress(queue.Empty):
             while len(calls) < _MAX_CALLS:
@@ -76,9 +91,7 @@ def _batches(inbox: Inbox) -> Iterator[Sequence[Call]]:
 
 @attrs.frozen
 class _Writer:
-    db: sqlite3.Connection
-    path: str
-    file: FileId | None
+    file: OpenFile
 
     def carry_out(self, calls: Sequence[Call]) -> Sequence[Settled]:
         settled: list[Settled] = []
@@ -95,9 +108,9 @@ class _Writer:
 
     def _read(self, call: Call) -> Settled:
         try:
-            return (call.future, call.work.run(self.db, call.payload), None)
+            return (call.future, call.work.run(self.file.db, call.payload), None)
         except Exception as exc:  # noqa: BLE001 - rule 3
-            return (call.future, None, _caused(ledger_error_of(exc, self.path), exc))
+            return (call.future, None, _caused(ledger_error_of(exc, self.file.path), exc))
 
     def _write(self, calls: Sequence[Call]) -> Sequence[Settled]:
         if not calls:
@@ -105,27 +118,34 @@ class _Writer:
         try:
             results = self._transact(calls)
         except Exception as exc:  # noqa: BLE001 - rule 3
-            if len(calls) > 1 and isinstance(ledger_error_of(exc, self.path), ConfigurationError):
+            if len(calls) > 1 and isinstance(ledger_error_of(exc, self.file.path), ConfigurationError):
                 return [settled for call in calls for settled in self._write([call])]
-            return [(call.future, None, _caused(ledger_error_of(exc, self.path), exc)) for call in calls]
+            return [(call.future, None, _caused(ledger_error_of(exc, self.file.path), exc)) for call in calls]
         return [(call.future, result, None) for call, result in zip(calls, results, strict=True)]
 
     def _transact(self, calls: Sequence[Call]) -> Sequence[Any]:
+        self.file.check()
+        db = self.file.db
         try:
-            self.db.execute("BEGIN IMMEDIATE")
-            results = [call.work.run(self.db, call.payload) for call in calls]
-            self._check_file()
-            self.db.execute("COMMIT")
+            db.execute("BEGIN IMMEDIATE")
+            results = [call.work.run(db, call.payload) for call in calls]
+            self.file.check_main()
+            db.execute("COMMIT")
         except BaseException:
-            if self.db.in_transaction:  # after some errors SQLite has already ended it
+            if db.in_transaction:  # after some errors SQLite has already ended it
                 with suppress(sqlite3.Error):  # the first error says more
-                    self.db.execute("ROLLBACK")
+                    db.execute("ROLLBACK")
             raise
+        self.file.check()
         return results
 
-    def _check_file(self) -> None:
-        if file_id(self.path) != self.file:
-            raise LedgerFailed(self.path, "it was deleted, moved or replaced while it was in use")
+    def save_log(self) -> Exception | None:
+        """Save what a deleted log has. Returns the error if that failed."""
+        try:
+            self.file.save_log()
+        except Exception as exc:  # noqa: BLE001 - rule 3
+            return _caused(ledger_error_of(exc, self.file.path), exc)
+        return None
 
 
 def _caused(error: Exception, by: Exception) -> Exception:

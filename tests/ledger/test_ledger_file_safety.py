@@ -1,0 +1,169 @@
+# A test that looks at files and processes has its loop to itself, so it may block it.
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ledger_values import ENDPOINT, every, folder_of, new
+
+from pollwise.ledger import LedgerInUse, LedgerUnsafe, SqliteLedger, file_safety
+from pollwise.ledger.file_safety import file_system_of, mount_id
+
+MOUNTING_CHILD = Path(__file__).with_name("mounting_child.py")
+MOUNT_TABLE = """\
+22 27 0:21 / /proc rw,nosuid,nodev,noexec,relatime shared:12 - proc proc rw
+27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw,errors=remount-ro
+127 27 0:51 /export /srv/a\\040b rw,relatime - nfs4 server:/export rw,vers=4.2
+128 27 0:52 / /odd rw - fuse.sshfs a - b rw
+"""
+
+
+async def opened(path: Path, *, read_only: bool = False) -> int:
+    async with SqliteLedger(path, busy_timeout_s=0.0, read_only=read_only) as ledger:
+        return len(await every(ledger.open_watches(ENDPOINT)))
+
+
+async def filled(path: Path) -> None:
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(1)])
+
+
+# --- several names ------------------------------------------------------------------------------
+
+
+async def test_a_ledger_with_two_names(path: Path) -> None:
+    """A file with two names is not written under either of them, and is unchanged. With one name it is used as before."""
+    await filled(path)
+    link, before = path.with_name("link.ledger"), path.read_bytes()
+    os.link(path, link)
+    for name in (path, link):
+        with pytest.raises(LedgerUnsafe, match=r"2 names.*delete the other name"):
+            await opened(name)
+    assert path.read_bytes() == before
+    assert await opened(link, read_only=True) == 1
+    link.unlink()
+    assert await opened(path) == 1
+
+
+async def test_a_link_that_was_made_while_it_is_open(path: Path) -> None:
+    """A backup program that links an open ledger does not end the work, and the second name cannot be written."""
+    async with SqliteLedger(path) as ledger:
+        link = path.with_name("link.ledger")
+        os.link(path, link)
+        assert len(await ledger.record([new(1)])) == 1
+        with pytest.raises(LedgerUnsafe):
+            await opened(link)
+
+
+# --- network file systems -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs"])
+async def test_a_network_file_system(path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """No ledger is begun or written there, and no file is put there."""
+    monkeypatch.setattr(file_safety, "file_system_of", lambda *_: kind)
+    with pytest.raises(
+        LedgerUnsafe, match=rf"network file system \({kind}\).*Put the ledger on a disk of this machine"
+    ):
+        await opened(path)
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["ext4", "overlay", "tmpfs", "btrfs", "9p", "virtiofs", "fuse", "fuse.unknown", None])
+async def test_any_other_file_system(path: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None) -> None:
+    """A file system that is not known to be on a network is used, if SQLite can use it."""
+    monkeypatch.setattr(file_safety, "file_system_of", lambda *_: kind)
+    assert await opened(path) == 0
+
+
+async def test_reading_on_a_network_file_system(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed ledger can be read there. One with a log cannot, because another machine may be writing it."""
+    await filled(path)
+    monkeypatch.setattr(file_safety, "file_system_of", lambda *_: "nfs")
+    assert await opened(path, read_only=True) == 1
+    log = Path(f"{path}-wal")
+    log.touch()
+    with pytest.raises(LedgerUnsafe, match="machine that writes it"):
+        await opened(path, read_only=True)
+
+
+# --- mounts -------------------------------------------------------------------------------------
+
+
+def test_the_table_of_mounts() -> None:
+    """The type is that of the mount with this ID, and None if there is none."""
+    types = [file_system_of(MOUNT_TABLE, mount) for mount in (22, 27, 127, 128, 2, 99)]
+    assert types == ["proc", "ext4", "nfs4", "fuse.sshfs", None, None]
+    assert file_system_of("", 22) is None
+    assert file_system_of("22 no table\n\n", 22) is None
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_a_file_in_another_mount_than_its_folder(
+    path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool
+) -> None:
+    """A file that is mounted alone is neither read nor written, and no file is put beside it."""
+    await filled(path)
+    before = folder_of(path)
+    monkeypatch.setattr(file_safety, "mount_id", lambda place: 2 if place == str(path) else 1)
+    with pytest.raises(LedgerUnsafe, match=r"mounted alone.*Mount the folder"):
+        await opened(path, read_only=read_only)
+    assert folder_of(path) == before
+
+
+async def test_a_system_that_does_not_tell(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without /proc, or with another system's, there is no refusal."""
+    monkeypatch.setattr(file_safety, "mount_id", lambda _: None)
+    assert await opened(path) == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(OSError("no /proc")))
+    assert mount_id(str(path)) is None
+    assert await opened(path) == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "pos:\t0\nflags:\t02\n")
+    assert mount_id(str(path)) is None
+    monkeypatch.undo()
+    monkeypatch.delattr(os, "O_PATH", raising=False)
+    assert mount_id(str(path)) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="needs Linux's /proc")
+def test_the_id_of_a_mount(path: Path) -> None:
+    """A file is in the mount of its folder. What does not exist is in none."""
+    assert mount_id(str(path)) is None
+    path.touch()
+    assert mount_id(str(path)) == mount_id(str(path.parent))
+    table = Path("/proc/self/mountinfo").read_text()
+    mount = mount_id("/proc")
+    assert mount is not None
+    assert file_system_of(table, mount) == "proc"
+
+
+def mounted(mode: str, folder: Path) -> list[str]:
+    """Run `mounting_child.py` where it may mount, or skip the test where that is not allowed."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("there is no unshare(1)")
+    rights = [] if os.geteuid() == 0 else ["--map-root-user"]
+    command = [unshare, "--mount", *rights, sys.executable, str(MOUNTING_CHILD), mode, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "not mounted" in done.stdout or done.stderr.startswith("unshare:"):
+        pytest.skip("mounts are not allowed here")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_a_file_that_is_mounted_alone(tmp_path: Path) -> None:
+    """As `docker run -v ./jobs.ledger:/data/jobs.ledger`: refused to write and to read, while the host goes on."""
+    assert mounted("file", tmp_path) == ["LedgerUnsafe", "LedgerUnsafe", "recorded", "2"]
+
+
+@pytest.mark.parametrize("mode", ["folder", "tmpfs", "overlay", "hidden"])
+def test_a_folder_that_is_mounted(tmp_path: Path, mode: str) -> None:
+    """A mounted folder is used as any other, also on overlayfs, and there is one writer."""
+    assert mounted(mode, tmp_path) == ["recorded", LedgerInUse.__name__, "2"]

@@ -1,0 +1,198 @@
+# A test that looks at files and processes has its loop to itself, so it may block it.
+# ruff: noqa: ASYNC220
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledger_values import ENDPOINT, every, new
+
+from pollwise.ledger import LedgerFailed, LedgerInUse, LedgerUnsafe, SqliteLedger, inode_lock
+from pollwise.ledger.inode_lock import file_id, hold_inode, in_use
+
+CHILD = Path(__file__).with_name("ledger_child.py")
+HAS_INODE_LOCKS = bool(inode_lock._SET_LOCK)
+needs_inode_locks = pytest.mark.skipif(not HAS_INODE_LOCKS, reason="the system has no open file description locks")
+
+
+@contextmanager
+def held_by_another_process(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process has the ledger open for writing."""
+    command = [sys.executable, CHILD, "hold", path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        yield other
+        other.kill()
+
+
+async def opened(path: Path) -> None:
+    async with SqliteLedger(path, busy_timeout_s=0.0):
+        pass
+
+
+# --- one writer, whatever happens to names ------------------------------------------------------
+
+
+@needs_inode_locks
+async def test_the_lock_file_is_deleted(path: Path) -> None:
+    """The lock holds without its file, against this process and against another one."""
+    async with SqliteLedger(path):
+        Path(f"{path}-lock").unlink()
+        with pytest.raises(LedgerInUse):
+            await opened(path)
+    with held_by_another_process(path):
+        Path(f"{path}-lock").unlink()
+        with pytest.raises(LedgerInUse):
+            await opened(path)
+    await opened(path)
+
+
+@needs_inode_locks
+async def test_a_ledger_that_was_moved_while_open(path: Path) -> None:
+    """A ledger in use is in use under its new name, too, where its log and its lock are not."""
+    elsewhere = path.with_name("elsewhere")
+    async with SqliteLedger(path):
+        path.rename(elsewhere)
+        with pytest.raises(LedgerInUse):
+            await opened(elsewhere)
+        elsewhere.rename(path)
+    with held_by_another_process(path):
+        path.rename(elsewhere)
+        with pytest.raises(LedgerInUse):
+            await opened(elsewhere)
+
+
+async def test_an_earlier_version_in_another_process(path: Path) -> None:
+    """Versions that know only `FILE-lock` and this one exclude each other."""
+    await opened(path)
+    lock = sqlite3.connect(f"{path}-lock", isolation_level=None)
+    lock.execute("PRAGMA journal_mode = MEMORY")
+    lock.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(LedgerInUse):
+        await opened(path)
+    lock.close()
+    async with SqliteLedger(path):
+        with sqlite3.connect(f"{path}-lock", timeout=0) as lock, pytest.raises(sqlite3.OperationalError, match="lock"):
+            lock.execute("BEGIN EXCLUSIVE")
+        lock.close()
+
+
+async def test_a_forked_child_keeps_no_lock(path: Path) -> None:
+    """A child that outlives the process that opened the ledger does not keep others out."""
+    with subprocess.Popen([sys.executable, CHILD, "fork_and_die", path], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        child = int(other.stdout.readline())
+        other.wait()
+        try:
+            async with SqliteLedger(path, busy_timeout_s=0.0) as ledger:
+                assert len(await every(ledger.open_watches(ENDPOINT))) == 1
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def others_may_take_it_over(path: Path) -> bool:
+    """Whether another process gets the exclusive lock of SQLite, because it sees no connection of ours."""
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('PRAGMA journal_mode = DELETE')"
+    return subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=False).returncode == 0
+
+
+async def test_the_end_of_a_writer_takes_no_lock_from_a_reader(path: Path) -> None:
+    """While a reader of this process has the file open, no descriptor of it is closed: that would drop SQLite's locks."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(1)])
+        reader = SqliteLedger(path, read_only=True)
+        await reader.__aenter__()
+    assert not others_may_take_it_over(path)
+    await opened(path)
+    assert not others_may_take_it_over(path)
+    await reader.aclose()
+    assert others_may_take_it_over(path)
+    assert inode_lock._uses == {}
+
+
+# --- systems and file systems without such locks ------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+@needs_inode_locks
+async def test_a_system_without_inode_locks(path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Where the file system or the kernel has no such locks, `FILE-lock` alone is the lock."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.fcntl", refuse)
+    async with SqliteLedger(path):
+        with pytest.raises(LedgerInUse):
+            await opened(path)
+
+
+async def test_a_platform_without_inode_locks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python does not know such locks, `FILE-lock` alone is the lock."""
+    monkeypatch.setattr(inode_lock, "_SET_LOCK", 0)
+    async with SqliteLedger(path) as ledger:
+        assert len(await ledger.record([new(1)])) == 1
+        with pytest.raises(LedgerInUse):
+            await opened(path)
+
+
+@needs_inode_locks
+async def test_locks_that_exclude_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that grants one lock to two holders is refused."""
+    monkeypatch.setattr("fcntl.fcntl", lambda *_: b"")
+    with pytest.raises(LedgerUnsafe, match=r"two holders.*on a disk of this machine"):
+        await opened(path)
+
+
+@needs_inode_locks
+async def test_another_error_of_the_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the disk while locking is an error, and no reason to go on without the lock."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fcntl.fcntl", fail)
+        with pytest.raises(Exception, match="Input/output error"):
+            await opened(path)
+    await opened(path)
+
+
+@needs_inode_locks
+def test_a_file_replaced_while_it_is_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock is on the file that was looked at, or there is an error."""
+    path.write_bytes(b"first")
+    open_it = os.open
+
+    def replace(name: Any, *rest: Any) -> int:
+        path.rename(path.with_name("moved"))
+        path.write_bytes(b"second")
+        return open_it(name, *rest)
+
+    monkeypatch.setattr(os, "open", replace)
+    with pytest.raises(LedgerFailed, match="replaced"), hold_inode(str(path), 0.0):
+        pass
+    assert inode_lock._uses == {}
+
+
+def test_uses_are_counted(path: Path) -> None:
+    """A file is forgotten after its last use, and can be locked again."""
+    path.touch()
+    with in_use(str(path)) as one, in_use(str(path)), hold_inode(str(path), 0.0) as locked:
+        assert one == locked == file_id(str(path))
+        with pytest.raises(LedgerInUse), hold_inode(str(path), 0.0):
+            pass
+    with hold_inode(str(path), 0.0):
+        pass
+    assert inode_lock._uses == {}
