@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import pytest
 from ledger_values import ENDPOINT, every, new
 
 from pollwise.ledger import LedgerFailed, LedgerInUse, LedgerUnsafe, SqliteLedger, inode_lock
-from pollwise.ledger.inode_lock import file_id, hold_inode, in_use
+from pollwise.ledger.inode_lock import create_private, file_id, hold_inode, in_use
 
 CHILD = Path(__file__).with_name("ledger_child.py")
 HAS_INODE_LOCKS = bool(inode_lock._SET_LOCK)
@@ -196,3 +197,59 @@ def test_uses_are_counted(path: Path) -> None:
     with hold_inode(str(path), 0.0):
         pass
     assert inode_lock._uses == {}
+
+
+# --- private from the first byte ----------------------------------------------------------------
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def modes(path: Path) -> dict[str, str]:
+    return {found.name: oct(stat.S_IMODE(found.stat().st_mode)) for found in path.parent.iterdir()}
+
+
+@pytest.mark.parametrize("mask", [0, 0o022, 0o777])
+async def test_a_new_ledger_is_private(path: Path, monkeypatch: pytest.MonkeyPatch, mask: int) -> None:
+    """Each file of a new ledger is for its owner alone, whatever the umask, also while it is made."""
+    link, seen = os.link, {}
+
+    def look(fresh: str, place: str) -> None:
+        seen.update(modes(path))
+        link(fresh, place)
+
+    monkeypatch.setattr(os, "link", look)
+    with umask(mask):
+        async with SqliteLedger(path) as ledger:
+            await ledger.record([new(1)])
+            seen.update(modes(path))
+    names = [path.name + end for end in ("", "-lock", "-pollwise-new", "-shm", "-wal")]
+    assert seen == dict.fromkeys(names, "0o600")
+
+
+async def test_a_ledger_keeps_its_mode(path: Path) -> None:
+    """A ledger that a group shares stays as it is, and the files beside it have its mode."""
+    await opened(path)
+    Path(f"{path}-lock").unlink()
+    path.chmod(0o660)
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(1)])
+        assert modes(path) == dict.fromkeys([path.name + end for end in ("", "-lock", "-shm", "-wal")], "0o660")
+
+
+def test_a_file_that_is_there_is_left_alone(path: Path) -> None:
+    """No file is emptied and no link is followed to make a private file."""
+    path.write_text("mine")
+    path.chmod(0o644)
+    link = path.with_name("link")
+    link.symlink_to(path.with_name("nothing"))
+    create_private(str(path))
+    create_private(str(link))
+    assert (path.read_text(), oct(path.stat().st_mode & 0o777)) == ("mine", "0o644")
+    assert not path.with_name("nothing").exists()

@@ -7,6 +7,7 @@ Rule 3: a ledger has one writer. It holds a lock of SQLite on `FILE-lock`, which
 inode of the file (inode_lock.py). Both end with the process, and a forked child inherits neither. Readers need no lock.
 Rule 4: only SQLite and inode_lock.py open these files. Closing a descriptor drops SQLite's POSIX locks on the file in this
 whole process (sqlite.org/howtocorrupt.html, 2.2).
+Rule 5: a new file has the mode 0600. SQLite gives -wal and -shm the mode of the ledger. An existing file keeps its mode.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from pollwise.ledger.errors import (
     NotALedger,
 )
 from pollwise.ledger.file_safety import refuse_links, refuse_place
-from pollwise.ledger.inode_lock import FileId, hold_inode, in_use
+from pollwise.ledger.inode_lock import FileId, create_private, hold_inode, in_use
 from pollwise.ledger.open_file import OpenFile
 from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, VIEWS, migrate, version_of
 
@@ -215,13 +216,26 @@ def _layout(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
 def _lock(path: str, busy_timeout_s: float, held: ExitStack) -> None:
     lock = f"{path}-lock"
     try:
-        holder = held.enter_context(closing(_connect(lock, "mode=rwc", busy_timeout_s)))
+        create_private(lock, _mode(path))
+        holder = held.enter_context(closing(_connect(lock, "mode=rw", busy_timeout_s)))
         holder.execute("PRAGMA journal_mode = MEMORY")  # so that no journal is left beside the lock
         holder.execute("BEGIN EXCLUSIVE")  # never committed, so the file stays empty
     except sqlite3.Error as exc:
         if _primary(exc) == sqlite3.SQLITE_BUSY:
             raise LedgerInUse(path) from exc
         raise LedgerUnwritable(path, _obstacle(path) or f"{lock}: {exc}") from exc
+    except OSError as exc:
+        if reason := _obstacle(path):
+            raise LedgerUnwritable(path, reason) from exc
+        raise
+
+
+def _mode(path: str) -> int:
+    """The mode of the files beside the ledger: its own, as SQLite does it, or that of a new ledger."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode) & 0o666 | 0o600  # noqa: PTH116 - all of this file's paths are texts
+    except OSError:
+        return 0o600
 
 
 def _create(path: str) -> None:
@@ -233,7 +247,8 @@ def _create(path: str) -> None:
     with ExitStack() as cleanup:
         cleanup.callback(_remove, fresh)
         _remove(fresh)  # left by a process that was killed here
-        with closing(_connect(fresh, "mode=rwc")) as db:
+        create_private(fresh)
+        with closing(_connect(fresh, "mode=rw")) as db:
             db.execute("PRAGMA journal_mode = MEMORY")
             migrate(db, MIGRATIONS)
         try:

@@ -5,6 +5,7 @@ it is mounted elsewhere. Linux has such locks (open file description locks, fcnt
 Rule 2: closing a descriptor of a file drops all POSIX locks of this process on that file, SQLite's too
 (sqlite.org/howtocorrupt.html, 2.2). So a descriptor of a ledger is closed after the last connection of this process to it.
 Rule 3: a forked child closes its copies of the descriptors at once, because a copy would keep the lock.
+Rule 4: a new file is private from its first byte. SQLite would give it the mode 0644.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if sys.platform != "win32":
 else:
     _SET_LOCK = 0
 
-__all__ = ["FileId", "file_id", "hold_inode", "in_use"]
+__all__ = ["FileId", "create_private", "file_id", "hold_inode", "in_use"]
 
 FileId: TypeAlias = tuple[int, int]
 """The device and the inode of a file."""
@@ -61,6 +62,18 @@ def file_id(path: str) -> FileId | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def create_private(path: str, mode: int = 0o600) -> None:
+    """Make an empty file of this mode, whatever the umask. A file that is already there keeps its mode."""
+    with _mutex, contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode & 0o600)
+        try:
+            if hasattr(os, "fchmod"):
+                with contextlib.suppress(OSError):  # a file system without modes
+                    os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
