@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -221,3 +223,49 @@ async def test_a_ledger_behind_a_link(path: Path, tmp_path: Path) -> None:
         Path(f"{path}-wal").unlink()
         await ledger.record([new(2)])
         assert await left_by_a_kill(path, tmp_path / "copy") == ["ZX-1", "ZX-2"]
+
+
+# --- readers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm"])
+async def test_a_reader_follows_the_log(path: Path, end: str) -> None:
+    """A reader that is open while the log is lost sees all rows, those from before and those from after."""
+    async with SqliteLedger(path) as ledger, SqliteLedger(path, read_only=True) as reader:
+        for number in range(3):
+            await ledger.record([new(number)])
+            assert len(await every(reader.open_watches(ENDPOINT))) == number + 1
+            Path(f"{path}{end}").unlink(missing_ok=True)  # both connections share an -shm that was deleted
+
+
+async def test_a_reader_of_a_file_that_was_replaced(path: Path) -> None:
+    """A reader does not go on reading a file that is no longer the ledger."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(1)])
+    async with SqliteLedger(path, read_only=True) as reader:
+        path.rename(path.with_name("elsewhere"))
+        with pytest.raises(LedgerFailed, match="deleted, moved or replaced"):
+            await every(reader.open_watches(ENDPOINT))
+        path.with_name("elsewhere").rename(path)
+        assert len(await every(reader.open_watches(ENDPOINT))) == 1
+
+
+async def test_a_reader_of_another_process_after_the_index_was_deleted(path: Path, tmp_path: Path) -> None:
+    """A reader that makes an -shm of its own does not keep the writer from its log, and no row is lost."""
+    code = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]);"
+        "print(db.execute('SELECT count(*) FROM watches').fetchone()[0], flush=True); sys.stdin.read()"
+    )
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(0)])
+        Path(f"{path}-shm").unlink()
+        reader = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, str(path), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert reader.stdout is not None
+        assert await reader.stdout.readline() == b"1\n"
+        for number in (1, 2, 3):
+            await ledger.record([new(number)])
+            assert await left_by_a_kill(path, tmp_path / "copy") == [f"ZX-{n}" for n in range(number + 1)]
+        await reader.communicate()
+    assert raw(path, "SELECT count(*) FROM watches") == [(4,)]

@@ -4,8 +4,9 @@ Rule 1: SQLite goes on writing a file that was deleted or moved. So the file, it
 the connection opened, before each transaction and after each commit.
 Rule 2: if the file itself is not in its place, the call fails. SQLite cannot write what a later process would open.
 Rule 3: if only -wal or -shm is gone, the connection still has all rows. They are written into the file itself, and a new
-connection makes a new -wal. Callers do not notice.
-Rule 4: a foreign -wal in the place of ours is not used and not deleted while the ledger is open. The next call fails until
+connection makes a new -wal and -shm. Callers do not notice.
+Rule 4: a reader compares the files before each call. It reads the log that the writer uses, or raises.
+Rule 5: a foreign -wal in the place of ours is not used and not deleted while the ledger is open. The next call fails until
 it is moved away.
 """
 
@@ -49,7 +50,7 @@ class OpenFile:
         """The connection."""
         if self._db is None:
             db = self.connect()
-            self._log, self._memory = file_id(f"{self.real_path}-wal"), file_id(f"{self.real_path}-shm")
+            self._log, self._memory = self._found()
             self._db = db
         return self._db
 
@@ -75,14 +76,30 @@ class OpenFile:
         if self._db is not None and not self._log_is_in_place():
             self._save(self._db)
 
+    def check_to_read(self) -> None:
+        """Make sure that a reader sees what the writer writes. Does nothing for a writer, which checks its transactions.
+
+        Raises:
+            LedgerFailed: The file is not in its place.
+        """
+        if self.is_written:
+            return
+        self.check_main()
+        if self._found() != (self._log, self._memory):
+            self.close()  # the next read opens the log that the writer uses now
+
     def save_log(self) -> None:
         """Save the rows of a log that was deleted, if the file itself is in its place. Does nothing for a reader."""
         if self.is_written and file_id(self.path) == self.main:
             self.check()
 
     def _log_is_in_place(self) -> bool:
-        log, memory = file_id(f"{self.real_path}-wal"), file_id(f"{self.real_path}-shm")
+        log, memory = self._found()
         return log is not None and log == self._log and memory == self._memory
+
+    def _found(self) -> tuple[FileId | None, FileId | None]:
+        """The files that stand in the places of -wal and -shm."""
+        return file_id(f"{self.real_path}-wal"), file_id(f"{self.real_path}-shm")
 
     def _save(self, db: sqlite3.Connection) -> None:
         """Write the rows of the log into the file itself, then open a new log."""
@@ -102,4 +119,7 @@ class OpenFile:
                 f"Move {log} away, then repeat the call",
             )
         self.close()
+        # A reader may have made an -shm of its own, which does not fit the log. A new connection would believe it.
+        for end in ("-wal", "-shm"):
+            Path(f"{self.real_path}{end}").unlink(missing_ok=True)
         _ = self.db

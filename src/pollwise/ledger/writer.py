@@ -108,6 +108,7 @@ class _Writer:
 
     def _read(self, call: Call) -> Settled:
         try:
+            self.file.check_to_read()
             return (call.future, call.work.run(self.file.db, call.payload), None)
         except Exception as exc:  # noqa: BLE001 - rule 3
             return (call.future, None, _caused(ledger_error_of(exc, self.file.path), exc))
