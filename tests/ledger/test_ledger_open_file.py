@@ -1,3 +1,6 @@
+# A test that looks at files and processes has its loop to itself, so it may block it.
+# ruff: noqa: ASYNC220
+
 from __future__ import annotations
 
 import asyncio
@@ -259,13 +262,13 @@ async def test_a_reader_of_another_process_after_the_index_was_deleted(path: Pat
     async with SqliteLedger(path) as ledger:
         await ledger.record([new(0)])
         Path(f"{path}-shm").unlink()
-        reader = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", code, str(path), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert reader.stdout is not None
-        assert await reader.stdout.readline() == b"1\n"
-        for number in (1, 2, 3):
-            await ledger.record([new(number)])
-            assert await left_by_a_kill(path, tmp_path / "copy") == [f"ZX-{n}" for n in range(number + 1)]
-        await reader.communicate()
+        with subprocess.Popen(
+            [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as reader:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == b"1\n"
+            for number in (1, 2, 3):
+                await ledger.record([new(number)])
+                assert await left_by_a_kill(path, tmp_path / "copy") == [f"ZX-{n}" for n in range(number + 1)]
+            reader.kill()
     assert raw(path, "SELECT count(*) FROM watches") == [(4,)]
