@@ -11,6 +11,7 @@ import orjson
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import (
+    Acknowledgement,
     Change,
     Concluded,
     Conclusion,
@@ -122,14 +123,14 @@ class MemoryLedger(Ledger):
                 self.rows[end.id] = Concluded(**{**known, **attrs.asdict(end, recurse=False), "acknowledged": False})
             return len(new)
 
-    async def acknowledge(self, ids: Sequence[int], /) -> int:
+    async def acknowledge(self, outcomes: Sequence[Acknowledgement], /) -> int:
         async with self._lock:
-            await self._call("acknowledge", ids)
+            await self._call("acknowledge", outcomes)
             new = 0
-            for number in ids:
-                row = self.rows[number]
-                if isinstance(row, Concluded) and not row.acknowledged:
-                    self.rows[number] = attrs.evolve(row, acknowledged=True)
+            for one in outcomes:
+                row = self.rows[one.id]
+                if isinstance(row, Concluded) and not row.acknowledged and row.generation == one.generation:
+                    self.rows[one.id] = attrs.evolve(row, acknowledged=True)
                     new += 1
             return new
 
@@ -139,9 +140,14 @@ class MemoryLedger(Ledger):
             new = 0
             for renewal in renewals:
                 row = self.rows[renewal.id]
-                if isinstance(row, Concluded) and row.outcome is OutcomeKind.ABANDONED:
+                if (
+                    isinstance(row, Concluded)
+                    and row.outcome is OutcomeKind.ABANDONED
+                    and row.generation == renewal.generation
+                ):
                     kept = {field.name: getattr(row, field.name) for field in attrs.fields(OpenWatch)}
                     new_ones = {"deadline": renewal.deadline, "failures": 0, "origin": renewal.origin or row.origin}
+                    new_ones["generation"] = row.generation + 1
                     self.rows[row.id] = OpenWatch(**{**kept, **new_ones})
                     new += 1
             return new

@@ -14,7 +14,7 @@ from pollwise.durable.codec import conclusion_of
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.errors import DeadlineExceeded, PollTimeout
 from pollwise.http.auth import ApiKeyAuth
-from pollwise.ledger import Change, Conclusion, NewWatch, OutcomeKind, SqliteLedger
+from pollwise.ledger import Acknowledgement, Change, Conclusion, NewWatch, OutcomeKind, SqliteLedger
 from pollwise.model.events import Abandoned
 from pollwise.model.reading import Phase
 
@@ -134,7 +134,7 @@ async def test_a_ledger_in_use(tmp_path: Path, command: Run) -> None:
         await fill(ledger, 3000)
         assert "3,000 watches" in (await command("ledger", "show", str(tmp_path / "ledger")))[1]
         assert (await command("ledger", "export", str(tmp_path / "ledger")))[1].count("\n") == 2000
-        await ledger.acknowledge([1])
+        await ledger.acknowledge([Acknowledgement(id=1, generation=0)])
 
 
 async def test_a_file_that_is_not_a_ledger(tmp_path: Path, command: Run) -> None:

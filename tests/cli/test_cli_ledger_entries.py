@@ -20,7 +20,7 @@ from pollwise.errors import (
     ServerUnavailable,
 )
 from pollwise.http.auth import BearerAuth
-from pollwise.ledger import Conclusion, NewWatch, OutcomeKind, SqliteLedger
+from pollwise.ledger import Acknowledgement, Conclusion, NewWatch, OutcomeKind, SqliteLedger
 from pollwise.model.reading import Phase
 
 JOB = ExtractionJob("F", "J")
@@ -112,7 +112,7 @@ async def test_a_ledger_in_entries(tmp_path: Any, hostile: str) -> None:
                 ),
             ]
         )
-        await ledger.acknowledge([first.id])
+        await ledger.acknowledge([Acknowledgement(id=first.id, generation=0)])
         [found] = [page async for page in read_entries(ledger)]
         [ended] = [page async for page in read_entries(ledger, include_open=False)]
     assert found[0] == LedgerEntry(

@@ -9,7 +9,16 @@ import pytest
 
 from pollwise.cli.batch_progress import BatchProgress
 from pollwise.cli.observed_ledger import ObservedLedger
-from pollwise.ledger import Change, Conclusion, LedgerClosed, NewWatch, OutcomeKind, Renewal, SqliteLedger
+from pollwise.ledger import (
+    Acknowledgement,
+    Change,
+    Conclusion,
+    LedgerClosed,
+    NewWatch,
+    OutcomeKind,
+    Renewal,
+    SqliteLedger,
+)
 from pollwise.model.reading import Phase
 
 USUAL: dict[str, Any] = {"polls": 3, "status": None}
@@ -60,7 +69,7 @@ async def test_watches_of_an_earlier_run(ledger: SqliteLedger, progress: BatchPr
     await observed.record([new("a"), new("b"), new("c"), new("d")])
     assert +progress.counts == {"succeeded": 1, "retrying": 1, "waiting": 8}
     assert progress.known == 1
-    await observed.reopen([Renewal(id=third.id, deadline=None)])
+    await observed.reopen([Renewal(id=third.id, generation=0, deadline=None)])
     assert [line.keys["task_id"] for line in progress.longest(3)] == ["c", "b", "d"]
     assert 938.0 <= progress.longest(2)[1].at <= 940.0
     assert [line.polls for line in progress.longest(2)] == [3, 3]
@@ -83,7 +92,7 @@ async def test_other_calls_pass_through(tmp_path: Path, progress: BatchProgress)
         one, _ = await observed.record([new("a"), new("b")])
         await observed.conclude([end(one.id)])
         assert [page[0].id async for page in observed.unacknowledged("document360")] == [one.id]
-        assert await observed.acknowledge([one.id]) == 1
+        assert await observed.acknowledge([Acknowledgement(id=one.id, generation=0)]) == 1
         assert [page[0].keys async for page in observed.open_watches("document360")] == [{"task_id": "b"}]
         assert list(await observed.durations("document360")) == [1.0]
         lines = b"".join([lines async for lines in observed.export(include_open=True)])

@@ -173,7 +173,7 @@ async def test_rows_are_taken_in_a_page_at_a_time_also_when_that_is_interrupted(
     found: Any = SimpleNamespace(machine=lambda _job, _known: SimpleNamespace(phase=None))
     patience = Patience("new watches", patience_s=60, now=now, closing=asyncio.Event())
     admission: Admission[Any, Any] = Admission(
-        ledger=MemoryLedger(), rows=found, apply=apply, start=start, now=now, patience=patience
+        ledger=MemoryLedger(), rows=found, apply=apply, start=start, now=now, patience=patience, generations={}
     )
     rows: list[Any] = [Row() for _ in range(1_000)]
     noon = datetime.fromtimestamp(NOON_S, UTC)

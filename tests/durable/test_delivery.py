@@ -12,7 +12,7 @@ import pytest
 from kept_toy import KeptToyEndpoint, MemoryLedger, ToyCodec, acknowledged, keeping, toys
 from pollwise.core.pacing import Retry
 from pollwise.durable.delivery import Deliveries, Delivery
-from pollwise.errors import RetriesExhausted, WatcherClosed
+from pollwise.errors import PermissionDenied, RetriesExhausted, WatcherClosed
 from pollwise.ledger import Concluded, LedgerFull, OpenWatch
 from pollwise.model.events import Abandoned, Cancelled, Failed, Succeeded
 from pollwise.testing import Hang, Slow
@@ -296,6 +296,63 @@ async def test_an_acknowledgement_that_comes_too_late() -> None:
         second = await anext(deliveries)
         assert isinstance(second.outcome, Succeeded)
         assert await second.ack()
+
+
+async def test_a_late_acknowledgement_leaves_the_outcome_of_a_later_session() -> None:
+    """The delivery of an earlier session acknowledges its own outcome alone: the success of the later one is delivered."""
+    ledger = MemoryLedger()
+    async with keeping(ledger, [403]) as (watcher, _):
+        await watcher.record(ToyJob())
+        old = await anext(watcher.outcomes())
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        assert (await watcher.watch(ToyJob())).state == "succeeded"
+        assert await old.ack() is False
+        (new,) = [delivery async for delivery in watcher.outcomes()]
+        assert isinstance(new.outcome, Succeeded)
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        (again,) = [delivery async for delivery in watcher.outcomes()]
+        assert await again.ack()
+        assert await new.ack() is False
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_the_outcome_of_a_reopened_row_is_acknowledged(resumed: bool) -> None:
+    """Live, and after a resume of the row that was opened again: the delivery names the right generation."""
+    ledger = MemoryLedger()
+    async with keeping(ledger, [403]) as (watcher, _):
+        for _ in range(3):
+            with pytest.raises(PermissionDenied):
+                await watcher.watch(ToyJob())
+    async with keeping(ledger, [Hang()] if resumed else [SUCCEEDED]) as (watcher, _):
+        deliveries = watcher.outcomes(follow=True)
+        assert isinstance((await anext(deliveries)).outcome, Abandoned)
+        watcher.watch(ToyJob())
+        if not resumed:
+            assert await (await anext(deliveries)).ack()
+        await asyncio.sleep(1)
+    if resumed:
+        async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+            deliveries = watcher.outcomes(follow=True)
+            waiting = asyncio.create_task(anext(deliveries))
+            await asyncio.sleep(1)
+            await watcher.resume()
+            assert await (await waiting).ack()
+    row = ledger.of(id="a")
+    assert isinstance(row, Concluded)
+    assert (row.acknowledged, row.generation) == (True, 3)
+
+
+async def test_two_watchers_that_open_one_row_again() -> None:
+    """The second one finds the row open: both poll, the first outcome stays, and its delivery is acknowledged once."""
+    ledger = MemoryLedger()
+    async with keeping(ledger, [403]) as (watcher, _):
+        await watcher.record(ToyJob())
+        await asyncio.sleep(1)
+    async with keeping(ledger, [SUCCEEDED]) as (one, _), keeping(ledger, [SUCCEEDED]) as (two, _):
+        watches = one.watch(ToyJob()), two.watch(ToyJob())
+        assert [(await watch).state for watch in watches] == ["succeeded"] * 2
+        found = [delivery async for delivery in one.outcomes()] + [delivery async for delivery in two.outcomes()]
+        assert sorted([await delivery.ack() for delivery in found]) == [False] * (len(found) - 1) + [True]
 
 
 # --- memory -------------------------------------------------------------------------------------

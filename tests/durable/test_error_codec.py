@@ -43,7 +43,9 @@ from pollwise.errors import (
     WatchError,
     WatchStopped,
 )
-from pollwise.ledger import LedgerCorrupt, Renewal, SqliteLedger
+from pollwise.ledger import Renewal, SqliteLedger
+from pollwise.ledger.checksums import register
+from pollwise.ledger.schema import MIGRATIONS
 from pollwise.model.events import Abandoned
 from pollwise.testing import reply
 from toy import ToyJob, ToyStatus
@@ -436,7 +438,7 @@ async def test_the_data_is_in_the_file(tmp_path: Path) -> None:
         with closing(sqlite3.connect(path)) as db:
             (data,) = db.execute("SELECT error_data FROM watches").fetchone()
             assert orjson.loads(data)["fields"]["last_error"]["fields"] == {"seconds": 5.0}
-            await ledger.reopen([Renewal(id=found.id, deadline=None)])
+            await ledger.reopen([Renewal(id=found.id, generation=0, deadline=None)])
             assert db.execute("SELECT error_data FROM watches").fetchone() == (None,)
 
 
@@ -450,13 +452,11 @@ async def test_data_that_is_no_json_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="error_data is not one JSON document"):
             await ledger.conclude([attrs.evolve(conclusion, error_data=b"{")])
         await ledger.conclude([conclusion])
-        for value in ("x'ff'", "'{'", "7", "1.5", "''", "CAST(x'ff' AS TEXT)"):
+        for value in ("x'ff'", "x'7b'", "x'37'", "x''"):
             with closing(sqlite3.connect(path, isolation_level=None)) as db:
+                register(db)
                 db.execute(f"UPDATE watches SET error_data = {value}")  # noqa: S608  # the point of it
-            if value.startswith("CAST"):
-                with pytest.raises(LedgerCorrupt):
-                    _ = [page async for page in ledger.unacknowledged("toy")]
-                continue
+                db.execute(MIGRATIONS[3][-1])  # its checksums are right
             (known,) = [one async for page in ledger.unacknowledged("toy") for one in page]
             again = outcome_of(known, JOB, endpoint)
             assert isinstance(again, Abandoned)

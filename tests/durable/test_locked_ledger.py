@@ -14,7 +14,7 @@ import pytest
 from kept_toy import KeptToyEndpoint, acknowledged, toys
 from pollwise.durable import patience
 from pollwise.errors import LedgerWriteFailed
-from pollwise.ledger import LedgerInUse, NewWatch, OpenWatch, Recorded, SqliteLedger
+from pollwise.ledger import Acknowledgement, LedgerInUse, NewWatch, OpenWatch, Recorded, SqliteLedger
 from pollwise.model.events import Succeeded
 from pollwise.testing import ScriptedTransport
 from pollwise.watcher import JobWatcher
@@ -49,11 +49,11 @@ class Counted(SqliteLedger):
             self.refused.put_nowait(len(watches))
             raise
 
-    async def acknowledge(self, ids: Sequence[int], /) -> int:
+    async def acknowledge(self, outcomes: Sequence[Acknowledgement], /) -> int:
         try:
-            return await super().acknowledge(ids)
+            return await super().acknowledge(outcomes)
         except LedgerInUse:
-            self.refused.put_nowait(len(ids))
+            self.refused.put_nowait(len(outcomes))
             raise
 
 

@@ -20,7 +20,7 @@ from pollwise.core.rate_budget import RateBudget
 from pollwise.durable import Patience
 from pollwise.durable.resume import Stagger, learn_durations
 from pollwise.errors import DeadlineExceeded, RetriesExhausted, WatcherClosed
-from pollwise.ledger import Concluded, LedgerFailed, OpenWatch
+from pollwise.ledger import Acknowledgement, Concluded, LedgerFailed, OpenWatch
 from pollwise.model.events import Abandoned, Failed, Progressed, Succeeded
 from pollwise.model.reading import Phase
 from pollwise.testing import Hang, Slow
@@ -98,7 +98,7 @@ async def test_what_ends_while_the_rows_are_read_is_not_asked_again() -> None:
         assert [watch.job for watch in await resuming] == toys(2)[1:]
         await asyncio.sleep(5)
         assert len(transport.requests) == 2
-        assert await ledger.acknowledge([1]) == 1
+        assert await ledger.acknowledge([Acknowledgement(id=1, generation=0)]) == 1
 
 
 async def test_left_while_the_rows_are_read() -> None:

@@ -90,8 +90,8 @@ def test_a_row_that_is_opened_again_has_all_of_its_time() -> None:
     machine = rows().machine(ToyJob("a"), CONCLUDED)
     assert (machine.started_at, machine.deadline) == (900.0, 1_600.0)
     assert (machine.polls, machine.failures) == (9, 0)
-    renewal = rows().renewal(7, ToyJob("a"))
-    assert (renewal.id, renewal.deadline) == (7, NOON + timedelta(seconds=600))
+    renewal = rows().renewal(ToyJob("a"), attrs.evolve(CONCLUDED, id=7, generation=3))
+    assert (renewal.id, renewal.generation, renewal.deadline) == (7, 3, NOON + timedelta(seconds=600))
 
 
 def test_the_outcome_of_a_row() -> None:

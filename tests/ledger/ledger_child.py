@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ledger_values import change, new, raw, success
+from ledger_values import acks, change, new, raw, success
 
 from pollwise.errors import PollwiseError
 from pollwise.ledger import LedgerError, Recorded, SqliteLedger
@@ -47,7 +47,7 @@ async def work(path: str, first: str) -> None:
                 say("updated", *ids)
                 await ledger.conclude([success(number, polls=8) for number in ids[:5]])
                 say("concluded", *ids[:5])
-                count = await ledger.acknowledge(ids[:2])
+                count = await ledger.acknowledge(acks(*ids[:2]))
                 say("acknowledged", count, *ids[:2])
                 batch += 1
 

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pollwise.ledger import Change, Conclusion, NewWatch, OutcomeKind
+from pollwise.ledger import Acknowledgement, Change, Conclusion, NewWatch, OutcomeKind
+from pollwise.ledger.checksums import register
+from pollwise.ledger.schema import MIGRATIONS
 from pollwise.model.reading import Phase
 
 T = TypeVar("T")
@@ -64,6 +66,10 @@ def abandoned(number: int, **other: Any) -> Conclusion:
     return success(number, **{**given, **other})
 
 
+def acks(*numbers: int, generation: int = 0) -> list[Acknowledgement]:
+    return [Acknowledgement(id=number, generation=generation) for number in numbers]
+
+
 async def every(chunks: AsyncIterator[Sequence[T]]) -> list[T]:
     return [one async for chunk in chunks for one in chunk]
 
@@ -75,6 +81,14 @@ def raw(path: Path, *statements: str) -> list[Any]:
         for statement in statements:
             rows = db.execute(statement).fetchall()
     return rows
+
+
+def sealed(path: Path, *statements: str) -> None:
+    """Do to the file what pollwise would not, and give each row the checksums of what it has then."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        register(db)
+        for statement in (*statements, MIGRATIONS[3][-1]):
+            db.execute(statement)
 
 
 def folder_of(path: Path) -> dict[str, bytes]:

@@ -42,10 +42,10 @@ async def test_an_origin_stays_as_it_was_recorded(ledger: SqliteLedger) -> None:
     assert [watch.origin for watch in await every(ledger.open_watches(ENDPOINT))] == [NEW]
     (ended,) = await every(ledger.unacknowledged(ENDPOINT))
     assert ended.origin == OLD
-    await ledger.reopen([Renewal(id=two.id, deadline=None)])
+    await ledger.reopen([Renewal(id=two.id, generation=0, deadline=None)])
     assert [watch.origin for watch in await every(ledger.open_watches(ENDPOINT))] == [NEW, OLD]
     await ledger.conclude([abandoned(two.id)])
-    await ledger.reopen([Renewal(id=two.id, deadline=NOON, origin=NEW)])
+    await ledger.reopen([Renewal(id=two.id, generation=1, deadline=NOON, origin=NEW)])
     assert [watch.origin for watch in await every(ledger.open_watches(ENDPOINT))] == [NEW, NEW]
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from ledger_values import ENDPOINT, every, new, raw
+from ledger_values import ENDPOINT, acks, every, new, raw
 
 from pollwise.ledger import LedgerFailed, OpenWatch, OutcomeKind, SqliteLedger
 
@@ -67,7 +67,7 @@ async def test_nothing_promised_is_lost(path: Path) -> None:
         assert not kept["concluded"] & still_open.keys()
         assert all(known.outcome is OutcomeKind.SUCCEEDED for known in waiting.values())
         assert all(still_open[number].polls == 7 for number in kept["updated"] & still_open.keys())
-        assert await ledger.acknowledge(sorted(acknowledged)) == 0
+        assert await ledger.acknowledge(acks(*sorted(acknowledged))) == 0
     assert raw(path, "PRAGMA integrity_check") == [("ok",)]
     rows = raw(path, "SELECT id, job, polls, outcome, acknowledged FROM watches")
     assert kept["recorded"] <= {row[0] for row in rows}

@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from ledger_values import ENDPOINT, every, folder_of, new, raw, success
+from ledger_values import ENDPOINT, acks, every, folder_of, new, raw, success
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import (
@@ -280,7 +280,7 @@ async def test_looking_is_only_looking(path: Path) -> None:
             ledger.record([]),
             ledger.update([]),
             ledger.conclude([success(1)]),
-            ledger.acknowledge([1]),
+            ledger.acknowledge(acks(1)),
             ledger.reopen([]),
         ):
             with pytest.raises(LedgerUnwritable, match="read_only=True"):

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from ledger_values import every
 
 from pollwise.ledger import (
+    Acknowledgement,
     Change,
     Concluded,
     Conclusion,
@@ -67,7 +68,15 @@ conclusions = st.builds(
     error_message=st.none() | texts,
     error_data=statuses,
 )
-renewals = st.builds(Renewal, id=numbers, deadline=st.none() | moments, origin=st.none() | st.sampled_from(ORIGINS))
+generations = st.sampled_from([0, 0, 0, 1, 2])
+acknowledgements = st.builds(Acknowledgement, id=numbers, generation=generations)
+renewals = st.builds(
+    Renewal,
+    id=numbers,
+    generation=generations,
+    deadline=st.none() | moments,
+    origin=st.none() | st.sampled_from(ORIGINS),
+)
 relocations = st.builds(Relocation, id=numbers, origin=st.sampled_from(ORIGINS))
 
 
@@ -133,16 +142,16 @@ class Model(RuleBasedStateMachine):
         self.known[end.id] = Concluded(acknowledged=False, **fields)
         return True
 
-    @rule(batches=st.lists(st.lists(numbers, max_size=4), max_size=3))
-    def acknowledge(self, batches: list[list[int]]) -> None:
+    @rule(batches=st.lists(st.lists(acknowledgements, max_size=4), max_size=3))
+    def acknowledge(self, batches: list[list[Acknowledgement]]) -> None:
         answers = self.together(*(self.ledger.acknowledge(batch) for batch in batches))
         assert answers == [sum(map(self.acknowledged, batch)) for batch in batches]
 
-    def acknowledged(self, number: int) -> bool:
-        known = self.known.get(number)
-        if not isinstance(known, Concluded) or known.acknowledged:
+    def acknowledged(self, outcome: Acknowledgement) -> bool:
+        known = self.known.get(outcome.id)
+        if not isinstance(known, Concluded) or known.acknowledged or known.generation != outcome.generation:
             return False
-        self.known[number] = attrs.evolve(known, acknowledged=True)
+        self.known[outcome.id] = attrs.evolve(known, acknowledged=True)
         return True
 
     @rule(wanted=st.lists(renewals, max_size=3))
@@ -153,8 +162,11 @@ class Model(RuleBasedStateMachine):
         known = self.known.get(renewal.id)
         if not isinstance(known, Concluded) or known.outcome is not OutcomeKind.ABANDONED:
             return False
+        if known.generation != renewal.generation:
+            return False
         fields = {field.name: getattr(known, field.name) for field in attrs.fields(OpenWatch)}
         now = {"deadline": renewal.deadline, "failures": 0, "origin": renewal.origin or known.origin}
+        now["generation"] = known.generation + 1
         self.known[renewal.id] = OpenWatch(**{**fields, **now})
         return True
 

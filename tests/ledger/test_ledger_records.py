@@ -7,7 +7,7 @@ import pytest
 from ledger_values import ENDPOINT, NOON, abandoned, every, new, success
 
 from pollwise.errors import ConfigurationError
-from pollwise.ledger import Change, Conclusion, Ledger, NewWatch, Relocation, Renewal, SqliteLedger
+from pollwise.ledger import Acknowledgement, Change, Conclusion, Ledger, NewWatch, Relocation, Renewal, SqliteLedger
 
 
 def test_times_are_aware() -> None:
@@ -18,7 +18,7 @@ def test_times_are_aware() -> None:
     with pytest.raises(ConfigurationError, match="deadline must be an aware datetime"):
         new(1, deadline=naive)
     with pytest.raises(ConfigurationError, match="deadline must be an aware datetime"):
-        Renewal(id=1, deadline=naive)
+        Renewal(id=1, generation=0, deadline=naive)
 
 
 @pytest.mark.parametrize("keys", [{"job_id": 7}, {7: "job"}, {"job_id": None}])
@@ -54,10 +54,14 @@ async def test_every_zone_comes_back_in_utc(ledger: SqliteLedger) -> None:
 
 def test_values_have_no_place_for_a_credential() -> None:
     """The values have these fields and no others."""
-    found = {field.name for kind in (NewWatch, Change, Conclusion, Relocation, Renewal) for field in attrs.fields(kind)}
+    found = {
+        field.name
+        for kind in (Acknowledgement, NewWatch, Change, Conclusion, Relocation, Renewal)
+        for field in attrs.fields(kind)
+    }
     assert found == {
         *("endpoint", "account", "origin", "keys", "first_seen", "deadline"),
-        *("id", "phase", "polls", "failures", "status", "seen_s"),
+        *("id", "generation", "phase", "polls", "failures", "status", "seen_s"),
         *("outcome", "elapsed_s", "error_type", "error_message", "error_data"),
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_values import ENDPOINT, change, every, new, success
+from ledger_values import ENDPOINT, acks, change, every, new, success
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import LedgerClosed, SqliteLedger
@@ -122,8 +122,8 @@ async def test_a_fault_is_its_callers_alone(ledger: SqliteLedger) -> None:
     answers = await asyncio.gather(
         ledger.conclude([success(1)]),
         ledger.conclude([success(2), success(3, status=b"no json")]),
-        ledger.acknowledge([1]),
-        ledger.acknowledge([2**70]),
+        ledger.acknowledge(acks(1)),
+        ledger.acknowledge(acks(2**70)),
         return_exceptions=True,
     )
     assert answers[0] == 1
@@ -239,7 +239,7 @@ async def test_a_closed_ledger_says_so(path: Path) -> None:
         ledger.record([new(1)]),
         ledger.update([change(1)]),
         ledger.conclude([]),
-        ledger.acknowledge([1]),
+        ledger.acknowledge(acks(1)),
         ledger.reopen([]),
         ledger.durations(ENDPOINT),
         every(ledger.open_watches(ENDPOINT)),

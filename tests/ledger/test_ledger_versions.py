@@ -1,7 +1,8 @@
 """Ledger files of earlier schema versions: each outcome comes back as the release that wrote it read it.
 
 `version_N.sqlite` was written with schema version N, and `version_N.jsonl` is its export by that release.
-`version_N_errors.json` has the class and the fields that the last release with schema version 2 gave each row's error.
+`version_N_errors.json` has the class and the fields that the last release with that schema version (2 for 1) gave each
+row's error.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pollwise.ledger.schema import MIGRATIONS
 from pollwise.model.events import Succeeded
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "ledger"
-VERSIONS = [1, 2]
+VERSIONS = [1, 2, 3]
 ODD_WORDS = "No such job.; Really; !csCloudKey; code -96, 7"
 ENDPOINTS: dict[str, Any] = {
     endpoint.name: endpoint
@@ -63,7 +64,7 @@ def described(error: PollwiseError, job: Any) -> dict[str, Any]:
         return {"type": type(error).__name__, "fields": {"args": list(error.args)}}
     fields = {field.name: getattr(error, field.name) for field in attrs.fields(type(error))}
     if isinstance(error, UnrestoredError):
-        assert fields.pop("fields") == {}  # which those versions did not keep
+        assert fields.pop("fields") == {}  # which those rows do not have
     return {"type": type(error).__name__, "fields": {name: _told(name, value, job) for name, value in fields.items()}}
 
 

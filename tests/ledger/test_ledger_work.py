@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from ledger_values import ENDPOINT, NOON, abandoned, change, every, new, success
+from ledger_values import ENDPOINT, NOON, abandoned, acks, change, every, new, success
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import Concluded, OpenWatch, OutcomeKind, Renewal, SqliteLedger
@@ -164,16 +164,16 @@ async def test_an_outcome_is_acknowledged_exactly_once(ledger: SqliteLedger) -> 
     """Of all calls that acknowledge one outcome at once, exactly one counts it."""
     await ledger.record([new(1), new(2)])
     await ledger.conclude([success(1)])
-    counts = await asyncio.gather(*(ledger.acknowledge([1, 2, 77]) for _ in range(20)))
+    counts = await asyncio.gather(*(ledger.acknowledge(acks(1, 2, 77)) for _ in range(20)))
     assert sorted(counts) == [0] * 19 + [1]
     assert await every(ledger.unacknowledged(ENDPOINT)) == []
-    assert await ledger.acknowledge([1, 1]) == 0
+    assert await ledger.acknowledge(acks(1, 1)) == 0
 
 
 async def test_an_open_watch_cannot_be_acknowledged(ledger: SqliteLedger) -> None:
     """What has no outcome yet has nothing to acknowledge, and its outcome will be seen."""
     await ledger.record([new(1)])
-    assert await ledger.acknowledge([1]) == 0
+    assert await ledger.acknowledge(acks(1)) == 0
     await ledger.conclude([success(1)])
     assert len(await every(ledger.unacknowledged(ENDPOINT))) == 1
 
@@ -205,22 +205,49 @@ async def test_an_error_message_need_not_be_clean(ledger: SqliteLedger) -> None:
 async def test_a_number_that_no_row_can_have(ledger: SqliteLedger) -> None:
     """A number too large for the file is the caller's mistake, and said as one."""
     with pytest.raises(ConfigurationError, match="cannot be kept"):
-        await ledger.acknowledge([2**63])
+        await ledger.acknowledge(acks(2**63))
 
 
 async def test_an_abandoned_watch_can_be_taken_up_again(ledger: SqliteLedger) -> None:
     """Reopening forgets that we stopped looking; what the vendor called over stays over."""
     await ledger.record([new(1), new(2), new(3)])
     await ledger.conclude([abandoned(1), success(2)])
-    await ledger.acknowledge([1])
+    await ledger.acknowledge(acks(1))
     later = NOON + timedelta(days=1)
-    assert await ledger.reopen([Renewal(id=number, deadline=later) for number in (1, 2, 3, 77)]) == 1
+    assert await ledger.reopen([Renewal(id=number, generation=0, deadline=later) for number in (1, 2, 3, 77)]) == 1
     again, other = await every(ledger.open_watches(ENDPOINT))
     assert (again.id, again.deadline, again.polls, again.failures) == (1, later, 4, 0)
     assert (other.id, other.deadline) == (3, NOON + timedelta(hours=1))
     assert await ledger.conclude([success(1)]) == 1
     assert [known.id for known in await every(ledger.unacknowledged(ENDPOINT))] == [1, 2]
-    assert await ledger.acknowledge([1]) == 1
+    assert await ledger.acknowledge(acks(1)) == 0
+    assert await ledger.acknowledge(acks(1, generation=1)) == 1
+
+
+async def test_an_old_acknowledgement_leaves_a_newer_outcome(ledger: SqliteLedger) -> None:
+    """It names the outcome of one generation; the outcome after reopening has another, and is delivered."""
+    await ledger.record([new(1)])
+    await ledger.conclude([abandoned(1)])
+    (before,) = await every(ledger.unacknowledged(ENDPOINT))
+    await ledger.reopen([Renewal(id=1, generation=0, deadline=None)])
+    assert await ledger.acknowledge([before.acknowledgement]) == 0
+    await ledger.conclude([success(1)])
+    assert await ledger.acknowledge([before.acknowledgement]) == 0
+    (after,) = await every(ledger.unacknowledged(ENDPOINT))
+    assert (before.generation, after.generation) == (0, 1)
+    assert await ledger.acknowledge([after.acknowledgement]) == 1
+
+
+async def test_an_old_renewal_leaves_a_newer_outcome(ledger: SqliteLedger) -> None:
+    """A call that is repeated, or comes second, does not forget an outcome that it has not seen."""
+    await ledger.record([new(1)])
+    await ledger.conclude([abandoned(1)])
+    renewal = Renewal(id=1, generation=0, deadline=None)
+    assert await ledger.reopen([renewal, renewal]) == 1
+    await ledger.conclude([abandoned(1, error_message="the second one")])
+    assert await ledger.reopen([renewal]) == 0
+    (known,) = await every(ledger.unacknowledged(ENDPOINT))
+    assert (known.error_message, known.generation) == ("the second one", 1)
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -244,7 +271,7 @@ async def test_a_reader_may_write_between_chunks(ledger: SqliteLedger) -> None:
     await ledger.conclude([success(n + 1) for n in range(1_500)])
     count = 0
     async for chunk in ledger.unacknowledged(ENDPOINT):
-        count += await ledger.acknowledge([known.id for known in chunk])
+        count += await ledger.acknowledge([known.acknowledgement for known in chunk])
     assert count == 1_500
 
 
@@ -261,7 +288,7 @@ async def test_export_is_json_lines(ledger: SqliteLedger) -> None:
     await ledger.record([new(1), new(2, deadline=None), new(3)])
     await ledger.update([change(2)])
     await ledger.conclude([abandoned(3, error_message="line\nbreak"), success(1, status=b'{\n"n": [1]\n}')])
-    await ledger.acknowledge([1])
+    await ledger.acknowledge(acks(1))
     first, third = await exported(ledger)
     assert first == {
         "outcome": "succeeded",

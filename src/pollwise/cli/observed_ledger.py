@@ -16,6 +16,7 @@ from typing import Self
 from pollwise.cli.batch_progress import BatchProgress
 from pollwise.cli.ledger_entries import open_state
 from pollwise.ledger import (
+    Acknowledgement,
     Change,
     Concluded,
     Conclusion,
@@ -77,9 +78,9 @@ class ObservedLedger(Ledger):
             self._progress.conclude_job(end.id, end.outcome.value, end.polls, end, now)
         return new
 
-    async def acknowledge(self, ids: Sequence[int], /) -> int:
+    async def acknowledge(self, outcomes: Sequence[Acknowledgement], /) -> int:
         """Call the ledger."""
-        return await self._ledger.acknowledge(ids)
+        return await self._ledger.acknowledge(outcomes)
 
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
         """Call the ledger, then add the jobs to the progress."""

@@ -18,7 +18,7 @@ from pollwise.cli.atomic_file import atomic_write
 from pollwise.cli.job_table import JobTable, TableRow
 from pollwise.cli.jsonlines import milliseconds
 from pollwise.cli.stored_error import StoredError
-from pollwise.ledger import Concluded, Ledger, NewWatch, OutcomeKind
+from pollwise.ledger import Acknowledgement, Concluded, Ledger, NewWatch, OutcomeKind
 
 __all__ = ["result_line", "write_results"]
 
@@ -32,13 +32,16 @@ async def write_results(path: Path, job_table: JobTable, ledger: Ledger, account
         OSError: It cannot be written.
         LedgerError: The ledger cannot be read.
     """
-    numbers = array("q")
+    numbers, generations = array("q"), array("q")
     with atomic_write(path) as write:
         async for page in _outcomes(job_table, ledger, account):
             write(b"".join(result_line(row, known).encode("ascii") + b"\n" for row, known in page))
             numbers.extend(known.id for _, known in page)
+            generations.extend(known.generation for _, known in page)
     for first in range(0, len(numbers), _PAGE):
-        await ledger.acknowledge(numbers[first : first + _PAGE])
+        part = slice(first, first + _PAGE)
+        pairs = zip(numbers[part], generations[part], strict=True)
+        await ledger.acknowledge([Acknowledgement(id=number, generation=generation) for number, generation in pairs])
 
 
 async def _outcomes(

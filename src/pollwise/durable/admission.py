@@ -91,9 +91,7 @@ class Admission(Generic[J, S]):
         start: Starts tasks.
         now: Returns monotonic seconds.
         patience: Says what is tried again.
-
-    Attributes:
-        reopened: How often abandoned rows were opened again here, by ID.
+        generations: Gets the generation of each open row that was ever opened again, by ID.
     """
 
     def __init__(
@@ -105,6 +103,7 @@ class Admission(Generic[J, S]):
         start: StartTask,
         now: Callable[[], float],
         patience: Patience,
+        generations: dict[int, int],
     ) -> None:
         self._ledger = ledger
         self._rows = rows
@@ -117,7 +116,7 @@ class Admission(Generic[J, S]):
         self._timer: asyncio.TimerHandle | None = None  # for the deadlines of what the ledger does not take
         self._context = contextvars.copy_context()
         self._job = BackgroundJob(self._work, start, "pollwise-admission")
-        self.reopened: dict[int, int] = {}
+        self._generations = generations
 
     def add(self, watch: RecordedWatch[J, S], row: NewWatch) -> None:
         """Write this row."""
@@ -233,17 +232,18 @@ class Admission(Generic[J, S]):
 
     async def _reopen(self, entries: Sequence[_Entry[J, S]]) -> Sequence[_Entry[J, S]]:
         """Open these again, and return those that failed."""
-        found = [(entry, entry.recorded) for entry in entries if entry.recorded is not None]
-        for _, recorded in found:  # before the call, because a cancelled call may have been carried out
-            self.reopened[recorded.id] = self.reopened.get(recorded.id, 0) + 1
         try:
-            await self._ledger.reopen([self._rows.renewal(recorded.id, entry.watch.job) for entry, recorded in found])
+            count = await self._ledger.reopen(
+                [self._rows.renewal(entry.watch.job, known) for entry in entries if (known := _outcome_found(entry))]
+            )
         except Exception as exc:  # noqa: BLE001  # foreign code
-            for _, recorded in found:
-                self.reopened[recorded.id] -= 1
             return _failed(entries, exc)
-        for entry, recorded in found:
-            self._go_on(entry.watch, recorded.known, RecordEvent.REOPENED)
+        if count < len(entries):  # another watcher was first with some of them, so the ledger says what is there now
+            for entry in entries:
+                self._apply(entry.watch, RecordEvent.WRITE_INTERRUPTED)
+            return await self._write(entries)
+        for entry in entries:
+            self._go_on(entry.watch, _outcome_found(entry), RecordEvent.REOPENED)
         return ()
 
     async def _relocate(self, entries: Sequence[_Entry[J, S]]) -> Sequence[_Entry[J, S]]:
@@ -260,6 +260,10 @@ class Admission(Generic[J, S]):
     def _go_on(self, watch: RecordedWatch[J, S], known: OpenWatch | Concluded | None, event: RecordEvent) -> None:
         """The row of an earlier run is open. The watch continues from it, unless the watch has ended meanwhile."""
         failed: CallbackFailed | None = None
+        if known is not None:
+            generation = known.generation + (event is RecordEvent.REOPENED)
+            if generation:
+                self._generations[known.id] = generation
         if known is not None and next_state(state_of(watch), event) is RecordState.OPEN:
             try:
                 continue_from(watch, self._rows.machine(watch.job, known), self._now())
@@ -359,6 +363,12 @@ class Admission(Generic[J, S]):
             del self._entries[entry.watch]
             if entry.settled is not None:
                 entry.settled.set_result(None)
+
+
+def _outcome_found(entry: _Entry[J, S]) -> Concluded | None:
+    """The outcome that the ledger had of the job."""
+    known = None if entry.recorded is None else entry.recorded.known
+    return known if isinstance(known, Concluded) else None
 
 
 def _failed(entries: Sequence[_Entry[J, S]], exc: Exception) -> Sequence[_Entry[J, S]]:

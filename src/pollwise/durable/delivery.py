@@ -1,7 +1,8 @@
 """Delivers outcomes from the ledger: the iterators of `JobWatcher.outcomes`.
 
 Rule 1: an outcome is delivered at least once, until it is acknowledged. If a process dies before it acknowledges an
-outcome, the next run delivers that outcome again. The ledger counts each acknowledgement exactly once.
+outcome, the next run delivers that outcome again. The ledger counts each acknowledgement exactly once. An acknowledgement names one outcome, so it never counts
+for a newer one of the same job.
 Rule 2: outcomes that wait to be read are in the ledger. Memory has a bounded number of them, however slow the reader is.
 Rule 3: an iterator delivers each outcome once. A second iterator begins with all outcomes that are not acknowledged.
 """
@@ -18,7 +19,7 @@ from typing import Any, Generic, Self, TypeVar
 from pollwise.durable import Recorder
 from pollwise.durable.codec import job_of, outcome_of
 from pollwise.errors import WatcherClosed
-from pollwise.ledger import Concluded
+from pollwise.ledger import Acknowledgement, Concluded
 from pollwise.model.events import Outcome
 
 __all__ = ["Deliveries", "Delivery"]
@@ -51,7 +52,9 @@ class Delivery(Generic[J, S]):
         """Acknowledge the outcome, so that it is not delivered again. On disk on return.
 
         Returns:
-            Whether this call acknowledged it. Of all calls for one outcome, exactly one returns True.
+            Whether this call acknowledged it. Of all calls for one outcome, exactly one returns True. False also if the
+            job was watched again since then: this outcome is no longer in the ledger, and the newer one is not
+            acknowledged.
 
         Raises:
             LedgerError: The ledger failed for `ledger_patience_s`, so the outcome will be delivered again.
@@ -67,8 +70,8 @@ class _Inbox(Generic[J, S]):
         recorder: Writes the outcomes.
 
     Attributes:
-        ready: The outcomes to deliver: row ID, how often the row was opened again, and the outcome.
-        out: Row IDs, with how often the row was opened again, of outcomes that are ready or delivered, and not acknowledged.
+        ready: The outcomes to deliver, each with what acknowledges it.
+        out: What acknowledges the outcomes that are ready or delivered, and not acknowledged.
         pages: The pages of the ledger, while they are read.
         behind: Whether the ledger may have outcomes that are not in `ready`.
         missed: Whether outcomes were concluded and not added to `ready` after reading began.
@@ -78,32 +81,31 @@ class _Inbox(Generic[J, S]):
 
     def __init__(self, recorder: Recorder[J, S]) -> None:
         self._recorder = recorder
-        self.ready: deque[tuple[int, int, Outcome[J, S] | Concluded]] = deque()
-        self.out: set[tuple[int, int]] = set()
+        self.ready: deque[tuple[Acknowledgement, Outcome[J, S] | Concluded]] = deque()
+        self.out: set[Acknowledgement] = set()
         self.pages: AsyncIterator[Sequence[Concluded]] | None = None
         self.behind = True
         self.missed = False
         self.changed = asyncio.Event()
         self.closed = False
 
-    def add(self, row_id: int, outcome: Outcome[J, S] | Concluded) -> None:
+    def add(self, acknowledgement: Acknowledgement, outcome: Outcome[J, S] | Concluded) -> None:
         """Add this outcome, unless it was added before."""
-        place = (row_id, self._recorder.reopened(row_id))
-        if place not in self.out:
-            self.out.add(place)
-            self.ready.append((*place, outcome))
+        if acknowledgement not in self.out:
+            self.out.add(acknowledgement)
+            self.ready.append((acknowledgement, outcome))
 
     def close(self) -> None:
         """Deliver nothing more."""
         self.closed = True
         self.on_close()
 
-    def on_concluded(self, row_id: int, outcome: Outcome[J, S], /) -> None:
+    def on_concluded(self, acknowledgement: Acknowledgement, outcome: Outcome[J, S], /) -> None:
         """This outcome is on disk."""
         if self.closed or (self.behind and self.pages is None):
             return  # it is not wanted, or it will be read
         if len(self.ready) < _MAX_READY:
-            self.add(row_id, outcome)
+            self.add(acknowledgement, outcome)
         else:
             self.behind = self.missed = True
         self.changed.set()
@@ -144,10 +146,10 @@ class Deliveries(Generic[J, S]):
         inbox = self._inbox
         while not inbox.closed:
             if inbox.ready:
-                row_id, reopened, found = inbox.ready.popleft()
+                acknowledgement, found = inbox.ready.popleft()
                 outcome = self._outcome(found) if isinstance(found, Concluded) else found
                 if outcome is not None:
-                    return Delivery(outcome, partial(self._acknowledge, row_id, reopened))
+                    return Delivery(outcome, partial(self._acknowledge, acknowledgement))
             elif self._recorder.closing:
                 inbox.closed = True
                 if not self._follow:
@@ -175,7 +177,7 @@ class Deliveries(Generic[J, S]):
                 inbox.pages, inbox.behind = None, inbox.missed
             else:
                 for known in page:
-                    inbox.add(known.id, known)
+                    inbox.add(known.acknowledgement, known)
 
     async def _next_page(self) -> Sequence[Concluded] | None:
         """The ledger's next page, or None at the end. After a failure reading begins anew, and `out` prevents repetitions."""
@@ -204,10 +206,8 @@ class Deliveries(Generic[J, S]):
             _log.error("%s: outcome %d cannot be read (%s) and stays", known.endpoint, known.id, type(exc).__name__)
             return None
 
-    async def _acknowledge(self, row_id: int, reopened: int) -> bool:
+    async def _acknowledge(self, acknowledgement: Acknowledgement) -> bool:
         recorder = self._recorder
-        if recorder.reopened(row_id) != reopened:
-            return False  # it was opened again, so this is not its outcome any more
-        count = await recorder.patience.call(lambda: recorder.ledger.acknowledge([row_id]))
-        self._inbox.out.discard((row_id, reopened))
+        count = await recorder.patience.call(lambda: recorder.ledger.acknowledge([acknowledgement]))
+        self._inbox.out.discard(acknowledgement)
         return count > 0

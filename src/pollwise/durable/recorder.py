@@ -33,7 +33,7 @@ from pollwise.durable.recorded_watch import (
 )
 from pollwise.durable.watch_rows import WatchRows
 from pollwise.errors import ConfigurationError, LedgerWriteFailed, WatcherClosed
-from pollwise.ledger import Ledger, LedgerError, NewWatch, OpenWatch
+from pollwise.ledger import Acknowledgement, Ledger, LedgerError, NewWatch, OpenWatch
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.runtime.driven_watch import DrivenWatch, Owner, copy_for_raise
 from pollwise.runtime.watch import Watch
@@ -61,8 +61,8 @@ class PollDriver(Owner, Protocol):
 class Subscriber(Protocol):
     """Is notified of what was written."""
 
-    def on_concluded(self, row_id: int, outcome: Outcome[Any, Any], /) -> None:
-        """This outcome is on disk."""
+    def on_concluded(self, acknowledgement: Acknowledgement, outcome: Outcome[Any, Any], /) -> None:
+        """This outcome is on disk, and is acknowledged with `acknowledgement`."""
         ...
 
     def on_end(self) -> None:
@@ -109,13 +109,20 @@ class Recorder(Generic[J, S]):
         self._now = rows.machines.now
         self._closing = asyncio.Event()
         self._subscribers: list[ref[Subscriber]] = []
+        self._generations: dict[int, int] = {}  # of the open rows that were ever opened again, by ID
         # tasks run in the context of the code that opened the watcher, not in the context of the first call
         start = partial(dispatcher.start, context=contextvars.copy_context())
         patience = partial(Patience, patience_s=patience_s, now=self._now, closing=self._closing)
         self.patience = patience("calls")
         self.checkpoints: Checkpoints[J, S] = Checkpoints(ledger=ledger, endpoint=rows.endpoint, start=start)
         self._admission: Admission[J, S] = Admission(
-            ledger=ledger, rows=rows, apply=self.apply, start=start, now=self._now, patience=patience("new watches")
+            ledger=ledger,
+            rows=rows,
+            apply=self.apply,
+            start=start,
+            now=self._now,
+            patience=patience("new watches"),
+            generations=self._generations,
         )
         self._outbox: Outbox[J, S] = Outbox(
             ledger=ledger,
@@ -151,6 +158,8 @@ class Recorder(Generic[J, S]):
 
     def resume(self, job: J, known: OpenWatch, *, after_s: float) -> RecordedWatch[J, S]:
         """Continue an open watch of the ledger. Its first poll is due in `after_s` seconds."""
+        if known.generation:
+            self._generations[known.id] = known.generation
         watch = RecordedWatch(self.rows.machine(job, known, after_s), self._dispatcher, self, known.id)
         self._dispatcher.add(watch)
         return watch
@@ -207,10 +216,6 @@ class Recorder(Generic[J, S]):
         """Notify this subscriber, as long as other code has a reference to it."""
         self._subscribers.append(ref(subscriber, self._subscribers.remove))
 
-    def reopened(self, row_id: int) -> int:
-        """How often this row was opened again here after its watch had been abandoned."""
-        return self._admission.reopened.get(row_id, 0)
-
     # --- events -------------------------------------------------------------------------------
 
     def on_machine_end(self, watch: RecordedWatch[J, S]) -> None:
@@ -248,8 +253,10 @@ class Recorder(Generic[J, S]):
         assert outcome is not None  # noqa: S101  # it may be published
         for concluded in self.readers:
             concluded.add(row_id)
+        # an entry for each row that was ever opened again, instead of a field in each watch
+        acknowledgement = Acknowledgement(id=row_id, generation=self._generations.pop(row_id, 0))
         for subscriber in self._notified():
-            subscriber.on_concluded(row_id, outcome)
+            subscriber.on_concluded(acknowledgement, outcome)
 
     def _publish(self, watch: RecordedWatch[J, S]) -> None:
         self._on_end(watch)

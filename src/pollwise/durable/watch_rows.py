@@ -93,11 +93,11 @@ class WatchRows(Generic[J, S]):
         except Exception as exc:  # noqa: BLE001  # foreign code
             return unreadable_outcome(known, job, exc)
 
-    def renewal(self, row_id: int, job: J) -> Renewal:
+    def renewal(self, job: J, known: Concluded) -> Renewal:
         """The call that opens the abandoned row of this job again."""
         machines = self.machines
         deadline = deadline_of(utc_datetime(machines.clock()), machines.policy.timeout_s)
-        return Renewal(id=row_id, deadline=deadline, origin=self.origins.of(job))
+        return Renewal(id=known.id, generation=known.generation, deadline=deadline, origin=self.origins.of(job))
 
     def relocation(self, job: J, known: OpenWatch) -> Relocation | None:
         """The row's new origin, or None if it stays the same.

@@ -4,8 +4,11 @@
     records.py   the arguments and results of a ledger, and the `Ledger` protocol
     sqlite.py    `SqliteLedger`, as the event loop uses it
     writer.py    the thread of a `SqliteLedger`: groups calls into transactions, and returns their results
-    work.py      the statements of each call
+    work.py      the statements of the calls that write
+    reading.py   the statements of the calls that read
+    statements.py  what both have in common
     rows.py      values as rows, and rows as values
+    checksums.py  the checksums of a row
     files.py     opens and creates a ledger's file, without damage to any file
     file_safety.py   refuses places where a ledger cannot be kept
     inode_lock.py    the lock on the file itself, and the descriptors that pollwise opens
@@ -34,9 +37,11 @@ from pollwise.ledger.errors import (
     NotALedger,
 )
 from pollwise.ledger.records import (
+    Acknowledgement,
     Change,
     Concluded,
     Conclusion,
+    DamagedRow,
     Ledger,
     NewWatch,
     OpenWatch,
@@ -49,9 +54,11 @@ from pollwise.ledger.records import (
 from pollwise.ledger.sqlite import SqliteLedger
 
 __all__ = [
+    "Acknowledgement",
     "Change",
     "Concluded",
     "Conclusion",
+    "DamagedRow",
     "Ledger",
     "LedgerClosed",
     "LedgerCorrupt",

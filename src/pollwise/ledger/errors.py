@@ -17,6 +17,8 @@ A watch that ends because its ledger fails ends with `pollwise.errors.LedgerWrit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from pollwise.errors import PollwiseError
@@ -33,6 +35,7 @@ __all__ = [
     "LedgerUnsafe",
     "LedgerUnwritable",
     "NotALedger",
+    "row_names",
 ]
 
 
@@ -83,14 +86,26 @@ class LedgerTooNew(LedgerError):
 
 @attrs.define
 class LedgerCorrupt(LedgerError):
-    """The file is, or was, a ledger, but it is damaged."""
+    """The file is, or was, a ledger, but it is damaged.
+
+    `rows` are the numbers of the damaged rows that the call needs. Then all other rows can be used. If it is empty, the
+    file as a whole cannot be used.
+    """
 
     detail: str
+    rows: tuple[int, ...] = ()
 
     def __str__(self) -> str:
+        if self.rows:
+            return (
+                f"{self.path} is damaged in {row_names(self.rows)}: {self.detail}. All other rows can be used. To record"
+                " the job again, write them to a new ledger: `pollwise ledger recover LEDGER NEW`."
+                " `pollwise ledger check LEDGER` lists all damaged rows."
+            )
         return (
-            f"{self.path} is damaged: {self.detail}. It was left as it is: restore a copy, or, to begin with an empty"
-            " ledger, move the file and those with -wal and -shm away; `sqlite3 FILE .recover` saves what can still be read."
+            f"{self.path} is damaged: {self.detail}. It was left as it is. Restore a copy, or save its sound rows:"
+            " `pollwise ledger check LEDGER` lists what is damaged, and `pollwise ledger recover LEDGER NEW` writes the"
+            " rest to a new ledger."
         )
 
 
@@ -171,3 +186,16 @@ class LedgerClosed(LedgerError):
 
     def __str__(self) -> str:
         return f"{self.path} is not open here: {self.detail}. Use it inside its own `async with` block."
+
+
+_MOST_NAMED = 10
+
+
+def row_names(rows: Sequence[int]) -> str:
+    """Rows by their numbers, such as "row 5" or "rows 5, 7 and 9"; of many rows the first ten."""
+    names = [f"{number}" for number in rows[:_MOST_NAMED]]
+    if len(rows) > _MOST_NAMED:
+        names.append(f"{len(rows) - _MOST_NAMED:,} more")
+    if len(names) == 1:
+        return f"row {names[0]}"
+    return f"rows {', '.join(names[:-1])} and {names[-1]}"

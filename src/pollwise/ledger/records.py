@@ -20,9 +20,11 @@ from pollwise.errors import ConfigurationError
 from pollwise.model.reading import Phase
 
 __all__ = [
+    "Acknowledgement",
     "Change",
     "Concluded",
     "Conclusion",
+    "DamagedRow",
     "Ledger",
     "NewWatch",
     "OpenWatch",
@@ -140,16 +142,31 @@ class Conclusion:
 
 
 @attrs.frozen(kw_only=True)
+class Acknowledgement:
+    """The outcome of a watch was processed.
+
+    Attributes:
+        id: The watch.
+        generation: Of the outcome: how often the watch had been opened again before it.
+    """
+
+    id: int
+    generation: int
+
+
+@attrs.frozen(kw_only=True)
 class Renewal:
     """An abandoned watch is to be opened again.
 
     Attributes:
         id: The watch.
+        generation: Of its outcome. A watch that was opened again since then stays as it is.
         deadline: Its new deadline; aware. None: never.
         origin: Where the job is asked about from now on. None leaves the origin of the row as it is.
     """
 
     id: int
+    generation: int
     deadline: datetime | None = attrs.field(validator=_aware)
     origin: str | None = None
 
@@ -179,7 +196,10 @@ class OriginCount:
 
 @attrs.frozen(kw_only=True)
 class OpenWatch:
-    """A watch without an outcome: the data of its `NewWatch` and its last `Change`."""
+    """A watch without an outcome: the data of its `NewWatch` and its last `Change`.
+
+    `generation` is how often it was opened again.
+    """
 
     id: int
     endpoint: str
@@ -193,12 +213,14 @@ class OpenWatch:
     seen_s: float | None = None
     account: str = ""
     origin: str | None = None
+    generation: int = 0
 
 
 @attrs.frozen(kw_only=True)
 class Concluded:
     """A watch with its outcome: the data of its `NewWatch` and its `Conclusion`, and whether it was acknowledged.
 
+    `generation` is how often it was opened again before this outcome.
     `error_data` is also None where schema version 1 or 2 wrote the outcome, because those kept the message alone.
     """
 
@@ -220,6 +242,12 @@ class Concluded:
     seen_s: float | None = None
     account: str = ""
     origin: str | None = None
+    generation: int = 0
+
+    @property
+    def acknowledgement(self) -> Acknowledgement:
+        """What acknowledges this outcome, and no later one of the watch."""
+        return Acknowledgement(id=self.id, generation=self.generation)
 
     @property
     def detected_within_s(self) -> float | None:
@@ -240,6 +268,27 @@ class Recorded:
 
     id: int
     known: OpenWatch | Concluded | None
+
+
+@attrs.frozen(kw_only=True)
+class DamagedRow:
+    """A row of a ledger that is not as it was written.
+
+    Attributes:
+        id: Its number.
+        reason: What is wrong.
+        endpoint: The endpoint's name, or None if it cannot be read.
+        account: The account, or None if it cannot be read.
+        keys: The job's keys, or None if they cannot be read.
+        certain: Whether endpoint, account and keys are as they were written. Otherwise they may be wrong.
+    """
+
+    id: int
+    reason: str
+    endpoint: str | None = None
+    account: str | None = None
+    keys: Mapping[str, str] | None = None
+    certain: bool = False
 
 
 class Ledger(Protocol):
@@ -271,8 +320,10 @@ class Ledger(Protocol):
         """
         ...
 
-    async def acknowledge(self, ids: Sequence[int], /) -> int:
+    async def acknowledge(self, outcomes: Sequence[Acknowledgement], /) -> int:
         """Mark outcomes as delivered, on disk on return.
+
+        The outcome of a watch that was opened again since then stays as it is.
 
         Returns:
             The number of newly marked ones. Of all calls that acknowledge one outcome, exactly one counts it.
@@ -282,8 +333,8 @@ class Ledger(Protocol):
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
         """Open abandoned watches again, on disk on return. Their outcome is removed, acknowledged or not.
 
-        The number of polls and the first time seen stay. Failures start at zero. A watch that is open, or has another
-        outcome, stays as it is.
+        The number of polls and the first time seen stay. Failures start at zero, and the generation rises by one. A watch
+        that is open, of another generation, or has another outcome, stays as it is.
 
         Returns:
             The number of reopened ones.

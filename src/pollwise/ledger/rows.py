@@ -1,34 +1,39 @@
 """The values of records.py as rows, and rows as values.
 
-Rule: a value is written only if it can be read back: texts are UTF-8, a status is JSON, a time is exact.
+Rule 1: a value is written only if it can be read back: texts are UTF-8, a status is JSON, a time is exact.
+Rule 2: a row is read only if it is as it was written: its checksums are right, and each column has a value of its type.
+Any other row is a `DamagedRow`, and no other exception comes out of it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import NoneType
 from typing import Any, TypeAlias
 
 import orjson
 
 from pollwise.errors import ConfigurationError
-from pollwise.ledger.files import UnreadableRow
-from pollwise.ledger.records import Change, Concluded, Conclusion, OpenWatch, OriginCount, OutcomeKind
+from pollwise.ledger.checksums import OLDER, checksum
+from pollwise.ledger.records import Change, Concluded, Conclusion, DamagedRow, OpenWatch, OutcomeKind
 from pollwise.model.reading import Phase
 
 __all__ = [
     "COLUMNS",
-    "OPEN_COLUMNS",
+    "JOB",
+    "STATE",
+    "UNSEEN",
     "Row",
-    "concluded",
+    "UnsoundRow",
+    "damaged_row",
+    "is_sound_job",
     "json_of",
     "key_text",
     "known_watch",
     "line_of",
     "microseconds",
-    "open_watch",
-    "origin_count",
     "seconds",
     "state_of",
     "text_of",
@@ -57,13 +62,14 @@ def key_text(keys: Mapping[str, str]) -> str:
 
 
 def json_of(document: bytes | None, name: str) -> bytes | None:
-    """Return `document`. Raises ConfigurationError, with this name, unless it is one JSON document."""
-    if document is not None:
-        try:
-            orjson.loads(document)
-        except ValueError as exc:
-            raise ConfigurationError(f"the {name} is not one JSON document: {exc}") from exc
-    return document
+    """The document as bytes. Raises ConfigurationError, with this name, unless it is one JSON document."""
+    if document is None:
+        return None
+    try:
+        orjson.loads(document)
+        return document if type(document) is bytes else bytes(memoryview(document))
+    except (TypeError, ValueError) as exc:
+        raise ConfigurationError(f"the {name} is not one JSON document in bytes: {exc}") from exc
 
 
 def text_of(words: str | None) -> str | None:
@@ -72,30 +78,74 @@ def text_of(words: str | None) -> str | None:
 
 
 def seconds(number: float, name: str = "elapsed_s") -> float:
-    """Return `number`. Raises ConfigurationError, with this name, for a number that JSON does not have."""
+    """The number as SQLite returns it. Raises ConfigurationError, with this name, for a number that JSON does not have."""
     if not math.isfinite(number):
         raise ConfigurationError(f"{name} must be a finite number of seconds, got {number!r}")
-    return number
+    return float(number) + 0.0  # SQLite has no negative zero
 
 
 def state_of(known: Change | Conclusion) -> Row:
-    """The columns that a change and a conclusion have in common."""
-    return (
+    """The columns from `phase` to `acknowledged`. A change has no outcome."""
+    state = (
         None if known.phase is None else known.phase.value,
         known.polls,
         known.failures,
         json_of(known.status, "status"),
         None if known.seen_s is None else seconds(known.seen_s, "seen_s"),
     )
+    if isinstance(known, Change):
+        return (*state, *_NO_OUTCOME)
+    return (
+        *state,
+        known.outcome.value,
+        seconds(known.elapsed_s),
+        text_of(known.error_type),
+        text_of(known.error_message),
+        json_of(known.error_data, "error_data"),
+        0,
+    )
 
 
 # --- out of rows ------------------------------------------------------------------------------
 
-OPEN_COLUMNS = "id, endpoint, account, job, origin, first_seen_us, deadline_us, phase, polls, failures, status, seen_s"
-COLUMNS = f"{OPEN_COLUMNS}, outcome, elapsed_s, error_type, error_message, error_data, acknowledged"
-_OUTCOME = len(OPEN_COLUMNS.split(", "))  # the index of `outcome` in `COLUMNS`
+_JOB = "id, endpoint, account, job, origin, first_seen_us, deadline_us, generation"
+_STATE = (
+    "phase, polls, failures, status, seen_s, outcome, elapsed_s, error_type, error_message, error_data, acknowledged"
+)
+COLUMNS = f"{_JOB}, {_STATE}, job_checksum, state_checksum"
+JOB = slice(0, 8)  # the columns of the first checksum
+STATE = slice(8, 19)  # those of the second one, with the id
+_NO_OUTCOME = (None, None, None, None, None, 0)
+UNSEEN = (None, 0, 0, None, None, *_NO_OUTCOME)  # the state of a new row
+_OUTCOME, _ACKNOWLEDGED = 13, 18  # indexes in `COLUMNS`
+_INT, _TEXT = (int,), (str,)
+_NULL_INT, _NULL_TEXT, _NULL_BLOB, _NULL_FLOAT = (int, NoneType), (str, NoneType), (bytes, NoneType), (float, NoneType)
+_TYPES: Sequence[tuple[type, ...]] = (
+    *(_INT, _TEXT, _TEXT, _TEXT, _NULL_TEXT, _INT, _NULL_INT, _INT),  # the job
+    *(
+        _NULL_TEXT,
+        _INT,
+        _INT,
+        _NULL_BLOB,
+        _NULL_FLOAT,
+        _NULL_TEXT,
+        _NULL_FLOAT,
+        _NULL_TEXT,
+        _NULL_TEXT,
+        _NULL_BLOB,
+        _INT,
+    ),
+)
 _PHASES: Mapping[str | None, Phase | None] = {None: None, **{phase.value: phase for phase in Phase}}
 _KINDS = {kind.value: kind for kind in OutcomeKind}
+
+
+class UnsoundRow(Exception):
+    """A row is not as it was written. `damaged` says what is wrong with it."""
+
+    def __init__(self, damaged: DamagedRow) -> None:
+        super().__init__(damaged)
+        self.damaged = damaged
 
 
 def _time(us: int | None) -> datetime | None:
@@ -104,14 +154,14 @@ def _time(us: int | None) -> datetime | None:
 
 def _keys(text: str) -> Mapping[str, str]:
     keys = orjson.loads(text)
-    if not isinstance(keys, dict):
+    if not (isinstance(keys, dict) and all(isinstance(value, str) for value in keys.values())):
         raise TypeError("its job is not an object of keys")
     return keys
 
 
 def _of_both(row: Row) -> dict[str, Any]:
     """The fields that an open watch and a concluded one have in common."""
-    number, endpoint, account, job, origin, first_seen_us, deadline_us, *rest = row[:_OUTCOME]
+    number, endpoint, account, job, origin, first_seen_us, deadline_us, generation, *rest = row[:_OUTCOME]
     phase, polls, failures, status, seen_s = rest
     return {
         "id": number,
@@ -125,47 +175,84 @@ def _of_both(row: Row) -> dict[str, Any]:
         "polls": polls,
         "failures": failures,
         "status": status,
-        "seen_s": None if seen_s is None else float(seen_s),
+        "seen_s": None if seen_s is None else _finite(seen_s),
+        "generation": generation,
     }
 
 
-def open_watch(row: Row) -> OpenWatch:
-    """A row whose first columns are `OPEN_COLUMNS`. Raises UnreadableRow for values that no ledger writes."""
+def known_watch(row: Row) -> OpenWatch | Concluded:
+    """The watch of a row of `COLUMNS`. Raises UnsoundRow if the row is not as it was written."""
     try:
-        return OpenWatch(**_of_both(row))
-    except (ValueError, TypeError, KeyError, OverflowError) as exc:
-        raise UnreadableRow(f"the row of watch {row[0]} cannot be read ({exc})") from exc
-
-
-def concluded(row: Row) -> Concluded:
-    """A row of `COLUMNS` that has an outcome. Raises UnreadableRow for values that no ledger writes."""
-    outcome, elapsed_s, error_type, error_message, error_data, acknowledged = row[_OUTCOME:]
-    try:
+        _check_checksums(row)
+        _check_types(row)
+        fields = _of_both(row)
+        if row[_OUTCOME] is None:
+            return OpenWatch(**fields)
+        outcome, elapsed_s, error_type, error_message, error_data, acknowledged = row[_OUTCOME : _ACKNOWLEDGED + 1]
         return Concluded(
-            **_of_both(row),
+            **fields,
             outcome=_KINDS[outcome],
-            elapsed_s=float(elapsed_s),
+            elapsed_s=_finite(elapsed_s),
             error_type=error_type,
             error_message=error_message,
             error_data=error_data,
             acknowledged=bool(acknowledged),
         )
-    except (ValueError, TypeError, KeyError, OverflowError) as exc:
-        raise UnreadableRow(f"the row of watch {row[0]} cannot be read ({exc})") from exc
+    except KeyError as exc:
+        raise UnsoundRow(damaged_row(row, "its phase or its outcome has an unknown name")) from exc
+    except (ValueError, TypeError, OverflowError) as exc:
+        raise UnsoundRow(damaged_row(row, str(exc))) from exc
 
 
-def origin_count(row: Row) -> OriginCount:
-    """A row of an origin, a number and a job. Raises UnreadableRow for values that no ledger writes."""
-    origin, watches, job = row
+def is_sound_job(row: Row) -> bool:
+    """Whether the columns of the job have the checksum with which they were written."""
+    return row[0].__class__ is int and checksum(row[JOB]) == row[-2]
+
+
+def _check_checksums(row: Row) -> None:
+    *_, of_job, of_state = row
+    if of_job == OLDER == of_state:
+        return
+    if checksum(row[JOB]) != of_job:
+        raise ValueError("its job is not as it was written")
+    if checksum((row[0], *row[STATE])) != of_state:
+        raise ValueError("its state is not as it was written")
+
+
+def _check_types(row: Row) -> None:
+    types = tuple(map(type, row))
+    if types in _known_types:
+        return
+    for name, kind, allowed in zip(COLUMNS.split(", "), types, _TYPES, strict=False):
+        if not issubclass(kind, allowed):
+            raise TypeError(f"its {name} has the type {kind.__name__}")
+    _known_types.add(types)
+
+
+_known_types: set[tuple[type, ...]] = set()  # of rows that can be read
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError("a duration is not finite")
+    return number
+
+
+def damaged_row(row: Row, reason: str) -> DamagedRow:
+    """What can be read of a damaged row."""
+    number, endpoint, account, job = row[:4]
     try:
-        return OriginCount(origin=origin, watches=watches, keys=_keys(job))
-    except (ValueError, TypeError) as exc:
-        raise UnreadableRow(f"the job of an open watch cannot be read ({exc})") from exc
-
-
-def known_watch(row: Row) -> OpenWatch | Concluded:
-    """A row of `COLUMNS`, with an outcome or without. Raises UnreadableRow for values that no ledger writes."""
-    return open_watch(row) if row[_OUTCOME] is None else concluded(row)
+        keys = _keys(job)
+    except (ValueError, TypeError):
+        keys = None
+    return DamagedRow(
+        id=number,
+        reason=reason,
+        endpoint=endpoint if isinstance(endpoint, str) else None,
+        account=account if isinstance(account, str) else None,
+        keys=keys,
+        certain=keys is not None and is_sound_job(row),
+    )
 
 
 def _data_of(error_data: bytes | None) -> dict[str, orjson.Fragment]:
@@ -177,7 +264,7 @@ def _data_of(error_data: bytes | None) -> dict[str, orjson.Fragment]:
 
 
 def line_of(row: Row) -> bytes:
-    """A row of `COLUMNS` as one line of JSON. Raises UnreadableRow for values that no ledger writes."""
+    """A row of `COLUMNS` as one line of JSON. Raises UnsoundRow if the row is not as it was written."""
     known = known_watch(row)
     ended = known if isinstance(known, Concluded) else None
     error = None
@@ -186,7 +273,7 @@ def line_of(row: Row) -> bytes:
     try:
         status = None if known.status is None else orjson.loads(known.status)
     except ValueError as exc:
-        raise UnreadableRow(f"the status of watch {known.id} cannot be read ({exc})") from exc
+        raise UnsoundRow(damaged_row(row, f"its status is not JSON ({exc})")) from exc
     shown = {
         "outcome": None if ended is None else ended.outcome.value,
         "endpoint": known.endpoint,

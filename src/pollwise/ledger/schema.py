@@ -14,6 +14,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from pollwise.ledger.checksums import OLDER, register
+
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "VIEWS", "Migration", "migrate", "version_of"]
 
 Migration: TypeAlias = Sequence[str]
@@ -69,12 +71,36 @@ _VERSION_3: Migration = (
     "ALTER TABLE watches ADD COLUMN error_data BLOB",
 )
 
-MIGRATIONS: Sequence[Migration] = (_VERSION_1, _VERSION_2, _VERSION_3)
+
+def _checksum_of(columns: str) -> str:
+    """The checksum of these columns. Texts are cast, because a damaged one may not be UTF-8."""
+    values = (f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END" for name in columns.split())
+    return f"pollwise_checksum({', '.join(values)})"
+
+
+_VERSION_4: Migration = (
+    # How often the row was opened again: an acknowledgement names the outcome of one generation.
+    "ALTER TABLE watches ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
+    # Checksums, as checksums.py has them.
+    "ALTER TABLE watches ADD COLUMN job_checksum INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE watches ADD COLUMN state_checksum INTEGER NOT NULL DEFAULT 0",
+    "UPDATE watches SET"  # noqa: S608  constants alone, here and below
+    f" job_checksum = {_checksum_of('id endpoint account job origin first_seen_us deadline_us generation')},"
+    " state_checksum = "
+    + _checksum_of(
+        "id phase polls failures status seen_s outcome elapsed_s error_type error_message error_data acknowledged"
+    ),
+)
+
+MIGRATIONS: Sequence[Migration] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """`MIGRATIONS[n]` leads from version n to n + 1. Their number is the version that this pollwise writes."""
 
+_WITHOUT_CHECKSUMS = f"0 AS generation, '{OLDER}' AS job_checksum, '{OLDER}' AS state_checksum"
+
 VIEWS: Mapping[int, str] = {
-    1: "SELECT *, '' AS account, NULL AS origin, NULL AS error_data FROM main.watches",
-    2: "SELECT *, NULL AS error_data FROM main.watches",
+    1: f"SELECT *, '' AS account, NULL AS origin, NULL AS error_data, {_WITHOUT_CHECKSUMS} FROM main.watches",  # noqa: S608
+    2: f"SELECT *, NULL AS error_data, {_WITHOUT_CHECKSUMS} FROM main.watches",  # noqa: S608
+    3: f"SELECT *, {_WITHOUT_CHECKSUMS} FROM main.watches",  # noqa: S608
 }
 """For each older version, a view of its watches as the newest version has them."""
 
@@ -86,6 +112,7 @@ def version_of(db: sqlite3.Connection) -> int:
 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
     """Apply the migrations that the file lacks, all of them or none."""
+    register(db)
     db.execute("BEGIN IMMEDIATE")
     try:
         for migration in migrations[version_of(db) :]:

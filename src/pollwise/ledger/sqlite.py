@@ -14,6 +14,7 @@ batches of 1,000 rows both cost the same.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import queue
 import threading
@@ -22,13 +23,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Self, TypeVar
 
+import attrs
+
 from pollwise.errors import ConfigurationError
-from pollwise.ledger.errors import LedgerClosed, LedgerUnwritable
+from pollwise.ledger.errors import LedgerClosed, LedgerCorrupt, LedgerUnwritable, row_names
 from pollwise.ledger.files import Opening, Synchronous
+from pollwise.ledger.reading import DURATIONS, EXPORT, OPEN, ORIGINS, UNACKNOWLEDGED, Page
 from pollwise.ledger.records import (
+    Acknowledgement,
     Change,
     Concluded,
     Conclusion,
+    DamagedRow,
     Ledger,
     NewWatch,
     OpenWatch,
@@ -37,27 +43,16 @@ from pollwise.ledger.records import (
     Relocation,
     Renewal,
 )
-from pollwise.ledger.work import (
-    ACKNOWLEDGE,
-    CONCLUDE,
-    DURATIONS,
-    EXPORT,
-    OPEN,
-    ORIGINS,
-    RECORD,
-    RELOCATE,
-    REOPEN,
-    UNACKNOWLEDGED,
-    UPDATE,
-    Page,
-    Work,
-)
+from pollwise.ledger.statements import DamagedRows, Found, Work
+from pollwise.ledger.work import ACKNOWLEDGE, CONCLUDE, RECORD, RELOCATE, REOPEN, UPDATE
 from pollwise.ledger.writer import Call, Inbox, Settled, serve
 
 __all__ = ["SqliteLedger"]
 
 P = TypeVar("P")
 R = TypeVar("R")
+
+_log = logging.getLogger(__name__)
 
 _CHUNK = 1_000  # rows: reading them takes a few milliseconds
 _URGENT_ITEMS = 100  # a call with this many changes does not wait for others: its commit is a small part of its cost
@@ -111,6 +106,7 @@ class SqliteLedger(Ledger):
             read_only=read_only,
         )
         self._linger_s = linger_s
+        self._damaged: dict[int, DamagedRow] = {}
         self._inbox: Inbox = queue.SimpleQueue()
         self._waiting: list[Call] = []
         self._flush: asyncio.Handle | None = None
@@ -123,6 +119,14 @@ class SqliteLedger(Ledger):
     def path(self) -> str:
         """The file, as an absolute path."""
         return self._opening.path
+
+    @property
+    def damaged(self) -> Sequence[DamagedRow]:
+        """The damaged rows that this object has met so far, by their number. Reading leaves them out.
+
+        `export(include_open=True)` reads all rows.
+        """
+        return [self._damaged[number] for number in sorted(self._damaged)]
 
     def __repr__(self) -> str:
         mode = ", read_only=True" if self._opening.read_only else ""
@@ -205,9 +209,9 @@ class SqliteLedger(Ledger):
         """See `Ledger.conclude`."""
         return await self._write(CONCLUDE, outcomes, 0)
 
-    async def acknowledge(self, ids: Sequence[int], /) -> int:
+    async def acknowledge(self, outcomes: Sequence[Acknowledgement], /) -> int:
         """See `Ledger.acknowledge`."""
-        return await self._write(ACKNOWLEDGE, ids, 0)
+        return await self._write(ACKNOWLEDGE, outcomes, 0)
 
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
         """See `Ledger.reopen`."""
@@ -219,34 +223,52 @@ class SqliteLedger(Ledger):
 
     async def origins(self, endpoint: str, account: str = "", /) -> Sequence[OriginCount]:
         """See `Ledger.origins`."""
-        return await self._call(ORIGINS, (endpoint, account))
+        return (await self._read(ORIGINS, (endpoint, account))).rows
 
     async def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
         """See `Ledger.open_watches`."""
-        after = 0
-        while chunk := await self._call(OPEN, Page(after, _CHUNK, endpoint, account)):
+        async for chunk in self._pages(OPEN, Page(0, _CHUNK, endpoint, account)):
             yield chunk
-            after = chunk[-1].id
 
     async def unacknowledged(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[Concluded]]:
         """See `Ledger.unacknowledged`."""
-        after = 0
-        while chunk := await self._call(UNACKNOWLEDGED, Page(after, _CHUNK, endpoint, account)):
+        async for chunk in self._pages(UNACKNOWLEDGED, Page(0, _CHUNK, endpoint, account)):
             yield chunk
-            after = chunk[-1].id
 
     async def durations(self, endpoint: str, account: str = "", /, *, newest: int = 1_000) -> Sequence[float]:
         """See `Ledger.durations`."""
-        return await self._call(DURATIONS, (endpoint, account, newest))
+        return (await self._read(DURATIONS, (endpoint, account, newest))).rows
 
     async def export(self, *, include_open: bool = False) -> AsyncIterator[bytes]:
         """See `Ledger.export`."""
-        after = 0
-        while True:
-            after, lines = await self._call(EXPORT, Page(after, _CHUNK, include_open=include_open))
-            if not lines:
-                return
-            yield lines
+        async for lines in self._pages(EXPORT, Page(0, _CHUNK, include_open=include_open)):
+            yield b"".join(lines)
+
+    # --- damaged rows -------------------------------------------------------------------------
+
+    async def _pages(self, work: Work[Page, Found[R]], page: Page) -> AsyncIterator[Sequence[R]]:
+        """The sound rows, in chunks that are not empty."""
+        while (found := await self._read(work, page)).last:
+            page = attrs.evolve(page, after=found.last)
+            if found.rows:
+                yield found.rows
+
+    async def _read(self, work: Work[P, Found[R]], payload: P) -> Found[R]:
+        found = await self._call(work, payload)
+        self._note(found.damaged)
+        return found
+
+    def _note(self, damaged: Sequence[DamagedRow]) -> None:
+        """Remember these rows, and log each of them once."""
+        new = [row for row in damaged if row.id not in self._damaged]
+        if new:
+            self._damaged.update((row.id, row) for row in new)
+            _log.warning(
+                "%s is damaged in %s (%s): left out, all other rows are used; see `pollwise ledger check`",
+                self.path,
+                row_names([row.id for row in new]),
+                new[0].reason,
+            )
 
     # --- calls for the writer -------------------------------------------------------------
 
@@ -256,7 +278,12 @@ class SqliteLedger(Ledger):
             raise LedgerUnwritable(self.path, "it was opened with read_only=True", read_only=True)
         # A copy, because the caller may change its list while the call waits.
         urgent = work.urgent or len(items) >= _URGENT_ITEMS
-        return await self._call(work, tuple(items), urgent=urgent) if items else nothing
+        try:
+            return await self._call(work, tuple(items), urgent=urgent) if items else nothing
+        except LedgerCorrupt as exc:
+            if isinstance(exc.__cause__, DamagedRows):
+                self._note(exc.__cause__.damaged)
+            raise
 
     async def _call(self, work: Work[P, R], payload: P, *, urgent: bool = True) -> R:
         loop = self._check_open()

@@ -1,160 +1,183 @@
-"""The statements of each call on a ledger.
+"""The statements of the calls that write to a ledger.
 
 Rule 1: this code runs on the writer's thread. Calls that write run inside a transaction of the writer.
-Rule 2: the WHERE or the ON CONFLICT of a statement lets the first call win. No result depends on an earlier read.
+Rule 2: the WHERE or the ON CONFLICT of a statement lets the first call win. No result depends on a read before the
+transaction.
+Rule 3: a damaged row is never written to, with one exception: an update or an outcome overwrites the whole state, and leaves
+the job as it is. A call that cannot be carried out because of damaged rows raises `DamagedRows`.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-import attrs
-
+from pollwise.ledger.checksums import checksum
 from pollwise.ledger.records import (
+    Acknowledgement,
     Change,
-    Concluded,
     Conclusion,
     NewWatch,
-    OpenWatch,
-    OriginCount,
     Recorded,
     Relocation,
     Renewal,
 )
 from pollwise.ledger.rows import (
     COLUMNS,
-    OPEN_COLUMNS,
+    STATE,
+    UNSEEN,
     Row,
-    concluded,
-    json_of,
+    damaged_row,
     key_text,
     known_watch,
-    line_of,
     microseconds,
-    open_watch,
-    origin_count,
-    seconds,
     state_of,
-    text_of,
 )
+from pollwise.ledger.statements import DamagedRows, Work, fetch, sound_rows
 
 __all__ = [
     "ACKNOWLEDGE",
     "CONCLUDE",
-    "DURATIONS",
-    "EXPORT",
-    "OPEN",
-    "ORIGINS",
     "RECORD",
     "RELOCATE",
     "REOPEN",
-    "UNACKNOWLEDGED",
     "UPDATE",
-    "Page",
-    "Work",
 ]
 
-P = TypeVar("P")
-R = TypeVar("R")
 _Job: TypeAlias = tuple[str, str, str]  # endpoint, account, keys
 
 
-@attrs.frozen
-class Work(Generic[P, R]):
-    """One kind of call. `run` gets the connection and the call's payload.
-
-    Attributes:
-        run: Carries out the call.
-        writes: Whether the call needs a transaction.
-        urgent: Whether the call goes at once. Another call may wait up to `linger_s` for others.
-    """
-
-    run: Callable[[sqlite3.Connection, P], R]
-    writes: bool = False
-    urgent: bool = True
-
-
-# --- writing ----------------------------------------------------------------------------------
-
-_FIND = f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND job = ?"  # noqa: S608 - constants alone, here and below
-_LAST = "SELECT max(id) FROM watches"
+# S608 below: the statements are made of constants alone.
+_FIND = f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND job = ?"  # noqa: S608
+_BY_ID = f"SELECT {COLUMNS} FROM watches WHERE id IN ({{}})"  # noqa: S608
+_LAST = "SELECT max(id) FROM watches UNION ALL SELECT seq FROM sqlite_sequence WHERE name = 'watches'"
 _SINCE = "SELECT endpoint, account, job, id FROM watches WHERE id > ?"
 # Many rows in one statement take a third of the CPU time, and the GIL is released once instead of once for each row.
 _INSERT = (
-    "INSERT INTO watches (endpoint, account, job, origin, first_seen_us, deadline_us) VALUES {}"
-    " ON CONFLICT (endpoint, account, job) DO NOTHING"
+    "INSERT INTO watches (id, endpoint, account, job, origin, first_seen_us, deadline_us, job_checksum, state_checksum)"
+    " VALUES {} ON CONFLICT (endpoint, account, job) DO NOTHING"
 )
 _AT_ONCE = 100  # rows; every SQLite takes 999 parameters
 _UPDATE = (
-    "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, seen_s = ? WHERE id = ? AND outcome IS NULL"
+    "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, seen_s = ?, state_checksum = ?"
+    " WHERE id = ? AND outcome IS NULL"
 )
 _CONCLUDE = (
     "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, seen_s = ?, outcome = ?, elapsed_s = ?,"
-    " error_type = ?, error_message = ?, error_data = ? WHERE id = ? AND outcome IS NULL"
+    " error_type = ?, error_message = ?, error_data = ?, acknowledged = ?, state_checksum = ?"
+    " WHERE id = ? AND outcome IS NULL"
 )
-_ACKNOWLEDGE = "UPDATE watches SET acknowledged = 1 WHERE id = ? AND outcome IS NOT NULL AND acknowledged = 0"
+_ACKNOWLEDGE = (
+    "UPDATE watches SET acknowledged = 1, state_checksum = ?"
+    " WHERE id = ? AND generation = ? AND outcome IS NOT NULL AND acknowledged = 0"
+)
 _REOPEN = (
-    "UPDATE watches SET deadline_us = ?, origin = coalesce(?, origin), failures = 0, outcome = NULL, elapsed_s = NULL,"
-    " error_type = NULL, error_message = NULL, error_data = NULL, acknowledged = 0 WHERE id = ? AND outcome = 'abandoned'"
+    "UPDATE watches SET deadline_us = ?, origin = ?, generation = ?, failures = 0, outcome = NULL, elapsed_s = NULL,"
+    " error_type = NULL, error_message = NULL, error_data = NULL, acknowledged = 0, job_checksum = ?, state_checksum = ?"
+    " WHERE id = ? AND generation = ? AND outcome = 'abandoned'"
 )
-_RELOCATE = "UPDATE watches SET origin = ? WHERE id = ? AND outcome IS NULL"
+_RELOCATE = "UPDATE watches SET origin = ?, job_checksum = ? WHERE id = ? AND outcome IS NULL"
 
 
 def _record(db: sqlite3.Connection, watches: Sequence[NewWatch]) -> Sequence[Recorded]:
     jobs = [(watch.endpoint, watch.account, key_text(watch.keys)) for watch in watches]
-    (last,) = db.execute(_LAST).fetchone()
+    last = max((number for (number,) in fetch(db, _LAST) if isinstance(number, int)), default=0)
     for n in range(0, len(watches), _AT_ONCE):
-        _insert(db, watches[n : n + _AT_ONCE], jobs[n : n + _AT_ONCE])
-    new = {tuple(job): number for *job, number in db.execute(_SINCE, (last or 0,))}
+        _insert(db, watches[n : n + _AT_ONCE], jobs[n : n + _AT_ONCE], last + n + 1)
+    new = {tuple(job): number for *job, number in db.execute(_SINCE, (last,))}
     return [_recorded(db, job, new.pop(job, None)) for job in jobs]
 
 
-def _insert(db: sqlite3.Connection, watches: Sequence[NewWatch], jobs: Sequence[_Job]) -> None:
+def _insert(db: sqlite3.Connection, watches: Sequence[NewWatch], jobs: Sequence[_Job], first: int) -> None:
+    """Insert these rows, with numbers from `first` on. The number of a job that has a row is left out."""
     values: list[Any] = []
-    for watch, job in zip(watches, jobs, strict=True):
-        values += (*job, watch.origin, microseconds(watch.first_seen), microseconds(watch.deadline))
-    db.execute(_INSERT.format(", ".join(["(?, ?, ?, ?, ?, ?)"] * len(jobs))), values)
+    for number, (watch, job) in enumerate(zip(watches, jobs, strict=True), first):
+        row = (number, *job, watch.origin, microseconds(watch.first_seen), microseconds(watch.deadline))
+        values += (*row, checksum((*row, 0)), checksum((number, *UNSEEN)))
+    db.execute(_INSERT.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(jobs))), values)
 
 
 def _recorded(db: sqlite3.Connection, job: _Job, new: int | None) -> Recorded:
     if new is not None:
         return Recorded(id=new, known=None)
-    row = db.execute(_FIND, job).fetchone()
-    return Recorded(id=row[0], known=known_watch(row))
+    known, damaged = sound_rows(fetch(db, _FIND, job), known_watch)
+    if not known:
+        raise DamagedRows(damaged or [damaged_row((0, *job), "an index has a row that the table does not have")])
+    return Recorded(id=known[0].id, known=known[0])
 
 
 def _update(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
-    _each(db, _UPDATE, ((*state_of(change), change.id) for change in changes))
+    written = map(_written, changes)
+    _each(db, _UPDATE, ((*row[:5], *row[-2:]) for row in written))
 
 
 def _conclude(db: sqlite3.Connection, outcomes: Sequence[Conclusion]) -> int:
-    rows = (
+    try:
+        count = _each(db, _CONCLUDE, map(_written, outcomes))
+    except sqlite3.DatabaseError as exc:
+        if getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT:  # an index may lack a damaged row
+            _rows(db, [end.id for end in outcomes])
+        raise
+    if count < len(outcomes):  # repeated, as a rule; but the column that says so may be damaged
+        _rows(db, [end.id for end in outcomes])
+    return count
+
+
+def _written(known: Change | Conclusion) -> Row:
+    """The state, its checksum, and the number of the row."""
+    state = state_of(known)
+    return (*state, checksum((known.id, *state)), known.id)
+
+
+def _acknowledge(db: sqlite3.Connection, outcomes: Sequence[Acknowledgement]) -> int:
+    rows = _rows(db, [outcome.id for outcome in outcomes])
+    return _each(
+        db,
+        _ACKNOWLEDGE,
         (
-            *state_of(end),
-            end.outcome.value,
-            seconds(end.elapsed_s),
-            text_of(end.error_type),
-            text_of(end.error_message),
-            json_of(end.error_data, "error_data"),
-            end.id,
-        )
-        for end in outcomes
+            (checksum((one.id, *rows[one.id][STATE][:-1], 1)), one.id, one.generation)
+            for one in outcomes
+            if one.id in rows
+        ),
     )
-    return _each(db, _CONCLUDE, rows)
-
-
-def _acknowledge(db: sqlite3.Connection, ids: Sequence[int]) -> int:
-    return _each(db, _ACKNOWLEDGE, ((number,) for number in ids))
 
 
 def _reopen(db: sqlite3.Connection, renewals: Sequence[Renewal]) -> int:
-    return _each(db, _REOPEN, ((microseconds(renewal.deadline), renewal.origin, renewal.id) for renewal in renewals))
+    rows = _rows(db, [renewal.id for renewal in renewals])
+    return _each(db, _REOPEN, (_renewed(rows[one.id], one) for one in renewals if one.id in rows))
+
+
+def _renewed(row: Row, renewal: Renewal) -> Row:
+    number, endpoint, account, job, origin, first_seen_us, *_ = row
+    origin = origin if renewal.origin is None else renewal.origin
+    deadline_us, generation = microseconds(renewal.deadline), renewal.generation + 1
+    phase, polls, _, status, seen_s, *_ = row[STATE]
+    of_job = checksum((number, endpoint, account, job, origin, first_seen_us, deadline_us, generation))
+    of_state = checksum((number, phase, polls, 0, status, seen_s, *UNSEEN[5:]))
+    return (deadline_us, origin, generation, of_job, of_state, number, renewal.generation)
 
 
 def _relocate(db: sqlite3.Connection, relocations: Sequence[Relocation]) -> None:
-    _each(db, _RELOCATE, ((relocation.origin, relocation.id) for relocation in relocations))
+    rows = _rows(db, [relocation.id for relocation in relocations])
+    _each(db, _RELOCATE, (_relocated(rows[one.id], one) for one in relocations if one.id in rows))
+
+
+def _relocated(row: Row, relocation: Relocation) -> Row:
+    number, endpoint, account, job, _, *rest = row[:8]
+    return (relocation.origin, checksum((number, endpoint, account, job, relocation.origin, *rest)), number)
+
+
+def _rows(db: sqlite3.Connection, ids: Sequence[int]) -> Mapping[int, Row]:
+    """The rows of these numbers, as far as they exist. Raises DamagedRows for those that are damaged."""
+    rows: list[Row] = []
+    for n in range(0, len(ids), _AT_ONCE):
+        wanted = ids[n : n + _AT_ONCE]
+        rows += fetch(db, _BY_ID.format(", ".join("?" * len(wanted))), wanted)
+    _, damaged = sound_rows(rows, known_watch)
+    if damaged:
+        raise DamagedRows(damaged)
+    return {row[0]: row for row in rows}
 
 
 def _each(db: sqlite3.Connection, sql: str, rows: Iterable[Row]) -> int:
@@ -168,65 +191,3 @@ CONCLUDE = Work(_conclude, writes=True)
 ACKNOWLEDGE = Work(_acknowledge, writes=True)
 REOPEN = Work(_reopen, writes=True)
 RELOCATE = Work(_relocate, writes=True)
-
-
-# --- reading ----------------------------------------------------------------------------------
-
-
-@attrs.frozen
-class Page:
-    """The next `limit` rows after the watch `after`: of one endpoint and account, or of all for an export."""
-
-    after: int
-    limit: int
-    endpoint: str = ""
-    account: str = ""
-    include_open: bool = False
-
-
-_NEXT = "id > ? ORDER BY id LIMIT ?"
-_OPEN = f"SELECT {OPEN_COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NULL AND {_NEXT}"  # noqa: S608
-_UNACKNOWLEDGED = (
-    f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NOT NULL AND acknowledged = 0"  # noqa: S608
-    f" AND {_NEXT}"
-)
-_EXPORT = f"SELECT {COLUMNS} FROM watches WHERE (? OR outcome IS NOT NULL) AND {_NEXT}"  # noqa: S608
-# The plus keeps SQLite from using the endpoint's index, for which it would sort all rows of the endpoint.
-_DURATIONS = (
-    "SELECT elapsed_s FROM watches WHERE +endpoint = ? AND account = ? AND outcome = 'succeeded'"
-    " ORDER BY id DESC LIMIT ?"
-)
-_ORIGINS = (  # SQLite: a bare column beside min() is from the row of the minimum
-    "SELECT origin, count(*), job, min(id) AS first FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NULL"
-    " GROUP BY origin ORDER BY first"
-)
-
-
-def _open(db: sqlite3.Connection, page: Page) -> Sequence[OpenWatch]:
-    return [open_watch(row) for row in db.execute(_OPEN, (page.endpoint, page.account, page.after, page.limit))]
-
-
-def _unacknowledged(db: sqlite3.Connection, page: Page) -> Sequence[Concluded]:
-    wanted = (page.endpoint, page.account, page.after, page.limit)
-    return [concluded(row) for row in db.execute(_UNACKNOWLEDGED, wanted)]
-
-
-def _export(db: sqlite3.Connection, page: Page) -> tuple[int, bytes]:
-    """The last id, or 0, and the lines."""
-    rows = db.execute(_EXPORT, (page.include_open, page.after, page.limit)).fetchall()
-    return (rows[-1][0] if rows else 0), b"".join(map(line_of, rows))
-
-
-def _durations(db: sqlite3.Connection, wanted: tuple[str, str, int]) -> Sequence[float]:
-    return [elapsed_s for (elapsed_s,) in db.execute(_DURATIONS, wanted)]
-
-
-def _origins(db: sqlite3.Connection, wanted: tuple[str, str]) -> Sequence[OriginCount]:
-    return [origin_count(row[:3]) for row in db.execute(_ORIGINS, wanted)]
-
-
-OPEN = Work(_open)
-UNACKNOWLEDGED = Work(_unacknowledged)
-EXPORT = Work(_export)
-DURATIONS = Work(_durations)
-ORIGINS = Work(_origins)

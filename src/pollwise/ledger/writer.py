@@ -3,7 +3,7 @@
 Rule 1: calls are carried out in the order in which they were made. All waiting calls that write become one transaction,
 hence one fsync (a group commit), and their results reach the loop in one wake-up.
 Rule 2: a transaction that fails is rolled back, and each of its calls raises an error of its own. If the values of a call
-are wrong, each call is repeated alone, so only that call fails.
+are wrong, or its rows are damaged, each call is repeated alone, so only that call fails.
 Rule 3: no error ends this thread. A None in the inbox ends it, after all earlier calls.
 Rule 4: a call returns only if a later process finds its rows: the files are checked before and after each commit, and every
 second without a call (open_file.py).
@@ -23,9 +23,10 @@ from typing import Any, TypeAlias
 import attrs
 
 from pollwise.errors import ConfigurationError
+from pollwise.ledger.errors import LedgerCorrupt
 from pollwise.ledger.files import Opening, ledger_error_of, open_ledger
 from pollwise.ledger.open_file import OpenFile
-from pollwise.ledger.work import Work
+from pollwise.ledger.statements import DamagedRows, Work
 
 __all__ = ["Call", "Inbox", "Settled", "serve"]
 
@@ -111,7 +112,7 @@ class _Writer:
             self.file.check_to_read()
             return (call.future, call.work.run(self.file.db, call.payload), None)
         except Exception as exc:  # noqa: BLE001 - rule 3
-            return (call.future, None, _caused(ledger_error_of(exc, self.file.path), exc))
+            return (call.future, None, _caused(_error_of(exc, self.file.path), exc))
 
     def _write(self, calls: Sequence[Call]) -> Sequence[Settled]:
         if not calls:
@@ -119,9 +120,9 @@ class _Writer:
         try:
             results = self._transact(calls)
         except Exception as exc:  # noqa: BLE001 - rule 3
-            if len(calls) > 1 and isinstance(ledger_error_of(exc, self.file.path), ConfigurationError):
+            if len(calls) > 1 and _is_of_one(_error_of(exc, self.file.path)):
                 return [settled for call in calls for settled in self._write([call])]
-            return [(call.future, None, _caused(ledger_error_of(exc, self.file.path), exc)) for call in calls]
+            return [(call.future, None, _caused(_error_of(exc, self.file.path), exc)) for call in calls]
         return [(call.future, result, None) for call, result in zip(calls, results, strict=True)]
 
     def _transact(self, calls: Sequence[Call]) -> Sequence[Any]:
@@ -147,6 +148,17 @@ class _Writer:
         except Exception as exc:  # noqa: BLE001 - rule 3
             return _caused(ledger_error_of(exc, self.file.path), exc)
         return None
+
+
+def _error_of(exc: Exception, path: str) -> Exception:
+    if isinstance(exc, DamagedRows):
+        return LedgerCorrupt(path, exc.damaged[0].reason, tuple(row.id for row in exc.damaged))
+    return ledger_error_of(exc, path)
+
+
+def _is_of_one(error: Exception) -> bool:
+    """Whether the fault lies in one of the calls."""
+    return isinstance(error, ConfigurationError) or (isinstance(error, LedgerCorrupt) and bool(error.rows))
 
 
 def _caused(error: Exception, by: Exception) -> Exception:
