@@ -10,7 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pollwise.core.record_states import FACTS, TRANSITIONS, OnDisk, RecordEvent, RecordState, Write, next_state
+from pollwise.core.record_states import (
+    FACTS,
+    TRANSITIONS,
+    OnDisk,
+    RecordEvent,
+    RecordState,
+    Write,
+    continues_row,
+    next_state,
+)
 
 PROMISES = (OnDisk.ROW, OnDisk.OPEN, OnDisk.OUTCOME, OnDisk.ACKED)
 
@@ -94,14 +103,24 @@ def test_an_outcome_is_told_only_when_it_is_on_disk_or_will_not_be() -> None:
         }
 
 
+@pytest.mark.parametrize("state", RecordState)
+def test_what_writes_to_a_known_row_goes_on_from_it(state: RecordState) -> None:
+    """Each way from a row that the ledger had to a state that writes to it, before anything is published."""
+    of_a_row = {RecordEvent.FOUND_OPEN, RecordEvent.FOUND_ELSEWHERE, RecordEvent.RELOCATED, RecordEvent.REOPENED}
+    for event, after in TRANSITIONS[state].items():
+        writes = after in {RecordState.OPEN, RecordState.CONCLUDING}
+        assert continues_row(state, event) is (writes and event in of_a_row)
+
+
 # --- random orders of events, crashes and refused writes ----------------------------------------
 
 
 @attrs.define
 class Row:
-    """What the disk has of the job. `outcome` is None while the row is open."""
+    """What the disk has of the job. `outcome` is None while the row is open. `polls` stands for its history."""
 
     origin: str = "here"
+    polls: int = 0
     outcome: int | None = None
     abandoned: bool = False
     acked: bool = False
@@ -120,6 +139,7 @@ class Memory:
     state: RecordState = RecordState.PENDING
     outcome: int | None = None
     abandoned: bool = False
+    polls: int = 0
     excused: str = ""
     published: list[int] = attrs.field(factory=list)
 
@@ -137,11 +157,15 @@ class Records(RuleBasedStateMachine):
         self.memory: Memory | None = None
         self.recorded = False  # a call of `record` has returned
         self.outcomes = count(1)
+        self.most_polls = 0
         self.acknowledged: list[int] = []
 
     def apply(self, event: RecordEvent, outcome: int | None = None, excused: str = "") -> None:
         """Take an event as the driver does."""
         memory = self.watch
+        if continues_row(memory.state, event):
+            assert self.row is not None
+            memory.polls = self.row.polls
         before, memory.state = memory.state, next_state(memory.state, event)
         if not FACTS[before].published:
             if outcome is not None:
@@ -178,12 +202,13 @@ class Records(RuleBasedStateMachine):
             case Write.REOPEN:
                 assert self.row is not None
                 if self.row.abandoned:
-                    self.row = Row()
+                    self.row = Row(polls=self.row.polls)
                 return RecordEvent.REOPENED
             case _:
                 assert self.row is not None
                 if self.row.outcome is None:
                     self.row.outcome, self.row.abandoned = self.watch.outcome, self.watch.abandoned
+                    self.row.polls = self.watch.polls
                 return RecordEvent.OUTCOME_WRITTEN
 
     def record(self) -> RecordEvent:
@@ -208,7 +233,7 @@ class Records(RuleBasedStateMachine):
     def resume(self) -> None:
         """A new process reads the open row."""
         if self.row is not None and self.row.origin == "here":
-            self.memory = Memory(state=RecordState.OPEN)
+            self.memory = Memory(state=RecordState.OPEN, polls=self.row.polls)
 
     @rule(origin=st.sampled_from(["here", "moved", "foreign"]))
     def crash(self, origin: str) -> None:
@@ -216,6 +241,19 @@ class Records(RuleBasedStateMachine):
         self.memory = None
         if self.row is not None and self.row.outcome is None:
             self.row.origin = origin
+
+    @rule()
+    @precondition(lambda self: self.memory is not None and FACTS[self.memory.state].polled)
+    def poll(self) -> None:
+        """The job is polled, and the watch got further."""
+        self.watch.polls += 1
+
+    @rule()
+    @precondition(lambda self: self.memory is not None and self.memory.state is RecordState.OPEN)
+    def checkpoint(self) -> None:
+        """How far the watch got is written. A released watch writes no more than it had as an open one."""
+        if self.row is not None and self.row.outcome is None:
+            self.row.polls = self.watch.polls
 
     @rule()
     @precondition(writing)
@@ -318,6 +356,13 @@ class Records(RuleBasedStateMachine):
             if FACTS[self.memory.state].polled:
                 assert self.row is not None
                 assert self.row.outcome is None
+
+    @invariant()
+    def no_history_gets_shorter(self) -> None:
+        """Whatever is written to a row, it goes on from what the row had."""
+        polls = 0 if self.row is None else self.row.polls
+        assert polls >= self.most_polls
+        self.most_polls = polls
 
     @invariant()
     def no_outcome_is_acknowledged_twice(self) -> None:

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
+from yarl import URL
 
 from kept_toy import NOON_S, KeptToyEndpoint, MemoryLedger, ToyCodec, keeping, toys
 from pollwise.core.pacing import Retry
@@ -42,6 +44,7 @@ from pollwise.ledger import (
     Renewal,
 )
 from pollwise.model.events import Abandoned, Cancelled, Failed, Progressed, Succeeded
+from pollwise.model.messages import Request
 from pollwise.model.reading import Phase
 from pollwise.testing import Answer, Hang
 from pollwise.watcher import JobWatcher
@@ -54,6 +57,13 @@ FULL = LedgerFull("jobs.ledger", "disk full")
 
 def now() -> float:
     return asyncio.get_running_loop().time()
+
+
+class MovedToyEndpoint(KeptToyEndpoint):
+    """A toy whose API has moved."""
+
+    def request(self, job: ToyJob) -> Request:
+        return attrs.evolve(super().request(job), url=URL(f"https://new.example/{job.id}"))
 
 
 # --- before anything is asked -------------------------------------------------------------------
@@ -646,6 +656,59 @@ async def test_stopped_while_its_row_is_under_way() -> None:
         assert isinstance(row, Concluded)
         assert row.error_type == "WatchStopped"
         assert transport.requests == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after_s"), [("open", 0.0), ("open", 0.5), ("abandoned", 0.0), ("abandoned", 0.5), ("abandoned", 1.5)]
+)
+async def test_stopped_while_a_row_of_an_earlier_run_is_under_way(before: str, after_s: float) -> None:
+    """What the row knows of the job stays in it, and is in the outcome: all polls, the status and the phase."""
+    ledger = MemoryLedger()
+    async with keeping(ledger, [RUNNING] * 9 + [Hang()]) as (watcher, _):
+        watch = await watcher.record(ToyJob())
+        await asyncio.sleep(300)
+        if before == "abandoned":
+            watch.stop()
+    known = ledger.of(id="a")
+    assert isinstance(known, Concluded) == (before == "abandoned")
+    assert known.polls >= 9
+    ledger.latency_s = 1.0
+    async with keeping(ledger, [Hang()]) as (watcher, _):
+        watch = watcher.watch(ToyJob())
+        await asyncio.sleep(after_s)
+        watch.stop()
+        with pytest.raises(WatchStopped):
+            await watch
+        row, outcome = ledger.of(id="a"), watch.outcome
+    assert isinstance(row, Concluded)
+    assert (row.polls, row.phase, row.status, row.seen_s) == (known.polls, known.phase, known.status, known.seen_s)
+    assert isinstance(outcome, Abandoned)
+    assert (outcome.polls, outcome.phase, outcome.status) == (row.polls, Phase.RUNNING, ToyStatus("running", False))
+    assert row.elapsed_s > 300
+
+
+async def test_stopped_while_another_row_is_opened_again() -> None:
+    """A row that waits for its turn to be changed is left as it is, and its watch ends."""
+    ledger = MemoryLedger()
+    async with keeping(ledger, [403]) as (watcher, _):
+        await watcher.record(ToyJob("a"))
+        await asyncio.sleep(1)
+    async with keeping(ledger, [Hang()]) as (watcher, _):
+        await watcher.record(ToyJob("b"))
+    ledger.rows[2] = attrs.evolve(ledger.rows[2], origin="https://old.example", polls=7)
+    ledger.latency_s = 1.0
+    options = {"endpoint": MovedToyEndpoint(), "moved_from": "https://old.example"}
+    async with keeping(ledger, [Hang()], **options) as (watcher, _):
+        one, two = (watcher.watch(ToyJob(name)) for name in "ab")
+        await asyncio.sleep(1.5)
+        assert ledger.calls[-1] == ("reopen", 1)
+        two.stop()
+        with pytest.raises(WatchStopped):
+            await asyncio.wait_for(two, 10)
+        row = ledger.of(id="b")
+        assert isinstance(row, Concluded)
+        assert (row.polls, row.origin) == (7, "https://old.example")
+        one.stop()
 
 
 async def test_stopped_while_its_row_is_refused() -> None:

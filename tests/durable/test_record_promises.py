@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import attrs
+import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from yarl import URL
 
-from kept_toy import MemoryLedger, keeping
+from kept_toy import NOON_S, KeptToyEndpoint, MemoryLedger, keeping
 from pollwise.errors import LedgerWriteFailed, WatcherClosed
-from pollwise.ledger import Concluded, Conclusion, LedgerFailed, LedgerFull, NewWatch, Recorded, Renewal
+from pollwise.ledger import (
+    Change,
+    Concluded,
+    Conclusion,
+    LedgerFailed,
+    LedgerFull,
+    NewWatch,
+    OutcomeKind,
+    Recorded,
+    Renewal,
+)
 from pollwise.model.events import Abandoned
+from pollwise.model.messages import Request
+from pollwise.model.reading import Phase
 from pollwise.testing import Hang, run
 from toy import FAILED, RUNNING, SUCCEEDED, ToyJob, by_job
 
@@ -95,5 +111,77 @@ def test_nothing_is_lost_or_published_too_early(
                 assert isinstance(row, Concluded)
                 assert row.outcome.value == type(outcome).__name__.lower()
         assert len(ledger.rows) == len(JOBS)
+
+    run(scene())
+
+
+HISTORY: dict[str, Any] = {"phase": Phase.RUNNING, "polls": 56, "failures": 2, "seen_s": 7.5}
+HISTORY["status"] = b'{"state": "running", "done": false}'
+BEFORE = ["open", "moved", "abandoned"]
+
+
+async def with_history(ledger: MemoryLedger, before: Sequence[str]) -> None:
+    """A row of each job from an earlier run, with 56 polls."""
+    first_seen, deadline = (datetime.fromtimestamp(NOON_S + shift_s, UTC) for shift_s in (-100, 20))
+    for n, kind in enumerate(before):
+        origin = "https://old.example" if kind == "moved" else None
+        keys = {"id": f"{n}"}
+        new = NewWatch(endpoint="toy", keys=keys, origin=origin, first_seen=first_seen, deadline=deadline)
+        (found,) = await ledger.record([new])
+        await ledger.update([Change(id=found.id, **HISTORY)])
+        if kind == "abandoned":
+            kwargs = {"error_type": "WatchStopped", "error_message": "stopped", "elapsed_s": 9.0}
+            await ledger.conclude([Conclusion(id=found.id, outcome=OutcomeKind.ABANDONED, **HISTORY, **kwargs)])
+
+
+class OfAServer(KeptToyEndpoint):
+    """A toy whose API has moved."""
+
+    def request(self, job: ToyJob) -> Request:
+        return attrs.evolve(super().request(job), url=URL(f"https://new.example/{job.id}"))
+
+
+WAYS = ["stop", "leave", "stop and leave", "interrupt", "deadline"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    before=st.lists(st.sampled_from(BEFORE), min_size=1, max_size=4),
+    fates=FATES,
+    way=st.sampled_from(WAYS),
+    after_s=st.sampled_from([0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.3]),
+)
+def test_no_way_to_end_shortens_a_history(before: list[str], fates: list[str], way: str, after_s: float) -> None:
+    """Stopped, left, interrupted or late, while its row is under way: the polls, the status and the phase of the row stay."""
+
+    async def scene() -> None:
+        ledger = Unreliable(())
+        await with_history(ledger, before)
+        ledger.fates = iter(fates)
+        options = {"endpoint": OfAServer(), "moved_from": "https://old.example", "timeout_s": 20}
+        async with keeping(ledger, [Hang()], **options) as (watcher, _):
+            watches = [watcher.watch(ToyJob(f"{n}")) for n in range(len(before))]
+            await asyncio.sleep(after_s)
+            if way == "interrupt":
+                for task in asyncio.all_tasks():
+                    if task.get_name() == "pollwise-admission":
+                        task.cancel()
+            for watch in watches:
+                if "stop" in way or way == "interrupt":
+                    watch.stop()
+            if "leave" not in way:
+                async with asyncio.timeout(200):
+                    await asyncio.gather(*watches, return_exceptions=True)
+        for watch in watches:
+            row = ledger.find(watch.job)
+            assert (row.polls, row.phase, row.status, row.seen_s) == (
+                56 if row.polls == 56 else 57,  # the poll that hung until the deadline
+                HISTORY["phase"],
+                orjson.dumps(orjson.loads(HISTORY["status"])) if row.status != HISTORY["status"] else row.status,
+                HISTORY["seen_s"],
+            )
+            if isinstance(row, Concluded) and isinstance(watch.outcome, Abandoned) and watch.outcome.polls:
+                assert watch.outcome.polls == row.polls
+                assert watch.outcome.phase is HISTORY["phase"]
 
     run(scene())

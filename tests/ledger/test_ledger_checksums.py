@@ -33,8 +33,7 @@ def test_values_of_another_type_or_place_differ(one: object, two: object, three:
 
 
 def same(value: object) -> object:
-    kind = type(value).__name__
-    return ("bytes", value.encode()) if isinstance(value, str) else (kind, repr(value))
+    return ("bytes", repr(value.encode())) if isinstance(value, str) else (type(value).__name__, repr(value))
 
 
 @given(st.binary(min_size=1, max_size=200), st.data())

@@ -8,7 +8,9 @@ good, if the watcher was left, or if the watch ended before there was a row.
 Rule 3: there is one outcome. Once it may be published, no event changes it.
 Rule 4: a row that was written stays. Leaving the watcher is no outcome: the row stays open for the next run (RELEASED).
 Rule 5: each write may be repeated, because a call that fails or is cancelled may have been carried out.
-Rule 6: a job that the ledger knows gets no second row. An open row goes on, the outcome of a concluded row is published,
+Rule 6: the history of a row gets no shorter. Whatever is written to a row of an earlier run goes on from what the row has,
+also if the watch was stopped before it was polled (`continues_row`).
+Rule 7: a job that the ledger knows gets no second row. An open row goes on, the outcome of a concluded row is published,
 and an abandoned row is opened again (REOPENING), which forgets its outcome.
 
 The states and events are data: `FACTS` and `TRANSITIONS`. Crashes need no event. Memory is lost, the row stays, and the
@@ -23,7 +25,17 @@ from typing import Final
 
 import attrs
 
-__all__ = ["FACTS", "TRANSITIONS", "Facts", "OnDisk", "RecordEvent", "RecordState", "Write", "next_state"]
+__all__ = [
+    "FACTS",
+    "TRANSITIONS",
+    "Facts",
+    "OnDisk",
+    "RecordEvent",
+    "RecordState",
+    "Write",
+    "continues_row",
+    "next_state",
+]
 
 
 class RecordState(enum.Enum):
@@ -163,6 +175,9 @@ FACTS: Final[Mapping[RecordState, Facts]] = {
     _STATE.UNRECORDED: Facts(OnDisk.UNKNOWN, None, False, True),
 }
 
+_OF_A_ROW: Final = frozenset({_EVENT.FOUND_OPEN, _EVENT.FOUND_ELSEWHERE, _EVENT.RELOCATED, _EVENT.REOPENED})
+"""The row of an earlier run is open."""
+
 _BEFORE_THE_ROW: Final[Mapping[RecordEvent, RecordState]] = {
     _EVENT.WRITE_FAILED: _STATE.PENDING,  # from the start: another process may have changed the row meanwhile
     _EVENT.WRITE_INTERRUPTED: _STATE.PENDING,
@@ -240,3 +255,13 @@ def next_state(state: RecordState, event: RecordEvent) -> RecordState:
     if after is None:
         raise AssertionError(f"a record that is {state.name} got the event {event.name}: this is a bug of pollwise")
     return after
+
+
+def continues_row(state: RecordState, event: RecordEvent) -> bool:
+    """Whether the watch goes on from the row that this event is about, because it may write to that row from now on.
+
+    Raises:
+        AssertionError: The event cannot happen in this state.
+    """
+    after = FACTS[next_state(state, event)]
+    return event in _OF_A_ROW and not after.published and after.write in {Write.UPDATE, Write.CONCLUDE}

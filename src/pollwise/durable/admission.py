@@ -19,12 +19,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
-from pollwise.core.record_states import RecordEvent, RecordState, Write, next_state
+from pollwise.core.record_states import RecordEvent, RecordState, Write, continues_row, next_state
 from pollwise.durable.background_job import BackgroundJob, StartTask
 from pollwise.durable.patience import Patience
 from pollwise.durable.recorded_watch import (
     RecordedWatch,
     continue_from,
+    end_from,
     facts_of,
     set_row_id,
     state_of,
@@ -190,15 +191,23 @@ class Admission(Generic[J, S]):
         for n in range(0, len(pairs), _PAGE):
             if n:
                 await asyncio.sleep(0)
-            page = pairs[n : n + _PAGE]
-            for entry, recorded in page:
-                self._on_recorded(entry, recorded)
-            for state, change in ((RecordState.REOPENING, self._reopen), (RecordState.RELOCATING, self._relocate)):
-                if due := [entry for entry, _ in page if state_of(entry.watch) is state]:
-                    failed += await change(due)
+            failed += await self._on_page(pairs[n : n + _PAGE])
         if not failed:
             self._patience.succeeded()
             self._cancel_timer()
+        return failed
+
+    async def _on_page(self, page: Sequence[tuple[_Entry[J, S], Recorded]]) -> Sequence[_Entry[J, S]]:
+        """Process these results, and return the entries whose rows could not be changed."""
+        failed: list[_Entry[J, S]] = []
+        for entry, recorded in page:
+            self._on_recorded(entry, recorded)
+        for state, change in ((RecordState.REOPENING, self._reopen), (RecordState.RELOCATING, self._relocate)):
+            if due := [entry for entry, _ in page if state_of(entry.watch) is state]:
+                failed += await change(due)
+        for entry, recorded in page:
+            if state_of(entry.watch) in _ENDED and entry not in failed:
+                self._on_recorded(entry, recorded)  # it ended before its row was changed, so the row stays as it was
         return failed
 
     def _on_recorded(self, entry: _Entry[J, S], recorded: Recorded) -> None:
@@ -226,7 +235,7 @@ class Admission(Generic[J, S]):
                 self._apply(watch, RecordEvent.FOUND_FOREIGN, outcome)
                 return
             if entry.relocation is not None:
-                self._apply(watch, RecordEvent.FOUND_ELSEWHERE)
+                self._go_on(watch, known, RecordEvent.FOUND_ELSEWHERE)
                 return
         self._go_on(watch, known, RecordEvent.FOUND_OPEN)
 
@@ -258,18 +267,21 @@ class Admission(Generic[J, S]):
         return ()
 
     def _go_on(self, watch: RecordedWatch[J, S], known: OpenWatch | Concluded | None, event: RecordEvent) -> None:
-        """The row of an earlier run is open. The watch continues from it, unless the watch has ended meanwhile."""
+        """The row of an earlier run is open. The watch continues from it, also if the watch has ended meanwhile."""
         failed: CallbackFailed | None = None
         if known is not None:
             generation = known.generation + (event is RecordEvent.REOPENED)
             if generation:
                 self._generations[known.id] = generation
-        if known is not None and next_state(state_of(watch), event) is RecordState.OPEN:
+        if known is not None and continues_row(state_of(watch), event):
+            has_ended = watch.machine.outcome is not None
+            go_on = end_from if has_ended else continue_from
             try:
-                continue_from(watch, self._rows.machine(watch.job, known), self._now())
+                go_on(watch, self._rows.machine(watch.job, known), self._now())
             except CallbackFailed as exc:  # of the clock
-                failed = exc.with_traceback(None)
-                failed.job = watch.job
+                if not has_ended:
+                    failed = exc.with_traceback(None)
+                    failed.job = watch.job
         self._apply(watch, event)
         if failed is not None:
             watch.machine.on_stop(failed, now=self._now())

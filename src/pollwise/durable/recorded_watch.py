@@ -22,6 +22,7 @@ __all__ = [
     "RecordedWatch",
     "advance",
     "continue_from",
+    "end_from",
     "facts_of",
     "is_left_open",
     "on_machine_end",
@@ -135,6 +136,14 @@ def continue_from(watch: RecordedWatch[J, S], machine: WatchMachine[J, S], now: 
     watch.machine = machine
     if machine.phase is not None:
         DrivenWatch.notify(watch, StepResult.PROGRESSED, now)
+
+
+def end_from(watch: RecordedWatch[J, S], machine: WatchMachine[J, S], now: float) -> None:
+    """End the watch, which was ended before it was polled, as if it had continued from the ledger's row."""
+    outcome = watch.machine.outcome
+    assert isinstance(outcome, Abandoned)  # noqa: S101  # the job was not polled
+    machine.replace_outcome(machine.abandoned(outcome.error, now=now))
+    watch.machine = machine
 
 
 def publish_outcome(watch: RecordedWatch[Any, Any], now: float) -> None:
