@@ -14,14 +14,14 @@ import asyncio
 import contextvars
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 from pollwise.core.record_states import RecordEvent, RecordState, Write, continues_row, next_state
 from pollwise.durable.background_job import BackgroundJob, StartTask
-from pollwise.durable.patience import Patience
+from pollwise.durable.patience import Patience, is_of_one
 from pollwise.durable.recorded_watch import (
     RecordedWatch,
     continue_from,
@@ -32,7 +32,7 @@ from pollwise.durable.recorded_watch import (
     write_failed,
 )
 from pollwise.durable.watch_rows import WatchRows
-from pollwise.errors import CallbackFailed, ConfigurationError, DeadlineExceeded, OriginChanged
+from pollwise.errors import CallbackFailed, DeadlineExceeded, OriginChanged
 from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, OutcomeKind, Recorded, Relocation
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.tracebacks import strip_tracebacks
@@ -80,6 +80,9 @@ class _Entry(Generic[J, S]):
     recorded: Recorded | None = None
     relocation: Relocation | None = None
     settled: asyncio.Future[None] | None = None
+
+
+_ChangeRows: TypeAlias = Callable[[Sequence[_Entry[J, S]]], Awaitable[Sequence[_Entry[J, S]]]]
 
 
 class Admission(Generic[J, S]):
@@ -183,10 +186,7 @@ class Admission(Generic[J, S]):
             found = await self._ledger.record([entry.row for entry in entries])
             pairs = list(zip(entries, found, strict=True))
         except Exception as exc:  # noqa: BLE001  # foreign code
-            if isinstance(exc, ConfigurationError) and len(entries) > 1:  # the fault lies in one of them
-                middle = len(entries) // 2
-                return [*await self._write(entries[:middle]), *await self._write(entries[middle:])]
-            return _failed(entries, exc)
+            return await self._in_halves(self._write, entries, exc)
         failed: list[_Entry[J, S]] = []
         for n in range(0, len(pairs), _PAGE):
             if n:
@@ -246,7 +246,7 @@ class Admission(Generic[J, S]):
                 [self._rows.renewal(entry.watch.job, known) for entry in entries if (known := _outcome_found(entry))]
             )
         except Exception as exc:  # noqa: BLE001  # foreign code
-            return _failed(entries, exc)
+            return await self._in_halves(self._reopen, entries, exc)
         if count < len(entries):  # another watcher was first with some of them, so the ledger says what is there now
             for entry in entries:
                 self._apply(entry.watch, RecordEvent.WRITE_INTERRUPTED)
@@ -260,7 +260,7 @@ class Admission(Generic[J, S]):
         try:
             await self._ledger.relocate([entry.relocation for entry in entries if entry.relocation is not None])
         except Exception as exc:  # noqa: BLE001  # foreign code
-            return _failed(entries, exc)
+            return await self._in_halves(self._relocate, entries, exc)
         for entry in entries:
             assert entry.recorded is not None  # noqa: S101  # it was found in the ledger
             self._go_on(entry.watch, entry.recorded.known, RecordEvent.RELOCATED)
@@ -288,6 +288,15 @@ class Admission(Generic[J, S]):
             self._apply(watch, RecordEvent.OUTCOME_KNOWN)
 
     # --- what the ledger does not take ----------------------------------------------------------
+
+    async def _in_halves(
+        self, change: _ChangeRows[J, S], entries: Sequence[_Entry[J, S]], exc: Exception
+    ) -> Sequence[_Entry[J, S]]:
+        """This call failed. If the fault lies in one entry, make it for each half. Returns the entries that failed."""
+        if len(entries) == 1 or not is_of_one(exc):
+            return _failed(entries, exc)
+        middle = len(entries) // 2
+        return [*await change(entries[:middle]), *await change(entries[middle:])]
 
     def _put_off(self, failed: Sequence[_Entry[J, S]]) -> Sequence[_Entry[J, S]]:
         """End the watches whose rows are not tried again, and return the other entries."""

@@ -20,7 +20,7 @@ from pollwise.core.record_states import RecordEvent, RecordState
 from pollwise.durable.admission import Apply
 from pollwise.durable.background_job import BackgroundJob, StartTask
 from pollwise.durable.codec import conclusion_of, unwritable_outcome
-from pollwise.durable.patience import Patience
+from pollwise.durable.patience import Patience, is_of_one
 from pollwise.durable.recorded_watch import RecordedWatch, row_id_of, state_of, write_failed
 from pollwise.errors import ConfigurationError, EndpointBug
 from pollwise.ledger import Conclusion, Ledger
@@ -115,12 +115,12 @@ class Outbox(Generic[J, S]):
         """Write these, and return those that are to be tried again."""
         try:
             await self._ledger.conclude([entry.conclusion for entry in entries])
-        except ConfigurationError as exc:
-            if len(entries) == 1:
-                return self._on_unkeepable(entries[0], exc)
-            middle = len(entries) // 2  # the fault lies in one of them
-            return [*await self._write(entries[:middle]), *await self._write(entries[middle:])]
         except Exception as exc:  # noqa: BLE001  # foreign code
+            if len(entries) > 1 and is_of_one(exc):
+                middle = len(entries) // 2
+                return [*await self._write(entries[:middle]), *await self._write(entries[middle:])]
+            if isinstance(exc, ConfigurationError):
+                return self._on_unkeepable(entries[0], exc)
             return self._put_off(entries, exc)
         self._patience.succeeded()
         for entry in entries:

@@ -22,7 +22,7 @@ from pollwise.durable.recorded_watch import safe_message
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerTooNew, LedgerUnwritable, NotALedger
 
-__all__ = ["Patience", "Pending"]
+__all__ = ["Patience", "Pending", "is_of_one"]
 
 R = TypeVar("R")
 
@@ -31,6 +31,11 @@ _LONGEST_PAUSE_S = 5.0
 _PERMANENT = (ConfigurationError, LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerTooNew, NotALedger)
 
 _log = logging.getLogger(__name__)
+
+
+def is_of_one(error: Exception) -> bool:
+    """Whether a call failed because of one of its items, so that the others can be written without it."""
+    return isinstance(error, ConfigurationError) or (isinstance(error, LedgerCorrupt) and bool(error.rows))
 
 
 class Pending(Protocol):

@@ -13,6 +13,7 @@
     file_safety.py   refuses places where a ledger cannot be kept
     inode_lock.py    the lock on the file itself, and the descriptors that pollwise opens
     open_file.py     the writer's connection, and the check that its files are in their place
+    integrity.py  whether a damaged file can be used
     schema.py    tables, versions, migrations
 
 Rule 1: a call returns after its data is on disk. If it fails, the call raises.

@@ -37,6 +37,7 @@ from pollwise.ledger.errors import (
 )
 from pollwise.ledger.file_safety import refuse_links, refuse_place
 from pollwise.ledger.inode_lock import FileId, create_private, hold_inode, in_use
+from pollwise.ledger.integrity import check_integrity
 from pollwise.ledger.open_file import OpenFile
 from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, VIEWS, migrate, version_of
 
@@ -197,13 +198,11 @@ def _recognize(db: sqlite3.Connection, path: str) -> int:
 def _check(db: sqlite3.Connection, path: str) -> None:
     """Read the whole file once, so that damage is found now and not later."""
     version = _recognize(db, path)
-    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise LedgerCorrupt(path, str(found))
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
         migrate(model, MIGRATIONS[:version])
         if _layout(db) != _layout(model):  # a trigger, for example, could undo a write
             raise LedgerCorrupt(path, "its tables are not as they were made")
+    check_integrity(db, path, version)  # last, because it trusts the tables
 
 
 def _layout(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
