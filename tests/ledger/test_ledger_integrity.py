@@ -17,7 +17,7 @@ async def flipped(path: Path, *, in_table: bool) -> None:
     raw(path, "PRAGMA journal_mode = DELETE")
     data = bytearray(path.read_bytes())
     places = [place for place in range(len(data)) if data.startswith(b"ZX-2", place)]
-    pages = {name: page for name, page in raw(path, "SELECT name, rootpage FROM sqlite_schema")}
+    pages = dict(raw(path, "SELECT name, rootpage FROM sqlite_schema"))
     page = pages["watches" if in_table else "watches_by_job"]
     (place,) = [place for place in places if place // 4096 + 1 == page]
     data[place + 3] ^= 4

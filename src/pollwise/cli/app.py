@@ -56,6 +56,13 @@ Exit status:
   2    usage, or the ledger does not exist
   74   the ledger cannot be read, or the output cannot be written
 """
+_REPAIR_EXITS = """\
+Exit status:
+  0    all rows are sound
+  1    some rows, or the file, are damaged
+  2    usage, or the ledger does not exist, or the new file exists
+  74   no row can be read, or the new file cannot be written
+"""
 _EXAMPLES = f"""\
 Examples:
   pollwise demo
@@ -200,6 +207,36 @@ async def export_ledger(
     from pollwise.cli import ledger_commands
 
     return await ledger_commands.export_ledger(ledger, out=out, include_open=include_open)
+
+
+@_ledger.command(name="check", help_epilogue=_REPAIR_EXITS)
+async def check_ledger(ledger: Path, /, *, options: CommonOptions = _USUAL) -> int:
+    """List the damaged rows of a ledger. The ledger stays as it is.
+
+    Args:
+        ledger: The file.
+        options: What to show.
+    """
+    from pollwise.cli import ledger_repair
+
+    return await ledger_repair.check(ledger, json_wanted=options.json)
+
+
+@_ledger.command(name="recover", help_epilogue=_REPAIR_EXITS)
+async def recover_ledger(ledger: Path, new: Path, /, *, options: CommonOptions = _USUAL) -> int:
+    """Write the sound rows of a damaged ledger to a new ledger.
+
+    The damaged ledger stays as it is. The jobs of its damaged rows are listed,
+    so that they can be recorded again.
+
+    Args:
+        ledger: The damaged file.
+        new: The new file, which must not exist.
+        options: What to show.
+    """
+    from pollwise.cli import ledger_repair
+
+    return await ledger_repair.recover(ledger, new, json_wanted=options.json)
 
 
 @app.command(help_epilogue=_DEMO_EXITS)

@@ -49,7 +49,11 @@ _Job: TypeAlias = tuple[str, str, str]  # endpoint, account, keys
 
 
 # S608 below: the statements are made of constants alone.
-_FIND = f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND job = ?"  # noqa: S608
+# By its number, because SQLite would take the key from the index, and a damaged key in the table would go unseen.
+_FIND = (
+    f"SELECT {COLUMNS} FROM watches"  # noqa: S608
+    " WHERE id = (SELECT id FROM watches WHERE endpoint = ? AND account = ? AND job = ?)"
+)
 _BY_ID = f"SELECT {COLUMNS} FROM watches WHERE id IN ({{}})"  # noqa: S608
 _LAST = "SELECT max(id) FROM watches UNION ALL SELECT seq FROM sqlite_sequence WHERE name = 'watches'"
 _SINCE = "SELECT endpoint, account, job, id FROM watches WHERE id > ?"

@@ -1,0 +1,77 @@
+"""`pollwise ledger check` and `pollwise ledger recover`: what of a damaged ledger is sound, and a new ledger of that."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from pollwise.cli.exit_status import ExitStatus, UsageError
+from pollwise.cli.safe_text import safe
+from pollwise.cli.stdout import StdoutWriter
+from pollwise.ledger import DamagedRow
+from pollwise.ledger.recovery import Survey, check_ledger, recover_ledger
+
+__all__ = ["check", "recover"]
+
+
+async def check(path: Path, *, json_wanted: bool) -> ExitStatus:
+    """Say which rows are damaged.
+
+    Raises:
+        LedgerError: No row can be read.
+    """
+    survey = await asyncio.to_thread(check_ledger, str(path))
+    await _print(survey, f"{survey.sound:,} rows are sound", json_wanted=json_wanted)
+    return _status(survey)
+
+
+async def recover(path: Path, new: Path, *, json_wanted: bool) -> ExitStatus:
+    """Write the sound rows to a new ledger.
+
+    Raises:
+        UsageError: `new` exists.
+        LedgerError: No row can be read.
+        OSError: `new` cannot be written.
+    """
+    try:
+        survey = await asyncio.to_thread(recover_ledger, str(path), str(new))
+    except FileExistsError as exc:
+        raise UsageError(f"{new} exists and is left as it is. Name a file that does not exist.") from exc
+    await _print(survey, f"{survey.sound:,} rows were written to {safe(new)}", json_wanted=json_wanted)
+    return _status(survey)
+
+
+def _status(survey: Survey) -> ExitStatus:
+    return ExitStatus.FAILED if survey.damaged or survey.faults else ExitStatus.SUCCEEDED
+
+
+async def _print(survey: Survey, first: str, *, json_wanted: bool) -> None:
+    output = StdoutWriter()
+    if json_wanted:
+        damaged = [_fields(row) for row in survey.damaged]
+        fields = {"sound": survey.sound, "damaged": damaged, "faults": list(survey.faults)}
+        await output.line(json.dumps(fields, ensure_ascii=True))
+        return
+    if not (survey.damaged or survey.faults):
+        await output.line(f"all {first}")
+        return
+    await output.line(f"{first}, {len(survey.damaged):,} are damaged")
+    for row in survey.damaged:
+        keys = " ".join(safe(value, 120) for value in (row.keys or {}).values())
+        job = f"{safe(row.endpoint or '?', 120)} {keys or '(its keys cannot be read)'}"
+        await output.line(f"row {row.id}: {safe(row.reason, 120)}; {job}{'' if row.certain else ' (may be wrong)'}")
+    for fault in survey.faults:
+        await output.line(f"file: {safe(fault, 200)}")
+
+
+def _fields(row: DamagedRow) -> dict[str, Any]:
+    return {
+        "row": row.id,
+        "reason": row.reason,
+        "endpoint": row.endpoint,
+        "account": row.account,
+        "job": None if row.keys is None else dict(row.keys),
+        "certain": row.certain,
+    }

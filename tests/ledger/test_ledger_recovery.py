@@ -1,0 +1,36 @@
+"""Damaged files: what is sound is saved, and the damaged file stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ledger_values import ENDPOINT, every, new, raw, success
+
+from pollwise.ledger import SqliteLedger
+from pollwise.ledger.recovery import check_ledger, recover_ledger
+
+
+async def test_a_page_that_cannot_be_read(path: Path) -> None:
+    """Its rows are listed with their jobs, which the index has. All other rows are in the new ledger."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(number) for number in range(1, 401)])
+        await ledger.conclude([success(number) for number in range(1, 201)])
+    raw(path, "PRAGMA journal_mode = DELETE")
+    data = bytearray(path.read_bytes())
+    place = data.find(b"ZX-250") // 4096 * 4096
+    data[place : place + 4096] = bytes(4096)
+    path.write_bytes(data)
+    fresh = path.with_name("new.ledger")
+    survey = recover_ledger(str(path), str(fresh))
+    assert path.read_bytes() == data
+    assert survey.faults
+    assert survey.sound > 300
+    assert survey.sound + len(survey.damaged) == 400
+    async with SqliteLedger(fresh) as ledger:
+        found = await every(ledger.open_watches(ENDPOINT)) + await every(ledger.unacknowledged(ENDPOINT))
+        assert len(found) == survey.sound
+        assert ledger.damaged == []
+    assert check_ledger(str(fresh)).faults == []
+    with pytest.raises(FileExistsError):
+        recover_ledger(str(path), str(fresh))
