@@ -41,7 +41,7 @@ from pollwise.model.events import (
     Succeeded,
     Throttled,
 )
-from pollwise.model.limits import Limits
+from pollwise.model.limits import Limits, ReplyLimits
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Phase, Reading
@@ -77,6 +77,7 @@ __all__ = [
     "RateBudget",
     "Reading",
     "Reply",
+    "ReplyLimits",
     "Request",
     "Retry",
     "Retrying",

@@ -67,7 +67,7 @@ class JobWatcher(Generic[J, S]):
         transport: What sends requests. The caller closes it. By default the watcher opens an `AiohttpTransport`.
         budget: The token's rate limit. Watchers that use the same token share one. By default it is the endpoint's
             `documented_limit` until the server says otherwise, or what the server's replies teach.
-        limits: How much the watcher does at a time: requests in flight, open watches, and the time for one request.
+        limits: Requests in flight, open watches, the time for one request, and how much is kept of a reply.
         not_found_grace_s: How long a 404 may mean "not visible yet", in seconds and for at least three polls.
         confirmations: How many more polls confirm an end that is not final. 0 believes the first.
         confirm_s: Shortest time for these polls, in seconds. By default 60, or a tenth of `timeout_s` if that is less.
@@ -167,6 +167,7 @@ class JobWatcher(Generic[J, S]):
             forecast=self._policy.forecast,
             concurrency=self._limits.concurrency,
             request_timeout_s=self._limits.request_timeout_s,
+            reply_limits=self._limits.reply,
             dice=self._dice,
             clock=self._clock,
             on_over=partial(_end, self._open) if self._ledger is None else on_machine_end,
@@ -176,12 +177,11 @@ class JobWatcher(Generic[J, S]):
         return self
 
     def _recorder_for(self, ledger: Ledger, dispatcher: Dispatcher[J, S]) -> Recorder[J, S]:
-        machines = MachineFactory(
-            policy=self._policy, grace_s=self._limits.request_timeout_s, now=self._now, clock=checked_clock(self._clock)
-        )
+        limits, policy, clock = self._limits, self._policy, checked_clock(self._clock)
+        machines = MachineFactory(policy=policy, grace_s=limits.request_timeout_s, now=self._now, clock=clock)
         return Recorder(
             ledger=ledger,
-            rows=WatchRows(endpoint=self._endpoint, origins=self._origins, machines=machines),
+            rows=WatchRows(endpoint=self._endpoint, origins=self._origins, machines=machines, limits=limits.reply),
             dispatcher=dispatcher,
             patience_s=self._ledger_patience_s,
             on_end=partial(_forget, self._open),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pollwise.errors import ConfigurationError
-from pollwise.model.limits import Limits, RateLimit
+from pollwise.model.limits import Limits, RateLimit, ReplyLimits
 
 
 def test_a_rate_limit_is_a_value() -> None:
@@ -49,3 +49,23 @@ def test_a_request_timeout_that_is_no_time_is_refused(value: Any) -> None:
     """The error names it."""
     with pytest.raises(ConfigurationError, match="request_timeout_s must be a positive number of seconds"):
         Limits(request_timeout_s=value)
+
+
+@pytest.mark.parametrize("name", ["items", "values", "depth", "text", "size", "row"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "64", True, None])
+def test_a_limit_of_a_reply_that_is_no_count_is_refused(name: str, value: Any) -> None:
+    """The error names it."""
+    with pytest.raises(ConfigurationError, match=f"{name} must be a whole number of at least 1"):
+        ReplyLimits(**{name: value})
+
+
+def test_a_depth_that_cannot_be_written_again_is_refused() -> None:
+    """A ledger could not keep what is nested deeper."""
+    with pytest.raises(ConfigurationError, match="depth must be at most 200"):
+        ReplyLimits(depth=201)
+
+
+def test_limits_of_a_reply_are_of_their_class() -> None:
+    """The error says what to pass."""
+    with pytest.raises(ConfigurationError, match=r"reply must be a ReplyLimits\(items=1000\), got dict"):
+        Limits(reply=cast("Any", {"items": 5}))

@@ -34,18 +34,21 @@ def status_text(status: Any, *, over: bool) -> str:
 
 
 def _extraction(status: ExtractionStatus) -> str:
-    left_out = [*_items("skipped", status.skipped_items), *_items("ignored", status.ignored_items)]
-    return "; ".join([status.summary(), *left_out])
+    more = status.left_out
+    skipped = _items("skipped", status.skipped_items, more.get("skipped_items", 0))
+    ignored = _items("ignored", status.ignored_items, more.get("ignored_items", 0))
+    return "; ".join([status.summary(), *skipped, *ignored])
 
 
-def _items(word: str, items: Sequence[ExtractionItem]) -> Iterator[str]:
-    """The names of the first items, grouped by reason, and the number of the others."""
+def _items(word: str, items: Sequence[ExtractionItem], left_out: int) -> Iterator[str]:
+    """The names of the first items, grouped by reason, and the number of the others. `left_out` are not in the list."""
     names: dict[str | None, list[str]] = {}
     for item in items[:_MOST_ITEMS]:
         names.setdefault(item.error, []).append(item.id or "a file without a name")
     texts = [", ".join(ids) + (f" ({error})" if error else "") for error, ids in names.items()]
     if texts:
-        more = f" and {len(items) - _MOST_ITEMS} more" if len(items) > _MOST_ITEMS else ""
+        others = len(items) + left_out - _MOST_ITEMS
+        more = f" and {others} more" if others > 0 else ""
         yield f"{word}: {', '.join(texts)}{more}"
 
 

@@ -18,11 +18,13 @@ from pollwise.cli.safe_text import safe
 from pollwise.durable.codec import watch_error_of
 from pollwise.durable.error_codec import ErrorCodec
 from pollwise.durable.legacy_errors import is_job_sentence, legacy_job_error
+from pollwise.durable.row_limits import read_status
 from pollwise.endpoints.document360 import DeleteFileEndpoint
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
 from pollwise.errors import JobCancelled, JobFailed, WatchError
 from pollwise.http.auth import ApiKeyAuth
 from pollwise.ledger import Concluded, Conclusion
+from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint
 
 __all__ = ["NO_REASON", "StoredError"]
@@ -135,6 +137,6 @@ class StoredError:
 
     def _status(self, endpoint: Endpoint[Any, Any]) -> Any:
         try:
-            return None if self.status is None else endpoint.codec.status_from_json(orjson.loads(self.status))
+            return None if self.status is None else read_status(self.status, endpoint, ReplyLimits())
         except Exception:  # noqa: BLE001  # perhaps written by another version; the sentence needs no status
             return None

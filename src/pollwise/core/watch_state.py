@@ -22,6 +22,8 @@ __all__ = ["DueReason", "StepResult", "WatchState"]
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
+_LONGEST_REASON = 32_768  # characters of a vendor's words; a message is made of them one by one
+
 
 class StepResult(enum.Enum):
     """What one step of a watch came to."""
@@ -153,21 +155,22 @@ class WatchState(Generic[J, S]):
         took, seen_s = now - self.started_at, self.seen_s
         job, status, polls = self.job, reading.status, self.polls
         within_s = None if seen_s is None else took - seen_s
+        reason = None if reading.reason is None else reading.reason[:_LONGEST_REASON]
         match reading.phase:
             case Phase.FAILED:
-                failed = JobFailed(job, status, reading.reason)
+                failed = JobFailed(job, status, reason)
                 return Failed(
                     job=job, status=status, error=failed, elapsed_s=took, polls=polls, detected_within_s=within_s
                 )
             case Phase.CANCELLED:
-                gone = JobCancelled(job, status, reading.reason)
+                gone = JobCancelled(job, status, reason)
                 return Cancelled(
                     job=job, status=status, error=gone, elapsed_s=took, polls=polls, detected_within_s=within_s
                 )
             case Phase.SUCCEEDED:
                 return Succeeded(job=job, status=status, elapsed_s=took, polls=polls, detected_within_s=within_s)
             case phase:
-                error = UnknownOutcome(job, status, reading.unknown or phase.value)
+                error = UnknownOutcome(job, status, (reading.unknown or phase.value)[:_LONGEST_REASON])
                 return Abandoned(job=job, error=error, status=status, phase=phase, elapsed_s=took, polls=polls)
 
     def abandoned(self, error: WatchError, *, now: float) -> Abandoned[J, S]:

@@ -17,6 +17,7 @@ from pollwise.durable.background_job import BackgroundJob, StartTask
 from pollwise.durable.codec import change_of
 from pollwise.durable.recorded_watch import RecordedWatch, rows_to_update, safe_message
 from pollwise.ledger import Ledger
+from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint
 
 __all__ = ["Checkpoints"]
@@ -36,11 +37,13 @@ class Checkpoints(Generic[J, S]):
     Args:
         ledger: Where to write.
         endpoint: The endpoint of their jobs.
+        limits: How large a status may be.
         start: Starts tasks.
     """
 
-    def __init__(self, *, ledger: Ledger, endpoint: Endpoint[J, S], start: StartTask) -> None:
+    def __init__(self, *, ledger: Ledger, endpoint: Endpoint[J, S], limits: ReplyLimits, start: StartTask) -> None:
         self._ledger = ledger
+        self._limits = limits
         self._endpoint = endpoint
         self._changed: dict[RecordedWatch[J, S], None] = {}
         self._due = asyncio.Event()
@@ -91,16 +94,16 @@ class Checkpoints(Generic[J, S]):
 
     async def _write(self, changed: list[RecordedWatch[J, S]]) -> list[RecordedWatch[J, S]]:
         """Write these, and return those that could not be written."""
-        for n in range(0, len(changed), _PAGE):
-            rows = rows_to_update(changed[n : n + _PAGE])
+        for begin in range(0, len(changed), _PAGE):
+            rows = rows_to_update(changed[begin : begin + _PAGE])
             try:
-                await self._ledger.update([change_of(row_id, machine, self._endpoint) for row_id, machine in rows])
+                await self._ledger.update([change_of(n, machine, self._endpoint, self._limits) for n, machine in rows])
             except Exception as exc:  # noqa: BLE001  # foreign code
                 if not self._failing:  # logged once, until a write succeeds
                     _log.warning(
                         "the ledger does not take how far watches got (%s: %s)", type(exc).__name__, safe_message(exc)
                     )
                 self._failing = True
-                return changed[n:]
+                return changed[begin:]
             self._failing = False
         return []

@@ -2,7 +2,8 @@
 
 Rule 1: a row has the job's keys and the status in the endpoint's JSON. The job and the status that come back are typed.
 Rule 2: this file alone turns epoch seconds into the datetimes of a ledger.
-Rule 3: a status that cannot be read back counts as never seen. A row whose job cannot be read back stays in the ledger.
+Rule 3: a status that is too large is cut (`row_limits.py`). Its outcome stays.
+Rule 4: a status that cannot be read back counts as never seen. A row whose job cannot be read back stays in the ledger.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
-
-import orjson
+from typing import Any, Final, TypeVar, cast
 
 from pollwise.core.callbacks import EARLIEST_S, LATEST_S
 from pollwise.core.machine import WatchMachine
 from pollwise.core.resume_state import ResumeState
 from pollwise.durable.error_codec import ErrorCodec
 from pollwise.durable.legacy_errors import legacy_job_error, legacy_watch_error
+from pollwise.durable.row_limits import bounded_message, read_status, status_text, was_left_out
 from pollwise.errors import ConfigurationError, JobCancelled, JobFailed, WatchError
 from pollwise.ledger import Change, Concluded, Conclusion, NewWatch, OpenWatch, OutcomeKind
 from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
+from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import NO_CODEC, Endpoint
 from pollwise.model.reading import Phase
 from pollwise.model.tracebacks import endpoint_bug
@@ -47,6 +48,7 @@ E = TypeVar("E", JobFailed, JobCancelled)
 
 _log = logging.getLogger(__name__)
 
+_LIMITS: Final = ReplyLimits()
 _PHASES: Final = {
     OutcomeKind.SUCCEEDED: Phase.SUCCEEDED,
     OutcomeKind.FAILED: Phase.FAILED,
@@ -98,10 +100,12 @@ def deadline_of(since: datetime, timeout_s: float | None) -> datetime | None:
         return None
 
 
-def change_of(number: int, machine: WatchMachine[Any, S], endpoint: Endpoint[Any, S]) -> Change:
+def change_of(
+    number: int, machine: WatchMachine[Any, S], endpoint: Endpoint[Any, S], limits: ReplyLimits = _LIMITS
+) -> Change:
     """The change that records the state of this machine."""
     try:
-        status = _json(machine.status, endpoint)
+        status = _json(machine.status, endpoint, limits)
     except Exception as exc:  # noqa: BLE001  # the endpoint's code; the outcome reports it
         _log.error("%s: a status could not be put in JSON (%s), and is left out", endpoint.name, type(exc).__name__)
         status = None
@@ -116,7 +120,13 @@ def change_of(number: int, machine: WatchMachine[Any, S], endpoint: Endpoint[Any
 
 
 def conclusion_of(
-    number: int, outcome: Outcome[Any, S], endpoint: Endpoint[Any, S], *, failures: int = 0, seen_s: float | None = None
+    number: int,
+    outcome: Outcome[Any, S],
+    endpoint: Endpoint[Any, S],
+    *,
+    failures: int = 0,
+    seen_s: float | None = None,
+    limits: ReplyLimits = _LIMITS,
 ) -> Conclusion:
     """The row's conclusion for this outcome. Raises what the endpoint raises for a status that it cannot put in JSON.
 
@@ -126,6 +136,7 @@ def conclusion_of(
         endpoint: The endpoint of the job and the status.
         failures: Polls in a row without a reading, at the end.
         seen_s: Seconds from the beginning of the watch until a reading last said that the job goes on.
+        limits: How large its status and its error may be.
     """
     kind = OutcomeKind(type(outcome).__name__.lower())
     error = None if isinstance(outcome, Succeeded) else outcome.error
@@ -135,12 +146,12 @@ def conclusion_of(
         phase=outcome.phase if isinstance(outcome, Abandoned) else _PHASES[kind],
         polls=outcome.polls,
         failures=failures if isinstance(outcome, Abandoned) else 0,
-        status=_json(outcome.status, endpoint),
+        status=_json(outcome.status, endpoint, limits),
         seen_s=seen_s,
         elapsed_s=outcome.elapsed_s,
         error_type=None if error is None else type(error).__name__,
-        error_message=None if error is None else str(error),
-        error_data=None if error is None else ErrorCodec(outcome.job, outcome.status, endpoint).write(error),
+        error_message=None if error is None else bounded_message(str(error)),
+        error_data=None if error is None else ErrorCodec(outcome.job, outcome.status, endpoint).write(error, limits),
     )
 
 
@@ -154,8 +165,8 @@ def _bug(job: J, exc: Exception, what: str, elapsed_s: float, polls: int) -> Aba
     return Abandoned(job=job, error=bug, status=None, phase=None, elapsed_s=elapsed_s, polls=polls)
 
 
-def _json(status: S | None, endpoint: Endpoint[Any, S]) -> bytes | None:
-    return None if status is None else orjson.dumps(endpoint.codec.status_to_json(status))
+def _json(status: S | None, endpoint: Endpoint[Any, S], limits: ReplyLimits) -> bytes | None:
+    return None if status is None else status_text(status, endpoint, limits)
 
 
 # --- out of a ledger --------------------------------------------------------------------------
@@ -170,9 +181,11 @@ def job_of(known: OpenWatch | Concluded, endpoint: Endpoint[J, Any]) -> J | None
         return None
 
 
-def resume_state_of(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], wall_now: float) -> ResumeState[S]:
+def resume_state_of(
+    known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], wall_now: float, limits: ReplyLimits = _LIMITS
+) -> ResumeState[S]:
     """The state of the row's watch at `wall_now`, in epoch seconds."""
-    status = _status_if_any(known, endpoint)
+    status = _status_if_any(known, endpoint, limits)
     return ResumeState.between(
         known.first_seen.timestamp(),
         None if known.deadline is None else known.deadline.timestamp(),
@@ -182,24 +195,25 @@ def resume_state_of(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], wa
         phase=None if status is None else known.phase,
         status=status,
         seen_s=None if status is None else known.seen_s,
+        visible=known.status is not None and was_left_out(known.status),
     )
 
 
-def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S]) -> Outcome[J, S]:
-    """The outcome of a row.
+def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S], limits: ReplyLimits = _LIMITS) -> Outcome[J, S]:
+    """The outcome of a row. Its status is None if it was too large for the row.
 
     Raises:
         Exception: Any that the endpoint raises for a status that it cannot read. See `unreadable_outcome`.
     """
     polls, elapsed_s, within_s = known.polls, known.elapsed_s, known.detected_within_s
     if known.outcome is OutcomeKind.ABANDONED:
-        seen = _status_if_any(known, endpoint)
+        seen = _status_if_any(known, endpoint, limits)
         codec = ErrorCodec(job, seen, endpoint)
         error = watch_error_of(known.error_type or "", known.error_message or "", known.error_data, codec)
         return Abandoned(job=job, error=error, status=seen, phase=known.phase, elapsed_s=elapsed_s, polls=polls)
     if known.status is None:
         raise ValueError("an end without a status")
-    status = _status(known.status, endpoint)
+    status = cast("S", read_status(known.status, endpoint, limits))  # None only in place of a status that was too large
     codec = ErrorCodec(job, status, endpoint)
     if known.outcome is OutcomeKind.FAILED:
         failed = _job_error(JobFailed, known, codec)
@@ -237,18 +251,14 @@ def unreadable_outcome(known: Concluded, job: J, exc: Exception) -> Abandoned[J,
     return _bug(job, exc, "a status that was kept cannot be read", known.elapsed_s, known.polls)
 
 
-def _status_if_any(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S]) -> S | None:
+def _status_if_any(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], limits: ReplyLimits) -> S | None:
     if known.status is None:
         return None
     try:
-        return _status(known.status, endpoint)
+        return read_status(known.status, endpoint, limits)
     except Exception as exc:  # noqa: BLE001  # of an older version, perhaps; the next poll brings a new one
         _complain("the status of watch %d in the ledger cannot be read (%s)", known, exc)
         return None
-
-
-def _status(text: bytes, endpoint: Endpoint[Any, S]) -> S:
-    return endpoint.codec.status_from_json(orjson.loads(text))
 
 
 def _complain(what: str, known: OpenWatch | Concluded, exc: Exception) -> None:

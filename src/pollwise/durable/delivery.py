@@ -196,12 +196,12 @@ class Deliveries(Generic[J, S]):
 
     def _outcome(self, known: Concluded) -> Outcome[J, S] | None:
         """The outcome of a row, or None if it cannot be read. Such a row is not delivered, so it is not acknowledged."""
-        endpoint = self._recorder.rows.endpoint
+        endpoint, limits = self._recorder.rows.endpoint, self._recorder.rows.limits
         job = job_of(known, endpoint)
         if job is None:
             return None
         try:
-            return outcome_of(known, job, endpoint)
+            return outcome_of(known, job, endpoint, limits)
         except Exception as exc:  # noqa: BLE001  # foreign code; its message may hold a part of the status
             _log.error("%s: outcome %d cannot be read (%s) and stays", known.endpoint, known.id, type(exc).__name__)
             return None

@@ -21,6 +21,7 @@ import orjson
 
 from pollwise import errors
 from pollwise.durable.error_fields import arguments, from_json, is_shallow, to_json
+from pollwise.durable.row_limits import bounded_error, bounded_message, json_text, known_error
 from pollwise.errors import (
     JobCancelled,
     JobFailed,
@@ -30,6 +31,7 @@ from pollwise.errors import (
     UnrestoredPollError,
     WatchError,
 )
+from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint
 
 __all__ = ["ErrorCodec"]
@@ -37,6 +39,7 @@ __all__ = ["ErrorCodec"]
 E = TypeVar("E", JobFailed, JobCancelled)
 S = TypeVar("S")
 
+_LIMITS: Final = ReplyLimits()
 _VERSION: Final = 1
 _DEEPEST: Final = 8  # errors within errors
 _DEEPEST_JSON: Final = 40  # lists and objects within lists and objects; orjson itself reads 1,024
@@ -66,9 +69,10 @@ class ErrorCodec(Generic[S]):
 
     # --- into a ledger ------------------------------------------------------------------------
 
-    def write(self, error: PollwiseError) -> bytes:
+    def write(self, error: PollwiseError, limits: ReplyLimits = _LIMITS) -> bytes:
         """The error as one JSON document. Raises what the endpoint raises for a status that it cannot put in JSON."""
-        return orjson.dumps({"version": _VERSION, **self._document(error, _DEEPEST)})
+        document = {"version": _VERSION, **self._document(error, _DEEPEST)}
+        return bounded_error(json_text(document, limits.depth), limits)
 
     def _document(self, error: BaseException, deepest: int) -> dict[str, Any]:
         kind = type(error)
@@ -85,7 +89,7 @@ class ErrorCodec(Generic[S]):
     def _nested(self, error: BaseException, deepest: int) -> dict[str, Any]:
         document = self._document(error, deepest)
         if isinstance(error, PollwiseError):
-            document["message"] = to_json(str(error))
+            document["message"] = to_json(bounded_message(str(error)))
         return document
 
     def _fields(self, error: BaseException, deepest: int) -> dict[str, Any]:
@@ -125,7 +129,7 @@ class ErrorCodec(Generic[S]):
             error = None
         if isinstance(error, WatchError):
             return error
-        return UnrestoredError(self.job, kind, message, _known(document))
+        return UnrestoredError(self.job, kind, bounded_message(message), _known(document))
 
     def read_job_error(self, kind: type[E], data: bytes) -> E:
         """The error of a job that failed or was cancelled; never raises. `reason` is None where it cannot be read."""
@@ -190,8 +194,8 @@ def _unrestored_poll(document: Any) -> UnrestoredPollError:
 def _loaded(data: bytes) -> Mapping[str, Any]:
     """The document, or an empty one where there is none or it is nested too deep."""
     try:
-        document = orjson.loads(data)
-    except ValueError:
+        document = orjson.loads(known_error(data))
+    except (ValueError, TypeError):
         return {}
     return document if isinstance(document, dict) and is_shallow(document, _DEEPEST_JSON) else {}
 

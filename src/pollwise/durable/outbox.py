@@ -25,6 +25,7 @@ from pollwise.durable.recorded_watch import RecordedWatch, row_id_of, state_of, 
 from pollwise.errors import ConfigurationError, EndpointBug
 from pollwise.ledger import Conclusion, Ledger
 from pollwise.model.events import Abandoned, Outcome
+from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint
 
 __all__ = ["Outbox"]
@@ -51,6 +52,7 @@ class Outbox(Generic[J, S]):
     Args:
         ledger: Where to write.
         endpoint: The endpoint of their jobs.
+        limits: How large a status and an error may be.
         apply: Takes the events.
         start: Starts tasks.
         now: Returns monotonic seconds.
@@ -62,6 +64,7 @@ class Outbox(Generic[J, S]):
         *,
         ledger: Ledger,
         endpoint: Endpoint[J, S],
+        limits: ReplyLimits,
         apply: Apply,
         start: StartTask,
         now: Callable[[], float],
@@ -69,6 +72,7 @@ class Outbox(Generic[J, S]):
     ) -> None:
         self._ledger = ledger
         self._endpoint = endpoint
+        self._limits = limits
         self._apply = apply
         self._now = now
         self._patience = patience
@@ -91,7 +95,12 @@ class Outbox(Generic[J, S]):
     def _conclusion(self, watch: RecordedWatch[J, S]) -> Conclusion:
         machine = watch.machine
         return conclusion_of(
-            row_id_of(watch), _outcome(watch), self._endpoint, failures=machine.failures, seen_s=machine.seen_s
+            row_id_of(watch),
+            _outcome(watch),
+            self._endpoint,
+            failures=machine.failures,
+            seen_s=machine.seen_s,
+            limits=self._limits,
         )
 
     def _without_status(self, watch: RecordedWatch[J, S], exc: Exception) -> Conclusion:

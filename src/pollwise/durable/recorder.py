@@ -114,7 +114,9 @@ class Recorder(Generic[J, S]):
         start = partial(dispatcher.start, context=contextvars.copy_context())
         patience = partial(Patience, patience_s=patience_s, now=self._now, closing=self._closing)
         self.patience = patience("calls")
-        self.checkpoints: Checkpoints[J, S] = Checkpoints(ledger=ledger, endpoint=rows.endpoint, start=start)
+        self.checkpoints: Checkpoints[J, S] = Checkpoints(
+            ledger=ledger, endpoint=rows.endpoint, limits=rows.limits, start=start
+        )
         self._admission: Admission[J, S] = Admission(
             ledger=ledger,
             rows=rows,
@@ -127,6 +129,7 @@ class Recorder(Generic[J, S]):
         self._outbox: Outbox[J, S] = Outbox(
             ledger=ledger,
             endpoint=rows.endpoint,
+            limits=rows.limits,
             apply=self.apply,
             start=start,
             now=self._now,

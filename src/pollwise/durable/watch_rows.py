@@ -8,7 +8,7 @@ Rule 3: a row that is opened again has the watcher's whole `timeout_s`, and no f
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import attrs
 
@@ -19,12 +19,15 @@ from pollwise.core.resume_state import ResumeState
 from pollwise.durable.codec import deadline_of, new_watch, outcome_of, resume_state_of, unreadable_outcome, utc_datetime
 from pollwise.ledger import Concluded, NewWatch, OpenWatch, Relocation, Renewal
 from pollwise.model.events import Outcome
+from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint
 
 __all__ = ["MachineFactory", "WatchRows"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
+
+_LIMITS: Final = ReplyLimits()
 
 
 @attrs.frozen(kw_only=True)
@@ -60,11 +63,13 @@ class WatchRows(Generic[J, S]):
         endpoint: The endpoint of their jobs.
         origins: The origins of these jobs.
         machines: Makes the machines.
+        limits: How large a status and an error may be.
     """
 
     endpoint: Endpoint[J, S]
     origins: Origins[J]
     machines: MachineFactory
+    limits: ReplyLimits = _LIMITS
 
     def new(self, job: J) -> NewWatch:
         """The row of a watch that begins now. Raises ConfigurationError if the job's keys cannot be kept."""
@@ -81,7 +86,7 @@ class WatchRows(Generic[J, S]):
 
     def machine(self, job: J, known: OpenWatch | Concluded, after_s: float = 0.0) -> WatchMachine[J, S]:
         """The machine that continues this row. A row with an outcome has been opened again."""
-        state = resume_state_of(known, self.endpoint, self.machines.clock())
+        state = resume_state_of(known, self.endpoint, self.machines.clock(), self.limits)
         if isinstance(known, Concluded):
             state = attrs.evolve(state, failures=0, left_s=self.machines.policy.timeout_s)
         return self.machines.resumed(job, state, after_s)
@@ -89,7 +94,7 @@ class WatchRows(Generic[J, S]):
     def outcome(self, job: J, known: Concluded) -> Outcome[J, S]:
         """The outcome of a concluded row."""
         try:
-            return outcome_of(known, job, self.endpoint)
+            return outcome_of(known, job, self.endpoint, self.limits)
         except Exception as exc:  # noqa: BLE001  # foreign code
             return unreadable_outcome(known, job, exc)
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from pollwise.endpoints._left_out import left_out_of, total
 from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_number, lenient_text, lenient_whole_number
 from pollwise.endpoints._reader import Reader
 from pollwise.endpoints._strict import Hook, shown, text, text_or_null, whole_number_or_null, yes_or_no_or_null
@@ -58,8 +59,8 @@ class ExtractionStatus:
         files_versioned: Existing files that got a new revision.
         message: Text for people. Untrusted: it may have a path from the ZIP, so never render it as markup.
         type: `file`.
-        skipped_items: The skipped files, and why. Often absent.
-        ignored_items: The ignored files, and why. Often absent.
+        skipped_items: The skipped files, and why. Often absent. `left_out` says whether others followed.
+        ignored_items: The ignored files, and why. Likewise.
     """
 
     progress: ExtractionProgress | str
@@ -77,6 +78,11 @@ class ExtractionStatus:
     type: str | None = None
     skipped_items: tuple[ExtractionItem, ...] = ()
     ignored_items: tuple[ExtractionItem, ...] = ()
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """How many items were left out of lists that were too long, by the field's name: `{"skipped_items": 348493}`."""
+        return left_out_of(self)
 
     @property
     def skipped_any(self) -> bool:
@@ -103,8 +109,8 @@ class ExtractionStatus:
             "overwritten": self.files_overwritten,
             "versioned": self.files_versioned,
             "renamed": self.files_name_adjusted,
-            "skipped": max(self.files_skipped or 0, len(self.skipped_items)),
-            "ignored": max(self.files_ignored or 0, len(self.ignored_items)),
+            "skipped": max(self.files_skipped or 0, total(self.skipped_items)),
+            "ignored": max(self.files_ignored or 0, total(self.ignored_items)),
         }
         return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no files"
 

@@ -3,14 +3,15 @@
 Rule 1: a documented reply is structured in one step. Only if that fails, the document is read again, field by field
 (`_lenient_reader.py`). Reading leniently at once would make every good poll slower.
 Rule 2: an undocumented value is logged once for each field of an endpoint, with a short escaped excerpt.
-Rule 3: an error has no reference to the body, neither in its context nor in its text. It has the vendor's description.
+Rule 3: a long reply is cut down to limits before it is decoded. A list of the status says how many items that cost.
+Rule 4: an error has no reference to the body, neither in its context nor in its text. It has the vendor's description.
 """
 
 from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin
 
@@ -20,9 +21,11 @@ from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import make_converter
 
-from pollwise.endpoints._lenient_reader import FAULTS, LenientReader, Odd, Refused
+from pollwise.endpoints._left_out import left_out_of, with_left_out
+from pollwise.endpoints._lenient_reader import FAULTS, LenientReader, Odd, Refused, folded_key
 from pollwise.endpoints._strict import Hook, shown
 from pollwise.errors import ConfigurationError, MalformedReply, Problem
+from pollwise.model.bounded_reply import SHORT, bounded
 from pollwise.model.construction import fast_constructor
 from pollwise.model.messages import Reply
 
@@ -33,6 +36,7 @@ T = TypeVar("T")
 _MAX_ENTRIES = 20
 _MAX_ENTRY = 500
 _MAX_WORDS = 300
+_LEFT_OUT = "left_out"  # the key in a ledger; no vendor's field has this name
 
 _log = logging.getLogger(__name__)
 
@@ -111,17 +115,38 @@ class Reader(Generic[T]):
 
     def structure(self, data: object) -> T:
         """Structure data from a ledger. Raises ConfigurationError, which is a ValueError."""
+        value: T | str
         try:
-            return self.quick(data, self.made)
+            value = self.quick(data, self.made)
         except FAULTS:
             value = self.read_leniently(data, _silent)
         if isinstance(value, str):
             raise ConfigurationError(f"this is not the data of {self.made.__name__}: {value}")
-        return value
+        numbers = data.get(_LEFT_OUT) if isinstance(data, dict) else None
+        return self.with_left_out(value, numbers) if isinstance(numbers, dict) else value
 
     def unstructure(self, value: T) -> dict[str, Any]:
         """The value as JSON-ready data with the vendor's keys. `structure` returns an equal value for it."""
-        return cast("dict[str, Any]", self._converter.unstructure(value, self.made))
+        data = cast("dict[str, Any]", self._converter.unstructure(value, self.made))
+        left_out = {self._wire_name(name): number for name, number in left_out_of(value).items()}
+        return {_LEFT_OUT: left_out, **data} if left_out else data
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The vendor's keys of the object, and of objects in its fields."""
+        return frozenset(self._keys_of(self.made))
+
+    def _keys_of(self, cls: Any) -> Iterator[str]:
+        for field in attrs.fields(attrs.resolve_types(cls)):
+            yield self._wire_name(field.name)
+            if attrs.has(field.type):
+                yield from self._keys_of(field.type)
+
+    def with_left_out(self, value: T, left_out: Mapping[str, object]) -> T:
+        """The value with what `Reply.left_out` says of its lists. Other spellings of a key count, too."""
+        folded = {folded_key(path): number for path, number in left_out.items()}
+        names = [field.name for field in attrs.fields(cast("type[attrs.AttrsInstance]", self.made))]
+        return with_left_out(value, {name: folded.get(folded_key(self._wire_name(name)), 0) for name in names})
 
     def _hook(self, cls: type, field: attrs.Attribute[Any]) -> Hook | None:
         return (self._field_hooks.get(field.name) if cls is self.made else None) or self._hooks.get(field.type)
@@ -173,16 +198,26 @@ class ReplyReader(Generic[T]):
 
     def read(self, reply: Reply) -> T:
         """The status in the reply. Raises MalformedReply, with the path of the deciding field that is wrong."""
+        if len(reply.body) > SHORT:
+            reply = bounded(reply, deciding=self._reader.keys)
+            if reply.left_out:
+                return self._reader.with_left_out(self._decoded(reply), reply.left_out)
+        return self._decoded(reply)
+
+    def _decoded(self, reply: Reply) -> T:
         try:
             return self._quick(orjson.loads(reply.body), self._made)
-        except FAULTS:  # JSONDecodeError is a ValueError
-            pass
+        except orjson.JSONDecodeError:
+            is_odd_json = True
+        except FAULTS:
+            is_odd_json = False
         # Outside the except block, so that no error has the body or a value in its context.
         data = reply.json()
-        try:
-            return self._quick(data, self._made)  # maybe only the encoding was unusual
-        except FAULTS:
-            pass
+        if is_odd_json:
+            try:
+                return self._quick(data, self._made)  # maybe only the encoding was unusual
+            except FAULTS:
+                pass
         value = self._reader.read_leniently(data, self._log_once)
         if not isinstance(value, str):
             return value

@@ -73,6 +73,7 @@ class VendorEndpoint(Endpoint[J, S]):
         self._root = root = ApiRoot.parse(base_url)
         self._request = lru_cache(_KEPT_REQUESTS)(lambda job: _make_request(root.url(path(job))))
         self.auth = auth
+        self.deciding_keys = reader.keys
         self.account = checked_account(account, auth)
         self.codec = VendorCodec(self.name, job, reader)
         if type(self).request is VendorEndpoint.request:  # else a subclass builds its own requests

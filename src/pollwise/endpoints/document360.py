@@ -26,6 +26,7 @@ from typing import Any, Final
 import attrs
 
 from pollwise.endpoints._address import one_segment, segment
+from pollwise.endpoints._left_out import left_out_of
 from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_text, lenient_whole_number
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
 from pollwise.endpoints._strict import (
@@ -137,7 +138,7 @@ class DeleteFileStatus:
         task_status: The state of the task.
         success: Whether the *API call* succeeded. None if absent.
         extension_data: Any JSON value, as sent.
-        errors: In the vendor's order. Empty if the list is null or absent.
+        errors: In the vendor's order. Empty if the list is null or absent. `left_out` says whether others followed.
         warnings: Likewise.
         information: Likewise.
     """
@@ -148,6 +149,11 @@ class DeleteFileStatus:
     errors: tuple[ErrorItem, ...] = ()
     warnings: tuple[WarningItem, ...] = ()
     information: tuple[InformationItem, ...] = ()
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """How many items were left out of lists that were too long, by the field's name: `{"errors": 348493}`."""
+        return left_out_of(self)
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)

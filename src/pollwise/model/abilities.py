@@ -24,7 +24,7 @@ S = TypeVar("S")
 
 _LONGEST_NAME: Final = 100
 _NEEDED: Final = ("name", "request", "read")
-_VALUES: Final = ("auth", "account", "codec", "documented_limit", "fixed_origin", "heeded_headers")
+_VALUES: Final = ("auth", "account", "codec", "documented_limit", "fixed_origin", "heeded_headers", "deciding_keys")
 _METHODS: Final = ("request", "read", "read_for", "problem")
 
 
@@ -93,6 +93,10 @@ def _is_tuple_of_text(value: object) -> bool:
     return value is None or (type(value) is tuple and all(isinstance(field, str) for field in value))
 
 
+def _is_texts(value: object) -> bool:
+    return isinstance(value, (tuple, list, frozenset, set)) and all(isinstance(key, str) for key in value)
+
+
 def _has(*methods: str) -> Callable[[object], bool]:
     return lambda value: not isinstance(value, type) and all(callable(getattr(value, name, None)) for name in methods)
 
@@ -112,5 +116,6 @@ _WANTED: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
         lambda value: value is None or isinstance(value, str),
         "None or a text such as 'https://api.example.com'",
     ),
+    "deciding_keys": (_is_texts, "a tuple of texts, such as ('state', 'error')"),
     "heeded_headers": (_is_tuple_of_text, "None or a tuple of texts, such as ('ETag',)"),
 }

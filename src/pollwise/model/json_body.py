@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["body_text", "decoded"]
+__all__ = ["body_text", "decoded", "unwrapped"]
 
 _DEEPEST = 100
 _LONGEST_TO_CUT = 1_000_000  # to cut a megabyte takes some 0.2 s
@@ -34,10 +34,7 @@ _NESTING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]+|[\]}]+', re.DOTALL).fin
 
 def decoded(text: str) -> Any:
     """The JSON in a text that orjson did not take as it was sent. Raises ValueError, which says where it is broken."""
-    text = text.lstrip("\ufeff \t\r\n").rstrip("\0 \t\r\n")
-    guard = _INCLUSION_GUARD(text)
-    if guard:
-        text = text[guard.end() :]
+    text = unwrapped(text)
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:
@@ -50,6 +47,13 @@ def decoded(text: str) -> Any:
         except ValueError:
             break
     raise ValueError(why)
+
+
+def unwrapped(text: str) -> str:
+    """The text without what may stand around JSON."""
+    text = text.lstrip("\ufeff \t\r\n").rstrip("\0 \t\r\n")
+    guard = _INCLUSION_GUARD(text)
+    return text if guard is None else text[guard.end() :]
 
 
 def body_text(body: bytes, content_type: str | None) -> str:

@@ -16,6 +16,7 @@ import orjson
 from yarl import URL
 
 from pollwise.errors import MalformedReply
+from pollwise.model.bounded_reply import SHORT, Bounds, bounded
 from pollwise.model.json_body import body_text, decoded
 
 __all__ = ["Reply", "Request", "secrets_in"]
@@ -24,6 +25,7 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 _NO_HEADERS: Mapping[str, str] = {}
+_NOTHING: Mapping[str, int] = {}
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _EXCERPT_CHARS = 160
 _TYPE_CHARS = 60
@@ -67,12 +69,22 @@ class Reply:
         headers: Case-insensitive mapping of header fields.
         body: The whole body.
         request: What it answers; for masking its credentials in excerpts.
+        bounds: What was left out of the body, once it has been cut down to limits; None before that.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     request: Request | None = attrs.field(default=None, repr=False)
+    bounds: Bounds | None = attrs.field(default=None, repr=False)
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """How many items of a list, members of an object or bytes of a text were left out of the body, by path.
+
+        Such as `{"errors": 348493, "task.log[].text": 2048}`. `$` is the document itself. Empty for a whole body.
+        """
+        return _NOTHING if self.bounds is None else self.bounds.left_out
 
     @property
     def content_type(self) -> str | None:
@@ -90,14 +102,20 @@ class Reply:
         """The JSON in the body, whatever the content type says.
 
         A byte order mark, UTF-16, a declared charset, NaN (as None) and very deep nesting (as None) are understood, too.
+        A watcher has cut the body down to its `ReplyLimits`: see `left_out`. Else it is cut down to their defaults here.
 
         Raises:
             MalformedReply: The body is no JSON. The error says what it is instead.
         """
+        if self.bounds is not None:
+            if self.bounds.broken:
+                raise self.malformed(self.bounds.broken)
+        elif len(self.body) > SHORT:
+            return bounded(self).json()
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
-            text = self._text()
+            text = self.text()
         try:
             return decoded(text)
         except ValueError as exc:
@@ -135,7 +153,7 @@ class Reply:
         text = _TOKEN_LIKE.sub("***", text)[:_EXCERPT_CHARS]
         return ascii(text)[1:-1]
 
-    def _text(self) -> str:
+    def text(self) -> str:
         """The body's text; in UTF-16 and UTF-32 a credential that the server echoed is not masked yet."""
         text = body_text(self.body, self.headers.get("Content-Type"))
         if b"\0" not in self.body or self.request is None:

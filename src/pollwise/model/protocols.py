@@ -6,7 +6,7 @@ Rule: a protocol is a promise. Nothing here sends, waits or remembers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, cast
 
 from pollwise.errors import ConfigurationError, Problem
@@ -142,6 +142,12 @@ class Endpoint(ABC, Generic[J, S]):
 
     A reply whose status code, body and heeded fields are the last one's is not read again. None, the default, says
     nothing of them: then every reply is read. `()` says that `read` looks at the body alone.
+    """
+
+    deciding_keys: Collection[str] = ()
+    """The JSON keys that say whether the job is over, such as `("state", "error")`.
+
+    A long reply is cut down to `ReplyLimits`. These keys are kept wherever they are. Letter case, `_` and `-` do not matter.
     """
 
     @abstractmethod

@@ -32,6 +32,7 @@ from pollwise.core.scheduler import Expire, Scheduler, Send
 from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopped
+from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint, Transport
 from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.fairness import Yielder
@@ -69,6 +70,7 @@ class Dispatcher(Generic[J, S]):
         forecast: What is known about when jobs end.
         concurrency: Most requests in flight at once.
         request_timeout_s: Longest time for one request, in seconds.
+        reply_limits: How much of a reply is kept.
         dice: Returns a random number in [0, 1).
         clock: Returns the time in epoch seconds.
         on_over: Called with each watch at its end; it notifies the watch's subscribers.
@@ -84,6 +86,7 @@ class Dispatcher(Generic[J, S]):
         forecast: Forecast,
         concurrency: int,
         request_timeout_s: float,
+        reply_limits: ReplyLimits,
         dice: Callable[[], float],
         clock: Callable[[], float],
         on_over: Callable[[DrivenWatch[J, S]], None],
@@ -93,6 +96,8 @@ class Dispatcher(Generic[J, S]):
         self._transport = transport
         self._budget = budget
         self._request_timeout_s = request_timeout_s
+        self._reply_limits = reply_limits
+        self._turns = asyncio.Lock()
         self._clock = checked_clock(clock)
         self._on_over = on_over
         self._write_token = write_token
@@ -271,6 +276,8 @@ class Dispatcher(Generic[J, S]):
                 endpoint=self._endpoint,
                 transport=self._transport,
                 timeout_s=self._request_timeout_s,
+                limits=self._reply_limits,
+                turns=self._turns,
                 loop=self.loop,
                 on_result=self._on_result,
             )

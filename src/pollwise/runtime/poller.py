@@ -2,7 +2,9 @@
 
 Rule 1: a request is cancelled at its time limit or at the watch's deadline, whichever is first.
 Rule 2: credentials are added and renewed here. If a reply repeats them, they are masked here.
-Rule 3: a poller decides nothing. What an endpoint, a transport or an auth raises is a result like a reply.
+Rule 3: a long reply is cut down to limits here, in steps between which the event loop runs. The pollers of a watcher take
+turns, so that many long replies hold the loop no longer than one.
+Rule 4: a poller decides nothing. What an endpoint, a transport or an auth raises is a result like a reply.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeAlias, TypeVar
 
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
+from pollwise.model.bounded_reply import bounding, may_be_cut
+from pollwise.model.limits import ReplyLimits
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, Transport
 from pollwise.runtime.driven_watch import DrivenWatch
@@ -48,6 +52,8 @@ class Poller(Generic[J, S]):
         endpoint: Makes the requests.
         transport: Sends them.
         timeout_s: Longest time for one request, in seconds.
+        limits: How much of a reply is kept.
+        turns: Held by the poller that cuts a long reply.
         loop: The event loop that the task is to run in.
         on_result: Called with the poller when it has a result. It can be assigned a watch in a later step of the loop.
 
@@ -66,6 +72,7 @@ class Poller(Generic[J, S]):
         "_cancelled",
         "_credentials",
         "_endpoint",
+        "_limits",
         "_loop",
         "_now",
         "_on_result",
@@ -73,6 +80,7 @@ class Poller(Generic[J, S]):
         "_sending",
         "_timeout_s",
         "_transport",
+        "_turns",
         "limit_at",
         "permit",
         "refusal",
@@ -87,6 +95,8 @@ class Poller(Generic[J, S]):
         endpoint: Endpoint[J, S],
         transport: Transport,
         timeout_s: float,
+        limits: ReplyLimits,
+        turns: asyncio.Lock,
         loop: asyncio.AbstractEventLoop,
         on_result: Callable[[Poller[J, S]], None],
     ) -> None:
@@ -94,6 +104,8 @@ class Poller(Generic[J, S]):
         self._auth = endpoint.auth
         self._transport = transport
         self._timeout_s = timeout_s
+        self._limits = limits
+        self._turns = turns
         self._loop = loop
         self._now = loop.time
         self._on_result = on_result
@@ -158,16 +170,18 @@ class Poller(Generic[J, S]):
                 else:
                     machine.asked(self._now())
                     if self._auth is None:  # tested here, to save a coroutine
-                        self.result = await self._transport.send(self._endpoint.request(machine.job))
+                        reply = await self._transport.send(self._endpoint.request(machine.job))
                     else:
-                        self.result = await self._authorised(machine.job, self._auth)
+                        reply = await self._authorised(machine.job, self._auth)
+                    long = type(reply) is Reply and may_be_cut(reply.body, self._limits.depth)
+                    self.result = await self._cut(reply) if long else reply
             except asyncio.CancelledError:
                 if (
                     task.cancelling() > self._cancelled
                 ):  # foreign code, or the close of the pool, cancels the whole poller
                     raise
                 self.result = PollTimeout(self._timeout_s) if self._cancelled else ConnectFailed(CANCELLED_WITHIN)
-            except Exception as exc:  # noqa: BLE001  # rule 3
+            except Exception as exc:  # noqa: BLE001  # rule 4
                 self.result = exc
             self._sending = self._renewing = False
             self.limit_at = math.inf
@@ -203,6 +217,18 @@ class Poller(Generic[J, S]):
             headers = {**request.headers, **headers}
         reply = await self._transport.send(Request(request.url, headers, request.method, request.body))
         return reply.masking(self._credentials)
+
+    async def _cut(self, reply: Reply) -> Reply:
+        """The reply within the limits."""
+        async with self._turns:
+            steps = bounding(reply, self._limits, self._endpoint.deciding_keys)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as done:
+                    cut: Reply = done.value
+                    return cut
+                await asyncio.sleep(0)
 
     async def _renew(self) -> Unasked:
         refused, self.refusal = self.refusal, None
