@@ -27,7 +27,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import hdrs
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from pollwise.errors import (
@@ -62,6 +62,8 @@ _OPTIONS: Final[dict[str, Any]] = {
     "timeout": _NO_TIMEOUTS,
     **_HEADER_LIMITS,
 }
+_FEW_FIELDS: Final = 32  # whose values are not added up, because that would cost 1 % of a poll
+_MAX_FIELD_CHARS: Final = 262_144  # of all fields together, if there are more
 _MAX_ORIGINS: Final = 1_000  # in the cache of checked origins
 _MALLOC_HINT: Final = 1 << 20
 
@@ -85,7 +87,7 @@ class AiohttpTransport:
     `send` then raises `StaleConnection`, and the watcher sends the poll again, as another request of the rate budget. A
     POST never raises `StaleConnection`.
 
-    A header field may have 65,536 bytes, and a reply may have 500 fields.
+    A header field may have 65,536 bytes, and a reply may have 500 fields. Of more than 32 fields, 262,144 characters are kept.
 
     Args:
         session: Your own session. It is never closed here. Its connector, proxies, cookies, default headers,
@@ -186,7 +188,7 @@ class AiohttpTransport:
                 content = response.content
                 # a small body usually arrives with the header, so this path needs no coroutine
                 body = content.read_nowait() if content.is_eof() else await self._read_rest(response)
-                fields = response.headers
+                fields = response.headers if len(response.headers) <= _FEW_FIELDS else _within(response.headers)
                 if hdrs.CONTENT_ENCODING in fields or len(body) > self._max_body:
                     body = self._decode(response, body)
                 return _make_reply(response.status, fields, body, request)
@@ -282,6 +284,17 @@ class AiohttpTransport:
 
 
 # --- origins and header fields ----------------------------------------------------------------
+
+
+def _within(fields: Mapping[str, str]) -> CIMultiDictProxy[str]:
+    """The fields without those that exceed the limit of all together."""
+    kept: CIMultiDict[str] = CIMultiDict()
+    left = _MAX_FIELD_CHARS
+    for name, value in fields.items():
+        if len(name) + len(value) <= left:
+            left -= len(name) + len(value)
+            kept.add(name, value)
+    return CIMultiDictProxy(kept)
 
 
 def _is_this_machine(host: str) -> bool:
