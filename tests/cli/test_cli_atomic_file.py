@@ -115,3 +115,30 @@ def test_the_longest_names(tmp_path: Path) -> None:
     with atomic_write(path) as write:
         write(b"x")
     assert path.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_a_new_file_is_private_from_its_first_byte(tmp_path: Path, umask: int) -> None:
+    """Its part and the file itself: only its user can read them."""
+    before = os.umask(umask)
+    try:
+        with atomic_write(tmp_path / "out") as write:
+            write(b"x" * (1 << 19))
+            (part,) = tmp_path.iterdir()
+            assert stat.S_IMODE(part.stat().st_mode) == 0o600
+        assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_a_replaced_file_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    """Its new content gets the mode when it is whole."""
+    path = tmp_path / "out"
+    path.touch()
+    path.chmod(mode)
+    with atomic_write(path) as write:
+        write(b"x")
+        (part,) = set(tmp_path.iterdir()) - {path}
+        assert stat.S_IMODE(part.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == mode

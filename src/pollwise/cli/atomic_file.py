@@ -5,6 +5,7 @@ Rule 2: what is no regular file (a pipe, `/dev/stdout`) cannot be moved to, and 
 Rule 3: an interrupted write leaves nothing; a killed process leaves a file ending in `.part`.
 Rule 4: nothing is put in the place of a file that the command itself lives on.
 Rule 5: an error names the file that was asked for, and no other.
+Rule 6: a new file can be read and written by its user alone, from its first byte. A replaced file keeps its mode.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pollwise.cli.exit_status import UsageError
 __all__ = ["atomic_write", "check_distinct", "check_writable"]
 
 _BUFFER = 1 << 18
+_PRIVATE = 0o600
 _BESIDE_A_LEDGER = ("-lock", "-wal", "-shm", "-journal", "-pollwise-new")  # as ledger/files.py and SQLite call them
 
 
@@ -59,7 +61,7 @@ def check_writable(path: Path) -> None:
     if _is_movable(path):
         trial = _beside(path)
         with _named(path, trial):
-            os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            os.close(_new(trial))
             trial.unlink()
 
 
@@ -78,9 +80,10 @@ def atomic_write(path: Path) -> Iterator[Callable[[bytes], object]]:
     part = _beside(place)
     try:
         with _named(path, part):
-            with part.open("xb", _BUFFER) as stream:
+            with open(_new(part), "wb", _BUFFER) as stream:
                 yield stream.write
                 stream.flush()
+                _copy_mode(place, stream.fileno())
                 os.fsync(stream.fileno())
             part.replace(place)
     except BaseException:
@@ -98,6 +101,19 @@ def _named(path: Path, part: Path) -> Iterator[None]:
         if error.errno is None or error.filename not in {None, str(part)}:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _new(path: Path) -> int:
+    """A descriptor of a new file, which only this user can read. The umask can only take away from that."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), _PRIVATE)
+
+
+def _copy_mode(place: Path, part: int) -> None:
+    """A file that is replaced keeps its mode. The new content gets it when it is whole."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = stat.S_IMODE(place.stat().st_mode)
+        if hasattr(os, "fchmod"):
+            os.fchmod(part, mode)
 
 
 def _is_movable(path: Path) -> bool:
