@@ -5,7 +5,9 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,6 +21,9 @@ from pollwise.cli.batch import batch_exit_status
 from pollwise.cli.batch_progress import BatchProgress
 from pollwise.ledger import LedgerFull, SqliteLedger
 from pollwise.simulator import Fault, Faults, Simulator
+from raw_server import Line, raw_server
+from raw_server import reply as http_reply
+from spellings import SPELLINGS
 
 Run = Callable[..., Any]
 Start = Callable[..., Any]
@@ -436,3 +441,32 @@ def test_the_exit_status_of_a_batch(states: list[str], status: int) -> None:
     for state in states:
         progress.add_known(state)
     assert batch_exit_status(progress) == status
+
+
+async def test_a_batch_shows_and_keeps_no_secret(environment: pytest.MonkeyPatch, command: Run, tmp_path: Path) -> None:
+    """In JSON lines, log, result file, report and ledger, in whatever spelling the server repeats it."""
+    secret, names = "k3y+AbC/dEf_=Zz", list(SPELLINGS)
+
+    def answer(line: Line) -> None:
+        found = re.search(rb"/T(\d+)-(\d+) ", server.requests[-1])
+        assert found is not None
+        body = (
+            f'{{"task_status": {{"is_complete": true, "status": 4}}, "success": false, "errors": [{{"description":'
+            f' "bad key {SPELLINGS[names[int(found[2])]](secret)} !"}}]}}'
+        )
+        line.say(http_reply(body.encode(), status=f"{found[1].decode()} x"))
+
+    environment.setenv("DOCUMENT360_API_TOKEN", secret)
+    async with raw_server(answer) as server:
+        environment.setenv("DOCUMENT360_BASE_URL", server.url)
+        tasks = [f"T{status}-{n}" for status in (200, 403, 422) for n in range(len(names))]
+        jobs = write(tmp_path / "jobs.jsonl", [{"endpoint": "document360", "task_id": task} for task in tasks])
+        files = ("--out", str(tmp_path / "out"), "--report", str(tmp_path / "report"))
+        status, out, err = await command("batch", jobs, "--json", "-v", *files, *QUICK)
+    assert status == 3
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir()).decode("latin-1")
+    for text in (out, err, kept):
+        assert secret.lower() not in text.lower()
+        assert [name for name in names if SPELLINGS[name](secret) in text] == []
+    assert "***" in out
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("out", "report")} == {0o600}

@@ -31,6 +31,7 @@ from pollwise.http.oauth import ClientCredentialsGrant
 from pollwise.http.transport import AiohttpTransport
 from pollwise.model.messages import Reply
 from raw_server import Line, raw_server, reply
+from spellings import SPELLINGS
 
 SECRET = "s3cr3t:of/the house+ü"
 SCOPE = "https://host.example:443/urn:opc:cec:all"
@@ -336,3 +337,18 @@ async def test_a_token_request_without_reply_may_be_retried() -> None:
         with pytest.raises(ConnectFailed):
             await auth.renew(via, 0.0, None)
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 500])
+def test_a_token_endpoint_that_repeats_the_secret_is_masked(spelling: str, status: int) -> None:
+    """In each spelling: in the description and in the content type."""
+    secret = "hunter2+Secret/9=="
+    grant = ClientCredentialsGrant.of("https://id.example/token", "me", secret, None)
+    spelled = SPELLINGS[spelling](secret)
+    body = f'{{"error": "invalid_client", "error_description": "bad {spelled} !"}}'.encode()
+    made = Reply(status, CIMultiDict({"Content-Type": spelled}), body, grant.request)
+    with pytest.raises((AuthenticationError, PollError)) as caught:
+        grant.read(made)
+    assert secret.lower() not in f"{caught.value!s}{caught.value!r}".lower()
+    assert spelled not in f"{caught.value!s}{caught.value!r}"

@@ -7,6 +7,7 @@ Rule 3: the permit of a poll goes back to the budget exactly once, whatever the 
 Rule 4: the deadline wins over every result that is not a reading.
 Rule 5: whatever an endpoint, a transport or an auth raises ends no other watch. What the caller's own functions raise is
 not called the endpoint's bug.
+Rule 6: a secret that may be a word of the reply's own is masked after the reply was read, so that it decides nothing.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ from pollwise.errors import (
     ServerUnavailable,
     WatchError,
 )
+from pollwise.model.masked_values import masked_error, masked_value
 from pollwise.model.messages import Reply
 from pollwise.model.misuse import explained
 from pollwise.model.protocols import Endpoint
+from pollwise.model.secrets import KnownSecrets
 from pollwise.model.tracebacks import endpoint_bug, strip_tracebacks
 
 __all__ = ["Poll", "PollResults", "stop_with", "taken_permit"]
@@ -65,6 +68,7 @@ class PollResults(Generic[J, S]):
         dice: Returns a random number in [0, 1).
         clock: Returns the time in epoch seconds.
         on_unknown: Called with an enum value that the endpoint does not know, as `field=value`.
+        secrets: The secrets of the requests. They are masked in readings and errors.
     """
 
     __slots__ = (
@@ -76,6 +80,7 @@ class PollResults(Generic[J, S]):
         "_read_for",
         "_reads_all",
         "_roll",
+        "_secrets",
         "_wall_now",
     )
 
@@ -87,6 +92,7 @@ class PollResults(Generic[J, S]):
         dice: Callable[[], float],
         clock: Callable[[], float],
         on_unknown: Callable[[str], object],
+        secrets: KnownSecrets | None = None,
     ) -> None:
         self._endpoint = endpoint
         read_for = endpoint.read_for
@@ -99,6 +105,7 @@ class PollResults(Generic[J, S]):
         self._hints = HintReader()
         self._reads_all = endpoint.heeded_headers is None  # what `read` looks at is not known: no reply is unchanged
         self._heeded = endpoint.heeded_headers or ()
+        self._secrets = KnownSecrets() if secrets is None else secrets
 
     def on_result(self, poll: Poll, machine: WatchMachine[J, S], result: Reply | Exception, now: float) -> StepResult:
         """What the result of this poll means for the watch. The machine knows it afterwards.
@@ -110,10 +117,10 @@ class PollResults(Generic[J, S]):
             if isinstance(result, PollError):
                 return self._fail(poll, machine, result, now)
             if isinstance(result, Exception):
-                return stop_with(machine, result, now)
+                return stop_with(machine, masked_error(self._secrets.mask, result), now)
             return self._on_reply(poll, machine, result, now)
         except Exception as exc:  # noqa: BLE001  # rule 5
-            return stop_with(machine, exc, now)
+            return stop_with(machine, masked_error(self._secrets.mask, exc), now)
 
     def _on_reply(  # noqa: C901  # the one road of every reply: a call for each part of it would cost a hundredth
         self, poll: Poll, machine: WatchMachine[J, S], reply: Reply, now: float
@@ -149,6 +156,8 @@ class PollResults(Generic[J, S]):
             self._release(poll, machine, hints, now)
             raise
         self._release(poll, machine, hints, now)
+        if self._secrets.mask.weak:
+            reading = masked_value(self._secrets.mask, reading)  # rule 6
         if reading.unknown is not None:
             self._on_unknown(reading.unknown)
         dice = 0.0 if reading.final else self._roll()  # an end needs no wait, so no fault of `dice` may hide it
@@ -193,6 +202,7 @@ class PollResults(Generic[J, S]):
         """The poll failed, or showed that another poll cannot help."""
         if now >= machine.deadline:
             return machine.on_deadline(now=now)
+        masked_error(self._secrets.mask, error)
         if isinstance(error, AuthenticationError):
             poll.refusal = error
         return machine.on_error(strip_tracebacks(error), now=now, dice=self._roll())

@@ -218,21 +218,21 @@ class ReplyReader(Generic[T]):
                 return self._quick(data, self._made)  # maybe only the encoding was unusual
             except FAULTS:
                 pass
-        value = self._reader.read_leniently(data, self._log_once)
+        value = self._reader.read_leniently(data, partial(self._log_once, reply))
         if not isinstance(value, str):
             return value
         problem = self._problem(reply)
         words = "" if problem is None or problem == Problem() else ascii(str(problem))[1:-1]
         raise reply.malformed(f"{value}; the server said: {words[:_MAX_WORDS]}" if words else value)
 
-    def _log_once(self, field: str, why: str) -> None:
+    def _log_once(self, reply: Reply, field: str, why: str) -> None:
         if field not in self._logged:
             self._logged.add(field)
             _log.warning(
                 "%s: field %s is not as documented: %s. The reply is still used. This is logged once for each field.",
                 self._name,
                 field,
-                why,
+                reply.mask.text(why),
             )
 
 

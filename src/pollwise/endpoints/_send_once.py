@@ -26,8 +26,11 @@ from pollwise.errors import (
     ServerUnavailable,
     WatchError,
 )
+from pollwise.model.masked_values import masked_error
+from pollwise.model.masking import mask_of
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Transport
+from pollwise.model.secrets import secrets_in
 
 __all__ = ["refused", "send_once"]
 
@@ -43,15 +46,17 @@ async def send_once(via: Transport, request: Request, auth: Auth | None, *, time
         maybe_done: The note for an error after which the server may have executed the request.
     """
     sent = False
+    credentials: Mapping[str, str] = {}
     limit = asyncio.timeout(timeout_s)
     try:
         async with limit:
             credentials = {} if auth is None else await _credentials(auth, via)
             request = attrs.evolve(request, headers={**request.headers, **credentials})
             sent = True
-            return (await via.send(request)).masking(credentials)
+            reply = await via.send(request)
+            return reply.masking(credentials)
     except (PollError, TimeoutError) as exc:
-        error = PollTimeout(timeout_s) if limit.expired() else exc
+        error = PollTimeout(timeout_s) if limit.expired() else masked_error(mask_of(secrets_in(credentials)), exc)
         if sent:
             error.add_note(maybe_done)
         if error is exc:

@@ -14,6 +14,7 @@ from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._reader import Reader, ReplyReader
 from pollwise.errors import ConfigurationError, Problem
 from pollwise.model.construction import fast_constructor
+from pollwise.model.masked_values import masked_value
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
@@ -87,7 +88,8 @@ class VendorEndpoint(Endpoint[J, S]):
 
     def problem(self, reply: Reply, /) -> Problem | None:
         """The vendor's codes and descriptions in the body of a reply outside 2xx, or None."""
-        return self._problem(reply)
+        problem = self._problem(reply)
+        return None if problem is None else masked_value(reply.mask, problem)
 
     def request(self, job: J, /) -> Request:
         """The GET request for the job's status, without credentials."""

@@ -19,10 +19,11 @@ import orjson
 from pollwise.core.identity import checked_account
 from pollwise.errors import ConfigurationError, MalformedReply, RateLimited
 from pollwise.model.abilities import with_defaults
-from pollwise.model.messages import Reply, Request, secrets_in
+from pollwise.model.messages import Reply, Request
 from pollwise.model.misuse import wrong_with_reading, wrong_with_request
 from pollwise.model.protocols import NO_CODEC, Endpoint, EndpointLike
 from pollwise.model.reading import TERMINAL, Phase, Reading
+from pollwise.model.secrets import secrets_in
 
 __all__ = ["EndpointProblems", "Sample", "check_endpoint"]
 

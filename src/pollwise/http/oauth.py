@@ -32,7 +32,9 @@ from pollwise.errors import (
 from pollwise.http.credentials import Credential, basic, bearer, checked_text, header_fields
 from pollwise.model.json_body import body_text, decoded
 from pollwise.model.limits import is_number
+from pollwise.model.masking import mask_of
 from pollwise.model.messages import Reply, Request
+from pollwise.model.secrets import secrets_in
 
 __all__ = ["ClientCredentialsGrant"]
 
@@ -66,15 +68,13 @@ class ClientCredentialsGrant:
         # RFC 6749 2.3.1: both are form-encoded first, so they may have colons and non-ASCII characters
         user = quote_plus(checked_text("the client ID", client_id))
         password = quote_plus(checked_text("the client secret", client_secret))
-        authorization = basic(user, password)
-        fields = {
-            "Authorization": authorization,
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Accept": "application/json",
-        }
+        fields = {"Authorization": basic(user, password)}
+        more = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         return cls(
-            request=Request(_address(token_url), header_fields(fields), "POST", urlencode(form).encode("ascii")),
-            secrets=(authorization.partition(" ")[2], client_secret, password),
+            request=Request(
+                _address(token_url), header_fields({**fields, **more}), "POST", urlencode(form).encode("ascii")
+            ),
+            secrets=(*secrets_in(fields), client_secret, password),
         )
 
     def read(self, reply: Reply) -> Credential:
@@ -88,14 +88,14 @@ class ClientCredentialsGrant:
             raise self._refusal(reply)
         answer = _document(reply)
         if answer is None:
-            raise _malformed(reply, "the token endpoint's reply is not a JSON object")
+            raise self._malformed(reply, "the token endpoint's reply is not a JSON object")
         token, kind = answer.get("access_token"), answer.get("token_type")
         if token is None and self._problem(reply) is not None:
             raise self._refusal(reply)
         if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
-            raise _malformed(reply, "access_token is missing or cannot be sent in a header")
+            raise self._malformed(reply, "access_token is missing or cannot be sent in a header")
         if kind is not None and not (isinstance(kind, str) and kind.strip().lower() in _BEARER):
-            raise _malformed(reply, "token_type is not Bearer")
+            raise self._malformed(reply, "token_type is not Bearer")
         return Credential({"Authorization": bearer(token)}, _lifetime_s(answer.get("expires_in")))
 
     def _refusal(self, reply: Reply) -> AuthenticationError | PollError:
@@ -129,9 +129,12 @@ class ClientCredentialsGrant:
         return Problem(codes=(self._masked(code),), descriptions=said)
 
     def _masked(self, text: str) -> str:
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return text[:_DESCRIPTION_CHARS]
+        return mask_of(frozenset(self.secrets)).text(text)[:_DESCRIPTION_CHARS]
+
+    def _malformed(self, reply: Reply, reason: str) -> MalformedReply:
+        """Rule 3: without an excerpt."""
+        kind = reply.content_type
+        return MalformedReply(reason, reply.status, None if kind is None else self._masked(kind))
 
 
 def _address(token_url: str) -> URL:
@@ -163,7 +166,3 @@ def _lifetime_s(value: object) -> float | None:
     if is_number(value) and value > 0:
         return float(min(value, LONGEST_WAIT_S))
     return None  # 0 or -1 often means "does not expire"; if that is wrong, the first 401 renews it
-
-
-def _malformed(reply: Reply, reason: str) -> MalformedReply:
-    return MalformedReply(reason, reply.status, reply.content_type)  # rule 3: no excerpt

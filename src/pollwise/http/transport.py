@@ -45,8 +45,10 @@ from pollwise.http.connections import Connector, disable_retries, no_retry
 from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body
 from pollwise.http.exception_map import MAPPED, closed_before_reply, map_exception
 from pollwise.model.construction import fast_constructor
+from pollwise.model.masking import Mask, mask_of
 from pollwise.model.messages import Reply, Request
 from pollwise.model.misuse import wrong_with_body, wrong_with_request
+from pollwise.model.secrets import secrets_in, secrets_named_in
 
 __all__ = ["AiohttpTransport"]
 
@@ -129,6 +131,7 @@ class AiohttpTransport:
         self._owns_session = session is None
         self._extra_headers = None if session is None else _extra_headers(session)
         self._options: dict[str, Any] = {} if session is None else _options_for(session)
+        self._mask = None if session is None else _mask_for(session)
         self._connector: Connector | None = None  # of the transport's own session
         self._age_s = connection_age_s
         self._connections = connections
@@ -191,7 +194,8 @@ class AiohttpTransport:
                 fields = response.headers if len(response.headers) <= _FEW_FIELDS else _within(response.headers)
                 if hdrs.CONTENT_ENCODING in fields or len(body) > self._max_body:
                     body = self._decode(response, body)
-                return _make_reply(response.status, fields, body, request)
+                reply = _make_reply(response.status, fields, body, request)
+                return reply if self._mask is None else reply.masked(self._mask, with_headers=True)
             finally:
                 if not response.closed:
                     response.close()
@@ -278,6 +282,8 @@ class AiohttpTransport:
         if not 200 <= status < 300:
             return b""
         content_type = Reply(status, response.headers, b"").content_type
+        if self._mask is not None and content_type is not None:
+            content_type = self._mask.text(content_type)
         if exc is not None:
             raise MalformedReply(str(exc), status, content_type) from exc
         raise ReplyTooLarge(f"the body has more than {self._max_body} bytes", status, content_type) from None
@@ -332,6 +338,14 @@ def _options_for(session: aiohttp.ClientSession) -> dict[str, Any]:
     """Options for each request over a caller's session. The session itself is not changed."""
     theirs = session._middlewares  # noqa: SLF001  # ours would replace them, and aiohttp has no public way to read them
     return {**_OPTIONS, "middlewares": (no_retry, *theirs)}
+
+
+def _mask_for(session: aiohttp.ClientSession) -> Mask | None:
+    """Masks the credentials that a caller's session adds to each request, or None if it adds none."""
+    secrets = secrets_named_in(session.headers)
+    if session.auth is not None:
+        secrets |= secrets_in({hdrs.AUTHORIZATION: session.auth.encode()})
+    return mask_of(secrets) if secrets else None
 
 
 def _merged(headers: Mapping[str, str], extra: CIMultiDict[str]) -> CIMultiDict[str]:

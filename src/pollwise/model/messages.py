@@ -18,19 +18,34 @@ from yarl import URL
 from pollwise.errors import MalformedReply
 from pollwise.model.bounded_reply import SHORT, Bounds, bounded
 from pollwise.model.json_body import body_text, decoded
+from pollwise.model.masking import Mask, mask_of
+from pollwise.model.secrets import secrets_in, secrets_named_in
 
-__all__ = ["Reply", "Request", "secrets_in"]
+__all__ = ["Reply", "Request"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 _NO_HEADERS: Mapping[str, str] = {}
 _NOTHING: Mapping[str, int] = {}
+_NO_SECRETS: frozenset[str] = frozenset()
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_HARMLESS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "content-type",
+        "if-modified-since",
+        "if-none-match",
+        "prefer",
+        "user-agent",
+    }
+)
 _EXCERPT_CHARS = 160
 _TYPE_CHARS = 60
-_SHORTEST_SECRET = 4
-_SHORTEST_ECHO = 8  # what is shorter may be a word of the reply's own
+_BYTES_TO_MASK = 16_384  # of which the excerpt is taken, so that no secret is cut before it is masked
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9+/_.~=-]{24,}")
 
 
@@ -53,6 +68,13 @@ class Request:
     headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False)
     method: str = "GET"
     body: bytes | None = attrs.field(default=None, repr=False)
+
+    @property
+    def named_secrets(self) -> frozenset[str]:
+        """The secrets in header fields, query parameters and fields of the body that are named like credentials."""
+        if not self.headers and self.body is None and not self.url.raw_query_string:
+            return _NO_SECRETS
+        return secrets_named_in(self.headers, self.url.raw_query_string, self.body)
 
     @property
     def is_idempotent(self) -> bool:
@@ -90,7 +112,9 @@ class Reply:
     def content_type(self) -> str | None:
         """The media type without parameters, in lower case, escaped and short, or None."""
         value = self.headers.get("Content-Type")
-        return None if value is None else ascii(_media_type(value)[:_TYPE_CHARS])[1:-1]
+        if value is None:
+            return None
+        return ascii(self.mask.text(_media_type(value))[:_TYPE_CHARS])[1:-1]
 
     @property
     def is_json(self) -> bool:
@@ -129,49 +153,49 @@ class Reply:
 
     def malformed(self, reason: str) -> MalformedReply:
         """The error for this reply, with a redacted excerpt of it."""
-        return MalformedReply(reason, self.status, self.content_type, self.excerpt())
+        return MalformedReply(self.mask.text(reason), self.status, self.content_type, self.excerpt())
 
     def masking(self, credentials: Mapping[str, str]) -> Reply:
-        """This reply without the credentials that a server has echoed in its body, whatever they stand in."""
-        body = self.body
-        escapes = b"\\" in body  # JSON may spell a character otherwise; encoders do that to some signs, as `+` and `/`
-        for secret in secrets_in(credentials):
-            if len(secret) >= _SHORTEST_ECHO:
-                if escapes:
-                    body = re.sub("".join(map(_spelt, secret)).encode(), b"***", body)
-                else:
-                    body = body.replace(secret.encode(), b"***")
-        return self if body == self.body else attrs.evolve(self, body=body)
+        """This reply without the credentials that a server has echoed, whatever they stand in."""
+        return self.masked(mask_of(secrets_in(credentials)), with_headers=True)
+
+    def masked(self, mask: Mask, *, with_headers: bool) -> Reply:
+        """This reply without the strong secrets of a mask: the same object if it has none.
+
+        Args:
+            mask: The mask.
+            with_headers: Whether the header fields are searched, too. A vendor's endpoint looks at none of them.
+        """
+        raw = body = self.body
+        if b"\0" in raw:  # UTF-16 or UTF-32
+            raw = body = body_text(raw, self.headers.get("Content-Type")).encode("utf-8", "replace")
+        body = mask.body(raw)
+        headers = mask.headers(self.headers) if with_headers else self.headers
+        if body is raw and headers is self.headers:
+            return self
+        return attrs.evolve(self, body=self.body if body is raw else body, headers=headers)
 
     def excerpt(self) -> str:
         """The first characters of the body, escaped, with everything that may be a credential masked."""
-        text = body_text(self.body[: 4 * _EXCERPT_CHARS], self.headers.get("Content-Type"))
-        if self.request is not None:
-            for secret in secrets_in(self.request.headers):
-                if len(secret) >= _SHORTEST_SECRET:
-                    text = text.replace(secret, "***")
-        text = _TOKEN_LIKE.sub("***", text)[:_EXCERPT_CHARS]
+        text = self.mask.text(body_text(self.body[:_BYTES_TO_MASK], self.headers.get("Content-Type")))
+        text = _TOKEN_LIKE.sub("***", text[: 4 * _EXCERPT_CHARS])[:_EXCERPT_CHARS]
         return ascii(text)[1:-1]
+
+    @property
+    def mask(self) -> Mask:
+        """Masks the secrets of the request that this reply answers. For errors and logs, which are rare."""
+        request = self.request
+        if request is None:
+            return mask_of(_NO_SECRETS)
+        sent = {name: value for name, value in request.headers.items() if name.lower() not in _HARMLESS}
+        return mask_of(secrets_in(sent) | request.named_secrets)
 
     def text(self) -> str:
         """The body's text; in UTF-16 and UTF-32 a credential that the server echoed is not masked yet."""
         text = body_text(self.body, self.headers.get("Content-Type"))
         if b"\0" not in self.body or self.request is None:
             return text
-        masked = attrs.evolve(self, body=text.encode("utf-8", "replace")).masking(self.request.headers)
-        return masked.body.decode()
-
-
-def _spelt(char: str) -> str:
-    """A pattern for what JSON may have for this character."""
-    plain = re.escape(char)
-    return plain if char.isalnum() else rf"(?:\\?{plain}|(?i:\\u{ord(char):04x}))"
-
-
-def secrets_in(headers: Mapping[str, str]) -> set[str]:
-    """What may be a credential: each whole value, and its last word without the scheme before it."""
-    values = headers.values()
-    return {*values, *(value.rpartition(" ")[2] for value in values)}
+        return self.mask.body(text.encode("utf-8", "replace")).decode()
 
 
 def _media_type(content_type: str) -> str:

@@ -34,6 +34,7 @@ from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopped
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint, Transport
+from pollwise.model.secrets import KnownSecrets
 from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.fairness import Yielder
 from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, PollResult, Unasked
@@ -111,12 +112,14 @@ class Dispatcher(Generic[J, S]):
             cpu_s=thread_time,
             on_throttled=DrivenWatch.notify_throttled,
         )
+        self._secrets = KnownSecrets()
         self._results = PollResults(
             endpoint=endpoint,
             budget=budget,
             dice=dice,
             clock=clock,
             on_unknown=UnknownValues(endpoint.name).log_once,
+            secrets=self._secrets,
         )
         self._pollers: set[Poller[J, S]] = set()
         self._idle: list[Poller[J, S]] = []
@@ -280,6 +283,7 @@ class Dispatcher(Generic[J, S]):
                 turns=self._turns,
                 loop=self.loop,
                 on_result=self._on_result,
+                secrets=self._secrets,
             )
             poller.assign(watch, permit, now)
             self._pollers.add(poller)

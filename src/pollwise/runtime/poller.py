@@ -1,7 +1,8 @@
 """One task of the pool: it sends one poll at a time, and passes on the result.
 
 Rule 1: a request is cancelled at its time limit or at the watch's deadline, whichever is first.
-Rule 2: credentials are added and renewed here. If a reply repeats them, they are masked here.
+Rule 2: credentials are added and renewed here. If a reply or an exception repeats them, they are masked here, before any
+other code sees it.
 Rule 3: a long reply is cut down to limits here, in steps between which the event loop runs. The pollers of a watcher take
 turns, so that many long replies hold the loop no longer than one.
 Rule 4: a poller decides nothing. What an endpoint, a transport or an auth raises is a result like a reply.
@@ -12,14 +13,17 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Generic, TypeAlias, TypeVar
 
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
 from pollwise.model.bounded_reply import bounding, may_be_cut
 from pollwise.model.limits import ReplyLimits
+from pollwise.model.masked_values import masked_error
+from pollwise.model.masking import Mask, mask_of
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, Transport
+from pollwise.model.secrets import KnownSecrets
 from pollwise.runtime.driven_watch import DrivenWatch
 
 __all__ = ["CANCELLED_WITHIN", "PollResult", "Poller", "Unasked"]
@@ -56,6 +60,7 @@ class Poller(Generic[J, S]):
         turns: Held by the poller that cuts a long reply.
         loop: The event loop that the task is to run in.
         on_result: Called with the poller when it has a result. It can be assigned a watch in a later step of the loop.
+        secrets: The secrets that all pollers of the watcher know.
 
     Attributes:
         limit_at: When the request in flight is cancelled, in monotonic seconds; infinite when there is none.
@@ -76,7 +81,9 @@ class Poller(Generic[J, S]):
         "_loop",
         "_now",
         "_on_result",
+        "_reads_headers",
         "_renewing",
+        "_secrets",
         "_sending",
         "_timeout_s",
         "_transport",
@@ -99,6 +106,7 @@ class Poller(Generic[J, S]):
         turns: asyncio.Lock,
         loop: asyncio.AbstractEventLoop,
         on_result: Callable[[Poller[J, S]], None],
+        secrets: KnownSecrets | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._auth = endpoint.auth
@@ -111,6 +119,8 @@ class Poller(Generic[J, S]):
         self._on_result = on_result
         self._assigned: asyncio.Future[None] | None = None  # resolved when a watch is assigned
         self._credentials: Mapping[str, str] | None = None  # as last sent
+        self._secrets = KnownSecrets() if secrets is None else secrets
+        self._reads_headers = endpoint.heeded_headers != ()
         self._renewing = False
         self._sending = False
         self._cancelled = False
@@ -169,8 +179,8 @@ class Poller(Generic[J, S]):
                     self.result = await self._renew()
                 else:
                     machine.asked(self._now())
-                    if self._auth is None:  # tested here, to save a coroutine
-                        reply = await self._transport.send(self._endpoint.request(machine.job))
+                    if self._auth is None:
+                        reply = await self._bare(self._endpoint.request(machine.job))
                     else:
                         reply = await self._authorised(machine.job, self._auth)
                     long = type(reply) is Reply and may_be_cut(reply.body, self._limits.depth)
@@ -213,10 +223,35 @@ class Poller(Generic[J, S]):
             if headers is None:
                 raise AuthenticationError("The new credentials have expired already.")
         self._credentials = headers
+        secrets = self._secrets
+        secrets.learn(headers, now)
         if request.headers:
             headers = {**request.headers, **headers}
-        reply = await self._transport.send(Request(request.url, headers, request.method, request.body))
-        return reply.masking(self._credentials)
+        try:
+            reply = await self._transport.send(Request(request.url, headers, request.method, request.body))
+        except Exception as exc:
+            masked_error(secrets.mask, exc)
+            raise
+        with_headers = self._reads_headers or not 200 <= reply.status < 300
+        reply = reply.masked(secrets.mask, with_headers=with_headers)
+        named = request.named_secrets
+        return reply.masked(mask_of(named), with_headers=with_headers) if named else reply
+
+    def _bare(self, request: Request) -> Awaitable[Reply]:
+        """Send the poll without credentials, unless the endpoint has put some in."""
+        if request.headers or request.body is not None or request.url.raw_query_string:
+            named = request.named_secrets
+            if named:
+                return self._with_named(request, mask_of(named))
+        return self._transport.send(request)  # awaited by the caller, to save a coroutine
+
+    async def _with_named(self, request: Request, mask: Mask) -> Reply:
+        try:
+            reply = await self._transport.send(request)
+        except Exception as exc:
+            masked_error(mask, exc)
+            raise
+        return reply.masked(mask, with_headers=True)
 
     async def _cut(self, reply: Reply) -> Reply:
         """The reply within the limits."""
@@ -235,6 +270,10 @@ class Poller(Generic[J, S]):
         try:
             if self._auth is not None:
                 await self._auth.renew(self._transport, self._now(), self._credentials)
+                now = self._now()
+                renewed = self._auth.headers(now)
+                if renewed is not None:
+                    self._secrets.learn(renewed, now)  # now, because a reply to another request may repeat them
         except AuthenticationError as exc:
             if exc.problem is not None or refused is None:
                 raise
