@@ -479,3 +479,10 @@ def test_invalid_times_are_refused(options: dict[str, Any]) -> None:
         RenewingAuth(Bank().fetch, **options)
     with pytest.raises(ConfigurationError):
         ClientCredentialsAuth("https://id.example/token", "me", SECRET, **options)
+
+
+@pytest.mark.parametrize("auth", [ApiKeyAuth("hushhush"), BasicAuth("a", "hushhush"), BearerAuth("hushhush")], ids=repr)
+def test_an_auth_gives_no_state_away(auth: ApiKeyAuth | BasicAuth | BearerAuth) -> None:
+    """Else each tool that copies or dumps objects would get the secret."""
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        auth.__getstate__()

@@ -73,6 +73,9 @@ class _StaticAuth:
     def __reduce__(self) -> NoReturn:
         raise TypeError(_NOT_PICKLED)
 
+    def __getstate__(self) -> NoReturn:
+        raise TypeError(_NOT_PICKLED)
+
 
 class ApiKeyAuth(_StaticAuth):
     """An API key in its own header field.
@@ -248,6 +251,9 @@ class RenewingAuth:
         return f"{type(self).__name__}(***, early_s={self._early_s:g})"
 
     def __reduce__(self) -> NoReturn:
+        raise TypeError(_NOT_PICKLED)
+
+    def __getstate__(self) -> NoReturn:
         raise TypeError(_NOT_PICKLED)
 
 

@@ -56,7 +56,7 @@ def _mask_error(mask: Mask, error: BaseException) -> None:
 
 
 def _masked(mask: Mask, value: Any, depth: int) -> Any:  # noqa: PLR0911  # a table: one return a row
-    kind = type(value)
+    kind: Any = type(value)
     if kind is str:
         return mask.text(value)
     if kind is bytes:
