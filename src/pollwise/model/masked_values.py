@@ -72,9 +72,10 @@ def _masked(mask: Mask, value: Any, depth: int) -> Any:  # noqa: PLR0911  # a ta
         return _masked_fields(mask, value, [field.name for field in attrs.fields(kind)], depth)
     if dataclasses.is_dataclass(kind):
         return _masked_fields(mask, value, [field.name for field in dataclasses.fields(kind)], depth)
-    if isinstance(value, tuple) and hasattr(kind, "_make"):
-        items = [_masked(mask, item, depth - 1) for item in value]
-        return kind._make(items) if _differ(items, value) else value
+    make: Any = getattr(kind, "_make", None) if isinstance(value, tuple) else None
+    if make is not None:
+        items = [_masked(mask, item, depth - 1) for item in cast("tuple[Any, ...]", value)]
+        return make(items) if _differ(items, value) else value
     return value
 
 
