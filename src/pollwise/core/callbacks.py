@@ -12,27 +12,21 @@ from typing import Final
 
 from pollwise.errors import CallbackFailed
 
-__all__ = ["EARLIEST_S", "LATEST_S", "checked_clock", "checked_dice"]
+__all__ = ["EARLIEST_S", "LATEST_S", "callback_failed", "checked_clock", "checked_share"]
 
 EARLIEST_S: Final = -62_135_596_800.0  # the beginning of the year 1, in epoch seconds
 LATEST_S: Final = 253_402_300_799.0  # the end of the year 9999
 
 
-def checked_dice(dice: Callable[[], float]) -> Callable[[], float]:
-    """The same dice, which raise CallbackFailed unless they give a number in [0, 1)."""
-
-    def roll() -> float:
-        try:
-            given = dice() * 1.0  # a Decimal compares with a float, but cannot be multiplied by one
-            if 0.0 <= given < 1.0:
-                return given
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as exc:
-            raise _failed("dice", exc) from exc
-        raise _failed("dice", ValueError(f"it gave {given!r}, which is not in [0, 1)"))
-
-    return roll
+def checked_share(given: float) -> float:
+    """What `dice` gave, as a float. Raises CallbackFailed unless it is a number in [0, 1)."""
+    try:
+        share = given * 1.0  # a Decimal compares with a float, but cannot be multiplied by one
+        if 0.0 <= share < 1.0:
+            return share
+    except Exception as exc:
+        raise callback_failed("dice", exc) from exc
+    raise callback_failed("dice", ValueError(f"it gave {given!r}, which is not in [0, 1)"))
 
 
 def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
@@ -43,14 +37,17 @@ def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
             given = clock() + 0.0
             if EARLIEST_S <= given <= LATEST_S:
                 return given
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as exc:
-            raise _failed("clock", exc) from exc
-        raise _failed("clock", ValueError(f"it gave {given!r}, which is no epoch second of the years 1 to 9999"))
+            raise callback_failed("clock", exc) from exc
+        raise callback_failed(
+            "clock", ValueError(f"it gave {given!r}, which is no epoch second of the years 1 to 9999")
+        )
 
     return wall_now
 
 
-def _failed(name: str, exc: BaseException) -> CallbackFailed:
+def callback_failed(name: str, exc: BaseException) -> CallbackFailed:
+    """The error for what a caller's function raised. KeyboardInterrupt and SystemExit are raised again."""
+    if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+        raise exc
     return CallbackFailed(None, name, type(exc).__name__, str(exc))

@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
-from pollwise.core.callbacks import checked_clock, checked_dice
+from pollwise.core.callbacks import callback_failed, checked_clock, checked_share
 from pollwise.core.classification import refusal
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
 from pollwise.core.machine import WatchMachine
@@ -73,13 +73,13 @@ class PollResults(Generic[J, S]):
 
     __slots__ = (
         "_budget",
+        "_dice",
         "_endpoint",
         "_heeded",
         "_hints",
         "_on_unknown",
         "_read_for",
         "_reads_all",
-        "_roll",
         "_secrets",
         "_wall_now",
     )
@@ -99,7 +99,7 @@ class PollResults(Generic[J, S]):
         # None where `read_for` only calls `read`. Then `read` is called directly.
         self._read_for = None if getattr(read_for, "__func__", None) is Endpoint.read_for else read_for
         self._budget = budget
-        self._roll = checked_dice(dice)
+        self._dice = dice
         self._wall_now = checked_clock(clock)
         self._on_unknown = on_unknown
         self._hints = HintReader()
@@ -213,6 +213,14 @@ class PollResults(Generic[J, S]):
             self._budget.release(taken_permit(poll), now)
         else:
             self._budget.release(taken_permit(poll), now, _believed(hints.rate, machine, now))
+
+    def _roll(self) -> float:
+        try:
+            given = self._dice()
+        except BaseException as exc:
+            raise callback_failed("dice", exc) from exc
+        # tested here, to save a call
+        return given if type(given) is float and 0.0 <= given < 1.0 else checked_share(given)
 
 
 def stop_with(machine: WatchMachine[Any, Any], exc: BaseException, now: float) -> StepResult:

@@ -107,7 +107,7 @@ class ClientCredentialsGrant:
         if isinstance(error, ServerUnavailable):
             return error
         if isinstance(error, MalformedReply):
-            return _malformed(reply, error.reason)
+            return self._malformed(reply, error.reason)
         if isinstance(error, RateLimited) and (problem is None or status == 429 or error.retry_after_s is not None):
             return error  # "no request left" alone is a rate limit only if the reply names no other reason
         where = self.request.url.origin()

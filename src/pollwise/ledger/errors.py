@@ -35,7 +35,6 @@ __all__ = [
     "LedgerUnsafe",
     "LedgerUnwritable",
     "NotALedger",
-    "row_names",
 ]
 
 

@@ -18,7 +18,7 @@ from pollwise.model.json_body import unwrapped
 from pollwise.model.json_cutting import BrokenJson, cut_json
 from pollwise.model.limits import ReplyLimits
 
-__all__ = ["SHORT", "Bounds", "bounded", "bounding", "may_be_cut"]
+__all__ = ["SHORT", "Bounds", "bounded", "bounding"]
 
 SHORT: Final = 2_048
 """Bytes of a body that is not cut for its items, values and texts. Its lists have at most half as many items."""
@@ -56,11 +56,6 @@ R = TypeVar("R", bound=_Reply)
 
 _WHOLE: Final = Bounds()
 _BROKEN: Final = Bounds(broken="broken JSON, its brackets or quotation marks do not match")
-
-
-def may_be_cut(body: bytes, depth: int) -> bool:
-    """Whether a body may be over the limits."""
-    return len(body) > SHORT or body.count(b"[") + body.count(b"{") > depth
 
 
 def bounding(reply: R, limits: ReplyLimits = _DEFAULT, deciding: Collection[str] = ()) -> Generator[None, None, R]:

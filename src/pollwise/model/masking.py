@@ -36,6 +36,8 @@ _LEVELS: Final = 3
 _MOST_SPELLINGS: Final = 16  # each is found by some 30 searches in a window
 _MOST_STARS: Final = 20_000
 _SHORTEST_WINDOW: Final = 32_768
+_LONGEST_KNOWN: Final = 1_024  # bytes of a body that is remembered
+_MOST_KNOWN: Final = 1_024
 _LONGEST_ESCAPE: Final = 24  # bytes for one character, such as `&amp;amp;#x00006b;`
 
 # One letter case, and one of the two alphabets of base64 (RFC 4648). A form has `+` for a space.
@@ -65,7 +67,7 @@ class Mask:
         weak: One pattern for each secret that is masked only in what is kept.
     """
 
-    __slots__ = ("_needles", "_overlap", "_references", "_shared", "_window", "weak")
+    __slots__ = ("_clean", "_needles", "_overlap", "_references", "_shared", "_window", "weak")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         texts = {text for text in secrets if len(text) >= _SHORTEST_WEAK}
@@ -77,6 +79,7 @@ class Mask:
         self._references = {**_REFERENCES, **_references(char for text in strong for char in text if ord(char) > 255)}
         self._overlap = _LONGEST_ESCAPE * max(map(len, strong), default=0)
         self._window = max(_SHORTEST_WINDOW, 4 * self._overlap)
+        self._clean: set[bytes] = set()  # bodies without a secret: most jobs repeat their last body
         self.weak = tuple(map(_weak_pattern, sorted(weak, key=len, reverse=True)))
 
     def __repr__(self) -> str:
@@ -89,13 +92,20 @@ class Mask:
 
     def body(self, body: bytes) -> bytes:
         """The body without the strong secrets. The same object if it has none."""
+        if body in self._clean:
+            return body
         folded = body.translate(_FOLD)
         for needle in self._needles:
             if needle in folded:
                 return self._masked(body)
-        if not (b"\\" in body or b"%" in body or b"&" in body or (b"\n" in body and not body.startswith((b"{", b"[")))):
-            return body
-        return self._masked(body) if len(body) > self._window or self._is_escaped_in(folded) else body
+        plain = not (b"\\" in body or b"%" in body or b"&" in body or (b"\n" in body and body[:1] not in b"{["))
+        if not plain and (len(body) > self._window or self._is_escaped_in(folded)):
+            return self._masked(body)
+        if len(body) <= _LONGEST_KNOWN:
+            if len(self._clean) == _MOST_KNOWN:
+                self._clean.clear()
+            self._clean.add(body)
+        return body
 
     def text(self, text: str) -> str:
         """The text without strong and weak secrets. The same object if it has none."""

@@ -35,7 +35,7 @@ from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopp
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint, Transport
 from pollwise.model.secrets import KnownSecrets
-from pollwise.runtime.driven_watch import DrivenWatch
+from pollwise.runtime.driven_watch import DrivenWatch, summary_of
 from pollwise.runtime.fairness import Yielder
 from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, PollResult, Unasked
 from pollwise.runtime.task_owner import TaskOwner
@@ -328,7 +328,8 @@ class Dispatcher(Generic[J, S]):
                 if poller.permit:
                     self._budget.release(taken_permit(poller), now)  # no reply has released it
             if self._logs_polls:
-                _log_poll(self._endpoint.name, watch.machine, step, now)
+                done = summary_of(watch.machine, step, now)
+                _log.debug("%s: %r: poll %d: %s", self._endpoint.name, watch.job, watch.machine.polls, done)
             if step is not StepResult.RENEW or not self._renew(poller, watch, now):
                 self._idle.append(poller)
                 self._after_poll(watch, step, now)
@@ -391,14 +392,3 @@ class Dispatcher(Generic[J, S]):
             self._conclude_step(watch, stop_with(watch.machine, error, now), now)
         if now + _RESPAWN_S < self._timer_at:
             self._wake_at(now + _RESPAWN_S)
-
-
-def _log_poll(endpoint: str, machine: WatchMachine[Any, Any], step: StepResult, now: float) -> None:
-    """Log what a poll came to: the job and the counts, and no word of the vendor's."""
-    outcome, phase = machine.outcome, machine.phase
-    if outcome is not None:
-        what = type(outcome).__name__.lower()
-    else:
-        seen = "not seen yet" if phase is None else phase.value
-        what = f"{seen}, {step.name.lower()}, asked again in {max(0.0, machine.due_at - now):.3g} s"
-    _log.debug("%s: %r: poll %d: %s", endpoint, machine.job, machine.polls, what)

@@ -19,7 +19,7 @@ from pollwise.errors import PollwiseError
 from pollwise.model.events import Event, Outcome, Progressed, Retrying, Succeeded, Throttled
 from pollwise.runtime.watch import Watch
 
-__all__ = ["DrivenWatch", "Owner", "copy_for_raise"]
+__all__ = ["DrivenWatch", "Owner", "copy_for_raise", "summary_of"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -265,3 +265,12 @@ def copy_for_raise(error: E) -> E:
 
 def _number(kept: tuple[int, Event[Any, Any]]) -> int:
     return kept[0]
+
+
+def summary_of(machine: WatchMachine[Any, Any], step: StepResult, now: float) -> str:
+    """The result of a poll, for the log: its step and its times, and no word of the vendor's."""
+    outcome, phase = machine.outcome, machine.phase
+    if outcome is not None:
+        return type(outcome).__name__.lower()
+    seen = "not seen yet" if phase is None else phase.value
+    return f"{seen}, {step.name.lower()}, asked again in {max(0.0, machine.due_at - now):.3g} s"

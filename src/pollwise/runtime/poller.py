@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Generic, TypeAlias, TypeVar
 
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
-from pollwise.model.bounded_reply import bounding, may_be_cut
+from pollwise.model.bounded_reply import SHORT, bounding
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.masked_values import masked_error
 from pollwise.model.masking import Mask, mask_of
@@ -183,8 +183,9 @@ class Poller(Generic[J, S]):
                         reply = await self._bare(self._endpoint.request(machine.job))
                     else:
                         reply = await self._authorised(machine.job, self._auth)
-                    long = type(reply) is Reply and may_be_cut(reply.body, self._limits.depth)
-                    self.result = await self._cut(reply) if long else reply
+                    body = reply.body if type(reply) is Reply else b""
+                    may_be_cut = len(body) > SHORT or body.count(b"[") + body.count(b"{") > self._limits.depth
+                    self.result = await self._cut(reply) if may_be_cut else reply
             except asyncio.CancelledError:
                 if (
                     task.cancelling() > self._cancelled
