@@ -51,6 +51,25 @@ def test_a_date_is_compared_with_the_servers_own() -> None:
     assert retry_after_s(headers, 0.0) == 30.0
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"X-RateLimit-Reset": "1445412450"},
+        {"X-RateLimit-Reset": "Wed, 21 Oct 2015 07:27:30 GMT"},
+        {"X-RateLimit-Reset": "1445412450, 1445412450"},  # from a server and its proxy
+        {"X-RateLimit-Reset-After": "1445412450"},
+        {"RateLimit": "limit=5, remaining=0, reset=1445412450"},
+        {"RateLimit": '"all";r=0;t=1445412450'},
+    ],
+)
+def test_a_reset_is_compared_with_the_servers_own_date(fields: dict[str, str]) -> None:
+    """The window resets as many seconds after the reply as the server means, whatever our clock shows."""
+    for our_clock in (0.0, NOW + 86_400.0):
+        hints = rate_hints(CIMultiDict({**fields, "Date": "Wed, 21 Oct 2015 07:27:00 GMT"}), our_clock)
+        assert hints is not None
+        assert hints.reset_s == 30.0
+
+
 def test_nothing_said_is_nothing_known() -> None:
     """A reply without the fields gives None."""
     assert retry_after_s(CIMultiDict(), NOW) is None

@@ -45,7 +45,8 @@ FOREVER = Policy(pacing=Pacing(jitter=0), retry=Retry(), timeout_s=None)
 
 
 def make(rules: Policy = FOREVER, **changes: object) -> WatchMachine[str, str]:
-    return WatchMachine("job", attrs.evolve(rules, **changes), now=0.0)
+    # what one watch has taught must not change the pace of the next
+    return WatchMachine("job", attrs.evolve(rules, **{"forecast": Forecast(), **changes}), now=0.0)
 
 
 def running(status: str = "working", fraction: float | None = None) -> Reading[str]:
@@ -492,6 +493,20 @@ def test_rule_8_a_contradiction_starts_the_confirmation_again() -> None:
         assert isinstance(machine.outcome, Cancelled)
 
 
+def test_rule_8_what_looks_over_is_asked_again_soon() -> None:
+    """However slow the pace has become: the pace of a new watch begins, and goes on as usual."""
+    machine = make(confirmations=2, confirm_s=600.0)
+    for _ in range(20):
+        machine.on_reading(running(), now=machine.due_at, dice=0)
+    now = machine.due_at
+    waits = []
+    for _ in range(3):
+        machine.on_reading(unsure(), now=now, dice=0)
+        waits.append(machine.due_at - now)
+        now = machine.due_at
+    assert waits == [1.0, 1.5, 2.25]
+
+
 @pytest.mark.parametrize("period_s", [1.0, 7.0, 30.0, 60.0, 63.0, 90.0])
 def test_rule_8_a_job_that_is_tried_again_and_again_is_not_taken_for_failed(period_s: float) -> None:
     """Polls a minute apart can meet nothing but its failures for a while. Half of the time it looks failed."""
@@ -595,6 +610,26 @@ def test_the_eta_follows_progress() -> None:
     assert machine.progressed().eta_s is None
     machine.on_reading(running(fraction=0.5), now=10, dice=0)
     assert machine.progressed().eta_s == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("at", [0.5, 1.0])
+def test_a_job_that_is_seen_at_once_began_with_its_first_fraction(at: float) -> None:
+    """What it had done before the watch began says nothing about its pace."""
+    machine = make()
+    machine.on_reading(running(fraction=0.4), now=at, dice=0)
+    assert machine.progressed().eta_s is None
+    machine.on_reading(running(fraction=0.7), now=at + 10.0, dice=0)
+    assert machine.progressed().eta_s == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("at", [1.01, 10.0])
+def test_a_job_that_is_seen_late_began_with_the_watch(at: float) -> None:
+    """Its first reading already gives an ETA: all that is done was done since the watch began."""
+    machine = WatchMachine[str, str]("job", FOREVER, now=100.0)
+    machine.on_reading(running(fraction=0.5), now=100.0 + at, dice=0)
+    assert machine.progressed().eta_s == pytest.approx(at)
+    machine.on_reading(running(fraction=0.75), now=100.0 + 3 * at, dice=0)
+    assert machine.progressed().eta_s == pytest.approx(at)
 
 
 def test_hardly_any_progress_gives_no_eta() -> None:

@@ -81,6 +81,25 @@ async def test_those_of_before_and_those_that_come() -> None:
         assert [type(one.outcome) for one in found if one.outcome.job.id in "de"] == [Succeeded, Succeeded]
 
 
+@pytest.mark.parametrize("max_ready", [1_000, 2])
+async def test_outcomes_that_come_during_reading_are_delivered(max_ready: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Watches may end whose rows the reading has passed already, also more of them than memory may hold."""
+    monkeypatch.setattr("pollwise.durable.delivery._MAX_READY", max_ready)
+    slow = [ToyJob(f"slow-{n}") for n in range(3)]
+    ledger = MemoryLedger(chunk=2)
+    script = {**{job.id: [RUNNING] for job in slow}, **SCRIPT}
+    async with keeping(ledger, by_job(script)) as (watcher, _):
+        watches = [watcher.watch(job) for job in [*slow, *JOBS]]
+        await asyncio.gather(*watches[3:], return_exceptions=True)
+        assert all(isinstance(ledger.of(id=job.id), OpenWatch) for job in slow)
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        deliveries = watcher.outcomes()
+        assert names([await anext(deliveries)]) == ["a"]
+        assert deliveries._inbox.pages is not None  # there is more to read
+        await watcher.gather(slow)
+        assert sorted(names([delivery async for delivery in deliveries])) == ["b", "c", "d", *(job.id for job in slow)]
+
+
 async def test_of_all_acknowledgements_one_counts() -> None:
     """Exactly one call returns True, from wherever and however often it is called."""
     ledger = MemoryLedger()

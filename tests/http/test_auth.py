@@ -196,6 +196,20 @@ async def test_refused_credentials_are_never_used_again() -> None:
     assert auth.headers(1.0) is None
 
 
+async def test_a_late_refusal_leaves_newer_credentials_in_use() -> None:
+    """They are about to expire and their renewal fails; the refusal of older ones says nothing against them."""
+    bank = Bank(life_s=1000.0)
+    auth = RenewingAuth(bank.fetch)
+    await auth.renew(VIA, 0.0, None)
+    first = auth.headers(0.0)
+    await auth.renew(VIA, 0.0, first)
+    second = auth.headers(0.0)
+    bank.error = ConnectFailed("away")
+    with pytest.raises(ConnectFailed):
+        await auth.renew(VIA, 950.0, first)
+    assert auth.headers(950.5) is second
+
+
 @pytest.mark.looptime
 async def test_old_credentials_are_used_until_they_expire_if_a_renewal_fails() -> None:
     """A short outage of an identity service stops no watch whose token is still valid."""

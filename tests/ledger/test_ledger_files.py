@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger_values import ENDPOINT, acks, every, folder_of, new, raw, success
@@ -29,8 +30,9 @@ from pollwise.ledger import (
     LedgerUnwritable,
     NotALedger,
     SqliteLedger,
+    writer,
 )
-from pollwise.ledger.files import ledger_error_of
+from pollwise.ledger.files import Opening, Synchronous, ledger_error_of, open_ledger
 
 CHILD = Path(__file__).with_name("ledger_child.py")
 
@@ -45,6 +47,37 @@ async def filled(path: Path, rows: int = 2_000) -> bytes:
     async with SqliteLedger(path) as ledger:
         await ledger.record([new(n) for n in range(rows)])
     return path.read_bytes()
+
+
+# --- how it is opened ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("synchronous", "level", "fullfsync"), [("full", 2, 1), ("normal", 1, 0)])
+def test_a_commit_is_synchronised_as_it_was_asked_for(
+    path: Path, synchronous: Synchronous, level: int, fullfsync: int
+) -> None:
+    """With "full", SQLite waits for the disk at each commit; with "normal" at each checkpoint only."""
+    opening = Opening(path=str(path), synchronous=synchronous, busy_timeout_s=0.0, read_only=False)
+    with ExitStack() as held:
+        db = open_ledger(opening, held)
+        assert db.execute("PRAGMA synchronous").fetchone() == (level,)
+        assert db.execute("PRAGMA fullfsync").fetchone() == (fullfsync,)
+
+
+@pytest.mark.parametrize(("options", "asked"), [({}, "full"), ({"synchronous": "normal"}, "normal")])
+async def test_a_ledger_survives_power_loss_by_default(
+    path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], asked: str
+) -> None:
+    """Whoever gives no option gets "full"; an option is passed on as it is."""
+    openings: list[Opening] = []
+
+    def noting(opening: Opening, held: ExitStack) -> sqlite3.Connection:
+        openings.append(opening)
+        return open_ledger(opening, held)
+
+    monkeypatch.setattr(writer, "open_ledger", noting)
+    async with SqliteLedger(path, **options):
+        assert [opening.synchronous for opening in openings] == [asked]
 
 
 # --- what is not a ledger -----------------------------------------------------------------------

@@ -211,6 +211,18 @@ async def test_credentials_are_put_on_and_renewed() -> None:
 
 
 @pytest.mark.looptime
+async def test_after_a_renewal_the_poll_has_its_whole_time() -> None:
+    """The renewal was a request of its own, so the time limit of the poll begins after it."""
+    async with polling(hang, ToyAuth(fresh=False)) as (poller, transport, _):
+        poller.assign(a_watch(), 1, 0.0)
+        assert poller.limit_at == TIMEOUT_S
+        await begin(poller)
+        await asyncio.sleep(10)
+        assert len(transport.sent) == 1
+        assert poller.limit_at == TIMEOUT_S + 0.5  # the renewal of the toy takes half a second
+
+
+@pytest.mark.looptime
 async def test_while_it_waits_it_keeps_no_watch_alive() -> None:
     """Nor a reply, once it has been processed."""
     async with polling(answer_at_once) as (poller, _, _answers):
