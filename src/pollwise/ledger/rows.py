@@ -291,4 +291,7 @@ def line_of(row: Row) -> bytes:
         "acknowledged": ended is not None and ended.acknowledged,
         **({} if known.origin is None else {"origin": known.origin}),
     }
-    return orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
+    try:
+        return orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
+    except TypeError as exc:  # bytes in a column of texts, which SQLite allows
+        raise UnreadableRow(f"the row of watch {known.id} cannot be read ({exc})") from exc
