@@ -121,10 +121,12 @@ def test_every_unicode_with_a_bom(coding: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_a_bom_that_is_wrong(form: Format) -> None:
-    """Bytes that are not valid in the encoding of their BOM are reported once, with their line."""
-    found = read(b"\xff\xfe" + "endpoint,task_id\n".encode("utf-16-le") + b"\x00\xd8\x00\xd8" + b"x" * 99, form)
-    assert found[-1] == BadRow(1, "not UTF-16, which its first bytes say that it is")
+@pytest.mark.parametrize("size", [1, 3, 1 << 16])
+def test_a_bom_that_is_wrong(form: Format, size: int) -> None:
+    """Bytes that are not valid in the encoding of their BOM are reported once, with their line, in pieces of any size."""
+    data = b"\xff\xfe" + "endpoint,task_id\n".encode("utf-16-le") + b"\x00\xd8\x00\xd8" + b"x" * 99
+    found = read(data, form, size=size)
+    assert found[-1] == BadRow(2, "not UTF-16, which its first bytes say that it is")
     assert len([row for row in found if "UTF-16" in row.reason]) == 1
 
 

@@ -39,6 +39,7 @@ class UnicodeConverter:
         self._begun = b""
         self._decoder: codecs.IncrementalDecoder | None = None
         self._known = False
+        self._broken = False
 
     def to_utf8(self, data: bytes, *, last: bool) -> bytes:
         """The next bytes in UTF-8. Raises UnicodeError for bytes that are not valid in the encoding of the BOM."""
@@ -51,7 +52,27 @@ class UnicodeConverter:
                 if data.startswith(bom):
                     self.name, self._decoder = name, codecs.getincrementaldecoder(name)("strict")
                     break
-        return data if self._decoder is None else self._decoder.decode(data, last).encode()
+        return data if self._decoder is None else self._decoded(self._decoder, data, last=last).encode()
+
+    def _decoded(self, decoder: codecs.IncrementalDecoder, data: bytes, *, last: bool) -> str:
+        """The text up to the first bad character; the call after that raises. So the sizes of the pieces do not matter."""
+        if self._broken:
+            raise UnicodeError(f"not {self.name}")
+        before = decoder.getstate()
+        try:
+            return decoder.decode(data, last)
+        except UnicodeError:
+            if last:
+                raise
+        self._broken = True
+        decoder.setstate(before)
+        good = ""
+        try:
+            for byte in data:
+                good += decoder.decode(bytes((byte,)))
+        except UnicodeError:
+            pass
+        return good
 
 
 class LineSplitter:
