@@ -15,6 +15,9 @@ What most callers need is here. The rest:
 
 from __future__ import annotations
 
+from pollwise import _early_interrupt  # first: it handles Ctrl-C during the imports below
+
+# isort: split
 from importlib.metadata import version as _version
 
 from pollwise.core.pacing import Pacing, Retry
@@ -49,6 +52,7 @@ from pollwise.runtime.watch import Watch
 from pollwise.watcher import JobWatcher
 
 __version__ = _version("pollwise")
+_early_interrupt.end()
 
 __all__ = [
     "Abandoned",

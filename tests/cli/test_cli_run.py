@@ -8,11 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cyclopts import App
 
+import pollwise
 from pollwise.cli import main
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import LogOptions
@@ -321,3 +323,48 @@ def test_ctrl_c_during_the_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "pollwise.cli.run", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
     assert main([]) == 130
+
+
+CONSOLE_SCRIPT = "import sys\nfrom pollwise.cli import main\nsys.exit(main())\n"
+INTERRUPT = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0)\n"
+
+
+@pytest.mark.parametrize("module", ["aiohttp", "cyclopts"])  # of the package's root, and of the command
+@pytest.mark.parametrize("started_as", ["module", "console script"])
+def test_an_interrupt_while_the_command_is_loaded(started_as: str, module: str, tmp_path: Path) -> None:
+    """Ctrl-C during the imports ends the command with 130 and without a traceback, however it was started."""
+    (tmp_path / f"{module}.py").write_text(INTERRUPT)
+    script = tmp_path / "bin" / "pollwise"
+    script.parent.mkdir()
+    script.write_text(CONSOLE_SCRIPT)
+    command = ["-m", "pollwise"] if started_as == "module" else [str(script)]
+    done = run_python([*command, "--help"], tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("name", ["program.py", "pollwise"])
+def test_a_program_handles_its_own_interrupts(name: str, tmp_path: Path) -> None:
+    """After `import pollwise` Ctrl-C raises KeyboardInterrupt, also in a program of the command's name."""
+    program = tmp_path / name
+    program.write_text("import pollwise, signal\nprint(signal.getsignal(signal.SIGINT) is signal.default_int_handler)")
+    done = run_python([str(program)], None)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+def test_an_interrupt_while_a_program_imports_the_library(tmp_path: Path) -> None:
+    """A program that imports pollwise gets the KeyboardInterrupt of its imports, also one that runs with `-m`."""
+    (tmp_path / "aiohttp.py").write_text(INTERRUPT)
+    program = "try:\n    import pollwise\nexcept KeyboardInterrupt:\n    print('caught')\n"
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "__init__.py").write_text(program)
+    (tmp_path / "program" / "__main__.py").write_text("")
+    done = run_python(["-m", "program", "pollwise"], tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "caught\n", "")
+
+
+def run_python(arguments: list[str], first_on_path: Path | None) -> subprocess.CompletedProcess[str]:
+    path = [str(Path(pollwise.__file__).parents[1])]
+    if first_on_path is not None:
+        path.insert(0, str(first_on_path))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    return subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, check=False, text=True)
