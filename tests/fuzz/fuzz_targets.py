@@ -32,7 +32,7 @@ from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
 from pollwise.errors import PollError, TokenError, WatchError
 from pollwise.ledger import Concluded
-from pollwise.ledger.files import UnreadableRow
+from pollwise.ledger.rows import UnsoundRow
 from pollwise.ledger.rows import known_watch, line_of
 from pollwise.model.messages import Reply
 
@@ -103,7 +103,7 @@ def token(data: bytes) -> None:
 
 
 def row(data: bytes) -> None:
-    """A JSON array as a row of SQLite, with bytes as texts behind `b:`. It gives an UnreadableRow or a known watch."""
+    """A JSON array as a row of SQLite, with bytes as texts behind `b:`. It gives an UnsoundRow or a known watch."""
     try:
         found = orjson.loads(data)
     except ValueError:
@@ -111,11 +111,11 @@ def row(data: bytes) -> None:
     if not isinstance(found, list) or len(found) != 18 or any(isinstance(value, (list, dict)) for value in found):
         return
     cells = tuple(_cell(value) for value in found)
-    with suppress(UnreadableRow):
+    with suppress(UnsoundRow):
         orjson.loads(line_of(cells))
     try:
         known = known_watch(cells)
-    except UnreadableRow:
+    except UnsoundRow:
         return
     job = job_of(known, DOCUMENT360)
     if job is None:

@@ -9,6 +9,8 @@ import gzip
 import platform
 import socket
 import ssl
+import subprocess
+import sys
 import weakref
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -927,3 +929,43 @@ def test_many_long_header_fields_are_left_out() -> None:
     kept = _within(fields)
     assert kept["retry-after"] == "7"
     assert sum(map(len, kept.values())) <= 262_144
+
+
+# --- not closed ---------------------------------------------------------------------------------
+
+
+async def test_a_transport_that_was_not_closed() -> None:
+    """It warns once, says what to do, and closes its connections. aiohttp reports nothing besides."""
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
+    async with raw_server() as server:
+        transport = AiohttpTransport()
+        await transport.send(ask(server))
+        with pytest.warns(ResourceWarning, match="not closed: use `async with`, or `await aclose") as warned:  # noqa: PT031
+            del transport
+            gc.collect()
+        await asyncio.sleep(0)
+    assert len(warned) == 1
+    assert reported == []
+
+
+FORGETFUL = """
+import asyncio
+from pollwise import AiohttpTransport
+async def main():
+    transport = AiohttpTransport()
+    transport._open()
+    return transport
+transport = asyncio.run(main())
+del transport
+"""
+
+
+def test_a_transport_whose_loop_is_closed() -> None:
+    """The warning comes also after the end of the event loop, and is the only line about it."""
+    command = [sys.executable, "-W", "always::ResourceWarning", "-c", FORGETFUL]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert done.returncode == 0
+    assert done.stderr.count(": ResourceWarning: ") == 1
+    assert "a JobWatcher or AiohttpTransport was not closed" in done.stderr
+    assert "Unclosed" not in done.stderr

@@ -166,7 +166,13 @@ def _bug(job: J, exc: Exception, what: str, elapsed_s: float, polls: int) -> Aba
 
 
 def _json(status: S | None, endpoint: Endpoint[Any, S], limits: ReplyLimits) -> bytes | None:
-    return None if status is None else status_text(status, endpoint, limits)
+    if status is None:
+        return None
+    try:
+        text = orjson.dumps(endpoint.codec.status_to_json(status))
+    except TypeError:  # perhaps nested too deep
+        return status_text(status, endpoint, limits)
+    return text if len(text) <= limits.row else status_text(status, endpoint, limits)
 
 
 # --- out of a ledger --------------------------------------------------------------------------

@@ -58,6 +58,10 @@ class Connector(aiohttp.TCPConnector):
         self._reschedule()
         await super().close(abort_ssl=abort_ssl)
 
+    def close_at_once(self) -> None:
+        """Close all connections without waiting for their ends. `__del__` calls it, which cannot await `close`."""
+        self._close()  # aiohttp has no public method for this; its own `__del__` calls the same
+
     # aiohttp documents this one method for subclasses to override
     async def _create_connection(
         self,
@@ -95,9 +99,7 @@ class Connector(aiohttp.TCPConnector):
 
 
 def _expire(reference: weakref.ref[Connector]) -> None:
-    connector = (
-        reference()
-    )  # a weak reference: else the timer keeps an unclosed connector alive, and aiohttp cannot warn
+    connector = reference()  # a weak reference: else the timer keeps an unclosed connector alive
     if connector is not None:
         connector._expire()  # noqa: SLF001  # its own timer
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import platform
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from http.cookies import SimpleCookie
@@ -157,6 +158,20 @@ class AiohttpTransport:
         session, self._session = self._session, None
         if session is not None and self._owns_session:
             await session.close()
+
+    def __del__(self) -> None:
+        connector: Connector | None = getattr(self, "_connector", None)  # `__init__` may have raised
+        if connector is None or connector.closed or self._session is None:
+            return
+        session, self._session = self._session, None
+        session.detach()  # else aiohttp warns as well, of objects that the caller does not know
+        connector.close_at_once()
+        warnings.warn(
+            "a JobWatcher or AiohttpTransport was not closed: use `async with`, or `await aclose()` of the transport",
+            ResourceWarning,
+            source=self,
+            stacklevel=2,
+        )
 
     async def send(self, request: Request, /) -> Reply:
         """Send the request once and return the complete reply, for any status code.

@@ -294,4 +294,4 @@ def line_of(row: Row) -> bytes:
     try:
         return orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
     except TypeError as exc:  # bytes in a column of texts, which SQLite allows
-        raise UnreadableRow(f"the row of watch {known.id} cannot be read ({exc})") from exc
+        raise UnsoundRow(damaged_row(row, str(exc))) from exc

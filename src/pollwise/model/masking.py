@@ -46,7 +46,10 @@ _ESCAPED_BACKSLASH: Final = b"\0"  # while the other escapes are undone
 _EQUALS: Final = b"\1"  # likewise
 _PERCENT: Final = b"\2"  # likewise
 _REFERENCE: Final = re.compile(rb"&(#(?:x[0-9a-f]{1,7}|[0-9]{1,7})|[a-z]{2,10}(?=;));?").split
-_HALF_ESCAPE: Final = re.compile(rb"(?:%|\\(?:u[0-9a-f]{0,2}|x)|&#x?[0-9a-f]{0,5})[0-9a-f]?\Z", re.IGNORECASE).search
+_HALF_ESCAPE: Final = re.compile(  # also of an escape that is percent-encoded itself
+    rb"(?:(?:%25|%5c)+(?:%(?:3[0-9]|[46][1-6]))?|(?:%|\\(?:u[0-9a-f]{0,2}|x)|&#x?[0-9a-f]{0,5})[0-9a-f]?)\Z",
+    re.IGNORECASE,
+).search
 _BASE64_BEFORE: Final = re.compile(rb"[^%\\]*[A-Za-z0-9+/_-]").fullmatch  # else the digit may be of an escape
 _BASE64_AFTER: Final = re.compile(rb"[A-Za-z0-9+/_-]?={0,2}").match
 
@@ -221,8 +224,10 @@ def _mended(body: bytes) -> bytes:
     if len(parts) > _MOST_STARS:
         return _STARS
     for n, part in enumerate(parts[:-1]):
-        half = _HALF_ESCAPE(part[-10:])
-        parts[n] = (part if half is None else part[: -len(half[0])]).rstrip(b"\\")
+        for _ in range(_LEVELS):  # each level of escapes may leave one
+            half = _HALF_ESCAPE(part[-_LONGEST_ESCAPE:])
+            part = part if half is None else part[: -len(half[0])]  # noqa: PLW2901
+        parts[n] = part.rstrip(b"\\")
     return _STARS.join(parts)
 
 

@@ -179,8 +179,13 @@ class Poller(Generic[J, S]):
                     self.result = await self._renew()
                 else:
                     machine.asked(self._now())
-                    if self._auth is None:
-                        reply = await self._bare(self._endpoint.request(machine.job))
+                    if self._auth is None:  # tested here, to save a coroutine
+                        request = self._endpoint.request(machine.job)
+                        if request.headers or request.body is not None or request.url.raw_query_string:
+                            reply = await self._with_named(request)
+                        else:
+                            reply = await self._transport.send(request)
+                        del request
                     else:
                         reply = await self._authorised(machine.job, self._auth)
                     body = reply.body if type(reply) is Reply else b""
@@ -238,15 +243,12 @@ class Poller(Generic[J, S]):
         named = request.named_secrets
         return reply.masked(mask_of(named), with_headers=with_headers) if named else reply
 
-    def _bare(self, request: Request) -> Awaitable[Reply]:
-        """Send the poll without credentials, unless the endpoint has put some in."""
-        if request.headers or request.body is not None or request.url.raw_query_string:
-            named = request.named_secrets
-            if named:
-                return self._with_named(request, mask_of(named))
-        return self._transport.send(request)  # awaited by the caller, to save a coroutine
-
-    async def _with_named(self, request: Request, mask: Mask) -> Reply:
+    async def _with_named(self, request: Request) -> Reply:
+        """Send a poll without credentials of an `auth`. The endpoint may have put some in."""
+        named = request.named_secrets
+        if not named:
+            return await self._transport.send(request)
+        mask = mask_of(named)
         try:
             reply = await self._transport.send(request)
         except Exception as exc:
