@@ -32,8 +32,8 @@ from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
 from pollwise.errors import PollError, TokenError, WatchError
 from pollwise.ledger import Concluded
-from pollwise.ledger.rows import UnsoundRow
-from pollwise.ledger.rows import known_watch, line_of
+from pollwise.ledger.checksums import checksum
+from pollwise.ledger.rows import JOB, STATE, UnsoundRow, known_watch, line_of
 from pollwise.model.messages import Reply
 
 __all__ = ["TARGETS", "Target"]
@@ -103,14 +103,17 @@ def token(data: bytes) -> None:
 
 
 def row(data: bytes) -> None:
-    """A JSON array as a row of SQLite, with bytes as texts behind `b:`. It gives an UnsoundRow or a known watch."""
+    """A JSON array as a row of SQLite with right checksums, and bytes as texts behind `b:`. It is a known watch or an UnsoundRow."""
     try:
         found = orjson.loads(data)
     except ValueError:
         return
-    if not isinstance(found, list) or len(found) != 18 or any(isinstance(value, (list, dict)) for value in found):
+    if not isinstance(found, list) or len(found) != 19 or any(isinstance(value, (list, dict)) for value in found):
         return
-    cells = tuple(_cell(value) for value in found)
+    values = [_cell(value) for value in found]
+    if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
+        return  # SQLite has no such number
+    cells = (*values, checksum(values[JOB]), checksum((values[0], *values[STATE])))
     with suppress(UnsoundRow):
         orjson.loads(line_of(cells))
     try:

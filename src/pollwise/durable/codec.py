@@ -13,6 +13,8 @@ from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
+import orjson
+
 from pollwise.core.callbacks import EARLIEST_S, LATEST_S
 from pollwise.core.machine import WatchMachine
 from pollwise.core.resume_state import ResumeState

@@ -13,14 +13,14 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeAlias, TypeVar
 
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
 from pollwise.model.bounded_reply import SHORT, bounding
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.masked_values import masked_error
-from pollwise.model.masking import Mask, mask_of
+from pollwise.model.masking import mask_of
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, Transport
 from pollwise.model.secrets import KnownSecrets
@@ -164,7 +164,7 @@ class Poller(Generic[J, S]):
 
     # --- the task -----------------------------------------------------------------------------
 
-    async def run(self) -> None:
+    async def run(self) -> None:  # noqa: C901, PLR0912  # the one road of every poll: a method for each part costs a call
         """Poll the watches that are assigned, until cancelled."""
         self.task = task = asyncio.current_task()
         assert task is not None  # noqa: S101  # for the type checker: this is a task's own coroutine
