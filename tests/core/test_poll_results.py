@@ -25,6 +25,7 @@ from pollwise.errors import (
     DeadlineExceeded,
     EndpointBug,
     MalformedReply,
+    NotVisibleYet,
     PollError,
     Problem,
     RateLimited,
@@ -209,6 +210,97 @@ def test_a_state_in_a_header_is_seen_to_change() -> None:
         ]
         assert news == [StepResult.PROGRESSED, StepResult.PROGRESSED, StepResult.QUIET, StepResult.OVER]
         assert endpoint.reads == reads
+
+
+class Deletion(Counted):
+    """The job is over when it is gone (404), failed when the server calls it invalid (422), and runs before."""
+
+    answer_statuses = frozenset({303, 404, 422})
+
+    def read(self, reply: Reply, /) -> Reading[ToyStatus]:
+        self.reads += 1
+        status = ToyStatus(str(reply.status))
+        match reply.status:
+            case 404:
+                reply.json()
+                return Reading.succeeded(status)
+            case 422:
+                return Reading.failed(status, reason="invalid")
+        return Reading.running(status)
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(404, Succeeded), (422, Failed)])
+def test_a_refusal_that_the_endpoint_reads_is_an_answer(code: int, outcome: type) -> None:
+    """The first poll may bring it, and it takes neither a grace nor a retry."""
+    bench = Bench(Deletion())
+    assert bench.take(reply({"state": "any"}, status=303)) is StepResult.PROGRESSED
+    assert bench.take(reply({}, status=code)) is StepResult.OVER
+    assert isinstance(bench.watch.outcome, outcome)
+    assert (bench.hand.permit, bench.watch.machine.failures) == (0, 0)
+
+
+@pytest.mark.parametrize("code", [400, 403, 408, 410, 500, 503])
+def test_a_refusal_that_the_endpoint_does_not_read_stays_one(code: int) -> None:
+    """`answer_statuses` changes nothing for other codes."""
+    plain, reading = Bench(), Bench(Deletion())
+    for bench in (plain, reading):
+        bench.take(reply({}, status=code))
+    assert reading.endpoint.reads == 0
+    assert type(reading.watch.outcome) is type(plain.watch.outcome)
+    assert reading.watch.machine.failures == plain.watch.machine.failures
+
+
+def test_a_page_in_place_of_an_answer_is_a_refusal() -> None:
+    """The 404 of a gateway is no answer of the API: `read` raises MalformedReply, and the 404 has its usual grace."""
+    bench = Bench(Deletion())
+    assert bench.take(attrs.evolve(reply({}, status=404), body=b"<html>not found</html>")) is StepResult.RETRYING
+    assert isinstance(bench.watch.machine.retrying(1.0).error, NotVisibleYet)
+    assert bench.hand.permit == 0
+
+
+def test_an_answer_of_another_status_code_is_a_change() -> None:
+    """A 303 and a 404 with the same body are different replies."""
+    bench = Bench(Deletion())
+    assert bench.take(reply({}, status=303)) is StepResult.PROGRESSED
+    assert bench.take(reply({}, status=303)) is StepResult.QUIET
+    assert bench.endpoint.reads == 1
+    assert bench.take(reply({}, status=404)) is StepResult.OVER
+
+
+def _hinting(wait_s: float) -> Counted:
+    return Counted(lambda _: Reading.running(ToyStatus("running"), poll_after_s=wait_s))
+
+
+@pytest.mark.parametrize(
+    ("in_body", "in_header", "due_at"),
+    [(90.0, None, 95.5), (90.0, "200", 211.0), (90.0, "20", 95.5), (0.0, None, None), (7200.0, None, 3601.0)],
+)
+def test_a_hint_in_the_body_lengthens_the_wait(in_body: float, in_header: str | None, due_at: float | None) -> None:
+    """The longest of body, header and pacing is the wait, up to `longest_hint_s`. Jitter makes it longer only."""
+    headers = {} if in_header is None else {"Retry-After": in_header}
+    bench, usual = Bench(_hinting(in_body)), Bench()
+    bench.take(reply(RUNNING, headers=headers))
+    usual.take(reply(RUNNING))
+    machine = bench.watch.machine
+    assert machine.due_at == pytest.approx(usual.watch.machine.due_at if due_at is None else due_at)
+    assert machine.due_at >= usual.watch.machine.due_at
+
+
+@pytest.mark.parametrize("in_body", [math.nan, -1.0, -math.inf])
+def test_a_hint_that_is_no_wait_is_ignored(in_body: float) -> None:
+    """The header field, or the pacing, decides."""
+    bench, usual = Bench(_hinting(in_body)), Bench()
+    for each in (bench, usual):
+        each.take(reply(RUNNING, headers={"Retry-After": "60"}))
+    assert bench.watch.machine.due_at == usual.watch.machine.due_at
+
+
+def test_an_equal_reply_gives_its_hint_again() -> None:
+    """The wait after an unchanged reply is as long as after the first."""
+    bench = Bench(_hinting(90.0))
+    for _ in range(3):
+        bench.take(reply(RUNNING), now=1.0)
+        assert bench.watch.machine.due_at == pytest.approx(95.5)
 
 
 def test_a_throttle_inside_a_200_reaches_the_budget() -> None:

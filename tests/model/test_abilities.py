@@ -118,6 +118,11 @@ async def _waits(*_values: Any) -> Any:
         ({"heeded_headers": "ETag"}, r"heeded_headers .* a tuple of texts, such as \('ETag',\), got str"),
         ({"heeded_headers": ["ETag"]}, "got list"),
         ({"account": None}, "account must be a str"),
+        ({"answer_statuses": (404,)}, r"answer_statuses .* such as frozenset\(\{404\}\), got tuple"),
+        ({"answer_statuses": frozenset({"404"})}, "answer_statuses"),
+        ({"answer_statuses": frozenset({200})}, "from 300 to 599"),
+        ({"answer_statuses": frozenset({401})}, "without 401 and 429"),
+        ({"answer_statuses": frozenset({404, 429})}, "without 401 and 429"),
     ],
 )
 @pytest.mark.parametrize("base", [Structural, ToyEndpoint])

@@ -72,6 +72,7 @@ class PollResults(Generic[J, S]):
     """
 
     __slots__ = (
+        "_answer_statuses",
         "_budget",
         "_dice",
         "_endpoint",
@@ -102,6 +103,7 @@ class PollResults(Generic[J, S]):
         self._dice = dice
         self._wall_now = checked_clock(clock)
         self._on_unknown = on_unknown
+        self._answer_statuses = endpoint.answer_statuses
         self._hints = HintReader()
         self._reads_all = endpoint.heeded_headers is None  # what `read` looks at is not known: no reply is unchanged
         self._heeded = endpoint.heeded_headers or ()
@@ -130,7 +132,7 @@ class PollResults(Generic[J, S]):
         if tuple(reply.headers) not in self._hints.silent:  # compared here, to save a call
             hints = self._hints.read(reply.headers, self._wall_now)
             wait_s = None if hints is None else hints.retry_after_s
-        if not 200 <= status < 300:
+        if not 200 <= status < 300 and status not in self._answer_statuses:
             if status == 304 and machine.phase is not None:
                 self._release(poll, machine, hints, now)
                 return machine.on_unchanged(now=now, dice=self._roll(), hint_s=wait_s)
@@ -150,6 +152,8 @@ class PollResults(Generic[J, S]):
         except RateLimited as exc:
             return self._on_throttle(poll, machine, exc, hints, now)
         except (PollError, WatchError) as exc:
+            if isinstance(exc, MalformedReply) and not 200 <= status < 300:
+                return self._on_refusal(poll, machine, reply, hints, now)  # such as a gateway's 404
             self._release(poll, machine, hints, now)
             return self._fail(poll, machine, exc, now)
         except BaseException:
@@ -160,6 +164,8 @@ class PollResults(Generic[J, S]):
             reading = masked_value(self._secrets.mask, reading)  # rule 6
         if reading.unknown is not None:
             self._on_unknown(reading.unknown)
+        if reading.poll_after_s is not None:
+            reply_hash, wait_s = 0, _longer_s(reading.poll_after_s, wait_s)  # 0: an equal reply gives the hint again
         dice = 0.0 if reading.final else self._roll()  # an end needs no wait, so no fault of `dice` may hide it
         return machine.on_reading(reading, now=now, dice=dice, hint_s=wait_s, reply_hash=reply_hash)
 
@@ -248,3 +254,10 @@ def _believed(rate: RateHints | None, machine: WatchMachine[Any, Any], now: floa
         return rate
     believed_s = machine.believed_s(rate.reset_s, now)
     return rate if believed_s == rate.reset_s else attrs.evolve(rate, reset_s=believed_s)
+
+
+def _longer_s(body_s: float, header_s: float | None) -> float | None:
+    """The longer of the waits that a body and its header fields ask for. A value that is no wait is ignored."""
+    if not body_s >= 0.0:  # nan or negative: `read` may take it from anywhere
+        return header_s
+    return body_s if header_s is None else max(body_s, header_s)

@@ -23,8 +23,18 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 _LONGEST_NAME: Final = 100
+_NEVER_ANSWERS: Final = frozenset({401, 429})  # they concern the credentials and the rate limit, not the job
 _NEEDED: Final = ("name", "request", "read")
-_VALUES: Final = ("auth", "account", "codec", "documented_limit", "fixed_origin", "heeded_headers", "deciding_keys")
+_VALUES: Final = (
+    "auth",
+    "account",
+    "codec",
+    "documented_limit",
+    "fixed_origin",
+    "heeded_headers",
+    "deciding_keys",
+    "answer_statuses",
+)
 _METHODS: Final = ("request", "read", "read_for", "problem")
 
 
@@ -97,6 +107,12 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, (tuple, list, frozenset, set)) and all(isinstance(key, str) for key in value)
 
 
+def _is_answer_statuses(value: object) -> bool:
+    return isinstance(value, frozenset) and all(
+        type(code) is int and 300 <= code <= 599 and code not in _NEVER_ANSWERS for code in value
+    )
+
+
 def _has(*methods: str) -> Callable[[object], bool]:
     return lambda value: not isinstance(value, type) and all(callable(getattr(value, name, None)) for name in methods)
 
@@ -117,5 +133,9 @@ _WANTED: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
         "None or a text such as 'https://api.example.com'",
     ),
     "deciding_keys": (_is_texts, "a tuple of texts, such as ('state', 'error')"),
+    "answer_statuses": (
+        _is_answer_statuses,
+        "a frozenset of status codes from 300 to 599 without 401 and 429, such as frozenset({404})",
+    ),
     "heeded_headers": (_is_tuple_of_text, "None or a tuple of texts, such as ('ETag',)"),
 }

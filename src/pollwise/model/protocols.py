@@ -105,7 +105,7 @@ class EndpointLike(Protocol[J_contra, S]):
         ...
 
     def read(self, reply: Reply, /) -> Reading[S]:
-        """Make a reading of a reply whose status code is 2xx."""
+        """Make a reading of a reply whose status code is 2xx, or in `answer_statuses` if the endpoint has that."""
         ...
 
 
@@ -150,13 +150,23 @@ class Endpoint(ABC, Generic[J, S]):
     A long reply is cut down to `ReplyLimits`. These keys are kept wherever they are. Letter case, `_` and `-` do not matter.
     """
 
+    answer_statuses: frozenset[int] = frozenset()
+    """Status codes outside 2xx whose replies are answers about the job, such as 404 for a job that is a deletion.
+
+    `read` gets these replies, too, and looks at `reply.status`. If it raises MalformedReply for one, the reply is a refusal
+    as it would be without this. All other codes outside 2xx are refusals. 401 and 429 cannot be answers, because they
+    concern the credentials and the rate limit.
+    """
+
     @abstractmethod
     def request(self, job: J, /) -> Request:
         """The request that asks for the job's status, without credentials. Cheap: called for every poll."""
 
     @abstractmethod
     def read(self, reply: Reply, /) -> Reading[S]:
-        """Make a reading of a reply whose status code is 2xx. `reply.json()` decodes its body.
+        """Make a reading of a reply whose status code is 2xx or in `answer_statuses`.
+
+        `reply.json()` decodes its body.
 
         Raises:
             MalformedReply: It is not what the vendor documents (`raise reply.malformed("why")`).

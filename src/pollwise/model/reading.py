@@ -53,6 +53,8 @@ class Reading(Generic[S]):
         reason: The vendor's words for a failure or a cancellation, if it gave any. Untrusted text.
         unknown: An enum value that this version does not know, as `field=value`, or None. With `final` or `unconfirmed`
             and the phase RUNNING, it says that the job is over in a way that this version does not know.
+        poll_after_s: Seconds that the reply's body asks to wait before the next poll, or None. It has the effect of
+            `Retry-After`: the longer of both, and of the pacing, is the wait. A value that is negative or nan is ignored.
 
     Raises:
         ConfigurationError: The fields contradict each other.
@@ -65,6 +67,7 @@ class Reading(Generic[S]):
     fraction: float | None = None
     reason: str | None = None
     unknown: str | None = None
+    poll_after_s: float | None = None
 
     def __attrs_post_init__(self) -> None:
         over = self.final or self.unconfirmed
@@ -82,14 +85,20 @@ class Reading(Generic[S]):
             )
 
     @staticmethod
-    def queued(status: T, *, fraction: float | None = None, unknown: str | None = None) -> Reading[T]:
+    def queued(
+        status: T, *, fraction: float | None = None, unknown: str | None = None, poll_after_s: float | None = None
+    ) -> Reading[T]:
         """The job waits for its turn."""
-        return Reading(status=status, phase=Phase.QUEUED, fraction=fraction, unknown=unknown)
+        return Reading(status=status, phase=Phase.QUEUED, fraction=fraction, unknown=unknown, poll_after_s=poll_after_s)
 
     @staticmethod
-    def running(status: T, *, fraction: float | None = None, unknown: str | None = None) -> Reading[T]:
+    def running(
+        status: T, *, fraction: float | None = None, unknown: str | None = None, poll_after_s: float | None = None
+    ) -> Reading[T]:
         """The job is at work. A state that the endpoint does not know is one: `unknown="state=PAUSED"`."""
-        return Reading(status=status, phase=Phase.RUNNING, fraction=fraction, unknown=unknown)
+        return Reading(
+            status=status, phase=Phase.RUNNING, fraction=fraction, unknown=unknown, poll_after_s=poll_after_s
+        )
 
     @staticmethod
     def succeeded(status: T) -> Reading[T]:
