@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 PUBLIC = ["pollwise", "pollwise.endpoints.document360", "pollwise.endpoints.oracle_content", "pollwise.errors"]
-OF_EXTRAS = ["cyclopts", "looptime", "pytest", "rich", "uvloop"]
+OF_EXTRAS = ["cyclopts", "jmespath", "looptime", "pytest", "rich", "uvloop"]
 
 
 def main() -> None:

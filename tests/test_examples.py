@@ -72,6 +72,22 @@ async def test_survive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert sorted(capsys.readouterr().out.splitlines()) == ["one succeeded", "two succeeded"]
 
 
+async def test_declared(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The example of a declaration awaits an export, and the README shows its file."""
+    assert f"```toml\n{(ROOT / 'examples' / 'endpoints.toml').read_text(encoding='utf-8')}```" in README
+
+    async def export(request: web.Request) -> web.Response:
+        return web.json_response({"state": "done", "rows_done": 40, "rows": 40})
+
+    app = web.Application()
+    app.router.add_get("/exports/7", export)
+    async with TestServer(app) as server:
+        monkeypatch.chdir(ROOT / "examples")
+        monkeypatch.setenv("EXPORTS_BASE_URL", str(server.make_url("")))
+        await main_of("declared")()
+    assert capsys.readouterr().out == "40\n"
+
+
 async def test_own_endpoint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The example of an own endpoint reads an API that pollwise does not include."""
 

@@ -1,0 +1,337 @@
+"""An endpoint that is made from a declaration.
+
+Rule 1: a declaration is data. It reads its own reply, runs no code, and sends to its own origin only.
+Rule 2: everything that is wrong with a declaration is found when the endpoint is made.
+Rule 3: a status is the JSON of the reply, or what the caller's class makes of it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar, overload
+
+import attrs
+
+from pollwise.core.identity import checked_account
+from pollwise.endpoints.declared.expressions import is_true
+from pollwise.endpoints.declared.loading import load_declarations
+from pollwise.endpoints.declared.plan import KEY_TYPES, auth_variables, compiled
+from pollwise.endpoints.declared.problems import Problems
+from pollwise.endpoints.declared.rules import Rules, Verdict
+from pollwise.endpoints.declared.statuses import StatusForm
+from pollwise.endpoints.declared.templates import Key, RequestTemplate
+from pollwise.endpoints.declared.vocabulary import Declaration
+from pollwise.errors import ConfigurationError, MalformedReply, Problem, RateLimited
+from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Auth, Endpoint
+from pollwise.model.reading import TERMINAL, Reading
+
+__all__ = ["DeclaredEndpoint", "DeclaredJob"]
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+_KEPT_REQUESTS: Final = 2_048
+
+
+@attrs.frozen(repr=False)
+class DeclaredJob:
+    """A job of a declared endpoint, as `DeclaredEndpoint.job` makes it.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        keys: Names and values, in the order of the declaration.
+    """
+
+    endpoint: str
+    keys: tuple[tuple[str, Key], ...]
+
+    def __getitem__(self, name: str) -> Key:
+        return dict(self.keys)[name]
+
+    def __repr__(self) -> str:
+        return f"{self.endpoint}({', '.join(f'{name}={value!r}' for name, value in self.keys)})"
+
+
+class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
+    """An endpoint without code of its own.
+
+        endpoint = DeclaredEndpoint.load("endpoints.toml", "openai-batch")
+        async with JobWatcher(endpoint, timeout_s=86_400) as watcher:
+            status = await watcher.watch(endpoint.job(id="batch_7"))
+
+    Args:
+        declaration: How to ask and how to read.
+        auth: The credentials. None for those of the declaration's `auth`, which names environment variables.
+        account: A name for these credentials, if one ledger has the jobs of several accounts.
+        base_url: Replaces the declaration's `base`.
+        status: An attrs class, a dataclass or another type that cattrs makes from the JSON of a reply. A reply that does
+            not fit is malformed. None: a status is the JSON itself, and None for an empty body.
+
+    Raises:
+        DeclarationErrors: The declaration is wrong. The error has everything that is wrong.
+        ConfigurationError: Another argument is invalid, or an environment variable is not set.
+    """
+
+    heeded_headers = ()
+
+    @overload
+    def __init__(
+        self: DeclaredEndpoint[Any],
+        declaration: Declaration,
+        *,
+        auth: Auth | None = ...,
+        account: str = ...,
+        base_url: str | None = ...,
+        status: None = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        declaration: Declaration,
+        *,
+        auth: Auth | None = ...,
+        account: str = ...,
+        base_url: str | None = ...,
+        status: type[S],
+    ) -> None: ...
+
+    def __init__(
+        self,
+        declaration: Declaration,
+        *,
+        auth: Auth | None = None,
+        account: str = "",
+        base_url: str | None = None,
+        status: type[Any] | None = None,
+    ) -> None:
+        if base_url is not None:
+            declaration = attrs.evolve(declaration, base=base_url)
+        self.name = declaration.name
+        self.declaration = declaration
+        problems = Problems(declaration.name)
+        template, self._rules = compiled(declaration, problems)
+        problems.check()
+        assert template is not None  # noqa: S101  # else there was a problem
+        self._template = template
+        self._request = lru_cache(_KEPT_REQUESTS)(partial(_request, template))
+        self._form: StatusForm[S] = StatusForm(status)
+        self.auth = _auth(declaration) if auth is None else auth
+        self.account = checked_account(account, self.auth)
+        self.codec = _Codec(self.name, template, declaration.job, self._form)
+        self.fixed_origin = template.origin
+        self.documented_limit = declaration.limit
+        self.answer_statuses = self._rules.answer_statuses
+
+    @overload
+    @classmethod
+    def load(
+        cls: type[DeclaredEndpoint[Any]],
+        path: str | Path,
+        name: str,
+        *,
+        auth: Auth | None = ...,
+        account: str = ...,
+        base_url: str | None = ...,
+        status: None = ...,
+    ) -> DeclaredEndpoint[Any]: ...
+
+    @overload
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        name: str,
+        *,
+        auth: Auth | None = ...,
+        account: str = ...,
+        base_url: str | None = ...,
+        status: type[T],
+    ) -> DeclaredEndpoint[T]: ...
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        name: str,
+        *,
+        auth: Auth | None = None,
+        account: str = "",
+        base_url: str | None = None,
+        status: type[Any] | None = None,
+    ) -> DeclaredEndpoint[Any]:
+        """The endpoint of the table `name` in a TOML or JSON file. The other arguments are those of the class.
+
+        Raises:
+            DeclarationErrors: The file cannot be read, or has wrong declarations. The error has everything that is wrong.
+            ConfigurationError: The file has no such table, or another argument is invalid.
+        """
+        found = load_declarations(path)
+        if name not in found:
+            raise ConfigurationError(f"{path} has no table {name!r}; it has {', '.join(found) or 'none'}")
+        return cls(found[name], auth=auth, account=account, base_url=base_url, status=status)
+
+    def job(self, **keys: Key) -> DeclaredJob:
+        """The job with these keys: `endpoint.job(id="batch_7")`.
+
+        Raises:
+            ConfigurationError: A key is missing, unknown, of another type, or cannot stand in the URL.
+        """
+        return _job(self.name, self._template, self.declaration.job, keys)
+
+    def request(self, job: DeclaredJob, /) -> Request:
+        """The status call for this job, without credentials."""
+        return self._request(job)
+
+    def read(self, reply: Reply, /) -> Reading[S]:
+        """The reading, by the rules of the declaration.
+
+        Raises:
+            MalformedReply: No rule matches, what `expects` names is missing, or the body is not JSON.
+            RateLimited: The expression `limited` is true.
+        """
+        rules, status = self._rules, reply.status
+        verdict = rules.http.get(status)
+        data = reply.json() if verdict is None else _json_if_any(reply)
+        if verdict is None:
+            verdict = self._verdict(reply, data)
+        over = verdict.phase in TERMINAL
+        return Reading(
+            status=self._form.structured(data, reply),
+            phase=verdict.phase,
+            final=over and not verdict.unconfirmed,
+            unconfirmed=verdict.unconfirmed,
+            fraction=None if over else rules.fraction(data),
+            reason=rules.reason(data) if over else None,
+            unknown=verdict.unknown,
+            poll_after_s=None if over else rules.poll_after_s(data),
+        )
+
+    def problem(self, reply: Reply, /) -> Problem | None:
+        """The vendor's code and words in a refusal, by `code` and `reason`."""
+        data = _json_if_any(reply)
+        code, reason = self._rules.code(data), self._rules.reason(data)
+        return Problem((code,) if code else (), (reason,) if reason else ()) if code or reason else None
+
+    def __repr__(self) -> str:
+        account = f", account={self.account!r}" if self.account else ""
+        return f"DeclaredEndpoint({self.name!r}{account})"
+
+    def _verdict(self, reply: Reply, data: Any) -> Verdict:
+        rules = self._rules
+        if not 200 <= reply.status < 300:
+            verdict = rules.verdict_of_code(data)
+            if verdict is None:
+                raise reply.malformed("its code is in no list of codes")
+            return verdict
+        if rules.limited is not None and _is_limited(rules, data):
+            raise RateLimited(rules.poll_after_s(data), self.problem(reply), reply.status)
+        if rules.expects is not None and rules.expects(data) is None:
+            raise reply.malformed(f"it has no {self.declaration.expects}, which the declaration expects in every reply")
+        verdict = rules.verdict(data)
+        if verdict is None:
+            raise reply.malformed("no rule of the declaration matches it")
+        return verdict
+
+
+def _request(template: RequestTemplate, job: DeclaredJob) -> Request:
+    return template.request(dict(job.keys))
+
+
+def _json_if_any(reply: Reply) -> Any:
+    try:
+        return reply.json()
+    except MalformedReply:
+        return None
+
+
+def _is_limited(rules: Rules, data: Any) -> bool:
+    return rules.limited is not None and is_true(rules.limited(data))
+
+
+# --- jobs -------------------------------------------------------------------------------------
+
+
+def _job(endpoint: str, template: RequestTemplate, types: Mapping[str, str], keys: Mapping[str, Any]) -> DeclaredJob:
+    if set(keys) != set(types):
+        raise ConfigurationError(
+            f"a job of {endpoint} has exactly the keys {', '.join(types)}; got {', '.join(keys) or 'none'}"
+        )
+    for name, kind in types.items():
+        if type(keys[name]) is not KEY_TYPES[kind]:
+            raise ConfigurationError(
+                f"key {name} of {endpoint} must be of the type {kind}, got {type(keys[name]).__name__}"
+            )
+        template.check(name, keys[name])
+    return DeclaredJob(endpoint, tuple((name, keys[name]) for name in types))
+
+
+@attrs.frozen
+class _Codec(Generic[S]):
+    """Keeps declared jobs and their statuses in ledgers and resume tokens."""
+
+    endpoint: str
+    template: RequestTemplate
+    types: Mapping[str, str]
+    form: StatusForm[S]
+
+    def job_to_keys(self, job: DeclaredJob, /) -> dict[str, str]:
+        """The keys as texts."""
+        return {name: str(value) for name, value in job.keys}
+
+    def job_from_keys(self, keys: Mapping[str, str], /) -> DeclaredJob:
+        """The job again. Raises ConfigurationError, a ValueError, for keys that are not a job's."""
+        return job_of_texts(self.endpoint, self.template, self.types, keys)
+
+    def status_to_json(self, status: S, /) -> Any:
+        """The status as JSON-ready values."""
+        return self.form.to_json(status)
+
+    def status_from_json(self, data: Any, /) -> S:
+        """The status again. Raises ConfigurationError, a ValueError, for data that is not a status's."""
+        return self.form.from_json(data)
+
+
+def job_of_texts(endpoint: str, template: RequestTemplate, types: Mapping[str, str], keys: object) -> DeclaredJob:
+    """The job with these keys as texts, as a ledger or a command line has them. Raises ConfigurationError."""
+    if not isinstance(keys, Mapping) or not all(isinstance(text, str) for pair in keys.items() for text in pair):
+        raise ConfigurationError(f"the keys of a job of {endpoint} must be texts by name")
+    return _job(endpoint, template, types, {name: _typed(name, text, types.get(name)) for name, text in keys.items()})
+
+
+def _typed(name: str, text: str, kind: str | None) -> Key:
+    if kind != "int":
+        return text
+    if not _WHOLE_NUMBER(text):
+        raise ConfigurationError(f"key {name} must be a whole number, such as 7")
+    return int(text)
+
+
+# --- credentials ------------------------------------------------------------------------------
+
+
+def _auth(declaration: Declaration) -> Auth | None:
+    """The credentials of the environment variables that the declaration names."""
+    auth = declaration.auth
+    if auth is None:
+        return None
+    values = []
+    for name in auth_variables(auth):
+        if name not in os.environ:
+            raise ConfigurationError(
+                f"the environment variable {name} is not set; {declaration.name} takes its credentials from there,"
+                " unless you pass auth="
+            )
+        values.append(os.environ[name])
+    if "bearer" in auth:
+        return BearerAuth(*values)
+    return BasicAuth(*values) if "basic" in auth else ApiKeyAuth(*values, header=auth["header"])
+
+
+_WHOLE_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,300})", re.ASCII).fullmatch

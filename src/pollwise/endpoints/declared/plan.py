@@ -1,0 +1,65 @@
+"""Checks a declaration as a whole, and compiles it.
+
+Rule 1: all problems of a declaration are found here, before a request is made.
+Rule 2: nothing here reads the environment, a file or a clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pollwise.endpoints.declared.problems import Problems
+from pollwise.endpoints.declared.rules import Rules
+from pollwise.endpoints.declared.templates import RequestTemplate
+from pollwise.endpoints.declared.vocabulary import Declaration
+from pollwise.errors import ConfigurationError
+from pollwise.http.credentials import header_fields
+
+__all__ = ["KEY_TYPES", "auth_variables", "compiled"]
+
+KEY_TYPES: Final[Mapping[str, type]] = {"str": str, "int": int}
+"""The types that the keys of a job may have, by name."""
+
+_AUTH_FORMS: Final = ({"bearer"}, {"basic"}, {"key", "header"})
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII).fullmatch
+
+
+def compiled(declaration: Declaration, problems: Problems) -> tuple[RequestTemplate | None, Rules]:
+    """The request and the rules of a declaration. What is wrong with it is added to `problems`."""
+    for name, kind in declaration.job.items():
+        if not name.isidentifier() or kind not in KEY_TYPES:
+            problems.add(
+                "job", f"write names with the types str or int, such as {{ id = 'str' }}, not {name!r} with {kind!r}"
+            )
+    template = RequestTemplate.parse(
+        "poll", declaration.poll, declaration.headers, declaration.base, declaration.job, problems
+    )
+    unused = () if template is None else sorted(set(declaration.job) - template.keys)
+    if unused:
+        problems.add("job", f"the request uses no {', '.join(unused)}; two jobs that differ there alone would be one")
+    problems.of("auth", _check_auth, declaration.auth)
+    return template, Rules.of(declaration, problems)
+
+
+def _check_auth(auth: Mapping[str, Any] | None) -> None:
+    if auth is None:
+        return
+    header, names = auth.get("header", "X-Key"), list(auth_variables(auth))
+    are_names = all(isinstance(name, str) and _VARIABLE(name) for name in names)
+    if set(auth) not in _AUTH_FORMS or not isinstance(header, str) or not are_names:
+        raise ConfigurationError(
+            "name environment variables, never a secret: { bearer = 'TOKEN' }, { basic = ['USER', 'PASSWORD'] } or"
+            " { key = 'API_KEY', header = 'X-API-Key' }"
+        )
+    header_fields({header: "checked"})
+
+
+def auth_variables(auth: Mapping[str, Any]) -> Iterator[Any]:
+    """The names of environment variables in the word `auth`."""
+    for word, value in auth.items():
+        if word == "basic":
+            yield from value if isinstance(value, (list, tuple)) and len(value) == 2 else [None]
+        elif word != "header":
+            yield value

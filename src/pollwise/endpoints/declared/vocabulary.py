@@ -1,0 +1,176 @@
+"""The words of a declaration, as values.
+
+Rule 1: a value holds what was written. What it means, and whether it can be right, is checked by `plan.py`.
+Rule 2: lists become tuples, so a declaration cannot change under an endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NewType, TypeAlias
+
+import attrs
+
+from pollwise.model.limits import RateLimit
+from pollwise.model.reading import Phase
+
+__all__ = ["PHASES", "Call", "Declaration", "JobKeys", "Progress", "Wait", "Word"]
+
+Word: TypeAlias = str | int | bool
+"""One of the vendor's words for a state."""
+
+PHASES: Final[Mapping[str, Phase]] = {
+    "cancelled": Phase.CANCELLED,
+    "failed": Phase.FAILED,
+    "succeeded": Phase.SUCCEEDED,
+    "running": Phase.RUNNING,
+    "queued": Phase.QUEUED,
+}
+"""The phases by name, in the order in which their rules are looked at."""
+
+
+JobKeys = NewType("JobKeys", dict[str, str])
+"""The keys of a job with their types, `str` or `int`."""
+
+
+def _words(value: Iterable[Word]) -> tuple[Word, ...]:
+    given: object = value  # what is no list is refused later, with the place
+    return tuple(given) if isinstance(given, (list, tuple)) else value  # type: ignore[return-value]
+
+
+def _key_types(value: Iterable[str] | Mapping[str, str]) -> JobKeys:
+    return JobKeys(dict(value) if isinstance(value, Mapping) else dict.fromkeys(value, "str"))
+
+
+def _texts(value: Mapping[str, str]) -> Mapping[str, str]:
+    return dict(value)
+
+
+def _by_phase(value: Mapping[str, Iterable[Word]]) -> Mapping[str, tuple[Word, ...]]:
+    return {phase: _words(words) for phase, words in value.items()}
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """A request of a declaration.
+
+    Attributes:
+        ask: The method and the path, such as `GET /v1/batches/{id}`. `{id}` is a key of the job and fills one segment of
+            the path, or a value in the query. `{+id}` keeps its slashes.
+        headers: Header fields besides those of `auth`. `{id}` works here, too.
+        json: The JSON body, or None. A text in it that is a hole as a whole, such as `"{id}"`, becomes the key's value.
+    """
+
+    ask: str
+    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_texts)
+    json: Any = None
+
+
+def _call(value: str | Call) -> Call:
+    return Call(ask=value) if isinstance(value, str) else value
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """The share of the work that is done: `done` divided by `of`.
+
+    Attributes:
+        done: An expression that gives a number.
+        of: An expression that gives the whole, or the number itself, such as 100 for a percentage.
+    """
+
+    done: str
+    of: str | float = 1
+
+
+@attrs.frozen(kw_only=True)
+class Wait:
+    """Where a body says how long to wait. One of the two is set.
+
+    Attributes:
+        s: An expression that gives seconds.
+        ms: An expression that gives milliseconds.
+    """
+
+    s: str | None = None
+    ms: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Declaration:
+    """A status call, declared: how to ask, and how to read.
+
+        Declaration(
+            name="exports",
+            base="https://api.example.com",
+            job=["id"],
+            poll="GET /exports/{id}",
+            state="state",
+            succeeded=["done"],
+            failed=["error"],
+        )
+
+    Expressions are JMESPath over the JSON of a reply; a dotted path such as `task.status` is one. The first rule that
+    matches gives the phase, in this order: `http`, the expressions `cancelled_when`, `failed_when`, `succeeded_when`,
+    `running_when` and `queued_when`, the words, `otherwise`.
+
+    Attributes:
+        name: The name of the endpoint, as in logs, tokens and ledgers.
+        base: The base URL. None if the poll begins with a key, as in `GET {+url}`.
+        job: The keys of a job: their names, or a mapping of name to type, `str` or `int`.
+        poll: The status call.
+        headers: Header fields of every request.
+        state: An expression that gives the vendor's word for the state.
+        queued: Words for a job that waits. Words are compared without letter case. A number is no text.
+        running: Words for a job at work. A word in no list means running, too, and is logged once.
+        succeeded: Words for a success.
+        failed: Words for a failure.
+        cancelled: Words for a cancellation.
+        unconfirmed: Words of these lists that only look over. Further polls confirm them.
+        http: Status codes that say the phase, by phase: `{"running": [202], "succeeded": [404]}`.
+        cancelled_when: An expression that is true if the job was cancelled.
+        failed_when: An expression that is true if the job failed.
+        succeeded_when: An expression that is true if the job succeeded.
+        running_when: An expression that is true while the job is at work.
+        queued_when: An expression that is true while the job waits.
+        otherwise: The phase if no rule matches: `running` or `queued`. None: such a reply is malformed.
+        expects: An expression that gives a value in every reply about a job. A reply without one is malformed.
+        progress: The share of the work that is done.
+        reason: An expression that gives the vendor's words for a failure.
+        code: An expression that gives the vendor's error code, also in a refusal.
+        codes: Error codes that say the phase, by phase.
+        limited: An expression that is true if the rate limit was hit, though the status code is 2xx.
+        after: Where the body says how long to wait.
+        limit: The documented rate limit.
+        auth: Which environment variables have the credentials: `{"bearer": "TOKEN"}`, `{"basic": ["USER", "PASSWORD"]}`
+            or `{"key": "API_KEY", "header": "X-API-Key"}`. Never a credential itself.
+    """
+
+    name: str
+    base: str | None = None
+    job: JobKeys = attrs.field(converter=_key_types)
+    poll: Call = attrs.field(converter=_call)
+    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_texts)
+    state: str | None = None
+    queued: tuple[Word, ...] = attrs.field(default=(), converter=_words)
+    running: tuple[Word, ...] = attrs.field(default=(), converter=_words)
+    succeeded: tuple[Word, ...] = attrs.field(default=(), converter=_words)
+    failed: tuple[Word, ...] = attrs.field(default=(), converter=_words)
+    cancelled: tuple[Word, ...] = attrs.field(default=(), converter=_words)
+    unconfirmed: tuple[Word, ...] = attrs.field(default=(), converter=_words)
+    http: Mapping[str, tuple[Word, ...]] = attrs.field(factory=dict, converter=_by_phase)
+    cancelled_when: str | None = None
+    failed_when: str | None = None
+    succeeded_when: str | None = None
+    running_when: str | None = None
+    queued_when: str | None = None
+    otherwise: str | None = None
+    expects: str | None = None
+    progress: Progress | None = None
+    reason: str | None = None
+    code: str | None = None
+    codes: Mapping[str, tuple[Word, ...]] = attrs.field(factory=dict, converter=_by_phase)
+    limited: str | None = None
+    after: Wait | None = None
+    limit: RateLimit | None = None
+    auth: Mapping[str, Any] | None = None

@@ -1,0 +1,71 @@
+"""A declaration as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pollwise.endpoints.declared import Declaration
+from pollwise.endpoints.declared.plan import compiled
+from pollwise.endpoints.declared.problems import Problems
+
+
+def problems_of(**words: Any) -> list[str]:
+    problems = Problems()
+    usual = {
+        "name": "a",
+        "base": "https://a.example",
+        "job": ["id"],
+        "poll": "GET /{id}",
+        "state": "s",
+        "succeeded": ["x"],
+    }
+    compiled(Declaration(**{**usual, **words}), problems)
+    return list(map(str, problems.found))
+
+
+@pytest.mark.parametrize("auth", [None, {"bearer": "A"}, {"basic": ["A", "B"]}, {"key": "A", "header": "X-Key"}])
+def test_auth_names_environment_variables(auth: Any) -> None:
+    """One form for each way to send credentials."""
+    assert problems_of(auth=auth) == []
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {},
+        {"bearer": "sk-hunter2"},
+        {"bearer": 7},
+        {"bearer": "A", "basic": ["A", "B"]},
+        {"basic": "hunter2"},
+        {"basic": ["A"]},
+        {"key": "A"},
+        {"key": "A", "header": 7},
+        {"token": "A"},
+    ],
+)
+def test_auth_of_another_form_is_refused(auth: Any) -> None:
+    """The error shows no value, because it may be a secret."""
+    (problem,) = problems_of(auth=auth)
+    assert problem.startswith("auth: name environment variables, never a secret")
+    assert "hunter2" not in problem
+
+
+def test_the_header_of_a_key_must_be_a_header_field() -> None:
+    """The error quotes the name, which is no secret."""
+    (problem,) = problems_of(auth={"key": "A", "header": "a b"})
+    assert problem.startswith("auth: 'a b' is not a valid header field name")
+
+
+@pytest.mark.parametrize(
+    ("job", "why"),
+    [
+        ({"id": "float"}, "job: write names with the types str or int"),
+        ({"id": "str", "a b": "str"}, "job: write names with the types str or int"),
+        (["id", "extra"], "job: the request uses no extra"),
+    ],
+)
+def test_keys_are_names_that_the_request_uses(job: Any, why: str) -> None:
+    """Two jobs that differ only in an unused key would be one job at the server."""
+    assert any(problem.startswith(why) for problem in problems_of(job=job))
