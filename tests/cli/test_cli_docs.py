@@ -16,7 +16,18 @@ TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8
 
 @pytest.mark.parametrize(
     "command",
-    ["watch document360", "watch oracle-content", "batch", "ledger show", "ledger export", "demo", "simulator"],
+    [
+        "watch",
+        "watch url",
+        "watch document360",
+        "watch oracle-content",
+        "endpoint check",
+        "batch",
+        "ledger show",
+        "ledger export",
+        "demo",
+        "simulator",
+    ],
 )
 def test_every_option_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each option of each command is in the page."""

@@ -9,6 +9,8 @@
     vendors.py      each vendor's endpoint, with secrets from the environment
 
     watch.py        `pollwise watch`
+    declared.py     its endpoints from files, and from a URL
+    endpoint_check.py  `pollwise endpoint check`
     demo.py         `pollwise demo`
     demo_jobs.py    the jobs of the demo and of the simulator
     simulate.py     `pollwise simulator`

@@ -10,13 +10,24 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from pollwise.cli.batch_options import BatchOptions, FilePath
 from pollwise.cli.exit_status import UsageError
-from pollwise.cli.options import CommonOptions, Count, LogOptions, Names, Port, Seconds, Seed, Share, WatchOptions
+from pollwise.cli.options import (
+    CommonOptions,
+    Count,
+    LogOptions,
+    Names,
+    Port,
+    ReadOptions,
+    Seconds,
+    Seed,
+    Share,
+    WatchOptions,
+)
 
 __all__ = ["app"]
 
@@ -63,11 +74,20 @@ Exit status:
   2    usage, or the ledger does not exist, or the new file exists
   74   no row can be read, or the new file cannot be written
 """
+_CHECK_EXITS = """\
+Exit status:
+  0    the declarations are right
+  1    something is wrong with them; all of it is shown
+  2    usage
+"""
 _EXAMPLES = f"""\
 Examples:
   pollwise demo
   pollwise watch document360 TASK --base-url https://apihub.document360.io
   pollwise watch oracle-content FILE JOB --base-url https://example.com --json
+  pollwise watch exports id=7 --endpoints endpoints.toml
+  pollwise watch url 'https://api.example.com/exports/{{id}}' id=7 --state state --succeeded done --failed error
+  pollwise endpoint check endpoints.toml --sample reply.json
   pollwise batch jobs.jsonl --out results.jsonl --report page.html
   pollwise ledger show jobs.jsonl.ledger
   pollwise simulator --faults 0.2
@@ -83,10 +103,13 @@ app = App(
 )
 _watch = App(name="watch", help="Watch one job to its outcome.", help_epilogue=_EXITS)
 app.command(_watch)
+_endpoint = App(name="endpoint", help="Check declared endpoints.", help_epilogue=_CHECK_EXITS)
+app.command(_endpoint)
 _ledger = App(name="ledger", help="Show a ledger, also while another process writes it.", help_epilogue=_LEDGER_EXITS)
 app.command(_ledger)
 
 _USUAL_WATCH = WatchOptions()
+_USUAL_READ = ReadOptions()
 _USUAL = CommonOptions()
 _USUAL_LOG = LogOptions()
 _USUAL_BATCH = BatchOptions()
@@ -141,6 +164,86 @@ async def watch_oracle_content(
     from pollwise.endpoints.oracle_content import ExtractionJob
 
     return await watch_job(vendors.oracle_content(base_url, options.account), ExtractionJob(file_id, job_id), options)
+
+
+@_watch.default
+async def watch_declared(
+    name: str | None = None,
+    /,
+    *keys: str,
+    endpoints: FilePath = None,
+    base_url: Annotated[str | None, Parameter(metavar="URL", show_default=False)] = None,
+    options: WatchOptions = _USUAL_WATCH,
+) -> int:
+    """Watch a job of an endpoint that a file declares.
+
+    The credentials are read from the environment variables that the declaration names.
+
+    Args:
+        name: The endpoint: a table of the file.
+        keys: The keys of the job, each as KEY=VALUE.
+        endpoints: The file. Without it: pollwise.toml in the current folder, or
+            pollwise/endpoints.toml in your configuration folder.
+        base_url: Replaces the declared base URL.
+        options: How to watch and what to show.
+    """
+    from pollwise.cli import declared
+    from pollwise.cli.watch import watch_job
+
+    if name is None:
+        _watch.help_print()
+        return 0
+    endpoint = declared.declared_endpoint(name, endpoints, base_url, options.account)
+    return await watch_job(endpoint, declared.job_of(endpoint, keys), options)
+
+
+@_watch.command(name="url", help_epilogue=_EXITS)
+async def watch_url(
+    url: str,
+    /,
+    *keys: str,
+    read: ReadOptions = _USUAL_READ,
+    options: WatchOptions = _USUAL_WATCH,
+) -> int:
+    """Watch a job by its URL, without a declaration.
+
+    Args:
+        url: The URL, with {KEY} where a key of the job stands.
+        keys: The keys of the job, each as KEY=VALUE.
+        read: How to read a reply, and where the credentials are.
+        options: How to watch and what to show.
+    """
+    from pollwise.cli import declared
+    from pollwise.cli.watch import watch_job
+    from pollwise.endpoints.declared import DeclaredEndpoint
+
+    declaration = declared.url_declaration(url, read.words(), read.auth())
+    endpoint: DeclaredEndpoint[Any] = DeclaredEndpoint(declaration, account=options.account)
+    return await watch_job(endpoint, declared.job_of(endpoint, keys), options)
+
+
+@_endpoint.command(name="check", help_epilogue=_CHECK_EXITS)
+async def check_endpoint(
+    file: Path,
+    /,
+    *,
+    name: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
+    sample: Annotated[tuple[Path, ...], Parameter(metavar="FILE", negative="", consume_multiple=False)] = (),
+    status: Annotated[int, Parameter(metavar="CODE")] = 200,
+    options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
+) -> int:
+    """Check a file of declared endpoints, and show how sample replies would be read and why.
+
+    Args:
+        file: The file: TOML or JSON.
+        name: Check this endpoint only.
+        sample: A file with the body of a reply; may be repeated.
+        status: The status code of the samples.
+        options: What to log; read by run.py.
+    """
+    from pollwise.cli.endpoint_check import check_endpoints
+
+    return check_endpoints(file, sample, name, status)
 
 
 @app.command(help_epilogue=_BATCH_EXITS)

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from pollwise.cli.jobs_file import JOB_TYPES, KEYS
 from pollwise.cli.safe_text import safe
+from pollwise.endpoints.declared import DeclaredJob
 from pollwise.errors import (
     CallbackFailed,
     ConfigurationError,
@@ -58,6 +59,8 @@ def job_text(job: Any) -> str:
         if isinstance(job, kind):
             keys = (f"{key}={safe(getattr(job, key), 120)}" for key in KEYS[endpoint])
             return " ".join([endpoint, *keys])
+    if isinstance(job, DeclaredJob):
+        return " ".join([safe(job.endpoint), *(f"{name}={safe(value, 120)}" for name, value in job.keys)])
     return safe(job, 120)
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "LogOptions",
     "Names",
     "Port",
+    "ReadOptions",
     "Seconds",
     "Seed",
     "Share",
@@ -138,3 +139,79 @@ class WatchOptions(CommonOptions):
         usual = Pacing()
         longest = usual.max_s if longest is None else longest
         return Pacing(min_s=min(usual.min_s, longest) if shortest is None else shortest, max_s=longest)
+
+
+_Text = Annotated[str | None, Parameter(metavar="EXPRESSION", show_default=False)]
+_Words = Annotated[tuple[str, ...], Parameter(metavar="WORD", negative="", consume_multiple=False)]
+_Variable = Annotated[str | None, Parameter(metavar="VARIABLE", show_default=False)]
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class ReadOptions:
+    """How `watch url` reads a reply. The words are those of a declaration."""
+
+    state: _Text = None
+    """The field with the word for the state, such as task.status; any JMESPath."""
+
+    queued: _Words = ()
+    """A word for a job that waits; may be repeated, as all of these words."""
+
+    running: _Words = ()
+    """A word for a job at work."""
+
+    succeeded: _Words = ()
+    """A word for a success."""
+
+    failed: _Words = ()
+    """A word for a failure."""
+
+    cancelled: _Words = ()
+    """A word for a cancellation."""
+
+    succeeded_when: _Text = None
+    """An expression that is true once the job has succeeded."""
+
+    failed_when: _Text = None
+    """An expression that is true once the job has failed."""
+
+    progress: _Text = None
+    """An expression that gives the percentage that is done."""
+
+    reason: _Text = None
+    """An expression that gives the reason of a failure."""
+
+    bearer_env: _Variable = None
+    """The environment variable that has a bearer token."""
+
+    key_env: _Variable = None
+    """The environment variable that has an API key; needs --key-header."""
+
+    key_header: Annotated[str | None, Parameter(metavar="FIELD", show_default=False)] = None
+    """The header field for the API key, such as X-API-Key."""
+
+    def words(self) -> dict[str, Any]:
+        """The words of the declaration."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in attrs.fields(ReadOptions)
+            if field.name not in {"bearer_env", "key_env", "key_header"}
+        }
+
+    def auth(self) -> dict[str, str] | None:
+        """Where the credentials are, as in a declaration.
+
+        Raises:
+            UsageError: The options do not fit each other.
+        """
+        if (self.key_env is None) != (self.key_header is None):
+            raise UsageError("--key-env and --key-header belong together")
+        if self.bearer_env is not None and self.key_env is not None:
+            raise UsageError("give one of --bearer-env and --key-env")
+        if self.bearer_env is not None:
+            return {"bearer": self.bearer_env}
+        return (
+            None
+            if self.key_env is None or self.key_header is None
+            else {"key": self.key_env, "header": self.key_header}
+        )

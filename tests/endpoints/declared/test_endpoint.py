@@ -220,7 +220,7 @@ def test_credentials_come_from_the_environment(
 ) -> None:
     """A declaration names the variables, and holds no secret."""
     monkeypatch.delenv("POLLWISE_T", raising=False)
-    with pytest.raises(ConfigurationError, match="the environment variable POLLWISE_T is not set"):
+    with pytest.raises(ConfigurationError, match="set the environment variable POLLWISE_T"):
         endpoint(auth=auth)
     assert DeclaredEndpoint(attrs.evolve(EXPORTS, auth=auth), auth=BearerAuth("other")).auth is not None
     monkeypatch.setenv("POLLWISE_T", "abc-123")

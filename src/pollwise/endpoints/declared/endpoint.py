@@ -213,6 +213,10 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
             poll_after_s=None if over else rules.poll_after_s(data),
         )
 
+    def why(self, reply: Reply, /) -> str:
+        """Which rule decides how this reply is read, in words, such as `state gives 'done', which succeeded lists`."""
+        return self._rules.why(reply.status, _json_if_any(reply))
+
     def problem(self, reply: Reply, /) -> Problem | None:
         """The vendor's code and words in a refusal, by `code` and `reason`."""
         data = _json_if_any(reply)
@@ -325,8 +329,7 @@ def _auth(declaration: Declaration) -> Auth | None:
     for name in auth_variables(auth):
         if name not in os.environ:
             raise ConfigurationError(
-                f"the environment variable {name} is not set; {declaration.name} takes its credentials from there,"
-                " unless you pass auth="
+                f"set the environment variable {name}, because {declaration.name} takes its credentials from there"
             )
         values.append(os.environ[name])
     if "bearer" in auth:

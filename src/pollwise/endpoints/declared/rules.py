@@ -28,6 +28,7 @@ __all__ = ["Rules", "Verdict"]
 
 _NEVER_ANSWERS: Final = frozenset({401, 429})
 _LONGEST_REASON: Final = 500
+_LONGEST_SHOWN: Final = 60
 _NUMBER: Final = re.compile(r"[+-]?\d{1,300}(?:\.\d{1,300})?", re.ASCII).fullmatch
 _OTHERWISE: Final = {"running": Phase.RUNNING, "queued": Phase.QUEUED}
 
@@ -59,7 +60,7 @@ class Rules:
     answer_statuses: frozenset[int]
     expects: Expression | None
     limited: Expression | None
-    _when: tuple[tuple[Expression, Verdict], ...] = attrs.field(alias="when")
+    _when: tuple[tuple[str, Expression, Verdict], ...] = attrs.field(alias="when")
     _state: Expression | None = attrs.field(alias="state")
     _words: Mapping[Any, Verdict] = attrs.field(alias="words")
     _otherwise: Verdict | None = attrs.field(alias="otherwise")
@@ -73,7 +74,7 @@ class Rules:
 
     def verdict(self, data: Any) -> Verdict | None:
         """What the body of a 2xx says, or None if no rule matches."""
-        for when, verdict in self._when:
+        for _, when, verdict in self._when:
             if is_true(when(data)):
                 return verdict
         if self._state is not None:
@@ -82,6 +83,34 @@ class Rules:
                 found = self._words.get(_word_key(word)) if isinstance(word, (str, int)) else None
                 return found or (None if isinstance(word, (dict, list)) else _unknown(word))
         return self._otherwise
+
+    def why(self, http_status: int, data: Any) -> str:
+        """Which rule decides about a reply, in words."""
+        if http_status in self.http:
+            return f"http lists {http_status} for {self.http[http_status].phase.value}"
+        if not 200 <= http_status < 300:
+            return self._why_of_code(http_status, data)
+        if self.expects is not None and self.expects(data) is None:
+            return "expects gives nothing"
+        for name, when, _ in self._when:
+            if is_true(when(data)):
+                return f"{name} is true"
+        return self._why_of_state(data)
+
+    def _why_of_code(self, http_status: int, data: Any) -> str:
+        if self._code is None or not self._codes:
+            return f"http does not list {http_status}"
+        verdict = self.verdict_of_code(data)
+        listed = "which codes does not list" if verdict is None else f"which codes lists for {verdict.phase.value}"
+        return f"code gives {_shown(self._code(data))}, {listed}"
+
+    def _why_of_state(self, data: Any) -> str:
+        word = None if self._state is None else self._state(data)
+        if isinstance(word, (str, int)) and _word_key(word) in self._words:
+            return f"state gives {_shown(word)}, which {self._words[_word_key(word)].phase.value} lists"
+        if word is not None and not isinstance(word, (dict, list)):
+            return f"state gives {_shown(word)}, which is in no list"
+        return "no rule matches" + ("" if self._otherwise is None else ", so otherwise decides")
 
     def verdict_of_code(self, data: Any) -> Verdict | None:
         """What the vendor's error code in a refusal says about the job, or None if it says nothing."""
@@ -116,9 +145,7 @@ class Rules:
         def expression(word: str, text: object) -> Expression | None:
             return None if text is None else problems.of(word, compiled, text)
 
-        whens = [
-            (expression(f"{name}_when", getattr(declared, f"{name}_when")), _VERDICTS[PHASES[name]]) for name in PHASES
-        ]
+        whens = [(name, expression(f"{name}_when", getattr(declared, f"{name}_when"))) for name in PHASES]
         progress, after = declared.progress, declared.after
         wait = None if after is None else after.s if after.s is not None else after.ms
         if after is not None and (after.s is None) == (after.ms is None):
@@ -133,7 +160,7 @@ class Rules:
             answer_statuses=frozenset(range(400, 600)) - _NEVER_ANSWERS | outside if codes else frozenset(outside),
             expects=expression("expects", declared.expects),
             limited=expression("limited", declared.limited),
-            when=tuple((when, verdict) for when, verdict in whens if when is not None),
+            when=tuple((f"{name}_when", when, _VERDICTS[PHASES[name]]) for name, when in whens if when is not None),
             state=expression("state", declared.state),
             words=_words(declared, problems),
             otherwise=_otherwise(declared, problems),
@@ -235,6 +262,10 @@ def _word_key(word: Word) -> Any:
 
 def _unknown(word: Any) -> Verdict:
     return Verdict(Phase.RUNNING, unknown=unknown("state", word))
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else ascii(value)[:_LONGEST_SHOWN]
 
 
 def _number(value: Any) -> float | None:
