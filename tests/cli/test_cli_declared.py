@@ -190,3 +190,26 @@ def test_a_job_is_checked_as_in_python() -> None:
     assert job_of(endpoint, ["id=7"]) == endpoint.job(id="7")
     with pytest.raises(ConfigurationError, match=r"id must not be '\.\.'"):
         job_of(endpoint, ["id=.."])
+
+
+async def test_the_catalog_comes_last(declared: Path, server: TestServer, command: Run, monkeypatch: Any) -> None:
+    """A file wins over an entry of the same name. Without one, stderr says that the catalog has it."""
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    base = ("--base-url", str(server.make_url("/")))
+    status, _, err = await command("watch", "openai-batch", "number=7", *base)
+    assert status == 2
+    assert "openai-batch is from the catalog, https://platform.openai.com/" in err
+    (declared / "pollwise.toml").write_text(
+        EXPORTS.replace("exports]", "openai-batch]").replace("POLLWISE_EXPORTS", "OPENAI_API_KEY")
+    )
+    status, _, err = await command("watch", "openai-batch", "id=7", "--interval", "0.01", *base)
+    assert status == 0
+    assert "catalog" not in err
+
+
+async def test_a_named_file_is_the_only_one(declared: Path, command: Run) -> None:
+    """The catalog is not asked if the user named a file."""
+    status, _, err = await command("watch", "openai-batch", "id=7", "--endpoints", str(declared / "pollwise.toml"))
+    assert status == 2
+    assert "no endpoint openai-batch" in err
+    assert "pollwise endpoint list" in err

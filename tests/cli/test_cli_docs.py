@@ -22,6 +22,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8
         "watch document360",
         "watch oracle-content",
         "endpoint check",
+        "endpoint list",
         "batch",
         "ledger show",
         "ledger export",

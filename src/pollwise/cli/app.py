@@ -85,6 +85,7 @@ Examples:
   pollwise demo
   pollwise watch document360 TASK --base-url https://apihub.document360.io
   pollwise watch oracle-content FILE JOB --base-url https://example.com --json
+  pollwise watch openai-batch id=batch_7
   pollwise watch exports id=7 --endpoints endpoints.toml
   pollwise watch url 'https://api.example.com/exports/{{id}}' id=7 --state state --succeeded done --failed error
   pollwise endpoint check endpoints.toml --sample reply.json
@@ -103,7 +104,7 @@ app = App(
 )
 _watch = App(name="watch", help="Watch one job to its outcome.", help_epilogue=_EXITS)
 app.command(_watch)
-_endpoint = App(name="endpoint", help="Check declared endpoints.", help_epilogue=_CHECK_EXITS)
+_endpoint = App(name="endpoint", help="Check declared endpoints, and list the catalog.", help_epilogue=_CHECK_EXITS)
 app.command(_endpoint)
 _ledger = App(name="ledger", help="Show a ledger, also while another process writes it.", help_epilogue=_LEDGER_EXITS)
 app.command(_ledger)
@@ -175,15 +176,15 @@ async def watch_declared(
     base_url: Annotated[str | None, Parameter(metavar="URL", show_default=False)] = None,
     options: WatchOptions = _USUAL_WATCH,
 ) -> int:
-    """Watch a job of an endpoint that a file declares.
+    """Watch a job of an endpoint that a file or the catalog declares.
 
     The credentials are read from the environment variables that the declaration names.
 
     Args:
-        name: The endpoint: a table of the file.
+        name: The endpoint: a table of the file, or an entry of the catalog (pollwise endpoint list).
         keys: The keys of the job, each as KEY=VALUE.
         endpoints: The file. Without it: pollwise.toml in the current folder, or
-            pollwise/endpoints.toml in your configuration folder.
+            pollwise/endpoints.toml in your configuration folder, then the catalog.
         base_url: Replaces the declared base URL.
         options: How to watch and what to show.
     """
@@ -244,6 +245,21 @@ async def check_endpoint(
     from pollwise.cli.endpoint_check import check_endpoints
 
     return check_endpoints(file, sample, name, status)
+
+
+@_endpoint.command(name="list", help_epilogue=_CHECK_EXITS)
+async def list_endpoints(
+    *,
+    options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
+) -> int:
+    """List the catalog: names, keys of a job and the vendors' pages.
+
+    Args:
+        options: What to log; read by run.py.
+    """
+    from pollwise.cli.endpoint_check import list_catalog
+
+    return list_catalog()
 
 
 @app.command(help_epilogue=_BATCH_EXITS)

@@ -1,8 +1,8 @@
 """Declared endpoints for the command: where their files are, and what the arguments mean.
 
 Rule 1: `--endpoints` names the file. Without it, `pollwise.toml` in the current folder is read, then `endpoints.toml` in
-the user's configuration folder. A file that the user did not name is named on stderr, because it decides where
-credentials go.
+the user's configuration folder, and at last the catalog. What the user did not name is named on stderr, because it decides
+where credentials go.
 Rule 2: a job is given as KEY=VALUE. Nothing is guessed.
 """
 
@@ -19,6 +19,7 @@ from yarl import URL
 
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.safe_text import safe
+from pollwise.endpoints.catalog import catalog, from_catalog
 from pollwise.endpoints.declared import Declaration, DeclaredEndpoint, DeclaredJob, Progress, load_declarations
 
 __all__ = ["declared_endpoint", "job_of", "url_declaration"]
@@ -27,7 +28,7 @@ _HOLE: Final = re.compile(r"\{\+?(\w+)\}")
 
 
 def declared_endpoint(name: str, file: Path | None, base_url: str | None, account: str) -> DeclaredEndpoint[Any]:
-    """The endpoint with this name, from the file that the user named or from the usual ones.
+    """The endpoint with this name, from the file that the user named, or from the usual ones and the catalog.
 
     Raises:
         UsageError: There is no such endpoint.
@@ -44,10 +45,14 @@ def declared_endpoint(name: str, file: Path | None, base_url: str | None, accoun
                 print(f"pollwise: {safe(name)} is declared in {safe(path)}", file=sys.stderr)
             return DeclaredEndpoint(found[name], base_url=base_url, account=account)
         known += found
+    if file is None and name in catalog():
+        endpoint = from_catalog(name, base_url=base_url, account=account)
+        print(f"pollwise: {safe(name)} is from the catalog, {catalog()[name].page}", file=sys.stderr)
+        return endpoint
     there = f"; there are {', '.join(map(safe, known))}" if known else ""
     raise UsageError(
         f"no endpoint {safe(name)} in {' or '.join(str(safe(path)) for path in looked)}{there}."
-        " Declare it there, or name another file with --endpoints"
+        " Declare it there, or name another file with --endpoints. `pollwise endpoint list` shows the catalog"
     )
 
 

@@ -1,4 +1,4 @@
-"""`pollwise endpoint check`: what is wrong with declarations, and how sample replies would be read.
+"""`pollwise endpoint check`: what is wrong with declarations, and how sample replies would be read. `list`: the catalog.
 
 Rule 1: nothing is sent, and no environment variable is read.
 Rule 2: a line for each declaration, and one for each sample and declaration. What a sample says is escaped.
@@ -12,12 +12,13 @@ from typing import Any
 
 from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.safe_text import safe
+from pollwise.endpoints.catalog import catalog
 from pollwise.endpoints.declared import Declaration, DeclarationErrors, DeclaredEndpoint, load_declarations
 from pollwise.errors import MalformedReply, RateLimited
 from pollwise.http.auth import BearerAuth
 from pollwise.model.messages import Reply
 
-__all__ = ["check_endpoints"]
+__all__ = ["check_endpoints", "list_catalog"]
 
 _UNUSED = BearerAuth("unused")  # nothing is sent, so the environment need not have the credentials
 _LARGEST = 1_048_576  # as the transport's limit
@@ -53,10 +54,20 @@ def check_endpoints(file: Path, samples: Sequence[Path], name: str | None, http_
     return ExitStatus.SUCCEEDED
 
 
+def list_catalog() -> ExitStatus:
+    """Print a line for each entry of the catalog: its name, the keys of a job and the vendor's page."""
+    for name, entry in catalog().items():
+        print(safe(f"{name}: keys {_keys(entry.declaration)}; {entry.page}", 300))
+    return ExitStatus.SUCCEEDED
+
+
+def _keys(declared: Declaration) -> str:
+    return ", ".join(f"{key} ({kind})" for key, kind in declared.job.items())
+
+
 def _lines(declared: Declaration, replies: Sequence[tuple[Path, Reply]]) -> Iterator[str]:
     endpoint: DeclaredEndpoint[Any] = DeclaredEndpoint(declared, auth=_UNUSED if declared.auth else None)
-    keys = ", ".join(f"{key} ({kind})" for key, kind in declared.job.items())
-    yield safe(f"{declared.name}: ok, {declared.poll.ask}, keys {keys}", 300)
+    yield safe(f"{declared.name}: ok, {declared.poll.ask}, keys {_keys(declared)}", 300)
     for sample, reply in replies:
         yield safe(f"{declared.name}: {sample}: {_read(endpoint, reply)}", 500)
 
