@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pollwise.endpoints.declared import Declaration
-from pollwise.endpoints.declared.plan import compiled
+from pollwise.endpoints.declared.plan import compiled, deciding_keys
 from pollwise.endpoints.declared.problems import Problems
 
 
@@ -56,6 +56,23 @@ def test_the_header_of_a_key_must_be_a_header_field() -> None:
     """The error quotes the name, which is no secret."""
     (problem,) = problems_of(auth={"key": "A", "header": "a b"})
     assert problem.startswith("auth: 'a b' is not a valid header field name")
+
+
+def test_a_long_reply_keeps_what_decides() -> None:
+    """The names in the expressions that decide; those that inform may be cut."""
+    made = Declaration(
+        name="a",
+        base="https://a.example",
+        job=["id"],
+        poll="GET /{id}",
+        state="task.status",
+        succeeded=["x"],
+        failed_when="errors[?kind=='fatal']",
+        reason="words",
+    )
+    keys = deciding_keys(made)
+    assert {"task", "status", "errors", "kind"} <= set(keys)
+    assert "words" not in keys
 
 
 @pytest.mark.parametrize(

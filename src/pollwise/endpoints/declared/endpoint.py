@@ -19,7 +19,7 @@ import attrs
 from pollwise.core.identity import checked_account
 from pollwise.endpoints.declared.expressions import is_true
 from pollwise.endpoints.declared.loading import load_declarations
-from pollwise.endpoints.declared.plan import KEY_TYPES, auth_variables, compiled
+from pollwise.endpoints.declared.plan import KEY_TYPES, auth_variables, compiled, deciding_keys
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.rules import Rules, Verdict
 from pollwise.endpoints.declared.statuses import StatusForm
@@ -128,6 +128,7 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         self.fixed_origin = template.origin
         self.documented_limit = declaration.limit
         self.answer_statuses = self._rules.answer_statuses
+        self.deciding_keys = deciding_keys(declaration)
 
     @overload
     @classmethod

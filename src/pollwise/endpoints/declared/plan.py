@@ -13,16 +13,17 @@ from typing import Any, Final
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.rules import Rules
 from pollwise.endpoints.declared.templates import RequestTemplate
-from pollwise.endpoints.declared.vocabulary import Declaration
+from pollwise.endpoints.declared.vocabulary import PHASES, Declaration
 from pollwise.errors import ConfigurationError
 from pollwise.http.credentials import header_fields
 
-__all__ = ["KEY_TYPES", "auth_variables", "compiled"]
+__all__ = ["KEY_TYPES", "auth_variables", "compiled", "deciding_keys"]
 
 KEY_TYPES: Final[Mapping[str, type]] = {"str": str, "int": int}
 """The types that the keys of a job may have, by name."""
 
 _AUTH_FORMS: Final = ({"bearer"}, {"basic"}, {"key", "header"})
+_NAMES: Final = re.compile(r"[^\W\d][\w-]*").findall
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII).fullmatch
 
 
@@ -41,6 +42,13 @@ def compiled(declaration: Declaration, problems: Problems) -> tuple[RequestTempl
         problems.add("job", f"the request uses no {', '.join(unused)}; two jobs that differ there alone would be one")
     problems.of("auth", _check_auth, declaration.auth)
     return template, Rules.of(declaration, problems)
+
+
+def deciding_keys(declaration: Declaration) -> tuple[str, ...]:
+    """The names in the expressions that decide. A long reply keeps these keys. A few names are functions, which is harmless."""
+    words = ("state", "code", "limited", "expects", *(f"{name}_when" for name in PHASES))
+    texts = [str(getattr(declaration, word)) for word in words if getattr(declaration, word) is not None]
+    return tuple(dict.fromkeys(name for text in texts for name in _NAMES(text)))
 
 
 def _check_auth(auth: Mapping[str, Any] | None) -> None:
