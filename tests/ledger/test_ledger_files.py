@@ -33,6 +33,7 @@ from pollwise.ledger import (
     writer,
 )
 from pollwise.ledger.files import Opening, Synchronous, ledger_error_of, open_ledger
+from pollwise.ledger.open_file import OpenFile
 
 CHILD = Path(__file__).with_name("ledger_child.py")
 
@@ -59,7 +60,7 @@ def test_a_commit_is_synchronised_as_it_was_asked_for(
     """With "full", SQLite waits for the disk at each commit; with "normal" at each checkpoint only."""
     opening = Opening(path=str(path), synchronous=synchronous, busy_timeout_s=0.0, read_only=False)
     with ExitStack() as held:
-        db = open_ledger(opening, held)
+        db = open_ledger(opening, held).db
         assert db.execute("PRAGMA synchronous").fetchone() == (level,)
         assert db.execute("PRAGMA fullfsync").fetchone() == (fullfsync,)
 
@@ -68,10 +69,10 @@ def test_a_commit_is_synchronised_as_it_was_asked_for(
 async def test_a_ledger_survives_power_loss_by_default(
     path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], asked: str
 ) -> None:
-    """Whoever gives no option gets "full"; an option is passed on as it is."""
+    """The default is "full". An option is passed on unchanged."""
     openings: list[Opening] = []
 
-    def noting(opening: Opening, held: ExitStack) -> sqlite3.Connection:
+    def noting(opening: Opening, held: ExitStack) -> OpenFile:
         openings.append(opening)
         return open_ledger(opening, held)
 
