@@ -116,8 +116,10 @@ def _unknown(error: UnknownOutcome) -> str:
 
 
 def _unwritten(error: LedgerWriteFailed) -> str:
-    told = "the outcome is not reported" if error.asked else "nothing was asked about the job"
-    return f"the ledger could not be written ({error.kind}), so {told}. Repair the ledger, then run the command again."
+    effect = "the outcome is not reported" if error.asked else "nothing was asked about the job"
+    return (
+        f"the ledger could not be written ({error.kind}), so {effect}. Repair the ledger, then run the command again."
+    )
 
 
 def _limited(error: RateLimited) -> str:

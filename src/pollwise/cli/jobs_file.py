@@ -7,7 +7,7 @@
     document360,65868a00c536f34594713fec,,,
     oracle-content,,DC76,ZX-E8,ACME
 
-Rule 1: every row is looked at before the first job is, and everything that is wrong is told, each with its line.
+Rule 1: all rows are checked before the first job is polled. Every bad row is reported with its line.
 Rule 2: nothing is guessed: a row that could be meant in two ways is a bad one.
 Rule 3: what a row says beside its endpoint and its keys is carried to its result, to the letter.
 Rule 4: this file reads bytes that it is given, in pieces of any size; it opens nothing and holds one record at most.

@@ -2,7 +2,7 @@
 
 Rule 1: memory is bounded however many watches there are: numbers go into arrays of eight bytes, texts are kept for a
 capped number of reasons and rows, and what is left out is counted.
-Rule 2: of rows, those that tell most are kept: what did not succeed first, then the others, in the order recorded.
+Rule 2: of many rows, those that did not succeed are kept first, then the others, in the order recorded.
 """
 
 from __future__ import annotations

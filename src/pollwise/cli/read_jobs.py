@@ -27,7 +27,7 @@ async def read_jobs(jobs: str, form: Format, endpoint: str | None, job_table: Jo
     """Put the rows of the file (`-` is stdin) into `job_table`.
 
     Raises:
-        UsageError: It cannot be read, or rows of it are bad: which and why was told on stderr.
+        UsageError: It cannot be read, or has bad rows. Stderr has their lines and reasons.
         OSError: There is no room for them.
     """
     reader, collector = reader_for(form, endpoint), _RowCollector(jobs, job_table)
