@@ -72,3 +72,16 @@ def test_a_clock_that_stands_still_is_no_busy_one() -> None:
     for cpu_s in range(10):
         limiter.look(5.0, float(cpu_s), waiting=True)
     assert limiter.limit == 64
+
+
+def test_a_step_down_is_a_quarter_and_a_step_up_doubles() -> None:
+    """From 64 to 48 for a busy processor; from 20 to 40 when it had time to spare at two looks in a row."""
+    assert looked(ConcurrencyLimiter(64), 1.0) == 48
+    limiter = ConcurrencyLimiter(64)
+    limiter.look(0.0, 100.0, waiting=False)
+    limiter.limit = 20
+    limits = []
+    for n in (1, 2, 3):
+        limiter.look(n * LOOK_S, 100.0 + n * 0.6 * LOOK_S, waiting=True)
+        limits.append(limiter.limit)
+    assert limits == [20, 40, 64]

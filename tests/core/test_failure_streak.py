@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,3 +65,42 @@ def test_an_end_of_another_kind_begins_anew() -> None:
     assert streak.on_unconfirmed(words[0], 4.0)
     assert streak.on_unconfirmed(words[1], 5.0)
     assert not streak.on_unconfirmed(words[1], 6.0)
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+def test_the_next_poll_ends_a_watch_only_with_enough_failures(failures: int) -> None:
+    """With three needed, the second failure in a row is the one after which the next may end it."""
+    streak = FailureStreak()
+    for n in range(failures + 1):
+        streak.on_failure(float(n))
+    assert streak.ends_at(RETRY) == (600.0 if failures else None)
+
+
+def test_pauses_add_up() -> None:
+    """Each moves the beginnings of the outage and of the grace on."""
+    streak = FailureStreak()
+    streak.not_found_since = 10.0
+    streak.on_failure(100.0)
+    streak.on_pause(5.0)
+    streak.on_pause(7.0)
+    assert (streak.failing_since, streak.not_found_since) == (112.0, 22.0)
+
+
+def test_a_good_reading_forgets_renewals_and_earlier_processes() -> None:
+    """The next refusal of the credentials renews them again."""
+    streak = FailureStreak()
+    streak.refused = streak.stale = streak.visible = True
+    streak.on_good_poll()
+    assert (streak.refused, streak.stale, streak.visible) == (False, False, False)
+
+
+@pytest.mark.parametrize(("flaps", "polls", "over_s"), [(0, 3, 60.0), (1, 9, 240.0), (2, 17, 480.0), (5, 17, 480.0)])
+def test_doubt_asks_for_more_polls_over_more_time(flaps: int, polls: int, over_s: float) -> None:
+    """Four times as many after the first contradiction, then eight times."""
+    streak = FailureStreak()
+    streak.flaps = flaps
+    for n in range(polls):
+        assert not streak.is_confirmed(2, 60.0, 1e9)
+        streak.on_unconfirmed(unsure(), 100.0 + n)
+    assert not streak.is_confirmed(2, 60.0, 100.0 + over_s - 0.001)
+    assert streak.is_confirmed(2, 60.0, 100.0 + over_s)

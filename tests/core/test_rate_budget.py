@@ -28,6 +28,15 @@ def test_what_is_configured_stays() -> None:
     assert RateBudget.documented(None).limit is None
 
 
+def test_the_longest_hint_is_an_hour_unless_it_is_given() -> None:
+    """Of a configured and of a documented limit."""
+    documented = RateLimit(60, per_s=60.0)
+    for budget in (RateBudget(60, per_s=60.0), RateBudget(), RateBudget.documented(documented)):
+        assert budget.longest_hint_s == 3600.0
+    assert RateBudget(longest_hint_s=7.0).longest_hint_s == 7.0
+    assert RateBudget.documented(documented, longest_hint_s=7.0).longest_hint_s == 7.0
+
+
 def test_a_budget_says_in_its_repr_what_it_allows() -> None:
     """One line for logs."""
     assert repr(RateBudget(60, per_s=60.0)) == "RateBudget(60, per_s=60.0)"

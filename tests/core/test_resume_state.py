@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,6 +36,31 @@ def test_a_clock_that_is_right_keeps_age_and_deadline() -> None:
     """Ten minutes later there are fifty left of the hour."""
     past: ResumeState[str] = ResumeState.between(BEGAN_S, BEGAN_S + 3600, BEGAN_S + 600)
     assert (past.age_s, past.left_s, past.overdue) == (600, 3000, False)
+
+
+def test_what_was_written_down_is_kept() -> None:
+    """The counts, the phase and the status come back unchanged. Without them the watch is as at its beginning."""
+    past: ResumeState[str] = ResumeState.between(
+        BEGAN_S, None, BEGAN_S + 9, polls=7, failures=2, phase=Phase.QUEUED, status="waiting", seen_s=5.0
+    )
+    assert (past.polls, past.failures, past.phase, past.status, past.seen_s) == (7, 2, Phase.QUEUED, "waiting", 5.0)
+    new: ResumeState[str] = ResumeState.between(BEGAN_S, None, BEGAN_S)
+    assert (new.polls, new.failures, new.phase, new.status, new.seen_s, new.visible) == (0, 0, None, None, None, False)
+
+
+@pytest.mark.parametrize("seen", [{"phase": Phase.RUNNING}, {"seen_s": 1.0}, {"visible": True}])
+def test_any_trace_of_a_good_poll_makes_a_job_visible(seen: dict[str, Any]) -> None:
+    """A 404 is then no sign that the job never existed."""
+    past: ResumeState[str] = ResumeState.between(BEGAN_S, None, BEGAN_S + 9, **seen)
+    assert past.visible
+
+
+def test_a_state_with_less_time_left_is_itself() -> None:
+    """`at_most` makes a copy only where it changes something."""
+    past: ResumeState[str] = ResumeState(age_s=1.0, left_s=60.0)
+    assert past.at_most(60.0) is past.at_most(None) is past.at_most(61.0) is past
+    assert past.at_most(59.0).left_s == 59.0
+    assert ResumeState[str](age_s=1.0, left_s=None).at_most(5.0).left_s == 5.0
 
 
 def test_a_clock_that_jumped_back_a_day() -> None:

@@ -84,3 +84,9 @@ def test_all_shares_wait_while_the_server_is_out_of_service() -> None:
     one, other = budget.share(), budget.share()
     budget.on_unavailable(acquire(budget, one, 0.0), 1.0, 30.0)
     assert available_at(budget, other, 1.0) == 31.0
+
+
+def test_a_new_share_has_had_nothing_and_has_nothing() -> None:
+    """It begins with no watch and no permit."""
+    share = TokenBudget().share()
+    assert (share.served, share.size) == (0.0, 0)

@@ -21,6 +21,15 @@ def test_a_server_that_does_not_reply_does_not_stop_the_start() -> None:
     assert [start.most_in_flight(now, 0) for now in (0.0, 0.3, 0.6)] == [6, 12, 24]
 
 
+def test_a_start_has_its_own_time_and_its_own_replies() -> None:
+    """Replies and seconds before it do not count, and the doubling ends at about a million."""
+    start = SlowStart()
+    assert [start.most_in_flight(0.0, replies) for replies in (0, 1)] == [4, 8]
+    start.begin(100.0, 0)
+    assert [start.most_in_flight(now, 0) for now in (100.0, 100.3)] == [4, 8]
+    assert start.most_in_flight(100.0 + 5.2, 0) == start.most_in_flight(1e6, 0) == 4 << 20
+
+
 def test_sixteen_replies_end_the_start() -> None:
     """They were without rate headers."""
     start = SlowStart()
