@@ -198,11 +198,15 @@ class ReplyReader(Generic[T]):
 
     def read(self, reply: Reply) -> T:
         """The status in the reply. Raises MalformedReply, with the path of the deciding field that is wrong."""
-        if len(reply.body) > SHORT:
-            reply = bounded(reply, deciding=self._reader.keys)
-            if reply.left_out:
-                return self._reader.with_left_out(self._decoded(reply), reply.left_out)
-        return self._decoded(reply)
+        if len(reply.body) <= SHORT:
+            try:
+                return self._quick(orjson.loads(reply.body), self._made)
+            except FAULTS:  # JSONDecodeError is a ValueError
+                pass
+            return self._decoded(reply)
+        reply = bounded(reply, deciding=self._reader.keys)
+        value = self._decoded(reply)
+        return self._reader.with_left_out(value, reply.left_out) if reply.left_out else value
 
     def _decoded(self, reply: Reply) -> T:
         try:
