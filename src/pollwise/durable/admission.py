@@ -21,7 +21,7 @@ import attrs
 
 from pollwise.core.record_states import RecordEvent, RecordState, Write, continues_row, next_state
 from pollwise.durable.background_job import BackgroundJob, StartTask
-from pollwise.durable.patience import Patience, is_of_one
+from pollwise.durable.patience import Patience, in_halves
 from pollwise.durable.recorded_watch import (
     RecordedWatch,
     continue_from,
@@ -34,6 +34,7 @@ from pollwise.durable.recorded_watch import (
 from pollwise.durable.watch_rows import WatchRows
 from pollwise.errors import CallbackFailed, DeadlineExceeded, OriginChanged
 from pollwise.ledger import Concluded, Ledger, NewWatch, OpenWatch, OutcomeKind, Recorded, Relocation
+from pollwise.ledger.errors import is_of_one
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.tracebacks import strip_tracebacks
 
@@ -295,8 +296,7 @@ class Admission(Generic[J, S]):
         """This call failed. If the fault lies in one entry, make it for each half. Returns the entries that failed."""
         if len(entries) == 1 or not is_of_one(exc):
             return _failed(entries, exc)
-        middle = len(entries) // 2
-        return [*await change(entries[:middle]), *await change(entries[middle:])]
+        return await in_halves(change, entries)
 
     def _put_off(self, failed: Sequence[_Entry[J, S]]) -> Sequence[_Entry[J, S]]:
         """End the watches whose rows are not tried again, and return the other entries."""

@@ -66,9 +66,6 @@ class Delivery(Generic[J, S]):
 class _Inbox(Generic[J, S]):
     """The outcomes that one iterator will deliver: from notifications of the recorder, and from pages of the ledger.
 
-    Args:
-        recorder: Writes the outcomes.
-
     Attributes:
         ready: The outcomes to deliver, each with what acknowledges it.
         out: What acknowledges the outcomes that are ready or delivered, and not acknowledged.
@@ -79,8 +76,7 @@ class _Inbox(Generic[J, S]):
         closed: Whether the iterator has ended.
     """
 
-    def __init__(self, recorder: Recorder[J, S]) -> None:
-        self._recorder = recorder
+    def __init__(self) -> None:
         self.ready: deque[tuple[Acknowledgement, Outcome[J, S] | Concluded]] = deque()
         self.out: set[Acknowledgement] = set()
         self.pages: AsyncIterator[Sequence[Concluded]] | None = None
@@ -135,7 +131,7 @@ class Deliveries(Generic[J, S]):
         self._recorder = recorder
         self._watches = watches
         self._follow = follow
-        self._inbox: _Inbox[J, S] = _Inbox(recorder)
+        self._inbox: _Inbox[J, S] = _Inbox()
         self._reading = asyncio.Lock()
         recorder.subscribe(self._inbox)
 

@@ -20,10 +20,11 @@ from pollwise.core.record_states import RecordEvent, RecordState
 from pollwise.durable.admission import Apply
 from pollwise.durable.background_job import BackgroundJob, StartTask
 from pollwise.durable.codec import conclusion_of, unwritable_outcome
-from pollwise.durable.patience import Patience, is_of_one
+from pollwise.durable.patience import Patience, in_halves
 from pollwise.durable.recorded_watch import RecordedWatch, row_id_of, state_of, write_failed
 from pollwise.errors import ConfigurationError, EndpointBug
 from pollwise.ledger import Conclusion, Ledger
+from pollwise.ledger.errors import is_of_one
 from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint
@@ -126,8 +127,7 @@ class Outbox(Generic[J, S]):
             await self._ledger.conclude([entry.conclusion for entry in entries])
         except Exception as exc:  # noqa: BLE001  # foreign code
             if len(entries) > 1 and is_of_one(exc):
-                middle = len(entries) // 2
-                return [*await self._write(entries[:middle]), *await self._write(entries[middle:])]
+                return await in_halves(self._write, entries)
             if isinstance(exc, ConfigurationError):
                 return self._on_unkeepable(entries[0], exc)
             return self._put_off(entries, exc)

@@ -22,8 +22,9 @@ from pollwise.durable.recorded_watch import safe_message
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerTooNew, LedgerUnwritable, NotALedger
 
-__all__ = ["Patience", "Pending", "is_of_one"]
+__all__ = ["Patience", "Pending", "in_halves"]
 
+T = TypeVar("T")
 R = TypeVar("R")
 
 _FIRST_PAUSE_S = 0.25
@@ -33,9 +34,10 @@ _PERMANENT = (ConfigurationError, LedgerClosed, LedgerCorrupt, LedgerMissing, Le
 _log = logging.getLogger(__name__)
 
 
-def is_of_one(error: Exception) -> bool:
-    """Whether a call failed because of one of its items, so that the others can be written without it."""
-    return isinstance(error, ConfigurationError) or (isinstance(error, LedgerCorrupt) and bool(error.rows))
+async def in_halves(change: Callable[[Sequence[T]], Awaitable[Sequence[T]]], items: Sequence[T]) -> Sequence[T]:
+    """The results for both halves of these items, of which one made a call for all of them fail."""
+    middle = len(items) // 2
+    return [*await change(items[:middle]), *await change(items[middle:])]
 
 
 class Pending(Protocol):

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from pollwise.errors import PollwiseError
+from pollwise.errors import ConfigurationError, PollwiseError
 
 __all__ = [
     "LedgerClosed",
@@ -188,6 +188,11 @@ class LedgerClosed(LedgerError):
 
 
 _MOST_NAMED = 10
+
+
+def is_of_one(error: Exception) -> bool:
+    """Whether a call failed because of one of its items, so that the others can be written without it."""
+    return isinstance(error, ConfigurationError) or (isinstance(error, LedgerCorrupt) and bool(error.rows))
 
 
 def row_names(rows: Sequence[int]) -> str:

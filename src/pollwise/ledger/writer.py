@@ -22,8 +22,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from pollwise.errors import ConfigurationError
-from pollwise.ledger.errors import LedgerCorrupt
+from pollwise.ledger.errors import LedgerCorrupt, is_of_one
 from pollwise.ledger.files import Opening, ledger_error_of, open_ledger
 from pollwise.ledger.open_file import OpenFile
 from pollwise.ledger.statements import DamagedRows, Work
@@ -120,7 +119,7 @@ class _Writer:
         try:
             results = self._transact(calls)
         except Exception as exc:  # noqa: BLE001 - rule 3
-            if len(calls) > 1 and _is_of_one(_error_of(exc, self.file.path)):
+            if len(calls) > 1 and is_of_one(_error_of(exc, self.file.path)):
                 return [settled for call in calls for settled in self._write([call])]
             return [(call.future, None, _caused(_error_of(exc, self.file.path), exc)) for call in calls]
         return [(call.future, result, None) for call, result in zip(calls, results, strict=True)]
@@ -154,11 +153,6 @@ def _error_of(exc: Exception, path: str) -> Exception:
     if isinstance(exc, DamagedRows):
         return LedgerCorrupt(path, exc.damaged[0].reason, tuple(row.id for row in exc.damaged))
     return ledger_error_of(exc, path)
-
-
-def _is_of_one(error: Exception) -> bool:
-    """Whether the fault lies in one of the calls."""
-    return isinstance(error, ConfigurationError) or (isinstance(error, LedgerCorrupt) and bool(error.rows))
 
 
 def _caused(error: Exception, by: Exception) -> Exception:
