@@ -32,8 +32,7 @@ from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
 from pollwise.errors import PollError, TokenError, WatchError
 from pollwise.ledger import Concluded
-from pollwise.ledger.checksums import checksum
-from pollwise.ledger.rows import JOB, STATE, UnsoundRow, known_watch, line_of
+from pollwise.ledger.rows import UnsoundRow, checksums_of, known_watch, line_of
 from pollwise.model.messages import Reply
 
 __all__ = ["TARGETS", "Target"]
@@ -113,7 +112,7 @@ def row(data: bytes) -> None:
     values = [_cell(value) for value in found]
     if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
         return  # SQLite has no such number
-    cells = (*values, checksum(values[JOB]), checksum((values[0], *values[STATE])))
+    cells = (*values, *checksums_of(tuple(values)))
     with suppress(UnsoundRow):
         orjson.loads(line_of(cells))
     try:

@@ -34,3 +34,14 @@ async def test_a_page_that_cannot_be_read(path: Path) -> None:
     assert check_ledger(str(fresh)).faults == []
     with pytest.raises(FileExistsError):
         recover_ledger(str(path), str(fresh))
+
+
+async def test_a_recovered_ledger_is_private(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mode is 0600, also by a relative name and after a recovery that was killed."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(1)])
+    monkeypatch.chdir(path.parent)
+    Path("new.ledger-pollwise-recovery").write_bytes(b"half a ledger")
+    assert recover_ledger(str(path), "new.ledger").sound == 1
+    assert Path("new.ledger").stat().st_mode & 0o777 == 0o600
+    assert not Path("new.ledger-pollwise-recovery").exists()

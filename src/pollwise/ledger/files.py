@@ -41,7 +41,7 @@ from pollwise.ledger.integrity import check_integrity
 from pollwise.ledger.open_file import OpenFile
 from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, VIEWS, migrate, version_of
 
-__all__ = ["Opening", "Synchronous", "UnreadableRow", "ledger_error_of", "open_ledger"]
+__all__ = ["Opening", "Synchronous", "ledger_error_of", "make_ledger", "open_ledger"]
 
 Synchronous: TypeAlias = Literal["full", "normal"]
 
@@ -57,10 +57,6 @@ class Opening:
     synchronous: Synchronous
     busy_timeout_s: float
     read_only: bool
-
-
-class UnreadableRow(Exception):
-    """A row has a value that no version of pollwise writes."""
 
 
 def open_ledger(opening: Opening, held: ExitStack) -> OpenFile:
@@ -242,7 +238,16 @@ def _create(path: str) -> None:
     if _size(f"{path}-wal"):
         # SQLite would write this log into any file in the main file's place.
         raise LedgerCorrupt(path, f"the file itself is gone, and its newest part is left in {path}-wal")
-    fresh = path + _FRESH
+    with contextlib.suppress(FileExistsError):  # made by a process without our lock: it is inspected like any other
+        make_ledger(path, path + _FRESH, lambda _db: None)
+
+
+def make_ledger(path: str, fresh: str, fill: Callable[[sqlite3.Connection], object]) -> None:
+    """Make a ledger under the name `fresh`, fill it, and move it into place. Its mode is 0600.
+
+    Raises:
+        FileExistsError: There is a file at `path`. It is left as it is.
+    """
     with ExitStack() as cleanup:
         cleanup.callback(_remove, fresh)
         _remove(fresh)  # left by a process that was killed here
@@ -250,10 +255,11 @@ def _create(path: str) -> None:
         with closing(_connect(fresh, "mode=rw")) as db:
             db.execute("PRAGMA journal_mode = MEMORY")
             migrate(db, MIGRATIONS)
+            fill(db)
         try:
             os.link(fresh, path)  # unlike a rename, never replaces
         except FileExistsError:
-            return  # made by a process without our lock: it is inspected like any other
+            raise
         except OSError:  # a file system without links
             os.rename(fresh, path)  # noqa: PTH104 - all of this file's paths are texts
     _sync_folder(path)
@@ -320,8 +326,6 @@ def ledger_error_of(exc: Exception, path: str) -> Exception:
     match exc:
         case sqlite3.Error():
             return _sqlite_error(exc, path)
-        case UnreadableRow():
-            return LedgerCorrupt(path, str(exc))
         case OverflowError() | UnicodeEncodeError():
             return ConfigurationError(f"a value cannot be kept: {exc}")
         case OSError():

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import attrs
 
-from pollwise.ledger.checksums import checksum
 from pollwise.ledger.errors import LedgerCorrupt, LedgerMissing
+from pollwise.ledger.files import make_ledger
 from pollwise.ledger.records import DamagedRow
-from pollwise.ledger.rows import COLUMNS, JOB, STATE, Row, UnsoundRow, damaged_row, line_of
-from pollwise.ledger.schema import MIGRATIONS, migrate
+from pollwise.ledger.rows import COLUMNS, Row, UnsoundRow, checksums_of, damaged_row, line_of
 from pollwise.ledger.statements import fetch
 
 __all__ = ["Survey", "check_ledger", "recover_ledger"]
@@ -65,26 +64,23 @@ def recover_ledger(path: str, new: str) -> Survey:
     """
     if os.path.lexists(new):
         raise FileExistsError(new)
-    fresh = Path(f"{new}-pollwise-recovery")
-    try:
-        with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
-            db.execute("PRAGMA journal_mode = MEMORY")
-            migrate(db, MIGRATIONS)
-            db.execute("BEGIN")
-            survey = _survey(path, lambda row: _save(db, row))
-            db.execute("COMMIT")
-        os.link(fresh, new)  # unlike a rename, never replaces
-    finally:
-        fresh.unlink(missing_ok=True)
-    return survey
+    target = os.path.abspath(new)  # noqa: PTH100 - all of a ledger's paths are texts
+    surveys: list[Survey] = []
+
+    def save_all(db: sqlite3.Connection) -> None:
+        db.execute("BEGIN")
+        surveys.append(_survey(path, lambda row: _save(db, row)))
+        db.execute("COMMIT")
+
+    make_ledger(target, f"{target}-pollwise-recovery", save_all)
+    return surveys[0]
 
 
 def _save(db: sqlite3.Connection, row: Row) -> str | None:
     """Insert the row. Returns why that was not possible, or None."""
-    sums = (checksum(row[JOB]), checksum((row[0], *row[STATE])))
     marks = ", ".join("?" * len(row))
     try:
-        db.execute(f"INSERT INTO watches ({COLUMNS}) VALUES ({marks})", (*row[:-2], *sums))  # noqa: S608
+        db.execute(f"INSERT INTO watches ({COLUMNS}) VALUES ({marks})", (*row[:-2], *checksums_of(row)))  # noqa: S608
     except sqlite3.IntegrityError:
         return "it is a second row of its job"
     return None

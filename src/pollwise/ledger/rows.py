@@ -27,6 +27,7 @@ __all__ = [
     "UNSEEN",
     "Row",
     "UnsoundRow",
+    "checksums_of",
     "damaged_row",
     "is_sound_job",
     "json_of",
@@ -204,6 +205,11 @@ def known_watch(row: Row) -> OpenWatch | Concluded:
         raise UnsoundRow(damaged_row(row, str(exc))) from exc
 
 
+def checksums_of(row: Row) -> tuple[int, int]:
+    """The checksums of the job and of the state, as the columns are now."""
+    return checksum(row[JOB]), checksum((row[0], *row[STATE]))
+
+
 def is_sound_job(row: Row) -> bool:
     """Whether the columns of the job have the checksum with which they were written."""
     return row[0].__class__ is int and checksum(row[JOB]) == row[-2]
@@ -213,9 +219,10 @@ def _check_checksums(row: Row) -> None:
     *_, of_job, of_state = row
     if of_job == OLDER == of_state:
         return
-    if checksum(row[JOB]) != of_job:
+    job, state = checksums_of(row)
+    if job != of_job:
         raise ValueError("its job is not as it was written")
-    if checksum((row[0], *row[STATE])) != of_state:
+    if state != of_state:
         raise ValueError("its state is not as it was written")
 
 
@@ -293,5 +300,5 @@ def line_of(row: Row) -> bytes:
     }
     try:
         return orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
-    except TypeError as exc:  # bytes in a column of texts, which SQLite allows
+    except TypeError as exc:  # orjson reads a status that is nested deeper than it writes
         raise UnsoundRow(damaged_row(row, str(exc))) from exc
