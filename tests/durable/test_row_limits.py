@@ -11,14 +11,15 @@ from kept_toy import KeptToyEndpoint
 from pollwise.durable.row_limits import (
     bounded_error,
     bounded_message,
+    bounded_status,
     json_text,
     known_error,
     read_status,
-    status_text,
     was_left_out,
 )
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileStatus, ErrorItem, TaskStatus
 from pollwise.model.limits import ReplyLimits
+from pollwise.model.protocols import Endpoint
 from toy import ToyStatus
 
 LIMITS = ReplyLimits()
@@ -31,9 +32,13 @@ def many_errors(number: int) -> DeleteFileStatus:
     )
 
 
+def written(status: Any, endpoint: Endpoint[Any, Any]) -> bytes:
+    return json_text(endpoint.codec.status_to_json(status), LIMITS.depth)
+
+
 def test_a_status_over_the_limit_is_cut_and_says_so() -> None:
     """It is read back with the number of all items."""
-    text = status_text(many_errors(1_000), DELETION, LIMITS)
+    text = bounded_status(written(many_errors(1_000), DELETION), DELETION, LIMITS)
     status = read_status(text, DELETION, LIMITS)
     assert len(text) <= LIMITS.row
     assert status is not None
@@ -46,7 +51,7 @@ def test_a_status_that_cannot_be_cut_leaves_a_note() -> None:
     status: Any = ToyStatus(["x" * 10_000] * 100)  # type: ignore[arg-type]
     endpoint = KeptToyEndpoint()
     endpoint.codec.status_from_json = _refuse  # type: ignore[method-assign]
-    text = status_text(status, endpoint, LIMITS)
+    text = bounded_status(written(status, endpoint), endpoint, LIMITS)
     assert was_left_out(text)
     assert read_status(text, endpoint, LIMITS) is None
 

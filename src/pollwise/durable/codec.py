@@ -20,7 +20,7 @@ from pollwise.core.machine import WatchMachine
 from pollwise.core.resume_state import ResumeState
 from pollwise.durable.error_codec import ErrorCodec
 from pollwise.durable.legacy_errors import legacy_job_error, legacy_watch_error
-from pollwise.durable.row_limits import bounded_message, read_status, status_text, was_left_out
+from pollwise.durable.row_limits import bounded_message, bounded_status, json_text, read_status, was_left_out
 from pollwise.errors import ConfigurationError, JobCancelled, JobFailed, WatchError
 from pollwise.ledger import Change, Concluded, Conclusion, NewWatch, OpenWatch, OutcomeKind
 from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
@@ -170,11 +170,12 @@ def _bug(job: J, exc: Exception, what: str, elapsed_s: float, polls: int) -> Aba
 def _json(status: S | None, endpoint: Endpoint[Any, S], limits: ReplyLimits) -> bytes | None:
     if status is None:
         return None
+    data = endpoint.codec.status_to_json(status)
     try:
-        text = orjson.dumps(endpoint.codec.status_to_json(status))
-    except TypeError:  # perhaps nested too deep
-        return status_text(status, endpoint, limits)
-    return text if len(text) <= limits.row else status_text(status, endpoint, limits)
+        text = orjson.dumps(data)  # tried here, because nearly every status is short and not deep
+    except TypeError:
+        text = json_text(data, limits.depth)
+    return text if len(text) <= limits.row else bounded_status(text, endpoint, limits)
 
 
 # --- out of a ledger --------------------------------------------------------------------------

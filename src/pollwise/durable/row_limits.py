@@ -16,11 +16,11 @@ import attrs
 import orjson
 
 from pollwise.model.bounded_reply import SHORT
-from pollwise.model.json_cutting import BrokenJson, cut_json
+from pollwise.model.json_cutting import BrokenJson, cut_json, in_one_go
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint
 
-__all__ = ["bounded_error", "bounded_message", "json_text", "known_error", "read_status", "status_text", "was_left_out"]
+__all__ = ["bounded_error", "bounded_message", "bounded_status", "json_text", "known_error", "read_status", "was_left_out"]
 
 S = TypeVar("S")
 
@@ -47,9 +47,8 @@ _log = logging.getLogger(__name__)
 # --- into a ledger ----------------------------------------------------------------------------
 
 
-def status_text(status: S, endpoint: Endpoint[Any, S], limits: ReplyLimits) -> bytes:
-    """The status as JSON of at most `limits.row` bytes. Raises what the endpoint's codec raises."""
-    text = json_text(endpoint.codec.status_to_json(status), limits.depth)
+def bounded_status(text: bytes, endpoint: Endpoint[Any, Any], limits: ReplyLimits) -> bytes:
+    """A status as JSON, of at most `limits.row` bytes."""
     if len(text) <= limits.row:
         return text
     cut = _cut_status(text, _for_rows(limits, limits.row))
@@ -74,7 +73,7 @@ def bounded_error(document: bytes, limits: ReplyLimits) -> bytes:
     most = limits.row // 2
     if len(document) <= most:
         return document
-    return _cut(document, _for_rows(limits, most), _KEYS_OF_ERRORS)[0]
+    return in_one_go(cut_json(document, _for_rows(limits, most), _KEYS_OF_ERRORS))[0]
 
 
 def bounded_message(message: str) -> str:
@@ -108,7 +107,7 @@ def known_error(document: bytes) -> bytes:
     if len(document) <= SHORT:
         return document
     try:
-        return b"" if len(document) > _LARGEST else _cut(document, ReplyLimits(), _KEYS_OF_ERRORS)[0]
+        return b"" if len(document) > _LARGEST else in_one_go(cut_json(document, ReplyLimits(), _KEYS_OF_ERRORS))[0]
     except BrokenJson:
         return b""
 
@@ -121,20 +120,10 @@ def _for_rows(limits: ReplyLimits, most: int) -> ReplyLimits:
     return attrs.evolve(limits, size=max(1, most // 2), text=max(1, min(limits.text, most // 16)))
 
 
-def _cut(document: bytes, limits: ReplyLimits, deciding: tuple[str, ...] = ()) -> tuple[bytes, Mapping[str, int]]:
-    steps = cut_json(document, limits, deciding)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            cut: tuple[bytes, Mapping[str, int]] = done.value
-            return cut
-
-
 def _cut_status(text: bytes, limits: ReplyLimits) -> bytes | None:
     """The status within the limits, with what was left out. The same text if it is within them; None if it cannot be cut."""
     try:
-        cut, left_out = _cut(text, limits)
+        cut, left_out = in_one_go(cut_json(text, limits))
         data = orjson.loads(cut)
     except ValueError:  # a text or a number, or broken
         return None

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import attrs
 
 from pollwise.model.json_body import unwrapped
-from pollwise.model.json_cutting import BrokenJson, cut_json
+from pollwise.model.json_cutting import BrokenJson, cut_json, in_one_go
 from pollwise.model.limits import ReplyLimits
 
 __all__ = ["SHORT", "Bounds", "bounded", "bounding"]
@@ -85,13 +85,7 @@ def bounding(reply: R, limits: ReplyLimits = _DEFAULT, deciding: Collection[str]
 
 def bounded(reply: R, limits: ReplyLimits = _DEFAULT, deciding: Collection[str] = ()) -> R:
     """The same in one go."""
-    steps = bounding(reply, limits, deciding)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            cut: R = done.value
-            return cut
+    return in_one_go(bounding(reply, limits, deciding))
 
 
 def _evolved(reply: R, **changes: object) -> R:

@@ -15,11 +15,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from pollwise.model.limits import ReplyLimits
 
-__all__ = ["BrokenJson", "Cut", "cut_json"]
+__all__ = ["BrokenJson", "Cut", "cut_json", "in_one_go"]
+
+T = TypeVar("T")
 
 Cut: TypeAlias = tuple[bytes, Mapping[str, int]]
 """The document, and how much was left out of it: items of a list, members of an object, bytes of a text; by path."""
@@ -44,7 +46,7 @@ _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 
 
 def _any_value(levels: int) -> bytes:
-    """A pattern for a value with so many levels of lists and objects. It checks brackets and strings only."""
+    """A pattern for a value with at most `levels` levels of lists and objects. It checks brackets and strings only."""
     inner = rb'(?:[^\[\]{}"]++|' + _STRING + rb")*+"
     for _ in range(levels - 1):
         inner = rb'(?:[^\[\]{}"]++|' + _STRING + rb"|[\[{]" + inner + rb"[\]}])*+"
@@ -103,6 +105,16 @@ def cut_json(document: bytes, limits: ReplyLimits, deciding: Collection[str] = (
     cutter = _Cutter(document, limits, deciding)
     yield from cutter.run()
     return b"".join(cutter.out), cutter.left_out
+
+
+def in_one_go(steps: Generator[None, None, T]) -> T:
+    """The result of these steps, for code that has no event loop to let run between them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
 
 
 class _Cutter:
