@@ -9,11 +9,10 @@ Rule 2: a job is given as KEY=VALUE. Nothing is guessed.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from yarl import URL
 
@@ -21,10 +20,9 @@ from pollwise.cli.exit_status import UsageError
 from pollwise.cli.safe_text import safe
 from pollwise.endpoints.catalog import catalog, from_catalog
 from pollwise.endpoints.declared import Declaration, DeclaredEndpoint, DeclaredJob, Progress, load_declarations
+from pollwise.endpoints.declared.templates import HOLE
 
 __all__ = ["declared_endpoint", "job_of", "url_declaration"]
-
-_HOLE: Final = re.compile(r"\{\+?(\w+)\}")
 
 
 def declared_endpoint(name: str, file: Path | None, base_url: str | None, account: str) -> DeclaredEndpoint[Any]:
@@ -90,7 +88,7 @@ def url_declaration(url: str, words: Mapping[str, Any], auth: Mapping[str, Any] 
     Raises:
         UsageError: It is no http or https URL.
     """
-    plain = _HOLE.sub("x", url)
+    plain = HOLE.sub("x", url)
     try:
         parsed = URL(plain)
         origin = str(parsed.origin())
@@ -102,7 +100,7 @@ def url_declaration(url: str, words: Mapping[str, Any], auth: Mapping[str, Any] 
     return Declaration(
         name=str(parsed.host),
         base=origin if "@" not in plain.partition("//")[2].partition("/")[0] else url,
-        job=dict.fromkeys(_HOLE.findall(url), "str"),
+        job=dict.fromkeys((hole[2] for hole in HOLE.finditer(url)), "str"),
         poll=f"GET {target}",
         auth=auth,
         progress=None if percent is None else Progress(done=percent, of=100),

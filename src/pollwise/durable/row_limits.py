@@ -20,7 +20,15 @@ from pollwise.model.json_cutting import BrokenJson, cut_json, in_one_go
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint
 
-__all__ = ["bounded_error", "bounded_message", "bounded_status", "json_text", "known_error", "read_status", "was_left_out"]
+__all__ = [
+    "bounded_error",
+    "bounded_message",
+    "bounded_status",
+    "json_text",
+    "known_error",
+    "read_status",
+    "was_left_out",
+]
 
 S = TypeVar("S")
 

@@ -19,7 +19,7 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 
-__all__ = ["VendorCodec", "VendorEndpoint", "make_reading", "same_id"]
+__all__ = ["KEPT_REQUESTS", "VendorCodec", "VendorEndpoint", "make_reading", "same_id"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -28,7 +28,7 @@ make_reading: Callable[..., Reading[Any]] = fast_constructor(Reading, defaults=(
 """Takes all fields but `poll_after_s` by position, because seven keyword arguments would double its cost."""
 _make_request = fast_constructor(Request)
 # About 700 bytes each. A new request costs more, because aiohttp derives many values from a new URL.
-_KEPT_REQUESTS = 2_048
+KEPT_REQUESTS = 2_048
 _SHORTEST_HEX = 24  # an object ID of MongoDB; a GUID has 32
 _IS_HEX = re.compile(r"[0-9a-f]+").fullmatch
 _NO_PUNCTUATION = str.maketrans("", "", "-{}")
@@ -72,7 +72,7 @@ class VendorEndpoint(Endpoint[J, S]):
         problem: Callable[[Reply], Problem | None],
     ) -> None:
         self._root = root = ApiRoot.parse(base_url)
-        self._request = lru_cache(_KEPT_REQUESTS)(lambda job: _make_request(root.url(path(job))))
+        self._request = lru_cache(KEPT_REQUESTS)(lambda job: _make_request(root.url(path(job))))
         self.auth = auth
         self.deciding_keys = reader.keys
         self.account = checked_account(account, auth)

@@ -24,7 +24,7 @@ from pollwise.errors import ConfigurationError
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["AttrsCodec"]
+__all__ = ["AttrsCodec", "whole_number"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -171,7 +171,8 @@ def _enum_text(value: enum.Enum) -> str:
     return str(value.value)
 
 
-def _whole_number(text: str) -> int:
+def whole_number(text: str) -> int:
+    """The number in a text that `str` made of it. Raises ValueError for any other text."""
     if not _WHOLE_NUMBER(text):
         raise ValueError("not a whole number")
     return int(text)
@@ -207,6 +208,6 @@ def _reason(exc: BaseException, _type: type | None) -> str:
 _TEXTS: Final[Mapping[Any, tuple[Callable[[Any], str], Callable[[str], Any]]]] = {
     str: (_same_text, _same_text),
     bool: (_truth_text, _TRUTHS.__getitem__),
-    int: (_whole_number_text, _whole_number),
+    int: (_whole_number_text, whole_number),
     uuid.UUID: (_uuid_text, uuid.UUID),
 }

@@ -18,6 +18,7 @@ import orjson
 
 from pollwise.core.identity import checked_account
 from pollwise.errors import ConfigurationError, MalformedReply, RateLimited
+from pollwise.http.credentials import CREDENTIAL_FIELDS
 from pollwise.model.abilities import with_defaults
 from pollwise.model.messages import Reply, Request
 from pollwise.model.misuse import wrong_with_reading, wrong_with_request
@@ -51,7 +52,6 @@ _OTHERS: Final[Mapping[str, Any]] = {
     "a negative number": -1,
     "true": True,
 }
-_CREDENTIAL_FIELDS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key", "api_token"})
 _SLOWEST_S: Final = 0.005  # a vendor's request takes some microseconds
 _MOST_PATHS: Final = 200
 
@@ -159,7 +159,7 @@ def _of_request(endpoint: Endpoint[Any, Any], job: Any) -> Iterator[str]:
     if endpoint.fixed_origin is not None and endpoint.fixed_origin != str(url.origin()):
         yield f"fixed_origin is {endpoint.fixed_origin!r}, but request asks at {str(url.origin())!r}"
     for name in request.headers:
-        if name.lower() in _CREDENTIAL_FIELDS:
+        if name.lower() in CREDENTIAL_FIELDS:
             yield f"request must set no credentials; leave the header field {name} to auth"
     if _holds_credentials(request, endpoint):
         yield "request must set no credentials; what auth puts on is in its URL, header fields or body"

@@ -16,9 +16,12 @@ from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from pollwise.errors import ConfigurationError
 
-__all__ = ["Credential", "basic", "bearer", "checked_text", "header_fields"]
+__all__ = ["CREDENTIAL_FIELDS", "Credential", "basic", "bearer", "checked_text", "header_fields", "is_field_name"]
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 5.6.2, token
+CREDENTIAL_FIELDS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key", "api_token"})
+"""Header fields, in lower case, that carry credentials and are therefore left to an `Auth`."""
+
+is_field_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110 5.6.2, token
 _VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")  # RFC 9110 5.5, without bytes above 127: their charset is not defined
 _CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
@@ -29,7 +32,7 @@ def header_fields(fields: Mapping[str, str]) -> Mapping[str, str]:
     """The checked fields as an immutable mapping. aiohttp sends this type without copying it or its names."""
     made: CIMultiDict[str] = CIMultiDict()
     for name, value in fields.items():
-        if _NAME.fullmatch(name) is None:
+        if is_field_name(name) is None:
             raise ConfigurationError(f"{name!a} is not a valid header field name: pass letters, digits and hyphens")
         if _VALUE.fullmatch(_text(name, value)) is None:
             raise ConfigurationError(

@@ -17,13 +17,13 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Endpoint, EndpointLike
 from pollwise.model.reading import Reading
 
-__all__ = ["with_defaults"]
+__all__ = ["NEVER_ANSWERS", "with_defaults"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 _LONGEST_NAME: Final = 100
-_NEVER_ANSWERS: Final = frozenset({401, 429})  # they concern the credentials and the rate limit, not the job
+NEVER_ANSWERS: Final = frozenset({401, 429})  # they concern the credentials and the rate limit, not the job
 _NEEDED: Final = ("name", "request", "read")
 _VALUES: Final = (
     "auth",
@@ -109,7 +109,7 @@ def _is_texts(value: object) -> bool:
 
 def _is_answer_statuses(value: object) -> bool:
     return isinstance(value, frozenset) and all(
-        type(code) is int and 300 <= code <= 599 and code not in _NEVER_ANSWERS for code in value
+        type(code) is int and 300 <= code <= 599 and code not in NEVER_ANSWERS for code in value
     )
 
 

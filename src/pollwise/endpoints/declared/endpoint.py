@@ -8,20 +8,21 @@ Rule 3: a status is the JSON of the reply, or what the caller's class makes of i
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import attrs
 
 from pollwise.core.identity import checked_account
+from pollwise.endpoints._vendor import KEPT_REQUESTS
+from pollwise.endpoints.attrs_codec import whole_number
 from pollwise.endpoints.declared.expressions import is_true
 from pollwise.endpoints.declared.loading import load_declarations
 from pollwise.endpoints.declared.plan import KEY_TYPES, auth_variables, compiled, deciding_keys
 from pollwise.endpoints.declared.problems import Problems
-from pollwise.endpoints.declared.rules import Rules, Verdict
+from pollwise.endpoints.declared.rules import Verdict
 from pollwise.endpoints.declared.statuses import StatusForm
 from pollwise.endpoints.declared.templates import Key, RequestTemplate
 from pollwise.endpoints.declared.vocabulary import Declaration
@@ -35,8 +36,6 @@ __all__ = ["DeclaredEndpoint", "DeclaredJob"]
 
 S = TypeVar("S")
 T = TypeVar("T")
-
-_KEPT_REQUESTS: Final = 2_048
 
 
 @attrs.frozen(repr=False)
@@ -120,7 +119,7 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         problems.check()
         assert template is not None  # noqa: S101  # else there was a problem
         self._template = template
-        self._request = lru_cache(_KEPT_REQUESTS)(partial(_request, template))
+        self._request = lru_cache(KEPT_REQUESTS)(partial(_request, template))
         self._form: StatusForm[S] = StatusForm(status)
         self.auth = _auth(declaration) if auth is None else auth
         self.account = checked_account(account, self.auth)
@@ -235,7 +234,7 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
             if verdict is None:
                 raise reply.malformed("its code is in no list of codes")
             return verdict
-        if rules.limited is not None and _is_limited(rules, data):
+        if rules.limited is not None and is_true(rules.limited(data)):
             raise RateLimited(rules.poll_after_s(data), self.problem(reply), reply.status)
         if rules.expects is not None and rules.expects(data) is None:
             raise reply.malformed(f"it has no {self.declaration.expects}, which the declaration expects in every reply")
@@ -254,10 +253,6 @@ def _json_if_any(reply: Reply) -> Any:
         return reply.json()
     except MalformedReply:
         return None
-
-
-def _is_limited(rules: Rules, data: Any) -> bool:
-    return rules.limited is not None and is_true(rules.limited(data))
 
 
 # --- jobs -------------------------------------------------------------------------------------
@@ -313,9 +308,11 @@ def job_of_texts(endpoint: str, template: RequestTemplate, types: Mapping[str, s
 def _typed(name: str, text: str, kind: str | None) -> Key:
     if kind != "int":
         return text
-    if not _WHOLE_NUMBER(text):
-        raise ConfigurationError(f"key {name} must be a whole number, such as 7")
-    return int(text)
+    try:
+        return whole_number(text)
+    except ValueError:
+        wrong = f"key {name} must be a whole number, such as 7"
+    raise ConfigurationError(wrong)  # raised out here, so that no value is in its context
 
 
 # --- credentials ------------------------------------------------------------------------------
@@ -336,6 +333,3 @@ def _auth(declaration: Declaration) -> Auth | None:
     if "bearer" in auth:
         return BearerAuth(*values)
     return BasicAuth(*values) if "basic" in auth else ApiKeyAuth(*values, header=auth["header"])
-
-
-_WHOLE_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,300})", re.ASCII).fullmatch

@@ -21,12 +21,12 @@ from pollwise.endpoints._strict import unknown
 from pollwise.endpoints.declared.expressions import Expression, compiled, is_true
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.vocabulary import PHASES, Declaration, Word
+from pollwise.model.abilities import NEVER_ANSWERS
 from pollwise.model.limits import is_number
 from pollwise.model.reading import TERMINAL, Phase
 
 __all__ = ["Rules", "Verdict"]
 
-_NEVER_ANSWERS: Final = frozenset({401, 429})
 _LONGEST_REASON: Final = 500
 _LONGEST_SHOWN: Final = 60
 _NUMBER: Final = re.compile(r"[+-]?\d{1,300}(?:\.\d{1,300})?", re.ASCII).fullmatch
@@ -157,7 +157,7 @@ class Rules:
         outside = {status for status in http if not 200 <= status < 300}
         rules = cls(
             http=http,
-            answer_statuses=frozenset(range(400, 600)) - _NEVER_ANSWERS | outside if codes else frozenset(outside),
+            answer_statuses=frozenset(range(400, 600)) - NEVER_ANSWERS | outside if codes else frozenset(outside),
             expects=expression("expects", declared.expects),
             limited=expression("limited", declared.limited),
             when=tuple((f"{name}_when", when, _VERDICTS[PHASES[name]]) for name, when in whens if when is not None),
@@ -213,7 +213,7 @@ def _listed(word: str | None, lists: Mapping[str, Any], problems: Problems) -> d
 def _http(declared: Declaration, problems: Problems) -> dict[int, Verdict]:
     found = _listed("http", declared.http, problems)
     codes = {key[1]: verdict for key, verdict in found.items() if isinstance(key, tuple) and key[0] is int}
-    wrong = [code for code in codes if not 200 <= code <= 599 or code in _NEVER_ANSWERS]
+    wrong = [code for code in codes if not 200 <= code <= 599 or code in NEVER_ANSWERS]
     if wrong or len(codes) < len(found):
         problems.add("http", "write lists of status codes from 200 to 599, without 401 and 429")
     return codes

@@ -7,15 +7,13 @@ Rule 2: with a class, a reply that does not fit is malformed. Fields with defaul
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
+from pollwise.endpoints.attrs_codec import AttrsCodec
 from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Reply
-
-if TYPE_CHECKING:
-    from pollwise.endpoints.attrs_codec import AttrsCodec
 
 __all__ = ["StatusForm"]
 
@@ -57,7 +55,5 @@ class StatusForm(Generic[S]):
 
     @cached_property
     def _codec(self) -> AttrsCodec[Any, S]:
-        from pollwise.endpoints.attrs_codec import AttrsCodec  # noqa: PLC0415  # only a class needs cattrs
-
         assert self._kind is not None  # noqa: S101  # both callers look
         return AttrsCodec(_NoJob, self._kind)

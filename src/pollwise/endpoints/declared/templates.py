@@ -21,19 +21,20 @@ from pollwise.endpoints._address import ApiRoot, checked_id, segment
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.vocabulary import Call
 from pollwise.errors import ConfigurationError
+from pollwise.http.credentials import CREDENTIAL_FIELDS, is_field_name
 from pollwise.model.construction import fast_constructor
 from pollwise.model.messages import Request
 
-__all__ = ["Key", "RequestTemplate"]
+__all__ = ["HOLE", "Key", "RequestTemplate"]
 
 Key: TypeAlias = str | int
 
 _make_request = fast_constructor(Request)
-_HOLE: Final = re.compile(r"\{(\+?)([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
+HOLE: Final = re.compile(r"\{(\+?)([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
+"""A hole for a key: whether it keeps its slashes, and its name."""
+
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
-_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII).fullmatch  # RFC 9110 5.6.2
 _FIELD_VALUE: Final = re.compile(r"[ -~]*", re.ASCII).fullmatch
-_CREDENTIALS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 
 
 @attrs.frozen(kw_only=True)
@@ -105,8 +106,8 @@ class RequestTemplate:
                     f"{where} has {{{hole[1]}{hole[2]}}}, but the job has only the keys {', '.join(keys) or 'of none'}",
                 )
         _check_headers(word, headers, to)
-        whole = _HOLE.match(target)
-        whole_url = whole[2] if whole and whole[1] and not _HOLE.sub("", target) else None
+        whole = HOLE.match(target)
+        whole_url = whole[2] if whole and whole[1] and not HOLE.sub("", target) else None
         root = None
         if whole_url is None:
             root = _root(base, target, word, to)
@@ -118,13 +119,13 @@ class RequestTemplate:
             headers.setdefault("Content-Type", "application/json")
         path, query = target.partition("?")[::2]
         prefix = "" if root is None else f"{root.origin}{root.prefix}"
-        in_path = [(hole[1], hole[2]) for hole in _HOLE.finditer(path)]
+        in_path = [(hole[1], hole[2]) for hole in HOLE.finditer(path)]
         return cls(
             method=method,
             origin=None if root is None else str(root.origin),
             keys=frozenset(hole[2] for hole, _ in _holes(target, headers, call.json)),
             paths=frozenset(name for plus, name in in_path if plus and name != whole_url),
-            in_headers=frozenset(hole[2] for value in headers.values() for hole in _HOLE.finditer(value)),
+            in_headers=frozenset(hole[2] for value in headers.values() for hole in HOLE.finditer(value)),
             whole_url=whole_url,
             url=_url_maker(prefix, path, query, whole_url),
             headers=headers,
@@ -150,7 +151,7 @@ def _url_maker(prefix: str, path: str, query: str, whole_url: str | None) -> Cal
 
 def _pieces(text: str) -> Iterator[tuple[int, int, bool, str | None]]:
     at = 0
-    for hole in _HOLE.finditer(text):
+    for hole in HOLE.finditer(text):
         yield at, hole.start(), bool(hole[1]), hole[2]
         at = hole.end()
     yield at, len(text), False, None
@@ -168,13 +169,13 @@ def _quoted_outside(text: str) -> str:
 
 
 def _holes(target: str, headers: Mapping[str, str], body: Any) -> Iterator[tuple[re.Match[str], str]]:
-    for hole in _HOLE.finditer(target):
+    for hole in HOLE.finditer(target):
         yield hole, "the path"
     for name, value in headers.items():
-        for hole in _HOLE.finditer(value):
+        for hole in HOLE.finditer(value):
             yield hole, f"the header field {name}"
     for text in _texts(body):
-        whole = _HOLE.fullmatch(text)
+        whole = HOLE.fullmatch(text)
         if whole is not None:
             yield whole, "the body"
 
@@ -188,12 +189,12 @@ def _texts(body: Any) -> Iterator[str]:
 
 def _check_headers(word: str, headers: Mapping[str, str], to: Problems) -> None:
     for name, value in headers.items():
-        if not _FIELD_NAME(name) or not _FIELD_VALUE(value):
+        if not is_field_name(name) or not _FIELD_VALUE(value):
             to.add(
                 word,
                 f"the header field {name!r} needs a name of letters, digits and hyphens, and a text of printable ASCII",
             )
-        elif name.lower() in _CREDENTIALS:
+        elif name.lower() in CREDENTIAL_FIELDS:
             to.add(word, f"the header field {name} has credentials; name their environment variable in auth instead")
 
 
@@ -202,9 +203,9 @@ def _root(base: str | None, target: str, word: str, to: Problems) -> ApiRoot | N
         to.add("base", f"write the base URL, such as 'https://api.example.com', because {word} is a path")
     elif not target.startswith("/"):
         to.add(word, f"the path must begin with a slash, got {target!r}")
-    elif re.search(r"[\x00-\x20\x7f\\#]", _HOLE.sub("", target)):
+    elif re.search(r"[\x00-\x20\x7f\\#]", HOLE.sub("", target)):
         to.add(word, "the path must not hold spaces, backslashes, control characters or a fragment")
-    elif "{" in _HOLE.sub("", target) or "}" in _HOLE.sub("", target):
+    elif "{" in HOLE.sub("", target) or "}" in HOLE.sub("", target):
         to.add(word, "write a hole as {id} or {+id}, with a key of the job")
     else:
         try:
@@ -240,12 +241,12 @@ _LONGEST_URL: Final = 8_192
 
 
 def _filled(text: str, keys: Mapping[str, Key], encoded: Callable[[Key], str]) -> str:
-    return _HOLE.sub(lambda hole: encoded(keys[hole[2]]), text)
+    return HOLE.sub(lambda hole: encoded(keys[hole[2]]), text)
 
 
 def _filled_json(value: Any, keys: Mapping[str, Key]) -> Any:
     if isinstance(value, str):
-        hole = _HOLE.fullmatch(value)
+        hole = HOLE.fullmatch(value)
         return value if hole is None else keys[hole[2]]
     if isinstance(value, dict):
         return {name: _filled_json(inner, keys) for name, inner in value.items()}
