@@ -28,6 +28,7 @@ import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from pollwise.core.callbacks import checked_clock
 from pollwise.endpoints.checks import EndpointProblems, Sample, check_endpoint
 from pollwise.errors import ConfigurationError, ConnectFailed, PollwiseError, StaleConnection
 from pollwise.model.messages import Reply, Request
@@ -143,7 +144,7 @@ def controlled(watcher: W, *, dice: Callable[[], float] | None = None, clock: Ca
     if dice is not None:
         watcher._dice = dice  # noqa: SLF001  # no argument of JobWatcher, because only tests want it
     if clock is not None:
-        watcher._clock = clock  # noqa: SLF001
+        watcher._clock = checked_clock(clock)  # noqa: SLF001
     return watcher
 
 

@@ -130,7 +130,7 @@ class JobWatcher(Generic[J, S]):
         self._seeded = ledger is None  # whether the forecast knows of the jobs that the ledger has seen to end
         self._untaught: Forecast | None = self._policy.forecast  # if it does not know of those that it has open
         self._dice: Callable[[], float] = random.random
-        self._clock: Callable[[], float] = time.time
+        self._clock: Callable[[], float] = checked_clock(time.time)
         self._given_transport = transport
         self._own_transport: AiohttpTransport | None = None
         self._dispatcher: Dispatcher[J, S] | None = None
@@ -177,8 +177,8 @@ class JobWatcher(Generic[J, S]):
         return self
 
     def _recorder_for(self, ledger: Ledger, dispatcher: Dispatcher[J, S]) -> Recorder[J, S]:
-        limits, policy, clock = self._limits, self._policy, checked_clock(self._clock)
-        machines = MachineFactory(policy=policy, grace_s=limits.request_timeout_s, now=self._now, clock=clock)
+        limits, policy = self._limits, self._policy
+        machines = MachineFactory(policy=policy, grace_s=limits.request_timeout_s, now=self._now, clock=self._clock)
         return Recorder(
             ledger=ledger,
             rows=WatchRows(endpoint=self._endpoint, origins=self._origins, machines=machines, limits=limits.reply),
@@ -283,7 +283,7 @@ class JobWatcher(Generic[J, S]):
         self._origins.check(token.job, token.origin)
         watch = self._open.get(token.job)
         if watch is None:
-            state = token.resume_state(checked_clock(self._clock)()).at_most(self._policy.timeout_s)
+            state = token.resume_state(self._clock()).at_most(self._policy.timeout_s)
             if self._recorder is None:
                 machine: WatchMachine[J, S] = WatchMachine.resumed(
                     token.job, self._policy, state, now=self._now(), grace_s=self._limits.request_timeout_s

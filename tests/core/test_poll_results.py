@@ -11,6 +11,7 @@ from typing import Any, cast
 import attrs
 import pytest
 
+from pollwise.core.callbacks import checked_clock
 from pollwise.core.header_hints import HintReader
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
@@ -86,7 +87,7 @@ class Bench:
             endpoint=self.endpoint,
             budget=self.budget,
             dice=dice,
-            clock=clock,
+            clock=checked_clock(clock),
             on_unknown=UnknownValues(self.endpoint.name).log_once,
         )
 

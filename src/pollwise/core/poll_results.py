@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
-from pollwise.core.callbacks import callback_failed, checked_clock, checked_share
+from pollwise.core.callbacks import callback_failed, checked_share
 from pollwise.core.classification import refusal
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
 from pollwise.core.machine import WatchMachine
@@ -67,7 +67,7 @@ class PollResults(Generic[J, S]):
         endpoint: How to read.
         budget: The token's rate budget.
         dice: Returns a random number in [0, 1).
-        clock: Returns the time in epoch seconds.
+        clock: Returns the time in epoch seconds, as `checked_clock` makes it.
         on_unknown: Called with an enum value that the endpoint does not know, as `field=value`.
         secrets: The secrets of the requests. They are masked in readings and errors.
     """
@@ -102,7 +102,7 @@ class PollResults(Generic[J, S]):
         self._read_for = None if getattr(read_for, "__func__", None) is Endpoint.read_for else read_for
         self._budget = budget
         self._dice = dice
-        self._wall_now = checked_clock(clock)
+        self._wall_now = clock
         self._on_unknown = on_unknown
         self._answer_statuses = endpoint.answer_statuses
         self._hints = HintReader()

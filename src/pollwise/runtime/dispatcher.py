@@ -23,7 +23,6 @@ from functools import partial
 from time import thread_time
 from typing import Any, Generic, Protocol, TypeVar
 
-from pollwise.core.callbacks import checked_clock
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import Forecast
 from pollwise.core.machine import WatchMachine
@@ -99,7 +98,7 @@ class Dispatcher(Generic[J, S]):
         self._request_timeout_s = request_timeout_s
         self._reply_limits = reply_limits
         self._turns = asyncio.Lock()
-        self._clock = checked_clock(clock)
+        self._clock = clock
         self._on_over = on_over
         self._write_token = write_token
         self._tasks = TaskOwner()
