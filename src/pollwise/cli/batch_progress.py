@@ -25,7 +25,7 @@ _REMEMBERED = 20
 _RATE_S = 60
 _ETA_S = 120.0
 _SAMPLE_S = 1.0
-# An ETA is shown after so many seconds and so many ended jobs, because an earlier estimate is not reliable.
+# The first ETA needs these seconds and these numbers of ended jobs, because an earlier estimate is not reliable.
 _ETA_AFTER_S = 5.0
 _ETA_FEWEST, _ETA_SHARE, _ETA_MOST = 10, 0.02, 1_000
 

@@ -10,7 +10,7 @@ Rule 1: one object a line, always with these keys in this order. A key without a
     fraction   share of the work done, 0..1; only progressed can have it
     eta_s      estimated seconds until the job is over; only progressed can have it
     elapsed_s  seconds since the watch began, to the millisecond
-    detected_within_s  the job ended at most so many seconds before the poll; only succeeded, failed, cancelled can have it
+    detected_within_s  max seconds between the job's end and the poll that saw it; only succeeded, failed, cancelled can have it
     polls      status exchanges so far, good and bad
     status     the vendor's own field names with typed values; null for retrying and throttled
     error      {"type": ..., "message": ...} for retrying, failed, cancelled and abandoned; the message is the

@@ -15,7 +15,7 @@ from pollwise.cli._descriptors import wait_writable
 
 __all__ = ["StdoutWriter"]
 
-# A pipe that is writable accepts so many bytes without blocking; POSIX guarantees 512.
+# A writable pipe accepts this number of bytes without blocking; POSIX guarantees 512.
 _ATOMIC_WRITE_BYTES = getattr(select, "PIPE_BUF", 512)
 
 

@@ -122,7 +122,7 @@ class Pacing:
         jitter: Up to this share is added to each wait, so that many watches do not fall into step.
         adaptive: Ask when it is likeliest to be worth it: by the job's own progress, or by how long the endpoint's
             jobs took so far.
-        patience_s: With `adaptive`, ask when so many seconds of waiting are expected to have gone undetected.
+        patience_s: With `adaptive`, ask when the expected detection delay has reached this number of seconds.
     """
 
     min_s: float = attrs.field(default=1.0, validator=_positive)

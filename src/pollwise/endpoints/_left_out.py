@@ -38,7 +38,7 @@ class Shortened(tuple[T, ...]):  # noqa: SLOT001  # a subclass of tuple cannot h
 
 
 def shortened(items: Iterable[T], left_out: int) -> tuple[T, ...]:
-    """The items, of which so many were left out."""
+    """The items, with the number of those that were left out."""
     return Shortened(items, left_out) if left_out else tuple(items)
 
 

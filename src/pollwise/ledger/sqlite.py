@@ -65,8 +65,8 @@ class SqliteLedger(Ledger):
     open and after a crash, which are part of it: copy and move them together. An empty `-lock` stays there.
 
     The file must be on a disk of this machine: SQLite's WAL does not work over a network file system. In a container, mount
-    its folder, never the file alone. A new ledger has the mode 0600. One process writes it at a time. The lock ends with the process, also after kill -9. Any number of processes can read with
-    `read_only=True`. An object belongs to the event loop that opened it, and not to forked children: open it after a
+    its folder, never the file alone. A new ledger has the mode 0600. One process writes it at a time. The lock ends with
+    the process, also after kill -9. Any number of processes can read with `read_only=True`. An object belongs to the event loop that opened it, and not to forked children: open it after a
     fork, or use another file.
 
     Args:

@@ -92,8 +92,8 @@ class Succeeded(Generic[J, S]):
         status: The vendor's own typed answer.
         elapsed_s: Seconds since the watch began.
         polls: Status exchanges, good and bad.
-        detected_within_s: The job ended at most so many seconds before this, counted from reply to reply: the last one
-            before said that it went on. None where none did, or none that this watch knows of.
+        detected_within_s: Max seconds between the job's end and the reply that showed it: the time since the last reply
+            that showed the job running. None if this watch knows of no such reply.
     """
 
     job: J

@@ -29,7 +29,7 @@ _THIRD = 340.0  # width of a histogram; three are side by side
 _BINS = 160
 _MOST_NAMES = 5  # labels under the bars of a histogram
 _NAME = 64.0  # width of such a label, with space around it
-_LABELLED = 40  # up to so many bars have the names of their jobs
+_LABELLED = 40  # max number of bars with the names of their jobs
 _ENDED = tuple(state for state in STATES if state in ENDED)
 
 
