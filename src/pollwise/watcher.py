@@ -22,7 +22,6 @@ from typing import Generic, Self, TypeVar
 from pollwise.core.callbacks import checked_clock
 from pollwise.core.forecast import Forecast
 from pollwise.core.identity import Origins, checked_account, origins_of
-from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget, engine_of
 from pollwise.core.watch_state import StepResult
@@ -36,6 +35,7 @@ from pollwise.errors import ConfigurationError, WatcherClosed
 from pollwise.http.transport import AiohttpTransport
 from pollwise.ledger import Ledger
 from pollwise.model.abilities import with_defaults
+from pollwise.model.calls import status_call
 from pollwise.model.events import Outcome
 from pollwise.model.limits import Limits
 from pollwise.model.protocols import EndpointLike, Transport
@@ -122,6 +122,7 @@ class JobWatcher(Generic[J, S]):
             heartbeat_s=heartbeat_s,
             renewable=whole.auth is not None,
             endpoint_name=whole.name,
+            call=status_call(whole),
         )
         self.budget = budget or RateBudget.documented(whole.documented_limit, longest_hint_s=longest_hint_s)
         self._limits = limits or Limits()
@@ -136,7 +137,7 @@ class JobWatcher(Generic[J, S]):
         self._dispatcher: Dispatcher[J, S] | None = None
         self._recorder: Recorder[J, S] | None = None
         self._open: dict[J, DrivenWatch[J, S]] = {}
-        self._now: Callable[[], float] = lambda: math.nan
+        self._machines: MachineFactory  # while the watcher is open
 
     def __repr__(self) -> str:
         state = "closed" if self._dispatcher is None else f"{len(self._open)} watches"
@@ -156,7 +157,6 @@ class JobWatcher(Generic[J, S]):
             self._seeded = True
         if self._dispatcher is not None:
             raise ConfigurationError("this watcher is open already; make another one")
-        self._now = asyncio.get_running_loop().time
         if self._given_transport is None:
             self._own_transport = AiohttpTransport(connections=self._limits.concurrency)
         self._open = {}
@@ -173,15 +173,16 @@ class JobWatcher(Generic[J, S]):
             on_over=partial(_end, self._open) if self._ledger is None else on_machine_end,
             write_token=partial(write_token, self._endpoint),
         )
+        now, grace_s = asyncio.get_running_loop().time, self._limits.request_timeout_s
+        self._machines = MachineFactory(policy=self._policy, grace_s=grace_s, now=now, clock=self._clock)
         self._recorder = None if self._ledger is None else self._recorder_for(self._ledger, self._dispatcher)
         return self
 
     def _recorder_for(self, ledger: Ledger, dispatcher: Dispatcher[J, S]) -> Recorder[J, S]:
-        limits, policy = self._limits, self._policy
-        machines = MachineFactory(policy=policy, grace_s=limits.request_timeout_s, now=self._now, clock=self._clock)
+        endpoint, origins, machines = self._endpoint, self._origins, self._machines
         return Recorder(
             ledger=ledger,
-            rows=WatchRows(endpoint=self._endpoint, origins=self._origins, machines=machines, limits=limits.reply),
+            rows=WatchRows(endpoint=endpoint, origins=origins, machines=machines, limits=self._limits.reply),
             dispatcher=dispatcher,
             patience_s=self._ledger_patience_s,
             on_end=partial(_forget, self._open),
@@ -250,7 +251,7 @@ class JobWatcher(Generic[J, S]):
             ) from exc
         if watch is None:
             if self._recorder is None:
-                watch = DrivenWatch(WatchMachine(job, self._policy, now=self._now()), self._dispatcher)
+                watch = DrivenWatch(self._machines.new(job), self._dispatcher)
                 self._dispatcher.add(watch)
             else:
                 self._dispatcher.check_loop()
@@ -285,10 +286,7 @@ class JobWatcher(Generic[J, S]):
         if watch is None:
             state = token.resume_state(self._clock()).at_most(self._policy.timeout_s)
             if self._recorder is None:
-                machine: WatchMachine[J, S] = WatchMachine.resumed(
-                    token.job, self._policy, state, now=self._now(), grace_s=self._limits.request_timeout_s
-                )
-                watch = DrivenWatch(machine, self._dispatcher)
+                watch = DrivenWatch(self._machines.resumed(token.job, state), self._dispatcher)
                 self._dispatcher.add(watch)
             else:
                 watch = self._recorder.admit_resumed(token.job, state)

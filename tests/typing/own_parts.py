@@ -9,7 +9,7 @@ import attrs
 from yarl import URL
 
 from pollwise import Endpoint, JobWatcher, Phase, Reading, Reply, Request, Watch
-from pollwise.endpoints import AttrsCodec, LedgerCodec, RateLimit
+from pollwise.endpoints import AttrsCodec, Cursor, LedgerCodec, RateLimit
 from pollwise.errors import Problem
 from pollwise.http import Auth, Transport
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
@@ -60,6 +60,33 @@ class Plotter:
         return Reading.running(Paper(len(reply.body)), fraction=0.5)
 
 
+class Stapler(Endpoint[Print, Paper]):
+    """Asks where the last reply said."""
+
+    name = "stapler"
+
+    def request(self, job: Print, cursor: Cursor = None) -> Request:
+        return Request(URL(cursor) if isinstance(cursor, str) else URL(f"https://stapler.example/{job.number}"))
+
+    def read(self, reply: Reply, cursor: Cursor = None) -> Reading[Paper]:
+        return Reading.running(Paper(len(reply.body)), cursor=reply.headers.get("Location"))
+
+    def read_for(self, job: Print, reply: Reply, cursor: Cursor = None) -> Reading[Paper]:
+        return self.read(reply, cursor)
+
+
+class Folder:
+    """As the stapler, and of no class of pollwise's. Its cursor is a text."""
+
+    name = "folder"
+
+    def request(self, job: Print, cursor: str | None = None) -> Request:
+        return Request(URL(cursor or "https://folder.example/"))
+
+    def read(self, reply: Reply, cursor: str | None = None) -> Reading[Paper]:
+        return Reading.running(Paper(len(reply.body)), cursor=cursor)
+
+
 class Broken:
     """Reads no replies."""
 
@@ -107,6 +134,12 @@ async def own_parts_fit(transport: Transport) -> None:
 async def any_object_with_three_members_is_an_endpoint() -> None:
     async with JobWatcher(Plotter(), timeout_s=10) as watcher:
         assert_type(watcher, JobWatcher[Print, Paper])
+        assert_type(await watcher.watch(Print(1)), Paper)
+
+
+async def an_endpoint_may_take_a_cursor() -> None:
+    assert_type(JobWatcher(Stapler(), timeout_s=10), JobWatcher[Print, Paper])
+    async with JobWatcher(Folder(), timeout_s=10) as watcher:
         assert_type(await watcher.watch(Print(1)), Paper)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
 from pollwise.core.forecast import Forecast, level_of
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.model.calls import Call
 
 __all__ = ["Policy"]
 
@@ -26,6 +28,7 @@ class Policy:
         heartbeat_s: Report an unchanged status when nothing was reported for this long; None for never.
         renewable: Whether there are credentials to renew after a 401.
         forecast: What these watches teach about when jobs end.
+        call: Asks about the jobs, if the endpoint takes a cursor; else None.
         patience_level: The pacing's patience, as a level of worth.
         on_odd_fraction: Called with a fraction that is no share of 0..1. The reading counts without it.
         pause_s: Shortest wait between a poll and the last one before the deadline.
@@ -43,6 +46,7 @@ class Policy:
     renewable: bool = False
     forecast: Forecast = attrs.field(factory=Forecast)
     on_odd_fraction: Callable[[float], object] = bool
+    call: Call[Any, Any] | None = None
     patience_level: int = attrs.field(init=False)
     pause_s: float = attrs.field(init=False)
 

@@ -33,10 +33,13 @@ from pollwise.errors import (
     ServerUnavailable,
     WatchError,
 )
+from pollwise.model.cursor import CursorTooLarge, cursor_hash, own_cursor
 from pollwise.model.masked_values import masked_error, masked_value
+from pollwise.model.masking import Mask
 from pollwise.model.messages import Reply
 from pollwise.model.misuse import explained
 from pollwise.model.protocols import Endpoint
+from pollwise.model.reading import Reading
 from pollwise.model.secrets import KnownSecrets
 from pollwise.model.tracebacks import endpoint_bug, strip_tracebacks
 
@@ -128,28 +131,33 @@ class PollResults(Generic[J, S]):
     def _on_reply(  # noqa: C901, PLR0911, PLR0912  # the one road of every reply: a call for each part of it would cost a hundredth
         self, poll: Poll, machine: WatchMachine[J, S], reply: Reply, now: float
     ) -> StepResult:
-        status = reply.status
+        status, call = reply.status, machine.call
         hints = wait_s = None
         if tuple(reply.headers) not in self._hints.silent:  # compared here, to save a call
             hints = self._hints.read(reply.headers, self._wall_now)
             wait_s = None if hints is None else hints.retry_after_s
-        if not 200 <= status < 300 and status not in self._answer_statuses:
+        if not 200 <= status < 300 and status not in (self._answer_statuses if call is None else call.answer_statuses):
             if status == 304 and machine.phase is not None:
                 self._release(poll, machine, hints, now)
                 return machine.on_unchanged(now=now, dice=self._roll(), hint_s=wait_s)
             return self._on_refusal(poll, machine, reply, hints, now)
         reply_hash = 0
-        if not self._reads_all:
+        if not self._reads_all and (call is None or call.compares):
             # with the status, because a 202 and a 200 can both be empty
             reply_hash = (hash(reply.body) ^ status) & _HASH_BITS
             if self._heeded:
                 reply_hash = hash((reply_hash, *map(reply.headers.get, self._heeded))) & _HASH_BITS
+            if call is not None:
+                reply_hash = hash((reply_hash, cursor_hash(machine.cursor))) & _HASH_BITS
             if machine.is_unchanged(reply_hash):
                 self._release(poll, machine, hints, now)
                 return machine.on_unchanged(now=now, dice=self._roll(), hint_s=wait_s)
         try:
             read_for = self._read_for
-            reading = self._endpoint.read(reply) if read_for is None else read_for(machine.job, reply)
+            if call is not None:
+                reading = _with_own_cursor(call.read(machine.job, reply, machine.cursor), reply)
+            else:
+                reading = self._endpoint.read(reply) if read_for is None else read_for(machine.job, reply)
         except RateLimited as exc:
             return self._on_throttle(poll, machine, exc, hints, now)
         except (PollError, WatchError) as exc:
@@ -162,7 +170,7 @@ class PollResults(Generic[J, S]):
             raise
         self._release(poll, machine, hints, now)
         if self._secrets.mask.weak:
-            reading = masked_value(self._secrets.mask, reading)  # rule 6
+            reading = _masked(self._secrets.mask, reading)  # rule 6
         if reading.unknown is not None:
             self._on_unknown(reading.unknown)
         if reading.poll_after_s is not None:
@@ -178,7 +186,8 @@ class PollResults(Generic[J, S]):
         """A reply outside 2xx."""
         error: PollError | WatchError
         try:
-            error = refusal(reply, self._endpoint.problem(reply), machine.job, hints=hints)
+            problem = self._endpoint.problem if machine.call is None else machine.call.problem
+            error = refusal(reply, problem(reply), machine.job, hints=hints)
         except RateLimited as exc:
             error = exc
         if isinstance(error, RateLimited):
@@ -247,6 +256,24 @@ def taken_permit(poll: Poll) -> int:
     """Take the permit off the poll, so that it is released once."""
     permit, poll.permit = poll.permit, 0
     return permit
+
+
+def _with_own_cursor(reading: Reading[S], reply: Reply) -> Reading[S]:
+    """The reading with a cursor that can be kept. Raises MalformedReply for a cursor that is too large."""
+    cursor = reading.cursor
+    try:
+        own = own_cursor(cursor)
+    except CursorTooLarge as exc:
+        why = f"its cursor cannot be kept: {exc}"
+    else:
+        return reading if own is cursor else attrs.evolve(reading, cursor=own)
+    raise reply.malformed(why)  # raised out here, so that the error does not refer to the cursor
+
+
+def _masked(mask: Mask, reading: Reading[S]) -> Reading[S]:
+    """The reading without secrets, but for its cursor: the next request needs that as it is."""
+    masked = masked_value(mask, reading)
+    return masked if masked.cursor is reading.cursor else attrs.evolve(masked, cursor=reading.cursor)
 
 
 def _believed(rate: RateHints | None, machine: WatchMachine[Any, Any], now: float) -> RateHints | None:

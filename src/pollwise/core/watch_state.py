@@ -9,11 +9,13 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pollwise.core.failure_streak import FailureStreak
 from pollwise.core.policy import Policy
 from pollwise.errors import JobCancelled, JobFailed, UnknownOutcome, WatchError
+from pollwise.model.calls import Call
+from pollwise.model.cursor import Cursor
 from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Retrying, Succeeded, Throttled
 from pollwise.model.reading import Phase, Reading
 
@@ -52,6 +54,8 @@ class WatchState(Generic[J, S]):
     """The facts of one watch. Times are monotonic seconds.
 
     Attributes:
+        call: What asks about the job in place of the endpoint, or None. No watch has a slot for it but a `CallMachine`.
+        cursor: What the last reading handed on, or None. As `call`.
         deadline: When the watch ends at the latest, in monotonic seconds; infinite for never.
         due_at: When to ask next, in monotonic seconds.
         fraction: Share of the work done, 0..1, or None.
@@ -85,6 +89,9 @@ class WatchState(Generic[J, S]):
         "started_at",
         "status",
     )
+
+    call: Call[Any, Any] | None = None
+    cursor: Cursor = None
 
     def __init__(self, job: J, policy: Policy, *, now: float) -> None:
         self.job = job

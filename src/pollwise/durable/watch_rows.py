@@ -8,10 +8,11 @@ Rule 3: a row that is opened again has the watcher's whole `timeout_s`, and no f
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
+from pollwise.core.call_machine import machine_class
 from pollwise.core.identity import Origins
 from pollwise.core.machine import WatchMachine
 from pollwise.core.policy import Policy
@@ -45,14 +46,17 @@ class MachineFactory:
     grace_s: float
     now: Callable[[], float]
     clock: Callable[[], float]
+    _class: type[WatchMachine[Any, Any]] = attrs.field(
+        init=False, default=attrs.Factory(lambda factory: machine_class(factory.policy), takes_self=True)
+    )
 
     def new(self, job: J) -> WatchMachine[J, S]:
         """The machine of a watch that begins now."""
-        return WatchMachine(job, self.policy, now=self.now())
+        return self._class(job, self.policy, now=self.now())
 
     def resumed(self, job: J, state: ResumeState[S], after_s: float = 0.0) -> WatchMachine[J, S]:
         """The machine of a watch that is resumed. Its first poll is due in `after_s` seconds."""
-        return WatchMachine.resumed(job, self.policy, state, now=self.now(), after_s=after_s, grace_s=self.grace_s)
+        return self._class.resumed(job, self.policy, state, now=self.now(), after_s=after_s, grace_s=self.grace_s)
 
 
 @attrs.frozen(kw_only=True)

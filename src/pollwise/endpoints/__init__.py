@@ -8,6 +8,7 @@ from __future__ import annotations
 from pollwise.endpoints._address import path_segment
 from pollwise.endpoints.attrs_codec import AttrsCodec
 from pollwise.errors import MalformedReply, Problem, RateLimited
+from pollwise.model.cursor import Cursor
 from pollwise.model.limits import RateLimit
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, EndpointLike, LedgerCodec
@@ -16,6 +17,7 @@ from pollwise.model.reading import Phase, Reading
 __all__ = [
     "AttrsCodec",
     "Auth",
+    "Cursor",
     "Endpoint",
     "EndpointLike",
     "LedgerCodec",

@@ -24,8 +24,10 @@ __all__ = ["KEPT_REQUESTS", "VendorCodec", "VendorEndpoint", "make_reading", "sa
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-make_reading: Callable[..., Reading[Any]] = fast_constructor(Reading, defaults=("poll_after_s",), checked=False)
-"""Takes all fields but `poll_after_s` by position, because seven keyword arguments would double its cost."""
+make_reading: Callable[..., Reading[Any]] = fast_constructor(
+    Reading, defaults=("poll_after_s", "cursor"), checked=False
+)
+"""Takes all fields but `poll_after_s` and `cursor` by position, because seven keyword arguments would double its cost."""
 _make_request = fast_constructor(Request)
 # About 700 bytes each. A new request costs more, because aiohttp derives many values from a new URL.
 KEPT_REQUESTS = 2_048

@@ -114,6 +114,19 @@ class Endpoint(ABC, Generic[J, S]):
 
     Everything else has a default. Set the attributes in the class or in `__init__`. A watcher looks them up when it is
     made, and not for every poll.
+
+    An API whose replies say where or how to ask next, such as with a `Location` that moves, is followed with a cursor.
+    Give `request`, `read` or `read_for` a further parameter `cursor: Cursor = None`. It is the `cursor` of the job's last
+    reading, and None at the start:
+
+        def request(self, job: Export, /, cursor: Cursor = None) -> Request:
+            return Request(URL(cursor) if isinstance(cursor, str) else self._base / "exports" / job.id)
+
+        def read(self, reply: Reply, /, cursor: Cursor = None) -> Reading[str]:
+            if reply.status == 202:
+                return Reading.running("accepted", cursor=reply.headers.get("Location", cursor))
+
+    Name the header fields that it reads in `heeded_headers`, or leave that at None.
     """
 
     name: str
@@ -141,7 +154,8 @@ class Endpoint(ABC, Generic[J, S]):
     """The header fields that `read` looks at.
 
     A reply whose status code, body and heeded fields are the last one's is not read again. None, the default, says
-    nothing of them: then every reply is read. `()` says that `read` looks at the body alone.
+    nothing of them: then every reply is read. `()` says that `read` looks at the body alone. A reply to a request with
+    another cursor is always read.
     """
 
     deciding_keys: Collection[str] = ()

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from pollwise.errors import ConfigurationError
+from pollwise.model.cursor import Cursor
 
 __all__ = ["TERMINAL", "Phase", "Reading"]
 
@@ -55,6 +56,9 @@ class Reading(Generic[S]):
             and the phase RUNNING, it says that the job is over in a way that this version does not know.
         poll_after_s: Seconds that the reply's body asks to wait before the next poll, or None. It has the effect of
             `Retry-After`: the longer of both, and of the pacing, is the wait. A value that is negative or nan is ignored.
+        cursor: A small JSON value for the next `request` and `read`, where they have a parameter `cursor`; such as the
+            next URL. None is the start, so an endpoint that keeps its cursor returns it again. At most 4 KiB as JSON and
+            8 levels deep; otherwise the poll counts as failed, with MalformedReply.
 
     Raises:
         ConfigurationError: The fields contradict each other.
@@ -68,6 +72,7 @@ class Reading(Generic[S]):
     reason: str | None = None
     unknown: str | None = None
     poll_after_s: float | None = None
+    cursor: Cursor = attrs.field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         over = self.final or self.unconfirmed
@@ -86,18 +91,40 @@ class Reading(Generic[S]):
 
     @staticmethod
     def queued(
-        status: T, *, fraction: float | None = None, unknown: str | None = None, poll_after_s: float | None = None
+        status: T,
+        *,
+        fraction: float | None = None,
+        unknown: str | None = None,
+        poll_after_s: float | None = None,
+        cursor: Cursor = None,
     ) -> Reading[T]:
         """The job waits for its turn."""
-        return Reading(status=status, phase=Phase.QUEUED, fraction=fraction, unknown=unknown, poll_after_s=poll_after_s)
+        return Reading(
+            status=status,
+            phase=Phase.QUEUED,
+            fraction=fraction,
+            unknown=unknown,
+            poll_after_s=poll_after_s,
+            cursor=cursor,
+        )
 
     @staticmethod
     def running(
-        status: T, *, fraction: float | None = None, unknown: str | None = None, poll_after_s: float | None = None
+        status: T,
+        *,
+        fraction: float | None = None,
+        unknown: str | None = None,
+        poll_after_s: float | None = None,
+        cursor: Cursor = None,
     ) -> Reading[T]:
         """The job is at work. A state that the endpoint does not know is one: `unknown="state=PAUSED"`."""
         return Reading(
-            status=status, phase=Phase.RUNNING, fraction=fraction, unknown=unknown, poll_after_s=poll_after_s
+            status=status,
+            phase=Phase.RUNNING,
+            fraction=fraction,
+            unknown=unknown,
+            poll_after_s=poll_after_s,
+            cursor=cursor,
         )
 
     @staticmethod
@@ -116,15 +143,16 @@ class Reading(Generic[S]):
         return Reading(status=status, phase=Phase.CANCELLED, final=True, reason=reason)
 
     @staticmethod
-    def unconfirmed_end(phase: Phase, status: T, *, reason: str | None = None) -> Reading[T]:
+    def unconfirmed_end(phase: Phase, status: T, *, reason: str | None = None, cursor: Cursor = None) -> Reading[T]:
         """The job looks over, but the vendor's own rule does not say so. Further polls confirm it.
 
         Args:
             phase: How the job seems to have ended: SUCCEEDED, FAILED or CANCELLED.
             status: The vendor's own typed answer.
             reason: The vendor's words for a failure or a cancellation.
+            cursor: For the next request, as in the class.
         """
-        return Reading(status=status, phase=phase, unconfirmed=True, reason=reason)
+        return Reading(status=status, phase=phase, unconfirmed=True, reason=reason, cursor=cursor)
 
     @staticmethod
     def unknown_end(status: T, *, unknown: str, final: bool = True, reason: str | None = None) -> Reading[T]:

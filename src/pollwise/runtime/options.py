@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError
+from pollwise.model.calls import Call
 from pollwise.model.limits import Limits, is_number, require_seconds
 
 __all__ = ["check_parts", "check_seconds", "fraction_warning", "policy_for"]
@@ -71,6 +72,7 @@ def policy_for(
     heartbeat_s: float | None,
     renewable: bool,
     endpoint_name: str,
+    call: Call[Any, Any] | None = None,
 ) -> Policy:
     """What all watches of one watcher have in common.
 
@@ -97,6 +99,7 @@ def policy_for(
         heartbeat_s=heartbeat_s,
         renewable=renewable,
         on_odd_fraction=fraction_warning(endpoint_name),
+        call=call,
     )
 
 

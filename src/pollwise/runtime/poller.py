@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeAlias, TypeVar
 
+from pollwise.core.machine import WatchMachine
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
 from pollwise.model.bounded_reply import SHORT, bounding
 from pollwise.model.limits import ReplyLimits
@@ -180,14 +181,18 @@ class Poller(Generic[J, S]):
                 else:
                     machine.asked(self._now())
                     if self._auth is None:  # tested here, to save a coroutine
-                        request = self._endpoint.request(machine.job)
+                        call = machine.call
+                        if call is None:
+                            request = self._endpoint.request(machine.job)
+                        else:
+                            request = call.request(machine.job, machine.cursor)
                         if request.headers or request.body is not None or request.url.raw_query_string:
                             reply = await self._with_named(request)
                         else:
                             reply = await self._transport.send(request)
                         del request
                     else:
-                        reply = await self._authorised(machine.job, self._auth)
+                        reply = await self._authorised(machine, self._auth)
                     body = reply.body if type(reply) is Reply else b""
                     may_be_cut = len(body) > SHORT or body.count(b"[") + body.count(b"{") > self._limits.depth
                     self.result = await self._cut(reply) if may_be_cut else reply
@@ -217,9 +222,10 @@ class Poller(Generic[J, S]):
         limit_at, deadline = now + self._timeout_s, self.watch.machine.deadline
         self.limit_at = deadline if deadline < limit_at else limit_at
 
-    async def _authorised(self, job: J, auth: Auth) -> Reply:
+    async def _authorised(self, machine: WatchMachine[J, S], auth: Auth) -> Reply:
         """Send the poll with credentials that are not known to be refused or expired."""
-        request, now = self._endpoint.request(job), self._now()
+        call, now = machine.call, self._now()
+        request = self._endpoint.request(machine.job) if call is None else call.request(machine.job, machine.cursor)
         headers = auth.headers(now)
         if headers is None:
             await auth.renew(self._transport, now, None)
@@ -238,7 +244,7 @@ class Poller(Generic[J, S]):
         except Exception as exc:
             masked_error(secrets.mask, exc)
             raise
-        with_headers = self._reads_headers or not 200 <= reply.status < 300
+        with_headers = self._reads_headers or call is not None or not 200 <= reply.status < 300
         reply = reply.masked(secrets.mask, with_headers=with_headers)
         named = request.named_secrets
         return reply.masked(mask_of(named), with_headers=with_headers) if named else reply
@@ -258,8 +264,11 @@ class Poller(Generic[J, S]):
 
     async def _cut(self, reply: Reply) -> Reply:
         """The reply within the limits."""
+        call = None if self.watch is None else self.watch.machine.call
+        limits = self._limits if call is None else call.limits or self._limits
+        keys = self._endpoint.deciding_keys if call is None else call.deciding_keys
         async with self._turns:
-            steps = bounding(reply, self._limits, self._endpoint.deciding_keys)
+            steps = bounding(reply, limits, keys)
             while True:
                 try:
                     next(steps)

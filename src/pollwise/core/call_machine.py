@@ -1,0 +1,63 @@
+"""Watches that are asked by a call: those of an endpoint that takes a cursor, and single calls such as the fetch of a result.
+
+Rule 1: such a watch differs from any other in its cursor alone. What a result means is decided in `machine.py`.
+Rule 2: the cursor is that of the last reading. No failed poll and no unchanged reply moves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, TypeVar
+
+from pollwise.core.machine import WatchMachine
+from pollwise.core.policy import Policy
+from pollwise.core.watch_state import DueReason, StepResult
+from pollwise.model.calls import Call
+from pollwise.model.cursor import Cursor
+from pollwise.model.reading import Reading
+
+__all__ = ["CallMachine", "machine_class"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+
+class CallMachine(WatchMachine[J, S]):
+    """A watch that is asked by the call of its policy.
+
+    Attributes:
+        call: Makes the requests, and reads the replies.
+        cursor: What the last reading handed on; None at the start.
+    """
+
+    __slots__ = ("call", "cursor")
+
+    call: Call[J, S]
+
+    def __init__(self, job: J, policy: Policy, *, now: float) -> None:
+        super().__init__(job, policy, now=now)
+        assert policy.call is not None  # noqa: S101  # `machine_class` chooses
+        self.call = policy.call
+        self.cursor: Cursor = None
+
+    def on_reading(
+        self, reading: Reading[S], *, now: float, dice: float, hint_s: float | None = None, reply_hash: int = 0
+    ) -> StepResult:
+        """A poll gave a reading, and with it the next cursor."""
+        if self.outcome is not None:
+            return StepResult.QUIET
+        moved = reading.cursor != self.cursor
+        self.cursor = reading.cursor
+        step = super().on_reading(reading, now=now, dice=dice, hint_s=hint_s, reply_hash=reply_hash)
+        if moved and self.call.at_once and hint_s is None and self.outcome is None:
+            self.due_reason, self.due_at = DueReason.GIVEN, now
+        return step
+
+    def restart(self) -> None:
+        """Ask from the start again."""
+        self.cursor = None
+
+
+def machine_class(policy: Policy) -> type[WatchMachine[Any, Any]]:
+    """The class of the machines with this policy."""
+    return WatchMachine if policy.call is None else CallMachine
