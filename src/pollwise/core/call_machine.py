@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, TypeVar
 
+import attrs
+
+from pollwise.core.forecast import Forecast
 from pollwise.core.machine import WatchMachine
 from pollwise.core.policy import Policy
 from pollwise.core.watch_state import DueReason, StepResult
@@ -16,7 +19,7 @@ from pollwise.model.calls import Call
 from pollwise.model.cursor import Cursor
 from pollwise.model.reading import Reading
 
-__all__ = ["CallMachine", "machine_class"]
+__all__ = ["CallMachine", "call_policy", "machine_class"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -32,7 +35,7 @@ class CallMachine(WatchMachine[J, S]):
 
     __slots__ = ("call", "cursor")
 
-    call: Call[J, S]
+    call: Call[J, S]  # pyright: ignore[reportIncompatibleVariableOverride]  # it is never set to None
 
     def __init__(self, job: J, policy: Policy, *, now: float) -> None:
         super().__init__(job, policy, now=now)
@@ -56,6 +59,15 @@ class CallMachine(WatchMachine[J, S]):
     def restart(self) -> None:
         """Ask from the start again."""
         self.cursor = None
+
+
+def call_policy(policy: Policy, call: Call[Any, Any]) -> Policy:
+    """The policy of one kind of single calls of a watcher: as that of its watches, without a grace for 404.
+
+    How long these calls take teaches nothing about how long the jobs take. Keep it for all calls of the kind, because
+    making a forecast takes a millisecond; `attrs.evolve` gives it another call.
+    """
+    return attrs.evolve(policy, call=call, not_found_grace_s=0.0, heartbeat_s=None, forecast=Forecast())
 
 
 def machine_class(policy: Policy) -> type[WatchMachine[Any, Any]]:

@@ -21,11 +21,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterable
 from functools import partial
 from time import thread_time
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import Forecast
-from pollwise.core.machine import WatchMachine
 from pollwise.core.poll_results import PollResults, stop_with, taken_permit
 from pollwise.core.scheduler import Expire, Scheduler, Send
 from pollwise.core.token_budget import TokenBudget
@@ -34,7 +33,7 @@ from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopp
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint, Transport
 from pollwise.model.secrets import KnownSecrets
-from pollwise.runtime.driven_watch import DrivenWatch, summary_of
+from pollwise.runtime.driven_watch import DrivenWatch, WriteToken, summary_of
 from pollwise.runtime.fairness import Yielder
 from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, PollResult, Unasked
 from pollwise.runtime.task_owner import TaskOwner
@@ -50,14 +49,6 @@ _DENSE_S = 0.0003  # replies that come sooner after one another are processed to
 _TOGETHER = 16  # most replies in one tick: with more, a slow server would be idle meanwhile
 
 _log = logging.getLogger(__name__)
-
-
-class WriteToken(Protocol):
-    """Writes the resume token of a watch."""
-
-    def __call__(self, machine: WatchMachine[Any, Any], /, *, now: float, wall_now: float) -> str:
-        """The token; `now` is in monotonic seconds, `wall_now` the same moment in epoch seconds."""
-        ...
 
 
 class Dispatcher(Generic[J, S]):
@@ -120,6 +111,7 @@ class Dispatcher(Generic[J, S]):
             on_unknown=UnknownValues(endpoint.name).log_once,
             secrets=self._secrets,
         )
+        self._calls: set[DrivenWatch[Any, Any]] = set()  # single calls under way
         self._pollers: set[Poller[J, S]] = set()
         self._idle: list[Poller[J, S]] = []
         self._replied: deque[Poller[J, S]] = deque()
@@ -150,6 +142,13 @@ class Dispatcher(Generic[J, S]):
         if not self._draining:  # `drain` ends it with the other watches
             self._scheduler.put(watch, self._now())
             self._tick_soon()
+
+    def add_call(self, call: DrivenWatch[J, Any]) -> None:
+        """Drive this single call, as `add` does a watch. `on_over` is not called at its end."""
+        if self._draining:
+            raise WatcherClosed(call.job)
+        self.add(call)
+        self._calls.add(call)
 
     def stop(self, watch: DrivenWatch[J, S]) -> None:
         """End this watch now, and cancel its request if one is in flight.
@@ -188,10 +187,10 @@ class Dispatcher(Generic[J, S]):
         return self._tasks.start(work, name=name, context=context)
 
     async def drain(self, watches: Iterable[DrivenWatch[J, S]]) -> None:
-        """Send no more polls, and end these watches, some at a time. If it is cancelled, it ends the rest at once."""
+        """Send no more polls, and end these watches and all calls in steps; if it is cancelled, the rest at once."""
         self._draining = True
         self._scheduler.clear()
-        left = list(watches)[::-1]  # taken from the end: each watch is freed when it has ended
+        left = [*self._calls, *watches][::-1]  # taken from the end: each watch is freed when it has ended
         fair = Yielder()
         try:
             while left:
@@ -338,7 +337,7 @@ class Dispatcher(Generic[J, S]):
         if step is StepResult.RENEW:
             step = stop_with(watch.machine, WatcherClosed(watch.job), now)  # there is no poller for the renewal
         if step is StepResult.OVER:
-            self._on_over(watch)
+            self._over(watch, now)
         elif watch.machine.outcome is None:
             if step is not StepResult.QUIET or watch.notes_every_poll:
                 watch.notify(step, now)
@@ -369,9 +368,16 @@ class Dispatcher(Generic[J, S]):
 
     def _conclude_step(self, watch: DrivenWatch[J, S], step: StepResult, now: float) -> None:
         if step is StepResult.OVER:
-            self._on_over(watch)
+            self._over(watch, now)
         else:
             watch.notify(step, now)
+
+    def _over(self, watch: DrivenWatch[J, S], now: float) -> None:
+        if watch in self._calls:
+            self._calls.remove(watch)
+            watch.notify(StepResult.OVER, now)  # a call has no row, and is no open watch
+        else:
+            self._on_over(watch)
 
     def _on_exit(self, poller: Poller[J, S], task: asyncio.Task[None]) -> None:
         """A poller's task is over: the pool closed, foreign code cancelled it, or more than an `Exception` was raised."""

@@ -19,7 +19,7 @@ from pollwise.errors import PollwiseError
 from pollwise.model.events import Event, Outcome, Progressed, Retrying, Succeeded, Throttled
 from pollwise.runtime.watch import Watch
 
-__all__ = ["DrivenWatch", "Owner", "copy_for_raise", "summary_of"]
+__all__ = ["DrivenWatch", "Owner", "WriteToken", "copy_for_raise", "summary_of"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -40,6 +40,14 @@ class Owner(Protocol):
 
     def resume_token(self, watch: DrivenWatch[Any, Any], /) -> str:
         """The watch as a text from which it can be resumed."""
+        ...
+
+
+class WriteToken(Protocol):
+    """Writes the resume token of a watch."""
+
+    def __call__(self, machine: WatchMachine[Any, Any], /, *, now: float, wall_now: float) -> str:
+        """The token; `now` is in monotonic seconds, `wall_now` the same moment in epoch seconds."""
         ...
 
 
