@@ -284,7 +284,8 @@ class JobWatcher(Generic[J, S]):
         self._origins.check(token.job, token.origin)
         watch = self._open.get(token.job)
         if watch is None:
-            state = token.resume_state(self._clock()).at_most(self._policy.timeout_s)
+            moved = token.cursor is not None and self._origins.moved(token.job, token.origin)
+            state = token.resume_state(self._clock(), moved=moved).at_most(self._policy.timeout_s)
             if self._recorder is None:
                 watch = DrivenWatch(self._machines.resumed(token.job, state), self._dispatcher)
                 self._dispatcher.add(watch)

@@ -211,7 +211,9 @@ async def test_keys_that_are_too_long_for_a_token() -> None:
 BAD: dict[str, object] = {
     "nothing": "",
     "prose": "take up my job please",
-    "another version": made(GOOD, version=3),
+    "another version": made(GOOD, version=4),
+    "a cursor that is too long": made({**GOOD, "c": "x" * 4_095}, version=3),
+    "a cursor that is too deep": made({**GOOD, "c": [[[[[[[[[1]]]]]]]]]}, version=3),
     "version nothing": made(GOOD, version=0),
     "standard base64": "pw1.++//",
     "padding": made(GOOD) + "=",
@@ -270,7 +272,8 @@ async def test_what_is_no_token_is_refused(text: Any) -> None:
 def test_why_it_is_refused_is_said() -> None:
     """In the cases that happen to honest people."""
     for what, why in {
-        "another version": "version 3",
+        "another version": "version 4",
+        "a cursor that is too long": "its cursor cannot be used",
         "of a foreign endpoint": "'oracle-content', not of 'toy'",
         "of an account": "it is of the account 'acme', not of an endpoint without one",
         "too long": "longer than",

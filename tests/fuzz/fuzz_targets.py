@@ -33,6 +33,7 @@ from pollwise.endpoints.oracle_content import ExtractionEndpoint
 from pollwise.errors import PollError, TokenError, WatchError
 from pollwise.ledger import Concluded
 from pollwise.ledger.rows import UnsoundRow, checksums_of, known_watch, line_of
+from pollwise.model.cursor import own_cursor
 from pollwise.model.messages import Reply
 
 __all__ = ["TARGETS", "Target"]
@@ -99,6 +100,7 @@ def token(data: bytes) -> None:
     machine = WatchMachine.resumed(read.job, policy, read.resume_state(NOW_S), now=0.0)
     again = read_token(DOCUMENT360, write_token(DOCUMENT360, machine, now=0.0, wall_now=NOW_S))
     assert (again.job, again.polls, again.failures) == (read.job, read.polls, read.failures)
+    assert own_cursor(read.cursor) == read.cursor
 
 
 def row(data: bytes) -> None:
@@ -107,9 +109,10 @@ def row(data: bytes) -> None:
         found = orjson.loads(data)
     except ValueError:
         return
-    if not isinstance(found, list) or len(found) != 19 or any(isinstance(value, (list, dict)) for value in found):
+    if not isinstance(found, list) or len(found) not in {19, 20} or any(isinstance(one, (list, dict)) for one in found):
         return
     values = [_cell(value) for value in found]
+    values += [None] * (20 - len(values))  # a row without a cursor
     if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
         return  # SQLite has no such number
     cells = (*values, *checksums_of(tuple(values)))

@@ -61,7 +61,7 @@ def test_values_have_no_place_for_a_credential() -> None:
     }
     assert found == {
         *("endpoint", "account", "origin", "keys", "first_seen", "deadline"),
-        *("id", "generation", "phase", "polls", "failures", "status", "seen_s"),
+        *("id", "generation", "phase", "polls", "failures", "status", "seen_s", "cursor"),
         *("outcome", "elapsed_s", "error_type", "error_message", "error_data"),
     }
 

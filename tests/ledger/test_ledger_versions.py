@@ -29,7 +29,7 @@ from pollwise.ledger.schema import MIGRATIONS
 from pollwise.model.events import Succeeded
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "ledger"
-VERSIONS = [1, 2, 3]
+VERSIONS = [1, 2, 3, 4]
 ODD_WORDS = "No such job.; Really; !csCloudKey; code -96, 7"
 ENDPOINTS: dict[str, Any] = {
     endpoint.name: endpoint

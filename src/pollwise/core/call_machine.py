@@ -7,13 +7,14 @@ Rule 2: the cursor is that of the last reading. No failed poll and no unchanged 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import attrs
 
 from pollwise.core.forecast import Forecast
 from pollwise.core.machine import WatchMachine
 from pollwise.core.policy import Policy
+from pollwise.core.resume_state import ResumeState
 from pollwise.core.watch_state import DueReason, StepResult
 from pollwise.model.calls import Call
 from pollwise.model.cursor import Cursor
@@ -33,7 +34,7 @@ class CallMachine(WatchMachine[J, S]):
         cursor: What the last reading handed on; None at the start.
     """
 
-    __slots__ = ("call", "cursor")
+    __slots__ = ("_secret_cursor", "call", "cursor")
 
     call: Call[J, S]  # pyright: ignore[reportIncompatibleVariableOverride]  # it is never set to None
 
@@ -42,6 +43,23 @@ class CallMachine(WatchMachine[J, S]):
         assert policy.call is not None  # noqa: S101  # `machine_class` chooses
         self.call = policy.call
         self.cursor: Cursor = None
+        self._secret_cursor: Cursor = None
+
+    @classmethod
+    def resumed(
+        cls,
+        job: J,
+        policy: Policy,
+        resume_state: ResumeState[S],
+        *,
+        now: float,
+        after_s: float = 0.0,
+        grace_s: float = 0.0,
+    ) -> Self:
+        """Resume a watch that was written down, at its cursor."""
+        machine = super().resumed(job, policy, resume_state, now=now, after_s=after_s, grace_s=grace_s)
+        machine.cursor = resume_state.cursor
+        return machine
 
     def on_reading(
         self, reading: Reading[S], *, now: float, dice: float, hint_s: float | None = None, reply_hash: int = 0
@@ -55,6 +73,15 @@ class CallMachine(WatchMachine[J, S]):
         if moved and self.call.at_once and hint_s is None and self.outcome is None:
             self.due_reason, self.due_at = DueReason.GIVEN, now
         return step
+
+    @property
+    def kept_cursor(self) -> Cursor:
+        """The cursor as it may be written down: None for one that has a secret."""
+        return None if self.cursor == self._secret_cursor else self.cursor
+
+    def hide_cursor(self, cursor: Cursor) -> None:
+        """The next reading has this cursor, which has a secret."""
+        self._secret_cursor = cursor
 
     def restart(self) -> None:
         """Ask from the start again."""

@@ -98,6 +98,11 @@ class Origins(Generic[J]):
         except Exception:  # noqa: BLE001  # foreign code; the first poll reports the error
             return None
 
+    def moved(self, job: J, recorded: str | None) -> bool:
+        """Whether the job is polled at another origin than `recorded`, its earlier one, if both are known."""
+        configured = self.of(job)
+        return recorded is not None and configured not in {None, recorded}
+
     def check(self, job: J, recorded: str | None, *, watches: int = 1) -> str | None:
         """Return the job's present origin, if its watch may be resumed there.
 

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
+from pollwise.core.call_machine import CallMachine
 from pollwise.core.callbacks import callback_failed, checked_share
 from pollwise.core.classification import refusal
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
@@ -140,6 +141,10 @@ class PollResults(Generic[J, S]):
             if status == 304 and machine.phase is not None:
                 self._release(poll, machine, hints, now)
                 return machine.on_unchanged(now=now, dice=self._roll(), hint_s=wait_s)
+            if status == 304 and machine.cursor is not None and isinstance(machine, CallMachine):
+                machine.restart()  # a resumed watch without its status: the cursor is an entity tag of that status
+                self._release(poll, machine, hints, now)
+                return self._fail(poll, machine, reply.malformed("not modified, since a status that was not kept"), now)
             return self._on_refusal(poll, machine, reply, hints, now)
         reply_hash = 0
         if not self._reads_all and (call is None or call.compares):
@@ -170,7 +175,7 @@ class PollResults(Generic[J, S]):
             raise
         self._release(poll, machine, hints, now)
         if self._secrets.mask.weak:
-            reading = _masked(self._secrets.mask, reading)  # rule 6
+            reading = _masked(self._secrets.mask, reading, machine)  # rule 6
         if reading.unknown is not None:
             self._on_unknown(reading.unknown)
         if reading.poll_after_s is not None:
@@ -270,10 +275,14 @@ def _with_own_cursor(reading: Reading[S], reply: Reply) -> Reading[S]:
     raise reply.malformed(why)  # raised out here, so that the error does not refer to the cursor
 
 
-def _masked(mask: Mask, reading: Reading[S]) -> Reading[S]:
+def _masked(mask: Mask, reading: Reading[S], machine: WatchMachine[Any, S]) -> Reading[S]:
     """The reading without secrets, but for its cursor: the next request needs that as it is."""
-    masked = masked_value(mask, reading)
-    return masked if masked.cursor is reading.cursor else attrs.evolve(masked, cursor=reading.cursor)
+    masked, cursor = masked_value(mask, reading), reading.cursor
+    if masked.cursor is cursor:
+        return masked
+    if isinstance(machine, CallMachine):
+        machine.hide_cursor(cursor)
+    return attrs.evolve(masked, cursor=cursor)
 
 
 def _believed(rate: RateHints | None, machine: WatchMachine[Any, Any], now: float) -> RateHints | None:

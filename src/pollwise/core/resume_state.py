@@ -14,6 +14,7 @@ from typing import Generic, Self, TypeVar
 
 import attrs
 
+from pollwise.model.cursor import Cursor
 from pollwise.model.reading import Phase
 
 __all__ = ["ResumeState"]
@@ -34,6 +35,7 @@ class ResumeState(Generic[S]):
         status: The status last seen, or None.
         seen_s: How old it was when the job was last seen going on, in seconds; at most `age_s`. None if it never was.
         visible: Whether a poll has seen the job, even if its status is not known any more.
+        cursor: What the last reading handed on, or None.
     """
 
     age_s: float
@@ -44,6 +46,7 @@ class ResumeState(Generic[S]):
     status: S | None = None
     seen_s: float | None = None
     visible: bool = False
+    cursor: Cursor = None
 
     @classmethod
     def between(  # noqa: D417  # the rest is as in the class
@@ -58,6 +61,7 @@ class ResumeState(Generic[S]):
         status: S | None = None,
         seen_s: float | None = None,
         visible: bool = False,
+        cursor: Cursor = None,
     ) -> Self:
         """The state of a watch that began at `first_seen_s` and ends at `deadline_s`, as seen from now.
 
@@ -77,6 +81,7 @@ class ResumeState(Generic[S]):
             status=status,
             seen_s=None if seen_s is None else min(max(0.0, seen_s), age_s),
             visible=visible or phase is not None or seen_s is not None,
+            cursor=cursor,
         )
 
     @property

@@ -93,6 +93,11 @@ class WatchState(Generic[J, S]):
     call: Call[Any, Any] | None = None
     cursor: Cursor = None
 
+    @property
+    def kept_cursor(self) -> Cursor:
+        """The cursor as it may be written down."""
+        return self.cursor
+
     def __init__(self, job: J, policy: Policy, *, now: float) -> None:
         self.job = job
         self._policy = policy

@@ -23,6 +23,7 @@ from pollwise.durable.legacy_errors import legacy_job_error, legacy_watch_error
 from pollwise.durable.row_limits import bounded_message, bounded_status, json_text, read_status, was_left_out
 from pollwise.errors import ConfigurationError, JobCancelled, JobFailed, WatchError
 from pollwise.ledger import Change, Concluded, Conclusion, NewWatch, OpenWatch, OutcomeKind
+from pollwise.model.cursor import Cursor, own_cursor
 from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import NO_CODEC, Endpoint
@@ -118,6 +119,7 @@ def change_of(
         failures=machine.failures,
         status=status,
         seen_s=machine.seen_s,
+        cursor=_cursor_json(machine.kept_cursor),
     )
 
 
@@ -128,6 +130,7 @@ def conclusion_of(
     *,
     failures: int = 0,
     seen_s: float | None = None,
+    cursor: Cursor = None,
     limits: ReplyLimits = _LIMITS,
 ) -> Conclusion:
     """The row's conclusion for this outcome. Raises what the endpoint raises for a status that it cannot put in JSON.
@@ -138,6 +141,7 @@ def conclusion_of(
         endpoint: The endpoint of the job and the status.
         failures: Polls in a row without a reading, at the end.
         seen_s: Seconds from the beginning of the watch until a reading last said that the job goes on.
+        cursor: What the last reading handed on. Only an abandoned watch can be asked with it again.
         limits: How large its status and its error may be.
     """
     kind = OutcomeKind(type(outcome).__name__.lower())
@@ -154,6 +158,7 @@ def conclusion_of(
         error_type=None if error is None else type(error).__name__,
         error_message=None if error is None else bounded_message(str(error)),
         error_data=None if error is None else ErrorCodec(outcome.job, outcome.status, endpoint).write(error, limits),
+        cursor=_cursor_json(cursor) if isinstance(outcome, Abandoned) else None,
     )
 
 
@@ -165,6 +170,10 @@ def unwritable_outcome(outcome: Outcome[J, S], exc: Exception) -> Abandoned[J, S
 def _bug(job: J, exc: Exception, what: str, elapsed_s: float, polls: int) -> Abandoned[J, Any]:
     bug = endpoint_bug(job, exc, f"{what}, see __cause__")
     return Abandoned(job=job, error=bug, status=None, phase=None, elapsed_s=elapsed_s, polls=polls)
+
+
+def _cursor_json(cursor: Cursor) -> bytes | None:
+    return None if cursor is None else orjson.dumps(cursor)
 
 
 def _json(status: S | None, endpoint: Endpoint[Any, S], limits: ReplyLimits) -> bytes | None:
@@ -205,7 +214,16 @@ def resume_state_of(
         status=status,
         seen_s=None if status is None else known.seen_s,
         visible=known.status is not None and was_left_out(known.status),
+        cursor=_cursor_of(known),
     )
+
+
+def _cursor_of(known: OpenWatch | Concluded) -> Cursor:
+    """The cursor of a row, or None for one that this version does not keep: the job is asked about from the start."""
+    try:
+        return None if known.cursor is None else own_cursor(orjson.loads(known.cursor))
+    except ValueError:  # another program's
+        return None
 
 
 def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S], limits: ReplyLimits = _LIMITS) -> Outcome[J, S]:

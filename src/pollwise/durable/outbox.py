@@ -101,6 +101,7 @@ class Outbox(Generic[J, S]):
             self._endpoint,
             failures=machine.failures,
             seen_s=machine.seen_s,
+            cursor=machine.kept_cursor,
             limits=self._limits,
         )
 

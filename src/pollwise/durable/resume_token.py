@@ -7,9 +7,11 @@ not at all.
 Rule 2: a token has the endpoint's name and account, the job's keys, the origin at which the job is asked about, when the
 watch began and ends (epoch seconds), and its counts. It has no credential and no status.
 Rule 3: a token is not signed, and gives access to no more than a job's keys do. A program that takes tokens from outside
-must check the job like keys from outside. A token never gives a watch more time than the watcher's `timeout_s`.
+must check the job like keys from outside. A token never gives a watch more time than the watcher's `timeout_s`. A token with
+a cursor may choose every URL that the endpoint follows, so take such a token only from where you would take a URL from.
 Rule 4: version 1 has no account and no origin. A token with either is of version 2, because a release that reads only
-version 1 would ignore them and poll with another account or another server. Both versions are read.
+version 1 would ignore them and poll with another account or another server. Version 3 has a cursor. All versions are read.
+Rule 5: a cursor that makes a token too long is left out. The job is then asked about from the start.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -29,6 +31,7 @@ from pollwise.core.identity import Origins
 from pollwise.core.machine import WatchMachine
 from pollwise.core.resume_state import ResumeState
 from pollwise.errors import TokenError
+from pollwise.model.cursor import Cursor, CursorTooLarge, own_cursor
 from pollwise.model.limits import is_number
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Phase
@@ -38,7 +41,8 @@ __all__ = ["Token", "read_token", "write_token"]
 J = TypeVar("J", bound=Hashable)
 
 _VERSION: Final = 2
-_VERSIONS: Final = (1, _VERSION)
+_WITH_CURSOR: Final = 3
+_VERSIONS: Final = (1, _VERSION, _WITH_CURSOR)
 _FORM: Final = re.compile(r"pw(\d{1,4})\.([A-Za-z0-9_-]*)", re.ASCII)
 _ORIGIN: Final = re.compile(r"https?://[!-.0-?A-~]{1,300}", re.ASCII)
 _LONGEST: Final = 8_192  # characters: four times the longest URL that servers accept
@@ -59,6 +63,7 @@ class Token(Generic[J]):
         failures: Polls in a row without a reading.
         phase: The phase last seen, or None.
         origin: Scheme, host and port at which the job was asked about, or None if the token has none.
+        cursor: What the last reading handed on, or None.
     """
 
     job: J
@@ -68,9 +73,13 @@ class Token(Generic[J]):
     failures: int
     phase: Phase | None
     origin: str | None = None
+    cursor: Cursor = None
 
-    def resume_state(self, wall_now: float) -> ResumeState[Any]:
-        """The state of the watch at `wall_now`, in epoch seconds."""
+    def resume_state(self, wall_now: float, *, moved: bool = False) -> ResumeState[Any]:
+        """The state of the watch at `wall_now`, in epoch seconds.
+
+        `moved` says that the API has moved. A URL in the cursor would be one of the old origin.
+        """
         # without the phase, because a phase needs a status, which a token does not have
         return ResumeState.between(
             self.first_seen_s,
@@ -79,6 +88,7 @@ class Token(Generic[J]):
             polls=self.polls,
             failures=self.failures,
             visible=self.phase is not None,
+            cursor=None if moved else self.cursor,
         )
 
 
@@ -111,11 +121,19 @@ def write_token(endpoint: Endpoint[J, Any], machine: WatchMachine[J, Any], *, no
         fields["f"] = machine.failures
     if machine.phase is not None:
         fields["h"] = machine.phase.value
-    text = base64.urlsafe_b64encode(orjson.dumps(fields)).decode("ascii").rstrip("=")
-    token = f"pw{_VERSION}.{text}"
+    if machine.kept_cursor is not None:
+        token = _encoded(_WITH_CURSOR, {**fields, "c": machine.kept_cursor})
+        if len(token) <= _LONGEST:
+            return token
+    token = _encoded(_VERSION, fields)
     if len(token) > _LONGEST:
         raise TokenError("the keys of its job are too long for one")
     return token
+
+
+def _encoded(version: int, fields: Mapping[str, Any]) -> str:
+    text = base64.urlsafe_b64encode(orjson.dumps(fields)).decode("ascii").rstrip("=")
+    return f"pw{version}.{text}"
 
 
 def _rounded(epoch_s: float) -> float:
@@ -152,7 +170,15 @@ def read_token(endpoint: Endpoint[J, Any], text: str) -> Token[J]:
         failures=failures,
         phase=None if phase is None else _PHASES[phase],
         origin=origin,
+        cursor=_cursor(fields.get("c")),
     )
+
+
+def _cursor(value: Cursor) -> Cursor:
+    try:
+        return own_cursor(value)
+    except CursorTooLarge as exc:
+        raise TokenError(f"its cursor cannot be used: {exc}") from None
 
 
 def _check_owner(endpoint: Endpoint[Any, Any], name: object, account: object) -> None:
@@ -179,7 +205,7 @@ def _decoded(text: str) -> dict[str, Any]:
     if form is None:
         raise TokenError("it does not have the form of one")
     if int(form[1]) not in _VERSIONS:
-        raise TokenError(f"it is of version {int(form[1])}, and this pollwise reads versions up to {_VERSION}")
+        raise TokenError(f"it is of version {int(form[1])}, and this pollwise reads versions up to {_WITH_CURSOR}")
     try:
         fields = orjson.loads(base64.b64decode(form[2] + "=" * (-len(form[2]) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, orjson.JSONDecodeError):

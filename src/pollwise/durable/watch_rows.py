@@ -91,6 +91,8 @@ class WatchRows(Generic[J, S]):
     def machine(self, job: J, known: OpenWatch | Concluded, after_s: float = 0.0) -> WatchMachine[J, S]:
         """The machine that continues this row. A row with an outcome has been opened again."""
         state = resume_state_of(known, self.endpoint, self.machines.clock(), self.limits)
+        if state.cursor is not None and self.origins.moved(job, known.origin):
+            state = attrs.evolve(state, cursor=None)  # a URL in the cursor is one of the old origin
         if isinstance(known, Concluded):
             state = attrs.evolve(state, failures=0, left_s=self.machines.policy.timeout_s)
         return self.machines.resumed(job, state, after_s)

@@ -1,7 +1,9 @@
 """The checksums of a row: one of the job and its watch, one of how far the watch got.
 
-Rule 1: the encoding and the columns are those of schema version 4 for good, because the checksums are on disk. Another
-set of columns needs another version, whose migration computes all checksums again.
+Rule 1: the encoding and the columns are those of schema version 4 for good, because the checksums are on disk. A column that
+is added later is part of a checksum only where it is not NULL, as the cursor of version 5. So no migration changes the
+checksum of a row, and a row of version 4 is checked as it was written. Another set of columns needs another version, whose
+migration computes all checksums again.
 Rule 2: each value is encoded with its type and its length, so NULL, an empty text and 0 differ. A text and a blob with the
 same bytes do not differ: rows.py checks the type of each column.
 Rule 3: a checksum detects accidents of disks and memory. It is no signature.
@@ -17,7 +19,7 @@ import struct
 from collections.abc import Iterable
 from hashlib import blake2b
 
-__all__ = ["OLDER", "checksum", "register"]
+__all__ = ["OLDER", "checksum", "register", "state_checksum"]
 
 OLDER = "older"
 """In the place of a checksum: the row was read from a file of an older version, which has none."""
@@ -47,6 +49,11 @@ def checksum(values: Iterable[object]) -> int:
         else:
             raise TypeError(f"no value of SQLite: {type(value).__name__}")
     return int.from_bytes(blake2b(b"".join(parts), digest_size=8).digest(), "little", signed=True)
+
+
+def state_checksum(number: object, state: Iterable[object], cursor: object) -> int:
+    """The checksum of how far a watch got: of the row's number, the columns from `phase` to `acknowledged`, and the cursor."""
+    return checksum((number, *state) if cursor is None else (number, *state, cursor))
 
 
 def register(db: sqlite3.Connection) -> None:

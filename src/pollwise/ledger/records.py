@@ -100,6 +100,7 @@ class Change:
         failures: Polls in a row without a reading.
         status: The last status as one JSON document, or None before the first good reading.
         seen_s: Seconds from the beginning of the watch until a reading last said that the job goes on, or None.
+        cursor: Where or how the job is asked about next, as one JSON document, or None for the start.
     """
 
     id: int
@@ -108,6 +109,7 @@ class Change:
     failures: int
     status: bytes | None = attrs.field(repr=False)
     seen_s: float | None = None
+    cursor: bytes | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -126,6 +128,7 @@ class Conclusion:
         error_message: Its message, which holds no secret, or None for a success. Untrusted text, for people to read.
         error_data: The error as one JSON document, from which it is made again, or None for a success.
         seen_s: Seconds from the beginning of the watch until a reading last said that the job goes on, or None.
+        cursor: Where or how the job would be asked about next, as one JSON document, or None for the start.
     """
 
     id: int
@@ -139,6 +142,7 @@ class Conclusion:
     error_message: str | None = None
     error_data: bytes | None = attrs.field(default=None, repr=False)
     seen_s: float | None = None
+    cursor: bytes | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -214,6 +218,7 @@ class OpenWatch:
     account: str = ""
     origin: str | None = None
     generation: int = 0
+    cursor: bytes | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -243,6 +248,7 @@ class Concluded:
     account: str = ""
     origin: str | None = None
     generation: int = 0
+    cursor: bytes | None = attrs.field(default=None, repr=False)
 
     @property
     def acknowledgement(self) -> Acknowledgement:
@@ -379,7 +385,8 @@ class Ledger(Protocol):
             where there is none), `job` (its keys), `phase`, `first_seen`, `deadline` (RFC 3339, or null), `elapsed_s`,
             `detected_within_s` (as in `Succeeded`), `polls`, `failures`, `status`, `error` (`type`,
             `message` and `data`, or null; `data` is what the error is made from, left out where schema version 1 or 2
-            wrote the outcome), `acknowledged`, `origin` (left out if it is unknown).
+            wrote the outcome), `acknowledged`, `origin` (left out if it is unknown), `cursor` (left out where there is
+            none).
         """
         ...
 

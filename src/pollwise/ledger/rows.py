@@ -16,12 +16,13 @@ from typing import Any, TypeAlias
 import orjson
 
 from pollwise.errors import ConfigurationError
-from pollwise.ledger.checksums import OLDER, checksum
+from pollwise.ledger.checksums import OLDER, checksum, state_checksum
 from pollwise.ledger.records import Change, Concluded, Conclusion, DamagedRow, OpenWatch, OutcomeKind
 from pollwise.model.reading import Phase
 
 __all__ = [
     "COLUMNS",
+    "CURSOR",
     "JOB",
     "STATE",
     "UNSEEN",
@@ -113,9 +114,10 @@ _JOB = "id, endpoint, account, job, origin, first_seen_us, deadline_us, generati
 _STATE = (
     "phase, polls, failures, status, seen_s, outcome, elapsed_s, error_type, error_message, error_data, acknowledged"
 )
-COLUMNS = f"{_JOB}, {_STATE}, job_checksum, state_checksum"
+COLUMNS = f"{_JOB}, {_STATE}, cursor, job_checksum, state_checksum"
 JOB = slice(0, 8)  # the columns of the first checksum
-STATE = slice(8, 19)  # those of the second one, with the id
+STATE = slice(8, 19)  # those of the second one, with the id and the cursor
+CURSOR = 19  # its index
 _NO_OUTCOME = (None, None, None, None, None, 0)
 UNSEEN = (None, 0, 0, None, None, *_NO_OUTCOME)  # the state of a new row
 _OUTCOME, _ACKNOWLEDGED = 13, 18  # indexes in `COLUMNS`
@@ -135,6 +137,7 @@ _TYPES: Sequence[tuple[type, ...]] = (
         _NULL_TEXT,
         _NULL_BLOB,
         _INT,
+        _NULL_BLOB,
     ),
 )
 _PHASES: Mapping[str | None, Phase | None] = {None: None, **{phase.value: phase for phase in Phase}}
@@ -178,6 +181,7 @@ def _of_both(row: Row) -> dict[str, Any]:
         "status": status,
         "seen_s": None if seen_s is None else _finite(seen_s),
         "generation": generation,
+        "cursor": row[CURSOR],
     }
 
 
@@ -207,7 +211,7 @@ def known_watch(row: Row) -> OpenWatch | Concluded:
 
 def checksums_of(row: Row) -> tuple[int, int]:
     """The checksums of the job and of the state, as the columns are now."""
-    return checksum(row[JOB]), checksum((row[0], *row[STATE]))
+    return checksum(row[JOB]), state_checksum(row[0], row[STATE], row[CURSOR])
 
 
 def is_sound_job(row: Row) -> bool:
@@ -262,10 +266,10 @@ def damaged_row(row: Row, reason: str) -> DamagedRow:
     )
 
 
-def _data_of(error_data: bytes | None) -> dict[str, orjson.Fragment]:
-    """The error's data as a part of its line. Empty if the row has none, or none that can be read."""
+def _part(name: str, document: bytes | None) -> dict[str, orjson.Fragment]:
+    """A JSON document as a part of its row's line. Empty if the row has none, or none that can be read."""
     try:
-        return {} if error_data is None else {"data": orjson.Fragment(orjson.dumps(orjson.loads(error_data)))}
+        return {} if document is None else {name: orjson.Fragment(orjson.dumps(orjson.loads(document)))}
     except (TypeError, ValueError):  # another program's bytes, or nested too deep for orjson
         return {}
 
@@ -276,7 +280,7 @@ def line_of(row: Row) -> bytes:
     ended = known if isinstance(known, Concluded) else None
     error = None
     if ended is not None and ended.error_type is not None:
-        error = {"type": ended.error_type, "message": ended.error_message, **_data_of(ended.error_data)}
+        error = {"type": ended.error_type, "message": ended.error_message, **_part("data", ended.error_data)}
     try:
         status = None if known.status is None else orjson.loads(known.status)
     except ValueError as exc:
@@ -297,6 +301,7 @@ def line_of(row: Row) -> bytes:
         "error": error,
         "acknowledged": ended is not None and ended.acknowledged,
         **({} if known.origin is None else {"origin": known.origin}),
+        **_part("cursor", known.cursor),
     }
     try:
         return orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)

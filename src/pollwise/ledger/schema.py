@@ -92,15 +92,22 @@ _VERSION_4: Migration = (
     ),
 )
 
-MIGRATIONS: Sequence[Migration] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5: Migration = (
+    # Where and how the job is asked about next, as JSON; NULL: from the start. A row without one has the checksum of
+    # version 4, so the checksums stay.
+    "ALTER TABLE watches ADD COLUMN cursor BLOB",
+)
+
+MIGRATIONS: Sequence[Migration] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 """`MIGRATIONS[n]` leads from version n to n + 1. Their number is the version that this pollwise writes."""
 
-_WITHOUT_CHECKSUMS = f"0 AS generation, '{OLDER}' AS job_checksum, '{OLDER}' AS state_checksum"
+_WITHOUT_CHECKSUMS = f"0 AS generation, '{OLDER}' AS job_checksum, '{OLDER}' AS state_checksum, NULL AS cursor"
 
 VIEWS: Mapping[int, str] = {
     1: f"SELECT *, '' AS account, NULL AS origin, NULL AS error_data, {_WITHOUT_CHECKSUMS} FROM main.watches",  # noqa: S608
     2: f"SELECT *, NULL AS error_data, {_WITHOUT_CHECKSUMS} FROM main.watches",  # noqa: S608
     3: f"SELECT *, {_WITHOUT_CHECKSUMS} FROM main.watches",  # noqa: S608
+    4: "SELECT *, NULL AS cursor FROM main.watches",
 }
 """For each older version, a view of its watches as the newest version has them."""
 

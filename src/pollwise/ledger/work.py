@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from pollwise.ledger.checksums import checksum
+from pollwise.ledger.checksums import checksum, state_checksum
 from pollwise.ledger.records import (
     Acknowledgement,
     Change,
@@ -25,10 +25,12 @@ from pollwise.ledger.records import (
 )
 from pollwise.ledger.rows import (
     COLUMNS,
+    CURSOR,
     STATE,
     UNSEEN,
     Row,
     damaged_row,
+    json_of,
     key_text,
     known_watch,
     microseconds,
@@ -64,12 +66,12 @@ _INSERT = (
 )
 _AT_ONCE = 100  # rows; every SQLite takes 999 parameters
 _UPDATE = (
-    "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, seen_s = ?, state_checksum = ?"
+    "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, seen_s = ?, cursor = ?, state_checksum = ?"
     " WHERE id = ? AND outcome IS NULL"
 )
 _CONCLUDE = (
     "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, seen_s = ?, outcome = ?, elapsed_s = ?,"
-    " error_type = ?, error_message = ?, error_data = ?, acknowledged = ?, state_checksum = ?"
+    " error_type = ?, error_message = ?, error_data = ?, acknowledged = ?, cursor = ?, state_checksum = ?"
     " WHERE id = ? AND outcome IS NULL"
 )
 _ACKNOWLEDGE = (
@@ -113,7 +115,7 @@ def _recorded(db: sqlite3.Connection, job: _Job, new: int | None) -> Recorded:
 
 def _update(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
     written = map(_written, changes)
-    _each(db, _UPDATE, ((*row[:5], *row[-2:]) for row in written))
+    _each(db, _UPDATE, ((*row[:5], *row[-3:]) for row in written))
 
 
 def _conclude(db: sqlite3.Connection, outcomes: Sequence[Conclusion]) -> int:
@@ -129,9 +131,9 @@ def _conclude(db: sqlite3.Connection, outcomes: Sequence[Conclusion]) -> int:
 
 
 def _written(known: Change | Conclusion) -> Row:
-    """The state, its checksum, and the number of the row."""
-    state = state_of(known)
-    return (*state, checksum((known.id, *state)), known.id)
+    """The state, the cursor, their checksum, and the number of the row."""
+    state, cursor = state_of(known), json_of(known.cursor, "cursor")
+    return (*state, cursor, state_checksum(known.id, state, cursor), known.id)
 
 
 def _acknowledge(db: sqlite3.Connection, outcomes: Sequence[Acknowledgement]) -> int:
@@ -140,9 +142,9 @@ def _acknowledge(db: sqlite3.Connection, outcomes: Sequence[Acknowledgement]) ->
         db,
         _ACKNOWLEDGE,
         (
-            (checksum((one.id, *rows[one.id][STATE][:-1], 1)), one.id, one.generation)
+            (state_checksum(one.id, (*row[STATE][:-1], 1), row[CURSOR]), one.id, one.generation)
             for one in outcomes
-            if one.id in rows
+            if (row := rows.get(one.id)) is not None
         ),
     )
 
@@ -158,7 +160,7 @@ def _renewed(row: Row, renewal: Renewal) -> Row:
     deadline_us, generation = microseconds(renewal.deadline), renewal.generation + 1
     phase, polls, _, status, seen_s, *_ = row[STATE]
     of_job = checksum((number, endpoint, account, job, origin, first_seen_us, deadline_us, generation))
-    of_state = checksum((number, phase, polls, 0, status, seen_s, *UNSEEN[5:]))
+    of_state = state_checksum(number, (phase, polls, 0, status, seen_s, *UNSEEN[5:]), row[CURSOR])
     return (deadline_us, origin, generation, of_job, of_state, number, renewal.generation)
 
 
