@@ -29,6 +29,7 @@ from pollwise.errors import (
     CallbackFailed,
     ConfigurationError,
     MalformedReply,
+    PermissionDenied,
     PollError,
     RateLimited,
     ServerUnavailable,
@@ -197,6 +198,12 @@ class PollResults(Generic[J, S]):
             error = exc
         if isinstance(error, RateLimited):
             return self._on_throttle(poll, machine, error, hints, now)
+        if (
+            isinstance(error, AuthenticationError)
+            and reply.request is not None
+            and reply.request.first_host is not None
+        ):
+            error = PermissionDenied(machine.job, reply.status, error.problem)  # it had no credentials to be renewed
         if isinstance(error, ServerUnavailable) and error.http_status >= 500 and error.retry_after_s:
             # It speaks for the server, so the other watches of the token wait, too.
             wait_s = machine.believed_s(error.retry_after_s, now)

@@ -16,6 +16,7 @@
     │   ├── CallbackFailed
     │   ├── LedgerWriteFailed
     │   ├── UnrestoredError
+    │   ├── UnsafeUrl
     │   ├── WatchStopped
     │   └── WatcherClosed
     ├── PollError                 one poll brought no reading; the job is asked about again
@@ -70,6 +71,7 @@ from pollwise.errors._watches import (
     RetriesExhausted,
     UnknownOutcome,
     UnrestoredError,
+    UnsafeUrl,
     WatcherClosed,
     WatchError,
     WatchStopped,
@@ -107,6 +109,7 @@ __all__ = [
     "UnknownOutcome",
     "UnrestoredError",
     "UnrestoredPollError",
+    "UnsafeUrl",
     "WatchError",
     "WatchStopped",
     "WatcherClosed",

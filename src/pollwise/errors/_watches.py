@@ -22,10 +22,13 @@ __all__ = [
     "RetriesExhausted",
     "UnknownOutcome",
     "UnrestoredError",
+    "UnsafeUrl",
     "WatchError",
     "WatchStopped",
     "WatcherClosed",
 ]
+
+_LONGEST_HOST = 253  # characters, as in DNS
 
 
 def _subject(job: Any) -> str:
@@ -264,6 +267,25 @@ class UnrestoredError(WatchError):
     def __str__(self) -> str:
         said = f" It said: {self.message}" if self.message else ""
         return f"{self.job}: an earlier run ended the watch with {self.kind}. Watch the job again to go on.{said}"
+
+
+@attrs.define
+class UnsafeUrl(WatchError):
+    """A URL that a server named is not asked. Nothing was sent.
+
+    Attributes:
+        host: Its host. Untrusted text.
+        reason: What is wrong with the URL.
+    """
+
+    host: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the server named a URL at {printable(self.host[:_LONGEST_HOST]) or 'no host'}, which is not asked:"
+            f" {self.reason}. If you trust that server, name its origin in `origins` of the endpoint."
+        )
 
 
 @attrs.define

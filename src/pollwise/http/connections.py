@@ -16,6 +16,7 @@ from ssl import SSLContext
 from typing import Any, Final
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.tracing import Trace
 
@@ -34,13 +35,22 @@ class Connector(aiohttp.TCPConnector):
         age_s: Max age of a connection, in seconds. None for no limit.
         connections: Max number of open connections.
         ssl: Which certificates to trust. None for those that the system trusts.
+        resolver: Resolves names. None for the system's.
 
     Attributes:
         opened: Number of connections opened so far.
     """
 
-    def __init__(self, *, age_s: float | None, connections: int, ssl: SSLContext | None) -> None:
-        super().__init__(limit=connections, keepalive_timeout=_KEEPALIVE_S, ssl=True if ssl is None else ssl)
+    def __init__(
+        self,
+        *,
+        age_s: float | None,
+        connections: int,
+        ssl: SSLContext | None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        trusted = True if ssl is None else ssl
+        super().__init__(limit=connections, keepalive_timeout=_KEEPALIVE_S, ssl=trusted, resolver=resolver)
         self.opened = 0
         self._age_s = age_s
         self._openers: weakref.WeakKeyDictionary[asyncio.Task[Any], int] = weakref.WeakKeyDictionary()

@@ -8,7 +8,8 @@ Rule 3: a connection goes back to the pool when its reply is complete. In every 
 Rule 4: this file has no time-outs: the caller of `send` cancels it.
 Rule 5: exceptions of aiohttp and of the operating system are mapped here, once.
 Rule 6: nothing is sent twice. A retry must pass the rate budget, so the caller of `send` does it.
-Rule 7: a reply outside 2xx is returned without its body if that body cannot be read, because its status code and header
+Rule 7: a request that a server has sent to another origin has connections of its own (foreign.py).
+Rule 8: a reply outside 2xx is returned without its body if that body cannot be read, because its status code and header
 fields are sufficient.
 """
 
@@ -28,6 +29,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import hdrs
+from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -45,6 +47,7 @@ from pollwise.errors import (
 from pollwise.http.connections import Connector, disable_retries, no_retry
 from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body
 from pollwise.http.exception_map import MAPPED, closed_before_reply, map_exception
+from pollwise.http.foreign import ForeignRequests
 from pollwise.model.construction import fast_constructor
 from pollwise.model.masking import Mask, mask_of
 from pollwise.model.messages import Reply, Request
@@ -139,6 +142,8 @@ class AiohttpTransport:
         self._max_body = max_body
         self._allow_plain_http = allow_plain_http
         self._ssl = ssl
+        self._resolver: AbstractResolver | None = None  # of the transport's own session; None for the system's
+        self._foreign: ForeignRequests | None = None  # once there was a request of a `first_host`
         self._closed = False
         self._checked_origins: set[tuple[str, str]] = set()
 
@@ -158,6 +163,8 @@ class AiohttpTransport:
         session, self._session = self._session, None
         if session is not None and self._owns_session:
             await session.close()
+        if self._foreign is not None:
+            await self._foreign.aclose()
 
     def __del__(self) -> None:
         connector: Connector | None = getattr(self, "_connector", None)  # `__init__` may have raised
@@ -184,9 +191,12 @@ class AiohttpTransport:
             ReplyTooLarge: The body of a 2xx reply, compressed or decompressed, has more than `max_body` bytes.
             MalformedReply: The body of a 2xx reply cannot be decompressed.
             InsecureUrl: Plain http to another machine. Nothing was sent.
+            UnsafeUrl: The request has a `first_host`, and its own host is at a private address. Nothing was sent.
             ConfigurationError: The request's URL, method or a header field is invalid. Nothing was sent.
             WatcherClosed: The transport or its session is closed. A retry does not help.
         """
+        if request.first_host is not None:
+            return await self._send_foreign(request)
         session = self._session or self._open()
         url = request.url
         if (url.scheme, url.raw_authority) not in self._checked_origins:
@@ -226,6 +236,25 @@ class AiohttpTransport:
         finally:
             del failure, cause  # else the error and this frame are a reference cycle until the next garbage collection
 
+    async def _send_foreign(self, request: Request) -> Reply:
+        if self._closed:
+            raise WatcherClosed
+        if self._foreign is None:
+            self._foreign = ForeignRequests(self._beside, self._resolver)
+        return await self._foreign.send(request)
+
+    def _beside(self, resolver: AbstractResolver) -> AiohttpTransport:
+        """A transport with the same limits, and with sessions and connections of its own."""
+        made = AiohttpTransport(
+            connections=self._connections,
+            max_body=self._max_body,
+            allow_plain_http=self._allow_plain_http,
+            ssl=self._ssl,
+            connection_age_s=self._age_s,
+        )
+        made._resolver = resolver  # of the same class
+        return made
+
     def check(self, url: URL) -> None:
         """Raise InsecureUrl or ConfigurationError if `send` would refuse this URL. Sends nothing."""
         self._check_origin(url)
@@ -236,7 +265,9 @@ class AiohttpTransport:
         # asyncio allocates a buffer of 256 KiB for each receive. glibc maps and unmaps such a block at every poll, until
         # a larger block was freed once.
         bytearray(_MALLOC_HINT)
-        self._connector = Connector(age_s=self._age_s, connections=self._connections, ssl=self._ssl)
+        self._connector = Connector(
+            age_s=self._age_s, connections=self._connections, ssl=self._ssl, resolver=self._resolver
+        )
         self._session = aiohttp.ClientSession(
             connector=self._connector, cookie_jar=_NoCookies(), headers=_own_headers(), **_OPTIONS
         )
@@ -292,7 +323,7 @@ class AiohttpTransport:
             return self._without_body(response, exc)
 
     def _without_body(self, response: aiohttp.ClientResponse, exc: DecodingError | None = None) -> bytes:
-        """Rule 7: an empty body for a reply outside 2xx. For a 2xx reply this raises."""
+        """Rule 8: an empty body for a reply outside 2xx. For a 2xx reply this raises."""
         status = response.status
         if not 200 <= status < 300:
             return b""

@@ -8,6 +8,7 @@ Rule 3: no poll pays for it. A subclass of `Endpoint` is used as it is.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final, TypeVar
 
@@ -23,6 +24,7 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 _LONGEST_NAME: Final = 100
+_ORIGIN: Final = re.compile(r"https?://[^\s/?#@\\]+", re.ASCII | re.IGNORECASE)  # scheme, host and port
 NEVER_ANSWERS: Final = frozenset({401, 429})  # they concern the credentials and the rate limit, not the job
 _NEEDED: Final = ("name", "request", "read")
 _VALUES: Final = (
@@ -31,6 +33,7 @@ _VALUES: Final = (
     "codec",
     "documented_limit",
     "fixed_origin",
+    "origins",
     "heeded_headers",
     "deciding_keys",
     "answer_statuses",
@@ -103,6 +106,10 @@ def _is_tuple_of_text(value: object) -> bool:
     return value is None or (type(value) is tuple and all(isinstance(field, str) for field in value))
 
 
+def _is_origins(value: object) -> bool:
+    return type(value) is tuple and all(isinstance(origin, str) and _ORIGIN.fullmatch(origin) for origin in value)
+
+
 def _is_texts(value: object) -> bool:
     return isinstance(value, (tuple, list, frozenset, set)) and all(isinstance(key, str) for key in value)
 
@@ -132,6 +139,7 @@ _WANTED: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
         lambda value: value is None or isinstance(value, str),
         "None or a text such as 'https://api.example.com'",
     ),
+    "origins": (_is_origins, "a tuple of origins, such as ('https://downloads.example.com',)"),
     "deciding_keys": (_is_texts, "a tuple of texts, such as ('state', 'error')"),
     "answer_statuses": (
         _is_answer_statuses,

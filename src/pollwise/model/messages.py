@@ -62,12 +62,16 @@ class Request:
             not in the `repr`.
         method: The HTTP method.
         body: The request body, or None. May hold credentials, hence not in the `repr`.
+        first_host: The host of the job's own URL, for a request to another origin that a server named; else None. Such a
+            request has no credentials. It goes over no connection that has any, and to a private address only if
+            `first_host` is at one of the same kind.
     """
 
     url: URL
     headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False)
     method: str = "GET"
     body: bytes | None = attrs.field(default=None, repr=False)
+    first_host: str | None = None
 
     @property
     def named_secrets(self) -> frozenset[str]:

@@ -22,7 +22,11 @@ J_contra = TypeVar("J_contra", bound=Hashable, contravariant=True)
 
 
 class Transport(Protocol):
-    """What sends a request. Raises `PollError` for whatever keeps a whole reply from arriving."""
+    """What sends a request. Raises `PollError` for whatever keeps a whole reply from arriving.
+
+    A request with a `first_host` goes to a server that is not the API's own. Send it without cookies and credentials of
+    your own, and raise `UnsafeUrl` for a private address, as `AiohttpTransport` does.
+    """
 
     async def send(self, request: Request, /) -> Reply:
         """Send it once and return the whole reply, whatever its status code."""
@@ -148,6 +152,13 @@ class Endpoint(ABC, Generic[J, S]):
     """Scheme, host and port of every request, such as `https://api.example.com`. None: each request has its own.
 
     It saves a ledger the making of a request for each job that is recorded.
+    """
+
+    origins: tuple[str, ...] = ()
+    """Further origins of the API, such as `("https://downloads.example.com",)`. Requests to them have the credentials.
+
+    Credentials go to the origin of `request(job)` and to these alone. A URL at another origin that a server names, such as
+    in a cursor, is asked without credentials, or refused with `UnsafeUrl`.
     """
 
     heeded_headers: tuple[str, ...] | None = None

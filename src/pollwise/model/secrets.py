@@ -21,7 +21,7 @@ import orjson
 
 from pollwise.model.masking import mask_of
 
-__all__ = ["KnownSecrets", "secrets_in", "secrets_named_in"]
+__all__ = ["KnownSecrets", "is_secret_name", "secrets_in", "secrets_named_in"]
 
 _SHORTEST_PASSWORD: Final = 4
 _NAMED: Final = re.compile(
@@ -50,15 +50,16 @@ def secrets_named_in(headers: Mapping[str, str], query: str = "", body: bytes | 
         query: The query of its URL, percent-encoded.
         body: Its body, a form or JSON, or None.
     """
-    found = [text for name, value in headers.items() if _is_named(name) for text in _of_field(name, str(value))]
+    found = [text for name, value in headers.items() if is_secret_name(name) for text in _of_field(name, str(value))]
     pairs: list[tuple[str, Any]] = parse_qsl(query)
     if isinstance(body, bytes) and len(body) <= _LONGEST_BODY:  # else the transport refuses it
         pairs += _fields_of(body)
-    found += [str(value) for name, value in pairs if _is_named(name) and isinstance(value, str | int)]
+    found += [str(value) for name, value in pairs if is_secret_name(name) and isinstance(value, str | int)]
     return frozenset(filter(None, found))
 
 
-def _is_named(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
+    """Whether a header field, a parameter or a field of a body with this name holds a credential."""
     return _NAMED(name) is not None and _NOT_SECRET(name) is None
 
 
@@ -70,7 +71,7 @@ def _of_field(name: str, value: str) -> Iterator[str]:
         yield from _of_basic(last)
     is_cookie = name.lower() == "cookie"
     for found in _PARAMETER(value):
-        if is_cookie or (found[1] != last and _is_named(found[1])):
+        if is_cookie or (found[1] != last and is_secret_name(found[1])):
             yield found[2].strip('"')
 
 

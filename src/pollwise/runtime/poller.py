@@ -17,8 +17,10 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeAlias, TypeVar
 
 from pollwise.core.machine import WatchMachine
+from pollwise.core.url_rules import UrlRules
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
 from pollwise.model.bounded_reply import SHORT, bounding
+from pollwise.model.calls import StatusCall
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.masked_values import masked_error
 from pollwise.model.masking import mask_of
@@ -89,6 +91,7 @@ class Poller(Generic[J, S]):
         "_timeout_s",
         "_transport",
         "_turns",
+        "_url_rules",
         "limit_at",
         "permit",
         "refusal",
@@ -122,6 +125,7 @@ class Poller(Generic[J, S]):
         self._credentials: Mapping[str, str] | None = None  # as last sent
         self._secrets = KnownSecrets() if secrets is None else secrets
         self._reads_headers = endpoint.heeded_headers != ()
+        self._url_rules = UrlRules(endpoint)
         self._renewing = False
         self._sending = False
         self._cancelled = False
@@ -181,11 +185,8 @@ class Poller(Generic[J, S]):
                 else:
                     machine.asked(self._now())
                     if self._auth is None:  # tested here, to save a coroutine
-                        call = machine.call
-                        if call is None:
-                            request = self._endpoint.request(machine.job)
-                        else:
-                            request = call.request(machine.job, machine.cursor)
+                        is_poll = machine.call is None
+                        request = self._endpoint.request(machine.job) if is_poll else self._request_of(machine)
                         if request.headers or request.body is not None or request.url.raw_query_string:
                             reply = await self._with_named(request)
                         else:
@@ -225,7 +226,9 @@ class Poller(Generic[J, S]):
     async def _authorised(self, machine: WatchMachine[J, S], auth: Auth) -> Reply:
         """Send the poll with credentials that are not known to be refused or expired."""
         call, now = machine.call, self._now()
-        request = self._endpoint.request(machine.job) if call is None else call.request(machine.job, machine.cursor)
+        request = self._endpoint.request(machine.job) if call is None else self._request_of(machine)
+        if request.first_host is not None:
+            return await self._without_credentials(request)
         headers = auth.headers(now)
         if headers is None:
             await auth.renew(self._transport, now, None)
@@ -248,6 +251,24 @@ class Poller(Generic[J, S]):
         reply = reply.masked(secrets.mask, with_headers=with_headers)
         named = request.named_secrets
         return reply.masked(mask_of(named), with_headers=with_headers) if named else reply
+
+    def _request_of(self, machine: WatchMachine[J, S]) -> Request:
+        """The request of a call. Raises UnsafeUrl if a server has named a URL that must not be asked."""
+        call, job, cursor = machine.call, machine.job, machine.cursor
+        assert call is not None  # noqa: S101  # that is what a call is
+        request = call.request(job, cursor)
+        is_own = cursor is None and isinstance(call, StatusCall)  # no server has had a part in it
+        return request if is_own else self._url_rules.checked(job, request, cursor)
+
+    async def _without_credentials(self, request: Request) -> Reply:
+        """Send a request to another server than the API's. If its reply repeats credentials, they are masked all the same."""
+        secrets = self._secrets
+        try:
+            reply = await self._transport.send(request)
+        except Exception as exc:
+            masked_error(secrets.mask, exc)
+            raise
+        return reply.masked(secrets.mask, with_headers=True)
 
     async def _with_named(self, request: Request) -> Reply:
         """Send a poll without credentials of an `auth`. The endpoint may have put some in."""

@@ -1,0 +1,126 @@
+"""Sends requests whose URLs a server named, to other servers than the API's.
+
+Rule 1: such a request goes over connections of its own: no session of the caller's, no cookie, no default header field, no
+proxy, and no connection that was opened for a request with credentials.
+Rule 2: a name is resolved once for a connection, and the connection goes to the addresses that were looked at. So a name
+that resolves to another address a moment later leads nowhere else.
+Rule 3: an address that is not public is refused, unless the host of the job's own URL has an address of the same kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Collection
+from typing import Final, Protocol
+
+import attrs
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from pollwise.core.addresses import AddressKind, kind_of_address, kind_of_host
+from pollwise.errors import UnsafeUrl
+from pollwise.model.messages import Reply, Request
+
+__all__ = ["ForeignRequests", "GuardedResolver"]
+
+_KNOWN_S: Final = 60.0  # how long it is known where the host of a job's own URL is
+_MOST_HOSTS: Final = 1_000
+_Kinds = frozenset[AddressKind]
+
+
+class ClosableTransport(Protocol):
+    """A transport with connections of its own."""
+
+    async def send(self, request: Request, /) -> Reply:
+        """Send the request once."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves names, and refuses those that lead to an address of another kind than public and `allowed`.
+
+    Args:
+        resolver: Resolves the names.
+        allowed: The further kinds.
+    """
+
+    def __init__(self, resolver: AbstractResolver, allowed: Collection[AddressKind]) -> None:
+        self._resolver = resolver
+        self._allowed = frozenset(allowed) | {AddressKind.PUBLIC}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of the name. Raises UnsafeUrl if one of them is refused."""
+        found = await self._resolver.resolve(host, port, family)
+        for result in found:
+            kind = kind_of_address(result["host"])
+            if kind not in self._allowed:
+                raise UnsafeUrl(host, f"it resolves to a {kind.value} address")
+        return found
+
+    async def close(self) -> None:
+        """Nothing: the other resolver is not this one's."""
+
+
+class ForeignRequests:
+    """Sends the requests of one transport that have a `first_host`.
+
+    Args:
+        make: Makes a transport whose names are resolved by the given resolver.
+        resolver: Resolves names; None for the system's.
+    """
+
+    def __init__(
+        self, make: Callable[[AbstractResolver], ClosableTransport], resolver: AbstractResolver | None = None
+    ) -> None:
+        self._make = make
+        self._resolver = ThreadedResolver() if resolver is None else resolver
+        self._transports: dict[_Kinds, ClosableTransport] = {}
+        self._known: dict[str, tuple[float, _Kinds]] = {}
+
+    async def send(self, request: Request) -> Reply:
+        """Send the request once. Raises what the transport raises.
+
+        Raises:
+            UnsafeUrl: Its host is at an address that is not public. Nothing was sent.
+        """
+        allowed = await self._kinds_at(request.first_host or "")
+        host = request.url.raw_host or ""
+        kind = kind_of_host(host)
+        if kind is not None and kind not in allowed | {AddressKind.PUBLIC}:
+            raise UnsafeUrl(host, f"it is at a {kind.value} address, and the job's own URL is not")
+        transport = self._transports.get(allowed)
+        if transport is None:
+            transport = self._transports[allowed] = self._make(GuardedResolver(self._resolver, allowed))
+        reply = await transport.send(attrs.evolve(request, first_host=None))
+        return attrs.evolve(reply, request=request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        transports, self._transports = self._transports, {}
+        for transport in transports.values():
+            await transport.aclose()
+
+    async def _kinds_at(self, first_host: str) -> _Kinds:
+        """The kinds of the addresses of this host that are not public. None if it cannot be resolved."""
+        kind = kind_of_host(first_host)
+        if kind is not None:
+            return frozenset({kind}) - {AddressKind.PUBLIC}
+        now = asyncio.get_running_loop().time()
+        until, kinds = self._known.get(first_host, (0.0, frozenset()))
+        if now >= until:
+            try:
+                found = await self._resolver.resolve(first_host)
+                kinds = frozenset(kind_of_address(result["host"]) for result in found) - {AddressKind.PUBLIC}
+            except (OSError, ValueError):
+                kinds = frozenset()
+            if len(self._known) >= _MOST_HOSTS:
+                self._known.clear()
+            self._known[first_host] = (now + _KNOWN_S, kinds)
+        return kinds
