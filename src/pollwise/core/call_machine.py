@@ -36,12 +36,12 @@ class CallMachine(WatchMachine[J, S]):
 
     __slots__ = ("_secret_cursor", "call", "cursor")
 
-    call: Call[J, S]  # pyright: ignore[reportIncompatibleVariableOverride]  # it is never set to None
+    call: Call[J, S]
 
     def __init__(self, job: J, policy: Policy, *, now: float) -> None:
         super().__init__(job, policy, now=now)
         assert policy.call is not None  # noqa: S101  # `machine_class` chooses
-        self.call = policy.call
+        self.call = policy.call  # pyright: ignore[reportIncompatibleVariableOverride]  # it is never set to None
         self.cursor: Cursor = None
         self._secret_cursor: Cursor = None
 
