@@ -194,10 +194,24 @@ def _request(url: str, **fields: Any) -> Any:
             {"problem": lambda self, reply, /: orjson.loads(reply.body)},
             "problem must return a Problem or None for an empty body",
         ),
+        ({"read": lambda self, reply, /: Reading.running(Status("a"), cursor=("a",))}, "must be JSON of at most 4 KiB"),
+        (
+            {"read": lambda self, reply, /: Reading.running(Status("a"), cursor="x" * 5_000)},
+            "must be JSON of at most 4 KiB",
+        ),
+        ({"read": lambda self, reply, /: Reading.running(Status("a"), cursor=1)}, "a parameter cursor=None to get it"),
+        ({"request": lambda self, job, /, *, cursor: None}, "must have a default: write cursor=None"),
+        (
+            {
+                "request": lambda self, job, /, cursor=None: Request(URL("https://a.example/") / cursor["next"]),
+                "read": lambda self, reply, /: Reading.running(Status("a"), cursor=1),
+            },
+            "with the cursor of a sample, request raised TypeError",
+        ),
         ({"codec": AttrsCodec(DeleteFileJob, Status)}, "job_to_keys must give a dict of texts"),
         ({"codec": AttrsCodec(Job, dict[str, int])}, "the status must come back equal from the codec"),
     ],
-    ids=range(17),
+    ids=range(22),
 )
 def test_each_thing_that_is_wrong_is_named(change: dict[str, Any], sentence: str) -> None:
     """The sentence says what to change."""

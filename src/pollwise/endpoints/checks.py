@@ -20,6 +20,8 @@ from pollwise.core.identity import checked_account
 from pollwise.errors import ConfigurationError, MalformedReply, RateLimited
 from pollwise.http.credentials import CREDENTIAL_FIELDS
 from pollwise.model.abilities import with_defaults
+from pollwise.model.calls import status_call
+from pollwise.model.cursor import own_cursor
 from pollwise.model.messages import Reply, Request
 from pollwise.model.misuse import wrong_with_reading, wrong_with_request
 from pollwise.model.protocols import NO_CODEC, Endpoint, EndpointLike
@@ -118,6 +120,7 @@ def check_endpoint(endpoint: EndpointLike[J, S], samples: Iterable[Sample[J]], *
     try:
         whole = with_defaults(endpoint)
         checked_account(whole.account, whole.auth)
+        status_call(whole)
     except ConfigurationError as exc:
         raise EndpointProblems([str(exc)]) from None
     found = list(samples)
@@ -204,6 +207,21 @@ def _of_sample(endpoint: Endpoint[Any, Any], sample: Sample[Any]) -> Iterator[st
     if endpoint.heeded_headers == () and bare != reading:
         yield "read looks at header fields; name them in heeded_headers, or unchanged bodies hide changes"
     yield from _of_copies(endpoint, "status", reading.status)
+    yield from _of_cursor(endpoint, sample.job, reading.cursor)
+
+
+def _of_cursor(endpoint: Endpoint[Any, Any], job: Any, cursor: Any) -> Iterator[str]:
+    _, error = _tried(lambda: own_cursor(cursor))
+    call = status_call(endpoint)
+    if error:
+        yield "the cursor of a reading must be JSON of at most 4 KiB and 8 levels, such as str(url)"
+    elif cursor is not None and call is None:
+        yield "read gives a cursor; give request, read or read_for a parameter cursor=None to get it"
+    elif cursor is not None and call is not None:
+        request, error = _tried(partial(call.request, job, cursor))
+        wrong = f"request raised {error}" if error else wrong_with_request(request)
+        if wrong:
+            yield f"with the cursor of a sample, {wrong}"
 
 
 def _of_copies(endpoint: Endpoint[Any, Any], what: str, value: Any) -> Iterator[str]:
