@@ -11,7 +11,19 @@ import attrs
 import pytest
 from yarl import URL
 
-from pollwise import Abandoned, Failed, JobWatcher, Pacing, Progressed, Reading, Reply, Request, Retrying, Succeeded
+from pollwise import (
+    Abandoned,
+    BearerAuth,
+    Failed,
+    JobWatcher,
+    Pacing,
+    Progressed,
+    Reading,
+    Reply,
+    Request,
+    Retrying,
+    Succeeded,
+)
 from pollwise.endpoints import Cursor, Endpoint
 from pollwise.errors import EndpointBug, MalformedReply, RetriesExhausted
 from raw_server import Line, raw_server, reply
@@ -167,6 +179,34 @@ async def test_a_retry_after_of_zero_on_a_202_is_no_hot_loop() -> None:
     """The pacing is the minimum, however often the cursor moves."""
     seen = await _seen(*[_accepted(f"/monitor/{n}", "Retry-After: 0") for n in range(5)], RESULT)
     assert all(later - at >= 4.5 for at, later in itertools.pairwise(seen.times))
+
+
+@pytest.mark.parametrize("auth", [None, BearerAuth("s3cr3t-s3cr3t-s3cr3t")], ids=["bare", "with credentials"])
+async def test_a_signed_url_is_followed_again_and_again(auth: Any) -> None:
+    """The signature is the server's own, so it is not masked where the reply names the same URL again."""
+
+    class Signed(Exports):
+        def __init__(self, base_url: str) -> None:
+            super().__init__(base_url)
+            self.auth = auth
+
+    signed = [_accepted(f"/monitor/{n}?token=abcdefgh12345678&sig=0123456789abcdef") for n in (1, 2, 2, 3)]
+    seen = await _seen(*signed, RESULT, endpoint=Signed)
+    assert seen.paths == [
+        "/orders/7",
+        *(f"/monitor/{n}?token=abcdefgh12345678&sig=0123456789abcdef" for n in (1, 2, 2, 3)),
+    ]
+
+
+async def test_a_secret_in_a_header_field_of_a_cursors_request_is_masked() -> None:
+    """An endpoint that puts its own key into its requests gets no echo of it."""
+
+    class Keyed(Exports):
+        def request(self, job: Order, /, cursor: Cursor = None) -> Request:
+            return attrs.evolve(super().request(job, cursor), headers={"X-Api-Key": "k3y-k3y-k3y-k3y"})
+
+    seen = await _seen(_accepted("/monitor/1"), reply(b'{"name": "k3y-k3y-k3y-k3y"}'), endpoint=Keyed)
+    assert seen.events[-1].status == "***"
 
 
 class Tagged(Exports):

@@ -14,7 +14,7 @@ import asyncio
 import enum
 import math
 from collections.abc import Callable, Hashable, Mapping
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from pollwise.core.machine import WatchMachine
 from pollwise.core.url_rules import UrlRules
@@ -26,7 +26,7 @@ from pollwise.model.masked_values import masked_error
 from pollwise.model.masking import mask_of
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, Transport
-from pollwise.model.secrets import KnownSecrets
+from pollwise.model.secrets import KnownSecrets, secrets_named_in
 from pollwise.runtime.driven_watch import DrivenWatch
 
 __all__ = ["CANCELLED_WITHIN", "PollResult", "Poller", "Unasked"]
@@ -188,7 +188,7 @@ class Poller(Generic[J, S]):
                         is_poll = machine.call is None
                         request = self._endpoint.request(machine.job) if is_poll else self._request_of(machine)
                         if request.headers or request.body is not None or request.url.raw_query_string:
-                            reply = await self._with_named(request)
+                            reply = await self._with_named(request, machine)
                         else:
                             reply = await self._transport.send(request)
                         del request
@@ -228,7 +228,7 @@ class Poller(Generic[J, S]):
         call, now = machine.call, self._now()
         request = self._endpoint.request(machine.job) if call is None else self._request_of(machine)
         if request.first_host is not None:
-            return await self._without_credentials(request)
+            return await self._without_credentials(request, machine)
         headers = auth.headers(now)
         if headers is None:
             await auth.renew(self._transport, now, None)
@@ -249,7 +249,7 @@ class Poller(Generic[J, S]):
             raise
         with_headers = self._reads_headers or call is not None or not 200 <= reply.status < 300
         reply = reply.masked(secrets.mask, with_headers=with_headers)
-        named = request.named_secrets
+        named = request.named_secrets if call is None else _named_by_endpoint(request, machine)
         return reply.masked(mask_of(named), with_headers=with_headers) if named else reply
 
     def _request_of(self, machine: WatchMachine[J, S]) -> Request:
@@ -257,22 +257,21 @@ class Poller(Generic[J, S]):
         call, job, cursor = machine.call, machine.job, machine.cursor
         assert call is not None  # noqa: S101  # that is what a call is
         request = call.request(job, cursor)
-        is_own = cursor is None and isinstance(call, StatusCall)  # no server has had a part in it
-        return request if is_own else self._url_rules.checked(job, request, cursor)
+        return request if _is_own(machine) else self._url_rules.checked(job, request, cursor)
 
-    async def _without_credentials(self, request: Request) -> Reply:
+    async def _without_credentials(self, request: Request, machine: WatchMachine[J, S]) -> Reply:
         """Send a request to another server than the API's. If its reply repeats credentials, they are masked all the same."""
         secrets = self._secrets
         try:
-            reply = await self._transport.send(request)
+            reply = await self._with_named(request, machine)
         except Exception as exc:
             masked_error(secrets.mask, exc)
             raise
         return reply.masked(secrets.mask, with_headers=True)
 
-    async def _with_named(self, request: Request) -> Reply:
+    async def _with_named(self, request: Request, machine: WatchMachine[J, S]) -> Reply:
         """Send a poll without credentials of an `auth`. The endpoint may have put some in."""
-        named = request.named_secrets
+        named = _named_by_endpoint(request, machine)
         if not named:
             return await self._transport.send(request)
         mask = mask_of(named)
@@ -312,3 +311,16 @@ class Poller(Generic[J, S]):
                 raise
             raise AuthenticationError(exc.detail, refused.problem) from exc  # that problem says more
         return Unasked.RENEWED
+
+
+def _is_own(machine: WatchMachine[Any, Any]) -> bool:
+    """Whether no server has had a part in the URL of the next request."""
+    return machine.call is None or (machine.cursor is None and isinstance(machine.call, StatusCall))
+
+
+def _named_by_endpoint(request: Request, machine: WatchMachine[Any, Any]) -> frozenset[str]:
+    """The secrets that the endpoint has put into a request.
+
+    A signature in a server's URL is the server's own, and its reply may name that URL again.
+    """
+    return request.named_secrets if _is_own(machine) else secrets_named_in(request.headers, body=request.body)
