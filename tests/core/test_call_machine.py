@@ -6,14 +6,16 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.core.call_machine import CallMachine, machine_class
+from pollwise.core.call_machine import CallMachine, call_policy, machine_class
+from pollwise.core.forecast import Forecast
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
+from pollwise.core.resume_state import ResumeState
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, RateLimited
 from pollwise.model.calls import Call, StatusCall
-from pollwise.model.reading import Reading
+from pollwise.model.reading import Phase, Reading
 from toy import ToyEndpoint
 
 CALL: Call[str, str] = StatusCall(ToyEndpoint())  # type: ignore[assignment]
@@ -97,3 +99,78 @@ def test_an_end_is_not_asked_about_again() -> None:
     machine = _machine(attrs.evolve(POLICY, call=_Pages(ToyEndpoint())))  # type: ignore[arg-type]
     assert machine.on_reading(attrs.evolve(Reading.succeeded("x"), cursor=1), now=1.0, dice=0.5) is StepResult.OVER
     assert machine.due_at == float("inf")
+
+
+STATES = st.builds(
+    ResumeState,
+    age_s=st.floats(0.0, 1e6),
+    left_s=st.none() | st.floats(-10.0, 1e6),
+    polls=st.integers(5, 9),
+    failures=st.integers(0, 5),
+    phase=st.none() | st.just(Phase.RUNNING),
+    status=st.just("x"),
+    seen_s=st.none() | st.just(0.0),
+    visible=st.booleans(),
+    cursor=st.none() | st.text(max_size=3),
+)
+
+
+@given(STATES, st.floats(0.0, 100.0), st.floats(0.0, 100.0))
+def test_a_resumed_watch_is_as_any_other_and_at_its_cursor(
+    state: ResumeState[str], after_s: float, grace_s: float
+) -> None:
+    """Its deadline, its counts, its first poll and its grace are those that a watch without a cursor has."""
+    for options in ({"now": 7.0}, {"now": 7.0, "after_s": after_s, "grace_s": grace_s}):
+        plain: WatchMachine[str, str] = WatchMachine.resumed("job", POLICY, state, **options)
+        machine: CallMachine[str, str] = CallMachine.resumed("job", POLICY, state, **options)
+        assert machine.cursor == machine.kept_cursor == state.cursor
+        facts = (
+            "job",
+            "started_at",
+            "deadline",
+            "due_at",
+            "polls",
+            "failures",
+            "phase",
+            "status",
+            "seen_s",
+            "agreed_deadline",
+        )
+        assert [getattr(machine, name) for name in facts] == [getattr(plain, name) for name in facts]
+        for one in (plain, machine):
+            one.asked(20.0)
+        assert machine.deadline == plain.deadline
+
+
+def test_a_reading_may_have_no_hash() -> None:
+    """Then every reply is read; with one, the same reply is unchanged."""
+    machine = _machine()
+    machine.on_reading(Reading.running("x"), now=0.0, dice=0.5)
+    assert machine.is_unchanged(0)
+    machine.on_reading(Reading.running("x"), now=1.0, dice=0.5, reply_hash=7)
+    assert machine.is_unchanged(7)
+    assert not machine.is_unchanged(0)
+
+
+def test_a_cursor_with_a_secret_is_used_and_not_written_down() -> None:
+    """Until a reading has another one."""
+    machine = _machine()
+    machine.hide_cursor("a?key=abc12")
+    machine.on_reading(Reading.running("x", cursor="a?key=abc12"), now=0.0, dice=0.5)
+    assert (machine.cursor, machine.kept_cursor) == ("a?key=abc12", None)
+    machine.on_reading(Reading.running("x", cursor="b"), now=1.0, dice=0.5)
+    assert (machine.cursor, machine.kept_cursor) == ("b", "b")
+    machine.restart()
+    assert (machine.cursor, machine.kept_cursor) == (None, None)
+
+
+def test_single_calls_have_the_policy_of_the_watches() -> None:
+    """Without a grace for 404 and without a heartbeat, and with a forecast of their own."""
+    policy = attrs.evolve(POLICY, heartbeat_s=60.0, confirmations=5, longest_hint_s=9.0, call=None)
+    found = call_policy(policy, CALL)
+    assert found.call is CALL
+    assert found.forecast is not policy.forecast
+    assert isinstance(found.forecast, Forecast)
+    assert attrs.evolve(found, forecast=policy.forecast) == attrs.evolve(
+        policy, call=CALL, heartbeat_s=None, not_found_grace_s=0.0
+    )

@@ -86,25 +86,28 @@ def test_no_field_that_is_named_like_a_credential_goes_elsewhere(headers: dict[s
 
 
 @pytest.mark.parametrize(
-    ("url", "reason"),
+    ("url", "host", "reason"),
     [
-        ("file:///etc/passwd", "no absolute http or https URL"),
-        ("ftp://a.example/x", "no absolute http or https URL"),
-        ("gopher://a.example/x", "no absolute http or https URL"),
-        ("/relative", "no absolute http or https URL"),
-        ("http://evil.example/", "it is plain http, and the job's own URL is https"),
-        ("http://api.example.com/", "it is plain http, and the job's own URL is https"),
-        ("https://me@api.example.com/", "a user name or a password"),
-        ("https://me:pw@evil.example/", "a user name or a password"),
-        ("https://evil.example/" + "a" * 8_192, "more than 8,192 characters"),
-        ("https://api.example.com/" + "a" * 8_192, "more than 8,192 characters"),
+        ("file:///etc/passwd", "", "it is no absolute http or https URL"),
+        ("ftp://a.example/x", "a.example", "it is no absolute http or https URL"),
+        ("gopher://a.example/x", "a.example", "it is no absolute http or https URL"),
+        ("/relative", "", "it is no absolute http or https URL"),
+        ("http://evil.example/", "evil.example", "it is plain http, and the job's own URL is https"),
+        ("http://api.example.com/", "api.example.com", "it is plain http, and the job's own URL is https"),
+        ("https://me@api.example.com/", "api.example.com", "it has a user name or a password"),
+        ("https://me:pw@evil.example/", "evil.example", "it has a user name or a password"),
+        ("https://evil.example/" + "a" * 8_172, "evil.example", "it has more than 8,192 characters"),
+        ("https://api.example.com/" + "a" * 8_169, "api.example.com", "it has more than 8,192 characters"),
+        ("https://a.example:x/", "", "its host or port is invalid"),
+        ("https://a.example:65536/", "", "its host or port is invalid"),
     ],
-    ids=range(10),
+    ids=range(12),
 )
-def test_a_url_that_nothing_good_can_have_is_refused(url: str, reason: str) -> None:
+def test_a_url_that_nothing_good_can_have_is_refused(url: str, host: str, reason: str) -> None:
     """Wherever it leads. The error names the host, and shows neither path nor query."""
-    with pytest.raises(UnsafeUrl, match=reason) as caught:
-        _checked(url)
+    with pytest.raises(UnsafeUrl) as caught:
+        UrlRules(Exports()).checked("job", Request(URL(url, encoded=True)), "c")
+    assert (caught.value.host, caught.value.reason) == (host, reason)
     assert "passwd" not in str(caught.value)
     assert "pw" not in str(caught.value)
     assert len(str(caught.value)) < 400
@@ -115,10 +118,18 @@ def test_a_url_that_nothing_good_can_have_is_refused(url: str, reason: str) -> N
 )
 def test_a_url_with_control_characters_is_refused(cursor: str) -> None:
     """A URL of yarl has them encoded, so the cursor is looked at, too."""
-    with pytest.raises(UnsafeUrl, match="control characters"):
+    with pytest.raises(UnsafeUrl) as caught:
         _checked("https://api.example.com/next", cursor)
+    assert caught.value.reason == "it has control characters"
     with pytest.raises(UnsafeUrl, match="control characters"):
         UrlRules(Exports()).checked("job", Request(URL("https://api.example.com/\x01", encoded=True)), None)
+
+
+def test_the_longest_url_has_8192_characters() -> None:
+    """At any origin."""
+    for start in ("https://evil.example/", "https://api.example.com/"):
+        url = start + "a" * (8_192 - len(start))
+        assert str(_checked(url).url) == url
 
 
 def test_a_cursor_that_is_no_url_may_be_any_text() -> None:
@@ -173,8 +184,9 @@ def test_a_name_is_left_to_the_transport() -> None:
 @pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "127.1", "0177.0.0.1", "1.2.3.4.5", "a.0x7f"])
 def test_a_host_that_some_systems_take_as_an_address_is_refused(host: str) -> None:
     """No real name ends in a number."""
-    with pytest.raises(UnsafeUrl, match="its host is a number"):
+    with pytest.raises(UnsafeUrl) as caught:
         _checked(f"https://{host}/")
+    assert caught.value.reason == "its host is a number, which some systems take as an address"
 
 
 def test_a_fixed_origin_counts_in_place_of_a_request() -> None:
@@ -189,8 +201,15 @@ def test_a_fixed_origin_counts_in_place_of_a_request() -> None:
     assert rules.checked("job", Request(URL("https://api.example.com/a")), "c").first_host == "fixed.example"
 
 
+def test_a_job_without_a_host_of_its_own_gives_no_credentials_away() -> None:
+    """Such as one whose endpoint forgets the base URL, resumed at a cursor: the request is bare."""
+    request = _checked("https://evil.example/", first="/exports/7")
+    assert (request.first_host, request.headers) == ("", HARMLESS)
+
+
 def test_a_body_with_a_credential_goes_nowhere_else() -> None:
     """It cannot be taken out."""
-    with pytest.raises(UnsafeUrl, match="the body of the request has a credential"):
+    with pytest.raises(UnsafeUrl) as caught:
         _checked("https://evil.example/", method="POST", body=b'{"client_secret": "s3cr3t"}')
+    assert caught.value.reason == "the body of the request has a credential, which is not for that server"
     assert _checked("https://api.example.com/", method="POST", body=b'{"client_secret": "s"}').first_host is None

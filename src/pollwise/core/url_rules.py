@@ -67,11 +67,12 @@ class UrlRules(Generic[J]):
             return request
         if first.scheme == "https" and url.scheme != "https":
             _refuse(host, "it is plain http, and the job's own URL is https")
-        _check_address(host, first.raw_host or "")
+        first_host = first.raw_host or ""  # never None, which would mean that the request may have credentials
+        _check_address(host, first_host)
         if request.body is not None and secrets_named_in({}, body=request.body):
             _refuse(host, "the body of the request has a credential, which is not for that server")
         headers = {name: value for name, value in request.headers.items() if not is_secret_name(name)}
-        return Request(url, headers, request.method, request.body, first.raw_host)
+        return Request(url, headers, request.method, request.body, first_host)
 
 
 def _checked_host(url: URL, cursor: Cursor) -> str:
