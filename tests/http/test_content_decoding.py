@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body
+from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body, decoding_body
 
 
 def raw_deflate(data: bytes) -> bytes:
@@ -70,6 +70,14 @@ def test_a_bomb_stays_small(coding: str) -> None:
     """Decoding a gzip bomb stops at the limit."""
     with pytest.raises(DecodedTooLarge):
         decode_body(CODINGS[coding](bytes(20_000_000)), coding, 1_000)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_large_body_is_decoded_in_steps(coding: str) -> None:
+    """An event loop can run after each quarter of a MiB, however small the body was before."""
+    steps = sum(1 for _ in decoding_body(CODINGS[coding](bytes(1 << 20)), coding, 1 << 20))
+    assert steps >= 3
+    assert decode_body(CODINGS[coding](bytes(1 << 20)), coding, 1 << 20) == bytes(1 << 20)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])

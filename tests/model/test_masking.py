@@ -7,6 +7,7 @@ import json
 import random
 import re
 import string
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -99,6 +100,18 @@ def test_too_many_spellings_mask_the_whole_body() -> None:
     spelled = [KEY[:n] + "".join(f"%{ord(char):02x}" for char in KEY[n:]) for n in range(len(KEY))]
     spelled += [quote(text, safe="") for text in spelled]
     assert Mask([KEY]).body(json.dumps(spelled).encode()) == b"***"
+
+
+@pytest.mark.parametrize("body", [b"&#107;" * 100_000, KEY.encode() * 5_000, b"[" + b'"%41",' * 50_000 + b"1]", b"{}"])
+def test_a_large_body_is_searched_in_steps(body: bytes) -> None:
+    """An event loop can run between them, and the result is the same as in one go."""
+    found: list[bytes] = []
+
+    def search() -> Iterator[None]:
+        found.append((yield from Mask([KEY]).body_in_steps(body)))
+
+    assert sum(1 for _ in search()) >= len(body) // 50_000
+    assert found == [Mask([KEY]).body(body)]
 
 
 @pytest.mark.parametrize("unit", [b"%", b"\\", b"&", b"&#", b"%25", b"\\u0025", b"&#37;", b"&amp;", b"\0", b"k3y+"])

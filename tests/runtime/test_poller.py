@@ -15,6 +15,7 @@ from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
+from pollwise.http.turns import Turns
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.messages import Reply, Request
 from pollwise.runtime.driven_watch import DrivenWatch
@@ -70,7 +71,7 @@ async def polling(
         transport=transport,
         timeout_s=TIMEOUT_S,
         limits=ReplyLimits(),
-        turns=asyncio.Lock(),
+        turns=Turns(),
         loop=asyncio.get_running_loop(),
         on_result=lambda poller: answers.append(poller.result),
     )

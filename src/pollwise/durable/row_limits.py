@@ -16,9 +16,10 @@ import attrs
 import orjson
 
 from pollwise.model.bounded_reply import SHORT
-from pollwise.model.json_cutting import BrokenJson, cut_json, in_one_go
+from pollwise.model.json_cutting import BrokenJson, cut_json
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint
+from pollwise.model.steps import in_one_go
 
 __all__ = [
     "bounded_error",

@@ -45,9 +45,10 @@ from pollwise.errors import (
     WatcherClosed,
 )
 from pollwise.http.connections import Connector, disable_retries, no_retry
-from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body
+from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body, decoding_body
 from pollwise.http.exception_map import MAPPED, closed_before_reply, map_exception
 from pollwise.http.foreign import ForeignRequests
+from pollwise.http.turns import Turns
 from pollwise.model.construction import fast_constructor
 from pollwise.model.masking import Mask, mask_of
 from pollwise.model.messages import Reply, Request
@@ -70,6 +71,7 @@ _OPTIONS: Final[dict[str, Any]] = {
 }
 _FEW_FIELDS: Final = 32  # whose values are not added up, because that would cost 1 % of a poll
 _MAX_FIELD_CHARS: Final = 262_144  # of all fields together, if there are more
+_SHORT_CODED: Final = 512  # bytes that decode in a millisecond, whatever they are
 _MAX_ORIGINS: Final = 1_000  # in the cache of checked origins
 _MALLOC_HINT: Final = 1 << 20
 
@@ -137,6 +139,7 @@ class AiohttpTransport:
         self._options: dict[str, Any] = {} if session is None else _options_for(session)
         self._mask = None if session is None else _mask_for(session)
         self._connector: Connector | None = None  # of the transport's own session
+        self._turns = Turns()
         self._age_s = connection_age_s
         self._connections = connections
         self._max_body = max_body
@@ -218,7 +221,7 @@ class AiohttpTransport:
                 body = content.read_nowait() if content.is_eof() else await self._read_rest(response)
                 fields = response.headers if len(response.headers) <= _FEW_FIELDS else _within(response.headers)
                 if hdrs.CONTENT_ENCODING in fields or len(body) > self._max_body:
-                    body = self._decode(response, body)
+                    body = await self._decode(response, body)
                 reply = _make_reply(response.status, fields, body, request)
                 return reply if self._mask is None else reply.masked(self._mask, with_headers=True)
             finally:
@@ -312,11 +315,14 @@ class AiohttpTransport:
                 return self._without_body(response)
         return bytes(body)
 
-    def _decode(self, response: aiohttp.ClientResponse, body: bytes) -> bytes:
+    async def _decode(self, response: aiohttp.ClientResponse, body: bytes) -> bytes:
         if len(body) > self._max_body:
             return self._without_body(response)
+        codings = ",".join(response.headers.getall(hdrs.CONTENT_ENCODING, ()))
         try:
-            return decode_body(body, ",".join(response.headers.getall(hdrs.CONTENT_ENCODING, ())), self._max_body)
+            if len(body) <= _SHORT_CODED:
+                return decode_body(body, codings, self._max_body)
+            return await self._turns.take(decoding_body(body, codings, self._max_body))
         except DecodedTooLarge:
             return self._without_body(response)
         except DecodingError as exc:

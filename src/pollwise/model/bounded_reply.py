@@ -15,8 +15,9 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import attrs
 
 from pollwise.model.json_body import unwrapped
-from pollwise.model.json_cutting import BrokenJson, cut_json, in_one_go
+from pollwise.model.json_cutting import BrokenJson, cut_json
 from pollwise.model.limits import ReplyLimits
+from pollwise.model.steps import in_one_go
 
 __all__ = ["SHORT", "Bounds", "bounded", "bounding"]
 

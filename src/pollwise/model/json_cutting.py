@@ -15,13 +15,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from functools import lru_cache
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 from pollwise.model.limits import ReplyLimits
 
-__all__ = ["BrokenJson", "Cut", "cut_json", "in_one_go"]
-
-T = TypeVar("T")
+__all__ = ["BrokenJson", "Cut", "cut_json"]
 
 Cut: TypeAlias = tuple[bytes, Mapping[str, int]]
 """The document, and how much was left out of it: items of a list, members of an object, bytes of a text; by path."""
@@ -105,16 +103,6 @@ def cut_json(document: bytes, limits: ReplyLimits, deciding: Collection[str] = (
     cutter = _Cutter(document, limits, deciding)
     yield from cutter.run()
     return b"".join(cutter.out), cutter.left_out
-
-
-def in_one_go(steps: Generator[None, None, T]) -> T:
-    """The result of these steps, for code that has no event loop to let run between them."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            result: T = done.value
-            return result
 
 
 class _Cutter:

@@ -18,13 +18,15 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from functools import lru_cache
 from html.entities import html5
 from itertools import repeat
 from typing import Final
 
 from multidict import CIMultiDict
+
+from pollwise.model.steps import in_one_go
 
 __all__ = ["STARS", "Mask", "mask_of"]
 
@@ -35,6 +37,7 @@ _SHORTEST_WEAK: Final = 4
 _LEVELS: Final = 3
 _MOST_SPELLINGS: Final = 16  # each is found by some 30 searches in a window
 _MOST_STARS: Final = 20_000
+_STARS_A_STEP: Final = 1_000
 _SHORTEST_WINDOW: Final = 32_768
 _LONGEST_KNOWN: Final = 1_024  # bytes of a body that is remembered
 _MOST_KNOWN: Final = 1_024
@@ -95,20 +98,15 @@ class Mask:
 
     def body(self, body: bytes) -> bytes:
         """The body without the strong secrets. The same object if it has none."""
-        if body in self._clean:
+        if body in self._clean or not self._may_have_one(body):
             return body
-        folded = body.translate(_FOLD)
-        for needle in self._needles:
-            if needle in folded:
-                return self._masked(body)
-        plain = not (b"\\" in body or b"%" in body or b"&" in body or (b"\n" in body and body[:1] not in b"{["))
-        if not plain and (len(body) > self._window or self._is_escaped_in(folded)):
-            return self._masked(body)
-        if len(body) <= _LONGEST_KNOWN:
-            if len(self._clean) == _MOST_KNOWN:
-                self._clean.clear()
-            self._clean.add(body)
-        return body
+        return in_one_go(self._masking(body))
+
+    def body_in_steps(self, body: bytes) -> Generator[None, None, bytes]:
+        """The same in steps of some milliseconds. Yields between them, and returns the body."""
+        if body in self._clean or not self._may_have_one(body):
+            return body
+        return (yield from self._masking(body))
 
     def text(self, text: str) -> str:
         """The text without strong and weak secrets. The same object if it has none."""
@@ -133,6 +131,21 @@ class Mask:
         return text if masked is data else masked.decode("utf-8", "replace")
 
     # --- searching ----------------------------------------------------------------------------
+
+    def _may_have_one(self, body: bytes) -> bool:
+        """Whether the body has a secret, or is long and has escapes."""
+        folded = body.translate(_FOLD)
+        for needle in self._needles:
+            if needle in folded:
+                return True
+        plain = not (b"\\" in body or b"%" in body or b"&" in body or (b"\n" in body and body[:1] not in b"{["))
+        if not plain and (len(body) > self._window or self._is_escaped_in(folded)):
+            return True
+        if len(body) <= _LONGEST_KNOWN:
+            if len(self._clean) == _MOST_KNOWN:
+                self._clean.clear()
+            self._clean.add(body)
+        return False
 
     def _is_in(self, body: bytes) -> bool:
         folded = body.translate(_FOLD)
@@ -166,10 +179,11 @@ class Mask:
 
     # --- masking ------------------------------------------------------------------------------
 
-    def _masked(self, body: bytes) -> bytes:
+    def _masking(self, body: bytes) -> Generator[None, None, bytes]:
         """The body without the strong secrets, window by window, because a search in a window costs less."""
         start = spellings = 0
         while start < len(body):
+            yield
             end = min(len(body), start + self._window)
             if not self._is_in(body[start:end]):
                 start += self._window - self._overlap
@@ -179,7 +193,7 @@ class Mask:
                 return _STARS
             start, end = self._span(body, start, end)
             body = body[:start] + body[start:].replace(body[start:end], _STARS)
-        return _mended(body) if spellings else body
+        return (yield from _mended(body)) if spellings else body
 
     def _span(self, body: bytes, start: int, end: int) -> tuple[int, int]:
         """Where the first spelling of a secret is, in a window that has one."""
@@ -218,12 +232,14 @@ def _decoded(folded: bytes) -> bytes:
     return binascii.a2b_qp(folded).replace(b"=", b"%").replace(_EQUALS, b"=")
 
 
-def _mended(body: bytes) -> bytes:
+def _mended(body: bytes) -> Generator[None, None, bytes]:
     """Without the first half of an escape whose other half is masked: in JSON it would be invalid."""
     parts = body.split(_STARS)
     if len(parts) > _MOST_STARS:
         return _STARS
     for n, part in enumerate(parts[:-1]):
+        if n % _STARS_A_STEP == 0:
+            yield
         for _ in range(_LEVELS):  # each level of escapes may leave one
             half = _HALF_ESCAPE(part[-_LONGEST_ESCAPE:])
             part = part if half is None else part[: -len(half[0])]  # noqa: PLW2901

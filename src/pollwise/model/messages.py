@@ -7,7 +7,7 @@ Rule 2: a credential is on a `Request` only on its way out, and never in a `repr
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Generator, Hashable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -170,11 +170,22 @@ class Reply:
             mask: The mask.
             with_headers: Whether the header fields are searched, too. A vendor's endpoint looks at none of them.
         """
-        raw = body = self.body
-        if b"\0" in raw:  # UTF-16 or UTF-32
-            raw = body = body_text(raw, self.headers.get("Content-Type")).encode("utf-8", "replace")
-        body = mask.body(raw)
-        headers = mask.headers(self.headers) if with_headers else self.headers
+        raw = self._in_ascii_units()
+        return self._without(raw, mask.body(raw), mask.headers(self.headers) if with_headers else self.headers)
+
+    def masked_in_steps(self, mask: Mask, *, with_headers: bool) -> Generator[None, None, Reply]:
+        """The same in steps of some milliseconds. Yields between them, and returns the reply."""
+        raw = self._in_ascii_units()
+        body = yield from mask.body_in_steps(raw)
+        return self._without(raw, body, mask.headers(self.headers) if with_headers else self.headers)
+
+    def _in_ascii_units(self) -> bytes:
+        """The body; in UTF-8 if it is UTF-16 or UTF-32, in which no search finds a secret."""
+        if b"\0" not in self.body:
+            return self.body
+        return body_text(self.body, self.headers.get("Content-Type")).encode("utf-8", "replace")
+
+    def _without(self, raw: bytes, body: bytes, headers: Mapping[str, str]) -> Reply:
         if body is raw and headers is self.headers:
             return self
         return attrs.evolve(self, body=self.body if body is raw else body, headers=headers)

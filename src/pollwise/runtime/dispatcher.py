@@ -30,6 +30,7 @@ from pollwise.core.scheduler import Expire, Scheduler, Send
 from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopped
+from pollwise.http.turns import Turns
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint, Transport
 from pollwise.model.secrets import KnownSecrets
@@ -88,7 +89,7 @@ class Dispatcher(Generic[J, S]):
         self._budget = budget
         self._request_timeout_s = request_timeout_s
         self._reply_limits = reply_limits
-        self._turns = asyncio.Lock()
+        self._turns = Turns()
         self._clock = clock
         self._on_over = on_over
         self._write_token = write_token

@@ -3,7 +3,7 @@
 Rule 1: a request is cancelled at its time limit or at the watch's deadline, whichever is first.
 Rule 2: credentials are added and renewed here. If a reply or an exception repeats them, they are masked here, before any
 other code sees it.
-Rule 3: a long reply is cut down to limits here, in steps between which the event loop runs. The pollers of a watcher take
+Rule 3: a long reply is masked and cut down to limits here, in steps between which the event loop runs. The pollers of a watcher take
 turns, so that many long replies hold the loop no longer than one.
 Rule 4: a poller decides nothing. What an endpoint, a transport or an auth raises is a result like a reply.
 """
@@ -19,11 +19,12 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from pollwise.core.machine import WatchMachine
 from pollwise.core.url_rules import UrlRules
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
+from pollwise.http.turns import Turns
 from pollwise.model.bounded_reply import SHORT, bounding
 from pollwise.model.calls import StatusCall
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.masked_values import masked_error
-from pollwise.model.masking import mask_of
+from pollwise.model.masking import Mask, mask_of
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, Transport
 from pollwise.model.secrets import KnownSecrets, secrets_named_in
@@ -60,7 +61,7 @@ class Poller(Generic[J, S]):
         transport: Sends them.
         timeout_s: Longest time for one request, in seconds.
         limits: How much of a reply is kept.
-        turns: Held by the poller that cuts a long reply.
+        turns: The order in which the pollers of the watcher work on long replies.
         loop: The event loop that the task is to run in.
         on_result: Called with the poller when it has a result. It can be assigned a watch in a later step of the loop.
         secrets: The secrets that all pollers of the watcher know.
@@ -107,7 +108,7 @@ class Poller(Generic[J, S]):
         transport: Transport,
         timeout_s: float,
         limits: ReplyLimits,
-        turns: asyncio.Lock,
+        turns: Turns,
         loop: asyncio.AbstractEventLoop,
         on_result: Callable[[Poller[J, S]], None],
         secrets: KnownSecrets | None = None,
@@ -248,9 +249,9 @@ class Poller(Generic[J, S]):
             masked_error(secrets.mask, exc)
             raise
         with_headers = self._reads_headers or call is not None or not 200 <= reply.status < 300
-        reply = reply.masked(secrets.mask, with_headers=with_headers)
+        reply = await self._masked(reply, secrets.mask, with_headers=with_headers)
         named = request.named_secrets if call is None else _named_by_endpoint(request, machine)
-        return reply.masked(mask_of(named), with_headers=with_headers) if named else reply
+        return await self._masked(reply, mask_of(named), with_headers=with_headers) if named else reply
 
     def _request_of(self, machine: WatchMachine[J, S]) -> Request:
         """The request of a call. Raises UnsafeUrl if a server has named a URL that must not be asked."""
@@ -267,7 +268,7 @@ class Poller(Generic[J, S]):
         except Exception as exc:
             masked_error(secrets.mask, exc)
             raise
-        return reply.masked(secrets.mask, with_headers=True)
+        return await self._masked(reply, secrets.mask, with_headers=True)
 
     async def _with_named(self, request: Request, machine: WatchMachine[J, S]) -> Reply:
         """Send a poll without credentials of an `auth`. The endpoint may have put some in."""
@@ -280,22 +281,20 @@ class Poller(Generic[J, S]):
         except Exception as exc:
             masked_error(mask, exc)
             raise
-        return reply.masked(mask, with_headers=True)
+        return await self._masked(reply, mask, with_headers=True)
+
+    async def _masked(self, reply: Reply, mask: Mask, *, with_headers: bool) -> Reply:
+        """The reply without the secrets of the mask."""
+        if len(reply.body) <= SHORT:
+            return reply.masked(mask, with_headers=with_headers)
+        return await self._turns.take(reply.masked_in_steps(mask, with_headers=with_headers))
 
     async def _cut(self, reply: Reply) -> Reply:
         """The reply within the limits."""
         call = None if self.watch is None else self.watch.machine.call
         limits = self._limits if call is None else call.limits or self._limits
         keys = self._endpoint.deciding_keys if call is None else call.deciding_keys
-        async with self._turns:
-            steps = bounding(reply, limits, keys)
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as done:
-                    cut: Reply = done.value
-                    return cut
-                await asyncio.sleep(0)
+        return await self._turns.take(bounding(reply, limits, keys))
 
     async def _renew(self) -> Unasked:
         refused, self.refusal = self.refusal, None
