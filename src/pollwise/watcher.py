@@ -19,7 +19,7 @@ from operator import itemgetter
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from pollwise.core.callbacks import checked_clock
+from pollwise.core.callbacks import checked_clock, checked_dice
 from pollwise.core.forecast import Forecast
 from pollwise.core.identity import Origins, checked_account, origins_of
 from pollwise.core.pacing import Pacing, Retry
@@ -168,7 +168,7 @@ class JobWatcher(Generic[J, S]):
             concurrency=self._limits.concurrency,
             request_timeout_s=self._limits.request_timeout_s,
             reply_limits=self._limits.reply,
-            dice=self._dice,
+            dice=self._dice if self._dice is random.random else checked_dice(self._dice),
             clock=self._clock,
             on_over=partial(_end, self._open) if self._ledger is None else on_machine_end,
             write_token=partial(write_token, self._endpoint),

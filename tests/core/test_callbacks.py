@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 
-from pollwise.core.callbacks import EARLIEST_S, LATEST_S, checked_clock
-from pollwise.core.poll_results import PollResults
-from pollwise.core.token_budget import TokenBudget
+from pollwise.core.callbacks import EARLIEST_S, LATEST_S, checked_clock, checked_dice
 from pollwise.errors import CallbackFailed
 from pollwise.testing import reply
-from toy import RUNNING, ToyEndpoint, ToyJob, watching
+from toy import RUNNING, ToyJob, watching
 
 pytestmark = pytest.mark.looptime
 
@@ -26,14 +24,6 @@ def raising(error: BaseException) -> Callable[[], float]:
         raise error
 
     return function
-
-
-def checked_dice(dice: Callable[[], float]) -> Callable[[], float]:
-    """The dice as every poll rolls them."""
-    results = PollResults(
-        endpoint=ToyEndpoint(), budget=TokenBudget(), dice=dice, clock=lambda: 0.0, on_unknown=lambda _: None
-    )
-    return results._roll
 
 
 NO_NUMBERS = [None, "0.5", b"1", [0.5], 1j, Decimal("0.5"), {}, math.nan, math.inf, -math.inf, 10**400]

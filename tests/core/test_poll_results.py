@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import attrs
+import orjson
 import pytest
 
-from pollwise.core.callbacks import checked_clock
+from pollwise.core.callbacks import checked_clock, checked_dice
 from pollwise.core.header_hints import HintReader
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
@@ -86,7 +87,7 @@ class Bench:
         self._results = PollResults(
             endpoint=self.endpoint,
             budget=self.budget,
-            dice=dice,
+            dice=checked_dice(dice),
             clock=checked_clock(clock),
             on_unknown=UnknownValues(self.endpoint.name).log_once,
         )
@@ -111,6 +112,23 @@ def test_a_reply_is_read_and_the_same_again_is_not() -> None:
     assert bench.take(reply(running(2))) is StepResult.PROGRESSED
     assert bench.take(reply(SUCCEEDED)) is StepResult.OVER
     assert bench.endpoint.reads == 3
+
+
+def test_a_short_reply_that_is_too_deep_is_cut_before_it_is_read() -> None:
+    """What is too deep is null, and the rest is read. A body of 300 bytes can have 150 levels."""
+    seen: list[Any] = []
+
+    def read(reply: Reply) -> Reading[ToyStatus]:
+        seen.append(reply.json())
+        return Reading.running(ToyStatus("running"))
+
+    bench = Bench(Counted(read))
+    for depth in (99, 150):
+        body = b'{"log": %b, "state": "running"}' % (b"[" * depth + b"]" * depth)
+        bench.take(attrs.evolve(reply(), body=body))
+        assert seen[-1]["state"] == "running"
+    assert b"null" not in orjson.dumps(seen[0])
+    assert b"null" in orjson.dumps(seen[1])
 
 
 class Named(Counted):

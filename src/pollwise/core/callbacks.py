@@ -12,10 +12,23 @@ from typing import Final
 
 from pollwise.errors import CallbackFailed
 
-__all__ = ["EARLIEST_S", "LATEST_S", "callback_failed", "checked_clock", "checked_share"]
+__all__ = ["EARLIEST_S", "LATEST_S", "callback_failed", "checked_clock", "checked_dice", "checked_share"]
 
 EARLIEST_S: Final = -62_135_596_800.0  # the beginning of the year 1, in epoch seconds
 LATEST_S: Final = 253_402_300_799.0  # the end of the year 9999
+
+
+def checked_dice(dice: Callable[[], float]) -> Callable[[], float]:
+    """The same dice, which raise CallbackFailed unless they give a number in [0, 1)."""
+
+    def roll() -> float:
+        try:
+            given = dice()
+        except BaseException as exc:
+            raise callback_failed("dice", exc) from exc
+        return checked_share(given)
+
+    return roll
 
 
 def checked_share(given: float) -> float:

@@ -7,7 +7,8 @@ Rule 3: the permit of a poll goes back to the budget exactly once, whatever the 
 Rule 4: the deadline wins over every result that is not a reading.
 Rule 5: whatever an endpoint, a transport or an auth raises ends no other watch. What the caller's own functions raise is
 not called the endpoint's bug.
-Rule 6: a secret that may be a word of the reply's own is masked after the reply was read, so that it decides nothing.
+Rule 6: a short reply that may be too deep is cut down to limits before it is read. A long one has been cut already.
+Rule 7: a secret that may be a word of the reply's own is masked after the reply was read, so that it decides nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from typing import Any, Generic, Protocol, TypeVar
 import attrs
 
 from pollwise.core.call_machine import CallMachine
-from pollwise.core.callbacks import callback_failed, checked_share
 from pollwise.core.classification import refusal
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
 from pollwise.core.machine import WatchMachine
@@ -35,7 +35,10 @@ from pollwise.errors import (
     ServerUnavailable,
     WatchError,
 )
+from pollwise.model.bounded_reply import bounded
+from pollwise.model.calls import Call
 from pollwise.model.cursor import CursorTooLarge, cursor_hash, own_cursor
+from pollwise.model.limits import ReplyLimits
 from pollwise.model.masked_values import masked_error, masked_value
 from pollwise.model.masking import Mask
 from pollwise.model.messages import Reply
@@ -51,6 +54,7 @@ J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
 _HASH_BITS = (1 << 60) - 1  # ints of 60 bits take a third less memory than ints of 64
+_LIMITS = ReplyLimits()
 
 
 class Poll(Protocol):
@@ -71,10 +75,11 @@ class PollResults(Generic[J, S]):
     Args:
         endpoint: How to read.
         budget: The token's rate budget.
-        dice: Returns a random number in [0, 1).
+        dice: Returns a random number in [0, 1), as `checked_dice` makes it.
         clock: Returns the time in epoch seconds, as `checked_clock` makes it.
         on_unknown: Called with an enum value that the endpoint does not know, as `field=value`.
         secrets: The secrets of the requests. They are masked in readings and errors.
+        limits: How much of a reply is kept.
     """
 
     __slots__ = (
@@ -84,6 +89,7 @@ class PollResults(Generic[J, S]):
         "_endpoint",
         "_heeded",
         "_hints",
+        "_limits",
         "_on_unknown",
         "_read_for",
         "_reads_all",
@@ -100,6 +106,7 @@ class PollResults(Generic[J, S]):
         clock: Callable[[], float],
         on_unknown: Callable[[str], object],
         secrets: KnownSecrets | None = None,
+        limits: ReplyLimits = _LIMITS,
     ) -> None:
         self._endpoint = endpoint
         read_for = endpoint.read_for
@@ -114,6 +121,7 @@ class PollResults(Generic[J, S]):
         self._reads_all = endpoint.heeded_headers is None  # what `read` looks at is not known: no reply is unchanged
         self._heeded = endpoint.heeded_headers or ()
         self._secrets = KnownSecrets() if secrets is None else secrets
+        self._limits = limits
 
     def on_result(self, poll: Poll, machine: WatchMachine[J, S], result: Reply | Exception, now: float) -> StepResult:
         """What the result of this poll means for the watch. The machine knows it afterwards.
@@ -122,11 +130,11 @@ class PollResults(Generic[J, S]):
             BaseException: What the endpoint raised, if it is no `Exception`.
         """
         try:
+            if not isinstance(result, Exception):
+                return self._on_reply(poll, machine, result, now)
             if isinstance(result, PollError):
                 return self._fail(poll, machine, result, now)
-            if isinstance(result, Exception):
-                return stop_with(machine, masked_error(self._secrets.mask, result), now)
-            return self._on_reply(poll, machine, result, now)
+            return stop_with(machine, masked_error(self._secrets.mask, result), now)
         except Exception as exc:  # noqa: BLE001  # rule 5
             return stop_with(machine, masked_error(self._secrets.mask, exc), now)
 
@@ -141,23 +149,26 @@ class PollResults(Generic[J, S]):
         if not 200 <= status < 300 and status not in (self._answer_statuses if call is None else call.answer_statuses):
             if status == 304 and machine.phase is not None:
                 self._release(poll, machine, hints, now)
-                return machine.on_unchanged(now=now, dice=self._roll(), hint_s=wait_s)
+                return machine.on_unchanged(now=now, dice=self._dice(), hint_s=wait_s)
             if status == 304 and machine.cursor is not None and isinstance(machine, CallMachine):
                 machine.restart()  # a resumed watch without its status: the cursor is an entity tag of that status
                 self._release(poll, machine, hints, now)
                 return self._fail(poll, machine, reply.malformed("not modified, since a status that was not kept"), now)
             return self._on_refusal(poll, machine, reply, hints, now)
+        body = reply.body
         reply_hash = 0
         if not self._reads_all and (call is None or call.compares):
             # with the status, because a 202 and a 200 can both be empty
-            reply_hash = (hash(reply.body) ^ status) & _HASH_BITS
+            reply_hash = (hash(body) ^ status) & _HASH_BITS
             if self._heeded:
                 reply_hash = hash((reply_hash, *map(reply.headers.get, self._heeded))) & _HASH_BITS
             if call is not None:
                 reply_hash = hash((reply_hash, cursor_hash(machine.cursor))) & _HASH_BITS
             if machine.is_unchanged(reply_hash):
                 self._release(poll, machine, hints, now)
-                return machine.on_unchanged(now=now, dice=self._roll(), hint_s=wait_s)
+                return machine.on_unchanged(now=now, dice=self._dice(), hint_s=wait_s)
+        if reply.bounds is None and len(body) - len(body.replace(b"{", b"").replace(b"[", b"")) > self._limits.depth:
+            reply = self._bounded(reply, call)
         try:
             read_for = self._read_for
             if call is not None:
@@ -176,13 +187,18 @@ class PollResults(Generic[J, S]):
             raise
         self._release(poll, machine, hints, now)
         if self._secrets.mask.weak:
-            reading = _masked(self._secrets.mask, reading, machine)  # rule 6
+            reading = _masked(self._secrets.mask, reading, machine)  # rule 7
         if reading.unknown is not None:
             self._on_unknown(reading.unknown)
         if reading.poll_after_s is not None:
             reply_hash, wait_s = 0, _longer_s(reading.poll_after_s, wait_s)  # 0: an equal reply gives the hint again
-        dice = 0.0 if reading.final else self._roll()  # an end needs no wait, so no fault of `dice` may hide it
+        dice = 0.0 if reading.final else self._dice()  # an end needs no wait, so no fault of `dice` may hide it
         return machine.on_reading(reading, now=now, dice=dice, hint_s=wait_s, reply_hash=reply_hash)
+
+    def _bounded(self, reply: Reply, call: Call[J, S] | None) -> Reply:
+        if call is None:
+            return bounded(reply, self._limits, self._endpoint.deciding_keys)
+        return bounded(reply, call.limits or self._limits, call.deciding_keys)
 
     # --- what is no reading -------------------------------------------------------------------
 
@@ -233,7 +249,7 @@ class PollResults(Generic[J, S]):
         masked_error(self._secrets.mask, error)
         if isinstance(error, AuthenticationError):
             poll.refusal = error
-        return machine.on_error(strip_tracebacks(error), now=now, dice=self._roll())
+        return machine.on_error(strip_tracebacks(error), now=now, dice=self._dice())
 
     def _release(self, poll: Poll, machine: WatchMachine[J, S], hints: ReplyHints | None, now: float) -> None:
         """Give the permit back, with what the reply says about the rate limit."""
@@ -241,14 +257,6 @@ class PollResults(Generic[J, S]):
             self._budget.release(taken_permit(poll), now)
         else:
             self._budget.release(taken_permit(poll), now, _believed(hints.rate, machine, now))
-
-    def _roll(self) -> float:
-        try:
-            given = self._dice()
-        except BaseException as exc:
-            raise callback_failed("dice", exc) from exc
-        # tested here, to save a call
-        return given if type(given) is float and 0.0 <= given < 1.0 else checked_share(given)
 
 
 def stop_with(machine: WatchMachine[Any, Any], exc: BaseException, now: float) -> StepResult:

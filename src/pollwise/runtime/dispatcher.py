@@ -63,7 +63,7 @@ class Dispatcher(Generic[J, S]):
         concurrency: Most requests in flight at once.
         request_timeout_s: Longest time for one request, in seconds.
         reply_limits: How much of a reply is kept.
-        dice: Returns a random number in [0, 1).
+        dice: Returns a random number in [0, 1), as `checked_dice` makes it.
         clock: Returns the time in epoch seconds.
         on_over: Called with each watch at its end; it notifies the watch's subscribers.
         write_token: Writes the resume token of a watch.
@@ -111,6 +111,7 @@ class Dispatcher(Generic[J, S]):
             clock=clock,
             on_unknown=UnknownValues(endpoint.name).log_once,
             secrets=self._secrets,
+            limits=reply_limits,
         )
         self._calls: set[DrivenWatch[Any, Any]] = set()  # single calls under way
         self._pollers: set[Poller[J, S]] = set()
@@ -219,10 +220,11 @@ class Dispatcher(Generic[J, S]):
         if self._next_tick is None:
             self._next_tick = self.loop.call_soon(self._tick, context=self._tasks.context)
 
-    def _tick(self) -> None:
+    def _tick(self, now: float | None = None) -> None:
         """Process replies, do what the scheduler says, and set the timer."""
         self._next_tick = None
-        now = self._now()
+        if now is None:
+            now = self._now()
         if self._replied:
             try:
                 self._process_replies(now)
@@ -305,10 +307,11 @@ class Dispatcher(Generic[J, S]):
     def _on_result(self, poller: Poller[J, S]) -> None:
         self._replied.append(poller)
         if self._next_tick is None and not self._tasks.closed:
-            if self._now() - self._ticked_at < _DENSE_S:
+            now = self._now()
+            if now - self._ticked_at < _DENSE_S:
                 self._tick_soon()
             else:
-                self._tick()
+                self._tick(now)
 
     def _process_replies(self, now: float) -> None:
         """Pass each reply on."""

@@ -4,7 +4,7 @@ Rule 1: a request is cancelled at its time limit or at the watch's deadline, whi
 Rule 2: credentials are added and renewed here. If a reply or an exception repeats them, they are masked here, before any
 other code sees it.
 Rule 3: a long reply is masked and cut down to limits here, in steps between which the event loop runs. The pollers of a watcher take
-turns, so that many long replies hold the loop no longer than one.
+turns, so that many long replies hold the loop no longer than one. A short reply is cut where it is read.
 Rule 4: a poller decides nothing. What an endpoint, a transport or an auth raises is a result like a reply.
 """
 
@@ -77,6 +77,7 @@ class Poller(Generic[J, S]):
 
     __slots__ = (
         "_assigned",
+        "_assigned_at",
         "_auth",
         "_cancelled",
         "_credentials",
@@ -123,6 +124,7 @@ class Poller(Generic[J, S]):
         self._now = loop.time
         self._on_result = on_result
         self._assigned: asyncio.Future[None] | None = None  # resolved when a watch is assigned
+        self._assigned_at = 0.0
         self._credentials: Mapping[str, str] | None = None  # as last sent
         self._secrets = KnownSecrets() if secrets is None else secrets
         self._reads_headers = endpoint.heeded_headers != ()
@@ -148,7 +150,9 @@ class Poller(Generic[J, S]):
             call.set_result(None)
         self.watch = watch
         self.permit = permit
-        self._limit(now)
+        self._assigned_at = now
+        limit_at, deadline = now + self._timeout_s, watch.machine.deadline
+        self.limit_at = deadline if deadline < limit_at else limit_at
         return True
 
     def renew(self, watch: DrivenWatch[J, S], now: float) -> bool:
@@ -184,7 +188,7 @@ class Poller(Generic[J, S]):
                 elif self._renewing:
                     self.result = await self._renew()
                 else:
-                    machine.asked(self._now())
+                    machine.asked(self._assigned_at)
                     if self._auth is None:  # tested here, to save a coroutine
                         is_poll = machine.call is None
                         request = self._endpoint.request(machine.job) if is_poll else self._request_of(machine)
@@ -195,9 +199,10 @@ class Poller(Generic[J, S]):
                         del request
                     else:
                         reply = await self._authorised(machine, self._auth)
-                    body = reply.body if type(reply) is Reply else b""
-                    may_be_cut = len(body) > SHORT or body.count(b"[") + body.count(b"{") > self._limits.depth
-                    self.result = await self._cut(reply) if may_be_cut else reply
+                    if len(reply.body) > SHORT:
+                        reply = await self._cut(reply)
+                    self.result = reply
+                    del reply  # an idle poller keeps none alive
             except asyncio.CancelledError:
                 if (
                     task.cancelling() > self._cancelled
@@ -218,12 +223,6 @@ class Poller(Generic[J, S]):
                 self._assigned.cancel()
             await self._assigned
 
-    def _limit(self, now: float) -> None:
-        """The time limit of the request begins now."""
-        assert self.watch is not None  # noqa: S101
-        limit_at, deadline = now + self._timeout_s, self.watch.machine.deadline
-        self.limit_at = deadline if deadline < limit_at else limit_at
-
     async def _authorised(self, machine: WatchMachine[J, S], auth: Auth) -> Reply:
         """Send the poll with credentials that are not known to be refused or expired."""
         call, now = machine.call, self._now()
@@ -234,7 +233,8 @@ class Poller(Generic[J, S]):
         if headers is None:
             await auth.renew(self._transport, now, None)
             now = self._now()
-            self._limit(now)  # that was a request of its own
+            assert self.watch is not None  # noqa: S101  # it is polled
+            self.limit_at = min(now + self._timeout_s, self.watch.machine.deadline)  # that was a request of its own
             headers = auth.headers(now)
             if headers is None:
                 raise AuthenticationError("The new credentials have expired already.")
@@ -249,7 +249,10 @@ class Poller(Generic[J, S]):
             masked_error(secrets.mask, exc)
             raise
         with_headers = self._reads_headers or call is not None or not 200 <= reply.status < 300
-        reply = await self._masked(reply, secrets.mask, with_headers=with_headers)
+        if len(reply.body) <= SHORT:  # tested here, too, to save a coroutine
+            reply = reply.masked(secrets.mask, with_headers=with_headers)
+        else:
+            reply = await self._masked(reply, secrets.mask, with_headers=with_headers)
         named = request.named_secrets if call is None else _named_by_endpoint(request, machine)
         return await self._masked(reply, mask_of(named), with_headers=with_headers) if named else reply
 
