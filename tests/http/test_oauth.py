@@ -63,10 +63,14 @@ def sign_in(authorization: str) -> tuple[str, str]:
 
 
 def test_the_request_is_a_form_with_the_client_in_its_header() -> None:
-    """RFC 6749, 4.4.2 and 2.3.1."""
-    request = GRANT.request
+    """RFC 6749, 4.4.2 and 2.3.1, with the spelling of the RFC: some servers look at the letter case of a name."""
+    request = ClientCredentialsGrant.of("https://id.example/oauth2/v1/token", "me:too", SECRET, SCOPE).request
     assert (request.method, str(request.url)) == ("POST", "https://id.example/oauth2/v1/token")
-    assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert dict(request.headers) == {
+        "Authorization": request.headers["Authorization"],
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Accept": "application/json",
+    }
     assert sign_in(request.headers["Authorization"]) == ("me:too", SECRET)
     assert request.body is not None
     assert parse_qs(request.body.decode()) == {"grant_type": ["client_credentials"], "scope": [SCOPE]}
@@ -90,22 +94,30 @@ def test_any_client_id_and_secret_can_be_sent(client_id: str, client_secret: str
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("name", "wrong", "why"),
     [
-        {"token_url": "ftp://id.example/"}, {"token_url": "id.example"}, {"token_url": ""}, {"token_url": None},
-        {"token_url": f"https://me:{SECRET}@id.example/"}, {"token_url": "https://id.example/#x"},
-        {"token_url": f"https://{SECRET}/"}, {"token_url": "https://id.example:99999/"},
-        {"client_id": ""}, {"client_id": None}, {"client_secret": ""}, {"client_secret": f"{SECRET}\n"},
-        {"client_secret": None}, {"scope": ""}, {"scope": "a\nb"},
+        *(("token_url", no_url, "^token_url must be an absolute https URL$") for no_url in [
+            "ftp://id.example/", "id.example", "", None, f"https://{SECRET}/", f"https://me:{SECRET}@id.example/",
+            "https://id.example:99999/",
+        ]),
+        *(("token_url", f"https://{user}@id.example/", "^token_url must have neither credentials") for user in [
+            "me:hunter2", "me",
+        ]),
+        ("token_url", "https://id.example/#x", "fragment; pass client_id and client_secret$"),
+        ("client_id", "", "^the client ID is empty"), ("client_id", None, "^the client ID must be a str, not NoneType$"),
+        ("client_secret", "", "^the client secret is empty"), ("client_secret", None, "^the client secret must be a str"),
+        ("client_secret", f"{SECRET}\n", "^the client secret has a control character"),
+        ("scope", "", "^the scope is empty"), ("scope", "a\nb", "^the scope has a control character"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any]) -> None:
-    """The constructor refuses it, and the error does not show it."""
+def test_what_cannot_be_sent_is_refused_at_once(name: str, wrong: Any, why: str) -> None:
+    """The constructor refuses it. The error names the argument and what is wrong with it, and does not show it."""
     right = {"token_url": "https://id.example/", "client_id": "me", "client_secret": SECRET, "scope": SCOPE}
-    with pytest.raises(ConfigurationError) as caught:
-        ClientCredentialsAuth(**{**right, **wrong})
+    with pytest.raises(ConfigurationError, match=why) as caught:
+        ClientCredentialsAuth(**{**right, name: wrong})
     error = caught.value
-    assert SECRET not in f"{error!r} {error.__cause__!r} {error.__context__!r}"
+    for secret in (SECRET, "hunter2"):
+        assert secret not in f"{error!r} {error.__cause__!r} {error.__context__!r}"
 
 
 def test_nothing_shows_a_secret() -> None:
@@ -139,26 +151,27 @@ def test_a_token_is_read(kind: str, life: Any, life_s: float | None) -> None:
     assert GRANT.read(answer(without("expires_in"))).expires_in_s is None
 
 
-NO_TOKENS: dict[str, list[Any]] = {
-    "access_token": ["", 7, None, "a b", "a\r\nX: y", "tok€n", ["a"]],
-    "token_type": ["mac", "DPoP", 1, ["bearer"]],
-}
+NO_JSON = "the token endpoint's reply is not a JSON object"
+NO_TOKEN = "access_token is missing or cannot be sent in a header"
+NO_BEARER = "token_type is not Bearer"
 
 
 @pytest.mark.parametrize(
-    "document",
+    ("document", "reason"),
     [
-        *(b"", b"<html>", b'{"access_token": "a-token"', b"\xff", [], "a-token", None),
-        without("access_token"),
-        *(granted(**{name: bad}) for name, values in NO_TOKENS.items() for bad in values),
+        *((body, NO_JSON) for body in (b"", b"<html>", b'{"access_token": "a-token"', b"\xff", [], "a-token", None)),
+        (without("access_token"), NO_TOKEN),
+        *((granted(access_token=bad), NO_TOKEN) for bad in ("", 7, None, "a b", "a\r\nX: y", "tok€n", ["a"])),
+        *((granted(token_type=bad), NO_BEARER) for bad in ("mac", "DPoP", 1, ["bearer"])),
     ],
 )
-def test_a_reply_without_a_token_is_malformed(document: Any) -> None:
-    """The error has no excerpt, because the reply may hold a token in another place."""
+def test_a_reply_without_a_token_is_malformed(document: Any, reason: str) -> None:
+    """The error names the part that is wrong. It has no excerpt, because the reply may hold a token in another place."""
     with pytest.raises(MalformedReply) as caught:
         GRANT.read(answer(document))
     error = caught.value
-    assert (error.http_status, error.excerpt) == (200, "")
+    assert (error.reason, error.http_status, error.excerpt) == (reason, 200, "")
+    assert error.content_type == "application/json"
     assert error.__context__ is None
     assert "a-token" not in str(error)
 
@@ -207,6 +220,13 @@ def test_a_refusal_is_final_and_says_why(status: int, code: str) -> None:
     assert caught.value.problem.descriptions == ("Client authentication failed.",)
 
 
+def test_a_description_is_read_in_its_charset() -> None:
+    """It may be in the language of the server, and in an encoding other than UTF-8."""
+    body = '{"error": "invalid_client", "error_description": "Schlüssel ungültig"}'.encode("latin-1")
+    with pytest.raises(AuthenticationError, match="Schlüssel ungültig"):
+        GRANT.read(answer(body, 401, **{"Content-Type": "application/json; charset=ISO-8859-1"}))
+
+
 @pytest.mark.parametrize("document", [b"<html>", [], {}, {"error": 7}, {"error": "\x1b[2J"}, {"error": "x" * 100}])
 def test_a_refusal_without_a_code_is_a_refusal(document: Any) -> None:
     """A code that RFC 6749 does not allow is ignored."""
@@ -246,6 +266,15 @@ def test_a_temporary_failure_is_retried(status: int, expected: type[RateLimited 
         assert caught.value.retry_after_s == wait_s
 
 
+@pytest.mark.parametrize(("status", "expected"), [(429, RateLimited), (500, ServerUnavailable)])
+def test_a_temporary_failure_has_the_code_of_the_server(
+    status: int, expected: type[RateLimited | ServerUnavailable]
+) -> None:
+    """HTTP 429 and 500 are temporary whatever the code, and a log says why."""
+    with pytest.raises(expected, match="slow down a bit; code slow_down"):
+        GRANT.read(answer({"error": "slow_down", "error_description": "slow down a bit"}, status))
+
+
 @pytest.mark.parametrize("status", [400, 403, 409, 429])
 def test_a_refusal_with_retry_after_is_retried(status: int) -> None:
     """A token endpoint has a rate limit, too, and uses several status codes for it."""
@@ -279,10 +308,13 @@ def test_a_code_that_is_no_refusal_may_be_asked_again(status: int) -> None:
     assert caught.value.excerpt == ""
 
 
-def test_a_redirect_is_a_refusal() -> None:
-    """The client's secret goes to the token endpoint only."""
-    with pytest.raises(AuthenticationError, match="redirect"):
-        GRANT.read(answer(b"", 302, Location="https://evil.example/"))
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 399])
+def test_a_redirect_is_a_refusal(status: int) -> None:
+    """The client's secret goes to the token endpoint only. A token in a redirect is no grant."""
+    why = rf"redirect \(HTTP {status}\), which is not followed\. Pass the URL of the token endpoint itself"
+    for document in (b"", granted()):
+        with pytest.raises(AuthenticationError, match=why):
+            GRANT.read(answer(document, status, Location="https://evil.example/"))
 
 
 @given(

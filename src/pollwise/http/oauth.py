@@ -30,7 +30,7 @@ from pollwise.errors import (
     ServerUnavailable,
 )
 from pollwise.http.credentials import Credential, basic, bearer, checked_text, header_fields
-from pollwise.model.json_body import body_text, decoded
+from pollwise.model.json_body import decoded
 from pollwise.model.limits import is_number
 from pollwise.model.masking import mask_of
 from pollwise.model.messages import Reply, Request
@@ -71,9 +71,7 @@ class ClientCredentialsGrant:
         fields = {"Authorization": basic(user, password)}
         more = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         return cls(
-            request=Request(
-                _address(token_url), header_fields({**fields, **more}), "POST", urlencode(form).encode("ascii")
-            ),
+            request=Request(_address(token_url), header_fields({**fields, **more}), "POST", urlencode(form).encode()),
             secrets=(*secrets_in(fields), client_secret, password),
         )
 
@@ -153,7 +151,7 @@ def _address(token_url: str) -> URL:
 
 def _document(reply: Reply) -> Mapping[str, Any] | None:
     try:  # the media type does not matter: some servers send a wrong one
-        answer = decoded(body_text(reply.body, reply.headers.get("Content-Type")))
+        answer = decoded(reply.text())
     except ValueError:  # not chained: it may hold the whole body
         return None
     return answer if isinstance(answer, dict) else None
