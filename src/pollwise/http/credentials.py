@@ -56,7 +56,7 @@ def checked_text(what: str, value: str) -> str:
 
 def basic(user: str, password: str) -> str:
     """The value of `Authorization` for Basic authentication (RFC 7617), in UTF-8."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def bearer(token: str) -> str:
