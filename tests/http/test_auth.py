@@ -9,7 +9,7 @@ import gc
 import logging
 import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -76,46 +76,58 @@ def number(headers: Mapping[str, str] | None) -> int | None:
 # --- static credentials -------------------------------------------------------------------------
 
 
-FIXED = [ApiKeyAuth(SECRET), ApiKeyAuth(SECRET, header="X-Key"), BasicAuth("me", SECRET), BearerAuth(SECRET)]
+FIXED: list[Callable[[], Auth]] = [
+    lambda: ApiKeyAuth(SECRET),
+    lambda: ApiKeyAuth(SECRET, header="X-Key"),
+    lambda: BasicAuth("me", SECRET),
+    lambda: BearerAuth(SECRET),
+]
 
 
 @pytest.mark.parametrize(
-    ("auth", "name", "value"),
+    ("make", "name", "value"),
     [
         (FIXED[0], "api_token", SECRET),
         (FIXED[1], "X-Key", SECRET),
         (FIXED[2], "Authorization", "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()),
-        (BasicAuth("jürgen", "a:b€"), "Authorization", "Basic " + base64.b64encode("jürgen:a:b€".encode()).decode()),
-        (BasicAuth("a-key", ""), "Authorization", "Basic " + base64.b64encode(b"a-key:").decode()),
+        (
+            lambda: BasicAuth("jürgen", "a:b€"),
+            "Authorization",
+            "Basic " + base64.b64encode("jürgen:a:b€".encode()).decode(),
+        ),
+        (lambda: BasicAuth("a-key", ""), "Authorization", "Basic " + base64.b64encode(b"a-key:").decode()),
         (FIXED[3], "Authorization", f"Bearer {SECRET}"),
     ],
 )
-def test_a_secret_goes_into_one_header_field(auth: Auth, name: str, value: str) -> None:
+def test_a_secret_goes_into_one_header_field(make: Callable[[], Auth], name: str, value: str) -> None:
     """The field has its own name, found in any letter case."""
-    fields = auth.headers(0.0)
+    fields = make().headers(0.0)
     assert fields is not None
     assert list(fields.items()) == [(name, value)]
     assert fields[name.upper()] == value
 
 
-@pytest.mark.parametrize("auth", FIXED)
-def test_headers_returns_the_same_mapping_each_time(auth: Auth) -> None:
+@pytest.mark.parametrize("make", FIXED)
+def test_headers_returns_the_same_mapping_each_time(make: Callable[[], Auth]) -> None:
     """No mapping is built for a poll, and the mapping cannot be changed."""
+    auth = make()
     assert auth.headers(0.0) is auth.headers(1e9)
     assert isinstance(auth.headers(0.0), CIMultiDictProxy)
 
 
-@pytest.mark.parametrize("auth", FIXED)
-async def test_static_credentials_cannot_be_renewed(auth: Auth) -> None:
+@pytest.mark.parametrize("make", FIXED)
+async def test_static_credentials_cannot_be_renewed(make: Callable[[], Auth]) -> None:
     """A refusal of static credentials is final."""
-    with pytest.raises(AuthenticationError) as caught:
+    auth = make()
+    with pytest.raises(AuthenticationError, match="cannot be renewed: pass valid ones") as caught:
         await auth.renew(VIA, 0.0, auth.headers(0.0))
     assert SECRET not in f"{caught.value} {caught.value!r}"
 
 
-@pytest.mark.parametrize("auth", [*FIXED, RenewingAuth(Bank.fetch)])  # type: ignore[arg-type]  # never called
-def test_a_secret_is_never_shown_nor_stored(auth: Auth) -> None:
+@pytest.mark.parametrize("make", [*FIXED, lambda: RenewingAuth(Bank().fetch)])
+def test_a_secret_is_never_shown_nor_stored(make: Callable[[], Auth]) -> None:
     """No repr shows it, and no pickle or copy stores it."""
+    auth = make()
     assert SECRET not in f"{auth} {auth!r}"
     assert base64.b64encode(f"me:{SECRET}".encode()).decode() not in repr(auth)
     assert type(auth).__name__ in repr(auth)
@@ -268,18 +280,20 @@ async def test_a_cancelled_caller_does_not_cancel_the_renewal() -> None:
 
 
 async def test_the_last_cancelled_caller_cancels_the_renewal() -> None:
-    """No renewal runs without a caller, and the next caller starts another."""
+    """No renewal runs without a caller, and the next caller starts another. The name of its task says what it does."""
     bank = Bank()
     bank.open.clear()
     auth = RenewingAuth(bank.fetch)
+    others = asyncio.all_tasks()
     waiting = [asyncio.create_task(auth.renew(VIA, 0.0, None)) for _ in range(3)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
+    assert [task.get_name() for task in asyncio.all_tasks() - others - {*waiting}] == ["pollwise-renewal"]
     for task in waiting:
         task.cancel()
     await asyncio.wait(waiting)
     assert bank.cancelled == 1
-    assert not [task for task in asyncio.all_tasks() if task.get_name() == "pollwise-renewal"]
+    assert asyncio.all_tasks() == others
     bank.open.set()
     await auth.renew(VIA, 0.0, None)
     assert bank.calls == 2
@@ -309,7 +323,7 @@ async def test_a_cancelled_renewal_cancels_no_caller() -> None:
         raise asyncio.CancelledError
 
     auth = RenewingAuth(fetch)
-    with pytest.raises(ConnectFailed, match="cancelled"):
+    with pytest.raises(ConnectFailed, match=r"\(the renewal was cancelled; the next poll starts another\)"):
         await auth.renew(VIA, 0.0, None)
 
 
@@ -330,22 +344,24 @@ async def test_a_renewal_that_hangs_times_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "expected"),
+    ("raised", "expected", "words"),
     [
-        (ServerUnavailable(503), ServerUnavailable),
-        (AuthenticationError("No."), AuthenticationError),
-        (ConnectionResetError(SECRET), ConnectFailed),
-        (TimeoutError(SECRET), ConnectFailed),
-        (KeyError(SECRET), AuthenticationError),
-        (RuntimeError(SECRET), AuthenticationError),
+        (ServerUnavailable(503), ServerUnavailable, "HTTP 503"),
+        (AuthenticationError("No."), AuthenticationError, "^No. "),
+        (ConnectionResetError(SECRET), ConnectFailed, r"\(ConnectionResetError\)"),
+        (TimeoutError(SECRET), ConnectFailed, r"\(TimeoutError\)"),
+        (KeyError(SECRET), AuthenticationError, "raised KeyError; see __cause__ for its error"),
+        (RuntimeError(SECRET), AuthenticationError, "raised RuntimeError; see __cause__ for its error"),
     ],
 )
-async def test_a_failure_says_whether_to_try_again(raised: Exception, expected: type[PollwiseError]) -> None:
-    """Our errors are raised unchanged, an OSError may be retried, and a bug may not."""
+async def test_a_failure_says_whether_to_try_again(
+    raised: Exception, expected: type[PollwiseError], words: str
+) -> None:
+    """Our errors are raised unchanged, an OSError may be retried, and a bug may not. The error names the other one."""
     bank = Bank()
     bank.error = raised
     auth = RenewingAuth(bank.fetch)
-    with pytest.raises(expected) as caught:
+    with pytest.raises(expected, match=words) as caught:
         await auth.renew(VIA, 0.0, None)
     assert caught.value is raised or caught.value.__cause__ is raised
     assert SECRET not in f"{caught.value} {caught.value!r}"
@@ -356,7 +372,7 @@ async def test_a_closed_transport_fails_no_other_watcher() -> None:
     bank = Bank()
     bank.error = WatcherClosed()
     auth = RenewingAuth(bank.fetch)
-    with pytest.raises(ConnectFailed, match="closed"):
+    with pytest.raises(ConnectFailed, match=r"\(the transport that sent the renewal was closed; the next .* another\)"):
         await auth.renew(VIA, 0.0, None)
     bank.error = None
     await auth.renew(VIA, 0.0, None)
@@ -409,6 +425,19 @@ async def test_a_failure_is_raised_again_for_a_second() -> None:
 
 
 @pytest.mark.looptime
+async def test_the_second_is_one_of_the_caller_s_clock() -> None:
+    """The caller's `now` may come from another clock than the event loop's."""
+    bank = Bank()
+    bank.error = ConnectFailed("away")
+    auth = RenewingAuth(bank.fetch)
+    await asyncio.sleep(100.0)
+    for now in (5.0, 5.999, 6.0):
+        with pytest.raises(ConnectFailed):
+            await auth.renew(VIA, now, None)
+    assert bank.calls == 2
+
+
+@pytest.mark.looptime
 @pytest.mark.parametrize(
     ("error", "pause_s"),
     [
@@ -419,13 +448,15 @@ async def test_a_failure_is_raised_again_for_a_second() -> None:
 async def test_a_token_server_that_says_when_to_come_back_is_left_alone_until_then(
     error: RateLimited | ServerUnavailable, pause_s: float
 ) -> None:
-    """The wait is an hour at most. A caller meanwhile gets an error with the rest of the wait."""
+    """The wait is an hour at most. A caller meanwhile gets an error with the rest of the wait, and with its cause."""
     bank = Bank()
     bank.error = error
+    cause = error.__cause__ = OSError("away")
     auth = RenewingAuth(bank.fetch)
     for now in (0.0, pause_s / 2, pause_s - 0.01):
         with pytest.raises(type(error)) as caught:
             await auth.renew(VIA, now, None)
+        assert caught.value.__cause__ is cause
         if error.retry_after_s is not None:
             assert caught.value.retry_after_s is not None
             assert caught.value.retry_after_s <= (error.retry_after_s if now == 0.0 else pause_s - now)
@@ -440,12 +471,13 @@ async def test_a_shared_error_collects_no_frames() -> None:
     bank = Bank()
     bank.error = ConnectFailed("away")
     auth = RenewingAuth(bank.fetch)
-    depths = []
+    depths = set()
     for _ in range(5):
         with pytest.raises(PollError) as caught:
             await auth.renew(VIA, 0.0, None)
-        depths.append(len(caught.traceback))
-    assert depths == [2] * 5
+        assert "fetch" not in {frame.name for frame in caught.traceback}
+        depths.add(len(caught.traceback))
+    assert len(depths) == 1
 
 
 async def test_a_failure_without_callers_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
@@ -495,8 +527,52 @@ def test_invalid_times_are_refused(options: dict[str, Any]) -> None:
         ClientCredentialsAuth("https://id.example/token", "me", SECRET, **options)
 
 
-@pytest.mark.parametrize("auth", [ApiKeyAuth("hushhush"), BasicAuth("a", "hushhush"), BearerAuth("hushhush")], ids=repr)
-def test_an_auth_gives_no_state_away(auth: ApiKeyAuth | BasicAuth | BearerAuth) -> None:
+@pytest.mark.parametrize("make", [*FIXED, lambda: RenewingAuth(Bank().fetch)])
+def test_an_auth_gives_no_state_away(make: Callable[[], Auth]) -> None:
     """Else each tool that copies or dumps objects would get the secret."""
     with pytest.raises(TypeError, match="cannot be pickled"):
-        auth.__getstate__()
+        make().__getstate__()
+
+
+# --- the client credentials grant -----------------------------------------------------------------
+
+
+class TokenEndpoint:
+    """A transport to a token endpoint, which keeps the requests and grants a token for an hour, or does not reply."""
+
+    def __init__(self, *, silent: bool = False) -> None:
+        self.requests: list[Request] = []
+        self.silent = silent
+
+    async def send(self, request: Request, /) -> Reply:
+        self.requests.append(request)
+        if self.silent:
+            await asyncio.Event().wait()
+        return Reply(200, {}, b'{"access_token": "a-token", "token_type": "Bearer", "expires_in": 3600}', request)
+
+
+@pytest.mark.looptime
+async def test_a_client_gets_a_bearer_token_from_its_token_endpoint() -> None:
+    """One request has the client, and the scope if there is one. The token is used until a minute before it expires."""
+    via = TokenEndpoint()
+    for scope, body in ((None, b"grant_type=client_credentials"), ("a", b"grant_type=client_credentials&scope=a")):
+        auth = ClientCredentialsAuth("https://id.example/token", "me", SECRET, scope)
+        await auth.renew(via, 100.0, None)
+        assert dict(auth.headers(100.0) or {}) == {"Authorization": "Bearer a-token"}
+        assert auth.headers(3_639.9) is not None
+        assert auth.headers(3_640.0) is None
+        assert (str(via.requests[-1].url), via.requests[-1].body) == ("https://id.example/token", body)
+        assert via.requests[-1].headers["Authorization"] == next(iter(BasicAuth("me", SECRET).headers(0.0).values()))
+    assert len(via.requests) == 2
+
+
+@pytest.mark.looptime
+async def test_a_token_endpoint_that_does_not_reply_times_out() -> None:
+    """After half a minute, or after the time that you pass."""
+    for options, timeout_s in (({}, 30.0), ({"timeout_s": 7.0}, 7.0)):
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(PollTimeout) as caught:
+            await ClientCredentialsAuth("https://id.example/token", "me", SECRET, **options).renew(
+                TokenEndpoint(silent=True), 0.0, None
+            )
+        assert asyncio.get_running_loop().time() - began == caught.value.seconds == timeout_s
