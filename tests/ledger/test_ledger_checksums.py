@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger_values import abandoned, acks, change, new, raw, success
 
+from pollwise.errors import ConfigurationError
 from pollwise.ledger import Relocation, Renewal, SqliteLedger
 from pollwise.ledger.checksums import checksum, register
 from pollwise.ledger.schema import MIGRATIONS
@@ -48,6 +49,18 @@ def test_what_sqlite_cannot_have_is_a_bug() -> None:
     """It raises."""
     with pytest.raises(TypeError, match="no value of SQLite: object"):
         checksum((object(),))
+
+
+@pytest.mark.parametrize("code", [0xD800, 0xDC80, 0xDCFF])
+async def test_a_text_that_utf_8_does_not_have_is_refused(path: Path, code: int) -> None:
+    """A lone surrogate is an error of the caller, and nothing is written."""
+    char = chr(code)
+    with pytest.raises(UnicodeEncodeError):
+        checksum((char,))
+    async with SqliteLedger(path) as ledger:
+        with pytest.raises(ConfigurationError, match=r"a value cannot be kept: .*surrogates not allowed"):
+            await ledger.record([new(1), new(2, account=char)])
+    assert raw(path, "SELECT * FROM watches") == []
 
 
 async def test_each_call_leaves_right_checksums(path: Path) -> None:
