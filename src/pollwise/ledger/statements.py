@@ -54,7 +54,6 @@ class DamagedRows(Exception):
     """A call needs rows that are damaged."""
 
     def __init__(self, damaged: Sequence[DamagedRow]) -> None:
-        super().__init__(damaged)
         self.damaged = damaged
 
 
