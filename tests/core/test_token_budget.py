@@ -251,6 +251,15 @@ def test_a_good_reply_does_not_end_a_pause_that_a_refusal_asked_for() -> None:
     assert budget.available_at(0.2) == pytest.approx(30.1)
 
 
+def test_a_refusal_without_headers_does_not_shorten_a_pause_that_the_server_asked_for() -> None:
+    """A good reply said that nothing remains for ten seconds, and a request that was on its way was refused."""
+    budget = TokenBudget()
+    good, refused = budget.acquire(0.0), budget.acquire(0.0)
+    budget.release(good, 0.1, RateHints(limit=60, remaining=0, reset_s=10.0))
+    budget.on_429(refused, 0.2, None, None)
+    assert budget.available_at(0.2) == pytest.approx(10.1)
+
+
 @pytest.mark.parametrize(
     "lie", [RateHints(limit=1), RateHints(remaining=0), RateHints(limit=10**15), RateHints(remaining=0, reset_s=3000.0)]
 )

@@ -3,6 +3,7 @@
 Rule 1: after a refusal, and after a pause that `longest_hint_s` has shortened, one request goes first: the probe. The
 others go after its reply.
 Rule 2: our own pause is the floor under every wait that a server asks for. It doubles while probes are refused.
+Refusals without a wait never shorten a pause that the server asked for.
 Rule 3: the refusals of requests that were sent before the first of them came are one burst. A burst counts once.
 Rule 4: a burst of refusals without a wait is contradicted by good replies to requests that were sent later than the
 first refused one. Then the pause ends with the last reply of the burst, and no probe is needed.
@@ -19,10 +20,12 @@ __all__ = ["End", "Pause"]
 _FIRST_S = 0.25  # the first pause without a hint
 _GROWTH = 2.0  # of one such pause to the next
 _LONGEST_S = 10.0  # the longest such pause
+_MOST_DOUBLINGS = 20  # the longest such pause is reached before
 _FEW = 2  # max refusals of a burst that shows nothing: its first probe goes after `_AT_ONCE_S`
 _AT_ONCE_S = 1 / 64
 _ENOUGH = 2  # good replies that contradict a burst before its last reply
 _CONTRADICTED = 3  # refusals of a burst for one good reply that contradicts it
+_UNCONTRADICTED = 1 << 30  # refusals that no number of good replies contradicts
 
 
 class End(Enum):
@@ -44,6 +47,7 @@ class Pause:
 
     __slots__ = (
         "_asked_by",
+        "_asked_until",
         "_bad",
         "_first",
         "_good",
@@ -63,7 +67,7 @@ class Pause:
         self.probes = 0
         self.width = 0
         self._tried = False  # a probe went at once already
-        self._until = -math.inf
+        self._until = self._asked_until = -math.inf  # the end, and the last end that the server asked for
         self._probing = False  # one request goes first
         self._probe = 0  # its number, once it went
         self._first = self._last = 0  # numbers of the first refused request of the burst, and of the last one sent
@@ -89,6 +93,7 @@ class Pause:
 
     def begin(self, permit: int, until: float, *, probe: bool) -> None:
         """A good reply to this request asked for a pause."""
+        self._asked_until = max(self._asked_until, until)
         if self.on and self._until >= until:
             return
         self._asked_by = permit if not self.on or self._asked_by else 0
@@ -113,17 +118,18 @@ class Pause:
         if begins:
             if not self.probes:
                 self.width = in_flight + 1
-            own_s = max(least_s, min(_LONGEST_S, _FIRST_S * _GROWTH ** min(self.probes, 20)))
+            own_s = max(least_s, min(_LONGEST_S, _FIRST_S * _GROWTH ** min(self.probes, _MOST_DOUBLINGS)))
             self.probes += 1
             self._first, self._last = permit, sent
             self._left, self._bad, self._good = in_flight, 1, 0
-            until = now + (own_s if wait_s is None or wait_s < own_s else wait_s)
+            until = now + max(own_s, wait_s or 0.0)
         else:
             self._left -= 1
             self._bad += 1
             until = self._until if wait_s is None else now + wait_s
         if wait_s:
-            self._bad = 1 << 30  # what a server asks for is not contradicted by other replies
+            self._bad = _UNCONTRADICTED  # what a server asks for is not contradicted by other replies
+            self._asked_until = max(self._asked_until, until)
         if begins:
             self._probe = 0
         if begins or self.on or wait_s:
@@ -132,7 +138,7 @@ class Pause:
             self._until = max(self._until, until)
         if self._left <= 0 and self._bad <= _FEW and not (self._tried or least_s):
             self._tried, self.probes = True, 0
-            self._until = now + _AT_ONCE_S
+            self._until = max(self._asked_until, now + _AT_ONCE_S)
         return begins
 
     # --- ending -------------------------------------------------------------------------------
@@ -153,14 +159,16 @@ class Pause:
     def _resolved(self, now: float) -> End:
         """All replies of the burst have come, or enough of them, and the last reply was good."""
         if self._good * _CONTRADICTED >= self._bad:
-            self._until, self.on, self._probing, self.probes, self._tried = -math.inf, False, False, 0, False
+            self._until, self.probes, self._tried = self._asked_until, 0, False
+            self.on = self._probing = now < self._until
             return End.CONTRADICTED
-        if self._left <= 0 and self._bad <= _FEW and not self._tried:
+        if self._bad <= _FEW and not self._tried:
             self._tried, self.probes = True, 0
-            self._until = min(self._until, now + _AT_ONCE_S)
+            self._until = max(self._asked_until, min(self._until, now + _AT_ONCE_S))
         return End.NO
 
     def contradict(self, permit: int) -> None:
         """The reply to this request says that requests remain."""
-        if self._asked_by and permit > self._asked_by:
-            self._until, self.on, self._probing, self._asked_by = -math.inf, False, False, 0
+        if self.on and 0 < self._asked_by < permit:
+            self._until = self._asked_until = -math.inf
+            self.on = self._probing = False
