@@ -362,6 +362,15 @@ def test_under_pressure_requests_are_spread() -> None:
     assert all(later - earlier == pytest.approx(1.0) for earlier, later in pairwise(sent[60:]))
 
 
+def test_no_more_wait_than_may_go_is_no_pressure() -> None:
+    """One request is left in the window and one watch waits, as without a word on how many wait."""
+    budget = spent(2, limit=2, per_s=10.0)
+    assert budget.available_at(0.0) == 10.0
+    budget.acquire(10.0)
+    assert budget.available_at(10.0) == budget.available_at(10.0, waiting=1) == 10.0
+    assert budget.available_at(10.0, waiting=2) == 15.0
+
+
 def spent(count: int, *, limit: int | None = 60, per_s: float | None = 60.0) -> TokenBudget:
     """A budget of which so many were used at the time 0."""
     budget = TokenBudget(limit, per_s=per_s)
@@ -374,6 +383,7 @@ def test_what_is_left_is_rationed() -> None:
     """Waits that grow by a half each, as many as there are requests left for each, last until the first is free again."""
     wait = spent(20).ration_s(0.0, 10)
     assert sum(wait * 1.5**n for n in range(4)) == pytest.approx(60)
+    assert spent(0).ration_s(0.0, 30) == pytest.approx(60 / (1 + 1.5))
     assert spent(50).ration_s(55.0, 10) == pytest.approx(5.0)  # the fifty come back after five seconds
 
 
@@ -382,17 +392,25 @@ def test_no_ration_is_less_than_an_even_rate() -> None:
     assert spent(59).ration_s(0.0, 30) == 30.0
     assert spent(60).ration_s(0.0, 30) == 30.0
     assert spent(60).ration_s(60.0, 30) < 30.0  # all are free again
+    assert spent(60, per_s=120.0).ration_s(0.0, 30) == 60.0
 
 
 @pytest.mark.parametrize("budget", [spent(3), spent(40, limit=10_000), spent(9, limit=None), spent(9, per_s=None)])
 def test_plenty_and_the_unknown_are_not_rationed(budget: TokenBudget) -> None:
-    """Where twenty requests are left for each watch, or it is not known how many, each may ask at once."""
+    """Where more than twenty requests are left for each watch, or it is not known how many, each may ask at once."""
     assert budget.ration_s(0.0, 2) == 0.0
+
+
+@pytest.mark.parametrize(("requests", "rationed"), [(19, False), (20, True)])
+def test_twenty_requests_for_each_watch_are_not_plenty(requests: int, *, rationed: bool) -> None:
+    """Forty are left for two, or forty-one."""
+    assert (spent(requests).ration_s(0.0, 2) > 0.0) is rationed
 
 
 def test_more_watches_than_requests_are_not_rationed() -> None:
     """Some of them get no permit in any case, and the ready queue decides which."""
     assert spent(60).ration_s(0.0, 61) == 0.0
+    assert spent(60).ration_s(0.0, 60) == 60.0
 
 
 def test_what_the_server_leaves_is_rationed() -> None:

@@ -38,6 +38,7 @@ _FIRST_PROBE_S = 1.0  # longest wait before a probe of a window whose length or 
 _MOST_IN_A_WINDOW = 10_000_000  # a stated limit above this is not believed
 _SHORTEST_WINDOW_S = 0.001  # a stated window shorter than this is not believed
 _SILENT_REPLIES = 3  # replies without rate headers, after which the statement of a single reply lapses
+_MANY = -1  # in place of the number of the only reply with rate headers: several replies had them, or a refusal
 _OTHERS = 10  # a window counts as ours alone if other clients used at most a tenth of it
 
 
@@ -99,7 +100,7 @@ class TokenBudget:
         self._left: int | None = None  # what the server last said, less what was sent since, plus what was freed
         self._most_left = 0
         self._last_permit = self._newest_settled = 0
-        self._stated = 0  # the number of the only reply with rate headers; 0 for none, -1 for many
+        self._stated = 0  # the number of the only reply with rate headers; 0 for none
         self._silent = 0
         self._stated_window = False
         self._next_at = -math.inf  # when the next one is due at an even rate
@@ -135,7 +136,7 @@ class TokenBudget:
         left = self._left
         if self.limit is not None and self.per_s is not None:
             places = self.limit - self._in_flight - len(self._freed_at)
-            left = places if left is None or places < left else left
+            left = places if left is None else min(places, left)
         return None if left is None else max(0, left)
 
     def ration_s(self, now: float, among: int) -> float:
@@ -192,8 +193,7 @@ class TokenBudget:
         if not self._freed_at:
             return math.inf
         at = self._freed_at[0]
-        if at > self._next_at:
-            self._next_at = at  # requests that were sent together are not sent together again
+        self._next_at = max(self._next_at, at)  # requests that were sent together are not sent together again
         return at
 
     def acquire(self, now: float) -> int:
@@ -327,7 +327,7 @@ class TokenBudget:
         return self._pause.available_at(now)
 
     def _learn(self, permit: int, now: float, hints: RateHints, *, refused: bool) -> None:
-        self._stated, self._silent = (-1 if refused or self._stated else permit), 0
+        self._stated, self._silent = (_MANY if refused or self._stated else permit), 0
         if hints.limit is not None and hints.limit <= _MOST_IN_A_WINDOW:
             self._set_limit(hints.limit)
         if hints.window_s is not None and (self._learning or self._cap is None):
@@ -368,7 +368,7 @@ class TokenBudget:
         counted = len(self._freed_at) + self._in_flight
         if self.limit is None or self.per_s is None:
             return False
-        return self.limit - counted <= max(1, self.limit // _OTHERS)
+        return _OTHERS * (self.limit - counted) <= max(_OTHERS, self.limit)
 
     def _set_limit(self, limit: int) -> None:
         self.limit = limit if self._cap is None else min(limit, self._cap)
@@ -388,5 +388,4 @@ class TokenBudget:
         self.per_s = per_s
         self._window.use(per_s, now)
         self._freed_at = deque(at + per_s for at in self._window.answered if at + per_s > now)
-        if self._next_at < now:
-            self._next_at = now  # the places that a shorter window frees are not used in one burst
+        self._next_at = max(self._next_at, now)  # the places that a shorter window frees are not used in one burst
