@@ -53,10 +53,30 @@ def test_your_own_generator_can_be_passed() -> None:
     assert [pacing.delay_s(n, 0) for n in range(1, 6)] == [1, 2, 3, 3, 3]
 
 
-def test_a_generator_of_nothing_waits_the_longest() -> None:
-    """An empty sequence says nothing, so the ceiling is taken."""
-    pacing = Pacing(max_s=7, wait=lambda: (n for n in ()), jitter=0)
+@pytest.mark.parametrize("values", [(), (None,)])
+def test_a_generator_of_nothing_waits_the_longest(values: tuple[None, ...]) -> None:
+    """An empty sequence says nothing, so the ceiling is taken; also after the first None, which is as of backoff's."""
+    pacing = Pacing(max_s=7, wait=lambda: (n for n in values), jitter=0)
     assert pacing.delay_s(3, 0) == 7
+
+
+def test_a_generator_may_have_waits_of_zero() -> None:
+    """A retry has no shortest wait, and `min_s` is that of a pacing."""
+    assert [Retry(wait=lambda: (n for n in (0.0, 0.5))).delay_s(n, 0.5) for n in (1, 2)] == [0.0, 0.25]
+    assert Pacing(wait=lambda: (n for n in (0.0,)), min_s=0.5).delay_s(1, 0) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("dice", "silence_s", "delay_s"),
+    [(0.0, None, 10.0), (0.5, None, 12.5), (0.5, 4.0, 5.0), (0.5, 1.0, 2.5), (0.5, 100.0, 75.0)],
+)
+def test_the_jitter_is_added_to_what_is_worth_waiting(dice: float, silence_s: float | None, delay_s: float) -> None:
+    """Where it is known how long asking is of no use, that is the wait; within `min_s` and `max_s`."""
+    wait = functools.partial(backoff.constant, interval=10)
+    pacing = Pacing(min_s=2.0, max_s=60.0, wait=wait, jitter=0.5)
+    assert pacing.delay_s(1, dice, silence_s) == delay_s
+    unmoved = Pacing(min_s=2.0, max_s=60.0, wait=wait, jitter=0.5, adaptive=False)
+    assert unmoved.delay_s(1, dice, silence_s) == unmoved.delay_s(1, dice)
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan")])
@@ -83,7 +103,7 @@ def test_a_generator_of_none_is_named(values: Iterator[float | None]) -> None:
         pacing.delay_s(2, 0)
 
 
-@pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), LookupError()], ids=repr)
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), LookupError("no such wait")], ids=repr)
 def test_what_a_generator_raises_is_named(error: BaseException) -> None:
     """Also what is no `Exception`: a cancellation would be taken for one of the poll."""
 
@@ -91,21 +111,39 @@ def test_what_a_generator_raises_is_named(error: BaseException) -> None:
         yield 1.0
         raise error
 
-    with pytest.raises(CallbackFailed, match=f"passed as wait raised {type(error).__name__}"):
+    with pytest.raises(CallbackFailed, match=f"passed as wait raised {type(error).__name__}") as caught:
         Retry(wait=waits).delay_s(2, 0)
+    assert caught.value.detail == str(error)
 
 
 @pytest.mark.parametrize("wait", [lambda: 5, lambda: None, lambda n: [n], lambda: 1 / 0], ids=["5", "None", "n", "1/0"])
 @pytest.mark.parametrize("make", [Pacing, Retry])
 def test_a_factory_of_no_generator_is_refused_at_once(make: Any, wait: object) -> None:
     """It is called once, when it is given."""
-    with pytest.raises(ConfigurationError, match="wait must be a function that makes a generator"):
+    with pytest.raises(ConfigurationError, match=r"^wait must be a function that makes a generator"):
+        make(wait=wait)
+
+
+def test_the_error_of_a_factory_is_named() -> None:
+    """With its type and its words."""
+    with pytest.raises(ConfigurationError, match=r"a call of it raised ZeroDivisionError: division by zero$"):
+        Pacing(wait=lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize(("make", "wait"), [(Pacing, 5), (Pacing, None), (Retry, 5)])
+def test_what_cannot_be_called_is_no_factory(make: Any, wait: object) -> None:
+    """None stands for the waits of `base_s`, and a pacing has none."""
+    with pytest.raises(ConfigurationError, match=f"wait must be a function such as backoff.expo, got {wait}"):
         make(wait=wait)
 
 
 def test_a_fixed_interval_is_kept() -> None:
     """Pacing.fixed waits the same time after every poll."""
-    assert {Pacing.fixed(0.25).delay_s(n, 0.9) for n in (1, 2, 50, 5000)} == {0.25}
+    for interval_s in (0.25, 90.0):
+        pacing = Pacing.fixed(interval_s)
+        assert {pacing.delay_s(n, 0.9, 7.0) for n in (1, 2, 50, 5000)} == {interval_s}
+        assert not pacing.adaptive
+    assert Pacing.fixed(5.0) == Pacing.fixed(5.0)
 
 
 @given(st.integers(1, 100), dice, st.floats(0, 1e6))
@@ -113,6 +151,14 @@ def test_a_hint_is_never_shortened(failures: int, roll: float, hint: float) -> N
     """Whatever the jitter, the server's Retry-After is waited for, and not much longer."""
     alone = Retry().delay_s(failures, roll)
     assert max(alone, hint) <= Retry().delay_s(failures, roll, hint) <= max(alone, hint * 1.1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("hint_s", "delay_s"), [(None, 30.0), (0.0, 30.0), (20.0, 30.0), (100.0, 110.0), (1e3, 1030.0)]
+)
+def test_a_hint_is_jittered_upwards(hint_s: float | None, delay_s: float) -> None:
+    """By a tenth, and by our own wait at most."""
+    assert Retry(max_s=60.0).delay_s(10, 0.5, hint_s) == delay_s
 
 
 @given(st.integers(1, 100), dice)
@@ -132,6 +178,12 @@ def test_a_retry_can_use_any_generator() -> None:
     """The sequence of longest waits can be Fibonacci's."""
     retry = Retry(wait=functools.partial(backoff.fibo, max_value=8))
     assert [retry.delay_s(n, 0.5) for n in range(1, 8)] == [0.5, 0.5, 1.0, 1.5, 2.5, 4.0, 4.0]
+
+
+def test_the_ends_of_what_is_allowed_are_allowed() -> None:
+    """One failure may end a watch, and a jitter may be nothing or all of a wait."""
+    assert Retry(min_failures=1).min_failures == 1
+    assert [Pacing(jitter=jitter).jitter for jitter in (0.0, 1.0)] == [0.0, 1.0]
 
 
 @pytest.mark.parametrize(

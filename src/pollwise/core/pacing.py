@@ -94,9 +94,9 @@ def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float) 
     require_seconds(attribute.name, value)
 
 
-def _positive_or_none(instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+def _positive_or_none(_instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None:
-        _positive(instance, attribute, value)
+        require_seconds(attribute.name, value)
 
 
 def _wait_factory(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -141,13 +141,7 @@ class Pacing:
     @classmethod
     def fixed(cls, interval_s: float) -> Pacing:
         """Ask every `interval_s` seconds, whatever is known about the job."""
-        return cls(
-            min_s=interval_s,
-            max_s=interval_s,
-            wait=functools.partial(backoff.constant, interval=(interval_s,)),
-            jitter=0.0,
-            adaptive=False,
-        )
+        return cls(min_s=interval_s, max_s=interval_s, jitter=0.0, adaptive=False)
 
     def delay_s(self, attempt: int, dice: float, silence_s: float | None = None) -> float:
         """Seconds to wait after a good poll.
