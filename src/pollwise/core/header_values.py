@@ -75,7 +75,7 @@ class Now:
     def until_s(self, moment: float) -> float | None:
         """Seconds until this moment (epoch seconds): 0 if it is past, None if it is too far away to be meant."""
         self.asked = True
-        sent = _date(self._date) if 0 < len(self._date) <= _LONGEST_ELEMENT else None
+        sent = _date(self._date) if len(self._date) <= _LONGEST_ELEMENT else None
         if sent is not None and abs(moment - sent) <= LONGEST_WAIT_S:
             return max(0.0, moment - sent)
         wait = moment - self._clock()  # a `Date` that is years away from the moment is a machine without a clock
@@ -99,7 +99,7 @@ def count(text: str) -> int | None:
 def wait_s(text: str, now: Now) -> float | None:
     """Seconds to wait: from a number of seconds, an epoch, a duration, an ISO 8601 date or an HTTP date."""
     text = text.strip(" \t")
-    if not 0 < len(text) <= _LONGEST_ELEMENT:
+    if len(text) > _LONGEST_ELEMENT:
         return None
     value = number(text)
     if value is None:
@@ -115,7 +115,7 @@ def wait_s(text: str, now: Now) -> float | None:
 def wait_from_ms(text: str) -> float | None:
     """Seconds to wait: from a number of milliseconds, or a duration that names its units."""
     text = text.strip(" \t")
-    if not 0 < len(text) <= _LONGEST_ELEMENT:
+    if len(text) > _LONGEST_ELEMENT:
         return None
     value = number(text)
     value = _duration_s(text) if value is None else value / 1_000
@@ -187,7 +187,8 @@ def elements(text: str) -> list[str]:
     found: list[str] = []
     weekday = ""
     for part in parts:
-        if part.strip(" \t")[:3].lower() in _WEEKDAYS and part.strip(" \t").isalpha():
+        word = part.strip(" \t")
+        if word[:3].lower() in _WEEKDAYS and word.isalpha():
             weekday = f"{part},"
         else:
             found.append(weekday + part)
@@ -212,9 +213,11 @@ def parameters(text: str) -> list[list[tuple[str, str]]]:
         if piece not in {",", ";"}:
             item += piece
             continue
-        key, equals, value = item.partition("=") if not item.lstrip().startswith('"') else ("", "=", item)
+        key, equals, value = item.partition("=")
+        if not equals or item.lstrip().startswith('"'):
+            key, value = "", item
         if equals or item.strip():
-            members[-1].append((key.strip().lower(), _bare(value)) if equals else ("", _bare(item)))
+            members[-1].append((key.strip().lower(), _bare(value)))
         item = ""
         if piece == ",":
             members.append([])
