@@ -50,6 +50,34 @@ def test_each_status_code_has_one_meaning(status: int, kind: type) -> None:
     assert str(status) in str(error)
 
 
+@pytest.mark.parametrize(("status", "kind"), [row for row in TABLE if row[1] is not errors.MalformedReply])
+def test_an_error_names_the_job_and_keeps_the_vendors_codes(status: int, kind: type) -> None:
+    """A poll that failed names no job, because the next one may succeed."""
+    problem = errors.Problem(("-7",))
+    error = refusal(Reply(status, CIMultiDict(), b""), problem, "job", hints=None)
+    assert type(error) is kind
+    assert error.problem is problem  # type: ignore[union-attr]  # each of these has one
+    if isinstance(error, (errors.JobNotFound, errors.PermissionDenied, errors.RequestRejected)):
+        assert (error.job, error.http_status) == ("job", status)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        *((status, "its status code is none of HTTP, where the smallest is 100") for status in (0, 99)),
+        (100, "its status code announces a further reply, which did not come"),
+        (101, "it switches to another protocol, for which no request asked"),
+        *((status, "its status code announces a further reply, which did not come") for status in (102, 199)),
+        (304, "there is no earlier reply that it could repeat"),
+    ],
+)
+def test_a_malformed_reply_says_what_is_wrong_with_its_code(status: int, reason: str) -> None:
+    """In words that a reader can look up."""
+    error = refusal(Reply(status, CIMultiDict(), b""), None, "job", hints=None)
+    assert isinstance(error, errors.MalformedReply)
+    assert error.reason == reason
+
+
 @pytest.mark.parametrize("status", [0, 99, 101, 199, 304])
 def test_a_code_that_is_no_refusal_is_described_as_what_it_is(status: int) -> None:
     """With all three digits, and without a word of redirects, rejections or rate limits."""
@@ -67,6 +95,7 @@ def test_the_vendors_word_that_the_job_is_unknown_is_final(status: int) -> None:
     error = refusal(Reply(status, CIMultiDict(), b""), problem, "job", hints=None)
     assert isinstance(error, errors.JobNotFound)
     assert error.problem is problem
+    assert (error.job, error.http_status) == ("job", status)
     assert "-96" in str(error)
     assert "!key" in str(error)
 
@@ -138,7 +167,7 @@ def test_a_refused_token_is_refused_credentials(status: int, challenge: str) -> 
     for hints in (None, WAIT, NOTHING_LEFT):
         error = refusal(reply, None, "job", hints=hints)
         assert isinstance(error, errors.AuthenticationError)
-        assert str(status) in str(error)
+        assert error.detail == f"The credentials were refused (HTTP {status})."
 
 
 def test_one_of_several_challenges_is_enough() -> None:
@@ -146,7 +175,9 @@ def test_one_of_several_challenges_is_enough() -> None:
     headers = CIMultiDict(
         [("WWW-Authenticate", 'Basic realm="x"'), ("www-authenticate", 'Bearer error="invalid_token"')]
     )
-    assert isinstance(refusal(Reply(403, headers, b""), None, "job", hints=None), errors.AuthenticationError)
+    for fields in (headers, {"WWW-Authenticate": 'Bearer error="invalid_token"'}):  # a dict, as of another transport
+        reply = Reply(403, fields, b"")
+        assert isinstance(refusal(reply, None, "job", hints=None), errors.AuthenticationError)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +190,8 @@ def test_one_of_several_challenges_is_enough() -> None:
         'Bearer realm="error=\\"invalid_token"',
         'Basic error="invalid_token"',
         'Bearer error="invalid_token_of_mine"',
+        'Bearer error="Xinvalid_tokenX"',
+        'error="invalid_token", Bearer',
         "x=" * 40_000,
         '"' * 40_000,
         "a \t" * 20_000,
