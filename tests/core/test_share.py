@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from pollwise.core.share import Share
 from pollwise.core.token_budget import TokenBudget
 
@@ -76,6 +78,31 @@ def test_a_share_that_is_left_has_no_turn() -> None:
     gone.leave()
     assert here.others == 0
     assert available_at(budget, here, 1.0) == 1.0
+
+
+def test_a_turn_is_kept_for_a_tenth_of_a_second() -> None:
+    """A share that has had more permits asks again after a quarter of that."""
+    budget = TokenBudget(1, per_s=1.0)
+    for now, at in ((1.0, 1.025), (1.1, 1.125), (1.2, 1.2)):
+        gone, here = budget.share(), budget.share()
+        here.served = 1.0
+        assert gone.wait(1.0, 0.5) == 1.0
+        assert here.wait(now, now) == pytest.approx(at)
+        gone.stop_waiting()
+        here.stop_waiting()
+
+
+def test_a_share_that_lets_another_one_go_keeps_its_own_turn() -> None:
+    """A third one with more permits waits for both."""
+    budget = TokenBudget(1, per_s=1.0)
+    first, second, third = budget.share(), budget.share(), budget.share()
+    first.served, second.served, third.served = 1.0, 2.0, 3.0
+    assert first.wait(1.0, 0.5) == 1.0
+    assert second.wait(1.0, 1.0) > 1.0
+    first.stop_waiting()
+    assert third.wait(1.0, 1.0) > 1.0
+    second.stop_waiting()
+    assert third.wait(1.0, 1.0) == 1.0
 
 
 def test_all_shares_wait_while_the_server_is_out_of_service() -> None:
