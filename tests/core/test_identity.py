@@ -81,6 +81,35 @@ def test_the_credential_itself_is_no_account(auth: ApiKeyAuth | BearerAuth) -> N
     assert checked_account("alice", BasicAuth("alice", "hunter2")) == "alice"
 
 
+def test_the_last_word_of_a_field_is_a_credential_too() -> None:
+    """Whatever words stand before it."""
+    auth = ApiKeyAuth("Token v1 hunter2", header="Authorization")
+    for account in ("hunter2", "Token v1 hunter2"):
+        with pytest.raises(ConfigurationError, match="looks like a credential"):
+            checked_account(account, auth)
+    assert checked_account("v1", auth) == "v1"
+
+
+@pytest.mark.parametrize(
+    ("account", "message"),
+    [
+        (" acme", "account must hold printable characters alone, and no spaces around them"),
+        (
+            KEY,
+            (
+                "account must be a name of yours, such as 'acme', and this looks like a credential; accounts are"
+                " written to ledgers and resume tokens"
+            ),
+        ),
+    ],
+)
+def test_the_error_says_what_an_account_is(account: str, message: str) -> None:
+    """And why it must not be a credential."""
+    with pytest.raises(ConfigurationError) as caught:
+        checked_account(account)
+    assert str(caught.value) == message
+
+
 @given(st.text())
 def test_no_text_gets_past_unseen(name: str) -> None:
     """It is an account of printable characters, or a ConfigurationError."""
@@ -110,8 +139,9 @@ def test_an_origin_is_scheme_host_and_port(urls: object, origins: set[str]) -> N
 @pytest.mark.parametrize("urls", ["", "api.example.com", ["ftp://a.example"], ["https://"], [None], ["https://a:x/"]])
 def test_what_is_no_url_has_no_origin(urls: object) -> None:
     """It is refused, and not shown."""
-    with pytest.raises(ConfigurationError, match="moved_from must hold"):
+    with pytest.raises(ConfigurationError) as caught:
         origins_of(urls)  # type: ignore[arg-type]
+    assert str(caught.value) == "moved_from must hold absolute http or https URLs, such as 'https://api.example.com'"
 
 
 def test_another_origin_is_refused() -> None:
@@ -125,6 +155,8 @@ def test_another_origin_is_refused() -> None:
     assert (error.job, error.recorded, error.configured) == (job, "https://old.example", "https://new.example")
     assert str(error).startswith("3 open jobs, such as ")
     assert "moved_from=('https://old.example',)" in str(error)
+    with pytest.raises(OriginChanged, match=r"^DeleteFileJob\(task_id='t'\) was asked about at "):
+        origins.check(job, "https://old.example")
     moved: Origins[DeleteFileJob] = Origins(endpoint, frozenset({"https://old.example"}))
     assert moved.check(job, "https://old.example") == "https://new.example"
 
