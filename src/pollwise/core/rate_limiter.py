@@ -151,7 +151,7 @@ class Limiter:
             return
         quiet_s, self._recovered_at = began_at - self._recovered_at, now
         if quiet_s > self.memory_s and self.rate == math.inf:
-            self._goodput = 0.0
+            self._goodput, self._last_good = 0.0, 0
             self._set_pause(0.0)
             self._same, self._forgotten = 0, False
         self._adjust(now, now - began_at, probes, contradicted=contradicted)
