@@ -148,7 +148,7 @@ def test_few_requests_prove_no_higher_rate() -> None:
             now += 0.05
         limiter.on_refusal(now)
         now += 1.0
-        limiter.on_recovery(now, probes=0)
+        limiter.on_recovery(now, probes=0, contradicted=False)
     rate = limiter.rate
     assert rate == pytest.approx(10, rel=0.1)
     for _ in range(1_000):

@@ -89,6 +89,19 @@ class Limiter:
         "trial",
     )
 
+    # set with the first measure
+    _same: int  # how often in a row the goodput stayed the same
+    _same_good: int  # good replies since `_same_since`
+    _same_since: float
+
+    # set with the rate
+    _held: float
+    _refused_at: float
+    _plateau: float  # the rate that was held last for a whole hold
+    _climbing: bool  # a rate above the plateau is being tried
+    _confirmed: int  # how often that was refused
+    _step: float
+
     def __init__(self) -> None:
         self.rate = math.inf
         self.spacing_s = 0.0
@@ -98,22 +111,14 @@ class Limiter:
         self.since = math.nan
         self.memory_s = _QUIET_S
         self._contradicted = 0  # positive if more than a third of the bursts of refusals were contradicted
-        self._same = 0  # how often in a row the goodput stayed the same
-        self._same_good = self._last_good = 0  # good replies since `_same_since`, and between the last two recoveries
-        self._same_since = math.nan
+        self._goodput = 0.0  # at the previous refusal, while no rate is set; 0 if there was none
+        self._last_good = 0  # good replies between the last two recoveries; 0 if there was no earlier measure
         self._forgotten = False  # a rate was set and forgotten recently
         self._least_trial = _SHORTEST_TRIAL  # grows each time that a rate is set again after it was forgotten
-        self._goodput = 0.0  # at the previous refusal, while no rate is set
         self._refused_since = math.nan  # when the pause began
         self._recovered_at = math.nan  # when the last pause ended
         self._set_at = math.nan  # when the rate was set
         self._pause_s = 0.0  # the longest pause
-        self._held = 0.0
-        self._refused_at = math.inf
-        self._plateau = 0.0  # the rate that was held last for a whole hold
-        self._climbing = False  # a rate above the plateau is being tried
-        self._confirmed = 0  # how often that was refused
-        self._step = _CLIMB
         self.trial = math.inf
 
     # --- for every request --------------------------------------------------------------------
@@ -135,10 +140,10 @@ class Limiter:
 
     def on_refusal(self, now: float) -> None:
         """A burst of refusals began. It counts once, at its end."""
-        if not self._refused_since <= now:
+        if math.isnan(self._refused_since):
             self._refused_since = now
 
-    def on_recovery(self, now: float, probes: int, *, contradicted: bool = False) -> None:
+    def on_recovery(self, now: float, probes: int, *, contradicted: bool) -> None:
         """Requests may be sent again.
 
         Args:
@@ -153,7 +158,7 @@ class Limiter:
         if quiet_s > self.memory_s and self.rate == math.inf:
             self._goodput, self._last_good = 0.0, 0
             self._set_pause(0.0)
-            self._same, self._forgotten = 0, False
+            self._forgotten = False
         self._adjust(now, now - began_at, probes, contradicted=contradicted)
         self.next_at = now + self.spacing_s  # the probe was sent at the earlier rate
 
@@ -220,7 +225,7 @@ class Limiter:
         self._confirmed += 1
         self._held = self._plateau
         if self._confirmed > 1:
-            self._refused_at = min(rate, self._plateau * _CLOSE)  # an earlier search found the plateau
+            self._refused_at = self._plateau  # an earlier search found no higher one
 
     # --- trials -------------------------------------------------------------------------------
 
@@ -247,8 +252,8 @@ class Limiter:
             self._try(rate * _CLOSE, now)
 
     def _hold(self) -> int:
-        hold = self._hold_of(self.rate) if self._confirmed else 0
-        return max(self._trial_of(self.rate) + 1, hold)
+        least = self._trial_of(self.rate) + 1
+        return max(least, self._hold_of(self.rate)) if self._confirmed else least
 
     def _hold_of(self, rate: float) -> int:
         most = min(_LONGEST_HOLD, max(_HOLD, int(_LONGEST_HOLD_S * rate)))
