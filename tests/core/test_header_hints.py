@@ -49,6 +49,7 @@ def test_a_date_is_compared_with_the_servers_own() -> None:
         {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT", "date": "Wed, 21 Oct 2015 07:27:30 GMT"},
     )
     assert retry_after_s(headers, 0.0) == 30.0
+    assert retry_after_s({"Retry-After": headers["Retry-After"], "Date": headers["Date"]}, 0.0) == 30.0
 
 
 @pytest.mark.parametrize(
@@ -173,6 +174,19 @@ def test_a_date_that_names_no_zone_is_in_gmt(zone: str, monkeypatch: pytest.Monk
             {"RateLimit-Policy": "100-in-1min; q=100; w=60", "RateLimit": "100-in-1min; r=99; t=60"},
             RateHints(limit=100, remaining=99, reset_s=60.0, window_s=60.0),
         ),
+        # a part of it alone
+        ({"X-RateLimit-Limit": "60"}, RateHints(limit=60)),
+        ({"X-RateLimit-Limit-Minute": "60"}, RateHints(limit=60, window_s=60.0)),
+        ({"X-RateLimit-Reset-Hour": "9"}, RateHints(reset_s=9.0, window_s=3600.0)),
+        ({"X-RateLimit-Remaining-Minute": "many"}, None),
+        ({"RateLimit": '"x";q=60;r=5'}, RateHints(limit=60, remaining=5)),
+        ({"RateLimit-Policy": "limit=100;w=60"}, RateHints(limit=100, window_s=60.0)),
+        ({"RateLimit-Policy": "10;window=60"}, RateHints(limit=10, window_s=60.0)),
+        # no window is longer than ten years
+        ({"RateLimit-Policy": "10;w=315576000"}, RateHints(limit=10, window_s=LONGEST_WAIT_S)),
+        ({"RateLimit-Policy": "10;w=315576001"}, RateHints(limit=10)),
+        # a policy without a name is of no limit that has one
+        ({"RateLimit-Policy": "limit=9;qu=bytes", "RateLimit": '"";r=7'}, RateHints(remaining=7)),
     ],
 )
 def test_every_dialect_of_rate_limits_is_read(headers: dict[str, str], hints: RateHints | None) -> None:
@@ -212,10 +226,33 @@ def test_every_dialect_of_rate_limits_is_read(headers: dict[str, str], hints: Ra
             {"X-RateLimit-Limit": "60, 100", "X-RateLimit-Remaining": "5, 0", "X-RateLimit-Reset": "30, 10"},
             RateHints(limit=100, remaining=0, reset_s=10.0),
         ),
+        ({"X-RateLimit-Remaining": "5, 0", "X-RateLimit-Reset": "30, 10"}, RateHints(remaining=0, reset_s=10.0)),
+        ({"X-RateLimit-Limit": "60, 100", "X-RateLimit-Remaining": "5, 0"}, RateHints(limit=100, remaining=0)),
+        ({"X-RateLimit-Limit": "60, 100", "X-RateLimit-Reset": "10, 30"}, RateHints(limit=60, reset_s=10.0)),
+        ({"X-RateLimit-Remaining-Minute": "5, 0"}, RateHints(remaining=0, window_s=60.0)),
         ({"X-RateLimit-Remaining": "5, 0", "X-RateLimit-Reset": "30"}, RateHints(remaining=0, reset_s=30.0)),
         ({"X-RateLimit-Remaining": "5, 0", "X-RateLimit-Reset-After": "2"}, RateHints(remaining=0, reset_s=2.0)),
         # a limit below what is left is another's
         ({"X-RateLimit-Remaining": "99", "RateLimit-Policy": "60;w=60"}, RateHints(remaining=99)),
+        (
+            {"X-RateLimit-Remaining": "60", "RateLimit-Policy": "60;w=60"},
+            RateHints(limit=60, remaining=60, window_s=60.0),
+        ),
+        (  # of the fields of a minute and an hour, too
+            {"X-RateLimit-Remaining-Minute": "0", "X-RateLimit-Remaining-Hour": "5", "X-RateLimit-Limit-Hour": "60"},
+            RateHints(remaining=0, window_s=60.0),
+        ),
+        (  # nothing is left for longer where the end is known
+            {"RateLimit": '"a";r=0;q=10, "b";r=0;q=20;t=0.5'},
+            RateHints(limit=20, remaining=0, reset_s=0.5),
+        ),
+        (
+            {
+                "RateLimit": '"min";r=0;t=3000, "hour";r=0;t=300',
+                "RateLimit-Policy": '"min";q=60;w=60, "hour";q=1000;w=3600',
+            },
+            RateHints(limit=60, remaining=0, reset_s=3000.0, window_s=60.0),
+        ),
         (
             {
                 "X-RateLimit-Limit": "5000",
@@ -285,6 +322,12 @@ def test_fields_that_come_twice_are_one_list() -> None:
     assert HintReader().read(headers, unread) == ReplyHints(120.0, RateHints(remaining=0))
 
 
+def test_one_field_that_comes_twice_is_one_list() -> None:
+    """A server and its proxy are both obeyed, where nothing else is said."""
+    headers = CIMultiDict([("Content-Type", "text/html"), ("Retry-After", "5"), ("retry-after", "120")])
+    assert HintReader().read(headers, unread) == ReplyHints(120.0)
+
+
 def unread() -> float:
     raise AssertionError("the clock was read")
 
@@ -301,6 +344,43 @@ def test_a_reader_gives_what_each_reply_says() -> None:
     for second in range(3):
         headers = CIMultiDict({"X-RateLimit-Reset": str(int(NOW) + 30)})
         assert reader.read(headers, lambda at=second: NOW + at) == ReplyHints(None, RateHints(reset_s=30.0 - second))
+
+
+def test_a_reader_knows_which_replies_have_no_hints() -> None:
+    """By the names of their fields; a caller need not read such a reply. Those of a reply with a hint are not among them."""
+    reader = HintReader()
+    reader.read({"Content-Type": "text/html"}, unread)
+    reader.read({"Content-Type": "text/html", "Retry-After": "1"}, unread)
+    reader.read({"Content-Type": "text/html", "X-RateLimit-Limit": "many"}, unread)
+    assert reader.silent == {("Content-Type",)}
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        ([f"X-{n}" for n in range(64)], True),
+        ([f"X-{n}" for n in range(65)], False),
+        (["X" * 4_096], True),
+        (["X" * 4_097], False),
+        (["X" * 2_048, "Y" * 2_048], True),
+        (["X" * 2_048, "Y" * 2_049], False),
+    ],
+)
+def test_a_reader_remembers_at_most_64_names_and_4096_characters(names: list[str], *, known: bool) -> None:
+    """Of one reply. Longer ones are read each time."""
+    reader = HintReader()
+    assert reader.read(dict.fromkeys(names, ""), unread) is None
+    assert (tuple(names) in reader.silent) == known
+
+
+def test_a_reader_remembers_64_kinds_of_replies() -> None:
+    """Then it begins anew, with the kind that it reads now."""
+    reader = HintReader()
+    sizes = []
+    for n in range(66):
+        reader.read({f"X-{n}": ""}, unread)
+        sizes.append(len(reader.silent))
+    assert sizes == [*range(1, 65), 1, 2]
 
 
 def test_a_reader_s_memory_is_bounded() -> None:

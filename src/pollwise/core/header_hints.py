@@ -337,12 +337,12 @@ def _structured_limits(said: _Said, now: Now) -> list[RateHints]:
     ]
 
 
-def _policies(members: list[list[tuple[str, str]]]) -> list[tuple[str, RateHints | None]]:
-    """Quota policies by name; None for one that does not count requests."""
-    found: list[tuple[str, RateHints | None]] = []
+def _policies(members: list[list[tuple[str, str]]]) -> list[tuple[str | None, RateHints | None]]:
+    """Quota policies by name, if they have one; None for one that does not count requests."""
+    found: list[tuple[str | None, RateHints | None]] = []
     for member in members:
         keys = dict(member)
-        name = keys.get("", "")
+        name = keys.get("")
         limit = _first([count(keys.get(key, "")) for key in ("q", "limit", "")]) or None
         found.append((name, RateHints(limit=limit, window_s=_window_s(keys)) if _counts_requests(keys) else None))
     return found
