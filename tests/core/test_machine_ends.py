@@ -10,6 +10,7 @@ import pytest
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
+from pollwise.core.resume_state import ResumeState
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import (
     ConnectFailed,
@@ -43,7 +44,7 @@ def error_of(machine: WatchMachine[str, str]) -> Exception:
 @pytest.mark.parametrize("seen", [False, True])
 def test_a_job_that_is_not_found_is_named_with_the_servers_words(*, seen: bool) -> None:
     """Whether it was never seen, or is gone."""
-    machine, problem = make(), Problem("E-17: no such file")
+    machine, problem = make(), Problem(("E-17",), ("no such file",))
     if seen:
         machine.on_reading(RUNNING, now=BEGAN, dice=0.5)
     for now in (1.0, 6.0, 11.0):
@@ -109,4 +110,13 @@ def test_a_reply_is_unchanged_only_after_a_reading_of_the_same() -> None:
     assert [machine.is_unchanged(reply_hash) for reply_hash in (7, 8)] == [True, False]
     unsure = Reading(status="looks over", phase=Phase.FAILED, unconfirmed=True)
     machine.on_reading(unsure, now=BEGAN + 1.0, dice=0.5, reply_hash=9)
-    assert not machine.is_unchanged(9)
+    assert not any(machine.is_unchanged(reply_hash) for reply_hash in (1, 7, 9))
+    machine.on_reading(RUNNING, now=BEGAN + 2.0, dice=0.5)
+    assert not machine.is_unchanged(1)
+
+
+def test_after_a_restart_no_reply_is_unchanged() -> None:
+    """The replies of the earlier process are not known."""
+    past = ResumeState(age_s=5.0, left_s=None, polls=1, phase=Phase.RUNNING, status="working")
+    machine = WatchMachine.resumed("job", RULES, past, now=BEGAN)
+    assert not any(machine.is_unchanged(reply_hash) for reply_hash in range(1, 10))

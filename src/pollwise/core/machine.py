@@ -339,7 +339,7 @@ class WatchMachine(WatchState[J, S]):
         if streak.flaps:
             return wait_s * (1.0 + dice)  # at equal distances all polls could fall between two attempts
         left_s = streak.looked_over_at + policy.confirm_s - now
-        return max(left_s, policy.pacing.min_s) if 0.0 < left_s < wait_s else wait_s
+        return min(wait_s, max(left_s, policy.pacing.min_s)) if left_s > 0.0 else wait_s
 
     def _worthy_s(self) -> float | None:
         policy, eta_s = self._policy, self.eta_s()
@@ -369,8 +369,8 @@ class WatchMachine(WatchState[J, S]):
         if believed_s is not None:
             earliest = now + believed_s
             at = min(at, now + max(self._policy.longest_hint_s, self._policy.retry.max_s))
-        if at_most is not None and now < at_most < at:
-            at = max(at_most, earliest)
+        if at_most is not None and now < at_most:
+            at = min(at, max(at_most, earliest))
         self._ask_at(at, now, earliest=earliest)
 
     def _outage(self, error: PollError, streak: FailureStreak, now: float) -> WatchError:
