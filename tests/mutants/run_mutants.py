@@ -74,7 +74,10 @@ def settings(module: str, tests: list[str], patterns: list[str]) -> str:
         "process_isolation": "forkserver",  # each mutant meets modules in which no test has run
         "timeout_multiplier": 5.0,
         "timeout_constant": 2.0,
-        "type_check_command": ["mypy", f"src/pollwise/{module}", "--output", "json", *_MYPY.get(module, [])],
+        "type_check_command": [
+            *(sys.executable, str(HERE / "type_errors.py")),
+            *("mypy", f"src/pollwise/{module}", "--output", "json", *_MYPY.get(module, [])),
+        ],
         "track_dependencies": False,
         "use_git_change_detection": False,
     }
