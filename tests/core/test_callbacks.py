@@ -37,6 +37,23 @@ def test_dice_that_give_no_share_are_named(given: Any) -> None:
     assert caught.value.name == "dice"
 
 
+@pytest.mark.parametrize("given", [-0.1, 1.0, math.nan, math.inf])
+def test_a_number_that_is_no_share_is_shown(given: float) -> None:
+    """With the numbers that are allowed."""
+    with pytest.raises(CallbackFailed) as caught:
+        checked_dice(lambda: given)()
+    assert (caught.value.kind, caught.value.detail) == ("ValueError", f"it gave {given!r}, which is not in [0, 1)")
+
+
+@pytest.mark.parametrize("given", [math.nan, 1e12, EARLIEST_S - 1])
+def test_a_number_that_is_no_time_is_shown(given: float) -> None:
+    """With the times that are allowed."""
+    with pytest.raises(CallbackFailed, match="which is no epoch second of the years 1 to 9999") as caught:
+        checked_clock(lambda: given)()
+    assert caught.value.kind == "ValueError"
+    assert caught.value.detail.startswith(f"it gave {given!r}, ")
+
+
 @pytest.mark.parametrize("given", [0, 0.0, 0.999, False, Fraction(1, 2)], ids=repr)
 def test_dice_may_give_any_number_from_0_to_1(given: Any) -> None:
     """It becomes a float."""
@@ -61,10 +78,11 @@ def test_a_clock_may_give_any_time_of_a_datetime(given: float) -> None:
 @pytest.mark.parametrize("error", [ValueError("x"), asyncio.CancelledError(), GeneratorExit()], ids=repr)
 @pytest.mark.parametrize("check", [checked_dice, checked_clock])
 def test_what_a_function_raises_is_its_own_error(check: Callable[[Any], Any], error: BaseException) -> None:
-    """The cause is kept."""
+    """The cause and its message are kept."""
     with pytest.raises(CallbackFailed) as caught:
         check(raising(error))()
-    assert (caught.value.kind, caught.value.__cause__) == (type(error).__name__, error)
+    assert (caught.value.kind, caught.value.detail) == (type(error).__name__, str(error))
+    assert caught.value.__cause__ is error
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit()], ids=repr)
