@@ -50,10 +50,9 @@ class Estimates:
         """The ratio at which the integral has this value."""
         if self._tabled != self._shape:
             self._tabulate()
-        n = bisect_left(self._sums, summed)
         last = len(self._sums) - 1
-        beyond = max(0.0, summed - self._sums[last]) if n > last else 0.0
-        return self._FROM * self._STEP ** min(n, last) + beyond
+        beyond = max(0.0, summed - self._sums[last])
+        return self._FROM * self._STEP ** min(bisect_left(self._sums, summed), last) + beyond
 
     def learn(self, eta_s: float, actual_s: float) -> None:
         """A job with an ETA of `eta_s` seconds took about `actual_s` seconds."""
