@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pollwise.core.ready_queue import ReadyQueue, TimerQueue
@@ -60,9 +61,26 @@ def test_an_exact_time_is_not_rounded() -> None:
     assert plain().put(1, 10.0123, 0.0, exact=True) == 10.0123
 
 
-def test_a_short_wait_is_rounded_little() -> None:
-    """At most a thirty-second part of the wait is added."""
-    assert 0.1 <= plain().put(1, 0.1, 0.0) <= 0.1 * (1 + 1 / 32) + 1 / 4096
+@pytest.mark.parametrize("now", [0.0, 1_024.0, 65_536.5])
+@pytest.mark.parametrize(
+    ("wait_s", "slot_s"),
+    [
+        (0.001, 1 / 4096),
+        (0.01, 1 / 4096),
+        (0.02, 1 / 2048),
+        (0.1, 1 / 512),
+        (0.6, 1 / 64),
+        (1.01, 1 / 32),
+        (1.99, 1 / 32),
+        (2.01, 1 / 16),
+        (9.99, 1 / 16),
+        (5_000.01, 1 / 16),
+    ],
+)
+def test_a_wait_is_rounded_up_by_a_thirty_second_part_at_most(wait_s: float, slot_s: float, now: float) -> None:
+    """The slot depends on the wait alone, not on the clock. It is 1/16 s at most, and 1/4096 s at least."""
+    at = now + wait_s
+    assert plain().put(1, at, now) == math.ceil(at / slot_s) * slot_s
 
 
 def test_under_pressure_the_highest_level_goes_first() -> None:
@@ -89,6 +107,26 @@ def test_what_waits_rises() -> None:
     queue.hold(0.0)
     assert queue.pop(9.0) == 2
     assert queue.pop(10.0) == 1
+
+
+def test_ranking_again_is_bounded_at_a_time() -> None:
+    """A hundred thousand that rise at once do not block the program. Sixteen are ranked again at each decision."""
+    asked: list[int] = []
+
+    def rank(item: int, now: float) -> tuple[int, float]:
+        asked.append(item)
+        return 0, 10.0 if now < 10 else math.inf
+
+    queue: ReadyQueue[int] = ReadyQueue(rank, lambda _item: math.inf)
+    for item in range(100):
+        queue.put(item, 0.0, 0.0)
+    queue.hold(0.0)
+    asked.clear()
+    queue.pop(10.0)
+    assert len(asked) == 16
+    queue.pop(10.0)
+    assert len(asked) == 32
+    assert len(set(asked)) == 32
 
 
 def test_newcomers_stand_in_line() -> None:
@@ -205,6 +243,52 @@ def test_holding_is_bounded_at_a_time() -> None:
     assert not queue.hold(0.0)
     assert queue.hold(0.0)
     assert queue.held == 250
+
+
+def test_the_watches_held_back_are_named_a_hundred_at_a_time() -> None:
+    """Each of them is reported as throttled once. A hundred thousand reports at once would block the program."""
+    queue = plain()
+    for item in range(250):
+        queue.put(item, 0.0, 0.0)
+    while not queue.hold(0.0):
+        pass
+    named = [queue.newly_held() for _ in range(4)]
+    assert [len(some) for some in named] == [100, 100, 50, 0]
+    assert [item for some in named for item in some] == list(range(250))
+
+
+@given(st.lists(st.sampled_from(["now", "later", "take", "expire", "hold", "ripen"]), max_size=60))
+@example(["now"] * 9 + ["take", "take", "hold", "take", "later", "ripen", "ripen", "ripen", "expire", "take"])
+def test_the_counts_are_of_the_watches_that_are_left(steps: list[str]) -> None:
+    """`size` counts the watches that wait or are due, and `held` those that are due. A round is computed from them."""
+    queue: ReadyQueue[int] = ReadyQueue(
+        lambda item, _now: (item % 3, math.inf),
+        lambda item: 10.0 + item if item % 2 else math.inf,
+        lambda item: item % 4 < 2,
+    )
+    now, put = 0.0, 0
+    waiting, due = set[int](), set[int]()
+    for step in steps:
+        if step == "now":
+            queue.put(put, now, now)
+            due.add(put)
+            put += 1
+        elif step == "later":
+            queue.put(put, now + 5.0, now)
+            waiting.add(put)
+            put += 1
+        elif step == "take" and (item := queue.pop(now)) is not None:
+            due.remove(item)
+        elif step == "expire":
+            due -= set(queue.expired(now))
+        elif step == "hold":
+            queue.hold(now)
+        elif step == "ripen":
+            now += 6.0
+            queue.ripen(now)
+            due |= waiting
+            waiting = set()
+        assert (queue.size, queue.held) == (len(waiting) + len(due), len(due))
 
 
 @given(st.lists(st.sampled_from([1.0, 2.0, 2.5, 7.0]), max_size=30), st.floats(0, 10))
