@@ -6,10 +6,11 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pollwise.core.forecast import Durations, Forecast, level_of, worth_of
+from pollwise.core.estimates import Estimates
+from pollwise.core.forecast import LEVELS_TO_DOUBLE, Durations, Forecast, level_of, worth_of
 
 ages = st.floats(0, 1e6)
 spans = st.floats(0, 1e5)
@@ -19,10 +20,8 @@ def taught(durations_s: list[float], every_s: float) -> Durations:
     """What polling jobs of these durations every so often teaches."""
     durations = Durations()
     for duration in durations_s:
-        seen = 0.0
-        while seen + every_s < duration:
-            durations.ran(seen, seen + every_s)
-            seen += every_s
+        seen = (math.ceil(duration / every_s) - 1) * every_s
+        durations.ran(0.0, seen)
         durations.over(seen, seen + every_s)
     return durations
 
@@ -69,6 +68,7 @@ def test_those_still_running_count() -> None:
 
 
 @given(st.lists(st.floats(0.01, 50), min_size=1, max_size=30), st.floats(0.5, 20))
+@example([0.25, 10.0], 5.0)  # a bin ends at 0.25 s
 def test_looking_more_often_teaches_no_more(steps_s: list[float], every_s: float) -> None:
     """However often a job was seen running, its forecast at its end is that of one seen once."""
     often, once, age = Forecast(), Forecast(), 0.0
@@ -84,6 +84,7 @@ def test_looking_more_often_teaches_no_more(steps_s: list[float], every_s: float
 
 
 @given(st.lists(st.tuples(ages, st.floats(0, 1)), max_size=80), st.randoms())
+@example([(700.0, 0.5), (30.0, 0.2), (900.0, 0.99), (5e6, 0.1)], random.Random(1))
 def test_many_ends_teach_what_each_of_them_teaches(ends: list[tuple[float, float]], dice: random.Random) -> None:
     """All hazards are the same as if the jobs had been seen one after another, to within rounding."""
     spans = [(until * share, until) for until, share in ends for _ in range(dice.choice((1, 30)))]
@@ -198,6 +199,65 @@ def test_the_straggler_of_a_group_is_doubted() -> None:
     assert not forecast.may_be_over(300, 300, None, 200)
 
 
+def test_a_job_that_outlived_its_group_is_doubted_as_if_it_were_younger() -> None:
+    """At 60 s hardly any job of the group of 30 s still runs. Some did at 40 s, which is two thirds of that age."""
+    dice = random.Random(6)
+    forecast = Forecast()
+    forecast.durations = taught([kind * dice.lognormvariate(0, 0.25) for kind in (30, 1800) for _ in range(400)], 2.0)
+    assert forecast.may_be_over(300, 60, None, 200)
+    assert not forecast.may_be_over(300, 90, None, 200)
+
+
+def test_a_doubt_is_measured_by_the_patience() -> None:
+    """Of jobs of about ten minutes some may have ended before 450 s: too few for a patience of 150 s, enough for 120 s."""
+    dice = random.Random(5)
+    forecast = Forecast()
+    forecast.durations = taught([dice.gauss(600, 30) for _ in range(500)], 20.0)
+    assert not forecast.may_be_over(600, 0, None, 150)
+    assert forecast.may_be_over(600, 0, None, 120)
+
+
+def two_kinds() -> Forecast:
+    """One job in twenty takes 40 s, the others take 6,000 s."""
+    forecast = Forecast()
+    forecast.durations = taught([40.0] * 25 + [6000.0] * 475, 20.0)
+    return forecast
+
+
+def test_progress_spares_a_job_the_polls_for_rare_short_ones() -> None:
+    """A job may be one of the rare short ones. Its progress says that it is not, as long as progress predicts well."""
+    forecast = two_kinds()
+    assert forecast.may_be_over(100, 0, None, 20)
+    assert not forecast.may_be_over(100, 0, 1e6, 20)
+    for _ in range(5):
+        forecast.over(5_990, 6_000, 1e6)
+    assert forecast.may_be_over(100, 0, 1e6, 20)
+
+
+def test_durations_raise_a_doubt_though_progress_predicts_well() -> None:
+    """Nearly all jobs of this age have ended. A percentage may have stopped."""
+    assert two_kinds().may_be_over(3_000, 4_000, 1e6, 500)
+
+
+def test_progress_raises_a_doubt_by_the_ratio_of_the_silence_to_the_eta() -> None:
+    """Long after its ETA a job may be over, whatever is a long time for it. Before its ETA it is not."""
+    forecast = two_kinds()
+    assert forecast.may_be_over(2.0, 1_000, 0.1, 0.5)
+    assert not forecast.may_be_over(100, 1_000, 1_000.0, 50)
+    assert not forecast.may_be_over(100, 1_000, 150.0, 99)  # perhaps over, but not for long
+
+
+def test_a_job_older_than_nearly_all_others_may_be_over() -> None:
+    """Twenty of thousands have ended, all within 100 s. What is to be expected at 350 s is not known."""
+    forecast = Forecast()
+    forecast.durations = taught([100.0] * 20, 5.0)
+    for _ in range(2_000):
+        forecast.durations.ran(0, 1_000)
+    forecast.durations.over(0, 5)
+    assert forecast.may_be_over(300, 50, None, 250)
+    assert not forecast.may_be_over(40, 50, None, 20)
+
+
 def test_of_ages_that_hardly_any_job_reached_nothing_is_known() -> None:
     """A job that is older than all jobs seen may be over, though no end says so."""
     forecast = Forecast()
@@ -224,6 +284,150 @@ def test_a_silence_is_as_exact_between_ages_as_at_them() -> None:
     for age in range(60, 600, 7):
         silence = forecast.silence_s(6, age, None, math.inf)
         assert forecast.worth(silence, age, None) == pytest.approx(worth_of(6), rel=0.1)
+
+
+def test_a_silence_does_not_depend_on_what_was_asked_before() -> None:
+    """Tables are kept, and the answer is the one without them."""
+    ages = [400.0, 390.0, 50.0, 55.0, 381.0, 371.0, 60.0]
+    asked = Forecast()
+    asked.durations = taught([300.0, 400.0, 500.0] * 10, 10.0)
+    for age in ages:
+        for level in (2, 6):
+            fresh = Forecast()
+            fresh.durations = asked.durations
+            assert asked.silence_s(level, age, None, math.inf) == fresh.silence_s(level, age, None, math.inf)
+
+
+def test_a_silence_follows_what_was_learnt_since() -> None:
+    """A forecast that was used before any end was seen is worth no less than a new one."""
+    forecast = Forecast()
+    unknown = forecast.silence_s(4, 100.0, None, math.inf)
+    for _ in range(60):
+        forecast.durations.ran(0.0, 90.0)
+        forecast.durations.over(90.0, 110.0)
+    learnt = forecast.silence_s(4, 100.0, None, math.inf)
+    assert learnt < unknown / 2
+    assert forecast.worth(learnt, 100.0, None) == pytest.approx(worth_of(4), rel=0.1)
+
+
+class Counted(Durations):
+    """Counts the steps of searches."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+
+    def undetected_s(self, since_s: float, until_s: float) -> float:
+        self.steps += 1
+        return super().undetected_s(since_s, until_s)
+
+
+def test_a_thousand_silences_cost_few_searches() -> None:
+    """A search takes tens of steps, and every watch needs its silence: each begin of a bin is searched once."""
+    forecast, durations = Forecast(), Counted()
+    forecast.durations = durations
+    for n in range(1_000):
+        forecast.silence_s(4, 10.0 + n / 1_000, None, math.inf)
+    assert 0 < durations.steps < 300
+
+
+def test_a_poll_without_a_silence_is_worth_nothing() -> None:
+    """A job that was just seen running cannot be over, and a clock that goes back changes nothing of that."""
+    for silent in (0.0, -5.0):
+        assert Forecast().worth(silent, 100.0, None) == 0.0
+        assert Forecast().worth(silent, 100.0, 10.0) == 0.0
+
+
+@pytest.mark.parametrize(("ends", "eta", "known"), [(4, None, False), (5, None, True), (0, 0.0, True), (0, 60.0, True)])
+def test_evidence_is_a_progress_or_five_ends(ends: int, eta: float | None, known: bool) -> None:
+    """Without it the requests are rationed."""
+    forecast = Forecast()
+    for _ in range(ends):
+        forecast.over(0.0, 10.0, None)
+    assert forecast.has_evidence(eta) is known
+
+
+@pytest.mark.parametrize(
+    ("ran_s", "over_s", "eta", "actual_s"),
+    [
+        (None, (100.0, 110.0), 5.0, 5.0),  # seen over after its ETA: it was right, as far as can be known
+        (None, (100.0, 110.0), 10.0, 10.0),
+        (None, (100.0, 110.0), 20.0, 5.0),  # seen over before it: half-way on average
+        ((100.0, 110.0), None, 4.0, 10.0),  # it runs long after its ETA: it took as long at least
+        ((100.0, 110.0), None, 10.0, None),
+        ((100.0, 110.0), None, 20.0, None),
+        ((100.0, 110.0), None, None, None),
+    ],
+)
+def test_an_eta_is_compared_with_what_came(
+    ran_s: tuple[float, float] | None,
+    over_s: tuple[float, float] | None,
+    eta: float | None,
+    actual_s: float | None,
+) -> None:
+    """An ETA that has not come yet while the job runs is no error. It is compared with the silence, not with the age."""
+    forecast, estimates = Forecast(), Estimates()
+    for _ in range(20):
+        if ran_s is not None:
+            forecast.ran(*ran_s, eta)
+        if over_s is not None:
+            forecast.over(*over_s, eta)
+        if eta is not None and actual_s is not None:
+            estimates.learn(eta, actual_s)
+    for ratio in (0.5, 0.9, 2.0):
+        assert forecast.estimates.chance(ratio) == estimates.chance(ratio)
+
+
+def by_progress(forecast: Forecast) -> bool:
+    """Whether the worth of a poll is computed from the progress of the job, not from durations."""
+    durations = forecast.durations.undetected_s(1_000.0, 1_010.0)
+    return forecast.worth(10.0, 1_000.0, 20.0) != durations
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "eta", "better"),
+    [
+        (0.0, 2.0, 0.5, True),  # four times the ETA: over nearly for sure, and by durations four times in five
+        (0.0, 2.0, 1.9, False),  # little more than the ETA
+        (0.0, 2.0, 8.0, False),  # long before the ETA
+        (1_000.0, 1_010.0, 20.0, False),  # long before the ETA, and by durations every second time
+    ],
+)
+def test_of_an_end_the_better_prediction_wins(since: float, until: float, eta: float, better: bool) -> None:
+    """Progress and durations are compared by the chance that each of them gave to what came."""
+    forecast = Forecast()
+    for _ in range(40):
+        forecast.durations.ran(0.0, 0.1)
+        forecast.durations.over(0.1, 1.9)
+    for _ in range(10):
+        forecast.durations.ran(0.0, 3.0)
+    for _ in range(10):
+        forecast.durations.ran(0.0, 1_000.0)
+        forecast.durations.over(1_000.0, 1_010.0)
+    forecast.over(since, until, eta)
+    assert by_progress(forecast) is better
+
+
+def test_a_progress_that_has_become_good_is_used_again() -> None:
+    """Only some hundreds of polls are remembered: what a vendor has mended counts after a while."""
+    dice, forecast = random.Random(9), Forecast()
+    for _ in range(600):
+        forecast.over(590.0, 600.0, 1e6)
+    assert not by_progress(forecast)
+    for _ in range(600):
+        length = dice.uniform(1_000, 10_000)
+        forecast.over(length - 20, length, 10.0)
+    assert by_progress(forecast)
+
+
+def test_levels_begin_at_powers_of_the_root_of_two() -> None:
+    """Two levels double the worth. What is worth a millisecond or less has the lowest level."""
+    assert LEVELS_TO_DOUBLE == 2
+    assert [worth_of(level) for level in (-4, 0, 2, 6)] == [0.25, 1.0, 2.0, 8.0]
+    assert [level_of(worth) for worth in (0.25, 0.99, 1.0, 1.42, 2.0, 8.0)] == [-4, -1, 0, 1, 2, 6]
+    assert [level_of(worth) for worth in (-1.0, 0.0, 1e-9, 1e-3, 0.00101)] == [-20, -20, -20, -20, -20]
 
 
 def test_silence_is_bounded() -> None:

@@ -92,7 +92,6 @@ class Durations:
         self._times = [0.0] * _BINS
         # calls of `outgrew` since the last refresh; the sum up to a bin is the number of jobs that ran through it
         self._outgrown = [0] * _BINS
-        self._stale = 0
         self.ended = 0.0
         self.version = 0
         self._refresh()
@@ -354,7 +353,7 @@ class Forecast:
             self._silences.clear()
         silences = self._silences.get(level)
         if silences is None:
-            silences = self._silences[level] = [0.0] * (_BINS + 1)
+            silences = self._silences[level] = [0.0] * len(_EDGES)
         # searched once at the begin of each bin, and interpolated between
         n = _bin(age_s)
         silence = silences[n] or self._searched(silences, level, n)
