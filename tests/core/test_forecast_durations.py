@@ -184,6 +184,21 @@ def test_an_end_counts_though_no_time_passed_between_two_polls() -> None:
     assert durations.knows(10.0)
 
 
+def test_an_end_counts_though_its_chance_was_next_to_nothing() -> None:
+    """Ten thousand jobs outlived that moment, and one ended within it. The moment is in two bins."""
+    at_once, one_by_one, moment = Durations(), Durations(), EDGES[200]
+    for durations in (at_once, one_by_one):
+        for _ in range(10_000):
+            durations.ran(0.0, 2 * moment)
+        durations.learn([])
+    end = moment * (1 - 1e-13), moment * (1 + 1e-13)
+    at_once.learn([end] * 15)
+    for _ in range(15):
+        one_by_one.over(*end)
+    assert at_once.knows(EDGES[199])
+    assert one_by_one.knows(EDGES[199])
+
+
 def test_when_all_jobs_ended_at_once_an_older_one_is_over_for_sure() -> None:
     """No job outlives such an age, and the expected delay is the whole silence."""
     durations = Durations()
