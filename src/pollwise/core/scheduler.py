@@ -152,13 +152,13 @@ class Scheduler(Generic[W]):
         self._limiter = limiter
         self._cpu_s = cpu_s
         self._on_throttled = on_throttled
-        self._queue: ReadyQueue[W] = ReadyQueue(self._rank, _deadline, _is_new)
+        self._queue = self._empty_queue()
         self._asleep = True  # the last action was `SleepUntil`
         self._late: deque[W] = deque()  # expired, to be returned by `next_action`
         self._looked_for_late = False  # since the last `SleepUntil`
         self._others = 0  # watches of other watchers that use the budget, at the last look
         self._price = 0.0  # the worth of the polls that are sent now; 0 without pressure
-        self._low = level_of(0.0)  # the level of half of it
+        self._low = level_of(0.0) - LEVELS_TO_DOUBLE  # the level of half of it
         self._send: Send[W] = Send()
         self._expire: Expire[W] = Expire()
         self._sleep = SleepUntil()
@@ -168,7 +168,7 @@ class Scheduler(Generic[W]):
         """Ask this watch when it is due. Returns that time, which is rounded up a little."""
         machine = watch.machine
         due_at, deadline = machine.due_at, machine.deadline
-        if now < due_at < deadline and machine.due_reason is not DueReason.GIVEN:
+        if now < due_at and machine.due_reason is not DueReason.GIVEN:
             later_at = self._later_at(machine, now)
             if later_at > due_at and machine.last_poll_at > due_at:
                 due_at = min(later_at, machine.last_poll_at)
@@ -211,10 +211,13 @@ class Scheduler(Generic[W]):
 
     def clear(self) -> None:
         """Forget every watch."""
-        self._queue = ReadyQueue(self._rank, _deadline, _is_new)
+        self._queue = self._empty_queue()
         self._late.clear()
         if self._share is not None:
             self._share.leave()
+
+    def _empty_queue(self) -> ReadyQueue[W]:
+        return ReadyQueue(self._rank, _deadline, _is_new)
 
     def _wake(self) -> None:
         """The first step after a sleep: see how many watches use the budget."""
@@ -294,11 +297,11 @@ class Scheduler(Generic[W]):
         if self._price > 0.0:
             age = machine.seen_at - machine.started_at
             return machine.seen_at + self._forecast.silence_s(self._low, age, machine.eta_s(), self._round_s())
-        if self._budget is not None and machine.due_reason is DueReason.BLIND:
-            ration_s = self._budget.ration_s(now, self._others + self._queue.size + 1)
-            if ration_s > 0.0 and not self._forecast.has_evidence(machine.eta_s()):
-                return now + ration_s
-        return now
+        if self._budget is None or machine.due_reason is not DueReason.BLIND:
+            return now
+        if self._forecast.has_evidence(machine.eta_s()):
+            return now
+        return now + self._budget.ration_s(now, self._others + self._queue.size + 1)
 
     def _round_s(self) -> float:
         """How long one poll of every watch takes at the full rate; infinite while the rate is not known."""
