@@ -128,7 +128,9 @@ def test_suspicion_is_smoothed_over_three_bins_to_either_side(
     assert durations.suspicion(age, age + span) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize(("age", "silent_s"), [(0.0, 30.0), (55.0, 10.0), (0.1, 0.1), (90.0, 4_000.0), (4e6, 1e6)])
+@pytest.mark.parametrize(
+    ("age", "silent_s"), [(0.0, 30.0), (55.0, 10.0), (0.1, 0.1), (90.0, 4_000.0), (3e6, 2e6), (4e6, 1e6)]
+)
 def test_the_expected_delay_is_the_chance_summed_over_the_silence(age: float, silent_s: float) -> None:
     """A poll of a job that is over for sure since the last poll would find it late by the whole silence."""
     durations, slow = both([(True, 50.0, 20.0)] * 20 + [(True, 1_000.0, 500.0)] * 9)
