@@ -110,7 +110,30 @@ async def test_of_all_acknowledgements_one_counts() -> None:
         assert names(one) == names(two)
         answers = await asyncio.gather(*(delivery.ack() for delivery in [*one, *two, *one]))
         assert sum(answers) == 4
-        assert "ToyJob" in repr(one[0])
+
+
+async def test_a_delivery_is_shown_by_its_kind_and_its_job() -> None:
+    """A log line that has it says what came, and no status."""
+    ledger = MemoryLedger()
+    await run_until_over(ledger)
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        shown = [repr(delivery) async for delivery in watcher.outcomes()]
+        assert shown == [
+            "<Delivery of Succeeded ToyJob(id='a')>",
+            "<Delivery of Failed ToyJob(id='b')>",
+            "<Delivery of Cancelled ToyJob(id='c')>",
+            "<Delivery of Abandoned ToyJob(id='d')>",
+        ]
+
+
+async def test_the_oldest_outcomes_come_first() -> None:
+    """A job that ends before the iteration begins waits for those of earlier runs, which have waited longer."""
+    ledger = MemoryLedger(chunk=2)
+    await run_until_over(ledger)
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        deliveries = watcher.outcomes()
+        await watcher.watch(ToyJob("e"))
+        assert names([delivery async for delivery in deliveries]) == ["a", "b", "c", "d", "e"]
 
 
 async def test_a_consumer_that_dies_leaves_it_to_the_next() -> None:
@@ -396,6 +419,54 @@ async def test_a_slow_reader_is_waited_for_in_the_ledger(monkeypatch: pytest.Mon
         assert sorted(names(found)) == sorted(job.id for job in jobs)
         await asyncio.gather(*(delivery.ack() for delivery in found))
         assert deliveries._inbox.out == set()
+
+
+async def test_a_follower_that_lags_behind_has_no_more_in_memory_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are read from the ledger when it has caught up. Each comes once, in the order in which they ended."""
+    monkeypatch.setattr("pollwise.durable.delivery._MAX_READY", 2)
+    async with keeping(MemoryLedger(), [SUCCEEDED]) as (watcher, _):
+        deliveries = watcher.outcomes(follow=True)
+        waiting = asyncio.create_task(anext(deliveries))
+        await asyncio.sleep(1)
+        for job in toys(6):
+            await watcher.watch(job)
+        assert len(deliveries._inbox.ready) == 2
+        found = [await waiting, *[await anext(deliveries) for _ in range(5)]]
+        assert names(found) == [job.id for job in toys(6)]
+        assert all([await delivery.ack() for delivery in found])
+        late = asyncio.create_task(anext(deliveries))
+        await asyncio.sleep(1)
+        await watcher.watch(ToyJob("late"))
+        assert names([await late]) == ["late"]
+
+
+async def test_tasks_that_share_an_iterator_read_no_page_ahead() -> None:
+    """Ten tasks wait, and a page has twenty outcomes: one page is read for all of them."""
+    ledger = MemoryLedger(chunk=20)
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        await watcher.gather(toys(100))
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        deliveries = watcher.outcomes()
+        found = await asyncio.gather(*(anext(deliveries) for _ in range(10)))
+        assert len(deliveries._inbox.ready) == 10
+        found += [delivery async for delivery in deliveries]
+        assert sorted(names(found)) == sorted(job.id for job in toys(100))
+
+
+async def test_a_closed_iterator_collects_nothing() -> None:
+    """A service that keeps it keeps no outcomes with it."""
+    ledger = MemoryLedger()
+    await run_until_over(ledger)
+    async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
+        deliveries = watcher.outcomes(follow=True)
+        for _ in range(4):
+            await anext(deliveries)
+        waiting = asyncio.create_task(_last(deliveries))
+        await settle()
+        await deliveries.aclose()
+        await waiting
+        await watcher.gather(toys(3))
+        assert not deliveries._inbox.ready
 
 
 async def test_an_iterator_that_is_dropped_is_forgotten() -> None:
