@@ -81,6 +81,20 @@ async def test_those_of_before_and_those_that_come() -> None:
         assert [type(one.outcome) for one in found if one.outcome.job.id in "de"] == [Succeeded, Succeeded]
 
 
+async def test_each_account_gets_its_own_outcomes() -> None:
+    """One ledger may keep the jobs of several accounts of a vendor."""
+    acme = KeptToyEndpoint()
+    acme.account = "acme"
+    ledger = MemoryLedger()
+    await run_until_over(ledger)
+    async with keeping(ledger, [SUCCEEDED], endpoint=acme) as (watcher, _):
+        await watcher.watch(ToyJob("e"))
+    async with keeping(ledger, [RUNNING], endpoint=acme) as (watcher, _):
+        assert names([delivery async for delivery in watcher.outcomes()]) == ["e"]
+    async with keeping(ledger, [RUNNING]) as (watcher, _):
+        assert names([delivery async for delivery in watcher.outcomes()]) == ["a", "b", "c", "d"]
+
+
 @pytest.mark.parametrize("max_ready", [1_000, 2])
 async def test_outcomes_that_come_during_reading_are_delivered(max_ready: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Watches may end whose rows the reading has passed already, also more of them than memory may hold."""
