@@ -55,7 +55,7 @@ class Foreseen(Forecast):
         self._worth, self._silence_s, self._over = worth, silence_s, over
         self.asked: list[tuple[float, float, float | None]] = []  # silence, age and ETA
         self.levels: list[tuple[int, float, float | None, float]] = []  # level, age, ETA and the bound
-        self.patience: list[tuple[float | None, float]] = []  # ETA and patience
+        self.doubted: list[tuple[float, float, float | None, float]] = []  # silence, age, ETA and patience
 
     def worth(self, silent_s: float, age_s: float, eta_s: float | None) -> float:
         self.asked.append((silent_s, age_s, eta_s))
@@ -66,8 +66,7 @@ class Foreseen(Forecast):
         return self._silence_s(level, age_s, eta_s)
 
     def may_be_over(self, silent_s: float, age_s: float, eta_s: float | None, too_long_s: float) -> bool:
-        self.asked.append((silent_s, age_s, eta_s))
-        self.patience.append((eta_s, too_long_s))
+        self.doubted.append((silent_s, age_s, eta_s, too_long_s))
         return self._over(silent_s, age_s, eta_s)
 
 
@@ -167,6 +166,7 @@ def test_the_forecast_is_asked_about_the_silence_the_age_and_the_eta_of_a_job() 
     assert forecast.asked[3:] == [(8.0, age, eta) for age, eta in [*jobs, jobs[0]]]  # ranked again, and the price
     bench.poll(24.0)
     assert set(forecast.asked[7:]) == {(24.0, age, eta) for age, eta in jobs[1:]}
+    assert [tuple(question) for *question, _ in forecast.doubted] == [(24.0, age, eta) for age, eta in jobs[1:]]
 
 
 def test_a_job_that_reports_progress_gets_more_patience() -> None:
@@ -179,7 +179,7 @@ def test_a_job_that_reports_progress_gets_more_patience() -> None:
     asked_s = {eta: at_most for _, _, eta, at_most in forecast.levels}
     assert asked_s == {100.0: pytest.approx(1.38 * round_s), None: pytest.approx(0.9 * round_s)}
     bench.poll(24.0)
-    assert dict(forecast.patience) == {eta: pytest.approx(patience) for eta, patience in asked_s.items()}
+    assert {eta: patience for _, _, eta, patience in forecast.doubted} == asked_s
 
 
 def test_a_starving_watch_goes_first_whatever_the_forecast_says() -> None:
@@ -210,14 +210,14 @@ def test_a_watch_is_ranked_again_when_its_silence_has_grown_by_an_eighth() -> No
     forecast = Foreseen(worth=lambda _silent, age, _eta: 0.01 if age == 500.0 else 8.0)
     bench = pressed(forecast, dull, *others, every_s=0.25)
     expected, rank_at = [1.0], 1.12
-    for quarter in range(5, 36):
+    for quarter in range(5, 50):
         now = quarter / 4
         if now >= rank_at:
             expected.append(now)
             rank_at = now + max(0.05, min(0.12 * now, 10.0 / 12))
         bench.put(bench.poll(now), now=now)
     assert [silent for silent, age, _ in forecast.asked if age == 500.0] == expected
-    assert expected[-3:] == [6.5, 7.5, 8.5]
+    assert expected[-4:] == [8.5, 9.5, 10.5, 11.5]
 
 
 def test_a_watch_is_not_ranked_before_its_poll_can_be_worth_more() -> None:
