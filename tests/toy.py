@@ -152,7 +152,9 @@ async def watching(
     endpoint = options.pop("endpoint", None) or ToyEndpoint(options.pop("auth", None))
     options = {"timeout_s": 3600.0, "pacing": Pacing.fixed(1.0), "transport": transport, **options}
     dice, clock = options.pop("dice", lambda: 0.5), options.pop("clock", None)
-    limits = {name: options.pop(name) for name in ("concurrency", "capacity", "request_timeout_s") if name in options}
+    limits = {
+        name: options.pop(name) for name in ("concurrency", "capacity", "request_timeout_s", "reply") if name in options
+    }
     watcher: JobWatcher[ToyJob, ToyStatus] = JobWatcher(endpoint, limits=Limits(**limits), **options)
     async with controlled(watcher, dice=dice, clock=clock):
         yield watcher, transport

@@ -15,6 +15,7 @@ from pollwise.durable.delivery import Deliveries, Delivery
 from pollwise.errors import PermissionDenied, RetriesExhausted, WatcherClosed
 from pollwise.ledger import Concluded, LedgerFull, OpenWatch
 from pollwise.model.events import Abandoned, Cancelled, Failed, Succeeded
+from pollwise.model.limits import ReplyLimits
 from pollwise.testing import Hang, Slow
 from toy import CANCELLED, FAILED, RUNNING, SUCCEEDED, ToyJob, ToyStatus, by_job, settle
 
@@ -336,6 +337,26 @@ async def test_what_cannot_be_read_is_left_for_who_can(caplog: pytest.LogCapture
     assert "secret" not in caplog.text
     async with keeping(ledger, [RUNNING]) as (watcher, _):
         assert names(await acknowledged(watcher)) == ["a", "b"]
+
+
+async def test_a_status_is_read_within_the_limits_of_the_watcher() -> None:
+    """A smaller limit than that of the run which wrote the status holds for its outcome, too."""
+    read: list[int] = []
+
+    class Noted(ToyCodec):
+        def status_to_json(self, status: ToyStatus, /) -> Any:
+            return {**super().status_to_json(status), "note": "n" * 10_000}
+
+        def status_from_json(self, data: Any, /) -> ToyStatus:
+            read.append(len(data["note"]))
+            return super().status_from_json(data)
+
+    ledger, endpoint = MemoryLedger(), KeptToyEndpoint(codec=Noted())
+    async with keeping(ledger, [SUCCEEDED], endpoint=endpoint) as (watcher, _):
+        await watcher.watch(ToyJob())
+    async with keeping(ledger, [RUNNING], endpoint=endpoint, reply=ReplyLimits(text=100)) as (watcher, _):
+        assert names([delivery async for delivery in watcher.outcomes()]) == ["a"]
+    assert read == [len("n" * 100 + "...")]
 
 
 async def test_an_acknowledgement_that_comes_too_late() -> None:
