@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 
+from pollwise.errors import ConfigurationError
 from pollwise.ledger import (
     LedgerClosed,
     LedgerCorrupt,
@@ -19,6 +20,7 @@ from pollwise.ledger import (
     LedgerUnwritable,
     NotALedger,
 )
+from pollwise.ledger.errors import is_of_one, row_names
 
 LEDGER_ERRORS = [
     LedgerMissing("a.ledger"),
@@ -46,3 +48,111 @@ def test_ledger_errors_cross_processes(error: LedgerError) -> None:
 def test_no_ledger_error_is_left_out() -> None:
     """The list above is complete."""
     assert {type(error) for error in LEDGER_ERRORS} == set(LedgerError.__subclasses__())
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            LedgerMissing("a.ledger"),
+            "a.ledger does not exist. Check the path; a ledger is made when it is opened for writing.",
+        ),
+        (
+            NotALedger("a.ledger", "the file is empty"),
+            (
+                "a.ledger is not a ledger (the file is empty) and was left as it is. Check the path, or restore the ledger"
+                " from a copy."
+            ),
+        ),
+        (
+            LedgerTooNew("a.ledger", 7, 1),
+            (
+                "a.ledger has schema version 7, and this pollwise knows versions up to 1. Upgrade pollwise; the ledger was"
+                " left as it is."
+            ),
+        ),
+        (
+            LedgerCorrupt("a.ledger", "its polls has the type str", (5, 7)),
+            (
+                "a.ledger is damaged in rows 5 and 7: its polls has the type str. All other rows can be used. To record the"
+                " job again, write them to a new ledger: `pollwise ledger recover LEDGER NEW`. `pollwise ledger check LEDGER`"
+                " lists all damaged rows."
+            ),
+        ),
+        (
+            LedgerCorrupt("a.ledger", "a page is gone"),
+            (
+                "a.ledger is damaged: a page is gone. It was left as it is. Restore a copy, or save its sound rows:"
+                " `pollwise ledger check LEDGER` lists what is damaged, and `pollwise ledger recover LEDGER NEW` writes the"
+                " rest to a new ledger."
+            ),
+        ),
+        (
+            LedgerFull("a.ledger", "No space left on device"),
+            (
+                "a.ledger could not grow (No space left on device): the disk is full, or a quota or size limit is reached."
+                " Nothing of this call was kept. Make room and call again; the ledger is still usable."
+            ),
+        ),
+        (
+            LedgerUnwritable("a.ledger", "no permission to write in b"),
+            (
+                "a.ledger cannot be opened here: no permission to write in b. To write it, make the file and its directory"
+                " writable. To read it with read_only=True, make the file readable."
+            ),
+        ),
+        (
+            LedgerUnsafe("a.ledger", "it has 2 names", "Keep one name"),
+            "a.ledger cannot be kept safely: it has 2 names. Keep one name.",
+        ),
+        (
+            LedgerInUse("a.ledger"),
+            (
+                "a.ledger is in use: one ledger is written by one process at a time. Stop the other one, use another file, or"
+                " only look at it with read_only=True."
+            ),
+        ),
+        (
+            LedgerFailed("a.ledger", "disk I/O error"),
+            "a.ledger: disk I/O error. Nothing of this call was kept. Check the disk, then call again.",
+        ),
+        (
+            LedgerClosed("a.ledger", "it was closed"),
+            "a.ledger is not open here: it was closed. Use it inside its own `async with` block.",
+        ),
+    ],
+)
+def test_an_error_of_a_ledger_says_what_to_do(error: LedgerError, words: str) -> None:
+    """A message has the file, what is wrong, what became of the data, and the next step."""
+    assert str(error) == words
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([5], "row 5"),
+        ([5, 7], "rows 5 and 7"),
+        ([5, 7, 9], "rows 5, 7 and 9"),
+        (range(1, 11), "rows 1, 2, 3, 4, 5, 6, 7, 8, 9 and 10"),
+        (range(1, 12), "rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 1 more"),
+        (range(1, 2_012), "rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2,001 more"),
+    ],
+)
+def test_damaged_rows_are_named(rows: range | list[int], words: str) -> None:
+    """By their numbers, up to ten; of more rows, by how many more there are."""
+    assert row_names(rows) == words
+
+
+@pytest.mark.parametrize(
+    ("error", "alone"),
+    [
+        (ConfigurationError("a value cannot be kept"), True),
+        (LedgerCorrupt("a.ledger", "why", (5,)), True),
+        (LedgerCorrupt("a.ledger", "why"), False),
+        (LedgerFull("a.ledger", "why"), False),
+        (ValueError("why"), False),
+    ],
+)
+def test_what_fails_one_call_alone(error: Exception, *, alone: bool) -> None:
+    """A wrong value or a damaged row fails the call that has it. Any other error fails all calls of the transaction."""
+    assert is_of_one(error) is alone
