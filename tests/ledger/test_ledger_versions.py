@@ -1,4 +1,4 @@
-"""Ledger files of earlier schema versions: each outcome comes back as the release that wrote it read it.
+"""Ledger files of each schema version: each outcome comes back as the release that wrote it read it.
 
 `version_N.sqlite` was written with schema version N, and `version_N.jsonl` is its export by that release.
 `version_N_errors.json` has the class and the fields that the last release with that schema version (2 for 1) gave each
@@ -30,6 +30,7 @@ from pollwise.model.events import Succeeded
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "ledger"
 VERSIONS = [1, 2, 3, 4]
+REOPENED = {4: {11: 1, 12: 1, 13: 1, 14: 1, 43: 1, 44: 2}}  # by version, the generations of the rows that were reopened
 ODD_WORDS = "No such job.; Really; !csCloudKey; code -96, 7"
 ENDPOINTS: dict[str, Any] = {
     endpoint.name: endpoint
@@ -45,7 +46,7 @@ def version(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def old(version: int, path: Path) -> Path:
-    """A ledger of an earlier version that may be written to."""
+    """A ledger of this version that may be written to."""
     shutil.copy(SAMPLES / f"version_{version}.sqlite", path)
     return path
 
@@ -149,6 +150,14 @@ async def test_a_read_only_ledger_has_the_same_rows(old: Path) -> None:
     looked = await rows(read_only=True)
     assert sum(map(len, looked)) > 30
     assert await rows(read_only=False) == looked
+
+
+async def test_each_row_has_its_generation(version: int, old: Path) -> None:
+    """It is how often the watch was opened again. Before version 4 this was not counted, so it is zero."""
+    async with SqliteLedger(old):
+        pass
+    known = [known_watch(row) for row in raw(old, f"SELECT {COLUMNS} FROM watches")]  # noqa: S608
+    assert {one.id: one.generation for one in known if one.generation} == REOPENED.get(version, {})
 
 
 @pytest.mark.parametrize("known", orjson.loads((SAMPLES / "tokens_version_2.json").read_bytes()))
