@@ -8,7 +8,7 @@ Any other row is a `DamagedRow`, and no other exception comes out of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import NoneType
 from typing import Any, TypeAlias
@@ -30,7 +30,6 @@ __all__ = [
     "UnsoundRow",
     "checksums_of",
     "damaged_row",
-    "is_sound_job",
     "json_of",
     "key_text",
     "known_watch",
@@ -76,7 +75,7 @@ def json_of(document: bytes | None, name: str) -> bytes | None:
 
 def text_of(words: str | None) -> str | None:
     """The text as UTF-8 has it: lone surrogates are escaped."""
-    return None if words is None else words.encode("utf-8", "backslashreplace").decode()
+    return None if words is None else words.encode(errors="backslashreplace").decode()
 
 
 def seconds(number: float, name: str = "elapsed_s") -> float:
@@ -123,23 +122,28 @@ UNSEEN = (None, 0, 0, None, None, *_NO_OUTCOME)  # the state of a new row
 _OUTCOME, _ACKNOWLEDGED = 13, 18  # indexes in `COLUMNS`
 _INT, _TEXT = (int,), (str,)
 _NULL_INT, _NULL_TEXT, _NULL_BLOB, _NULL_FLOAT = (int, NoneType), (str, NoneType), (bytes, NoneType), (float, NoneType)
-_TYPES: Sequence[tuple[type, ...]] = (
-    *(_INT, _TEXT, _TEXT, _TEXT, _NULL_TEXT, _INT, _NULL_INT, _INT),  # the job
-    *(
-        _NULL_TEXT,
-        _INT,
-        _INT,
-        _NULL_BLOB,
-        _NULL_FLOAT,
-        _NULL_TEXT,
-        _NULL_FLOAT,
-        _NULL_TEXT,
-        _NULL_TEXT,
-        _NULL_BLOB,
-        _INT,
-        _NULL_BLOB,
-    ),
-)
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "id": _INT,
+    "endpoint": _TEXT,
+    "account": _TEXT,
+    "job": _TEXT,
+    "origin": _NULL_TEXT,
+    "first_seen_us": _INT,
+    "deadline_us": _NULL_INT,
+    "generation": _INT,
+    "phase": _NULL_TEXT,
+    "polls": _INT,
+    "failures": _INT,
+    "status": _NULL_BLOB,
+    "seen_s": _NULL_FLOAT,
+    "outcome": _NULL_TEXT,
+    "elapsed_s": _NULL_FLOAT,
+    "error_type": _NULL_TEXT,
+    "error_message": _NULL_TEXT,
+    "error_data": _NULL_BLOB,
+    "acknowledged": _INT,
+    "cursor": _NULL_BLOB,
+}
 _PHASES: Mapping[str | None, Phase | None] = {None: None, **{phase.value: phase for phase in Phase}}
 _KINDS = {kind.value: kind for kind in OutcomeKind}
 
@@ -214,11 +218,6 @@ def checksums_of(row: Row) -> tuple[int, int]:
     return checksum(row[JOB]), state_checksum(row[0], row[STATE], row[CURSOR])
 
 
-def is_sound_job(row: Row) -> bool:
-    """Whether the columns of the job have the checksum with which they were written."""
-    return row[0].__class__ is int and checksum(row[JOB]) == row[-2]
-
-
 def _check_checksums(row: Row) -> None:
     *_, of_job, of_state = row
     if of_job == OLDER == of_state:
@@ -234,9 +233,9 @@ def _check_types(row: Row) -> None:
     types = tuple(map(type, row))
     if types in _known_types:
         return
-    for name, kind, allowed in zip(COLUMNS.split(", "), types, _TYPES, strict=False):
-        if not issubclass(kind, allowed):
-            raise TypeError(f"its {name} has the type {kind.__name__}")
+    for place, (name, allowed) in enumerate(_TYPES.items()):
+        if not issubclass(types[place], allowed):
+            raise TypeError(f"its {name} has the type {types[place].__name__}")
     _known_types.add(types)
 
 
@@ -262,7 +261,7 @@ def damaged_row(row: Row, reason: str) -> DamagedRow:
         endpoint=endpoint if isinstance(endpoint, str) else None,
         account=account if isinstance(account, str) else None,
         keys=keys,
-        certain=keys is not None and is_sound_job(row),
+        certain=keys is not None and checksum(row[JOB]) == row[-2],
     )
 
 
