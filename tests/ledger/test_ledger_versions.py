@@ -152,6 +152,15 @@ async def test_a_read_only_ledger_has_the_same_rows(old: Path) -> None:
     assert await rows(read_only=False) == looked
 
 
+async def test_a_text_that_is_damaged_before_the_migration(version: int, old: Path) -> None:
+    """A text that is not UTF-8 does not keep the file from being opened: its row is damaged, and all others are used."""
+    raw(old, "UPDATE watches SET error_message = CAST(x'ff' AS TEXT) WHERE id = 14")
+    rows = len(raw(old, "SELECT id FROM watches"))
+    async with SqliteLedger(old) as ledger:
+        assert len((await exported(ledger)).splitlines()) == rows - 1
+        assert [row.id for row in ledger.damaged] == [14]
+
+
 async def test_each_row_has_its_generation(version: int, old: Path) -> None:
     """It is how often the watch was opened again. Before version 4 this was not counted, so it is zero."""
     async with SqliteLedger(old):
