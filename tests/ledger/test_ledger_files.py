@@ -12,19 +12,17 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_values import ENDPOINT, acks, every, folder_of, new, raw, success
+from ledger_values import ENDPOINT, abandoned, acks, every, folder_of, new, raw, success
 
-from pollwise.errors import ConfigurationError
 from pollwise.ledger import (
     LedgerCorrupt,
-    LedgerFailed,
-    LedgerFull,
     LedgerInUse,
     LedgerMissing,
     LedgerUnwritable,
@@ -32,7 +30,7 @@ from pollwise.ledger import (
     SqliteLedger,
     writer,
 )
-from pollwise.ledger.files import Opening, Synchronous, ledger_error_of, open_ledger
+from pollwise.ledger.files import Opening, Synchronous, make_ledger, open_ledger
 from pollwise.ledger.open_file import OpenFile
 
 CHILD = Path(__file__).with_name("ledger_child.py")
@@ -41,6 +39,11 @@ CHILD = Path(__file__).with_name("ledger_child.py")
 async def opened(path: Path, *, read_only: bool = False) -> None:
     async with SqliteLedger(path, busy_timeout_s=0.0, read_only=read_only):
         pass
+
+
+def opening_of(path: Path, **other: Any) -> Opening:
+    given: dict[str, Any] = {"synchronous": "full", "busy_timeout_s": 0.0, "read_only": False}
+    return Opening(path=str(path), **{**given, **other})
 
 
 async def filled(path: Path, rows: int = 2_000) -> bytes:
@@ -58,9 +61,8 @@ def test_a_commit_is_synchronised_as_it_was_asked_for(
     path: Path, synchronous: Synchronous, level: int, fullfsync: int
 ) -> None:
     """With "full", SQLite waits for the disk at each commit; with "normal" at each checkpoint only."""
-    opening = Opening(path=str(path), synchronous=synchronous, busy_timeout_s=0.0, read_only=False)
     with ExitStack() as held:
-        db = open_ledger(opening, held).db
+        db = open_ledger(opening_of(path, synchronous=synchronous), held).db
         assert db.execute("PRAGMA synchronous").fetchone() == (level,)
         assert db.execute("PRAGMA fullfsync").fetchone() == (fullfsync,)
 
@@ -79,6 +81,80 @@ async def test_a_ledger_survives_power_loss_by_default(
     monkeypatch.setattr(writer, "open_ledger", noting)
     async with SqliteLedger(path, **options):
         assert [opening.synchronous for opening in openings] == [asked]
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_each_call_waits_as_long_as_it_was_told_to(path: Path, *, read_only: bool) -> None:
+    """`busy_timeout_s` is the time that SQLite waits for another process's lock."""
+    await opened(path)
+    with ExitStack() as held:
+        db = open_ledger(opening_of(path, busy_timeout_s=1.75, read_only=read_only), held).db
+        assert db.execute("PRAGMA busy_timeout").fetchone() == (1_750,)
+
+
+@contextmanager
+def lock_held(path: Path) -> Iterator[None]:
+    """A program holds `FILE-lock`."""
+    with closing(sqlite3.connect(f"{path}-lock", isolation_level=None)) as lock:
+        lock.execute("PRAGMA journal_mode = MEMORY")
+        lock.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@contextmanager
+def file_locked(path: Path) -> Iterator[None]:
+    """Another tool writes the file."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@pytest.mark.parametrize(("blocked", "read_only"), [(lock_held, False), (file_locked, False), (file_locked, True)])
+async def test_opening_waits_as_long_as_it_was_told_to(
+    path: Path, *, blocked: Callable[[Path], Any], read_only: bool
+) -> None:
+    """Only then it says that the ledger is in use."""
+    await opened(path)
+    with blocked(path), ExitStack() as held:
+        began = time.monotonic()
+        with pytest.raises(LedgerInUse):
+            open_ledger(opening_of(path, busy_timeout_s=0.1, read_only=read_only), held)
+        assert time.monotonic() - began >= 0.1
+
+
+async def test_opening_writes_nothing(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger of this version is not written to before the first call, and no file is made in another folder."""
+    before = await filled(path, 1)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with ExitStack() as held:
+        _ = open_ledger(opening_of(path), held)
+        assert Path(f"{path}-wal").stat().st_size == 0
+    assert path.read_bytes() == before
+    assert list(here.iterdir()) == []
+
+
+def test_a_new_ledger_keeps_what_it_is_filled_with(path: Path) -> None:
+    """Without a commit, too: each statement is one."""
+    insert = "INSERT INTO watches (endpoint, job, first_seen_us) VALUES ('a', '{}', 1)"
+    make_ledger(str(path), f"{path}-fresh", lambda db: db.execute(insert))
+    assert raw(path, "SELECT endpoint FROM watches") == [("a",)]
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("mode", "beside"), [(0o660, 0o660), (0o777, 0o666), (0o444, 0o644), (0o600, 0o600)])
+async def test_the_lock_has_the_mode_of_the_ledger(path: Path, mode: int, beside: int) -> None:
+    """Those who may write the ledger may lock it. No file beside it can be executed, and its owner can always write it."""
+    await opened(path)
+    lock = Path(f"{path}-lock")
+    lock.unlink()
+    path.chmod(mode)
+    with ExitStack() as held:
+        with suppress(LedgerUnwritable):  # without root's rights a file that may only be read cannot be opened
+            open_ledger(opening_of(path), held)
+        assert oct(stat.S_IMODE(lock.stat().st_mode)) == oct(beside)
 
 
 # --- what is not a ledger -----------------------------------------------------------------------
@@ -119,6 +195,32 @@ async def test_what_is_not_ours_is_left_alone(path: Path, make: object, *, read_
     with pytest.raises(NotALedger):
         await opened(path, read_only=read_only)
     assert folder_of(path) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "detail"),
+    [
+        (foreign_database, "it is another program's SQLite database"),
+        (nothing, "the file is empty"),
+        (os.mkfifo, "it is no regular file"),
+        (garbage, "file is not a database"),
+    ],
+)
+async def test_why_a_file_is_not_a_ledger(path: Path, make: Callable[[Path], None], detail: str) -> None:
+    """The error names the file and says what it is."""
+    make(path)
+    with pytest.raises(NotALedger) as caught:
+        await opened(path)
+    assert (caught.value.path, caught.value.detail) == (str(path), detail)
+
+
+async def test_a_lock_file_that_leads_nowhere(path: Path) -> None:
+    """No file is made where a link in the place of the lock leads to."""
+    Path(f"{path}-lock").symlink_to(path.with_name("elsewhere"))
+    with pytest.raises(LedgerUnwritable, match="-lock: unable to open"):
+        await opened(path)
+    assert not path.with_name("elsewhere").exists()
+    assert not path.exists()
 
 
 async def test_a_lock_file_that_is_something_else(path: Path) -> None:
@@ -200,6 +302,23 @@ async def test_a_torn_log_loses_only_its_end(path: Path, tmp_path: Path) -> None
     assert len(seen) > 5
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_a_damaged_ledger_keeps_its_log(path: Path, tmp_path: Path, *, read_only: bool) -> None:
+    """The rows in the log can still be saved by hand, because they were not written into damaged pages."""
+    copy = tmp_path / "copy" / "jobs.ledger"
+    copy.parent.mkdir()
+    await filled(path)
+    async with SqliteLedger(path) as ledger:
+        await ledger.conclude([success(1), abandoned(2)])
+        whole, log = bytearray(path.read_bytes()), Path(f"{path}-wal").read_bytes()
+    whole[-60_000:-20_000] = random.Random(2).randbytes(40_000)
+    copy.write_bytes(whole)
+    Path(f"{copy}-wal").write_bytes(log)
+    with pytest.raises(LedgerCorrupt):
+        await opened(copy, read_only=read_only)
+    assert (copy.read_bytes(), Path(f"{copy}-wal").read_bytes()) == (whole, log)
+
+
 # --- what cannot be opened ----------------------------------------------------------------------
 
 
@@ -208,6 +327,50 @@ async def test_looking_makes_no_ledger(path: Path) -> None:
     with pytest.raises(LedgerMissing):
         await opened(path, read_only=True)
     assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "connection", "read_only"),
+    [
+        *[("jobs.ledger", connection, False) for connection in range(4)],
+        *[("jobs.ledger", connection, True) for connection in range(2)],
+        ("jobs.ledger-pollwise-new", 0, False),
+    ],
+)
+async def test_a_file_that_is_deleted_while_it_is_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, name: str, connection: int, read_only: bool
+) -> None:
+    """Before whichever connection: no empty file takes its place, which would look like a ledger that lost its rows."""
+    if name == path.name:
+        await filled(path, 1)
+    connect, deleted, seen = sqlite3.connect, path.with_name(name), 0
+
+    def too_late(database: str, **options: Any) -> sqlite3.Connection:
+        nonlocal seen
+        if database.startswith(f"{deleted.as_uri()}?"):
+            if seen == connection:
+                deleted.unlink()
+            seen += 1
+        return connect(database, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", too_late)
+    with pytest.raises(LedgerUnwritable, match="unable to open database file"):
+        await opened(path, read_only=read_only)
+    assert seen == connection + 1
+    assert not {path.name, name} & set(folder_of(path))
+
+
+async def test_a_file_system_without_shared_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where SQLite cannot have a write-ahead log, the ledger is not opened, and the reason is given."""
+    connect = sqlite3.connect
+
+    def without_memory(database: str, **options: Any) -> sqlite3.Connection:
+        return connect(f"{database}&vfs=unix-none" if options.get("uri") else database, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", without_memory)
+    with pytest.raises(LedgerUnwritable) as caught:
+        await opened(path)
+    assert caught.value.detail == "its file system does not let processes share memory, as SQLite's WAL needs"
 
 
 async def test_no_such_folder(tmp_path: Path) -> None:
@@ -289,6 +452,18 @@ async def test_a_ledger_that_may_only_be_read(closed_folder: Path) -> None:
     assert path.read_bytes() == before
 
 
+async def test_a_lock_that_may_not_be_opened(closed_folder: Path) -> None:
+    """SQLite only says that it could not open a file. The error says why."""
+    path = closed_folder / "jobs.ledger"
+    await filled(path, 1)
+    path.chmod(0o644)
+    Path(f"{path}-lock").chmod(0)
+    closed_folder.chmod(0o555)
+    with as_another_user(), pytest.raises(LedgerUnwritable) as caught:
+        await opened(path)
+    assert caught.value.detail == f"no permission to write in {closed_folder}"
+
+
 async def test_a_log_that_may_not_be_read(closed_folder: Path) -> None:
     """Where a crash left a log that we may not play, we do not pretend that the rest is all there is."""
     path = closed_folder / "jobs.ledger"
@@ -296,6 +471,7 @@ async def test_a_log_that_may_not_be_read(closed_folder: Path) -> None:
         await ledger.record([new(1)])
         main, log = path.read_bytes(), Path(f"{path}-wal").read_bytes()
     path.write_bytes(main)
+    path.chmod(0o644)
     Path(f"{path}-wal").write_bytes(log)
     Path(f"{path}-wal").chmod(0)
     closed_folder.chmod(0o555)
@@ -407,39 +583,7 @@ async def test_any_name_will_do(tmp_path: Path, name: str) -> None:
     assert sorted(found.name for found in tmp_path.iterdir()) == sorted([name, f"{name}-lock"])
 
 
-# --- errors in our words ------------------------------------------------------------------------
-
-
-def complaint(code: int) -> sqlite3.Error:
-    error = sqlite3.OperationalError("text")
-    error.sqlite_errorcode = code
-    return error
-
-
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [
-        (sqlite3.SQLITE_BUSY_RECOVERY, LedgerInUse),
-        (sqlite3.SQLITE_FULL, LedgerFull),
-        (sqlite3.SQLITE_IOERR_WRITE, LedgerFull),
-        (sqlite3.SQLITE_IOERR_READ, LedgerFailed),
-        (sqlite3.SQLITE_READONLY_DBMOVED, LedgerUnwritable),
-        (sqlite3.SQLITE_CORRUPT_INDEX, LedgerCorrupt),
-        (sqlite3.SQLITE_NOTADB, NotALedger),
-        (sqlite3.SQLITE_TOOBIG, ConfigurationError),
-    ],
-)
-def test_sqlite_in_our_words(path: Path, code: int, kind: type[Exception]) -> None:
-    """Each of SQLite's complaints has its place in our tree."""
-    assert type(ledger_error_of(complaint(code), str(path))) is kind
-
-
-def test_the_system_in_our_words(path: Path) -> None:
-    """So have the system's; what is neither is passed on as it is."""
-    assert isinstance(ledger_error_of(OSError(28, "No space left on device"), str(path)), LedgerFull)
-    assert isinstance(ledger_error_of(OSError(13, "Permission denied"), str(path)), LedgerUnwritable)
-    bug = KeyError("bug")
-    assert ledger_error_of(bug, str(path)) is bug
+# --- another tool -------------------------------------------------------------------------------
 
 
 async def test_another_tool_in_the_way(path: Path) -> None:

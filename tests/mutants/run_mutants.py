@@ -93,6 +93,7 @@ def copy(module: str, tests: list[str], patterns: list[str], place: Path) -> Non
     for ours, theirs in _FOR_MUTMUT.items():
         project = project.replace(ours, theirs)
     (place / "pyproject.toml").write_text(project + settings(module, tests, patterns))
+    (place / "mutants" / "src").mkdir(parents=True)  # else Python remembers that this part of its path does not exist
 
 
 def mutmut(place: Path, *arguments: str) -> str:
@@ -101,7 +102,7 @@ def mutmut(place: Path, *arguments: str) -> str:
         "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
         "HYPOTHESIS_PROFILE": "brief",  # derandomized, so a survivor survives again
         "MYPY_CACHE_DIR": str(place.parent / "mypy"),
-        "PYTHONPATH": "",
+        "PYTHONPATH": str(place / "mutants" / "src"),  # for processes that a test starts
     }
     done = subprocess.run(
         [TOOLS / "mutmut", *arguments], cwd=place, env=environment, capture_output=True, text=True, check=False

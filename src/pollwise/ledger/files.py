@@ -132,7 +132,7 @@ def _connect_to_read(path: str, opening: Opening) -> sqlite3.Connection:
                 raise
             # No process has it open, and no file can be put beside it, as on a read-only disk: SQLite reads it as it is.
             db.close()
-            db = cleanup.enter_context(closing(_connect(path, "mode=ro&immutable=1")))
+            db = cleanup.enter_context(closing(_connect_to_look(path)))
         _check(db, path)
         _read_as_newest(db, path)
         cleanup.pop_all()
@@ -158,11 +158,15 @@ def _connect(path: str, how: str, busy_timeout_s: float = 0.0) -> sqlite3.Connec
     return db
 
 
+def _connect_to_look(path: str) -> sqlite3.Connection:
+    """A connection that takes no lock, ignores the write-ahead log, and makes no file."""
+    return _connect(path, "mode=ro&immutable=1")
+
+
 def _inspect(path: str) -> bool:
     """Whether there is a ledger. Raises for a file that is not a ledger, and for a newer ledger. Changes nothing.
 
-    `immutable` takes no lock and ignores the write-ahead log, so this may read a half checkpointed state. Then the
-    opening decides.
+    Without the write-ahead log, this may read a half checkpointed state. Then the opening decides.
     """
     try:
         found = os.stat(path)  # noqa: PTH116 - all of this file's paths are texts
@@ -173,7 +177,7 @@ def _inspect(path: str) -> bool:
     if found.st_size == 0:
         raise NotALedger(path, "the file is empty")
     try:
-        with closing(_connect(path, "mode=ro&immutable=1")) as db:
+        with closing(_connect_to_look(path)) as db:
             _recognize(db, path)
     except sqlite3.DatabaseError as exc:
         if _primary(exc) != sqlite3.SQLITE_CORRUPT:
@@ -194,7 +198,7 @@ def _recognize(db: sqlite3.Connection, path: str) -> int:
 def _check(db: sqlite3.Connection, path: str) -> None:
     """Read the whole file once, so that damage is found now and not later."""
     version = _recognize(db, path)
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+    with closing(sqlite3.connect(":memory:")) as model:
         migrate(model, MIGRATIONS[:version])
         if _layout(db) != _layout(model):  # a trigger, for example, could undo a write
             raise LedgerCorrupt(path, "its tables are not as they were made")
@@ -203,8 +207,10 @@ def _check(db: sqlite3.Connection, path: str) -> None:
 
 def _layout(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
     return db.execute(
-        "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
-        " ORDER BY type, name"
+        """
+        SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite!_%' ESCAPE '!'
+        ORDER BY type, name
+        """
     ).fetchall()
 
 
