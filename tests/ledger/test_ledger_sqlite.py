@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_values import ENDPOINT, acks, change, every, new, success
+from ledger_values import ENDPOINT, acks, change, every, new, raw, success
 
 from pollwise.errors import ConfigurationError
-from pollwise.ledger import LedgerClosed, SqliteLedger
+from pollwise.ledger import LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerUnwritable, SqliteLedger
+from pollwise.ledger.files import Opening
 
 HOUR_S = 3_600.0
 
@@ -32,19 +34,53 @@ async def some_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"synchronous": "off"}, {"busy_timeout_s": -1}, {"linger_s": float("nan")}, {"linger_s": float("inf")}],
+    ("options", "message"),
+    [
+        ({"synchronous": "off"}, r"^synchronous must be 'full' or 'normal', got 'off'"),
+        ({"synchronous": "FULL"}, r"^synchronous must be 'full' or 'normal', got 'FULL'"),
+        ({"busy_timeout_s": -1}, r"^busy_timeout_s must be zero or more seconds, got -1"),
+        ({"busy_timeout_s": float("inf")}, r"^busy_timeout_s must be zero or more seconds, got inf"),
+        ({"linger_s": -0.01}, r"^linger_s must be zero or more seconds, got -0\.01"),
+        ({"linger_s": float("nan")}, r"^linger_s must be zero or more seconds, got nan"),
+        ({"linger_s": float("inf")}, r"^linger_s must be zero or more seconds, got inf"),
+    ],
 )
-def test_options_that_cannot_be(path: Path, options: dict[str, Any]) -> None:
-    """A wrong option is refused before anything is opened."""
-    with pytest.raises(ConfigurationError, match=next(iter(options))):
+def test_options_that_cannot_be(path: Path, options: dict[str, Any], message: str) -> None:
+    """A wrong option is refused by its name, before anything is opened."""
+    with pytest.raises(ConfigurationError, match=message):
         SqliteLedger(path, **options)
+
+
+def test_the_least_options(path: Path) -> None:
+    """No waiting at all is an option."""
+    SqliteLedger(path, busy_timeout_s=0, linger_s=0)
+
+
+def test_the_defaults(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger survives power loss, waits a second for another process's lock, and is written, unless other words are given."""
+    given: list[Opening] = []
+    monkeypatch.setattr("pollwise.ledger.sqlite.serve", lambda opening, *_: given.append(opening))
+    asyncio.run(closed_while_opening(SqliteLedger(path)))
+    asyncio.run(closed_while_opening(SqliteLedger(path, synchronous="normal", busy_timeout_s=7.0, read_only=True)))
+    assert given == [
+        Opening(path=str(path), synchronous="full", busy_timeout_s=1.0, read_only=False),
+        Opening(path=str(path), synchronous="normal", busy_timeout_s=7.0, read_only=True),
+    ]
+
+
+async def closed_while_opening(ledger: SqliteLedger) -> None:
+    opening = asyncio.create_task(ledger.__aenter__())
+    await asyncio.sleep(0)
+    await ledger.aclose()
+    opening.cancel()
+    await asyncio.wait([opening])
 
 
 def test_a_ledger_says_where_it_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its path is absolute from the beginning, and its repr names it."""
     monkeypatch.chdir(path.parent)
     assert SqliteLedger(path.name).path == str(path)
+    assert repr(SqliteLedger(path)) == f"SqliteLedger({str(path)!r})"
     assert repr(SqliteLedger(path, read_only=True)) == f"SqliteLedger({str(path)!r}, read_only=True)"
 
 
@@ -100,20 +136,55 @@ async def test_calls_are_carried_out_in_order(path: Path) -> None:
         await asyncio.gather(waiting, other)
 
 
-async def test_a_large_update_does_not_wait(path: Path) -> None:
-    """An update that is company enough for itself is written at once."""
+@pytest.mark.looptime
+@pytest.mark.parametrize(("count", "waits_s"), [(1, HOUR_S), (99, HOUR_S), (100, 0.0), (101, 0.0)])
+async def test_a_small_update_waits_its_time(path: Path, count: int, waits_s: float) -> None:
+    """Alone, an update is written after `linger_s`. One of a hundred changes is company enough for itself."""
+    loop = asyncio.get_running_loop()
     async with SqliteLedger(path, linger_s=HOUR_S) as ledger:
-        await ledger.record([new(n) for n in range(100)])
-        await ledger.update([change(n + 1) for n in range(100)])
+        await ledger.record([new(n) for n in range(count)])
+        began = loop.time()
+        await ledger.update([change(n + 1, polls=9) for n in range(count)])
+        assert loop.time() - began == waits_s
+        assert {known.polls for known in await every(ledger.open_watches(ENDPOINT))} == {9}
 
 
-async def test_a_small_update_waits_its_time(path: Path) -> None:
-    """Alone, an update is written after its time all the same."""
-    async with SqliteLedger(path, linger_s=0.001) as ledger:
+@pytest.mark.looptime
+async def test_later_updates_do_not_make_an_update_wait_longer(path: Path) -> None:
+    """The first update that waits decides when all of them are written."""
+    loop = asyncio.get_running_loop()
+    async with SqliteLedger(path, linger_s=HOUR_S) as ledger:
+        await ledger.record([new(1), new(2)])
+        began = loop.time()
+        first = asyncio.create_task(ledger.update([change(1)]))
+        await asyncio.sleep(HOUR_S / 2)
+        await asyncio.gather(first, ledger.update([change(2)]))
+        assert loop.time() - began == HOUR_S
+
+
+@pytest.mark.looptime
+async def test_how_long_an_update_waits_by_default(path: Path) -> None:
+    """50 ms: long enough to share a commit, too short for a user to notice."""
+    loop = asyncio.get_running_loop()
+    async with SqliteLedger(path) as ledger:
         await ledger.record([new(1)])
-        await ledger.update([change(1, polls=9)])
-        (known,) = await every(ledger.open_watches(ENDPOINT))
-        assert known.polls == 9
+        began = loop.time()
+        await ledger.update([change(1)])
+        assert loop.time() - began == pytest.approx(0.05)
+
+
+async def test_after_a_call_that_could_not_wait_others_wait_again(path: Path) -> None:
+    """A call in a hurry takes along what waits, and leaves nothing that would hurry the next update."""
+    async with SqliteLedger(path, linger_s=HOUR_S) as ledger:
+        await ledger.record([new(1)])
+        for polls in (5, 6):
+            waiting = asyncio.create_task(ledger.update([change(1, polls=polls)]))
+            await some_passes()
+            assert not waiting.done()
+            (again,) = await ledger.record([new(1)])
+            assert again.known is not None
+            assert again.known.polls == polls
+            await waiting
 
 
 async def test_a_fault_is_its_callers_alone(ledger: SqliteLedger) -> None:
@@ -153,6 +224,53 @@ async def test_what_a_caller_does_to_its_list_meanwhile(path: Path) -> None:
         await asyncio.sleep(0)
         watches.clear()
         assert len(await recording) == 1
+
+
+async def test_a_ledger_to_read_refuses_to_write(path: Path) -> None:
+    """The error says that the ledger object was opened so, and not that the file cannot be written."""
+    async with SqliteLedger(path):
+        pass
+    async with SqliteLedger(path, read_only=True) as ledger:
+        with pytest.raises(LedgerUnwritable, match=r": it was opened with read_only=True\. ") as caught:
+            await ledger.record([new(1)])
+    assert caught.value.read_only
+
+
+async def test_reading_begins_at_the_first_watch(ledger: SqliteLedger) -> None:
+    """Each call returns the first row, too; an export has open watches only where that is asked for."""
+    await ledger.record([new(1), new(2)])
+    assert [known.id for known in await every(ledger.open_watches(ENDPOINT))] == [1, 2]
+    await ledger.conclude([success(1)])
+    assert [known.id for known in await every(ledger.unacknowledged(ENDPOINT))] == [1]
+    for options, lines in (({}, 1), ({"include_open": True}, 2)):
+        assert b"".join([part async for part in ledger.export(**options)]).count(b"\n") == lines
+
+
+async def test_learnt_durations_are_a_thousand(ledger: SqliteLedger) -> None:
+    """The default reads the newest thousand."""
+    await ledger.record([new(n) for n in range(1_001)])
+    await ledger.conclude([success(n + 1, elapsed_s=float(n)) for n in range(1_001)])
+    assert await ledger.durations(ENDPOINT) == [float(n) for n in range(1_000, 0, -1)]
+
+
+async def test_damaged_rows_are_remembered(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each damaged row that a call met is in `damaged`, by its number, and was logged once."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(n) for n in range(4)])
+    raw(path, "UPDATE watches SET polls = 99 WHERE id IN (1, 2, 4)")
+    async with SqliteLedger(path) as ledger:
+        assert list(ledger.damaged) == []
+        for _ in range(2):
+            with pytest.raises(LedgerCorrupt):
+                await ledger.record([new(3)])
+            assert [row.id for row in ledger.damaged] == [4]
+        for _ in range(2):
+            assert [known.id for known in await every(ledger.open_watches(ENDPOINT))] == [3]
+            assert [row.id for row in ledger.damaged] == [1, 2, 4]
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        f"{path} is damaged in row 4 (its state is not as it was written)",
+        f"{path} is damaged in rows 1 and 2 (its state is not as it was written)",
+    ]
 
 
 # --- leaving ------------------------------------------------------------------------------------
@@ -231,7 +349,7 @@ async def test_a_cancelled_opening_is_let_go(path: Path) -> None:
 async def test_a_closed_ledger_says_so(path: Path) -> None:
     """Every call before the opening and after the close is refused with the reason."""
     ledger = SqliteLedger(path)
-    with pytest.raises(LedgerClosed, match="not opened yet"):
+    with pytest.raises(LedgerClosed, match=r": it was not opened yet\."):
         await ledger.record([new(1)])
     async with ledger:
         pass
@@ -246,19 +364,55 @@ async def test_a_closed_ledger_says_so(path: Path) -> None:
         every(ledger.unacknowledged(ENDPOINT)),
         anext(ledger.export()),
     ):
-        with pytest.raises(LedgerClosed, match="it was closed"):
+        with pytest.raises(LedgerClosed, match=r": it was closed\."):
             await call
-    with pytest.raises(LedgerClosed, match="only once"):
+    with pytest.raises(LedgerClosed, match=r": a ledger object is opened only once; make another one\."):
         await ledger.__aenter__()
+
+
+async def test_a_ledger_that_could_not_be_opened_says_so(path: Path) -> None:
+    """Its calls are refused with that reason."""
+    ledger = SqliteLedger(path, read_only=True)
+    with pytest.raises(LedgerMissing):
+        await ledger.__aenter__()
+    with pytest.raises(LedgerClosed, match=r": it could not be opened\."):
+        await ledger.durations(ENDPOINT)
+
+
+async def test_in_a_forked_child(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call is refused, a close does nothing, and the parent's ledger stays open."""
+    parent = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+    with pytest.raises(LedgerClosed, match=r": it belongs to the process that this one was forked from\."):
+        await ledger.record([new(1)])
+    await ledger.aclose()
+    monkeypatch.setattr(os, "getpid", lambda: parent)
+    assert len(await ledger.record([new(1)])) == 1
+
+
+async def test_a_ledger_object_may_be_opened_in_a_forked_child(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not opened before a fork belongs to the process that opens it."""
+    ledger, parent = SqliteLedger(path), os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+    async with ledger:
+        assert len(await ledger.record([new(1)])) == 1
+
+
+async def test_the_writers_thread(path: Path) -> None:
+    """It has the name of the file, does not keep the interpreter from ending, and ends with the close."""
+    async with SqliteLedger(path):
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == f"pollwise-ledger-{path.name}"]
+        assert thread.daemon
+    assert not thread.is_alive()
 
 
 async def test_one_loop(ledger: SqliteLedger) -> None:
     """From another thread's loop every call is refused."""
 
     async def elsewhere() -> None:
-        with pytest.raises(LedgerClosed, match="another event loop"):
+        with pytest.raises(LedgerClosed, match=r": it belongs to another event loop\."):
             await ledger.record([new(1)])
-        with pytest.raises(LedgerClosed, match="another event loop"):
+        with pytest.raises(LedgerClosed, match=r": it belongs to another event loop\."):
             await ledger.aclose()
 
     await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
@@ -283,8 +437,10 @@ def test_a_ledger_that_outlives_its_loop(path: Path) -> None:
     """When its loop is gone, a ledger still lets go of the file."""
     kept = [SqliteLedger(path)]
     asyncio.run(opened(kept[0]))
-    with pytest.warns(ResourceWarning, match="never closed"):
+    with pytest.warns(ResourceWarning, match=rf"^SqliteLedger\('{path}'\) was never closed$") as warned:
         kept.clear()
+    assert warned[0].filename == __file__  # where the last reference was lost
+    asyncio.run(refused(warned[0].source))
     asyncio.run(used(SqliteLedger(path, busy_timeout_s=60.0)))
 
 
@@ -294,4 +450,10 @@ async def opened(ledger: SqliteLedger) -> None:
 
 async def used(ledger: SqliteLedger) -> None:
     async with ledger:
+        await ledger.record([new(1)])
+
+
+async def refused(ledger: Any) -> None:
+    """What tracemalloc names as the source of the warning is that ledger, and it is closed."""
+    with pytest.raises(LedgerClosed, match=r": it was never closed\."):
         await ledger.record([new(1)])

@@ -112,8 +112,7 @@ class SqliteLedger(Ledger):
         self._flush: asyncio.Handle | None = None
         self._flush_is_urgent = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ended: asyncio.Future[None] | None = None
-        self._thread: threading.Thread | None = None
+        self._running: tuple[threading.Thread, asyncio.Future[None]] | None = None  # and its end
 
     @property
     def path(self) -> str:
@@ -153,7 +152,7 @@ class SqliteLedger(Ledger):
             daemon=True,  # a ledger that was not closed must not keep the interpreter from ending
         )
         thread.start()
-        self._ended, self._thread = ended, thread
+        self._running = thread, ended
         try:
             await opened
         except BaseException:  # cancelled: the thread closes what it opens
@@ -174,19 +173,17 @@ class SqliteLedger(Ledger):
         Raises:
             LedgerUnsafe: The -wal was deleted, and another process keeps its rows from being saved.
         """
-        if self._ended is None or os.getpid() != self._pid:
+        if self._running is None or os.getpid() != self._pid:
             return
-        if asyncio.get_running_loop() is not self._loop:
-            raise LedgerClosed(self.path, "it belongs to another event loop")
+        self._own_loop()
         if self._closed_because is None:
             self._closed_because = "it was closed"
             self._flush_waiting()
             self._inbox.put(None)
-        ended = self._ended
+        thread, ended = self._running
         await asyncio.wait([ended])
-        if self._thread is not None:
-            self._thread.join()  # it has reported its end
-        self._ended = None
+        thread.join()  # it has reported its end
+        self._running = None
         ended.result()
 
     def __del__(self) -> None:
@@ -312,11 +309,15 @@ class SqliteLedger(Ledger):
     def _check_open(self) -> asyncio.AbstractEventLoop:
         if os.getpid() != self._pid:
             raise LedgerClosed(self.path, "it belongs to the process that this one was forked from")
-        if self._closed_because is not None or self._loop is None:
-            raise LedgerClosed(self.path, self._closed_because or "it was not opened yet")
-        if asyncio.get_running_loop() is not self._loop:
+        if self._closed_because is not None:
+            raise LedgerClosed(self.path, self._closed_because)
+        return self._own_loop()
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
             raise LedgerClosed(self.path, "it belongs to another event loop")
-        return self._loop
+        return loop
 
 
 def _run(
