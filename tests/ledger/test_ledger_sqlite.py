@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -377,6 +377,34 @@ async def test_a_ledger_that_could_not_be_opened_says_so(path: Path) -> None:
         await ledger.__aenter__()
     with pytest.raises(LedgerClosed, match=r": it could not be opened\."):
         await ledger.durations(ENDPOINT)
+
+
+async def test_an_opening_that_cannot_clean_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If an opening fails, and closing what it has opened fails, too, the opener gets an error and does not wait for ever."""
+
+    def fail(_: object, held: ExitStack) -> None:
+        held.callback((path / "nothing").stat)
+        raise ZeroDivisionError("a bug of ours")
+
+    monkeypatch.setattr("pollwise.ledger.writer.open_ledger", fail)
+    ledger = SqliteLedger(path)
+    with pytest.raises(FileNotFoundError) as caught:
+        await asyncio.wait_for(ledger.__aenter__(), 5.0)
+    assert isinstance(caught.value.__context__, ZeroDivisionError)
+    await ledger.aclose()
+
+
+async def test_an_opening_with_a_bug_of_ours(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the writer's thread ends by an error, the opener gets it, and so does a close."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a bug of ours")
+
+    monkeypatch.setattr("pollwise.ledger.sqlite.serve", fail)
+    ledger = SqliteLedger(path)
+    for call in (ledger.__aenter__, ledger.aclose):
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(call(), 5.0)
 
 
 async def test_in_a_forked_child(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -336,6 +336,9 @@ def _run(
     error: Exception | None = None
     try:
         error = serve(opening, inbox, opened, report)
+    except Exception as exc:  # noqa: BLE001 - a bug of ours, and the opener must not wait for ever
+        error = exc
+        report([(opened, None, exc)])
     finally:
         report([(ended, None, error)])
 

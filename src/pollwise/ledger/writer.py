@@ -55,9 +55,8 @@ def serve(opening: Opening, inbox: Inbox, opened: asyncio.Future[None], report: 
     """
     with ExitStack() as held:
         try:
-            file = open_ledger(opening, held)
+            file = _open(opening, held)
         except Exception as exc:  # noqa: BLE001 - the opener gets every error
-            held.close()  # before the opener can try again
             report([(opened, None, exc)])
             return None
         report([(opened, None, None)])
@@ -65,6 +64,13 @@ def serve(opening: Opening, inbox: Inbox, opened: asyncio.Future[None], report: 
         for calls in _batches(inbox, writer.save_log):
             report(writer.carry_out(calls))
         return writer.save_log()
+
+
+def _open(opening: Opening, held: ExitStack) -> OpenFile:
+    with ExitStack() as ours:  # closed before the opener can try again
+        file = open_ledger(opening, ours)
+        held.enter_context(ours.pop_all())
+    return file
 
 
 def _next(inbox: Inbox, idle: Callable[[], object]) -> Sequence[Call] | None:
