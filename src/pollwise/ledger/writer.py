@@ -123,19 +123,18 @@ class _Writer:
         if not calls:
             return ()
         try:
-            results = self._transact(calls)
+            return self._transact(calls)
         except Exception as exc:  # noqa: BLE001 - rule 3
             if len(calls) > 1 and is_of_one(_error_of(exc, self.file.path)):
                 return [settled for call in calls for settled in self._write([call])]
             return [(call.future, None, _caused(_error_of(exc, self.file.path), exc)) for call in calls]
-        return [(call.future, result, None) for call, result in zip(calls, results, strict=True)]
 
-    def _transact(self, calls: Sequence[Call]) -> Sequence[Any]:
+    def _transact(self, calls: Sequence[Call]) -> Sequence[Settled]:
         self.file.check()
         db = self.file.db
         try:
             db.execute("BEGIN IMMEDIATE")
-            results = [call.work.run(db, call.payload) for call in calls]
+            settled = [(call.future, call.work.run(db, call.payload), None) for call in calls]
             self.file.check_main()
             db.execute("COMMIT")
         except BaseException:
@@ -144,7 +143,7 @@ class _Writer:
                     db.execute("ROLLBACK")
             raise
         self.file.check()
-        return results
+        return settled
 
     def save_log(self) -> Exception | None:
         """Save what a deleted log has. Returns the error if that failed."""
