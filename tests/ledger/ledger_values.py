@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pollwise
 from pollwise.ledger import Acknowledgement, Change, Conclusion, NewWatch, OutcomeKind
 from pollwise.ledger.checksums import register
 from pollwise.ledger.schema import MIGRATIONS
@@ -94,3 +96,8 @@ def sealed(path: Path, *statements: str) -> None:
 def folder_of(path: Path) -> dict[str, bytes]:
     """Every file beside this one, and itself, with what is in it."""
     return {found.name: found.read_bytes() for found in path.parent.iterdir() if found.is_file()}
+
+
+def of_a_child() -> dict[str, str]:
+    """The environment of a child process that imports the same pollwise as this one, installed or not."""
+    return {**os.environ, "PYTHONPATH": str(Path(pollwise.__file__).parents[1])}

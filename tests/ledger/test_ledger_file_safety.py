@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ledger_values import ENDPOINT, every, folder_of, new
+from ledger_values import ENDPOINT, every, folder_of, new, of_a_child
 
 from pollwise.ledger import LedgerInUse, LedgerUnsafe, SqliteLedger, file_safety
 from pollwise.ledger.file_safety import file_system_of, mount_id
@@ -151,7 +151,7 @@ def mounted(mode: str, folder: Path) -> list[str]:
         pytest.skip("there is no unshare(1)")
     rights = [] if os.geteuid() == 0 else ["--map-root-user"]
     command = [unshare, "--mount", *rights, sys.executable, str(MOUNTING_CHILD), mode, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=of_a_child())
     if "not mounted" in done.stdout or done.stderr.startswith("unshare:"):
         pytest.skip("mounts are not allowed here")
     assert done.returncode == 0, done.stderr

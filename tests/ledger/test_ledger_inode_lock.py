@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_values import ENDPOINT, every, new
+from ledger_values import ENDPOINT, every, new, of_a_child
 
 from pollwise.ledger import LedgerFailed, LedgerInUse, LedgerUnsafe, SqliteLedger, inode_lock
 from pollwise.ledger.inode_lock import create_private, file_id, hold_inode, in_use
@@ -30,7 +30,7 @@ needs_inode_locks = pytest.mark.skipif(not HAS_INODE_LOCKS, reason="the system h
 def held_by_another_process(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Another process has the ledger open for writing."""
     command = [sys.executable, CHILD, "hold", path]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=of_a_child()) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
         yield other
@@ -91,7 +91,8 @@ async def test_an_earlier_version_in_another_process(path: Path) -> None:
 
 async def test_a_forked_child_keeps_no_lock(path: Path) -> None:
     """A child that outlives the process that opened the ledger does not keep others out."""
-    with subprocess.Popen([sys.executable, CHILD, "fork_and_die", path], stdout=subprocess.PIPE) as other:
+    command = [sys.executable, CHILD, "fork_and_die", path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=of_a_child()) as other:
         assert other.stdout is not None
         child = int(other.stdout.readline())
         other.wait()
