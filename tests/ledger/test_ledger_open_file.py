@@ -18,6 +18,7 @@ import pytest
 from ledger_values import ENDPOINT, every, new, raw
 
 from pollwise.ledger import LedgerFailed, LedgerUnsafe, SqliteLedger, work
+from pollwise.ledger.inode_lock import file_id
 from pollwise.ledger.open_file import OpenFile
 from pollwise.ledger.work import Work
 
@@ -113,7 +114,7 @@ async def test_a_file_that_is_lost_during_a_transaction(path: Path, monkeypatch:
 
 
 async def test_an_idle_ledger(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a call, too, a lost log is noticed, and its rows are saved."""
+    """Without a call, too, a lost log is noticed, its rows are saved, and there is a new log."""
     looked, look = threading.Event(), OpenFile.save_log
 
     def notice(file: OpenFile) -> None:
@@ -128,6 +129,7 @@ async def test_an_idle_ledger(path: Path, tmp_path: Path, monkeypatch: pytest.Mo
         await ledger.record([new(1)])
         Path(f"{path}-wal").unlink()
         assert await asyncio.to_thread(looked.wait, 10.0)
+        assert Path(f"{path}-wal").exists()
         assert await left_by_a_kill(path, tmp_path / "copy") == ["ZX-1"]
 
 
@@ -141,8 +143,13 @@ async def test_a_foreign_log(path: Path, tmp_path: Path) -> None:
         log.rename(tmp_path / "moved")
         log.write_bytes(older)
         for _ in range(2):
-            with pytest.raises(LedgerUnsafe, match=r"foreign file.*Move .*-wal away"):
+            with pytest.raises(LedgerUnsafe) as caught:
                 await ledger.record([new(3)])
+            assert caught.value.path == str(path)
+            assert caught.value.detail == (
+                "a foreign file was put in the place of its -wal; all earlier rows are saved in the ledger itself"
+            )
+            assert caught.value.advice == f"Move {log} away, then repeat the call"
         assert log.read_bytes() == older
         log.unlink()
         assert await left_by_a_kill(path, tmp_path / "copy") == ["ZX-1", "ZX-2"]
@@ -158,8 +165,14 @@ async def test_a_reader_in_the_way(path: Path, tmp_path: Path) -> None:
             reader.execute("BEGIN")
             assert reader.execute("SELECT count(*) FROM watches").fetchall() == [(1,)]
             Path(f"{path}-wal").unlink()
-            with pytest.raises(LedgerUnsafe, match="another process reads the ledger"):
+            with pytest.raises(LedgerUnsafe) as caught:
                 await ledger.record([new(2)])
+        assert caught.value.path == str(path)
+        assert caught.value.detail == (
+            "its -wal or -shm was deleted or replaced while it was in use, and another process reads the ledger, so the"
+            " newest rows could not be saved yet"
+        )
+        assert caught.value.advice == "End the process that reads the ledger, then repeat the call"
         await ledger.record([new(2)])
         assert await left_by_a_kill(path, tmp_path / "copy") == ["ZX-1", "ZX-2"]
 
@@ -186,14 +199,16 @@ async def test_a_close_saves_a_lost_log(path: Path) -> None:
 
 
 async def test_a_folder_that_is_gone(path: Path, tmp_path: Path) -> None:
-    """With the whole folder gone, or moved, each call raises, and the close is quiet."""
+    """With the whole folder gone, or moved, each call says so, and the close is quiet."""
     folder = tmp_path / "folder"
     folder.mkdir()
     async with SqliteLedger(folder / "jobs.ledger") as ledger:
         await ledger.record([new(1)])
         folder.rename(tmp_path / "moved")
-        with pytest.raises(LedgerFailed, match="deleted, moved or replaced"):
+        with pytest.raises(LedgerFailed) as caught:
             await ledger.record([new(2)])
+        assert caught.value.path == str(folder / "jobs.ledger")
+        assert caught.value.detail == "it was deleted, moved or replaced while it was in use"
         (tmp_path / "moved").rename(folder)
         await ledger.record([new(3)])
         shutil.rmtree(folder)
@@ -254,7 +269,10 @@ async def test_a_reader_of_a_file_that_was_replaced(path: Path) -> None:
 
 
 async def test_a_reader_of_another_process_after_the_index_was_deleted(path: Path, tmp_path: Path) -> None:
-    """A reader that makes an -shm of its own does not keep the writer from its log, and no row is lost."""
+    """A reader that makes an -shm of its own does not keep the writer from its log, and no row is lost.
+
+    The writer leaves its old log to that reader, whose -shm would mislead it about what is in a log that both use.
+    """
     code = (
         "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]);"
         "print(db.execute('SELECT count(*) FROM watches').fetchone()[0], flush=True); sys.stdin.read()"
@@ -267,8 +285,10 @@ async def test_a_reader_of_another_process_after_the_index_was_deleted(path: Pat
         ) as reader:
             assert reader.stdout is not None
             assert reader.stdout.readline() == b"1\n"
+            log_of_reader = file_id(f"{path}-wal")
             for number in (1, 2, 3):
                 await ledger.record([new(number)])
+                assert file_id(f"{path}-wal") != log_of_reader
                 assert await left_by_a_kill(path, tmp_path / "copy") == [f"ZX-{n}" for n in range(number + 1)]
             reader.kill()
     assert raw(path, "SELECT count(*) FROM watches") == [(4,)]
