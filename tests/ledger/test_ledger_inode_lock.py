@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import sqlite3
 import stat
+import struct
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +155,13 @@ async def test_a_platform_without_inode_locks(path: Path, monkeypatch: pytest.Mo
 async def test_locks_that_exclude_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that grants one lock to two holders is refused."""
     monkeypatch.setattr("fcntl.fcntl", lambda *_: b"")
-    with pytest.raises(LedgerUnsafe, match=r"two holders.*on a disk of this machine"):
+    with pytest.raises(LedgerUnsafe) as caught:
         await opened(path)
+    assert caught.value.path == str(path)
+    assert caught.value.detail == (
+        "its file system gives one lock to two holders, so two processes could write the ledger at once"
+    )
+    assert caught.value.advice == "Put the ledger on a disk of this machine"
 
 
 @needs_inode_locks
@@ -183,8 +190,9 @@ def test_a_file_replaced_while_it_is_locked(path: Path, monkeypatch: pytest.Monk
         return open_it(name, *rest)
 
     monkeypatch.setattr(os, "open", replace)
-    with pytest.raises(LedgerFailed, match="replaced"), hold_inode(str(path), 0.0):
+    with pytest.raises(LedgerFailed) as caught, hold_inode(str(path), 0.0):
         pass
+    assert (caught.value.path, caught.value.detail) == (str(path), "it was replaced while it was opened")
     assert inode_lock._uses == {}
 
 
@@ -193,10 +201,107 @@ def test_uses_are_counted(path: Path) -> None:
     path.touch()
     with in_use(str(path)) as one, in_use(str(path)), hold_inode(str(path), 0.0) as locked:
         assert one == locked == file_id(str(path))
-        with pytest.raises(LedgerInUse), hold_inode(str(path), 0.0):
+        with pytest.raises(LedgerInUse) as caught, hold_inode(str(path), 0.0):
             pass
+        assert caught.value.path == str(path)
     with hold_inode(str(path), 0.0):
         pass
+    assert inode_lock._uses == {}
+
+
+# --- the lock itself ----------------------------------------------------------------------------
+
+LOCK_BYTE = 0x4001_0000
+
+
+def locked(path: Path, first: int, count: int) -> int:
+    """Another holder's lock of these bytes, as a descriptor, which the caller closes. A count of 0 means all bytes from there on."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, first, count, 0))
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+class Clock:
+    """Time that only sleeping moves, a quarter of a second each time."""
+
+    def __init__(self) -> None:
+        self.sleeps = 0
+        self.at_sleep: dict[int, Callable[[], object]] = {}
+
+    def monotonic(self) -> float:
+        return self.sleeps / 4
+
+    def sleep(self, _: float) -> None:
+        self.sleeps += 1
+        self.at_sleep.get(self.sleeps, int)()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(inode_lock, "time", clock)
+    return clock
+
+
+@needs_inode_locks
+def test_the_lock_is_one_byte(path: Path) -> None:
+    """It is the byte that earlier versions lock, and no byte that SQLite locks."""
+    path.touch()
+    with hold_inode(str(path), 0.0):
+        with pytest.raises(BlockingIOError):
+            locked(path, LOCK_BYTE, 1)
+        for others in (locked(path, 0, LOCK_BYTE), locked(path, LOCK_BYTE + 1, 0)):
+            os.close(others)
+    os.close(locked(path, LOCK_BYTE, 1))
+
+
+@needs_inode_locks
+@pytest.mark.parametrize(("wait_s", "sleeps"), [(0.0, 1), (0.25, 1), (0.26, 2), (0.5, 2), (0.75, 3)])
+def test_how_long_a_lock_is_waited_for(path: Path, clock: Clock, wait_s: float, sleeps: int) -> None:
+    """As long as it was asked for, and at least 0.2 s, because a killed process gives its locks back one after another."""
+    path.touch()
+    other = locked(path, LOCK_BYTE, 1)
+    with pytest.raises(LedgerInUse) as caught, hold_inode(str(path), wait_s):
+        pass
+    assert caught.value.path == str(path)
+    assert clock.sleeps == sleeps
+    os.close(other)
+
+
+@needs_inode_locks
+def test_a_lock_that_is_released_in_time(path: Path, clock: Clock) -> None:
+    """It is taken as soon as the other holder releases it."""
+    path.touch()
+    other = locked(path, LOCK_BYTE, 1)
+    clock.at_sleep[2] = lambda: os.close(other)
+    with hold_inode(str(path), 1.0), pytest.raises(BlockingIOError):
+        locked(path, LOCK_BYTE, 1)
+    assert clock.sleeps == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+def test_what_a_forked_child_does_first(path: Path) -> None:
+    """It closes its copies of the descriptors, and what its parent holds is unknown to it."""
+
+    def descriptors() -> list[str]:
+        return [found.name for found in Path("/proc/self/fd").iterdir() if found.exists() and found.samefile(path)]
+
+    path.touch()
+    with in_use(str(path)):
+        holding = hold_inode(str(path), 0.0)
+        holding.__enter__()
+        assert len(descriptors()) == (2 if HAS_INODE_LOCKS else 0)
+        inode_lock._mutex.acquire()  # what os.fork() does in the parent
+        inode_lock._forget_in_child()
+        assert descriptors() == []
+        with hold_inode(str(path), 0.0):
+            pass
+        with suppress(OSError):  # the child has no thread that would come here
+            holding.__exit__(None, None, None)
     assert inode_lock._uses == {}
 
 
@@ -242,6 +347,27 @@ async def test_a_ledger_keeps_its_mode(path: Path) -> None:
     async with SqliteLedger(path) as ledger:
         await ledger.record([new(1)])
         assert modes(path) == dict.fromkeys([path.name + end for end in ("", "-lock", "-shm", "-wal")], "0o660")
+
+
+@pytest.mark.parametrize("mask", [0, 0o777])
+def test_a_mode_that_is_asked_for(path: Path, mask: int) -> None:
+    """The file has exactly this mode, whatever the umask."""
+    with umask(mask):
+        create_private(str(path), 0o640)
+        create_private(f"{path}-2")
+    assert modes(path) == {path.name: "0o640", f"{path.name}-2": "0o600"}
+
+
+def test_a_file_system_without_modes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no mode can be set, the file is for its owner alone."""
+
+    def fail(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchmod", fail)
+    with umask(0):
+        create_private(str(path), 0o666)
+    assert modes(path) == {path.name: "0o600"}
 
 
 def test_a_file_that_is_there_is_left_alone(path: Path) -> None:

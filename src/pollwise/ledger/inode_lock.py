@@ -37,6 +37,7 @@ FileId: TypeAlias = tuple[int, int]
 """The device and the inode of a file."""
 
 _LOCK_BYTE = 0x4001_0000  # SQLite locks bytes from 0x4000_0000 to 0x4000_01FF
+_FLOCK = struct.Struct("hhqqi0q")  # struct flock of fcntl(2)
 _LEAST_WAIT_S = 0.2  # a process that was killed closes its files one after another, and FILE-lock comes first
 _PAUSE_S = 0.01
 _NO_SUCH_LOCKS = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
@@ -67,7 +68,7 @@ def file_id(path: str) -> FileId | None:
 def create_private(path: str, mode: int = 0o600) -> None:
     """Make an empty file of this mode, whatever the umask. A file that is already there keeps its mode."""
     with _mutex, contextlib.suppress(FileExistsError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode & 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode & 0o600)
         try:
             if hasattr(os, "fchmod"):
                 with contextlib.suppress(OSError):  # a file system without modes
@@ -145,7 +146,7 @@ def _take(path: str, file: FileId, wait_s: float, taken: list[int]) -> None:
 def _open(path: str, file: FileId) -> int:
     """A new descriptor of this file, which `in_use` closes."""
     with _mutex:
-        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        descriptor = os.open(path, os.O_RDWR)
         found = os.fstat(descriptor)
         uses = _uses.get((found.st_dev, found.st_ino))
         if uses is None:
@@ -159,7 +160,7 @@ def _open(path: str, file: FileId) -> int:
 
 def _set(descriptor: int, kind: int) -> bool:
     """Whether the lock could be set to this kind now."""
-    lock = struct.pack("hhqqi0q", kind, os.SEEK_SET, _LOCK_BYTE, 1, 0)  # struct flock of fcntl(2)
+    lock = _FLOCK.pack(kind, os.SEEK_SET, _LOCK_BYTE, 1, 0)
     try:
         fcntl.fcntl(descriptor, _SET_LOCK, lock)
     except OSError as exc:

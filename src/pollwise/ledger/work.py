@@ -87,21 +87,21 @@ _RELOCATE = "UPDATE watches SET origin = ?, job_checksum = ? WHERE id = ? AND ou
 
 
 def _record(db: sqlite3.Connection, watches: Sequence[NewWatch]) -> Sequence[Recorded]:
-    jobs = [(watch.endpoint, watch.account, key_text(watch.keys)) for watch in watches]
+    given = [(watch, (watch.endpoint, watch.account, key_text(watch.keys))) for watch in watches]
     last = max((number for (number,) in fetch(db, _LAST) if isinstance(number, int)), default=0)
-    for n in range(0, len(watches), _AT_ONCE):
-        _insert(db, watches[n : n + _AT_ONCE], jobs[n : n + _AT_ONCE], last + n + 1)
+    for n in range(0, len(given), _AT_ONCE):
+        _insert(db, given[n : n + _AT_ONCE], last + n + 1)
     new = {tuple(job): number for *job, number in db.execute(_SINCE, (last,))}
-    return [_recorded(db, job, new.pop(job, None)) for job in jobs]
+    return [_recorded(db, job, new.pop(job, None)) for _, job in given]
 
 
-def _insert(db: sqlite3.Connection, watches: Sequence[NewWatch], jobs: Sequence[_Job], first: int) -> None:
+def _insert(db: sqlite3.Connection, given: Sequence[tuple[NewWatch, _Job]], first: int) -> None:
     """Insert these rows, with numbers from `first` on. The number of a job that has a row is left out."""
     values: list[Any] = []
-    for number, (watch, job) in enumerate(zip(watches, jobs, strict=True), first):
+    for number, (watch, job) in enumerate(given, first):
         row = (number, *job, watch.origin, microseconds(watch.first_seen), microseconds(watch.deadline))
         values += (*row, checksum((*row, 0)), checksum((number, *UNSEEN)))
-    db.execute(_INSERT.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(jobs))), values)
+    db.execute(_INSERT.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(given))), values)
 
 
 def _recorded(db: sqlite3.Connection, job: _Job, new: int | None) -> Recorded:
