@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger_values import ENDPOINT, every, folder_of, new, of_a_child
@@ -14,6 +17,7 @@ from ledger_values import ENDPOINT, every, folder_of, new, of_a_child
 from pollwise.ledger import LedgerInUse, LedgerUnsafe, SqliteLedger, file_safety
 from pollwise.ledger.file_safety import file_system_of, mount_id
 
+needs_proc = pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="needs Linux's /proc")
 MOUNTING_CHILD = Path(__file__).with_name("mounting_child.py")
 MOUNT_TABLE = """\
 22 27 0:21 / /proc rw,nosuid,nodev,noexec,relatime shared:12 - proc proc rw
@@ -42,8 +46,13 @@ async def test_a_ledger_with_two_names(path: Path) -> None:
     link, before = path.with_name("link.ledger"), path.read_bytes()
     os.link(path, link)
     for name in (path, link):
-        with pytest.raises(LedgerUnsafe, match=r"2 names.*delete the other name"):
+        with pytest.raises(LedgerUnsafe) as caught:
             await opened(name)
+        assert caught.value.path == str(name)
+        assert caught.value.detail == "it has 2 names (hard links), and each name has a -wal of its own"
+        assert caught.value.advice == (
+            "Keep one name: copy the file if you need both, then delete the other name (`find -samefile` finds it)"
+        )
     assert path.read_bytes() == before
     assert await opened(link, read_only=True) == 1
     link.unlink()
@@ -67,10 +76,13 @@ async def test_a_link_that_was_made_while_it_is_open(path: Path) -> None:
 async def test_a_network_file_system(path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """No ledger is begun or written there, and no file is put there."""
     monkeypatch.setattr(file_safety, "file_system_of", lambda *_: kind)
-    with pytest.raises(
-        LedgerUnsafe, match=rf"network file system \({kind}\).*Put the ledger on a disk of this machine"
-    ):
+    with pytest.raises(LedgerUnsafe) as caught:
         await opened(path)
+    assert caught.value.path == str(path)
+    assert caught.value.detail == (
+        f"it is on a network file system ({kind}), where SQLite's write-ahead log does not work"
+    )
+    assert caught.value.advice == "Put the ledger on a disk of this machine"
     assert list(path.parent.iterdir()) == []
 
 
@@ -88,8 +100,49 @@ async def test_reading_on_a_network_file_system(path: Path, monkeypatch: pytest.
     assert await opened(path, read_only=True) == 1
     log = Path(f"{path}-wal")
     log.touch()
-    with pytest.raises(LedgerUnsafe, match="machine that writes it"):
+    with pytest.raises(LedgerUnsafe) as caught:
         await opened(path, read_only=True)
+    assert caught.value.advice == "Look at it on the machine that writes it, or at a copy made after it was closed"
+
+
+async def test_a_closed_ledger_on_a_network_file_system_is_not_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only reading is allowed without a log."""
+    await filled(path)
+    monkeypatch.setattr(file_safety, "file_system_of", lambda *_: "nfs")
+    with pytest.raises(LedgerUnsafe):
+        await opened(path)
+
+
+@needs_proc
+async def test_the_file_system_is_that_of_the_folder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its type is looked up in the mounts of this process, also for a ledger that does not exist yet."""
+    mount = mount_id(str(path.parent))
+    assert mount is not None
+    kind = file_system_of(Path("/proc/self/mountinfo").read_text(), mount)
+    assert kind is not None
+    monkeypatch.setattr(file_safety, "_NETWORK", {kind})
+    with pytest.raises(LedgerUnsafe, match=rf"network file system \({kind}\)"):
+        await opened(path)
+
+
+@needs_proc
+async def test_a_mount_whose_name_is_not_utf_8(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strange name in the table of mounts keeps no ledger from being opened, and hides no other mount."""
+    mount = mount_id(str(path.parent))
+    table = tmp_path / "mountinfo"
+    table.write_bytes(f"1 0 0:1 / /caf\xe9 rw - ext4 a rw\n{mount} 0 0:1 / / rw - nfs4 b rw\n".encode("latin-1"))
+    read = Path.read_text
+
+    def instead(place: Path, *args: Any, **options: Any) -> str:
+        return read(table if str(place) == "/proc/self/mountinfo" else place, *args, **options)
+
+    monkeypatch.setattr(Path, "read_text", instead)
+    with pytest.raises(LedgerUnsafe, match=r"network file system \(nfs4\)"):
+        await opened(path)
+    table.write_bytes(f"{mount} 0 0:1 / /caf\xe9 rw - ext4 a rw\n".encode("latin-1"))
+    assert await opened(path) == 0
 
 
 # --- mounts -------------------------------------------------------------------------------------
@@ -111,8 +164,13 @@ async def test_a_file_in_another_mount_than_its_folder(
     await filled(path)
     before = folder_of(path)
     monkeypatch.setattr(file_safety, "mount_id", lambda place: 2 if place == str(path) else 1)
-    with pytest.raises(LedgerUnsafe, match=r"mounted alone.*Mount the folder"):
+    with pytest.raises(LedgerUnsafe) as caught:
         await opened(path, read_only=read_only)
+    assert caught.value.path == str(path)
+    assert caught.value.detail == (
+        "it is mounted alone, as a single file, so its -wal and -lock are not those of other processes"
+    )
+    assert caught.value.advice == "Mount the folder that contains it, and open it in that folder"
     assert folder_of(path) == before
 
 
@@ -132,7 +190,60 @@ async def test_a_system_that_does_not_tell(path: Path, monkeypatch: pytest.Monke
     assert mount_id(str(path)) is None
 
 
-@pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="needs Linux's /proc")
+@needs_proc
+async def test_a_folder_that_does_not_tell(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the mount of the folder nothing is compared with the mount of the file."""
+    await filled(path)
+    monkeypatch.setattr(file_safety, "mount_id", lambda place: 2 if place == str(path) else None)
+    assert await opened(path) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "mount"),
+    [
+        ("pos:\t0\nflags:\t010000000\nmnt_id:\t27\nino:\t5\n", 27),
+        ("pos:\t0\nmnt_id:\tunknown\nino:\t5\n", None),
+        ("mnt_id:\n", None),
+        ("mnt_id 27\n", None),
+        ("pos:\t7\n", None),
+        ("mnt_id: 27: 28\n", None),
+        ("", None),
+    ],
+)
+@needs_proc
+def test_what_the_system_says_of_a_descriptor(
+    path: Path, monkeypatch: pytest.MonkeyPatch, text: str, mount: int | None
+) -> None:
+    """The ID of the mount is one number in a line of its own (proc_pid_fdinfo(5)). Anything else is no ID."""
+    path.touch()
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: text)
+    assert mount_id(str(path)) == mount
+
+
+@needs_proc
+def test_a_look_at_the_mount_drops_no_lock(path: Path) -> None:
+    """The descriptor of the look is not one whose close drops SQLite's locks."""
+    path.touch()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        assert mount_id(str(path)) is not None
+        code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+        done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
+    assert "database is locked" in done.stderr
+
+
+@needs_proc
+def test_a_look_at_the_mount_leaves_no_descriptor(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is closed, also where the system does not tell."""
+    path.touch()
+    before = list(Path("/proc/self/fd").iterdir())
+    mount_id(str(path))
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(OSError("no /proc")))
+    mount_id(str(path))
+    assert list(Path("/proc/self/fd").iterdir()) == before
+
+
+@needs_proc
 def test_the_id_of_a_mount(path: Path) -> None:
     """A file is in the mount of its folder. What does not exist is in none."""
     assert mount_id(str(path)) is None

@@ -64,7 +64,7 @@ def mount_id(path: str) -> int | None:
     if not hasattr(os, "O_PATH"):
         return None
     try:
-        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_PATH)
     except OSError:
         return None
     try:
@@ -84,8 +84,8 @@ def file_system_of(mount_table: str, mount: int) -> str | None:
     """The type of a mount's file system, from the text of /proc/self/mountinfo (proc_pid_mountinfo(5))."""
     for line in mount_table.splitlines():
         before, dash, after = line.partition(" - ")
-        if dash and before.split(" ", 1)[0] == str(mount):
-            return after.split(" ", 1)[0]
+        if dash and before.partition(" ")[0] == str(mount):
+            return after.partition(" ")[0]
     return None
 
 
