@@ -57,7 +57,7 @@ def test_the_least_options(path: Path) -> None:
 
 
 def test_the_defaults(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ledger survives power loss, waits a second for another process's lock, and is written, unless other words are given."""
+    """By default a ledger survives power loss, waits one second for another process's lock, and can be written."""
     given: list[Opening] = []
     monkeypatch.setattr("pollwise.ledger.sqlite.serve", lambda opening, *_: given.append(opening))
     asyncio.run(closed_while_opening(SqliteLedger(path)))
@@ -139,7 +139,7 @@ async def test_calls_are_carried_out_in_order(path: Path) -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize(("count", "waits_s"), [(1, HOUR_S), (99, HOUR_S), (100, 0.0), (101, 0.0)])
 async def test_a_small_update_waits_its_time(path: Path, count: int, waits_s: float) -> None:
-    """Alone, an update is written after `linger_s`. One of a hundred changes is company enough for itself."""
+    """An update without other calls is written after `linger_s`. One of a hundred changes or more is written at once."""
     loop = asyncio.get_running_loop()
     async with SqliteLedger(path, linger_s=HOUR_S) as ledger:
         await ledger.record([new(n) for n in range(count)])
@@ -164,7 +164,7 @@ async def test_later_updates_do_not_make_an_update_wait_longer(path: Path) -> No
 
 @pytest.mark.looptime
 async def test_how_long_an_update_waits_by_default(path: Path) -> None:
-    """50 ms: long enough to share a commit, too short for a user to notice."""
+    """It waits 50 ms."""
     loop = asyncio.get_running_loop()
     async with SqliteLedger(path) as ledger:
         await ledger.record([new(1)])
@@ -173,8 +173,8 @@ async def test_how_long_an_update_waits_by_default(path: Path) -> None:
         assert loop.time() - began == pytest.approx(0.05)
 
 
-async def test_after_a_call_that_could_not_wait_others_wait_again(path: Path) -> None:
-    """A call in a hurry takes along what waits, and leaves nothing that would hurry the next update."""
+async def test_after_an_urgent_call_updates_wait_again(path: Path) -> None:
+    """An urgent call takes the waiting ones along, before itself. It does not make the next update urgent."""
     async with SqliteLedger(path, linger_s=HOUR_S) as ledger:
         await ledger.record([new(1)])
         for polls in (5, 6):
@@ -380,7 +380,7 @@ async def test_a_ledger_that_could_not_be_opened_says_so(path: Path) -> None:
 
 
 async def test_an_opening_that_cannot_clean_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If an opening fails, and closing what it has opened fails, too, the opener gets an error and does not wait for ever."""
+    """If an opening fails, and closing what it has opened fails, too, the opener gets an error."""
 
     def fail(_: object, held: ExitStack) -> None:
         held.callback((path / "nothing").stat)

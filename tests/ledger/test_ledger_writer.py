@@ -154,7 +154,7 @@ def echo(_: object, payload: object) -> object:
 
 
 async def test_lots_that_wait_together_share_a_transaction(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it has as many calls as one transaction takes. A lot is never divided, and the order is that of the calls."""
+    """A transaction takes lots until it has `_MAX_CALLS` calls. A lot is never divided, and the order stays."""
     monkeypatch.setattr("pollwise.ledger.writer._MAX_CALLS", 4)
     calls = [writer.call(echo, number) for number in range(12)]
     lots = [calls[:3], calls[3:4], calls[4:5], calls[5:8], calls[8:11], calls[11:]]
