@@ -366,7 +366,7 @@ def test_a_file_system_without_modes(path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(os, "fchmod", fail)
     with umask(0):
-        create_private(str(path), 0o666)
+        create_private(str(path), 0o777)
     assert modes(path) == {path.name: "0o600"}
 
 
