@@ -69,9 +69,13 @@ def test_the_limit_is_4096_bytes_as_json(fill: str) -> None:
 def test_a_list_that_cannot_be_within_the_limit_is_not_put_into_json() -> None:
     """Each of its items has a comma."""
     assert own_cursor([1] * 2_047) == [1] * 2_047
-    for large in ([1] * 2_048, [1] * 1_000_000, [[1] * 2_000] * 2_000, {str(n): n for n in range(100_000)}):
-        with pytest.raises(CursorTooLarge, match="more than 4,096 bytes"):
+    endless: Any = 1
+    for _ in range(8):
+        endless = [endless] * 100  # the same lists again and again: 10 ** 16 parts
+    for large in ([1] * 2_048, [1] * 1_000_000, [[1] * 2_000] * 2_000, {str(n): n for n in range(100_000)}, endless):
+        with pytest.raises(CursorTooLarge) as caught:
             own_cursor(large)
+        assert str(caught.value) == "it has more than 4,096 bytes as JSON"
 
 
 @pytest.mark.parametrize("kind", [list, dict])
@@ -81,8 +85,9 @@ def test_a_cursor_is_at_most_8_levels_deep(kind: type) -> None:
     for _ in range(8):
         value = [value] if kind is list else {"a": value}
     assert own_cursor(value) == value
-    with pytest.raises(CursorTooLarge, match="more than 8 lists or objects deep"):
+    with pytest.raises(CursorTooLarge) as caught:
         own_cursor([value] if kind is list else {"a": value})
+    assert str(caught.value) == "it is more than 8 lists or objects deep"
 
 
 @pytest.mark.parametrize(
@@ -94,11 +99,44 @@ def test_what_json_cannot_hold_is_no_cursor(value: Any) -> None:
         own_cursor(value)
 
 
+@pytest.mark.parametrize("value", [2**64, [-(2**63) - 1], "\ud800"])
+def test_a_cursor_that_cannot_be_written_says_why(value: Any) -> None:
+    """In words of ours, and without a part of the cursor."""
+    with pytest.raises(CursorTooLarge) as caught:
+        own_cursor(value)
+    assert str(caught.value) == "it has a whole number of more than 64 bits, or half of a surrogate pair"
+    assert caught.value.__context__ is None
+
+
+def test_a_number_that_is_not_finite_is_named() -> None:
+    """JSON has none such; orjson would write null."""
+    with pytest.raises(CursorTooLarge) as caught:
+        own_cursor({"a": [float("nan")]})
+    assert str(caught.value) == "it has a number that is not finite"
+
+
+def test_the_hash_is_that_of_the_json() -> None:
+    """Of texts, too. The order of an object's keys says nothing."""
+    assert cursor_hash({"a": 1, "b": 2}) == cursor_hash({"b": 2, "a": 1})
+    assert len({cursor_hash(value) for value in (None, "", "a", "b", 1, 1.0, True, [1], "1", "[1]")}) == 10
+
+
 @pytest.mark.parametrize("value", [(1,), [(1,)], {1: 2}, [{None: 1}], b"a", {"a": {1, 2}}, object()])
 def test_what_is_no_json_at_all_is_refused_by_its_type(value: Any) -> None:
     """No reply can make such a value, so the endpoint has to be corrected."""
-    with pytest.raises(ConfigurationError, match="the cursor of a Reading must be JSON"):
+    with pytest.raises(ConfigurationError, match=r"^the cursor of a Reading must be JSON") as caught:
         own_cursor(value)
+    if isinstance(value, dict):
+        return
+    said = "of them, such as str(url); a part of it is a value of type "
+    assert str(caught.value).partition(said)[2] in {"tuple", "bytes", "set", "object", ""}
+
+
+def test_the_keys_of_an_object_are_texts() -> None:
+    """As in JSON."""
+    with pytest.raises(ConfigurationError) as caught:
+        own_cursor([{1: 2}])
+    assert str(caught.value) == "the cursor of a Reading must be JSON, which has str as its keys alone"
 
 
 def test_a_text_of_a_class_of_its_own_is_no_cursor() -> None:

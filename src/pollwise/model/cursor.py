@@ -43,13 +43,13 @@ def own_cursor(cursor: Cursor) -> Cursor:
     _check_parts(cursor)
     try:
         text = orjson.dumps(cursor)
-    except TypeError as exc:  # a whole number of more than 64 bits, a lone surrogate
-        why = str(exc)
-    else:
-        if len(text) > _MOST_BYTES:
-            raise CursorTooLarge(f"it has more than {_MOST_BYTES:,} bytes as JSON")
-        return orjson.loads(text) if isinstance(cursor, (list, dict)) else cursor
-    raise CursorTooLarge(why)  # raised out here, so that the error does not refer to the cursor
+    except TypeError:
+        text = b""
+    if not text:  # raised out here, so that the error does not refer to the cursor
+        raise CursorTooLarge("it has a whole number of more than 64 bits, or half of a surrogate pair")
+    if len(text) > _MOST_BYTES:
+        raise CursorTooLarge(f"it has more than {_MOST_BYTES:,} bytes as JSON")
+    return orjson.loads(text) if isinstance(cursor, (list, dict)) else cursor
 
 
 def _check_parts(cursor: Cursor) -> None:
