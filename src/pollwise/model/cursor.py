@@ -41,11 +41,12 @@ def own_cursor(cursor: Cursor) -> Cursor:
     if cursor is None or (type(cursor) is str and len(cursor) <= _SHORT and cursor.isascii()):
         return cursor
     _check_parts(cursor)
+    text: bytes | None
     try:
         text = orjson.dumps(cursor)
     except TypeError:
-        text = b""
-    if not text:  # raised out here, so that the error does not refer to the cursor
+        text = None
+    if text is None:  # raised out here, so that the error does not refer to the cursor
         raise CursorTooLarge("it has a whole number of more than 64 bits, or half of a surrogate pair")
     if len(text) > _MOST_BYTES:
         raise CursorTooLarge(f"it has more than {_MOST_BYTES:,} bytes as JSON")
