@@ -201,6 +201,19 @@ def test_a_fixed_origin_counts_in_place_of_a_request() -> None:
     assert rules.checked("job", Request(URL("https://api.example.com/a")), "c").first_host == "fixed.example"
 
 
+def test_a_key_that_the_endpoint_adds_to_a_servers_url_goes_nowhere_else() -> None:
+    """A signature that the server has put there does, in a text or in an object."""
+    signed = "https://evil.example/r?sig=a%2Bb%2Fc&page=2"
+    for cursor in (signed, "https://evil.example/r?sig=a+b/c", {"next": [signed]}, {"sig": "a+b/c"}):
+        assert _checked(signed, cursor).first_host == "api.example.com"
+    with pytest.raises(UnsafeUrl) as caught:
+        _checked(f"{signed}&api_key=s3cr3t", signed)
+    assert caught.value.reason == (
+        "its query has a credential that the server did not name, which is not for that server"
+    )
+    assert _checked("https://api.example.com/r?api_key=s3cr3t", "/r").first_host is None
+
+
 def test_a_job_without_a_host_of_its_own_gives_no_credentials_away() -> None:
     """Such as one whose endpoint forgets the base URL, resumed at a cursor: the request is bare."""
     request = _checked("https://evil.example/", first="/exports/7")

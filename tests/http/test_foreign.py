@@ -112,6 +112,14 @@ async def test_a_host_that_cannot_be_resolved_allows_public_addresses_alone() ->
             await transport.send(_request(f"http://other.example:{server.port}/", "gone.example"))
 
 
+async def test_a_job_without_a_host_allows_public_addresses_alone() -> None:
+    """The system's resolver takes an empty name as this machine."""
+    async with raw_server() as server, AiohttpTransport() as transport:
+        with pytest.raises(UnsafeUrl, match="a loopback address"):
+            await transport.send(_request(server.url, ""))
+        assert server.lines == []
+
+
 @pytest.mark.looptime
 async def test_where_a_job_is_is_known_for_a_minute() -> None:
     """Its name is not resolved for each request."""

@@ -14,7 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
+from urllib.parse import unquote_plus
 
+import orjson
 from yarl import URL
 
 from pollwise.core.addresses import AddressKind, kind_of_host
@@ -71,6 +73,8 @@ class UrlRules(Generic[J]):
         _check_address(host, first_host)
         if request.body is not None and secrets_named_in({}, body=request.body):
             _refuse(host, "the body of the request has a credential, which is not for that server")
+        if cursor is not None and not _named_in(cursor, secrets_named_in({}, url.raw_query_string)):
+            _refuse(host, "its query has a credential that the server did not name, which is not for that server")
         headers = {name: value for name, value in request.headers.items() if not is_secret_name(name)}
         return Request(url, headers, request.method, request.body, first_host)
 
@@ -92,6 +96,12 @@ def _checked_host(url: URL, cursor: Cursor) -> str:
     if _CONTROL(text) or (isinstance(cursor, str) and _LIKE_A_URL(cursor) and _CONTROL(cursor)):
         _refuse(host, "it has control characters")
     return host
+
+
+def _named_in(cursor: Cursor, secrets: frozenset[str]) -> bool:
+    """Whether all of these are in the cursor, as it is or decoded. What the endpoint adds to a server's URL is not."""
+    text = cursor if isinstance(cursor, str) else orjson.dumps(cursor).decode()
+    return all(secret in text or secret in unquote_plus(text) for secret in secrets)
 
 
 def _check_address(host: str, first_host: str) -> None:

@@ -109,6 +109,8 @@ class ForeignRequests:
 
     async def _kinds_at(self, first_host: str) -> _Kinds:
         """The kinds of the addresses of this host that are not public. None if it cannot be resolved."""
+        if not first_host:
+            return frozenset()  # a system resolves an empty name to this machine
         kind = kind_of_host(first_host)
         if kind is not None:
             return frozenset({kind}) - {AddressKind.PUBLIC}
