@@ -58,7 +58,7 @@ ODD = [
     ),
 ]
 
-# Rows as schema version 4 has them on disk, with the checksums that it wrote.
+# Rows as schema version 4 has them on disk, with the checksums that it wrote. Version 5 has the cursor before these.
 JOB = (
     7,
     ENDPOINT,
@@ -70,17 +70,17 @@ JOB = (
     2,
 )
 JOB_SUM = -98975031771851161
-OPEN = (*JOB, "running", 3, 1, b'{"progress": "PROCESSING"}', 7.5, *[None] * 5, 0, JOB_SUM, 4424833982080853503)
+OPEN = (*JOB, "running", 3, 1, b'{"progress": "PROCESSING"}', 7.5, *[None] * 5, 0, None, JOB_SUM, 4424833982080853503)
 FAILED: Row = (
     *(*JOB, "failed", 4, 0, b'{"progress": "FAILED"}', 10.0),
-    *("failed", 12.5, "JobFailed", "no", b"{}", 1, JOB_SUM, -8150550322496798226),
+    *("failed", 12.5, "JobFailed", "no", b"{}", 1, None, JOB_SUM, -8150550322496798226),
 )
 BARE_JOB = (8, "document360", "", '{"task_id":"a"}', None, 0, None, 0)
 BARE_JOB_SUM = -5530423167131281578
-BARE = (*BARE_JOB, None, 0, 0, *[None] * 7, 0, BARE_JOB_SUM, -964648734614936736)
+BARE = (*BARE_JOB, None, 0, 0, *[None] * 7, 0, None, BARE_JOB_SUM, -964648734614936736)
 BARE_SUCCESS: Row = (
     *(*BARE_JOB, "succeeded", 1, 0, None, None),
-    *("succeeded", 0.25, None, None, None, 0, BARE_JOB_SUM, -8825147269728742505),
+    *("succeeded", 0.25, None, None, None, 0, None, BARE_JOB_SUM, -8825147269728742505),
 )
 OPEN_WATCH = OpenWatch(
     id=7,
