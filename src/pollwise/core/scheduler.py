@@ -297,11 +297,11 @@ class Scheduler(Generic[W]):
         if self._price > 0.0:
             age = machine.seen_at - machine.started_at
             return machine.seen_at + self._forecast.silence_s(self._low, age, machine.eta_s(), self._round_s())
-        if self._budget is None or machine.due_reason is not DueReason.BLIND:
-            return now
-        if self._forecast.has_evidence(machine.eta_s()):
-            return now
-        return now + self._budget.ration_s(now, self._others + self._queue.size + 1)
+        if self._budget is not None and machine.due_reason is DueReason.BLIND:
+            ration_s = self._budget.ration_s(now, self._others + self._queue.size + 1)
+            if ration_s > 0.0 and not self._forecast.has_evidence(machine.eta_s()):
+                return now + ration_s
+        return now
 
     def _round_s(self) -> float:
         """How long one poll of every watch takes at the full rate; infinite while the rate is not known."""
