@@ -233,6 +233,17 @@ def test_a_watch_is_not_ranked_before_its_poll_can_be_worth_more() -> None:
     assert [silent for silent, age, _ in forecast.asked if age == 500.0] == [1.0, 5.25]
 
 
+def test_of_watches_that_were_never_polled_only_the_first_is_ranked() -> None:
+    """They differ only in how long they have waited. Ten thousand new watches cost no ten thousand ranks."""
+    budget, forecast = TokenBudget(1, per_s=8.0), Foreseen()
+    bench = Bench(budget, forecast=forecast)
+    budget.release(budget.acquire(0.0), 0.0)
+    bench.put(*(Watched(str(n)) for n in range(50)))
+    assert bench.sleep(0.5) == 1.5
+    assert forecast.asked == [(0.5, 0.0, None)]
+    assert bench.poll(8.0).machine.job == "0"
+
+
 # --- the price ----------------------------------------------------------------------------------
 
 
