@@ -119,7 +119,7 @@ def change_of(
         failures=machine.failures,
         status=status,
         seen_s=machine.seen_s,
-        cursor=_cursor_json(machine.kept_cursor),
+        cursor=None if machine.cursor is None else _cursor_json(machine.kept_cursor),  # tested here, to save calls
     )
 
 
