@@ -15,6 +15,7 @@ from pollwise.ledger import (
     LedgerFull,
     LedgerInUse,
     LedgerMissing,
+    LedgerNotRecovered,
     LedgerTooNew,
     LedgerUnsafe,
     LedgerUnwritable,
@@ -32,6 +33,7 @@ LEDGER_ERRORS = [
     LedgerUnsafe("a.ledger", "why", "Do this"),
     LedgerInUse("a.ledger"),
     LedgerFailed("a.ledger", "why"),
+    LedgerNotRecovered("a.ledger", "old.ledger", "why"),
     LedgerClosed("a.ledger", "why"),
 ]
 

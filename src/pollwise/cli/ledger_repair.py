@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ async def check(path: Path, *, json_wanted: bool) -> ExitStatus:
     Raises:
         LedgerError: No row can be read.
     """
-    survey = await asyncio.to_thread(check_ledger, str(path))
+    survey = await _in_thread(lambda stop: check_ledger(str(path), stop), "The check was interrupted.")
     await _print(survey, f"{survey.sound:,} rows are sound", json_wanted=json_wanted)
     return _status(survey)
 
@@ -31,16 +34,31 @@ async def recover(path: Path, new: Path, *, json_wanted: bool) -> ExitStatus:
     """Write the sound rows to a new ledger.
 
     Raises:
-        UsageError: `new` exists.
-        LedgerError: No row can be read.
-        OSError: `new` cannot be written.
+        UsageError: `new`, or a part of a ledger of that name, exists.
+        ConfigurationError: `new` would be a part of the damaged ledger.
+        LedgerError: No row can be read, or `new` cannot be written.
     """
+    interrupted = f"The recovery was interrupted. Nothing was changed, and {safe(new)} was not written."
     try:
-        survey = await asyncio.to_thread(recover_ledger, str(path), str(new))
+        survey = await _in_thread(lambda stop: recover_ledger(str(path), str(new), stop), interrupted)
     except FileExistsError as exc:
-        raise UsageError(f"{new} exists and is left as it is. Name a file that does not exist.") from exc
+        raise UsageError(f"{exc.filename} exists and is left as it is. Name another file.") from exc
     await _print(survey, f"{survey.sound:,} rows were written to {safe(new)}", json_wanted=json_wanted)
     return _status(survey)
+
+
+async def _in_thread(work: Callable[[Callable[[], bool]], Survey], interrupted: str) -> Survey:
+    """Do the work in a thread. If this is cancelled, stop it, and say so if it has not finished."""
+    stop = threading.Event()
+    running = asyncio.ensure_future(asyncio.to_thread(work, stop.is_set))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([running])
+        if running.exception() is not None:
+            print(f"pollwise: {interrupted}", file=sys.stderr, flush=True)
+        raise
 
 
 def _status(survey: Survey) -> ExitStatus:

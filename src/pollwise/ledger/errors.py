@@ -10,6 +10,7 @@
     ├── LedgerUnsafe
     ├── LedgerInUse
     ├── LedgerFailed
+    ├── LedgerNotRecovered
     └── LedgerClosed
 
 A watch that ends because its ledger fails ends with `pollwise.errors.LedgerWriteFailed`, which is about the watch.
@@ -31,6 +32,7 @@ __all__ = [
     "LedgerFull",
     "LedgerInUse",
     "LedgerMissing",
+    "LedgerNotRecovered",
     "LedgerTooNew",
     "LedgerUnsafe",
     "LedgerUnwritable",
@@ -175,6 +177,30 @@ class LedgerFailed(LedgerError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.detail}. Nothing of this call was kept. Check the disk, then call again."
+
+
+@attrs.define
+class LedgerNotRecovered(LedgerError):
+    """The new file of a recovery could not be written. `path` is that file, and `damaged` is the damaged ledger.
+
+    Nothing was changed: the damaged ledger is as it was, and the unfinished file was removed. `detail` says what failed.
+    `is_full` is True if the disk, a quota or a file size limit is full.
+    """
+
+    damaged: str
+    detail: str
+    is_full: bool = False
+
+    def __str__(self) -> str:
+        reason, advice = (
+            (f"the disk is full, or a quota or size limit is reached ({self.detail})", "Free some space")
+            if self.is_full
+            else (self.detail, "Name a file in a folder that can be written")
+        )
+        return (
+            f"{self.path} could not be written: {reason}. Nothing was changed: {self.damaged} is as it was, and the"
+            f" unfinished file was removed. {advice}, then recover again."
+        )
 
 
 @attrs.define

@@ -41,7 +41,16 @@ from pollwise.ledger.integrity import check_integrity
 from pollwise.ledger.open_file import OpenFile
 from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, VIEWS, migrate, version_of
 
-__all__ = ["Opening", "Synchronous", "ledger_error_of", "make_ledger", "open_ledger"]
+__all__ = [
+    "Opening",
+    "Synchronous",
+    "check_tables",
+    "connect_to_read",
+    "is_file",
+    "ledger_error_of",
+    "make_ledger",
+    "open_ledger",
+]
 
 Synchronous: TypeAlias = Literal["full", "normal"]
 
@@ -124,7 +133,17 @@ def _opened(
 
 def _connect_to_read(path: str, opening: Opening) -> sqlite3.Connection:
     with ExitStack() as cleanup:
-        db = cleanup.enter_context(closing(_connect(path, "mode=ro", opening.busy_timeout_s)))
+        db = cleanup.enter_context(closing(connect_to_read(path, opening.busy_timeout_s)))
+        _check(db, path)
+        _read_as_newest(db, path)
+        cleanup.pop_all()
+    return db
+
+
+def connect_to_read(path: str, busy_timeout_s: float) -> sqlite3.Connection:
+    """A connection that changes nothing, also to a file that is damaged, or is on a read-only disk."""
+    with ExitStack() as cleanup:
+        db = cleanup.enter_context(closing(_connect(path, "mode=ro", busy_timeout_s)))
         try:
             version_of(db)
         except sqlite3.OperationalError as exc:
@@ -133,8 +152,6 @@ def _connect_to_read(path: str, opening: Opening) -> sqlite3.Connection:
             # No process has it open, and no file can be put beside it, as on a read-only disk: SQLite reads it as it is.
             db.close()
             db = cleanup.enter_context(closing(_connect_to_look(path)))
-        _check(db, path)
-        _read_as_newest(db, path)
         cleanup.pop_all()
     return db
 
@@ -168,6 +185,19 @@ def _inspect(path: str) -> bool:
 
     Without the write-ahead log, this may read a half checkpointed state. Then the opening decides.
     """
+    if not is_file(path):
+        return False
+    try:
+        with closing(_connect_to_look(path)) as db:
+            _recognize(db, path)
+    except sqlite3.DatabaseError as exc:
+        if _primary(exc) != sqlite3.SQLITE_CORRUPT:
+            raise
+    return True
+
+
+def is_file(path: str) -> bool:
+    """Whether there is a file. Raises NotALedger for one without a byte, and for what is no regular file."""
     try:
         found = os.stat(path)  # noqa: PTH116 - all of this file's paths are texts
     except FileNotFoundError:
@@ -176,12 +206,6 @@ def _inspect(path: str) -> bool:
         raise NotALedger(path, "it is no regular file")
     if found.st_size == 0:
         raise NotALedger(path, "the file is empty")
-    try:
-        with closing(_connect_to_look(path)) as db:
-            _recognize(db, path)
-    except sqlite3.DatabaseError as exc:
-        if _primary(exc) != sqlite3.SQLITE_CORRUPT:
-            raise
     return True
 
 
@@ -197,12 +221,18 @@ def _recognize(db: sqlite3.Connection, path: str) -> int:
 
 def _check(db: sqlite3.Connection, path: str) -> None:
     """Read the whole file once, so that damage is found now and not later."""
+    version = check_tables(db, path)
+    check_integrity(db, path, version)  # last, because it trusts the tables
+
+
+def check_tables(db: sqlite3.Connection, path: str) -> int:
+    """The schema version. Raises LedgerError unless the file has the tables of a ledger of this version."""
     version = _recognize(db, path)
     with closing(sqlite3.connect(":memory:")) as model:
         migrate(model, MIGRATIONS[:version])
         if _layout(db) != _layout(model):  # a trigger, for example, could undo a write
             raise LedgerCorrupt(path, "its tables are not as they were made")
-    check_integrity(db, path, version)  # last, because it trusts the tables
+    return version
 
 
 def _layout(db: sqlite3.Connection) -> list[tuple[str, str, str]]:

@@ -1,30 +1,46 @@
 """Checks a damaged ledger, and saves its sound rows in a new file.
 
-Rule 1: the damaged file is opened read-only, and stays as it is. No file is overwritten.
+Rule 1: the damaged file is opened read-only, and stays as it is. No file is overwritten, and no half a file is left.
 Rule 2: a row is saved only if its checksums are right. Rows of schema versions 1 to 3 have none, so their values decide.
 Rule 3: rows are read by ranges of numbers. If a range cannot be read, its halves are read, down to single rows.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from typing import TypeAlias
 
 import attrs
 
-from pollwise.ledger.errors import LedgerCorrupt, LedgerMissing
-from pollwise.ledger.files import make_ledger
+from pollwise.errors import ConfigurationError
+from pollwise.ledger.errors import (
+    LedgerCorrupt,
+    LedgerFull,
+    LedgerInUse,
+    LedgerMissing,
+    LedgerNotRecovered,
+    LedgerTooNew,
+    NotALedger,
+)
+from pollwise.ledger.file_safety import refuse_place
+from pollwise.ledger.files import check_tables, connect_to_read, is_file, ledger_error_of, make_ledger
 from pollwise.ledger.records import DamagedRow
 from pollwise.ledger.rows import COLUMNS, Row, UnsoundRow, checksums_of, damaged_row, line_of
+from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, version_of
 from pollwise.ledger.statements import fetch
 
-__all__ = ["Survey", "check_ledger", "recover_ledger"]
+__all__ = ["Stopped", "Survey", "check_ledger", "recover_ledger"]
 
+_Job: TypeAlias = tuple[object, ...]  # endpoint, account, keys
+
+_BUSY_TIMEOUT_S = 5.0  # for another program that holds the damaged file
 _CHUNK = 1_000
 _MOST_FAULTS = 20
+_EACH_VERSION = {"id", "endpoint", "job", "first_seen_us"}  # columns
 _ADDED = {
     "account": "''",
     "origin": "NULL",
@@ -42,7 +58,7 @@ class Survey:
     Attributes:
         sound: The number of sound rows.
         damaged: The other rows.
-        faults: What SQLite says about the file, at most 20 messages.
+        faults: What is wrong with the file: at most 20 messages of SQLite, and why pollwise would not open it.
     """
 
     sound: int
@@ -50,126 +66,218 @@ class Survey:
     faults: Sequence[str]
 
 
-def check_ledger(path: str) -> Survey:
-    """Read each row. Raises LedgerError if the file has no table of watches that can be read."""
-    return _survey(path, lambda _row: None)
+class Stopped(Exception):
+    """The caller asked to stop. No file was made."""
 
 
-def recover_ledger(path: str, new: str) -> Survey:
-    """Write the sound rows to the new file `new`, with their numbers.
+def _never() -> bool:
+    return False
+
+
+def check_ledger(path: str, stop: Callable[[], bool] = _never) -> Survey:
+    """Read each row.
 
     Raises:
-        FileExistsError: `new` exists, and is left as it is.
         LedgerError: The file has no table of watches that can be read.
+        Stopped: `stop` returned True.
     """
-    if os.path.lexists(new):
-        raise FileExistsError(new)
+    return _survey(path, lambda _row: None, stop)
+
+
+def recover_ledger(path: str, new: str, stop: Callable[[], bool] = _never) -> Survey:
+    """Write the sound rows to the new file `new`, with their numbers. If this raises, there is no new file.
+
+    Raises:
+        ConfigurationError: `new` would be a part of the damaged ledger.
+        FileExistsError: `new`, or a part of a ledger of that name, exists and is left as it is. `filename` is that file.
+        LedgerNotRecovered: `new` cannot be written.
+        LedgerUnsafe: `new` is in a place where a ledger cannot be kept.
+        LedgerError: The file has no table of watches that can be read.
+        Stopped: `stop` returned True.
+    """
     target = os.path.abspath(new)  # noqa: PTH100 - all of a ledger's paths are texts
+    _refuse_what_exists(path, target)
+    refuse_place(target, read_only=False)
     surveys: list[Survey] = []
 
     def save_all(db: sqlite3.Connection) -> None:
+        def save(row: Row) -> None:
+            try:
+                _save(db, row)
+            except sqlite3.Error as exc:  # here, because it is no error of the damaged file
+                raise _not_recovered(exc, target, path) from exc
+
         db.execute("BEGIN")
-        surveys.append(_survey(path, lambda row: _save(db, row)))
+        surveys.append(_survey(path, save, stop))
         db.execute("COMMIT")
 
-    make_ledger(target, f"{target}-pollwise-recovery", save_all)
+    try:
+        make_ledger(target, f"{target}-pollwise-recovery", save_all)
+    except FileExistsError as exc:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from exc
+    except (sqlite3.Error, OSError) as exc:
+        raise _not_recovered(exc, target, path) from exc
     return surveys[0]
 
 
-def _save(db: sqlite3.Connection, row: Row) -> str | None:
-    """Insert the row. Returns why that was not possible, or None."""
+def _refuse_what_exists(path: str, target: str) -> None:
+    # SQLite would write a log or a journal of an earlier file into the new one.
+    for place in (target, f"{target}-wal", f"{target}-journal"):
+        if os.path.lexists(place):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), place)
+    source = os.path.realpath(path)
+    if os.path.realpath(target) in {f"{source}{end}" for end in ("-wal", "-shm", "-journal", "-lock")}:
+        raise ConfigurationError(f"{target} would be a part of the damaged ledger; name another file")
+
+
+def _not_recovered(exc: Exception, target: str, path: str) -> LedgerNotRecovered:
+    error = ledger_error_of(exc, target)
+    source = os.path.abspath(path)  # noqa: PTH100 - all of a ledger's paths are texts
+    return LedgerNotRecovered(target, source, getattr(error, "detail", str(exc)), isinstance(error, LedgerFull))
+
+
+def _survey(path: str, save: Callable[[Row], object], stop: Callable[[], bool]) -> Survey:
+    try:
+        if not is_file(path):
+            raise LedgerMissing(path)
+        with closing(connect_to_read(os.path.realpath(path), _BUSY_TIMEOUT_S)) as db:
+            db.execute("PRAGMA cell_size_check = OFF")  # else a page with one damaged cell could not be read at all
+            survey = _survey_of(db, path, save, stop)
+    except (sqlite3.Error, OSError) as exc:
+        raise ledger_error_of(exc, path) from exc
+    if stop():
+        raise Stopped
+    return survey
+
+
+def _survey_of(db: sqlite3.Connection, path: str, save: Callable[[Row], object], stop: Callable[[], bool]) -> Survey:
+    columns = _columns(db, path)
+    jobs = _jobs(db, columns)
+    rows = _Rows(save=save, stop=stop)
+    unreadable: set[int] = set()
+    for first in range(1, _highest(db, jobs) + 1, _CHUNK):
+        rows.take(_range(db, columns, first, unreadable))
+    # SQLite ends a range at a row whose number is damaged, and then finds the rows behind it by their numbers only.
+    for number in [number for number in jobs if rows.lack(number, jobs[number]) and number not in unreadable]:
+        rows.take(_read(db, columns, number, number + 1) or ())
+    lost = {number: job for number, job in jobs.items() if rows.lack(number, job)}
+    if not jobs:
+        lost = dict.fromkeys(unreadable, (None, None, None))
+    damaged = {number: row for number, row in rows.damaged.items() if number not in rows.numbers}
+    for number, job in lost.items():
+        reason = "its page cannot be read" if number in unreadable else "it is not in its place"
+        damaged.setdefault(number, damaged_row((number, *job), reason))
+    return Survey(
+        sound=len(rows.sound), damaged=[damaged[number] for number in sorted(damaged)], faults=_faults(db, path)
+    )
+
+
+@attrs.define
+class _Rows:
+    """The rows that were read. A page that is linked twice has its rows twice."""
+
+    save: Callable[[Row], object]
+    stop: Callable[[], bool]
+    sound: set[_Job] = attrs.field(factory=set)
+    numbers: set[int] = attrs.field(factory=set)  # of the sound ones
+    damaged: dict[int, DamagedRow] = attrs.field(factory=dict)
+
+    def lack(self, number: int, job: _Job) -> bool:
+        """Whether neither this number nor this job was read, as the index has them. Either may be damaged."""
+        return number not in self.damaged and number not in self.numbers and job not in self.sound
+
+    def take(self, rows: Iterable[Row]) -> None:
+        """Save the sound rows among these."""
+        for row in rows:
+            if self.stop():
+                raise Stopped
+            try:
+                line_of(row)
+            except UnsoundRow as exc:
+                self.damaged[row[0]] = exc.damaged
+                continue
+            number, job = row[0], row[1:4]
+            if number in self.numbers:
+                continue
+            if job in self.sound:
+                self.damaged[number] = damaged_row(row, "it is a second row of its job")
+                continue
+            self.save(row)
+            self.sound.add(job)
+            self.numbers.add(number)
+
+
+def _save(db: sqlite3.Connection, row: Row) -> None:
     marks = ", ".join("?" * len(row))
-    try:
-        db.execute(f"INSERT INTO watches ({COLUMNS}) VALUES ({marks})", (*row[:-2], *checksums_of(row)))  # noqa: S608
-    except sqlite3.IntegrityError:
-        return "it is a second row of its job"
-    return None
+    db.execute(f"INSERT INTO watches ({COLUMNS}) VALUES ({marks})", (*row[:-2], *checksums_of(row)))  # noqa: S608
 
 
-def _survey(path: str, save: Callable[[Row], str | None]) -> Survey:
-    if not Path(path).is_file():
-        raise LedgerMissing(path)
-    sound = 0
-    damaged: list[DamagedRow] = []
-    unreadable: list[int] = []
-    try:
-        with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as db:
-            db.execute("PRAGMA trusted_schema = OFF")
-            select = _select(db, path)
-            keys, highest = _keys(db)
-            for row in _rows(db, select, highest, unreadable):
-                try:
-                    line_of(row)
-                except UnsoundRow as exc:
-                    damaged.append(exc.damaged)
-                    continue
-                problem = save(row)
-                if problem is None:
-                    sound += 1
-                else:
-                    damaged.append(damaged_row(row, problem))
-            faults = _faults(db)
-    except sqlite3.DatabaseError as exc:
-        raise LedgerCorrupt(path, str(exc)) from exc
-    lost = [
-        damaged_row((number, *keys.get(number, (None, None, None))), "its page cannot be read")
-        for number in unreadable
-        if number in keys or not keys
-    ]
-    return Survey(sound=sound, damaged=sorted([*damaged, *lost], key=lambda row: row.id), faults=faults)
-
-
-def _select(db: sqlite3.Connection, path: str) -> str:
+def _columns(db: sqlite3.Connection, path: str) -> Sequence[str]:
+    """The columns of the newest version, as expressions for this file."""
     there = {row[1] for row in db.execute("PRAGMA table_info(watches)")}
-    if "id" not in there:
+    if not there.issuperset(_EACH_VERSION):
+        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise NotALedger(path, "it is another program's SQLite database")
         raise LedgerCorrupt(path, "it has no table of watches that can be read")
-    names = [name if name in there else f"{_ADDED.get(name, 'NULL')} AS {name}" for name in COLUMNS.split(", ")]
-    return f"SELECT {', '.join(names)} FROM watches NOT INDEXED"  # noqa: S608
+    known = COLUMNS.split(", ")
+    version = version_of(db)
+    if version > len(MIGRATIONS) and not there.issubset(known):
+        raise LedgerTooNew(path, version, len(MIGRATIONS))
+    return [name if name in there else _ADDED.get(name, "NULL") for name in known]
 
 
-def _keys(db: sqlite3.Connection) -> tuple[Mapping[int, tuple[object, object, object]], int]:
-    """Endpoint, account and job by row number, from the index, and the highest number that the file names."""
-    keys: dict[int, tuple[object, object, object]] = {}
-    highest = 0
+def _jobs(db: sqlite3.Connection, columns: Sequence[str]) -> Mapping[int, _Job]:
+    """Endpoint, account and job by row number, from the index. Empty if the index cannot be read."""
     try:
-        for row in fetch(db, "SELECT id, endpoint, account, job FROM watches INDEXED BY watches_by_job"):
-            keys[row[0]] = row[1:]
+        found = fetch(db, f"SELECT {', '.join(columns[:4])} FROM watches INDEXED BY watches_by_job")  # noqa: S608
     except sqlite3.DatabaseError:
-        keys = {}
-    for sql in ("SELECT max(id) FROM watches", "SELECT seq FROM sqlite_sequence WHERE name = 'watches'"):
-        try:
-            found = [number for (number,) in fetch(db, sql) if isinstance(number, int)]
-        except sqlite3.DatabaseError:
-            continue
-        highest = max([highest, *found])
-        if highest:
-            break
-    return keys, max([highest, *keys])
+        return {}
+    return {row[0]: row[1:] for row in found if isinstance(row[0], int)}
 
 
-def _rows(db: sqlite3.Connection, select: str, highest: int, unreadable: list[int]) -> Iterator[Row]:
-    last = 0
-    ranges = [(low, min(low + _CHUNK, highest + 1)) for low in range(1, highest + 1, _CHUNK)][::-1]
+def _highest(db: sqlite3.Connection, jobs: Mapping[int, _Job]) -> int:
+    """The highest number of a row. Each place that has it may be damaged, so the middle one of three is taken."""
+    found = [max(jobs)] if jobs else []
+    for sql in ("SELECT max(id) FROM watches NOT INDEXED", "SELECT seq FROM sqlite_sequence WHERE name = 'watches'"):
+        with suppress(sqlite3.DatabaseError):
+            found += [number for (number,) in fetch(db, sql) if isinstance(number, int)]
+    return sorted(found)[len(found) // 2] if found else 0
+
+
+def _range(db: sqlite3.Connection, columns: Sequence[str], first: int, unreadable: set[int]) -> Iterator[Row]:
+    """The rows of this range. `unreadable` gets the numbers that cannot be read, also those that no row has."""
+    ranges = [(first, first + _CHUNK)]
     while ranges:
         low, high = ranges.pop()
-        try:
-            rows = fetch(db, f"{select} WHERE id >= ? AND id < ? ORDER BY id", (low, high))
-        except sqlite3.DatabaseError:
-            if high - low == 1:
-                unreadable.append(low)
-            else:
-                middle = (low + high) // 2
-                ranges += [(middle, high), (low, middle)]
-            continue
-        for row in rows:
-            if row[0] > last:  # a page that is linked twice has its rows twice
-                last = row[0]
-                yield row
+        rows = _read(db, columns, low, high)
+        if rows is not None:
+            yield from rows
+        elif low + 1 == high:
+            unreadable.add(low)
+        else:
+            middle = (low + high) // 2
+            ranges += [(middle, high), (low, middle)]
 
 
-def _faults(db: sqlite3.Connection) -> Sequence[str]:
+def _read(db: sqlite3.Connection, columns: Sequence[str], low: int, high: int) -> Sequence[Row] | None:
+    """The rows of these numbers, or None if one of them cannot be read."""
+    select = f"SELECT {', '.join(columns)} FROM watches NOT INDEXED WHERE id >= ? AND id < ? ORDER BY id"  # noqa: S608
+    try:
+        return fetch(db, select, (low, high))
+    except sqlite3.DatabaseError as exc:
+        if isinstance(ledger_error_of(exc, ""), LedgerInUse):
+            raise
+        return None
+
+
+def _faults(db: sqlite3.Connection, path: str) -> Sequence[str]:
     try:
         found = [str(message) for (message,) in db.execute(f"PRAGMA integrity_check({_MOST_FAULTS})")]
+        check_tables(db, path)
     except sqlite3.DatabaseError as exc:
         return [str(exc)]
-    return [] if found == ["ok"] else found
+    except LedgerTooNew as exc:
+        found.append(f"its schema version is {exc.found}")
+    except (LedgerCorrupt, NotALedger) as exc:
+        found.append(exc.detail)
+    return [message for message in found if message != "ok"]
