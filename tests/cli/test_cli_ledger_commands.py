@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -135,6 +137,58 @@ async def test_a_ledger_in_use(tmp_path: Path, command: Run) -> None:
         assert "3,000 watches" in (await command("ledger", "show", str(tmp_path / "ledger")))[1]
         assert (await command("ledger", "export", str(tmp_path / "ledger")))[1].count("\n") == 2000
         await ledger.acknowledge([Acknowledgement(id=1, generation=0)])
+
+
+@pytest.fixture
+def damaged(path: Path) -> Path:
+    """The same ledger with two damaged rows: one that succeeded, and one that runs."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE watches SET polls = 77 WHERE id IN (1, 3)")
+    return path
+
+
+LEFT_OUT = (
+    "pollwise: 2 rows are damaged and were left out: rows 1 and 3. `pollwise ledger check {}` lists what is wrong"
+)
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+async def test_show_says_which_rows_it_leaves_out(damaged: Path, command: Run, option: tuple[str, ...]) -> None:
+    """The number of damaged rows and their numbers are on stderr, and in the object of `--json`. The status is 1."""
+    status, out, err = await command("ledger", "show", str(damaged), *option)
+    assert (status, err.splitlines()[-1].startswith(LEFT_OUT.format(damaged))) == (1, True)
+    if option:
+        facts = json.loads(out)
+        assert (facts["watches"], facts["damaged"]) == (4, [1, 3])
+    else:
+        assert out.splitlines()[1].startswith("4 watches since")
+
+
+@pytest.mark.parametrize("to_file", [False, True])
+async def test_export_says_which_rows_it_leaves_out(
+    damaged: Path, command: Run, tmp_path: Path, *, to_file: bool
+) -> None:
+    """All other rows are written, also to a file. stderr says how many rows are damaged, and which; the status is 1."""
+    out_file = tmp_path / "out.jsonl"
+    to = ("--out", str(out_file)) if to_file else ()
+    status, out, err = await command("ledger", "export", str(damaged), "--include-open", *to)
+    assert (status, err.splitlines()[-1].startswith(LEFT_OUT.format(damaged))) == (1, True)
+    lines = (out_file.read_text() if to_file else out).splitlines()
+    assert [json.loads(line)["job"]["task_id"] for line in lines] == ["t1", "t3", "t4", "t5"]
+
+
+async def test_one_row_that_is_left_out(path: Path, command: Run) -> None:
+    """It is told as well if damage took its outcome, so that it looks like an open watch, which is not exported."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE watches SET outcome = NULL WHERE id = 1")
+    for action in ("show", "export"):
+        status, _, err = await command("ledger", action, str(path))
+        assert (status, "pollwise: 1 row is damaged and was left out: row 1. " in err) == (1, True)
+
+
+async def test_a_sound_ledger_has_no_row_that_is_left_out(path: Path, command: Run) -> None:
+    """The list in the object of `--json` is always there, and is empty."""
+    assert json.loads((await command("ledger", "show", str(path), "--json"))[1])["damaged"] == []
 
 
 async def test_a_file_that_is_not_a_ledger(tmp_path: Path, command: Run) -> None:

@@ -64,6 +64,7 @@ Exit status:
 _LEDGER_EXITS = """\
 Exit status:
   0    done
+  1    done, but some rows are damaged and were left out
   2    usage, or the ledger does not exist
   74   the ledger cannot be read, or the output cannot be written
 """

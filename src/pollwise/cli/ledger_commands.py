@@ -1,14 +1,17 @@
 """`pollwise ledger`: look at a ledger, also while another process writes it.
 
 Rule 1: it is opened read-only; whatever is wrong with it, it stays as it was.
-Rule 2: a ledger that grows while it is read is shown as it was at some moment of the reading, or as far as that.
+Rule 2: damaged rows are left out. stderr says how many and which, and the exit status is 1.
+Rule 3: a ledger that grows while it is read is shown as it was at some moment of the reading, or as far as that.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +31,7 @@ from pollwise.cli.screen import open_screen
 from pollwise.cli.stdout import StdoutWriter
 from pollwise.cli.stored_error import StoredError
 from pollwise.ledger import Ledger, SqliteLedger
+from pollwise.ledger.errors import row_names
 
 __all__ = ["ascii_json", "export_ledger", "reason_texts", "show_ledger", "summarize"]
 
@@ -49,15 +53,17 @@ async def show_ledger(path: Path, *, json_wanted: bool, report: Path | None) -> 
         check_writable(report)
     async with SqliteLedger(path, read_only=True) as ledger:
         summary = await summarize(ledger)
+        damaged = [row.id for row in ledger.damaged]
     if report is not None:
         write_report(report, summary, path.name)
     if json_wanted:
-        await StdoutWriter().line(json.dumps(_summary_fields(path, summary), ensure_ascii=True))
-        return ExitStatus.SUCCEEDED
-    screen = open_screen(json=False)
-    for text in _summary_texts(path, summary):
-        await screen.print_text(text)
-    return ExitStatus.SUCCEEDED
+        fields = {**_summary_fields(path, summary), "damaged": damaged}
+        await StdoutWriter().line(json.dumps(fields, ensure_ascii=True))
+    else:
+        screen = open_screen(json=False)
+        for text in _summary_texts(path, summary):
+            await screen.print_text(text)
+    return _status(path, damaged)
 
 
 async def export_ledger(path: Path, *, out: Path | None, include_open: bool) -> ExitStatus:
@@ -79,7 +85,22 @@ async def export_ledger(path: Path, *, out: Path | None, include_open: bool) -> 
                     await output.line(text)
                 else:
                     write(f"{text}\n".encode("ascii"))
-    return ExitStatus.SUCCEEDED
+            damaged = [row.id for row in ledger.damaged]
+    return _status(path, damaged)
+
+
+def _status(path: Path, damaged: Sequence[int]) -> ExitStatus:
+    """The exit status. If rows were left out, say on stderr how many, and which."""
+    if not damaged:
+        return ExitStatus.SUCCEEDED
+    left_out = "1 row is damaged and was" if len(damaged) == 1 else f"{len(damaged):,} rows are damaged and were"
+    print(
+        f"pollwise: {left_out} left out: {row_names(damaged)}."
+        f" `pollwise ledger check {shlex.quote(safe(path))}` lists what is wrong, and the jobs.",
+        file=sys.stderr,
+        flush=True,
+    )
+    return ExitStatus.FAILED
 
 
 async def summarize(ledger: Ledger) -> LedgerSummary:
