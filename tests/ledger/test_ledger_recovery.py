@@ -1,39 +1,400 @@
-"""Damaged files: what is sound is saved, and the damaged file stays as it is."""
+"""Damaged files: what is sound is saved, the rest is named, and the damaged file stays as it is."""
 
 from __future__ import annotations
 
+import itertools
+import random
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_values import ENDPOINT, every, new, raw, success
+from ledger_values import ENDPOINT, change, every, folder_of, new, raw, sealed, success
 
-from pollwise.ledger import SqliteLedger
-from pollwise.ledger.recovery import check_ledger, recover_ledger
+from pollwise.errors import ConfigurationError
+from pollwise.ledger import (
+    LedgerCorrupt,
+    LedgerInUse,
+    LedgerMissing,
+    LedgerNotRecovered,
+    LedgerTooNew,
+    LedgerUnsafe,
+    LedgerUnwritable,
+    NotALedger,
+    SqliteLedger,
+    file_safety,
+    recovery,
+)
+from pollwise.ledger.recovery import Stopped, Survey, check_ledger, recover_ledger
+from pollwise.ledger.schema import MIGRATIONS
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "ledger"
+PAGE = 4096
+LEAF_OF_A_TABLE = 0x0D  # sqlite.org/fileformat2.html
+ROWS = 400
+
+
+async def filled(path: Path, rows: int = ROWS) -> bytes:
+    """A closed ledger without a log. The first half of its watches has outcomes."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(number) for number in range(1, rows + 1)])
+        await ledger.conclude([success(number) for number in range(1, rows // 2 + 1)])
+    raw(path, "PRAGMA journal_mode = DELETE")
+    return path.read_bytes()
+
+
+async def exported(path: Path) -> bytes:
+    async with SqliteLedger(path, read_only=True) as ledger:
+        return b"".join([lines async for lines in ledger.export(include_open=True)])
+
+
+def saved(path: Path) -> Survey:
+    """What `recover` saves. `check` says the same, and neither changes the file."""
+    fresh = path.with_name("new.ledger")
+    before = path.read_bytes()
+    survey = check_ledger(str(path))
+    assert recover_ledger(str(path), str(fresh)) == survey
+    assert path.read_bytes() == before
+    assert check_ledger(str(fresh)) == Survey(sound=survey.sound, damaged=[], faults=[])
+    assert raw(fresh, "SELECT count(*) FROM watches") == [(survey.sound,)]
+    return survey
+
+
+def page_of(data: bytes, text: bytes) -> int:
+    """Where the page of the table begins that has this text."""
+    return next(at for at in range(0, len(data), PAGE) if data[at] == LEAF_OF_A_TABLE and text in data[at : at + PAGE])
+
+
+def cells(data: bytes) -> Iterator[tuple[int, int]]:
+    """Each row's number below 128, and where in the file this number is."""
+    leaves = (at for at in range(0, len(data), PAGE) if data[at] == LEAF_OF_A_TABLE)
+    for page in (at for at in leaves if b"ZX-" in data[at : at + PAGE]):
+        for n in range(int.from_bytes(data[page + 3 : page + 5], "big")):
+            place = page + int.from_bytes(data[page + 8 + 2 * n : page + 10 + 2 * n], "big")
+            while data[place] >= 0x80:  # the size of the row
+                place += 1
+            if data[place + 1] < 0x80:
+                yield data[place + 1], place + 1
+
+
+def root_of(path: Path, name: str) -> int:
+    ((root,),) = raw(path, f"SELECT rootpage FROM sqlite_schema WHERE name = '{name}'")  # noqa: S608
+    return (int(root) - 1) * PAGE
+
+
+def overwritten(path: Path, place: int, data: bytes) -> None:
+    whole = bytearray(path.read_bytes())
+    whole[place : place + len(data)] = data
+    path.write_bytes(whole)
+
+
+# --- damage of rows -----------------------------------------------------------------------------
 
 
 async def test_a_page_that_cannot_be_read(path: Path) -> None:
     """Its rows are listed with their jobs, which the index has. All other rows are in the new ledger."""
-    async with SqliteLedger(path) as ledger:
-        await ledger.record([new(number) for number in range(1, 401)])
-        await ledger.conclude([success(number) for number in range(1, 201)])
-    raw(path, "PRAGMA journal_mode = DELETE")
-    data = bytearray(path.read_bytes())
-    place = data.find(b"ZX-250") // 4096 * 4096
-    data[place : place + 4096] = bytes(4096)
-    path.write_bytes(data)
-    fresh = path.with_name("new.ledger")
-    survey = recover_ledger(str(path), str(fresh))
-    assert path.read_bytes() == data
+    data = await filled(path)
+    overwritten(path, page_of(data, b"ZX-250"), bytes(PAGE))
+    survey = saved(path)
     assert survey.faults
-    assert survey.sound > 300
-    assert survey.sound + len(survey.damaged) == 400
-    async with SqliteLedger(fresh) as ledger:
+    assert ROWS - 40 < survey.sound < ROWS
+    assert survey.sound + len(survey.damaged) == ROWS
+    lost = {row.id: row for row in survey.damaged}
+    assert list(lost) == sorted(lost)
+    assert lost[250].keys == {"file_id": "D1", "job_id": "ZX-250"}
+    assert (lost[250].endpoint, lost[250].account, lost[250].certain) == (ENDPOINT, "", False)
+    assert {row.reason for row in survey.damaged} == {"its page cannot be read"}
+    async with SqliteLedger(path.with_name("new.ledger")) as ledger:
         found = await every(ledger.open_watches(ENDPOINT)) + await every(ledger.unacknowledged(ENDPOINT))
-        assert len(found) == survey.sound
+        assert {row.id for row in found} == set(range(1, ROWS + 1)) - lost.keys()
         assert ledger.damaged == []
-    assert check_ledger(str(fresh)).faults == []
-    with pytest.raises(FileExistsError):
-        recover_ledger(str(path), str(fresh))
+
+
+async def test_a_page_and_the_index_that_cannot_be_read(path: Path) -> None:
+    """Without the index, the numbers of the lost rows are known, but not their jobs."""
+    data = await filled(path)
+    overwritten(path, page_of(data, b"ZX-250"), bytes(PAGE))
+    overwritten(path, root_of(path, "watches_by_job"), bytes(PAGE))
+    survey = saved(path)
+    assert survey.sound + len(survey.damaged) == ROWS
+    assert {(row.reason, row.endpoint, row.account, row.keys, row.certain) for row in survey.damaged} == {
+        ("its page cannot be read", None, None, None, False)
+    }
+    assert 250 in {row.id for row in survey.damaged}
+
+
+async def test_an_index_that_cannot_be_read(path: Path) -> None:
+    """All rows are saved, and the file has a fault."""
+    await filled(path)
+    lines = await exported(path)
+    overwritten(path, root_of(path, "watches_by_job"), bytes(PAGE))
+    survey = saved(path)
+    assert (survey.sound, survey.damaged) == (ROWS, [])
+    assert survey.faults
+    assert await exported(path.with_name("new.ledger")) == lines
+
+
+async def test_the_root_of_the_table_cannot_be_read(path: Path) -> None:
+    """No row can be found, and all of them are named, as the index has them."""
+    await filled(path)
+    overwritten(path, root_of(path, "watches"), bytes(PAGE))
+    survey = saved(path)
+    assert survey.sound == 0
+    assert [row.id for row in survey.damaged] == list(range(1, ROWS + 1))
+    assert [row.keys for row in survey.damaged][-1] == {"file_id": "D1", "job_id": f"ZX-{ROWS}"}
+
+
+@pytest.mark.parametrize("number", [1, 9, 50, 100])
+@pytest.mark.parametrize("instead", [0, 8, 60, 127, 0x80])
+async def test_a_damaged_number_costs_one_row(path: Path, number: int, instead: int) -> None:
+    """A row whose number is damaged is named with its job, and the rows behind it are saved all the same."""
+    data = await filled(path, 120)
+    (place,) = [place for known, place in cells(data) if known == number]
+    overwritten(path, place, bytes([number | 0x80 if instead == 0x80 else instead ^ (instead == number)]))
+    survey = saved(path)
+    assert survey.sound == 119
+    keys = {"file_id": "D1", "job_id": f"ZX-{number}"}
+    assert [(row.id, row.reason) for row in survey.damaged if row.keys == keys and row.id == number] == [
+        (number, "it is not in its place")
+    ]
+    assert not {row.id for row in survey.damaged} & (set(range(1, 121)) - {number})
+
+
+async def test_a_row_of_a_linked_page_is_saved_once(path: Path) -> None:
+    """If a page is found in two places, its rows are not damaged, and the rows of the page that it replaces are named."""
+    data = await filled(path)
+    there, instead = page_of(data, b"ZX-250"), page_of(data, b"ZX-350")
+    overwritten(path, instead, data[there : there + PAGE])
+    survey = saved(path)
+    assert survey.sound + len(survey.damaged) == ROWS
+    damaged = {row.id for row in survey.damaged}
+    assert 350 in damaged
+    assert 250 not in damaged
+
+
+async def test_a_second_row_of_a_job(path: Path) -> None:
+    """The first one is saved, because the new ledger has an index with one row for each job."""
+    await filled(path, 3)
+    sealed(path, "DROP INDEX watches_by_job", "UPDATE watches SET job = (SELECT job FROM watches WHERE id = 1)")
+    survey = saved(path)
+    assert survey.sound == 1
+    assert [(row.id, row.reason, row.certain) for row in survey.damaged] == [
+        (2, "it is a second row of its job", True),
+        (3, "it is a second row of its job", True),
+    ]
+    assert raw(path.with_name("new.ledger"), "SELECT id FROM watches") == [(1,)]
+
+
+async def test_rows_that_were_changed(path: Path) -> None:
+    """Each of them is named with what is wrong with it. Of the state, the job is certain."""
+    await filled(path, 4)
+    raw(path, "UPDATE watches SET polls = 9 WHERE id = 2", "UPDATE watches SET account = 'x' WHERE id = 3")
+    survey = saved(path)
+    assert (survey.sound, survey.faults) == (2, [])
+    assert [(row.id, row.reason, row.certain) for row in survey.damaged] == [
+        (2, "its state is not as it was written", True),
+        (3, "its job is not as it was written", False),
+    ]
+
+
+@pytest.mark.parametrize("seq", ["0", "3", "4000000000000000000", "'x'", "NULL"])
+async def test_a_damaged_count_of_rows(path: Path, seq: str) -> None:
+    """The highest number is believed as two of the three places have it, so nothing is lost, and it takes no longer."""
+    await filled(path, 5)
+    raw(path, f"UPDATE sqlite_sequence SET seq = {seq}")  # noqa: S608
+    assert saved(path) == Survey(sound=5, damaged=[], faults=[])
+
+
+async def test_many_rows_with_gaps(path: Path) -> None:
+    """Rows are read in ranges of a thousand numbers, and none is left out at their ends."""
+    numbers = [1, 2, 999, 1_000, 1_001, 1_002, 1_999, 2_000, 2_001, 5_000]
+    await filled(path, 10)
+    shifts = (f"UPDATE watches SET id = {to} WHERE id = {n}" for n, to in reversed(list(enumerate(numbers, 1))))  # noqa: S608
+    sealed(path, *shifts)
+    assert saved(path) == Survey(sound=10, damaged=[], faults=[])
+    assert [number for (number,) in raw(path.with_name("new.ledger"), "SELECT id FROM watches ORDER BY id")] == numbers
+
+
+async def test_an_empty_ledger(path: Path) -> None:
+    """It has no rows, and no faults."""
+    await filled(path, 0)
+    assert saved(path) == Survey(sound=0, damaged=[], faults=[])
+
+
+async def test_at_most_twenty_messages_of_sqlite(path: Path) -> None:
+    """An index that has none of the rows is told by the first twenty of them."""
+    await filled(path, 30)
+    overwritten(path, root_of(path, "watches_by_job"), bytes([0x0A, 0, 0, 0, 0, 0x10, 0, 0]) + bytes(PAGE - 8))
+    survey = check_ledger(str(path))
+    assert (survey.sound, len(survey.faults)) == (30, 20)
+    assert any("missing from index watches_by_job" in fault for fault in survey.faults)
+
+
+# --- damage of the first page -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "data"),
+    [
+        (0, bytes(PAGE)),
+        (0, b"s"),  # the name of the format
+        (16, b"\x00\x00"),  # the size of a page
+        (20, b"\x20"),  # the bytes at the end of a page that are not used
+        (56, b"\x00\x00\x00\x02"),  # UTF-16
+        (100, b"\xff"),  # the kind of page
+        (103, b"\x00\x00"),  # the number of tables
+    ],
+)
+async def test_a_first_page_that_is_damaged(path: Path, place: int, data: bytes) -> None:
+    """All rows are saved, although SQLite finds no table in the file. The fault is told."""
+    await filled(path)
+    lines = await exported(path)
+    overwritten(path, place, data)
+    survey = saved(path)
+    assert (survey.sound, survey.damaged) == (ROWS, [])
+    assert survey.faults
+    assert await exported(path.with_name("new.ledger")) == lines
+
+
+async def test_a_table_whose_name_is_damaged(path: Path) -> None:
+    """All rows are saved, also if the name is no text any more."""
+    for name in (b"wotches", b"\xf4atches"):
+        path.unlink(missing_ok=True)
+        path.with_name("new.ledger").unlink(missing_ok=True)
+        data = await filled(path, 5)
+        overwritten(path, 0, data[:PAGE].replace(b"watches", name))
+        with pytest.raises(LedgerCorrupt):
+            await SqliteLedger(path).__aenter__()
+        assert saved(path).sound == 5
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_a_first_page_of_an_older_release(path: Path, version: int) -> None:
+    """The file's schema version is used, if it is left."""
+    shutil.copy(SAMPLES / f"version_{version}.sqlite", path)
+    overwritten(path, 100, bytes(PAGE - 100))
+    lines = (SAMPLES / f"version_{version}.jsonl").read_bytes()
+    survey = saved(path)
+    assert survey.sound == len(lines.splitlines())
+    assert await exported(path.with_name("new.ledger")) == lines
+
+
+async def test_a_first_page_of_a_ledger_without_rows(path: Path) -> None:
+    """There is nothing to save, so the error is that of the file."""
+    await filled(path, 0)
+    overwritten(path, 0, bytes(PAGE))
+    with pytest.raises(NotALedger):
+        check_ledger(str(path))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_garbage_is_no_ledger(path: Path, size: int) -> None:
+    """Also if its second page looks like that of a table."""
+    data = bytearray(random.Random(size).randbytes(size * PAGE))
+    if size > 1:
+        data[PAGE] = LEAF_OF_A_TABLE
+    path.write_bytes(data)
+    with pytest.raises(NotALedger, match="not a database"):
+        check_ledger(str(path))
+
+
+# --- files that are read ------------------------------------------------------------------------
+
+
+def test_no_file(path: Path) -> None:
+    """The error has the path, and no file is made."""
+    for call in (lambda: check_ledger(str(path)), lambda: recover_ledger(str(path), f"{path}.new")):
+        with pytest.raises(LedgerMissing) as caught:
+            call()
+        assert caught.value.path == str(path)
+    assert folder_of(path) == {}
+
+
+def test_another_programs_database(path: Path) -> None:
+    """It is no ledger, also if it has a table of watches."""
+    for table in ("notes (id INTEGER PRIMARY KEY)", "watches (id INTEGER PRIMARY KEY, endpoint, job)"):
+        path.unlink(missing_ok=True)
+        raw(path, f"CREATE TABLE {table}")
+        with pytest.raises(NotALedger, match="another program's") as caught:
+            check_ledger(str(path))
+        assert caught.value.path == str(path)
+
+
+async def test_a_ledger_without_its_table(path: Path) -> None:
+    """A ledger whose table of watches is gone is damaged."""
+    await filled(path, 2)
+    raw(path, "DROP TABLE watches")
+    with pytest.raises(LedgerCorrupt, match="no table of watches that can be read") as caught:
+        check_ledger(str(path))
+    assert caught.value.path == str(path)
+
+
+async def test_a_newer_ledger(path: Path) -> None:
+    """Its columns that are not known would be lost, so it is refused. A version that is only damaged is a fault."""
+    await filled(path, 2)
+    newer = len(MIGRATIONS) + 1
+    raw(path, f"PRAGMA user_version = {newer}")
+    assert saved(path) == Survey(sound=2, damaged=[], faults=[f"its schema version is {newer}"])
+    raw(path, "ALTER TABLE watches ADD COLUMN mood TEXT")
+    with pytest.raises(LedgerTooNew) as caught:
+        check_ledger(str(path))
+    assert (caught.value.path, caught.value.found, caught.value.supported) == (str(path), newer, len(MIGRATIONS))
+    raw(path, f"PRAGMA user_version = {len(MIGRATIONS)}")
+    assert check_ledger(str(path)).faults == ["its tables are not as they were made"]
+
+
+async def test_an_id_of_another_application(path: Path) -> None:
+    """Its tables say that it is a ledger, so its rows are saved, and the fault is told."""
+    await filled(path, 2)
+    raw(path, "PRAGMA application_id = 7")
+    assert saved(path) == Survey(sound=2, damaged=[], faults=["it is another program's SQLite database"])
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_a_file_of_an_older_version(path: Path, version: int) -> None:
+    """All its rows are sound, and come back as that release exported them. A lost page is listed with its jobs."""
+    shutil.copy(SAMPLES / f"version_{version}.sqlite", path)
+    lines = (SAMPLES / f"version_{version}.jsonl").read_bytes()
+    assert saved(path) == Survey(sound=len(lines.splitlines()), damaged=[], faults=[])
+    assert await exported(path.with_name("new.ledger")) == lines
+    path.with_name("new.ledger").unlink()
+    data = path.read_bytes()
+    overwritten(
+        path, max(at for at in range(0, len(data), PAGE) if data[at] == LEAF_OF_A_TABLE and at > PAGE), bytes(9)
+    )
+    survey = saved(path)
+    assert survey.damaged
+    assert survey.sound + len(survey.damaged) == len(lines.splitlines())
+    assert all(row.keys and row.endpoint and row.account is not None for row in survey.damaged)
+
+
+async def test_a_ledger_that_another_program_locks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in use, and not damaged, also if the lock comes while its rows are read."""
+    monkeypatch.setattr(recovery, "_BUSY_TIMEOUT_S", 0.0)
+    await filled(path, 3)
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as db:
+        with pytest.raises(LedgerInUse):
+            check_ledger(str(path), lambda: not db.in_transaction and db.execute("BEGIN EXCLUSIVE") is None)
+        db.execute("ROLLBACK")
+        db.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(LedgerInUse) as caught:
+            check_ledger(str(path))
+        assert caught.value.path == str(path)
+        db.execute("ROLLBACK")
+
+
+async def test_a_ledger_that_is_being_written(path: Path) -> None:
+    """What its log has is saved as well."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(1), new(2)])
+        await ledger.update([change(1)])
+        assert recover_ledger(str(path), f"{path}.new") == Survey(sound=2, damaged=[], faults=[])
+    assert await exported(Path(f"{path}.new")) == await exported(path)
+
+
+# --- the new file -------------------------------------------------------------------------------
 
 
 async def test_a_recovered_ledger_is_private(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,3 +406,119 @@ async def test_a_recovered_ledger_is_private(path: Path, monkeypatch: pytest.Mon
     assert recover_ledger(str(path), "new.ledger").sound == 1
     assert Path("new.ledger").stat().st_mode & 0o777 == 0o600
     assert not Path("new.ledger-pollwise-recovery").exists()
+
+
+@pytest.mark.parametrize("end", ["", "-wal", "-journal"])
+async def test_a_file_in_the_place_of_the_new_one(path: Path, end: str) -> None:
+    """It is named and left as it is: SQLite would write the log of another ledger into the new one."""
+    await filled(path, 1)
+    there = Path(f"{path}.new{end}")
+    there.write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match="File exists") as caught:
+        recover_ledger(str(path), f"{path}.new")
+    assert caught.value.filename == str(there)
+    assert there.read_bytes() == b"mine"
+
+
+async def test_a_file_that_appears_at_the_last_moment(path: Path) -> None:
+    """It is not replaced."""
+    await filled(path, 1)
+    there = Path(f"{path}.new")
+    with pytest.raises(FileExistsError) as caught:
+        recover_ledger(str(path), str(there), lambda: there.write_bytes(b"mine") == 0)
+    assert caught.value.filename == str(there)
+    assert there.read_bytes() == b"mine"
+    assert f"{there.name}-pollwise-recovery" not in folder_of(path)
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal", "-lock"])
+async def test_a_part_of_the_damaged_ledger_is_no_new_file(path: Path, tmp_path: Path, end: str) -> None:
+    """Not by another name either."""
+    await filled(path, 1)
+    Path(f"{path}-lock").unlink()
+    other = tmp_path / "other.ledger"
+    other.symlink_to(path)
+    with pytest.raises(ConfigurationError, match=f"{path}{end} would be a part of the damaged ledger"):
+        recover_ledger(str(other), f"{path}{end}")
+    assert not Path(f"{path}{end}").exists()
+
+
+async def test_a_new_file_that_cannot_be_written(path: Path) -> None:
+    """The error has both files, and what the system says."""
+    await filled(path, 1)
+    place = path.parent / "missing" / "new.ledger"
+    with pytest.raises(LedgerNotRecovered) as caught:
+        recover_ledger(str(path), str(place))
+    error = caught.value
+    assert (error.path, error.damaged, error.is_full) == (str(place), str(path), False)
+    assert error.detail == "No such file or directory"
+    assert "could not be written: No such file or directory. Nothing was changed" in str(error)
+    assert "in a folder that can be written" in str(error)
+
+
+@pytest.mark.parametrize("pages", [1, 7, 20])
+async def test_a_new_file_without_room(path: Path, monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
+    """It is the new file that is full, at its first row or a later one. No file is left, and nothing is damaged."""
+    data = await filled(path)
+    before = folder_of(path)
+    insert = recovery._save
+
+    def without_room(db: sqlite3.Connection, row: object) -> None:
+        db.execute(f"PRAGMA max_page_count = {pages}")
+        insert(db, row)
+
+    monkeypatch.setattr(recovery, "_save", without_room)
+    with pytest.raises(LedgerNotRecovered) as caught:
+        recover_ledger(str(path), f"{path}.new")
+    error = caught.value
+    assert (error.path, error.damaged, error.is_full) == (f"{path}.new", str(path), True)
+    assert "the disk is full, or a quota or size limit is reached (database or disk is full)" in str(error)
+    assert "Free some space" in str(error)
+    assert folder_of(path) == before
+    assert path.read_bytes() == data
+
+
+async def test_a_new_file_on_a_network_file_system(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could not be opened there, so it is not made there."""
+    await filled(path, 1)
+    monkeypatch.setattr(file_safety, "file_system_of", lambda *_: "nfs")
+    with pytest.raises(LedgerUnsafe) as caught:
+        recover_ledger(str(path), f"{path}.new")
+    assert caught.value.path == f"{path}.new"
+    assert not Path(f"{path}.new").exists()
+
+
+async def test_a_damaged_file_that_may_not_be_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no damage, and no error of the new file."""
+    await filled(path, 1)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(recovery, "connect_to_read", refuse)
+    with pytest.raises(LedgerUnwritable, match="Permission denied") as caught:
+        recover_ledger(str(path), f"{path}.new")
+    assert caught.value.path == str(path)
+    assert f"{path.name}.new" not in folder_of(path)
+
+
+# --- stopping -----------------------------------------------------------------------------------
+
+
+async def test_it_stops_when_it_is_asked_to(path: Path) -> None:
+    """At any row, and also after the last one: then there is no new file, and no unfinished one."""
+    await filled(path, 5)
+    before = folder_of(path)
+    for asked in itertools.count():
+        answers = iter([False] * asked)
+        try:
+            survey = recover_ledger(str(path), f"{path}.new", lambda answers=answers: next(answers, True))  # type: ignore[misc]
+        except Stopped:
+            assert folder_of(path) == before
+            with pytest.raises(Stopped):
+                answers = iter([False] * asked)
+                check_ledger(str(path), lambda answers=answers: next(answers, True))  # type: ignore[misc]
+        else:
+            break
+    assert survey.sound == 5
+    assert asked > 6

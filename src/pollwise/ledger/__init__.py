@@ -14,6 +14,8 @@
     inode_lock.py    the lock on the file itself, and the descriptors that pollwise opens
     open_file.py     the writer's connection, and the check that its files are in their place
     integrity.py  whether a damaged file can be used
+    recovery.py   checks a damaged ledger, and saves its sound rows in a new file
+    first_page.py  reads a ledger whose first page is damaged
     schema.py    tables, versions, migrations
 
 Rule 1: a call returns after its data is on disk. If it fails, the call raises.

@@ -77,7 +77,7 @@ def open_ledger(opening: Opening, held: ExitStack) -> OpenFile:
     try:
         path = os.path.realpath(opening.path)  # one file has one lock, also where links lead to it
         return _open_to_read(path, opening, held) if opening.read_only else _open_to_write(path, opening, held)
-    except (sqlite3.Error, OSError) as exc:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as exc:
         raise ledger_error_of(exc, opening.path) from exc
 
 
@@ -362,6 +362,8 @@ def ledger_error_of(exc: Exception, path: str) -> Exception:
     match exc:
         case sqlite3.Error():
             return _sqlite_error(exc, path)
+        case UnicodeDecodeError():  # the module's own error for a message of SQLite that has a damaged name
+            return LedgerCorrupt(path, "a name in it is not UTF-8")
         case OverflowError() | UnicodeEncodeError():
             return ConfigurationError(f"a value cannot be kept: {exc}")
         case OSError():

@@ -2,7 +2,8 @@
 
 Rule 1: the damaged file is opened read-only, and stays as it is. No file is overwritten, and no half a file is left.
 Rule 2: a row is saved only if its checksums are right. Rows of schema versions 1 to 3 have none, so their values decide.
-Rule 3: rows are read by ranges of numbers. If a range cannot be read, its halves are read, down to single rows.
+Rule 3: if the first page is damaged, it is replaced in memory (first_page.py).
+Rule 4: rows are read by ranges of numbers. If a range cannot be read, its halves are read, down to single rows.
 """
 
 from __future__ import annotations
@@ -28,17 +29,20 @@ from pollwise.ledger.errors import (
 )
 from pollwise.ledger.file_safety import refuse_place
 from pollwise.ledger.files import check_tables, connect_to_read, is_file, ledger_error_of, make_ledger
+from pollwise.ledger.first_page import open_without_first_page
 from pollwise.ledger.records import DamagedRow
 from pollwise.ledger.rows import COLUMNS, Row, UnsoundRow, checksums_of, damaged_row, line_of
 from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, version_of
-from pollwise.ledger.statements import fetch
+from pollwise.ledger.statements import fetch, text_or_bytes
 
 __all__ = ["Stopped", "Survey", "check_ledger", "recover_ledger"]
 
 _Job: TypeAlias = tuple[object, ...]  # endpoint, account, keys
 
+_DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the second is for a message of SQLite that has a damaged name
 _BUSY_TIMEOUT_S = 5.0  # for another program that holds the damaged file
 _CHUNK = 1_000
+_MOST_NUMBERS = 1_000_000_000  # a damaged number may be any; looking for so many takes seconds
 _MOST_FAULTS = 20
 _EACH_VERSION = {"id", "endpoint", "job", "first_seen_us"}  # columns
 _ADDED = {
@@ -140,14 +144,44 @@ def _survey(path: str, save: Callable[[Row], object], stop: Callable[[], bool]) 
     try:
         if not is_file(path):
             raise LedgerMissing(path)
-        with closing(connect_to_read(os.path.realpath(path), _BUSY_TIMEOUT_S)) as db:
-            db.execute("PRAGMA cell_size_check = OFF")  # else a page with one damaged cell could not be read at all
-            survey = _survey_of(db, path, save, stop)
-    except (sqlite3.Error, OSError) as exc:
+        survey = _survey_of_file(os.path.realpath(path), save, stop)
+    except (*_DAMAGE, OSError) as exc:
         raise ledger_error_of(exc, path) from exc
     if stop():
         raise Stopped
     return survey
+
+
+def _survey_of_file(path: str, save: Callable[[Row], object], stop: Callable[[], bool]) -> Survey:
+    try:
+        with closing(connect_to_read(path, _BUSY_TIMEOUT_S)) as db:
+            db.execute("PRAGMA cell_size_check = OFF")  # else a page with one damaged cell could not be read at all
+            survey = _survey_of(db, path, save, stop)
+    except (*_DAMAGE, LedgerCorrupt) as exc:
+        error = ledger_error_of(exc, path)
+        if isinstance(error, (LedgerCorrupt, NotALedger)):
+            found = _survey_without_first_page(path, error.detail, save, stop)
+            if found is not None:
+                return found
+        raise
+    if survey.sound or not survey.faults:
+        return survey
+    return _survey_without_first_page(path, survey.faults[0], save, stop) or survey
+
+
+def _survey_without_first_page(
+    path: str, fault: str, save: Callable[[Row], object], stop: Callable[[], bool]
+) -> Survey | None:
+    """What the other pages have, if that is a sound row at least."""
+    db = open_without_first_page(path)
+    if db is None:
+        return None
+    with closing(db):
+        try:
+            survey = _survey_of(db, path, save, stop)
+        except _DAMAGE:
+            return None
+    return attrs.evolve(survey, faults=[fault, *survey.faults]) if survey.sound else None
 
 
 def _survey_of(db: sqlite3.Connection, path: str, save: Callable[[Row], object], stop: Callable[[], bool]) -> Survey:
@@ -155,11 +189,13 @@ def _survey_of(db: sqlite3.Connection, path: str, save: Callable[[Row], object],
     jobs = _jobs(db, columns)
     rows = _Rows(save=save, stop=stop)
     unreadable: set[int] = set()
-    for first in range(1, _highest(db, jobs) + 1, _CHUNK):
+    for first in range(1, min(_highest(db, jobs), _MOST_NUMBERS) + 1, _CHUNK):
+        if stop():
+            raise Stopped
         rows.take(_range(db, columns, first, unreadable))
-    # SQLite ends a range at a row whose number is damaged, and then finds the rows behind it by their numbers only.
-    for number in [number for number in jobs if rows.lack(number, jobs[number]) and number not in unreadable]:
-        rows.take(_read(db, columns, number, number + 1) or ())
+    # SQLite ends a range at a row whose number is damaged, and may not find the rows near it by their numbers.
+    if any(rows.lack(number, job) and number not in unreadable for number, job in jobs.items()):
+        rows.take(_in_order(db, columns))
     lost = {number: job for number, job in jobs.items() if rows.lack(number, job)}
     if not jobs:
         lost = dict.fromkeys(unreadable, (None, None, None))
@@ -230,7 +266,7 @@ def _jobs(db: sqlite3.Connection, columns: Sequence[str]) -> Mapping[int, _Job]:
     """Endpoint, account and job by row number, from the index. Empty if the index cannot be read."""
     try:
         found = fetch(db, f"SELECT {', '.join(columns[:4])} FROM watches INDEXED BY watches_by_job")  # noqa: S608
-    except sqlite3.DatabaseError:
+    except _DAMAGE:
         return {}
     return {row[0]: row[1:] for row in found if isinstance(row[0], int)}
 
@@ -239,7 +275,7 @@ def _highest(db: sqlite3.Connection, jobs: Mapping[int, _Job]) -> int:
     """The highest number of a row. Each place that has it may be damaged, so the middle one of three is taken."""
     found = [max(jobs)] if jobs else []
     for sql in ("SELECT max(id) FROM watches NOT INDEXED", "SELECT seq FROM sqlite_sequence WHERE name = 'watches'"):
-        with suppress(sqlite3.DatabaseError):
+        with suppress(*_DAMAGE):
             found += [number for (number,) in fetch(db, sql) if isinstance(number, int)]
     return sorted(found)[len(found) // 2] if found else 0
 
@@ -264,17 +300,24 @@ def _read(db: sqlite3.Connection, columns: Sequence[str], low: int, high: int) -
     select = f"SELECT {', '.join(columns)} FROM watches NOT INDEXED WHERE id >= ? AND id < ? ORDER BY id"  # noqa: S608
     try:
         return fetch(db, select, (low, high))
-    except sqlite3.DatabaseError as exc:
+    except _DAMAGE as exc:
         if isinstance(ledger_error_of(exc, ""), LedgerInUse):
             raise
         return None
+
+
+def _in_order(db: sqlite3.Connection, columns: Sequence[str]) -> Iterator[Row]:
+    """The rows in their order in the file, whatever their numbers are, up to the first that cannot be read."""
+    db.text_factory = text_or_bytes
+    with suppress(*_DAMAGE):
+        yield from db.execute(f"SELECT {', '.join(columns)} FROM watches NOT INDEXED")  # noqa: S608
 
 
 def _faults(db: sqlite3.Connection, path: str) -> Sequence[str]:
     try:
         found = [str(message) for (message,) in db.execute(f"PRAGMA integrity_check({_MOST_FAULTS})")]
         check_tables(db, path)
-    except sqlite3.DatabaseError as exc:
+    except _DAMAGE as exc:
         return [str(exc)]
     except LedgerTooNew as exc:
         found.append(f"its schema version is {exc.found}")

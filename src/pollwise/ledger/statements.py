@@ -14,7 +14,7 @@ import attrs
 from pollwise.ledger.records import DamagedRow
 from pollwise.ledger.rows import Row, UnsoundRow
 
-__all__ = ["DamagedRows", "Found", "Work", "fetch", "sound_rows"]
+__all__ = ["DamagedRows", "Found", "Work", "fetch", "sound_rows", "text_or_bytes"]
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -64,14 +64,15 @@ def fetch(db: sqlite3.Connection, sql: str, values: Sequence[object] = ()) -> Se
     except sqlite3.OperationalError as exc:
         if getattr(exc, "sqlite_errorcode", None) is not None:
             raise
-    db.text_factory = _text_or_bytes  # the module's own error: some text is not UTF-8
+    db.text_factory = text_or_bytes  # the module's own error: some text is not UTF-8
     try:
         return db.execute(sql, values).fetchall()
     finally:
         db.text_factory = str
 
 
-def _text_or_bytes(raw: bytes) -> str | bytes:
+def text_or_bytes(raw: bytes) -> str | bytes:
+    """A value of SQLite that should be a text. Bytes if it is not UTF-8."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
