@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ledger_values import ENDPOINT, every, new
 
-from pollwise.ledger import LedgerError, SqliteLedger
+from pollwise.ledger import LedgerError, LedgerNotRecovered, SqliteLedger
+from pollwise.ledger.recovery import check_ledger, recover_ledger
 
 
 def say(word: object) -> None:
@@ -89,13 +91,63 @@ async def hidden(host: Path, container: Path) -> None:
     await folder(host, container)
 
 
+async def read_only_remount(_: Path, container: Path) -> None:
+    """A disk that becomes read-only between two runs, as after an error of its file system, and is writable again."""
+    path, elsewhere = container / "jobs.ledger", container.parent / "new.ledger"
+    mount("-t", "tmpfs", "none", container)
+    await attempt(path, 1)
+    before = path.read_bytes()
+    mount("-o", "remount,ro", container)
+    await attempt(path, 2)
+    await attempt(path, 0, read_only=True)
+    say(await rows(path))
+    say(check_ledger(str(path)).sound)
+    recovered(path, container / "new.ledger")
+    recovered(path, elsewhere)
+    say(path.read_bytes() == before)
+    mount("-o", "remount,rw", container)
+    await attempt(path, 2)
+    say(await rows(path))
+
+
+def recovered(path: Path, target: Path) -> None:
+    try:
+        say(recover_ledger(str(path), str(target)).sound)
+    except LedgerNotRecovered as exc:
+        say("full" if exc.is_full else "not-writable")
+    say("there" if target.exists() else "removed")
+
+
+async def full_disk(_: Path, container: Path) -> None:
+    """A disk that is full while a ledger on it is open, and has room again."""
+    path, ballast = container / "jobs.ledger", container / "ballast"
+    mount("-t", "tmpfs", "-o", "size=2m", "none", container)
+    async with SqliteLedger(path, linger_s=0.0) as ledger:
+        await ledger.record([new(1)])
+        with suppress(OSError):
+            ballast.write_bytes(bytes(4 * 1024 * 1024))
+        kept = 1
+        try:
+            while kept < 10_000:
+                await ledger.record([new(number) for number in range(kept + 1, kept + 101)])
+                kept += 100
+        except LedgerError as exc:
+            say(type(exc).__name__)
+        recovered(path, container / "new.ledger")
+        say(await rows(path) == kept)
+        ballast.unlink()
+        await ledger.record([new(kept + 1)])
+    say(await rows(path) == kept + 1)
+    recovered(path, container / "new.ledger")
+
+
 async def main(mode: str, place: str) -> None:
     host, container = Path(place) / "host" / "jobs.ledger", Path(place) / "container"
     host.parent.mkdir()
     container.mkdir()
     async with SqliteLedger(host):
         pass
-    modes = {one.__name__: one for one in (file, folder, tmpfs, overlay, hidden)}
+    modes = {one.__name__: one for one in (file, folder, tmpfs, overlay, hidden, read_only_remount, full_disk)}
     await modes[mode](host, container)
 
 

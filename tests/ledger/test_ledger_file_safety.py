@@ -278,3 +278,20 @@ def test_a_file_that_is_mounted_alone(tmp_path: Path) -> None:
 def test_a_folder_that_is_mounted(tmp_path: Path, mode: str) -> None:
     """A mounted folder is used as any other, also on overlayfs, and there is one writer."""
     assert mounted(mode, tmp_path) == ["recorded", LedgerInUse.__name__, "2"]
+
+
+def test_a_disk_that_becomes_read_only(tmp_path: Path) -> None:
+    """The ledger is read, checked and recovered elsewhere, and a run that would write says so. Then all is as before."""
+    assert mounted("read_only_remount", tmp_path) == [
+        *("recorded", "LedgerUnwritable", "recorded", "1", "1"),
+        *("not-writable", "removed", "1", "there", "True"),
+        *("recorded", "2"),
+    ]
+
+
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    """On a real full disk nothing is half kept, also by a recovery. With room, the open ledger goes on."""
+    found = mounted("full_disk", tmp_path)
+    assert found[:5] == ["LedgerFull", "full", "removed", "True", "True"]
+    assert int(found[5]) > 1
+    assert found[6:] == ["there"]
