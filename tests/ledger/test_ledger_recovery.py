@@ -36,13 +36,20 @@ LEAF_OF_A_TABLE = 0x0D  # sqlite.org/fileformat2.html
 ROWS = 400
 
 
+_made: dict[int, bytes] = {}
+
+
 async def filled(path: Path, rows: int = ROWS) -> bytes:
     """A closed ledger without a log. The first half of its watches has outcomes."""
-    async with SqliteLedger(path) as ledger:
-        await ledger.record([new(number) for number in range(1, rows + 1)])
-        await ledger.conclude([success(number) for number in range(1, rows // 2 + 1)])
-    raw(path, "PRAGMA journal_mode = DELETE")
-    return path.read_bytes()
+    if rows not in _made:
+        async with SqliteLedger(path) as ledger:
+            await ledger.record([new(number) for number in range(1, rows + 1)])
+            await ledger.conclude([success(number) for number in range(1, rows // 2 + 1)])
+        raw(path, "PRAGMA journal_mode = DELETE")
+        Path(f"{path}-lock").unlink()
+        _made[rows] = path.read_bytes()
+    path.write_bytes(_made[rows])
+    return _made[rows]
 
 
 async def exported(path: Path) -> bytes:
@@ -112,17 +119,18 @@ async def test_a_page_that_cannot_be_read(path: Path) -> None:
         assert ledger.damaged == []
 
 
-async def test_a_page_and_the_index_that_cannot_be_read(path: Path) -> None:
+@pytest.mark.parametrize("number", [1, 250, ROWS])
+async def test_a_page_and_the_index_that_cannot_be_read(path: Path, number: int) -> None:
     """Without the index, the numbers of the lost rows are known, but not their jobs."""
     data = await filled(path)
-    overwritten(path, page_of(data, b"ZX-250"), bytes(PAGE))
+    overwritten(path, page_of(data, b'ZX-%d"' % number), bytes(PAGE))
     overwritten(path, root_of(path, "watches_by_job"), bytes(PAGE))
     survey = saved(path)
     assert survey.sound + len(survey.damaged) == ROWS
     assert {(row.reason, row.endpoint, row.account, row.keys, row.certain) for row in survey.damaged} == {
         ("its page cannot be read", None, None, None, False)
     }
-    assert 250 in {row.id for row in survey.damaged}
+    assert number in {row.id for row in survey.damaged}
 
 
 async def test_an_index_that_cannot_be_read(path: Path) -> None:
@@ -146,8 +154,8 @@ async def test_the_root_of_the_table_cannot_be_read(path: Path) -> None:
     assert [row.keys for row in survey.damaged][-1] == {"file_id": "D1", "job_id": f"ZX-{ROWS}"}
 
 
-@pytest.mark.parametrize("number", [1, 9, 50, 100])
-@pytest.mark.parametrize("instead", [0, 8, 60, 127, 0x80])
+@pytest.mark.parametrize("number", [1, 9, 100])
+@pytest.mark.parametrize("instead", [0, 60, 0x80])
 async def test_a_damaged_number_costs_one_row(path: Path, number: int, instead: int) -> None:
     """A row whose number is damaged is named with its job, and the rows behind it are saved all the same."""
     data = await filled(path, 120)
@@ -279,6 +287,20 @@ async def test_a_first_page_of_an_older_release(path: Path, version: int) -> Non
     survey = saved(path)
     assert survey.sound == len(lines.splitlines())
     assert await exported(path.with_name("new.ledger")) == lines
+
+
+async def test_a_first_page_and_a_log(path: Path) -> None:
+    """What only the log has cannot be saved, and that is told."""
+    await filled(path)
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(ROWS + 1)])
+        whole, log = path.read_bytes(), Path(f"{path}-wal").read_bytes()
+    path.write_bytes(bytes(PAGE) + whole[PAGE:])
+    for content, faults in ((log, True), (b"", False)):
+        Path(f"{path}-wal").write_bytes(content)
+        survey = check_ledger(str(path))
+        assert survey.sound == ROWS
+        assert any("-wal cannot be read" in fault for fault in survey.faults) is faults
 
 
 async def test_a_first_page_of_a_ledger_without_rows(path: Path) -> None:
@@ -435,7 +457,6 @@ async def test_a_file_that_appears_at_the_last_moment(path: Path) -> None:
 async def test_a_part_of_the_damaged_ledger_is_no_new_file(path: Path, tmp_path: Path, end: str) -> None:
     """Not by another name either."""
     await filled(path, 1)
-    Path(f"{path}-lock").unlink()
     other = tmp_path / "other.ledger"
     other.symlink_to(path)
     with pytest.raises(ConfigurationError, match=f"{path}{end} would be a part of the damaged ledger"):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pollwise.ledger.schema import MIGRATIONS, migrate
 
-__all__ = ["open_without_first_page"]
+__all__ = ["has_log", "open_without_first_page"]
 
 # sqlite.org/fileformat2.html
 _PAGE = 4096
@@ -33,6 +33,12 @@ def open_without_first_page(path: str) -> sqlite3.Connection | None:
     db = sqlite3.connect(":memory:", isolation_level=None)
     db.deserialize(bytes(data))
     return db
+
+
+def has_log(path: str) -> bool:
+    """Whether the ledger has changes in its -wal."""
+    log = Path(f"{path}-wal")
+    return log.is_file() and log.stat().st_size > 0
 
 
 def _first_page(version: int) -> bytes:

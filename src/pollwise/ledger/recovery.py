@@ -29,7 +29,7 @@ from pollwise.ledger.errors import (
 )
 from pollwise.ledger.file_safety import refuse_place
 from pollwise.ledger.files import check_tables, connect_to_read, is_file, ledger_error_of, make_ledger
-from pollwise.ledger.first_page import open_without_first_page
+from pollwise.ledger.first_page import has_log, open_without_first_page
 from pollwise.ledger.records import DamagedRow
 from pollwise.ledger.rows import COLUMNS, Row, UnsoundRow, checksums_of, damaged_row, line_of
 from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, version_of
@@ -44,6 +44,7 @@ _BUSY_TIMEOUT_S = 5.0  # for another program that holds the damaged file
 _CHUNK = 1_000
 _MOST_NUMBERS = 1_000_000_000  # a damaged number may be any; looking for so many takes seconds
 _MOST_FAULTS = 20
+_LOG_NOT_READ = "its -wal cannot be read without the first page, so the newest changes are missing"
 _EACH_VERSION = {"id", "endpoint", "job", "first_seen_us"}  # columns
 _ADDED = {
     "account": "''",
@@ -181,7 +182,10 @@ def _survey_without_first_page(
             survey = _survey_of(db, path, save, stop)
         except _DAMAGE:
             return None
-    return attrs.evolve(survey, faults=[fault, *survey.faults]) if survey.sound else None
+    if not survey.sound:
+        return None
+    log = [_LOG_NOT_READ] if has_log(path) else []
+    return attrs.evolve(survey, faults=[fault, *log, *survey.faults])
 
 
 def _survey_of(db: sqlite3.Connection, path: str, save: Callable[[Row], object], stop: Callable[[], bool]) -> Survey:
@@ -189,10 +193,11 @@ def _survey_of(db: sqlite3.Connection, path: str, save: Callable[[Row], object],
     jobs = _jobs(db, columns)
     rows = _Rows(save=save, stop=stop)
     unreadable: set[int] = set()
-    for first in range(1, min(_highest(db, jobs), _MOST_NUMBERS) + 1, _CHUNK):
+    end = min(_highest(db, jobs), _MOST_NUMBERS) + 1
+    for first in range(1, end, _CHUNK):
         if stop():
             raise Stopped
-        rows.take(_range(db, columns, first, unreadable))
+        rows.take(_range(db, columns, first, min(first + _CHUNK, end), unreadable))
     # SQLite ends a range at a row whose number is damaged, and may not find the rows near it by their numbers.
     if any(rows.lack(number, job) and number not in unreadable for number, job in jobs.items()):
         rows.take(_in_order(db, columns))
@@ -280,9 +285,9 @@ def _highest(db: sqlite3.Connection, jobs: Mapping[int, _Job]) -> int:
     return sorted(found)[len(found) // 2] if found else 0
 
 
-def _range(db: sqlite3.Connection, columns: Sequence[str], first: int, unreadable: set[int]) -> Iterator[Row]:
-    """The rows of this range. `unreadable` gets the numbers that cannot be read, also those that no row has."""
-    ranges = [(first, first + _CHUNK)]
+def _range(db: sqlite3.Connection, columns: Sequence[str], first: int, end: int, unreadable: set[int]) -> Iterator[Row]:
+    """The rows of these numbers. `unreadable` gets those that cannot be read, also if no row has them."""
+    ranges = [(first, end)]
     while ranges:
         low, high = ranges.pop()
         rows = _read(db, columns, low, high)
