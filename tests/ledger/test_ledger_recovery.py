@@ -7,7 +7,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -150,6 +150,7 @@ async def test_the_root_of_the_table_cannot_be_read(path: Path) -> None:
     overwritten(path, root_of(path, "watches"), bytes(PAGE))
     survey = saved(path)
     assert survey.sound == 0
+    assert survey.faults == ["database disk image is malformed"]
     assert [row.id for row in survey.damaged] == list(range(1, ROWS + 1))
     assert [row.keys for row in survey.damaged][-1] == {"file_id": "D1", "job_id": f"ZX-{ROWS}"}
 
@@ -183,9 +184,14 @@ async def test_a_row_of_a_linked_page_is_saved_once(path: Path) -> None:
 
 
 async def test_a_second_row_of_a_job(path: Path) -> None:
-    """The first one is saved, because the new ledger has an index with one row for each job."""
+    """The first one is saved, because the new ledger has an index with one row for each job, wherever it is polled."""
     await filled(path, 3)
-    sealed(path, "DROP INDEX watches_by_job", "UPDATE watches SET job = (SELECT job FROM watches WHERE id = 1)")
+    sealed(
+        path,
+        "DROP INDEX watches_by_job",
+        "UPDATE watches SET job = (SELECT job FROM watches WHERE id = 1)",
+        "UPDATE watches SET origin = 'https://b.example' WHERE id = 2",
+    )
     survey = saved(path)
     assert survey.sound == 1
     assert [(row.id, row.reason, row.certain) for row in survey.damaged] == [
@@ -193,6 +199,23 @@ async def test_a_second_row_of_a_job(path: Path) -> None:
         (3, "it is a second row of its job", True),
     ]
     assert raw(path.with_name("new.ledger"), "SELECT id FROM watches") == [(1,)]
+
+
+async def test_equal_keys_of_other_endpoints_and_accounts(path: Path) -> None:
+    """They are other jobs, and each of them is saved."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(1), new(1, account="acme"), new(1, endpoint="other")])
+    assert saved(path) == Survey(sound=3, damaged=[], faults=[])
+
+
+async def test_a_job_that_is_damaged_in_the_index_alone(path: Path) -> None:
+    """Its row is sound, so it is saved, and not named."""
+    data = await filled(path, 3)
+    page = root_of(path, "watches_by_job")
+    overwritten(path, data.index(b"ZX-2", page) + 3, b"7")
+    survey = saved(path)
+    assert (survey.sound, survey.damaged) == (3, [])
+    assert "row 2 missing from index watches_by_job" in survey.faults
 
 
 async def test_rows_that_were_changed(path: Path) -> None:
@@ -497,6 +520,23 @@ async def test_a_new_file_without_room(path: Path, monkeypatch: pytest.MonkeyPat
     assert "Free some space" in str(error)
     assert folder_of(path) == before
     assert path.read_bytes() == data
+
+
+async def test_a_new_file_that_another_program_locks(path: Path) -> None:
+    """As a virus scanner may do. It is no damage of the old file."""
+    await filled(path, 1)
+
+    def lock() -> bool:
+        if not held:
+            held.append(sqlite3.connect(f"{path}.new-pollwise-recovery", isolation_level=None))
+            other.enter_context(closing(held[0]))
+            held[0].execute("BEGIN EXCLUSIVE")
+        return False
+
+    held: list[sqlite3.Connection] = []
+    with ExitStack() as other, pytest.raises(LedgerNotRecovered) as caught:
+        recover_ledger(str(path), f"{path}.new", lock)
+    assert (caught.value.detail, caught.value.is_full) == ("database is locked", False)
 
 
 async def test_a_new_file_on_a_network_file_system(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

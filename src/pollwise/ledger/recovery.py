@@ -79,6 +79,10 @@ def _never() -> bool:
     return False
 
 
+def _ignore(_row: Row) -> None:
+    """Save nothing."""
+
+
 def check_ledger(path: str, stop: Callable[[], bool] = _never) -> Survey:
     """Read each row.
 
@@ -86,7 +90,7 @@ def check_ledger(path: str, stop: Callable[[], bool] = _never) -> Survey:
         LedgerError: The file has no table of watches that can be read.
         Stopped: `stop` returned True.
     """
-    return _survey(path, lambda _row: None, stop)
+    return _survey(path, _ignore, stop)
 
 
 def recover_ledger(path: str, new: str, stop: Callable[[], bool] = _never) -> Survey:
