@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import random
 import shutil
@@ -459,9 +460,10 @@ async def test_a_file_in_the_place_of_the_new_one(path: Path, end: str) -> None:
     await filled(path, 1)
     there = Path(f"{path}.new{end}")
     there.write_bytes(b"mine")
-    with pytest.raises(FileExistsError, match="File exists") as caught:
+    with pytest.raises(FileExistsError) as caught:
         recover_ledger(str(path), f"{path}.new")
-    assert caught.value.filename == str(there)
+    error = caught.value
+    assert (error.errno, error.strerror, error.filename) == (errno.EEXIST, "File exists", str(there))
     assert there.read_bytes() == b"mine"
 
 

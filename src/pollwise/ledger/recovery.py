@@ -46,6 +46,7 @@ _MOST_NUMBERS = 1_000_000_000  # a damaged number may be any; looking for so man
 _MOST_FAULTS = 20
 _LOG_NOT_READ = "its -wal cannot be read without the first page, so the newest changes are missing"
 _EACH_VERSION = {"id", "endpoint", "job", "first_seen_us"}  # columns
+_HIGHEST = ("SELECT max(id) FROM watches NOT INDEXED", "SELECT seq FROM sqlite_sequence WHERE name = 'watches'")
 _ADDED = {
     "account": "''",
     "origin": "NULL",
@@ -123,7 +124,7 @@ def recover_ledger(path: str, new: str, stop: Callable[[], bool] = _never) -> Su
     try:
         make_ledger(target, f"{target}-pollwise-recovery", save_all)
     except FileExistsError as exc:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from exc
+        raise _exists(target) from exc
     except (sqlite3.Error, OSError) as exc:
         raise _not_recovered(exc, target, path) from exc
     return surveys[0]
@@ -133,10 +134,14 @@ def _refuse_what_exists(path: str, target: str) -> None:
     # SQLite would write a log or a journal of an earlier file into the new one.
     for place in (target, f"{target}-wal", f"{target}-journal"):
         if os.path.lexists(place):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), place)
+            raise _exists(place)
     source = os.path.realpath(path)
     if os.path.realpath(target) in {f"{source}{end}" for end in ("-wal", "-shm", "-journal", "-lock")}:
         raise ConfigurationError(f"{target} would be a part of the damaged ledger; name another file")
+
+
+def _exists(place: str) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), place)
 
 
 def _not_recovered(exc: Exception, target: str, path: str) -> LedgerNotRecovered:
@@ -283,7 +288,7 @@ def _jobs(db: sqlite3.Connection, columns: Sequence[str]) -> Mapping[int, _Job]:
 def _highest(db: sqlite3.Connection, jobs: Mapping[int, _Job]) -> int:
     """The highest number of a row. Each place that has it may be damaged, so the middle one of three is taken."""
     found = [max(jobs)] if jobs else []
-    for sql in ("SELECT max(id) FROM watches NOT INDEXED", "SELECT seq FROM sqlite_sequence WHERE name = 'watches'"):
+    for sql in _HIGHEST:
         with suppress(*_DAMAGE):
             found += [number for (number,) in fetch(db, sql) if isinstance(number, int)]
     return sorted(found)[len(found) // 2] if found else 0
