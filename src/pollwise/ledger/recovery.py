@@ -45,7 +45,6 @@ _CHUNK = 1_000
 _MOST_NUMBERS = 1_000_000_000  # a damaged number may be any; looking for so many takes seconds
 _MOST_FAULTS = 20
 _LOG_NOT_READ = "its -wal cannot be read without the first page, so the newest changes are missing"
-_EACH_VERSION = {"id", "endpoint", "job", "first_seen_us"}  # columns
 _HIGHEST = ("SELECT max(id) FROM watches NOT INDEXED", "SELECT seq FROM sqlite_sequence WHERE name = 'watches'")
 _ADDED = {
     "account": "''",
@@ -55,6 +54,9 @@ _ADDED = {
     "job_checksum": "'older'",
     "state_checksum": "'older'",
 }
+
+
+_FIRST = set(COLUMNS.split(", ")) - _ADDED.keys()  # the columns of version 1, which each version has
 
 
 @attrs.frozen(kw_only=True)
@@ -265,7 +267,7 @@ def _save(db: sqlite3.Connection, row: Row) -> None:
 def _columns(db: sqlite3.Connection, path: str) -> Sequence[str]:
     """The columns of the newest version, as expressions for this file."""
     there = {row[1] for row in db.execute("PRAGMA table_info(watches)")}
-    if not there.issuperset(_EACH_VERSION):
+    if not there.issuperset(_FIRST):
         if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise NotALedger(path, "it is another program's SQLite database")
         raise LedgerCorrupt(path, "it has no table of watches that can be read")
@@ -273,7 +275,7 @@ def _columns(db: sqlite3.Connection, path: str) -> Sequence[str]:
     version = version_of(db)
     if version > len(MIGRATIONS) and not there.issubset(known):
         raise LedgerTooNew(path, version, len(MIGRATIONS))
-    return [name if name in there else _ADDED.get(name, "NULL") for name in known]
+    return [name if name in there else _ADDED[name] for name in known]
 
 
 def _jobs(db: sqlite3.Connection, columns: Sequence[str]) -> Mapping[int, _Job]:
