@@ -45,6 +45,9 @@ _CHUNK = 1_000
 _MOST_NUMBERS = 1_000_000_000  # a damaged number may be any; looking for so many takes seconds
 _MOST_FAULTS = 20
 _LOG_NOT_READ = "its -wal cannot be read without the first page, so the newest changes are missing"
+_CELLS_UNCHECKED = "PRAGMA cell_size_check = OFF"  # else a page with one damaged cell could not be read at all
+_APPLICATION = "PRAGMA application_id"
+_TABLE = "PRAGMA table_info(watches)"
 _HIGHEST = ("SELECT max(id) FROM watches NOT INDEXED", "SELECT seq FROM sqlite_sequence WHERE name = 'watches'")
 _ADDED = {
     "account": "''",
@@ -167,7 +170,7 @@ def _survey(path: str, save: Callable[[Row], object], stop: Callable[[], bool]) 
 def _survey_of_file(path: str, save: Callable[[Row], object], stop: Callable[[], bool]) -> Survey:
     try:
         with closing(connect_to_read(path, _BUSY_TIMEOUT_S)) as db:
-            db.execute("PRAGMA cell_size_check = OFF")  # else a page with one damaged cell could not be read at all
+            db.execute(_CELLS_UNCHECKED)
             survey = _survey_of(db, path, save, stop)
     except (*_DAMAGE, LedgerCorrupt) as exc:
         error = ledger_error_of(exc, path)
@@ -210,7 +213,7 @@ def _survey_of(db: sqlite3.Connection, path: str, save: Callable[[Row], object],
             raise Stopped
         rows.take(_range(db, columns, first, min(first + _CHUNK, end), unreadable))
     # SQLite ends a range at a row whose number is damaged, and may not find the rows near it by their numbers.
-    if any(rows.lack(number, job) and number not in unreadable for number, job in jobs.items()):
+    if any(rows.lack(number, job) for number, job in jobs.items()):
         rows.take(_in_order(db, columns))
     lost = {number: job for number, job in jobs.items() if rows.lack(number, job)}
     if not jobs:
@@ -266,9 +269,9 @@ def _save(db: sqlite3.Connection, row: Row) -> None:
 
 def _columns(db: sqlite3.Connection, path: str) -> Sequence[str]:
     """The columns of the newest version, as expressions for this file."""
-    there = {row[1] for row in db.execute("PRAGMA table_info(watches)")}
+    there = {row[1] for row in db.execute(_TABLE)}
     if not there.issuperset(_FIRST):
-        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        if db.execute(_APPLICATION).fetchone()[0] != APPLICATION_ID:
             raise NotALedger(path, "it is another program's SQLite database")
         raise LedgerCorrupt(path, "it has no table of watches that can be read")
     known = COLUMNS.split(", ")
