@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import errno
 import itertools
-import random
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from ledger_values import ENDPOINT, change, every, folder_of, new, raw, sealed, success
+from damaged_files import (
+    LEAF_OF_A_TABLE,
+    PAGE,
+    ROWS,
+    SAMPLES,
+    cells,
+    exported,
+    filled,
+    overwritten,
+    page_of,
+    root_of,
+    saved,
+)
+from ledger_values import ENDPOINT, change, every, folder_of, new, raw, sealed
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import (
@@ -30,73 +41,6 @@ from pollwise.ledger import (
 )
 from pollwise.ledger.recovery import Stopped, Survey, check_ledger, recover_ledger
 from pollwise.ledger.schema import MIGRATIONS
-
-SAMPLES = Path(__file__).parents[1] / "samples" / "ledger"
-PAGE = 4096
-LEAF_OF_A_TABLE = 0x0D  # sqlite.org/fileformat2.html
-ROWS = 400
-
-
-_made: dict[int, bytes] = {}
-
-
-async def filled(path: Path, rows: int = ROWS) -> bytes:
-    """A closed ledger without a log. The first half of its watches has outcomes."""
-    if rows not in _made:
-        async with SqliteLedger(path) as ledger:
-            await ledger.record([new(number) for number in range(1, rows + 1)])
-            await ledger.conclude([success(number) for number in range(1, rows // 2 + 1)])
-        raw(path, "PRAGMA journal_mode = DELETE")
-        Path(f"{path}-lock").unlink()
-        _made[rows] = path.read_bytes()
-    path.write_bytes(_made[rows])
-    return _made[rows]
-
-
-async def exported(path: Path) -> bytes:
-    async with SqliteLedger(path, read_only=True) as ledger:
-        return b"".join([lines async for lines in ledger.export(include_open=True)])
-
-
-def saved(path: Path) -> Survey:
-    """What `recover` saves. `check` says the same, and neither changes the file."""
-    fresh = path.with_name("new.ledger")
-    before = path.read_bytes()
-    survey = check_ledger(str(path))
-    assert recover_ledger(str(path), str(fresh)) == survey
-    assert path.read_bytes() == before
-    assert check_ledger(str(fresh)) == Survey(sound=survey.sound, damaged=[], faults=[])
-    assert raw(fresh, "SELECT count(*) FROM watches") == [(survey.sound,)]
-    return survey
-
-
-def page_of(data: bytes, text: bytes) -> int:
-    """Where the page of the table begins that has this text."""
-    return next(at for at in range(0, len(data), PAGE) if data[at] == LEAF_OF_A_TABLE and text in data[at : at + PAGE])
-
-
-def cells(data: bytes) -> Iterator[tuple[int, int]]:
-    """Each row's number below 128, and where in the file this number is."""
-    leaves = (at for at in range(0, len(data), PAGE) if data[at] == LEAF_OF_A_TABLE)
-    for page in (at for at in leaves if b"ZX-" in data[at : at + PAGE]):
-        for n in range(int.from_bytes(data[page + 3 : page + 5], "big")):
-            place = page + int.from_bytes(data[page + 8 + 2 * n : page + 10 + 2 * n], "big")
-            while data[place] >= 0x80:  # the size of the row
-                place += 1
-            if data[place + 1] < 0x80:
-                yield data[place + 1], place + 1
-
-
-def root_of(path: Path, name: str) -> int:
-    ((root,),) = raw(path, f"SELECT rootpage FROM sqlite_schema WHERE name = '{name}'")  # noqa: S608
-    return (int(root) - 1) * PAGE
-
-
-def overwritten(path: Path, place: int, data: bytes) -> None:
-    whole = bytearray(path.read_bytes())
-    whole[place : place + len(data)] = data
-    path.write_bytes(whole)
-
 
 # --- damage of rows -----------------------------------------------------------------------------
 
@@ -283,98 +227,6 @@ async def test_at_most_twenty_messages_of_sqlite(path: Path) -> None:
     survey = check_ledger(str(path))
     assert (survey.sound, len(survey.faults)) == (30, 20)
     assert any("missing from index watches_by_job" in fault for fault in survey.faults)
-
-
-# --- damage of the first page -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("place", "data"),
-    [
-        (0, bytes(PAGE)),
-        (0, b"s"),  # the name of the format
-        (16, b"\x00\x00"),  # the size of a page
-        (20, b"\x20"),  # the bytes at the end of a page that are not used
-        (56, b"\x00\x00\x00\x02"),  # UTF-16
-        (100, b"\xff"),  # the kind of page
-        (103, b"\x00\x00"),  # the number of tables
-    ],
-)
-async def test_a_first_page_that_is_damaged(path: Path, place: int, data: bytes) -> None:
-    """All rows are saved, although SQLite finds no table in the file. The fault is told."""
-    await filled(path)
-    lines = await exported(path)
-    overwritten(path, place, data)
-    survey = saved(path)
-    assert (survey.sound, survey.damaged) == (ROWS, [])
-    assert survey.faults
-    assert await exported(path.with_name("new.ledger")) == lines
-
-
-async def test_a_table_whose_name_is_damaged(path: Path) -> None:
-    """All rows are saved, also if the name is no text any more."""
-    for name in (b"wotches", b"\xf4atches"):
-        path.unlink(missing_ok=True)
-        path.with_name("new.ledger").unlink(missing_ok=True)
-        data = await filled(path, 5)
-        overwritten(path, 0, data[:PAGE].replace(b"watches", name))
-        with pytest.raises(LedgerCorrupt):
-            await SqliteLedger(path).__aenter__()
-        assert saved(path).sound == 5
-
-
-@pytest.mark.parametrize("column", ["id", "job", "phase", "origin", "state_checksum"])
-async def test_a_column_whose_name_is_damaged(path: Path, column: str) -> None:
-    """The name is in the first page, so all rows are saved."""
-    await filled(path)
-    raw(path, f"ALTER TABLE watches RENAME COLUMN {column} TO damaged")
-    survey = saved(path)
-    assert (survey.sound, survey.damaged) == (ROWS, [])
-    assert "its tables are not as they were made" in survey.faults or "no table of watches" in survey.faults[0]
-
-
-@pytest.mark.parametrize("version", [1, 2, 3])
-async def test_a_first_page_of_an_older_release(path: Path, version: int) -> None:
-    """The file's schema version is used, if it is left."""
-    shutil.copy(SAMPLES / f"version_{version}.sqlite", path)
-    overwritten(path, 100, bytes(PAGE - 100))
-    lines = (SAMPLES / f"version_{version}.jsonl").read_bytes()
-    survey = saved(path)
-    assert survey.sound == len(lines.splitlines())
-    assert await exported(path.with_name("new.ledger")) == lines
-
-
-async def test_a_first_page_and_a_log(path: Path) -> None:
-    """What only the log has cannot be saved, and that is told."""
-    await filled(path)
-    async with SqliteLedger(path) as ledger:
-        await ledger.record([new(ROWS + 1)])
-        whole, log = path.read_bytes(), Path(f"{path}-wal").read_bytes()
-    path.write_bytes(bytes(PAGE) + whole[PAGE:])
-    for content, faults in ((log, True), (b"", False)):
-        Path(f"{path}-wal").write_bytes(content)
-        survey = check_ledger(str(path))
-        assert survey.sound == ROWS
-        assert any("-wal cannot be read" in fault for fault in survey.faults) is faults
-
-
-async def test_a_first_page_of_a_ledger_without_rows(path: Path) -> None:
-    """There is nothing to save, so the error is that of the file."""
-    await filled(path, 0)
-    overwritten(path, 0, bytes(PAGE))
-    with pytest.raises(NotALedger):
-        check_ledger(str(path))
-
-
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_garbage_is_no_ledger(path: Path, size: int) -> None:
-    """Also if its second page looks like that of a table."""
-    data = bytearray(random.Random(size).randbytes(size * PAGE))
-    if size > 1:
-        data[PAGE] = LEAF_OF_A_TABLE
-    path.write_bytes(data)
-    with pytest.raises(NotALedger, match="not a database"):
-        check_ledger(str(path))
 
 
 # --- files that are read ------------------------------------------------------------------------

@@ -333,11 +333,12 @@ def _in_order(db: sqlite3.Connection, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def _faults(db: sqlite3.Connection, path: str) -> Sequence[str]:
+    found: list[str] = []
     try:
-        found = [str(message) for (message,) in db.execute(f"PRAGMA integrity_check({_MOST_FAULTS})")]
+        found += [str(message) for (message,) in db.execute(f"PRAGMA integrity_check({_MOST_FAULTS})")]
         check_tables(db, path)
     except _DAMAGE as exc:
-        return [str(exc)]
+        found.append(str(exc))
     except LedgerTooNew as exc:
         found.append(f"its schema version is {exc.found}")
     except (LedgerCorrupt, NotALedger) as exc:
