@@ -335,7 +335,7 @@ def _in_order(db: sqlite3.Connection, columns: Sequence[str]) -> Iterator[Row]:
 def _faults(db: sqlite3.Connection, path: str) -> Sequence[str]:
     found: list[str] = []
     try:
-        found += [str(message) for (message,) in db.execute(f"PRAGMA integrity_check({_MOST_FAULTS})")]
+        found.extend(str(message) for (message,) in db.execute(f"PRAGMA integrity_check({_MOST_FAULTS})"))
         check_tables(db, path)
     except _DAMAGE as exc:
         found.append(str(exc))
