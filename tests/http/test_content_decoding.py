@@ -108,6 +108,7 @@ BROTLI = b"\x8f\x00\x80\x7b\x7d\x03"  # "{}"
         (gzip.compress(BROTLI, mtime=0), "br, gzip"),
         (gzip.compress(b"{}", mtime=0), "gzip, deflate"),
         (b"{}", "gzip, gzip, gzip, gzip, gzip"),
+        (b"\x03\x00", "deflate, deflate"),
         (gzip.compress(b"{}", mtime=0) + b"more", "gzip"),
         (zlib.compress(b"{}") + b"more", "deflate"),
         (gzip.compress(b"{}", mtime=0)[:-6] + b"\0\0\0\0\0\0", "gzip"),

@@ -125,6 +125,8 @@ def _gunzip(body: bytes, limit: int) -> _Steps[bytes]:
 
 def _inflate(body: bytes, limit: int) -> _Steps[bytes]:
     """The zlib format (RFC 9110, 8.4.1.2), or the raw deflate stream that some servers send instead."""
+    if not body:  # by an earlier coding
+        raise DecodingError("its compressed data is truncated")
     has_zlib_header = body[0] & 0x0F == zlib.DEFLATED and int.from_bytes(body[:2], "big") % 31 == 0
     whole, rest = yield from _stream(body, _ZLIB if has_zlib_header else _RAW, limit)
     if rest:
