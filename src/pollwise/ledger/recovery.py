@@ -54,6 +54,7 @@ _ADDED = {
     "origin": "NULL",
     "error_data": "NULL",
     "generation": "0",
+    "cursor": "NULL",
     "job_checksum": "'older'",
     "state_checksum": "'older'",
 }
