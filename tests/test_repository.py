@@ -41,8 +41,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
 }
 TESTED_ELSEWHERE["__init__.py"] = "what it shows is tested in tests/test_public_names.py"
 
-# Packages that are another package's interface: no aiohttp comes without them.
-COMES_WITH = {"multidict": "aiohttp", "yarl": "aiohttp"}
+# Packages that are another package's interface (no aiohttp comes without them), or are imported by another name.
+COMES_WITH = {"multidict": "aiohttp", "typing_extensions": "typing-extensions", "yarl": "aiohttp"}
 
 # Traces of a developer's machine. The patterns are concatenated, so that this file does not match them.
 MACHINE_TRACES = [

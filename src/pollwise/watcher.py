@@ -9,7 +9,6 @@ Rule 3: with a ledger, a watch is on disk before its job is polled, and its outc
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import AsyncIterable, Callable, Collection, Hashable, Iterable
@@ -17,16 +16,18 @@ from contextlib import aclosing
 from functools import partial
 from operator import itemgetter
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, Unpack, overload
+
+from typing_extensions import TypeVar
 
 from pollwise.core.callbacks import checked_clock, checked_dice
 from pollwise.core.forecast import Forecast
 from pollwise.core.identity import Origins, checked_account, origins_of
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget, engine_of
-from pollwise.core.watch_state import StepResult
 from pollwise.durable import MachineFactory, Patience, Recorder, WatchRows, on_machine_end
 from pollwise.durable.bulk_recording import record_jobs
+from pollwise.durable.closing import close_watcher
 from pollwise.durable.codec import check_codec
 from pollwise.durable.delivery import Deliveries
 from pollwise.durable.resume import Stagger, learn_durations, resume_all
@@ -39,19 +40,23 @@ from pollwise.model.calls import status_call
 from pollwise.model.events import Outcome
 from pollwise.model.limits import Limits
 from pollwise.model.protocols import EndpointLike, Transport
+from pollwise.model.results import HasPagedResult, HasResult, check_result_methods
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.dispatcher import Dispatcher
-from pollwise.runtime.driven_watch import DrivenWatch
-from pollwise.runtime.options import check_parts, check_seconds, policy_for
+from pollwise.runtime.driven_watch import DrivenWatch, end_open, forget_open
+from pollwise.runtime.job_calls import JobCalls
+from pollwise.runtime.options import WatcherOptions, check_parts, check_seconds, policy_for
 from pollwise.runtime.watch import Watch
 
 __all__ = ["JobWatcher"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
+R_co = TypeVar("R_co", covariant=True, default=object)
+V = TypeVar("V")
 
 
-class JobWatcher(Generic[J, S]):
+class JobWatcher(Generic[J, S, R_co]):
     """Polls a status endpoint until jobs are over.
 
     Use it as an async context manager. Leaving the block ends its watches.
@@ -84,6 +89,26 @@ class JobWatcher(Generic[J, S]):
         ConfigurationError: An argument cannot be right.
     """
 
+    # pyright warns of class-scoped type variables in `self`, and mypy wants them there
+    @overload
+    def __init__(
+        self: JobWatcher[J, S, V],  # pyright: ignore[reportInvalidTypeVarUse]
+        endpoint: HasPagedResult[J, S, V],
+        **options: Unpack[WatcherOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: JobWatcher[J, S, V],  # pyright: ignore[reportInvalidTypeVarUse]
+        endpoint: HasResult[J, S, V],
+        **options: Unpack[WatcherOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: JobWatcher[J, S, object],  # pyright: ignore[reportInvalidTypeVarUse]
+        endpoint: EndpointLike[J, S],
+        **options: Unpack[WatcherOptions],
+    ) -> None: ...
+
     def __init__(
         self,
         endpoint: EndpointLike[J, S],
@@ -107,6 +132,7 @@ class JobWatcher(Generic[J, S]):
         check_seconds(ledger_patience_s=ledger_patience_s)
         self.endpoint = endpoint
         self._endpoint = whole = with_defaults(endpoint)
+        check_result_methods(whole)
         checked_account(whole.account, whole.auth)
         if ledger is not None:
             check_codec(whole)
@@ -170,8 +196,11 @@ class JobWatcher(Generic[J, S]):
             reply_limits=self._limits.reply,
             dice=self._dice if self._dice is random.random else checked_dice(self._dice),
             clock=self._clock,
-            on_over=partial(_end, self._open) if self._ledger is None else on_machine_end,
+            on_over=partial(end_open, self._open) if self._ledger is None else on_machine_end,
             write_token=partial(write_token, self._endpoint),
+        )
+        self._dispatcher.calls = JobCalls(
+            self._endpoint, self._dispatcher, self._policy, result_bytes=self._limits.result_bytes
         )
         now, grace_s = asyncio.get_running_loop().time, self._limits.request_timeout_s
         self._machines = MachineFactory(policy=self._policy, grace_s=grace_s, now=now, clock=self._clock)
@@ -185,7 +214,7 @@ class JobWatcher(Generic[J, S]):
             rows=WatchRows(endpoint=endpoint, origins=origins, machines=machines, limits=self._limits.reply),
             dispatcher=dispatcher,
             patience_s=self._ledger_patience_s,
-            on_end=partial(_forget, self._open),
+            on_end=partial(forget_open, self._open),
         )
 
     async def __aexit__(
@@ -195,22 +224,8 @@ class JobWatcher(Generic[J, S]):
         recorder, self._recorder = self._recorder, None
         transport, self._own_transport = self._own_transport, None
         watches, self._open = self._open, {}
-        if pollers is None:
-            return
-        if recorder is not None:
-            recorder.begin_closing()
-        try:
-            await pollers.drain(watches.values())
-            if recorder is not None:
-                await recorder.aclose()
-        finally:
-            try:
-                await pollers.aclose()
-            finally:
-                if recorder is not None:
-                    recorder.detach(watches.values())  # what is left, if this call was cancelled before it was done
-                if transport is not None:
-                    await transport.aclose()
+        if pollers is not None:
+            await close_watcher(pollers, recorder, transport, watches.values())
 
     @property
     def transport(self) -> Transport:
@@ -229,7 +244,7 @@ class JobWatcher(Generic[J, S]):
         """The number of open watches."""
         return len(self._open)
 
-    def watch(self, job: J) -> Watch[J, S]:
+    def watch(self, job: J) -> Watch[J, S, R_co]:
         """Follow this job to its outcome. The first poll is sent at once. A job with an open watch gets that watch.
 
         With a ledger the first poll is sent when the job is on disk, and the ledger's row of the job counts. An open
@@ -259,13 +274,13 @@ class JobWatcher(Generic[J, S]):
             self._open[job] = watch
         return watch
 
-    def _watch_here(self, pollers: Dispatcher[J, S] | None, job: J) -> Watch[J, S]:
+    def _watch_here(self, pollers: Dispatcher[J, S] | None, job: J) -> Watch[J, S, R_co]:
         """The same for a call that outlasts its first step: it ends with this dispatcher, even if a new one is opened."""
         if self._dispatcher is not pollers:
             raise WatcherClosed(job)
         return self.watch(job)
 
-    def watch_from_token(self, text: str) -> Watch[J, S]:
+    def watch_from_token(self, text: str) -> Watch[J, S, R_co]:
         """Resume the watch of this `Watch.resume_token`.
 
         Its deadline is kept, and is at most the watcher's `timeout_s` away. If it has passed, the job is polled once
@@ -294,7 +309,7 @@ class JobWatcher(Generic[J, S]):
             self._open[token.job] = watch
         return watch
 
-    async def record(self, job: J) -> Watch[J, S]:
+    async def record(self, job: J) -> Watch[J, S, R_co]:
         """Follow this job, and return when its watch is on disk. From then on no crash loses the watch.
 
         Raises:
@@ -310,7 +325,7 @@ class JobWatcher(Generic[J, S]):
         await recorder.wait_recorded(watch)
         return watch
 
-    async def record_all(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Watch[J, S]]:
+    async def record_all(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Watch[J, S, R_co]]:
         """Follow all of these jobs, and return when all watches are on disk; they are in the order of the jobs.
 
         Jobs are read from the iterable as the ledger writes them, some thousands ahead. Errors are those of `record`;
@@ -318,7 +333,7 @@ class JobWatcher(Generic[J, S]):
         """
         return await record_jobs(self._needs_ledger(), partial(self._watch_here, self._dispatcher), jobs)
 
-    async def resume(self) -> list[Watch[J, S]]:
+    async def resume(self) -> list[Watch[J, S, R_co]]:
         """Resume every watch of this endpoint and account that is open in the ledger, in the order recorded.
 
         Deadlines are kept by the wall clock, and polls and failures are counted on. A watch whose deadline has passed
@@ -388,12 +403,3 @@ class JobWatcher(Generic[J, S]):
         async with aclosing(self.as_completed(jobs)) as batch:
             found = [(batch.position, outcome) async for outcome in batch]
         return [outcome for _, outcome in sorted(found, key=itemgetter(0))]
-
-
-def _forget(watches: dict[J, DrivenWatch[J, S]], watch: DrivenWatch[J, S]) -> None:
-    del watches[watch.job]
-
-
-def _end(watches: dict[J, DrivenWatch[J, S]], watch: DrivenWatch[J, S]) -> None:
-    del watches[watch.job]
-    watch.notify(StepResult.OVER, math.nan)

@@ -68,6 +68,7 @@ PROBLEMS = st.builds(
 )
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXTS,
+    int | None: st.none() | st.integers(0, 10**9),
     int: st.integers(0, 2**63),
     bool: st.booleans(),
     float: FLOATS,

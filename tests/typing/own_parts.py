@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import assert_type
+from typing import Any, assert_type
 
 import attrs
 from yarl import URL
 
 from pollwise import Endpoint, JobWatcher, Phase, Reading, Reply, Request, Watch
-from pollwise.endpoints import AttrsCodec, Cursor, LedgerCodec, RateLimit
+from pollwise.endpoints import AttrsCodec, Cursor, LedgerCodec, RateLimit, ResultPage
 from pollwise.errors import Problem
 from pollwise.http import Auth, Transport
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
@@ -87,6 +87,36 @@ class Folder:
         return Reading.running(Paper(len(reply.body)), cursor=cursor)
 
 
+class Scanner(Printer):
+    """Makes a file."""
+
+    def result_request(self, job: Print, status: Paper, /) -> Request | None:
+        return Request(URL(f"https://printer.example/{job.number}/file"))
+
+    def read_result(self, reply: Reply, /) -> bytes:
+        return reply.body
+
+
+class Binder(Printer):
+    """Makes a list in pages."""
+
+    def result_request(self, job: Print, status: Paper, cursor: Cursor = None) -> Request:
+        return Request(URL(str(cursor)))
+
+    def read_result(self, reply: Reply, cursor: Cursor = None) -> ResultPage[list[Paper]]:
+        return ResultPage([Paper(1)], next="https://printer.example/2")
+
+
+class Copier(Plotter):
+    """Makes a number, in a page or without, and is of no class of pollwise's."""
+
+    def result_request(self, job: Print, status: Paper) -> Request:
+        return Request(URL("https://plotter.example/"))
+
+    def read_result(self, reply: Reply) -> ResultPage[int] | int:
+        return 1
+
+
 class Broken:
     """Reads no replies."""
 
@@ -143,6 +173,32 @@ async def an_endpoint_may_take_a_cursor() -> None:
         assert_type(await watcher.watch(Print(1)), Paper)
 
 
+async def a_result_has_the_type_that_is_read() -> None:
+    async with JobWatcher(Scanner(None), timeout_s=10) as watcher:
+        assert_type(watcher, JobWatcher[Print, Paper, bytes])
+        assert_type(watcher.watch(Print(1)), Watch[Print, Paper, bytes])
+        assert_type(await watcher.watch(Print(1)), Paper)
+        assert_type(await watcher.watch(Print(1)).result(), bytes)
+        assert_type(await (await watcher.record(Print(1))).result(timeout_s=5), bytes)
+    async with JobWatcher(Binder(None), timeout_s=10, heartbeat_s=5) as binding:
+        assert_type(await binding.watch(Print(1)).result(), list[Paper])
+    async with JobWatcher(Copier(), timeout_s=10) as copying:
+        assert_type(await copying.watch(Print(1)).result(), int)
+
+
+async def an_endpoint_without_a_result_has_none_to_use(watcher: JobWatcher[Print, Paper]) -> None:
+    pages: int = await watcher.watch(Print(1)).result()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    assert_type(JobWatcher(Printer(None), timeout_s=10), JobWatcher[Print, Paper])
+    assert_type(pages, int)
+
+
+def any_watcher_of_these_jobs_will_do(scanning: JobWatcher[Print, Paper, bytes], watch: Watch[Any, Any, bytes]) -> None:
+    plain: JobWatcher[Print, Paper] = scanning
+    plain.watch(Print(1)).stop()
+    handle: Watch[Any, Any] = watch
+    handle.stop()
+
+
 def every_reading_has_the_status_that_it_was_given(paper: Paper) -> None:
     assert_type(Reading.queued(paper), Reading[Paper])
     assert_type(Reading.failed(paper, reason="jam"), Reading[Paper])
@@ -157,11 +213,11 @@ def a_codec_fits_its_endpoint(endpoint: Printer) -> None:
 
 
 def what_does_not_fit_is_seen() -> None:
-    JobWatcher(Broken(), timeout_s=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    JobWatcher(Printer, timeout_s=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    JobWatcher(Broken(), timeout_s=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    JobWatcher(Printer, timeout_s=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     Incomplete()  # type: ignore[abstract]  # pyright: ignore[reportAbstractUsage]
     Printer(Postman())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    JobWatcher(Printer(None), timeout_s=1, transport=Postman())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    JobWatcher(Printer(None), timeout_s=1, transport=Postman())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def a_script_holds_answers_or_is_a_function() -> None:

@@ -116,5 +116,5 @@ async def asyncio_takes_a_watch_for_an_awaitable(watcher: JobWatcher[ExtractionJ
 
 def mistakes_are_seen(watcher: JobWatcher[ExtractionJob, ExtractionStatus], endpoint: ExtractionEndpoint) -> None:
     watcher.as_completed([DeleteFileJob("task")])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-    JobWatcher(endpoint, 600)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    JobWatcher(endpoint, timeout_s=600, interval=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    JobWatcher(endpoint, 600)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    JobWatcher(endpoint, timeout_s=600, interval=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]

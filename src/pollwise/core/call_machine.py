@@ -16,11 +16,12 @@ from pollwise.core.machine import WatchMachine
 from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
 from pollwise.core.watch_state import DueReason, StepResult
+from pollwise.errors import PollError, ReplyTooLarge, ResultTooLarge, WatchError
 from pollwise.model.calls import Call
 from pollwise.model.cursor import Cursor
 from pollwise.model.reading import Reading
 
-__all__ = ["CallMachine", "call_policy", "machine_class"]
+__all__ = ["CallMachine", "FetchMachine", "call_policy", "machine_class"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -86,6 +87,20 @@ class CallMachine(WatchMachine[J, S]):
     def restart(self) -> None:
         """Ask from the start again."""
         self.cursor = None
+
+
+class FetchMachine(CallMachine[J, S]):
+    """The fetch of a result. One that is too large for the transport is not fetched again."""
+
+    __slots__ = ()
+
+    def on_error(self, error: PollError | WatchError, *, now: float, dice: float) -> StepResult:
+        """A try failed, or showed that another one cannot help."""
+        if isinstance(error, ReplyTooLarge) and self.outcome is None:
+            large = ResultTooLarge(self.job, None)
+            large.__cause__ = error
+            return self._end(self.abandoned(large, now=now))
+        return super().on_error(error, now=now, dice=dice)
 
 
 def call_policy(policy: Policy, call: Call[Any, Any]) -> Policy:

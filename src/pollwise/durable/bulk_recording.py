@@ -8,7 +8,7 @@ Rule 3: an error of the iterable is raised when the jobs before it are on disk.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable, Iterable, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pollwise.durable.recorder import Recorder
 from pollwise.runtime.fairness import STEPS, Yielder
@@ -17,16 +17,16 @@ from pollwise.runtime.watch import Watch
 __all__ = ["record_jobs"]
 
 J = TypeVar("J", bound=Hashable)
-S = TypeVar("S")
+W = TypeVar("W", bound=Watch[Any, Any, Any])
 
 _AHEAD: Final = 4_000  # enough jobs for the ledger's next transaction while it writes one
 
 
 async def record_jobs(
-    recorder: Recorder[J, S], watch: Callable[[J], Watch[J, S]], jobs: Iterable[J] | AsyncIterable[J]
-) -> list[Watch[J, S]]:
+    recorder: Recorder[Any, Any], watch: Callable[[J], W], jobs: Iterable[J] | AsyncIterable[J]
+) -> list[W]:
     """Watch all these jobs. Return their watches, in the order of the jobs, when all rows are on disk."""
-    watches: list[Watch[J, S]] = []
+    watches: list[W] = []
     fair = Yielder()
     try:
         async for job in _each(jobs):
@@ -41,7 +41,7 @@ async def record_jobs(
     return watches
 
 
-async def _recorded(recorder: Recorder[J, S], watches: Sequence[Watch[J, S]]) -> None:
+async def _recorded(recorder: Recorder[Any, Any], watches: Sequence[Watch[Any, Any, Any]]) -> None:
     for watch in watches:
         await recorder.wait_recorded(watch)
 

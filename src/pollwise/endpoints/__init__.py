@@ -13,6 +13,7 @@ from pollwise.model.limits import RateLimit
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, EndpointLike, LedgerCodec
 from pollwise.model.reading import Phase, Reading
+from pollwise.model.results import ResultPage
 
 __all__ = [
     "AttrsCodec",
@@ -29,5 +30,6 @@ __all__ = [
     "Reading",
     "Reply",
     "Request",
+    "ResultPage",
     "path_segment",
 ]

@@ -16,6 +16,7 @@
     │   ├── CallbackFailed
     │   ├── LedgerWriteFailed
     │   ├── UnrestoredError
+    │   ├── ResultTooLarge
     │   ├── UnsafeUrl
     │   ├── WatchStopped
     │   └── WatcherClosed
@@ -68,6 +69,7 @@ from pollwise.errors._watches import (
     LedgerWriteFailed,
     PermissionDenied,
     RequestRejected,
+    ResultTooLarge,
     RetriesExhausted,
     UnknownOutcome,
     UnrestoredError,
@@ -101,6 +103,7 @@ __all__ = [
     "RateLimited",
     "ReplyTooLarge",
     "RequestRejected",
+    "ResultTooLarge",
     "RetriesExhausted",
     "ServerUnavailable",
     "StaleConnection",

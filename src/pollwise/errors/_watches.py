@@ -19,6 +19,7 @@ __all__ = [
     "LedgerWriteFailed",
     "PermissionDenied",
     "RequestRejected",
+    "ResultTooLarge",
     "RetriesExhausted",
     "UnknownOutcome",
     "UnrestoredError",
@@ -267,6 +268,26 @@ class UnrestoredError(WatchError):
     def __str__(self) -> str:
         said = f" It said: {self.message}" if self.message else ""
         return f"{self.job}: an earlier run ended the watch with {self.kind}. Watch the job again to go on.{said}"
+
+
+@attrs.define
+class ResultTooLarge(WatchError):
+    """The job succeeded, and its result is larger than is allowed.
+
+    Attributes:
+        job: What was watched.
+        most_bytes: How many bytes are allowed. None for the limit of the transport, `max_body`.
+    """
+
+    job: Any
+    most_bytes: int | None = None
+
+    def __str__(self) -> str:
+        limit = "the transport (`max_body`)" if self.most_bytes is None else f"{self.most_bytes} bytes"
+        return (
+            f"{self.job}: the job succeeded, and its result is over the limit of {limit}."
+            " Allow more, or write the result to a file with `save_result`."
+        )
 
 
 @attrs.define

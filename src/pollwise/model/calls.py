@@ -18,7 +18,7 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Reading
 
-__all__ = ["Call", "StatusCall", "status_call"]
+__all__ = ["Call", "StatusCall", "checked_cursor", "passing_cursor", "status_call"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -74,12 +74,12 @@ class StatusCall(Generic[J, S]):
         self.answer_statuses: frozenset[int] = endpoint.answer_statuses
         self.deciding_keys: Collection[str] = endpoint.deciding_keys
         self.problem: Callable[[Reply], Problem | None] = endpoint.problem
-        self.request: Callable[[J, Cursor], Request] = _passing(endpoint.request)
+        self.request: Callable[[J, Cursor], Request] = passing_cursor(endpoint.request)
         if getattr(endpoint.read_for, "__func__", None) is Endpoint.read_for:
-            read: Callable[[Reply, Cursor], Reading[S]] = _passing(endpoint.read)
+            read: Callable[[Reply, Cursor], Reading[S]] = passing_cursor(endpoint.read)
             self.read: Callable[[J, Reply, Cursor], Reading[S]] = lambda _job, reply, cursor: read(reply, cursor)
         else:
-            self.read = _passing(endpoint.read_for)
+            self.read = passing_cursor(endpoint.read_for)
 
 
 def status_call(endpoint: Endpoint[J, S]) -> Call[J, S] | None:
@@ -88,11 +88,12 @@ def status_call(endpoint: Endpoint[J, S]) -> Call[J, S] | None:
     Raises:
         ConfigurationError: A method has a parameter `cursor` without a default.
     """
-    takes = [name for name in _USERS if _cursor_parameter(endpoint, name) is not None]
+    takes = [name for name in _USERS if checked_cursor(endpoint, name) is not None]
     return StatusCall(endpoint) if takes else None
 
 
-def _cursor_parameter(endpoint: Endpoint[Any, Any], name: str) -> inspect.Parameter | None:
+def checked_cursor(endpoint: Endpoint[Any, Any], name: str) -> inspect.Parameter | None:
+    """The parameter `cursor` of this method, or None. Raises ConfigurationError if it has no default."""
     found = _parameter(getattr(endpoint, name))
     if found is not None and found.default is inspect.Parameter.empty:
         raise ConfigurationError(
@@ -109,7 +110,7 @@ def _parameter(method: Callable[..., Any]) -> inspect.Parameter | None:
         return None
 
 
-def _passing(method: Callable[..., Any]) -> Callable[..., Any]:
+def passing_cursor(method: Callable[..., Any]) -> Callable[..., Any]:
     """The method as a function of one argument more, which is the cursor."""
     found = _parameter(method)
     if found is None:

@@ -74,6 +74,7 @@ class Limits:
         capacity: Most watches that `as_completed` and `gather` keep open at once.
         request_timeout_s: Longest time for one request, in seconds.
         reply: How much of a reply is decoded and kept.
+        result_bytes: Most bytes of a job's result, all its pages together. A page counts 1,024 bytes at least.
 
     Raises:
         ConfigurationError: A value cannot be right.
@@ -83,10 +84,12 @@ class Limits:
     capacity: int = 100_000
     request_timeout_s: float = 30.0
     reply: ReplyLimits = ReplyLimits()
+    result_bytes: int = 67_108_864
 
     def __attrs_post_init__(self) -> None:
         _require_count("concurrency", self.concurrency)
         _require_count("capacity", self.capacity)
+        _require_count("result_bytes", self.result_bytes)
         reply: object = self.reply
         if not isinstance(reply, ReplyLimits):
             raise ConfigurationError(f"reply must be a ReplyLimits(items=1000), got {type(reply).__name__}")

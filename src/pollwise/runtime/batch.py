@@ -44,7 +44,7 @@ class Batch(Generic[J, S]):
     """
 
     def __init__(
-        self, begin: Callable[[J], Watch[J, S]], start: Start, jobs: Iterable[J] | AsyncIterable[J], capacity: int
+        self, begin: Callable[[J], Watch[J, S, Any]], start: Start, jobs: Iterable[J] | AsyncIterable[J], capacity: int
     ) -> None:
         self.position = -1
         self._flow: _Flow[J, S] = _Flow(begin, capacity)
@@ -79,7 +79,7 @@ class Batch(Generic[J, S]):
 class _Flow(Generic[J, S]):
     """What the feeding task and the reader share. It refers to neither, so a reader that is dropped ends the feeding task."""
 
-    def __init__(self, begin: Callable[[J], Watch[J, S]], capacity: int) -> None:
+    def __init__(self, begin: Callable[[J], Watch[J, S, Any]], capacity: int) -> None:
         self.left = False  # there is no reader, or the reader has had the end
         self._begin = begin
         self._capacity = capacity
@@ -141,7 +141,7 @@ class _Flow(Generic[J, S]):
         self._ready.clear()
         self._came.set()
 
-    def arrive(self, position: int, watch: Watch[J, S]) -> None:
+    def arrive(self, position: int, watch: Watch[J, S, Any]) -> None:
         outcome = watch.outcome
         if outcome is not None and not self.left:
             self._ready.append((position, outcome))
@@ -166,5 +166,5 @@ class _Place(Generic[J, S]):
         self._flow = flow
         self._position = position
 
-    def __call__(self, watch: Watch[J, S]) -> None:
+    def __call__(self, watch: Watch[J, S, Any]) -> None:
         self._flow.arrive(self._position, watch)

@@ -34,7 +34,7 @@ from pollwise.http.turns import Turns
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint, Transport
 from pollwise.model.secrets import KnownSecrets
-from pollwise.runtime.driven_watch import DrivenWatch, WriteToken, summary_of
+from pollwise.runtime.driven_watch import Calls, DrivenWatch, WriteToken, summary_of
 from pollwise.runtime.fairness import Yielder
 from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, PollResult, Unasked
 from pollwise.runtime.task_owner import TaskOwner
@@ -84,6 +84,7 @@ class Dispatcher(Generic[J, S]):
         on_over: Callable[[DrivenWatch[J, S]], None],
         write_token: WriteToken,
     ) -> None:
+        self.calls: Calls  # of the watches; the watcher sets it
         self._endpoint = endpoint
         self._transport = transport
         self._budget = budget

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
-from collections.abc import AsyncIterator, Callable, Generator, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Hashable
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pollwise.core.machine import WatchMachine
@@ -19,15 +19,28 @@ from pollwise.errors import PollwiseError
 from pollwise.model.events import Event, Outcome, Progressed, Retrying, Succeeded, Throttled
 from pollwise.runtime.watch import Watch
 
-__all__ = ["DrivenWatch", "Owner", "WriteToken", "copy_for_raise", "summary_of"]
+__all__ = ["Calls", "DrivenWatch", "Owner", "WriteToken", "copy_for_raise", "end_open", "forget_open", "summary_of"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 E = TypeVar("E", bound=PollwiseError)
 
 
+class Calls(Protocol):
+    """What a watch does beside its polls."""
+
+    def result(self, watch: DrivenWatch[Any, Any], timeout_s: float | None, /) -> Awaitable[Any]:
+        """The result of its job."""
+        ...
+
+
 class Owner(Protocol):
     """What drives a watch, as the watch sees it."""
+
+    @property
+    def calls(self) -> Calls:
+        """What the watch does beside its polls."""
+        ...
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -62,7 +75,7 @@ class _Subscribers:
         self.callbacks: list[Callable[[Any], object]] = []
 
 
-class DrivenWatch(Watch[J, S]):
+class DrivenWatch(Watch[J, S, Any]):
     """The implementation of `Watch`: its machine, its events and its subscribers.
 
     Attributes:
@@ -111,16 +124,19 @@ class DrivenWatch(Watch[J, S]):
     def resume_token(self) -> str:
         return self._owner.resume_token(self)
 
+    def result(self, *, timeout_s: float | None = None) -> Awaitable[Any]:
+        return self._owner.calls.result(self, timeout_s)
+
     def stop(self) -> None:
         self._owner.stop(self)
 
     def __await__(self) -> Generator[Any, None, S]:
-        return self._result().__await__()
+        return self._status().__await__()
 
     def __aiter__(self) -> AsyncIterator[Event[J, S]]:
         return _View(self, max(0, self._events - 1))
 
-    def on_outcome(self, callback: Callable[[Watch[J, S]], object]) -> None:
+    def on_outcome(self, callback: Callable[[Watch[J, S, Any]], object]) -> None:
         if self.outcome is not None:
             self._call(callback)
             return
@@ -174,7 +190,7 @@ class DrivenWatch(Watch[J, S]):
             found.append((self._last_progress, self.machine.progressed()))
         return min(found, key=_number, default=None)
 
-    async def _result(self) -> S:
+    async def _status(self) -> S:
         while (outcome := self.outcome) is None:
             subscribers = self._need_subscribers()
             if subscribers.outcome_waiters is None:
@@ -217,7 +233,7 @@ class DrivenWatch(Watch[J, S]):
         else:
             self._call(subscribers)
 
-    def _call(self, callback: Callable[[Watch[J, S]], object]) -> None:
+    def _call(self, callback: Callable[[Watch[J, S, Any]], object]) -> None:
         try:
             callback(self)
         except (KeyboardInterrupt, SystemExit):
@@ -269,6 +285,17 @@ def copy_for_raise(error: E) -> E:
         return error.with_traceback(None)
     copied.__cause__, copied.__suppress_context__ = error.__cause__, error.__suppress_context__
     return copied
+
+
+def forget_open(watches: dict[J, DrivenWatch[J, S]], watch: DrivenWatch[J, S]) -> None:
+    """The watch is open no more."""
+    del watches[watch.job]
+
+
+def end_open(watches: dict[J, DrivenWatch[J, S]], watch: DrivenWatch[J, S]) -> None:
+    """The watch is open no more: publish its outcome."""
+    del watches[watch.job]
+    watch.notify(StepResult.OVER, math.nan)
 
 
 def _number(kept: tuple[int, Event[Any, Any]]) -> int:

@@ -6,17 +6,19 @@ Rule: a wrong argument is a ConfigurationError that says what to pass.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Collection
+from typing import Any, Final, Required, TypedDict
 
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError
+from pollwise.ledger import Ledger
 from pollwise.model.calls import Call
 from pollwise.model.limits import Limits, is_number, require_seconds
+from pollwise.model.protocols import Transport
 
-__all__ = ["check_parts", "check_seconds", "fraction_warning", "policy_for"]
+__all__ = ["WatcherOptions", "check_parts", "check_seconds", "fraction_warning", "policy_for"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,25 @@ _METHODS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "transport": (("send",), "AiohttpTransport()"),
     "ledger": (("record", "update", "conclude"), "the opened SqliteLedger('jobs.ledger')"),
 }
+
+
+class WatcherOptions(TypedDict, total=False):
+    """The options of a `JobWatcher`, for its overloads. Its docstring explains them."""
+
+    timeout_s: Required[float | None]
+    pacing: Pacing | None
+    retry: Retry | None
+    transport: Transport | None
+    budget: RateBudget | None
+    limits: Limits | None
+    not_found_grace_s: float
+    confirmations: int
+    confirm_s: float | None
+    longest_hint_s: float
+    heartbeat_s: float | None
+    ledger: Ledger | None
+    ledger_patience_s: float
+    moved_from: str | Collection[str]
 
 
 def check_parts(**parts: object) -> None:

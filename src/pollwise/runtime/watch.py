@@ -10,8 +10,10 @@ Rule 4: a caller sees this class only. What drives a watch is in `driven_watch.p
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Generator, Hashable
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Hashable
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from pollwise.model.events import Event, Outcome
 
@@ -19,13 +21,15 @@ __all__ = ["Watch"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
+R_co = TypeVar("R_co", covariant=True, default=object)
 
 
-class Watch(ABC, Generic[J, S]):
+class Watch(ABC, Generic[J, S, R_co]):
     """Following one job to its outcome. `JobWatcher.watch` returns it.
 
     `await watch` returns the typed status of a success, and raises `JobFailed`, `JobCancelled` or a `WatchError`
-    otherwise. `async for event in watch` gives typed events, the last one the outcome.
+    otherwise. `async for event in watch` gives typed events, the last one the outcome. `await watch.result()` returns what
+    the job made.
     """
 
     __slots__ = ()
@@ -58,6 +62,29 @@ class Watch(ABC, Generic[J, S]):
         """
 
     @abstractmethod
+    def result(self, *, timeout_s: float | None = None) -> Awaitable[R_co]:
+        """The result of the job: `await watch.result()` waits for the outcome, and then fetches what the job made.
+
+        The requests of the fetch have the credentials, retries and rate budget of the polls. If the link to the result has
+        expired, the status is asked once more for a fresh one.
+
+        All callers share one fetch. The value is kept while a caller holds what this method returns; after that, the next
+        call fetches it again. A fetch that failed is repeated by the next `await`.
+
+        Args:
+            timeout_s: Longest duration of the fetch in seconds, from the outcome on. None for the watcher's `timeout_s`.
+                If a fetch is under way, its own limit counts.
+
+        Raises:
+            ConfigurationError: The endpoint has no `result_request` and `read_result`. This method raises it. Everything
+                else is raised by the `await`.
+            JobError: The job failed or was cancelled.
+            ResultTooLarge: The result is larger than `Limits(result_bytes=...)`, or a reply than the transport's `max_body`.
+            WatchError: The watch ended before the job did, or the result could not be fetched. `watch.outcome` is a
+                `Succeeded` in the second case.
+        """
+
+    @abstractmethod
     def stop(self) -> None:
         """End the watch. Its outcome is `Abandoned` with `WatchStopped`. Does nothing after the end.
 
@@ -66,7 +93,7 @@ class Watch(ABC, Generic[J, S]):
         """
 
     @abstractmethod
-    def on_outcome(self, callback: Callable[[Watch[J, S]], object]) -> None:
+    def on_outcome(self, callback: Callable[[Watch[J, S, R_co]], object]) -> None:
         """Call `callback` with the watch at its end, or at once if it has ended.
 
         The call comes between two steps of the event loop, so it must be quick. The loop's exception handler gets what

@@ -1,0 +1,152 @@
+"""What a watch does beside its polls: fetch the result of its job, and ask the server to cancel it.
+
+Rule 1: each is a single call, driven by the pool as a watch is. Its time limit is its own.
+Rule 2: a result is fetched after a success. If its link has expired, the status is asked once more for a fresh one.
+Rule 3: a call changes no watch and no row. The outcome of a watch comes from its polls alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Hashable
+from functools import partial
+from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
+
+import attrs
+
+from pollwise.core.call_machine import CallMachine, FetchMachine, call_policy
+from pollwise.core.policy import Policy
+from pollwise.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DeadlineExceeded,
+    JobNotFound,
+    PermissionDenied,
+    PollwiseError,
+    WatcherClosed,
+)
+from pollwise.model.calls import StatusCall
+from pollwise.model.events import Outcome, Succeeded
+from pollwise.model.limits import require_seconds
+from pollwise.model.protocols import Endpoint
+from pollwise.model.results import ResultCall, check_result_methods
+from pollwise.model.tracebacks import endpoint_bug
+from pollwise.runtime.dispatcher import Dispatcher
+from pollwise.runtime.driven_watch import DrivenWatch, copy_for_raise
+from pollwise.runtime.pending_result import PendingResult
+from pollwise.runtime.single_call import outcome_of_call
+
+__all__ = ["JobCalls"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+T = TypeVar("T")
+
+_MAYBE_EXPIRED = (AuthenticationError, PermissionDenied, JobNotFound)
+_NO_RESULT = (
+    "the endpoint {} has no result: give it result_request(job, status), which returns a Request, and read_result(reply),"
+    " which returns the result or a ResultPage"
+)
+
+
+class JobCalls(Generic[J, S]):
+    """Makes the calls of one watcher about its jobs.
+
+    Args:
+        endpoint: The endpoint, as `with_defaults` returns it.
+        dispatcher: Drives the calls.
+        policy: Of the watcher's watches.
+        result_bytes: Most bytes of a result.
+
+    Raises:
+        ConfigurationError: A method of the endpoint cannot be right.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint[J, S], dispatcher: Dispatcher[J, S], policy: Policy, *, result_bytes: int
+    ) -> None:
+        self._endpoint = endpoint
+        self._dispatcher = dispatcher
+        self._watch_policy = policy
+        self._kept_policy: Policy | None = None
+        self._result_bytes = result_bytes
+        self._has_result = check_result_methods(endpoint)
+        self._pending: WeakValueDictionary[DrivenWatch[J, S], PendingResult[Any]] = WeakValueDictionary()
+
+    # --- results ------------------------------------------------------------------------------
+
+    def result(self, watch: DrivenWatch[J, S], timeout_s: float | None) -> Awaitable[Any]:
+        """The awaitable of `Watch.result`: the same one while a caller holds it."""
+        if not self._has_result:
+            raise ConfigurationError(_NO_RESULT.format(self._endpoint.name))
+        if timeout_s is not None:
+            require_seconds("timeout_s", timeout_s)
+        pending = self._pending.get(watch)
+        if pending is None:
+            pending = self._pending[watch] = PendingResult(
+                watch.job,
+                partial(self._fetch, watch, timeout_s),
+                ended_badly=partial(_error_of, watch),
+                start=self._dispatcher.start,
+                loop=self._dispatcher.loop,
+            )
+        return pending
+
+    async def _fetch(self, watch: DrivenWatch[J, S], timeout_s: float | None) -> Any:
+        """Wait for the outcome, then fetch the result."""
+        job, status = watch.job, await watch
+        began = self._dispatcher.loop.time()
+        call, first = self._result_call(job, status)
+        if first is None:
+            return status
+        outcome = await self._drive(FetchMachine, job, call, began, timeout_s)
+        if not isinstance(outcome, Succeeded) and isinstance(outcome.error, _MAYBE_EXPIRED):
+            fresh = await self._drive(CallMachine, job, StatusCall(self._endpoint), began, timeout_s)
+            if isinstance(fresh, Succeeded):
+                call, request = self._result_call(job, fresh.status)
+                if request is None:
+                    return fresh.status
+                if request != first:
+                    outcome = await self._drive(FetchMachine, job, call, began, timeout_s)
+            elif isinstance(fresh.error, (DeadlineExceeded, WatcherClosed)):
+                outcome = fresh
+        if isinstance(outcome, Succeeded):
+            return outcome.status
+        raise _noted(outcome.error, "The job succeeded. Its result could not be fetched.")
+
+    def _result_call(self, job: J, status: S) -> tuple[ResultCall[J, S], object]:
+        """The call, and the first request that it makes."""
+        call = ResultCall(self._endpoint, status, most_bytes=self._result_bytes)
+        try:
+            return call, call.request(job, None)
+        except PollwiseError:
+            raise
+        except Exception as exc:  # noqa: BLE001  # an endpoint's code
+            bug = endpoint_bug(job, exc, "result_request raised it")
+        raise bug
+
+    # --- every call ---------------------------------------------------------------------------
+
+    async def _drive(
+        self, kind: type[CallMachine[J, T]], job: J, call: Any, began: float, timeout_s: float | None
+    ) -> Outcome[J, T]:
+        """The outcome of one call whose time limit runs from `began`."""
+        return await outcome_of_call(self._dispatcher, kind(job, self._policy(call, timeout_s), now=began))
+
+    def _policy(self, call: Any, timeout_s: float | None) -> Policy:
+        if self._kept_policy is None:  # because it takes a millisecond
+            self._kept_policy = call_policy(self._watch_policy, call)
+        if timeout_s is None:
+            timeout_s = self._watch_policy.timeout_s
+        return attrs.evolve(self._kept_policy, call=call, timeout_s=timeout_s)
+
+
+def _error_of(watch: DrivenWatch[Any, Any]) -> PollwiseError | None:
+    outcome = watch.outcome
+    return None if outcome is None or isinstance(outcome, Succeeded) else outcome.error
+
+
+def _noted(error: PollwiseError, note: str) -> PollwiseError:
+    raised = copy_for_raise(error)
+    raised.add_note(note)
+    return raised
