@@ -43,8 +43,8 @@ from pollwise.model.protocols import EndpointLike, Transport
 from pollwise.model.results import HasPagedResult, HasResult, check_result_methods
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.dispatcher import Dispatcher
-from pollwise.runtime.driven_watch import DrivenWatch, end_open, forget_open
-from pollwise.runtime.job_calls import JobCalls
+from pollwise.runtime.driven_watch import CancellingWatch, DrivenWatch, end_open, forget_open
+from pollwise.runtime.job_calls import JobCalls, check_can_cancel
 from pollwise.runtime.options import WatcherOptions, check_parts, check_seconds, policy_for
 from pollwise.runtime.watch import Watch
 
@@ -79,6 +79,8 @@ class JobWatcher(Generic[J, S, R_co]):
         longest_hint_s: The longest wait that a server may ask for in a header field, in seconds. After a longer one,
             one poll is sent at this time, or after half of the time that is left.
         heartbeat_s: Report an unchanged status when nothing was reported for this many seconds. None for never.
+        cancel_on_deadline: Ask the server to cancel a job whose watch its deadline has ended. The outcome waits for the
+            reply, at most `request_timeout_s`, and `DeadlineExceeded.cancel` says what became of the request.
         ledger: An open ledger, in which watches are recorded. The caller closes it after the watcher.
         ledger_patience_s: How long a failed call of the ledger is repeated, in seconds. After that, a watch whose row
             or outcome is not written ends with `LedgerWriteFailed`, and other calls raise the ledger's error.
@@ -124,6 +126,7 @@ class JobWatcher(Generic[J, S, R_co]):
         confirm_s: float | None = None,
         longest_hint_s: float = 3600.0,
         heartbeat_s: float | None = None,
+        cancel_on_deadline: bool = False,
         ledger: Ledger | None = None,
         ledger_patience_s: float = 60.0,
         moved_from: str | Collection[str] = (),
@@ -133,6 +136,10 @@ class JobWatcher(Generic[J, S, R_co]):
         self.endpoint = endpoint
         self._endpoint = whole = with_defaults(endpoint)
         check_result_methods(whole)
+        if cancel_on_deadline:
+            check_can_cancel(whole)
+        self._cancels = cancel_on_deadline
+        self._watch_class = CancellingWatch if cancel_on_deadline else DrivenWatch
         checked_account(whole.account, whole.auth)
         if ledger is not None:
             check_codec(whole)
@@ -186,6 +193,9 @@ class JobWatcher(Generic[J, S, R_co]):
         if self._given_transport is None:
             self._own_transport = AiohttpTransport(connections=self._limits.concurrency)
         self._open = {}
+        end: Callable[[DrivenWatch[J, S]], None] = (
+            partial(end_open, self._open) if self._ledger is None else on_machine_end
+        )
         self._dispatcher = Dispatcher(
             endpoint=self._endpoint,
             transport=self.transport,
@@ -196,12 +206,11 @@ class JobWatcher(Generic[J, S, R_co]):
             reply_limits=self._limits.reply,
             dice=self._dice if self._dice is random.random else checked_dice(self._dice),
             clock=self._clock,
-            on_over=partial(end_open, self._open) if self._ledger is None else on_machine_end,
+            on_over=(lambda watch: calls.over(watch)) if self._cancels else end,  # noqa: PLW0108  # made below
             write_token=partial(write_token, self._endpoint),
         )
-        self._dispatcher.calls = JobCalls(
-            self._endpoint, self._dispatcher, self._policy, result_bytes=self._limits.result_bytes
-        )
+        calls = JobCalls(self._endpoint, self._dispatcher, self._policy, self._limits, end)
+        self._dispatcher.calls = calls
         now, grace_s = asyncio.get_running_loop().time, self._limits.request_timeout_s
         self._machines = MachineFactory(policy=self._policy, grace_s=grace_s, now=now, clock=self._clock)
         self._recorder = None if self._ledger is None else self._recorder_for(self._ledger, self._dispatcher)
@@ -266,7 +275,7 @@ class JobWatcher(Generic[J, S, R_co]):
             ) from exc
         if watch is None:
             if self._recorder is None:
-                watch = DrivenWatch(self._machines.new(job), self._dispatcher)
+                watch = self._watch_class(self._machines.new(job), self._dispatcher)
                 self._dispatcher.add(watch)
             else:
                 self._dispatcher.check_loop()
@@ -302,7 +311,7 @@ class JobWatcher(Generic[J, S, R_co]):
             moved = token.cursor is not None and self._origins.moved(token.job, token.origin)
             state = token.resume_state(self._clock(), moved=moved).at_most(self._policy.timeout_s)
             if self._recorder is None:
-                watch = DrivenWatch(self._machines.resumed(token.job, state), self._dispatcher)
+                watch = self._watch_class(self._machines.resumed(token.job, state), self._dispatcher)
                 self._dispatcher.add(watch)
             else:
                 watch = self._recorder.admit_resumed(token.job, state)

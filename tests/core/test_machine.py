@@ -100,6 +100,25 @@ def test_the_next_poll_can_only_be_put_off() -> None:
     assert machine.due_at == 3.0
 
 
+def test_a_job_that_has_probably_changed_is_asked_soon() -> None:
+    """Never later than before, and not while a failed poll or the end has set the time."""
+    machine = make()
+    for now in (0.0, 100.0, 200.0, 300.0):
+        machine.on_reading(running(), now=now, dice=0.0)
+    machine.expect_change(300.5)
+    soon_at = 300.5 + FOREVER.pacing.min_s
+    assert machine.due_at == soon_at
+    machine.expect_change(301.0)
+    assert machine.due_at == soon_at
+    machine.on_error(RateLimited(60.0), now=301.0, dice=0.0)
+    due_at = machine.due_at
+    machine.expect_change(302.0)
+    assert machine.due_at == due_at
+    machine.on_reading(final(), now=400.0, dice=0.0)
+    machine.expect_change(401.0)
+    assert machine.due_at == math.inf
+
+
 def test_a_watch_is_marked_as_throttled_once_for_each_poll() -> None:
     """A poll begins anew. After the outcome nothing is news."""
     machine = make()

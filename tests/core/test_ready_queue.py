@@ -83,6 +83,23 @@ def test_a_wait_is_rounded_up_by_a_thirty_second_part_at_most(wait_s: float, slo
     assert plain().put(1, at, now) == math.ceil(at / slot_s) * slot_s
 
 
+def test_what_waits_can_be_taken_out() -> None:
+    """By the time that `put` has returned; the others stay, and an empty slot is none to hand out."""
+    queue = plain()
+    at = queue.put(1, 10.0, 0.0)
+    assert queue.put(2, 10.0, 0.0) == at
+    assert queue.remove(1, at)
+    assert not queue.remove(1, at)
+    assert not queue.remove(2, at + 1.0)
+    assert queue.size == 1
+    alone = queue.put(3, 20.0, 0.0)
+    assert queue.remove(3, alone)
+    queue.ripen(30.0)
+    assert queue.pop(30.0) == 2
+    assert queue.pop(30.0) is None
+    assert (queue.size, queue.held, queue.next_at) == (0, 0, math.inf)
+
+
 def test_under_pressure_the_highest_level_goes_first() -> None:
     """Without permits, watches go by level, and within a level by the time at which they reach the next one."""
     ranks = {1: (0, math.inf), 2: (5, 99.0), 3: (5, 50.0), 4: (2, math.inf)}

@@ -243,6 +243,22 @@ def test_those_likely_to_be_over_are_asked_first() -> None:
     assert sum(settled) / len(settled) < 25  # of 75 jobs each is asked once in 75 s
 
 
+def test_a_watch_that_is_hastened_is_asked_soon_and_once() -> None:
+    """Its later place in the queue is empty."""
+    driver = Driver(None, pacing=Pacing(min_s=1.0, max_s=100.0, jitter=0))
+    (watch,) = driver.add(1, math.inf)
+    driver.run(500)
+    asked = len(driver.sent)
+    due_at = watch.machine.due_at
+    assert due_at > 510
+    assert driver.turns.hasten(watch, driver.now)
+    assert not driver.turns.hasten(watch, driver.now)
+    driver.run(due_at + 0.5)
+    times = [at for at, _ in driver.sent[asked:]]
+    assert times[0] - 500 <= 1.1
+    assert all(later - earlier >= 1.0 for earlier, later in pairwise(times))
+
+
 def test_throttling_is_reported_once_for_each_poll() -> None:
     """Five want to go and one may: it is reported for the other four at once, and for the fifth when it is due again."""
     driver = Driver(TokenBudget(1, per_s=100.0))

@@ -2,12 +2,13 @@
 
 Rule 1: such a watch differs from any other in its cursor alone. What a result means is decided in `machine.py`.
 Rule 2: the cursor is that of the last reading. No failed poll and no unchanged reply moves it.
+Rule 3: a request that is not idempotent is sent again only if the server said that it did nothing: 401 and 429.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import attrs
 
@@ -16,12 +17,12 @@ from pollwise.core.machine import WatchMachine
 from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
 from pollwise.core.watch_state import DueReason, StepResult
-from pollwise.errors import PollError, ReplyTooLarge, ResultTooLarge, WatchError
+from pollwise.errors import PollError, RateLimited, ReplyTooLarge, ResultTooLarge, WatchError
 from pollwise.model.calls import Call
 from pollwise.model.cursor import Cursor
 from pollwise.model.reading import Reading
 
-__all__ = ["CallMachine", "FetchMachine", "call_policy", "machine_class"]
+__all__ = ["CallMachine", "FetchMachine", "OnceMachine", "call_policy", "machine_class"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -100,6 +101,36 @@ class FetchMachine(CallMachine[J, S]):
             large = ResultTooLarge(self.job, None)
             large.__cause__ = error
             return self._end(self.abandoned(large, now=now))
+        return super().on_error(error, now=now, dice=dice)
+
+
+class CallSentOnce(Protocol):
+    """A call whose request may change something on the server.
+
+    Attributes:
+        is_idempotent: Whether the last request may be sent again if its reply was lost.
+    """
+
+    is_idempotent: bool
+
+    def doubtful(self, job: Any, error: PollError, /) -> WatchError:
+        """The error if the reply was lost."""
+        ...
+
+
+class OnceMachine(CallMachine[J, S]):
+    """A call that is not sent again if its reply was lost, unless it is idempotent. Its call is a `CallSentOnce`."""
+
+    __slots__ = ()
+
+    def on_error(self, error: PollError | WatchError, *, now: float, dice: float) -> StepResult:
+        """A try failed, or showed that another one cannot help."""
+        call: Any = self.call
+        lost = isinstance(error, PollError) and not isinstance(error, RateLimited)
+        if lost and self.outcome is None and not call.is_idempotent:
+            doubt: WatchError = call.doubtful(self.job, error)
+            doubt.__cause__ = error
+            return self._end(self.abandoned(doubt, now=now))
         return super().on_error(error, now=now, dice=dice)
 
 

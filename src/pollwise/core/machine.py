@@ -126,6 +126,13 @@ class WatchMachine(WatchState[J, S]):
         if until >= self.due_at:
             self.due_at = until
 
+    def expect_change(self, now: float) -> None:
+        """The job has probably changed: ask after the shortest wait, unless a failed poll has set the time."""
+        if self.outcome is None and self._streak is None:
+            self._good = 0
+            if now + self._policy.pacing.min_s < self.due_at:
+                self.due_reason, self.due_at = DueReason.GIVEN, now + self._policy.pacing.min_s
+
     def mark_throttled(self) -> bool:
         """The budget holds the next poll back. Returns whether to report it: once for each poll, and never after the end."""
         is_first = self.outcome is None and self.due_reason is not DueReason.HELD

@@ -57,6 +57,14 @@ class TimerQueue(Generic[T]):
         slot[1].append(item)
         return slot[0]
 
+    def remove(self, item: T, at: float) -> bool:
+        """Take out an item that was put at exactly this time. False if it is not there. Its slot stays, maybe empty."""
+        slot = self._slots.get(at)
+        if slot is None or item not in slot[1]:
+            return False
+        slot[1].remove(item)
+        return True
+
     def due(self, now: float) -> list[T]:
         """Take out the first slot that is due by now; empty when there is none."""
         if self.next_at > now:
@@ -153,6 +161,12 @@ class ReadyQueue(Generic[T]):
             self.next_at = at
         return at
 
+    def remove(self, item: T, at: float) -> bool:
+        """Take out a watch that falls due at `at`, which `put` has returned. False if it is not waiting for that time."""
+        found = self._waiting.remove(item, at)
+        self.size -= found
+        return found
+
     def ripen(self, now: float) -> None:
         """Let every watch that is due by now be handed out."""
         waiting = self._waiting
@@ -161,6 +175,8 @@ class ReadyQueue(Generic[T]):
         self.next_at = waiting.next_at
 
     def _add_due(self, due: list[T]) -> None:
+        if not due:  # all of them were removed
+            return
         self._due.extend(due)
         soonest = min(map(self._deadline, due))
         if soonest < self._soonest:

@@ -178,6 +178,16 @@ class Scheduler(Generic[W]):
         machine.defer(due_at)
         return due_at
 
+    def hasten(self, watch: W, now: float) -> bool:
+        """Ask this watch soon, because its job has probably changed. False if it is not waiting, or is due as soon."""
+        machine = watch.machine
+        due_at = machine.due_at
+        machine.expect_change(now)
+        hastened = machine.due_at < due_at and self._queue.remove(watch, due_at)
+        if hastened:
+            self.put(watch, now)
+        return hastened
+
     def next_action(self, now: float) -> Action[W]:
         """What to do now. The returned value is reused: it is valid until the next call."""
         queue, budget = self._queue, self._budget

@@ -17,6 +17,7 @@
     │   ├── LedgerWriteFailed
     │   ├── UnrestoredError
     │   ├── ResultTooLarge
+    │   ├── CancelDoubtful
     │   ├── UnsafeUrl
     │   ├── WatchStopped
     │   └── WatcherClosed
@@ -63,6 +64,7 @@ from pollwise.errors._root import PollwiseError, Problem
 from pollwise.errors._watches import (
     AuthenticationError,
     CallbackFailed,
+    CancelDoubtful,
     DeadlineExceeded,
     EndpointBug,
     JobNotFound,
@@ -82,6 +84,7 @@ from pollwise.errors._watches import (
 __all__ = [
     "AuthenticationError",
     "CallbackFailed",
+    "CancelDoubtful",
     "ConfigurationError",
     "ConnectFailed",
     "DeadlineExceeded",

@@ -13,6 +13,7 @@ from pollwise.errors._root import PollwiseError, Problem, printable, server_said
 __all__ = [
     "AuthenticationError",
     "CallbackFailed",
+    "CancelDoubtful",
     "DeadlineExceeded",
     "EndpointBug",
     "JobNotFound",
@@ -49,18 +50,22 @@ class DeadlineExceeded(WatchError, TimeoutError):
         job: What was watched.
         timeout_s: How long the watch was allowed to take, in seconds. None for a watch whose deadline came from elsewhere.
         last_error: The error of the latest poll, or None if that poll had none.
+        cancel: What became of the cancel request of `JobWatcher(cancel_on_deadline=True)`: `accepted`, `too late` or
+            `failed`. None if none was sent. A note (`__notes__`) says why it failed.
     """
 
     job: Any
     timeout_s: float | None
     last_error: PollError | None = None
+    cancel: str | None = None
 
     def __str__(self) -> str:
         limit = "its deadline" if self.timeout_s is None else f"{self.timeout_s:g} s"
         last = f" The last poll said: {self.last_error}" if self.last_error is not None else ""
+        cancel = "" if self.cancel is None else f" The cancel request at the deadline: {printable(self.cancel)}."
         return (
             f"{self.job} was not over within {limit}; it may still be running."
-            f" Watch it again, or allow more time with timeout_s.{last}"
+            f" Watch it again, or allow more time with timeout_s.{cancel}{last}"
         )
 
 
@@ -287,6 +292,25 @@ class ResultTooLarge(WatchError):
         return (
             f"{self.job}: the job succeeded, and its result is over the limit of {limit}."
             " Allow more, or write the result to a file with `save_result`."
+        )
+
+
+@attrs.define
+class CancelDoubtful(WatchError):
+    """The reply to a cancel request was lost. The request is not sent again by itself, because it is not idempotent.
+
+    Attributes:
+        job: The job that was to be cancelled.
+        last_error: What happened to the request.
+    """
+
+    job: Any
+    last_error: PollError
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job}: the cancel request may or may not have reached the server: {self.last_error}"
+            " The watch goes on. Call `cancel` again if the API allows that."
         )
 
 

@@ -38,7 +38,7 @@ _VALUES: Final = (
     "deciding_keys",
     "answer_statuses",
 )
-_METHODS: Final = ("request", "read", "read_for", "problem", "result_request", "read_result")
+_METHODS: Final = ("request", "read", "read_for", "problem", "result_request", "read_result", "cancel_request")
 
 
 def with_defaults(endpoint: EndpointLike[J, S]) -> Endpoint[J, S]:

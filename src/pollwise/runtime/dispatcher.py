@@ -153,6 +153,11 @@ class Dispatcher(Generic[J, S]):
         self.add(call)
         self._calls.add(call)
 
+    def hasten(self, watch: DrivenWatch[J, S]) -> None:
+        """Poll this watch soon, because its job has probably changed."""
+        if self._scheduler.hasten(watch, self._now()):
+            self._tick_soon()
+
     def stop(self, watch: DrivenWatch[J, S]) -> None:
         """End this watch now, and cancel its request if one is in flight.
 

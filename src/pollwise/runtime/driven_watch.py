@@ -19,7 +19,17 @@ from pollwise.errors import PollwiseError
 from pollwise.model.events import Event, Outcome, Progressed, Retrying, Succeeded, Throttled
 from pollwise.runtime.watch import Watch
 
-__all__ = ["Calls", "DrivenWatch", "Owner", "WriteToken", "copy_for_raise", "end_open", "forget_open", "summary_of"]
+__all__ = [
+    "Calls",
+    "CancellingWatch",
+    "DrivenWatch",
+    "Owner",
+    "WriteToken",
+    "copy_for_raise",
+    "end_open",
+    "forget_open",
+    "summary_of",
+]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -31,6 +41,14 @@ class Calls(Protocol):
 
     def result(self, watch: DrivenWatch[Any, Any], timeout_s: float | None, /) -> Awaitable[Any]:
         """The result of its job."""
+        ...
+
+    async def cancel(self, watch: DrivenWatch[Any, Any], timeout_s: float | None, /) -> bool:
+        """Ask the server to stop its job."""
+        ...
+
+    def is_held(self, watch: DrivenWatch[Any, Any], /) -> bool:
+        """Whether its outcome waits for the reply to a cancel request."""
         ...
 
 
@@ -126,6 +144,9 @@ class DrivenWatch(Watch[J, S, Any]):
 
     def result(self, *, timeout_s: float | None = None) -> Awaitable[Any]:
         return self._owner.calls.result(self, timeout_s)
+
+    async def cancel(self, *, timeout_s: float | None = None) -> bool:
+        return await self._owner.calls.cancel(self, timeout_s)
 
     def stop(self) -> None:
         self._owner.stop(self)
@@ -241,6 +262,17 @@ class DrivenWatch(Watch[J, S, Any]):
         except BaseException as exc:  # noqa: BLE001  # the caller's callback; the other callbacks and the dispatcher go on
             context = {"message": "a callback of Watch.on_outcome failed", "exception": exc, "watch": self}
             self._owner.loop.call_exception_handler(context)
+
+
+class CancellingWatch(DrivenWatch[J, S]):
+    """A watch of a watcher with `cancel_on_deadline`, without a ledger. Its outcome may wait for a cancel request."""
+
+    __slots__ = ()
+
+    @property
+    def outcome(self) -> Outcome[J, S] | None:
+        """The one terminal event, or None until the cancel request is answered."""
+        return None if self._owner.calls.is_held(self) else self.machine.outcome
 
 
 class _View(Generic[J, S]):

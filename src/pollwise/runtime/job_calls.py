@@ -3,18 +3,20 @@
 Rule 1: each is a single call, driven by the pool as a watch is. Its time limit is its own.
 Rule 2: a result is fetched after a success. If its link has expired, the status is asked once more for a fresh one.
 Rule 3: a call changes no watch and no row. The outcome of a watch comes from its polls alone.
+Rule 4: with `cancel_on_deadline`, the outcome of a watch that its deadline ended is published when the cancel request is
+answered, or its time limit is over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 import attrs
 
-from pollwise.core.call_machine import CallMachine, FetchMachine, call_policy
+from pollwise.core.call_machine import CallMachine, FetchMachine, OnceMachine, call_policy
 from pollwise.core.policy import Policy
 from pollwise.errors import (
     AuthenticationError,
@@ -23,11 +25,13 @@ from pollwise.errors import (
     JobNotFound,
     PermissionDenied,
     PollwiseError,
+    UnknownOutcome,
     WatcherClosed,
 )
 from pollwise.model.calls import StatusCall
-from pollwise.model.events import Outcome, Succeeded
-from pollwise.model.limits import require_seconds
+from pollwise.model.cancelling import CancelCall
+from pollwise.model.events import Abandoned, Outcome, Succeeded
+from pollwise.model.limits import Limits, require_seconds
 from pollwise.model.protocols import Endpoint
 from pollwise.model.results import ResultCall, check_result_methods
 from pollwise.model.tracebacks import endpoint_bug
@@ -35,8 +39,9 @@ from pollwise.runtime.dispatcher import Dispatcher
 from pollwise.runtime.driven_watch import DrivenWatch, copy_for_raise
 from pollwise.runtime.pending_result import PendingResult
 from pollwise.runtime.single_call import outcome_of_call
+from pollwise.runtime.watch import Watch
 
-__all__ = ["JobCalls"]
+__all__ = ["JobCalls", "check_can_cancel"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -47,6 +52,7 @@ _NO_RESULT = (
     "the endpoint {} has no result: give it result_request(job, status), which returns a Request, and read_result(reply),"
     " which returns the result or a ResultPage"
 )
+_NO_CANCEL = "the endpoint {} cannot cancel jobs: give it cancel_request(job, status), which returns a Request"
 
 
 class JobCalls(Generic[J, S]):
@@ -56,21 +62,30 @@ class JobCalls(Generic[J, S]):
         endpoint: The endpoint, as `with_defaults` returns it.
         dispatcher: Drives the calls.
         policy: Of the watcher's watches.
-        result_bytes: Most bytes of a result.
+        limits: How large a result may be, and how long a cancel request at a deadline may take.
+        publish: Publishes the outcome of a watch.
 
     Raises:
         ConfigurationError: A method of the endpoint cannot be right.
     """
 
     def __init__(
-        self, endpoint: Endpoint[J, S], dispatcher: Dispatcher[J, S], policy: Policy, *, result_bytes: int
+        self,
+        endpoint: Endpoint[J, S],
+        dispatcher: Dispatcher[J, S],
+        policy: Policy,
+        limits: Limits,
+        publish: Callable[[DrivenWatch[J, S]], None],
     ) -> None:
         self._endpoint = endpoint
         self._dispatcher = dispatcher
         self._watch_policy = policy
         self._kept_policy: Policy | None = None
-        self._result_bytes = result_bytes
+        self._result_bytes = limits.result_bytes
         self._has_result = check_result_methods(endpoint)
+        self._request_timeout_s = limits.request_timeout_s
+        self._publish = publish
+        self._held: set[DrivenWatch[J, S]] = set()
         self._pending: WeakValueDictionary[DrivenWatch[J, S], PendingResult[Any]] = WeakValueDictionary()
 
     # --- results ------------------------------------------------------------------------------
@@ -125,6 +140,59 @@ class JobCalls(Generic[J, S]):
             bug = endpoint_bug(job, exc, "result_request raised it")
         raise bug
 
+    # --- cancelling ---------------------------------------------------------------------------
+
+    async def cancel(self, watch: DrivenWatch[J, S], timeout_s: float | None) -> bool:
+        """As `Watch.cancel`."""
+        check_can_cancel(self._endpoint)
+        if timeout_s is not None:
+            require_seconds("timeout_s", timeout_s)
+        if _is_over(watch.machine.outcome):
+            return False
+        machine = self._cancel_machine(watch, timeout_s)
+        outcome = await outcome_of_call(self._dispatcher, machine)
+        if isinstance(outcome, Succeeded):
+            if outcome.status:
+                self._dispatcher.hasten(watch)
+            return outcome.status
+        if isinstance(outcome.error, JobNotFound):  # by the vendor's own code
+            return False
+        raise _noted(outcome.error, "The watch goes on. Only the request to cancel its job has failed.")
+
+    def over(self, watch: DrivenWatch[J, S]) -> None:
+        """The watch is over: publish its outcome, after a cancel request if its deadline has ended it."""
+        outcome = watch.machine.outcome
+        if not isinstance(outcome, Abandoned) or not isinstance(outcome.error, DeadlineExceeded):
+            self._publish(watch)
+            return
+        call = DrivenWatch(self._cancel_machine(watch, self._request_timeout_s), self._dispatcher)
+        try:
+            self._dispatcher.add_call(call)
+        except WatcherClosed:
+            self._publish(watch)
+            return
+        self._held.add(watch)
+        call.on_outcome(partial(self._cancelled, watch, outcome.error))
+
+    def is_held(self, watch: DrivenWatch[J, S]) -> bool:
+        """Whether the outcome of this watch waits for the reply to a cancel request."""
+        return watch in self._held
+
+    def _cancelled(self, watch: DrivenWatch[J, S], error: DeadlineExceeded, call: Watch[J, bool, Any]) -> None:
+        """The cancel request at a deadline has its outcome."""
+        outcome = call.outcome
+        if isinstance(outcome, Succeeded):
+            error.cancel = "accepted" if outcome.status else "too late"
+        elif isinstance(outcome, Abandoned):
+            error.cancel = "too late" if isinstance(outcome.error, JobNotFound) else "failed"
+            error.add_note(f"The cancel request at the deadline: {outcome.error}")
+        self._held.discard(watch)
+        self._publish(watch)
+
+    def _cancel_machine(self, watch: DrivenWatch[J, S], timeout_s: float | None) -> CallMachine[J, bool]:
+        call = CancelCall(self._endpoint, watch.machine.status)
+        return OnceMachine(watch.job, self._policy(call, timeout_s), now=self._dispatcher.loop.time())
+
     # --- every call ---------------------------------------------------------------------------
 
     async def _drive(
@@ -139,6 +207,19 @@ class JobCalls(Generic[J, S]):
         if timeout_s is None:
             timeout_s = self._watch_policy.timeout_s
         return attrs.evolve(self._kept_policy, call=call, timeout_s=timeout_s)
+
+
+def check_can_cancel(endpoint: Endpoint[Any, Any]) -> None:
+    """Raise ConfigurationError if the endpoint has no `cancel_request`."""
+    if not hasattr(endpoint, "cancel_request"):
+        raise ConfigurationError(_NO_CANCEL.format(endpoint.name))
+
+
+def _is_over(outcome: Outcome[Any, Any] | None) -> bool:
+    """Whether the job is over. After the end of a watch it may go on."""
+    return outcome is not None and not (
+        isinstance(outcome, Abandoned) and not isinstance(outcome.error, (JobNotFound, UnknownOutcome))
+    )
 
 
 def _error_of(watch: DrivenWatch[Any, Any]) -> PollwiseError | None:

@@ -53,6 +53,7 @@ class WatcherOptions(TypedDict, total=False):
     confirm_s: float | None
     longest_hint_s: float
     heartbeat_s: float | None
+    cancel_on_deadline: bool
     ledger: Ledger | None
     ledger_patience_s: float
     moved_from: str | Collection[str]

@@ -85,6 +85,26 @@ class Watch(ABC, Generic[J, S, R_co]):
         """
 
     @abstractmethod
+    async def cancel(self, *, timeout_s: float | None = None) -> bool:
+        """Ask the server to stop the job. The watch goes on: its outcome comes from the job's status.
+
+        Each call sends one request. It is sent again only if the server said that it did nothing (401, 429), or if its
+        method is idempotent, such as DELETE and PUT. After an accepted request the job is polled soon.
+
+        Args:
+            timeout_s: Longest time until the server has answered, in seconds. None for the watcher's `timeout_s`.
+
+        Returns:
+            Whether the server accepted the request. False if there is nothing to stop: the job is over, or the server
+            answered 404, 409 or 410.
+
+        Raises:
+            ConfigurationError: The endpoint has no `cancel_request`.
+            CancelDoubtful: The reply was lost, so the server may or may not have received the request.
+            WatchError: The server refused the request, such as with `PermissionDenied`, or did not answer in time.
+        """
+
+    @abstractmethod
     def stop(self) -> None:
         """End the watch. Its outcome is `Abandoned` with `WatchStopped`. Does nothing after the end.
 
