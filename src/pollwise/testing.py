@@ -132,6 +132,14 @@ class ScriptedTransport:
             case document:
                 return _as_sent(reply(document), request)
 
+    async def stream(self, request: Request, sink: Callable[[bytes], object], /) -> Reply:
+        """As `send`, with the body of a 2xx reply for `sink`."""
+        reply = await self.send(request)
+        if not 200 <= reply.status < 300:
+            return reply
+        sink(reply.body)
+        return attrs.evolve(reply, body=b"")
+
 
 def controlled(watcher: W, *, dice: Callable[[], float] | None = None, clock: Callable[[], float] | None = None) -> W:
     """The same watcher with these in place of random numbers and of the wall clock. Call it before opening the watcher.

@@ -209,7 +209,14 @@ class JobWatcher(Generic[J, S, R_co]):
             on_over=(lambda watch: calls.over(watch)) if self._cancels else end,  # noqa: PLW0108  # made below
             write_token=partial(write_token, self._endpoint),
         )
-        calls = JobCalls(self._endpoint, self._dispatcher, self._policy, self._limits, end)
+        calls = JobCalls(
+            self._endpoint,
+            self._dispatcher,
+            self._policy,
+            self._limits,
+            end,
+            can_stream=hasattr(self.transport, "stream"),
+        )
         self._dispatcher.calls = calls
         now, grace_s = asyncio.get_running_loop().time, self._limits.request_timeout_s
         self._machines = MachineFactory(policy=self._policy, grace_s=grace_s, now=now, clock=self._clock)

@@ -566,5 +566,15 @@ async def test_completion_shows_a_caller_no_internals() -> None:
     async with watching([RUNNING]) as (watcher, _):
         watch = watcher.watch(ToyJob())
         offered = [name for name in dir(watch) if not name.startswith("_")]
-        assert offered == ["cancel", "job", "last", "on_outcome", "outcome", "result", "resume_token", "stop"]
+        assert offered == [
+            "cancel",
+            "job",
+            "last",
+            "on_outcome",
+            "outcome",
+            "result",
+            "resume_token",
+            "save_result",
+            "stop",
+        ]
         assert [name for name in dir(Watch) if not name.startswith("_")] == offered

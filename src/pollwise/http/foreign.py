@@ -36,6 +36,10 @@ class ClosableTransport(Protocol):
         """Send the request once."""
         ...
 
+    async def stream(self, request: Request, sink: Callable[[bytes], object], /) -> Reply:
+        """Send the request once, and pass the body on."""
+        ...
+
     async def aclose(self) -> None:
         """Close all connections."""
         ...
@@ -84,8 +88,8 @@ class ForeignRequests:
         self._transports: dict[_Kinds, ClosableTransport] = {}
         self._known: dict[str, tuple[float, _Kinds]] = {}
 
-    async def send(self, request: Request) -> Reply:
-        """Send the request once. Raises what the transport raises.
+    async def send(self, request: Request, sink: Callable[[bytes], object] | None = None) -> Reply:
+        """Send the request once. Raises what the transport raises. `sink` gets the body of a good reply.
 
         Raises:
             UnsafeUrl: Its host is at an address that is not public. Nothing was sent.
@@ -98,7 +102,8 @@ class ForeignRequests:
         transport = self._transports.get(allowed)
         if transport is None:
             transport = self._transports[allowed] = self._make(GuardedResolver(self._resolver, allowed))
-        reply = await transport.send(attrs.evolve(request, first_host=None))
+        sent = attrs.evolve(request, first_host=None)
+        reply = await (transport.send(sent) if sink is None else transport.stream(sent, sink))
         return attrs.evolve(reply, request=request)
 
     async def aclose(self) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import platform
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from http.cookies import SimpleCookie
 from importlib.metadata import version
@@ -239,12 +239,62 @@ class AiohttpTransport:
         finally:
             del failure, cause  # else the error and this frame are a reference cycle until the next garbage collection
 
-    async def _send_foreign(self, request: Request) -> Reply:
+    async def stream(self, request: Request, sink: Callable[[bytes], object], /) -> Reply:
+        """Send the request once, and pass the body of a 2xx reply to `sink`, piece by piece.
+
+        The reply that is returned has an empty body. The bytes are those that the server sends: no content coding is asked
+        for, and none is removed. `max_body` does not bound them. Any other reply is as `send` returns it.
+
+        Raises:
+            PollwiseError: As `send` does. The connection may break after some pieces.
+            Exception: Whatever `sink` raises, unless aiohttp raises such an exception, too, such as OSError.
+        """
+        if request.first_host is not None:
+            return await self._send_foreign(request, sink)
+        session = self._session or self._open()
+        self._check_origin(request.url)
+        headers: CIMultiDict[str] = (
+            CIMultiDict({hdrs.ACCEPT: "*/*"}) if self._extra_headers is None else self._extra_headers.copy()
+        )
+        headers[hdrs.ACCEPT_ENCODING] = "identity"
+        headers.update(request.headers)
+        connector = self._connector
+        opened = 0 if connector is None else connector.opened
+        response: aiohttp.ClientResponse | None = None
+        try:
+            response = await session.request(
+                request.method, request.url, headers=headers, data=request.body, allow_redirects=False, **self._options
+            )
+            try:
+                body = b""
+                if 200 <= response.status < 300:
+                    while piece := await response.content.readany():
+                        sink(piece)
+                else:
+                    body = self._decode(response, await self._read_rest(response))
+                reply = Reply(response.status, _within(response.headers), body, request)
+                return reply if self._mask is None else reply.masked(self._mask, with_headers=True)
+            finally:
+                if not response.closed:
+                    response.close()
+        except TypeError:  # a header value is no text
+            raise ConfigurationError(wrong_with_request(request) or "the request has a wrong type") from None
+        except MAPPED as exc:
+            failure, cause = map_exception(exc, session)
+            if response is None and isinstance(failure, (ConnectFailed, TlsFailed)) and closed_before_reply(exc):
+                failure = self._without_reply(request, failure, opened)
+            exc.with_traceback(None)
+        try:
+            raise failure from cause
+        finally:
+            del failure, cause
+
+    async def _send_foreign(self, request: Request, sink: Callable[[bytes], object] | None = None) -> Reply:
         if self._closed:
             raise WatcherClosed
         if self._foreign is None:
             self._foreign = ForeignRequests(self._beside, self._resolver)
-        return await self._foreign.send(request)
+        return await self._foreign.send(request, sink)
 
     def _beside(self, resolver: AbstractResolver) -> AiohttpTransport:
         """A transport with the same limits, and with sessions and connections of its own."""

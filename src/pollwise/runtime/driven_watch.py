@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Hashable
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -45,6 +46,12 @@ class Calls(Protocol):
 
     async def cancel(self, watch: DrivenWatch[Any, Any], timeout_s: float | None, /) -> bool:
         """Ask the server to stop its job."""
+        ...
+
+    async def save(
+        self, watch: DrivenWatch[Any, Any], path: str | os.PathLike[str], max_bytes: int, timeout_s: float | None, /
+    ) -> int:
+        """Write the result of its job to a file."""
         ...
 
     def is_held(self, watch: DrivenWatch[Any, Any], /) -> bool:
@@ -144,6 +151,9 @@ class DrivenWatch(Watch[J, S, Any]):
 
     def result(self, *, timeout_s: float | None = None) -> Awaitable[Any]:
         return self._owner.calls.result(self, timeout_s)
+
+    async def save_result(self, path: str | os.PathLike[str], *, max_bytes: int, timeout_s: float | None = None) -> int:
+        return await self._owner.calls.save(self, path, max_bytes, timeout_s)
 
     async def cancel(self, *, timeout_s: float | None = None) -> bool:
         return await self._owner.calls.cancel(self, timeout_s)

@@ -9,6 +9,7 @@ answered, or its time limit is over.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -28,7 +29,7 @@ from pollwise.errors import (
     UnknownOutcome,
     WatcherClosed,
 )
-from pollwise.model.calls import StatusCall
+from pollwise.model.calls import Call, StatusCall
 from pollwise.model.cancelling import CancelCall
 from pollwise.model.events import Abandoned, Outcome, Succeeded
 from pollwise.model.limits import Limits, require_seconds
@@ -38,6 +39,7 @@ from pollwise.model.tracebacks import endpoint_bug
 from pollwise.runtime.dispatcher import Dispatcher
 from pollwise.runtime.driven_watch import DrivenWatch, copy_for_raise
 from pollwise.runtime.pending_result import PendingResult
+from pollwise.runtime.result_file import ResultFile, SaveCall
 from pollwise.runtime.single_call import outcome_of_call
 from pollwise.runtime.watch import Watch
 
@@ -64,6 +66,7 @@ class JobCalls(Generic[J, S]):
         policy: Of the watcher's watches.
         limits: How large a result may be, and how long a cancel request at a deadline may take.
         publish: Publishes the outcome of a watch.
+        can_stream: Whether the transport has `stream`.
 
     Raises:
         ConfigurationError: A method of the endpoint cannot be right.
@@ -76,6 +79,8 @@ class JobCalls(Generic[J, S]):
         policy: Policy,
         limits: Limits,
         publish: Callable[[DrivenWatch[J, S]], None],
+        *,
+        can_stream: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._dispatcher = dispatcher
@@ -85,6 +90,7 @@ class JobCalls(Generic[J, S]):
         self._has_result = check_result_methods(endpoint)
         self._request_timeout_s = limits.request_timeout_s
         self._publish = publish
+        self._can_stream = can_stream
         self._held: set[DrivenWatch[J, S]] = set()
         self._pending: WeakValueDictionary[DrivenWatch[J, S], PendingResult[Any]] = WeakValueDictionary()
 
@@ -107,18 +113,48 @@ class JobCalls(Generic[J, S]):
             )
         return pending
 
-    async def _fetch(self, watch: DrivenWatch[J, S], timeout_s: float | None) -> Any:
-        """Wait for the outcome, then fetch the result."""
+    async def save(
+        self, watch: DrivenWatch[J, S], path: str | os.PathLike[str], max_bytes: int, timeout_s: float | None
+    ) -> int:
+        """As `Watch.save_result`."""
+        if not self._has_result:
+            raise ConfigurationError(_NO_RESULT.format(self._endpoint.name))
+        if not self._can_stream:
+            raise ConfigurationError(
+                "save_result needs a transport with stream(request, sink), as AiohttpTransport has it"
+            )
+        if timeout_s is not None:
+            require_seconds("timeout_s", timeout_s)
+        if type(max_bytes) is not int or max_bytes < 1:
+            raise ConfigurationError(f"max_bytes must be a whole number of at least 1, got {max_bytes!r}")
+        await watch
+        file = ResultFile(path, watch.job, max_bytes)
+        try:
+            size = await self._fetch(watch, timeout_s, file)
+            if type(size) is not int or size != file.size:
+                raise ConfigurationError("result_request returned None: the status itself is the result, and no file")
+            await file.finish()
+        except PollwiseError:
+            if file.failure is None:
+                raise
+        else:
+            return file.size
+        finally:
+            file.discard()
+        raise file.failure
+
+    async def _fetch(self, watch: DrivenWatch[J, S], timeout_s: float | None, file: ResultFile | None = None) -> Any:
+        """Wait for the outcome, then fetch the result, or its size if it goes to a file."""
         job, status = watch.job, await watch
         began = self._dispatcher.loop.time()
-        call, first = self._result_call(job, status)
+        call, first = self._result_call(job, status, file)
         if first is None:
             return status
         outcome = await self._drive(FetchMachine, job, call, began, timeout_s)
         if not isinstance(outcome, Succeeded) and isinstance(outcome.error, _MAYBE_EXPIRED):
             fresh = await self._drive(CallMachine, job, StatusCall(self._endpoint), began, timeout_s)
             if isinstance(fresh, Succeeded):
-                call, request = self._result_call(job, fresh.status)
+                call, request = self._result_call(job, fresh.status, file)
                 if request is None:
                     return fresh.status
                 if request != first:
@@ -129,9 +165,13 @@ class JobCalls(Generic[J, S]):
             return outcome.status
         raise _noted(outcome.error, "The job succeeded. Its result could not be fetched.")
 
-    def _result_call(self, job: J, status: S) -> tuple[ResultCall[J, S], object]:
+    def _result_call(self, job: J, status: S, file: ResultFile | None) -> tuple[Call[J, Any], object]:
         """The call, and the first request that it makes."""
-        call = ResultCall(self._endpoint, status, most_bytes=self._result_bytes)
+        call: Call[J, Any] = (
+            ResultCall(self._endpoint, status, most_bytes=self._result_bytes)
+            if file is None
+            else SaveCall(self._endpoint, status, file)
+        )
         try:
             return call, call.request(job, None)
         except PollwiseError:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from pollwise.core.machine import WatchMachine
@@ -21,7 +21,7 @@ from pollwise.core.url_rules import UrlRules
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
 from pollwise.http.turns import Turns
 from pollwise.model.bounded_reply import SHORT, bounding
-from pollwise.model.calls import StatusCall
+from pollwise.model.calls import Call, StatusCall
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.masked_values import masked_error
 from pollwise.model.masking import Mask, mask_of
@@ -192,7 +192,7 @@ class Poller(Generic[J, S]):
                     if self._auth is None:  # tested here, to save a coroutine
                         is_poll = machine.call is None
                         request = self._endpoint.request(machine.job) if is_poll else self._request_of(machine)
-                        if request.headers or request.body is not None or request.url.raw_query_string:
+                        if not is_poll or request.headers or request.body is not None or request.url.raw_query_string:
                             reply = await self._with_named(request, machine)
                         else:
                             reply = await self._transport.send(request)
@@ -243,8 +243,9 @@ class Poller(Generic[J, S]):
         secrets.learn(headers, now)
         if request.headers:
             headers = {**request.headers, **headers}
+        send = self._transport.send if call is None else self._sender(call)
         try:
-            reply = await self._transport.send(Request(request.url, headers, request.method, request.body))
+            reply = await send(Request(request.url, headers, request.method, request.body))
         except Exception as exc:
             masked_error(secrets.mask, exc)
             raise
@@ -263,6 +264,20 @@ class Poller(Generic[J, S]):
         request = call.request(job, cursor)
         return request if _is_own(machine) else self._url_rules.checked(job, request, cursor)
 
+    def _sender(self, call: Call[J, Any]) -> Callable[[Request], Awaitable[Reply]]:
+        """What sends a request of this call. The time limit of a body that is streamed begins anew with each piece."""
+        sink: Callable[[bytes], object] | None = getattr(call, "sink", None)
+        if sink is None:
+            return self._transport.send
+
+        def limited(piece: bytes) -> None:
+            if self.watch is not None:
+                self._limit(self._now())
+            sink(piece)
+
+        stream = self._transport.stream  # type: ignore[attr-defined]  # `JobCalls` has looked whether it is there
+        return lambda request: stream(request, limited)
+
     async def _without_credentials(self, request: Request, machine: WatchMachine[J, S]) -> Reply:
         """Send a request to another server than the API's. If its reply repeats credentials, they are masked all the same."""
         secrets = self._secrets
@@ -276,11 +291,12 @@ class Poller(Generic[J, S]):
     async def _with_named(self, request: Request, machine: WatchMachine[J, S]) -> Reply:
         """Send a poll without credentials of an `auth`. The endpoint may have put some in."""
         named = _named_by_endpoint(request, machine)
+        send = self._transport.send if machine.call is None else self._sender(machine.call)
         if not named:
-            return await self._transport.send(request)
+            return await send(request)
         mask = mask_of(named)
         try:
-            reply = await self._transport.send(request)
+            reply = await send(request)
         except Exception as exc:
             masked_error(mask, exc)
             raise

@@ -9,6 +9,7 @@ Rule 4: a caller sees this class only. What drives a watch is in `driven_watch.p
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Hashable
 from typing import Any, Generic
@@ -82,6 +83,31 @@ class Watch(ABC, Generic[J, S, R_co]):
             ResultTooLarge: The result is larger than `Limits(result_bytes=...)`, or a reply than the transport's `max_body`.
             WatchError: The watch ended before the job did, or the result could not be fetched. `watch.outcome` is a
                 `Succeeded` in the second case.
+        """
+
+    @abstractmethod
+    async def save_result(self, path: str | os.PathLike[str], *, max_bytes: int, timeout_s: float | None = None) -> int:
+        """Wait for the outcome, then write the bytes of the result to a file, which is whole or not there.
+
+        The body of the reply to `result_request` is streamed to a temporary file beside `path`, and moved there at the end.
+        A file that was there is replaced. Only this user can read the new one. `read_result` is not called, and the bytes
+        are those that the server sends. A connection that breaks is tried again from the start.
+
+        Args:
+            path: Where the file is to be.
+            max_bytes: Its largest size in bytes.
+            timeout_s: Longest duration in seconds, from the outcome on. None for the watcher's `timeout_s`.
+                `Limits(request_timeout_s=...)` is the longest time between two pieces.
+
+        Returns:
+            The size in bytes.
+
+        Raises:
+            ConfigurationError: The endpoint has no result, its status is the result, or the transport has no `stream`.
+            OSError: The file cannot be written.
+            JobError: The job failed or was cancelled.
+            ResultTooLarge: The result has more than `max_bytes`.
+            WatchError: As with `result`.
         """
 
     @abstractmethod
