@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 
 import pytest
 
-from pollwise.runtime.options import fraction_warning
+from pollwise.runtime.options import WatcherOptions, fraction_warning
+from pollwise.watcher import JobWatcher
 from toy import RUNNING, SUCCEEDED, ToyJob, watching
 
 pytestmark = pytest.mark.looptime
@@ -33,3 +35,9 @@ async def test_a_percentage_as_fraction_shows_in_the_log(caplog: pytest.LogCaptu
     warnings = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert warnings[0].startswith("toy: fraction 25.0 is no share")
+
+
+def test_the_options_of_the_overloads_are_those_of_a_watcher() -> None:
+    """A type checker knows each of them."""
+    taken = [name for name in inspect.signature(JobWatcher).parameters if name != "endpoint"]
+    assert list(WatcherOptions.__annotations__) == taken

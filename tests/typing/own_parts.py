@@ -186,6 +186,13 @@ async def a_result_has_the_type_that_is_read() -> None:
         assert_type(await copying.watch(Print(1)).result(), int)
 
 
+async def a_job_can_be_cancelled_and_its_result_saved(watch: Watch[Print, Paper, bytes]) -> None:
+    assert_type(await watch.cancel(), bool)
+    assert_type(await watch.save_result("file", max_bytes=9), int)
+    await watch.save_result("file")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    JobWatcher(Scanner(None), timeout_s=9, cancel_on_deadline="yes")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
 async def an_endpoint_without_a_result_has_none_to_use(watcher: JobWatcher[Print, Paper]) -> None:
     pages: int = await watcher.watch(Print(1)).result()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     assert_type(JobWatcher(Printer(None), timeout_s=10), JobWatcher[Print, Paper])
