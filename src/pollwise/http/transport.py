@@ -16,12 +16,9 @@ fields are sufficient.
 from __future__ import annotations
 
 import math
-import platform
 import warnings
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable
 from http.cookies import SimpleCookie
-from importlib.metadata import version
 from ipaddress import ip_address
 from ssl import SSLContext
 from types import TracebackType
@@ -30,7 +27,7 @@ from typing import Any, Final, Self
 import aiohttp
 from aiohttp import hdrs
 from aiohttp.abc import AbstractResolver
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
 from pollwise.errors import (
@@ -44,6 +41,10 @@ from pollwise.errors import (
     TlsFailed,
     WatcherClosed,
 )
+from pollwise.http._header_fields import extra_headers as _extra_headers
+from pollwise.http._header_fields import merged as _merged
+from pollwise.http._header_fields import own_headers as _own_headers
+from pollwise.http._header_fields import within as _within
 from pollwise.http.connections import Connector, disable_retries, no_retry
 from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body, decoding_body
 from pollwise.http.exception_map import MAPPED, closed_before_reply, map_exception
@@ -70,7 +71,6 @@ _OPTIONS: Final[dict[str, Any]] = {
     **_HEADER_LIMITS,
 }
 _FEW_FIELDS: Final = 32  # whose values are not added up, because that would cost 1 % of a poll
-_MAX_FIELD_CHARS: Final = 262_144  # of all fields together, if there are more
 _SHORT_CODED: Final = 512  # bytes that decode in a millisecond, whatever they are
 _MAX_ORIGINS: Final = 1_000  # in the cache of checked origins
 _MALLOC_HINT: Final = 1 << 20
@@ -394,17 +394,6 @@ class AiohttpTransport:
 # --- origins and header fields ----------------------------------------------------------------
 
 
-def _within(fields: Mapping[str, str]) -> CIMultiDictProxy[str]:
-    """The fields without those that exceed the limit of all together."""
-    kept: CIMultiDict[str] = CIMultiDict()
-    left = _MAX_FIELD_CHARS
-    for name, value in fields.items():
-        if len(name) + len(value) <= left:
-            left -= len(name) + len(value)
-            kept.add(name, value)
-    return CIMultiDictProxy(kept)
-
-
 def _is_this_machine(host: str) -> bool:
     name = host.lower().removesuffix(".")
     if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 6.3
@@ -413,27 +402,6 @@ def _is_this_machine(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-@cache
-def _own_headers() -> CIMultiDict[str]:
-    made: CIMultiDict[str] = CIMultiDict()
-    made[hdrs.ACCEPT] = "application/json"
-    made[hdrs.ACCEPT_ENCODING] = "gzip, deflate"
-    made[hdrs.CACHE_CONTROL] = "no-cache"  # RFC 9111 5.2.1.4: else a cache may reply with an old status
-    made[hdrs.USER_AGENT] = (
-        f"pollwise/{version('pollwise')} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
-    )
-    return made
-
-
-def _extra_headers(session: aiohttp.ClientSession) -> CIMultiDict[str]:
-    """Our default header fields for a caller's session, without User-Agent and Cache-Control if the session has them."""
-    made = _own_headers().copy()
-    for name in (hdrs.USER_AGENT, hdrs.CACHE_CONTROL):
-        if name in session.headers:
-            del made[name]
-    return made
 
 
 def _options_for(session: aiohttp.ClientSession) -> dict[str, Any]:
@@ -448,9 +416,3 @@ def _mask_for(session: aiohttp.ClientSession) -> Mask | None:
     if session.auth is not None:
         secrets |= secrets_in({hdrs.AUTHORIZATION: session.auth.encode()})
     return mask_of(secrets) if secrets else None
-
-
-def _merged(headers: Mapping[str, str], extra: CIMultiDict[str]) -> CIMultiDict[str]:
-    made = extra.copy()
-    made.update(headers)
-    return made
