@@ -35,6 +35,7 @@ VALUES: dict[str, Any] = {
     "origin": "http://a.example",
     "asked": True,
     "read_only": False,
+    "most_bytes": 1_000,
 }
 PYTHON = re.compile(
     r"\w_s\b|\(\w+=|\w+=\(|Retry\(|=True|=False|DeleteFileJob|ExtractionJob|async with|`resume|resume_token|base_url"

@@ -15,6 +15,7 @@ from pollwise.cli.safe_text import safe
 from pollwise.endpoints.declared import DeclaredJob
 from pollwise.errors import (
     CallbackFailed,
+    CancelDoubtful,
     ConfigurationError,
     DeadlineExceeded,
     EndpointBug,
@@ -29,6 +30,7 @@ from pollwise.errors import (
     PollTimeout,
     RateLimited,
     RequestRejected,
+    ResultTooLarge,
     RetriesExhausted,
     TokenError,
     UnknownOutcome,
@@ -72,7 +74,13 @@ def _server_said(error: Any) -> str:
 def _deadline(error: DeadlineExceeded) -> str:
     limit = "its deadline" if error.timeout_s is None else f"{error.timeout_s:g} s"
     last = "" if error.last_error is None else f" The last poll failed: {error_text(error.last_error)}"
-    return f"not over within {limit}; {_MAY_RUN}. Watch it again, or allow more time with --timeout.{last}"
+    cancel = "" if error.cancel is None else f" The cancel request at the deadline: {error.cancel}."
+    return f"not over within {limit}; {_MAY_RUN}. Watch it again, or allow more time with --timeout.{cancel}{last}"
+
+
+def _too_large(error: ResultTooLarge) -> str:
+    limit = "one reply may have" if error.most_bytes is None else f"{error.most_bytes} bytes"
+    return f"the job succeeded, and its result is larger than {limit}. Allow more, or write it to a file."
 
 
 def _retries(error: RetriesExhausted) -> str:
@@ -152,6 +160,10 @@ def _origin(error: OriginChanged) -> str:
 
 _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     CallbackFailed: lambda error: f"a part of pollwise raised {error.kind}: {error.detail}. This is a bug in pollwise.",
+    CancelDoubtful: lambda error: (
+        "the cancel request may or may not have reached the server."
+        f" {error_text(error.last_error)} Cancel it again if the API allows that."
+    ),
     ConfigurationError: _configuration,
     DeadlineExceeded: _deadline,
     EndpointBug: lambda error: f"the reply could not be read ({error.kind}). This is a bug in pollwise.",
@@ -181,6 +193,7 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     PollTimeout: lambda error: f"no whole reply within {error.seconds:g} s.",
     RateLimited: _limited,
     RequestRejected: _rejected,
+    ResultTooLarge: _too_large,
     RetriesExhausted: _retries,
     TokenError: lambda error: f"the resume token cannot be used: {error.reason}.",
     UnknownOutcome: _unknown,
