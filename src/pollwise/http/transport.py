@@ -271,7 +271,7 @@ class AiohttpTransport:
                     while piece := await response.content.readany():
                         sink(piece)
                 else:
-                    body = self._decode(response, await self._read_rest(response))
+                    body = await self._decode(response, await self._read_rest(response))
                 reply = Reply(response.status, _within(response.headers), body, request)
                 return reply if self._mask is None else reply.masked(self._mask, with_headers=True)
             finally:

@@ -223,6 +223,11 @@ class Poller(Generic[J, S]):
                 self._assigned.cancel()
             await self._assigned
 
+    def _limit(self, now: float) -> None:
+        """The time limit of the request begins again, as in `assign`."""
+        if self.watch is not None:
+            self.limit_at = min(now + self._timeout_s, self.watch.machine.deadline)
+
     async def _authorised(self, machine: WatchMachine[J, S], auth: Auth) -> Reply:
         """Send the poll with credentials that are not known to be refused or expired."""
         call, now = machine.call, self._now()
@@ -233,8 +238,7 @@ class Poller(Generic[J, S]):
         if headers is None:
             await auth.renew(self._transport, now, None)
             now = self._now()
-            assert self.watch is not None  # noqa: S101  # it is polled
-            self.limit_at = min(now + self._timeout_s, self.watch.machine.deadline)  # that was a request of its own
+            self._limit(now)  # that was a request of its own
             headers = auth.headers(now)
             if headers is None:
                 raise AuthenticationError("The new credentials have expired already.")
@@ -271,8 +275,7 @@ class Poller(Generic[J, S]):
             return self._transport.send
 
         def limited(piece: bytes) -> None:
-            if self.watch is not None:
-                self._limit(self._now())
+            self._limit(self._now())
             sink(piece)
 
         stream = self._transport.stream  # type: ignore[attr-defined]  # `JobCalls` has looked whether it is there
