@@ -51,13 +51,22 @@ def test_a_strong_secret_is_masked_in_each_spelling(secret: str, spelling: str) 
         assert set(left(masked)) <= set("*"), masked
 
 
+def test_a_secret_that_ends_with_the_letter_of_its_own_escape_is_masked() -> None:
+    """The digits behind that letter are left."""
+    assert Mask(["0000000U"]).body(b'{"a": "0000000\\u0055"}') == b'{"a": "***0055"}'
+
+
 @given(st.data())
 def test_a_strong_secret_is_masked_in_any_mixture(data: st.DataObject) -> None:
-    """Each of its characters may be spelled in another way. At most the half of an escape of its first one is left."""
+    """Each of its characters may be spelled in another way. At most the half of an escape of its first one is left.
+
+    And the digits of the last one, if that is the letter of the escape itself, as in `\\u0055` for `U`.
+    """
     secret = data.draw(VISIBLE.filter(lambda text: not text.isdecimal() and "%" not in text and "&" not in text))
     text = f'{{"why": "bad <<{data.draw(mixed(secret))}>> !", "n": 1}}'
     masked = Mask([secret]).body(text.encode())
-    assert re.fullmatch(r"(?:%5c|%|\\+)*(?:u?[0-9a-f]{0,3})\*+;?", left(masked).lower()), (text, masked)
+    digits = "(?:[0-9a-f]{2}|[0-9a-f]{4})?" if secret[-1] in "uUxX" else ""
+    assert re.fullmatch(r"(?:%5c|%|\\+)*(?:u?[0-9a-f]{0,3})\*+;?" + digits, left(masked).lower()), (text, masked)
     assert json.loads(masked)["n"] == 1
 
 
