@@ -31,6 +31,7 @@ from pollwise.model.events import Succeeded
 SAMPLES = Path(__file__).parents[1] / "samples" / "ledger"
 VERSIONS = [1, 2, 3, 4]
 REOPENED = {4: {11: 1, 12: 1, 13: 1, 14: 1, 43: 1, 44: 2}}  # by version, the generations of the rows that were reopened
+NEWER_FIELDS = {"DeadlineExceeded": {"cancel": None}}  # of later releases, by error
 ODD_WORDS = "No such job.; Really; !csCloudKey; code -96, 7"
 ENDPOINTS: dict[str, Any] = {
     endpoint.name: endpoint
@@ -101,6 +102,8 @@ def expected(version: int) -> list[dict[str, Any]]:
             problem = {"codes": [], "descriptions": [ODD_WORDS], "key": None, "job_unknown": False}
             fields = {"job": "the row's", "http_status": 404, "problem": problem}
             line["error"] = {"type": "JobNotFound", "fields": fields}
+        if line["error"] is not None:
+            line["error"]["fields"] |= NEWER_FIELDS.get(line["error"]["type"], {})
     return lines
 
 
