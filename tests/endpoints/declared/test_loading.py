@@ -52,6 +52,7 @@ code = "error.code"
 codes = { failed = ["GONE"] }
 limited = "throttled"
 after = { ms = "wait_ms" }
+cancel = { ask = "DELETE /{region}", json = { id = "{id}" } }
 limit = "500/min"
 """
 
@@ -106,6 +107,7 @@ def test_a_file_has_every_word(tmp_path: Path) -> None:
             codes={"failed": ("GONE",)},
             limited="throttled",
             after=Wait(ms="wait_ms"),
+            cancel=Call(ask="DELETE /{region}", json={"id": "{id}"}),
             limit=RateLimit(500, per_s=60.0),
         )
     }

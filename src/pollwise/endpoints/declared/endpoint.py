@@ -8,7 +8,7 @@ Rule 3: a status is the JSON of the reply, or what the caller's class makes of i
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
@@ -20,7 +20,7 @@ from pollwise.endpoints._vendor import KEPT_REQUESTS
 from pollwise.endpoints.attrs_codec import whole_number
 from pollwise.endpoints.declared.expressions import is_true
 from pollwise.endpoints.declared.loading import load_declarations
-from pollwise.endpoints.declared.plan import KEY_TYPES, auth_variables, compiled, deciding_keys
+from pollwise.endpoints.declared.plan import KEY_TYPES, Plan, auth_variables, compiled, deciding_keys
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.rules import Verdict
 from pollwise.endpoints.declared.statuses import StatusForm
@@ -115,19 +115,22 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         self.name = declaration.name
         self.declaration = declaration
         problems = Problems(declaration.name)
-        template, self._rules = compiled(declaration, problems)
+        plan = compiled(declaration, problems)
         problems.check()
-        assert template is not None  # noqa: S101  # else there was a problem
-        self._template = template
-        self._request = lru_cache(KEPT_REQUESTS)(partial(_request, template))
+        assert plan is not None  # noqa: S101  # else there was a problem
+        self._plan = plan
+        self._rules = plan.rules
+        self._request = lru_cache(KEPT_REQUESTS)(partial(_request, plan.poll))
         self._form: StatusForm[S] = StatusForm(status)
         self.auth = _auth(declaration) if auth is None else auth
         self.account = checked_account(account, self.auth)
-        self.codec = _Codec(self.name, template, declaration.job, self._form)
-        self.fixed_origin = template.origin
+        self.codec = _Codec(self.name, plan, declaration.job, self._form)
+        self.fixed_origin = plan.poll.origin
         self.documented_limit = declaration.limit
         self.answer_statuses = self._rules.answer_statuses
         self.deciding_keys = deciding_keys(declaration)
+        if plan.cancel is not None:  # a watcher asks whether the attribute is there
+            self.cancel_request: Callable[[DeclaredJob, S | None], Request] = partial(_cancel_request, plan.cancel)
 
     @overload
     @classmethod
@@ -183,7 +186,7 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         Raises:
             ConfigurationError: A key is missing, unknown, of another type, or cannot stand in the URL.
         """
-        return _job(self.name, self._template, self.declaration.job, keys)
+        return _job(self.name, self._plan, self.declaration.job, keys)
 
     def request(self, job: DeclaredJob, /) -> Request:
         """The status call for this job, without credentials."""
@@ -248,6 +251,10 @@ def _request(template: RequestTemplate, job: DeclaredJob) -> Request:
     return template.request(dict(job.keys))
 
 
+def _cancel_request(template: RequestTemplate, job: DeclaredJob, _status: object, /) -> Request:
+    return template.request(dict(job.keys))
+
+
 def _json_if_any(reply: Reply) -> Any:
     try:
         return reply.json()
@@ -258,7 +265,7 @@ def _json_if_any(reply: Reply) -> Any:
 # --- jobs -------------------------------------------------------------------------------------
 
 
-def _job(endpoint: str, template: RequestTemplate, types: Mapping[str, str], keys: Mapping[str, Any]) -> DeclaredJob:
+def _job(endpoint: str, plan: Plan, types: Mapping[str, str], keys: Mapping[str, Any]) -> DeclaredJob:
     if set(keys) != set(types):
         raise ConfigurationError(
             f"a job of {endpoint} has exactly the keys {', '.join(types)}; got {', '.join(keys) or 'none'}"
@@ -268,7 +275,7 @@ def _job(endpoint: str, template: RequestTemplate, types: Mapping[str, str], key
             raise ConfigurationError(
                 f"key {name} of {endpoint} must be of the type {kind}, got {type(keys[name]).__name__}"
             )
-        template.check(name, keys[name])
+        plan.check(name, keys[name])
     return DeclaredJob(endpoint, tuple((name, keys[name]) for name in types))
 
 
@@ -277,7 +284,7 @@ class _Codec(Generic[S]):
     """Keeps declared jobs and their statuses in ledgers and resume tokens."""
 
     endpoint: str
-    template: RequestTemplate
+    plan: Plan
     types: Mapping[str, str]
     form: StatusForm[S]
 
@@ -287,7 +294,7 @@ class _Codec(Generic[S]):
 
     def job_from_keys(self, keys: Mapping[str, str], /) -> DeclaredJob:
         """The job again. Raises ConfigurationError, a ValueError, for keys that are not a job's."""
-        return job_of_texts(self.endpoint, self.template, self.types, keys)
+        return job_of_texts(self.endpoint, self.plan, self.types, keys)
 
     def status_to_json(self, status: S, /) -> Any:
         """The status as JSON-ready values."""
@@ -298,11 +305,11 @@ class _Codec(Generic[S]):
         return self.form.from_json(data)
 
 
-def job_of_texts(endpoint: str, template: RequestTemplate, types: Mapping[str, str], keys: object) -> DeclaredJob:
+def job_of_texts(endpoint: str, plan: Plan, types: Mapping[str, str], keys: object) -> DeclaredJob:
     """The job with these keys as texts, as a ledger or a command line has them. Raises ConfigurationError."""
     if not isinstance(keys, Mapping) or not all(isinstance(text, str) for pair in keys.items() for text in pair):
         raise ConfigurationError(f"the keys of a job of {endpoint} must be texts by name")
-    return _job(endpoint, template, types, {name: _typed(name, text, types.get(name)) for name, text in keys.items()})
+    return _job(endpoint, plan, types, {name: _typed(name, text, types.get(name)) for name, text in keys.items()})
 
 
 def _typed(name: str, text: str, kind: str | None) -> Key:

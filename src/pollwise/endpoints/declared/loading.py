@@ -122,9 +122,7 @@ def _converter() -> Converter:
     for kind, read in _HOOKS:
         converter.register_structure_hook_func(partial(operator.eq, kind), read)
     call = converter.get_structure_hook(Call)
-    converter.register_structure_hook(
-        Call, lambda value, kind: Call(ask=value) if isinstance(value, str) else call(value, kind)
-    )
+    converter.register_structure_hook(Call, partial(_text_or_table, lambda text: Call(ask=text), call))
     converter.register_structure_hook(RateLimit, _rate_limit)
     return converter
 
@@ -165,6 +163,16 @@ def _text_or_number(value: object, _type: object, /) -> str | float:
     if type(value) not in (str, int, float):
         raise TypeError(f"it must be an expression or a number, got {_kind(value)}")
     return value  # type: ignore[return-value]  # looked at one line before
+
+
+def _text_or_table(
+    of_text: Callable[[str], Any], of_table: Callable[[Any, Any], Any], value: object, kind: Any, /
+) -> Any:
+    if isinstance(value, str):
+        return of_text(value)
+    if not isinstance(value, dict):
+        raise TypeError(f"it must be a text or a table, got {_kind(value)}")
+    return of_table(value, kind)
 
 
 def _rate_limit(value: object, _type: object, /) -> RateLimit:

@@ -10,14 +10,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import attrs
+
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.rules import Rules
-from pollwise.endpoints.declared.templates import RequestTemplate
-from pollwise.endpoints.declared.vocabulary import PHASES, Declaration
+from pollwise.endpoints.declared.templates import Key, RequestTemplate
+from pollwise.endpoints.declared.vocabulary import PHASES, Call, Declaration
 from pollwise.errors import ConfigurationError
 from pollwise.http.credentials import header_fields
 
-__all__ = ["KEY_TYPES", "auth_variables", "compiled", "deciding_keys"]
+__all__ = ["KEY_TYPES", "Plan", "auth_variables", "compiled", "deciding_keys"]
 
 KEY_TYPES: Final[Mapping[str, type]] = {"str": str, "int": int}
 """The types that the keys of a job may have, by name."""
@@ -27,21 +29,46 @@ _NAMES: Final = re.compile(r"[^\W\d][\w-]*").findall
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII).fullmatch
 
 
-def compiled(declaration: Declaration, problems: Problems) -> tuple[RequestTemplate | None, Rules]:
-    """The request and the rules of a declaration. What is wrong with it is added to `problems`."""
+@attrs.frozen(kw_only=True)
+class Plan:
+    """A declaration, compiled.
+
+    Attributes:
+        poll: The status call.
+        rules: How its replies are read.
+        cancel: The request that stops a job, or None.
+    """
+
+    poll: RequestTemplate
+    rules: Rules
+    cancel: RequestTemplate | None
+
+    def check(self, name: str, value: Key) -> None:
+        """Raise ConfigurationError unless this key of a job can stand in every request that uses it."""
+        for template in (self.poll, self.cancel):
+            if template is not None and name in template.keys:
+                template.check(name, value)
+
+
+def compiled(declaration: Declaration, problems: Problems) -> Plan | None:
+    """The requests and the rules of a declaration. What is wrong with it is added to `problems`. None: the poll is wrong."""
     for name, kind in declaration.job.items():
         if not name.isidentifier() or kind not in KEY_TYPES:
             problems.add(
                 "job", f"write names with the types str or int, such as {{ id = 'str' }}, not {name!r} with {kind!r}"
             )
-    template = RequestTemplate.parse(
-        "poll", declaration.poll, declaration.headers, declaration.base, declaration.job, problems
-    )
-    unused = () if template is None else sorted(set(declaration.job) - template.keys)
+    poll = _template("poll", declaration.poll, declaration, problems)
+    unused = () if poll is None else sorted(set(declaration.job) - poll.keys)
     if unused:
         problems.add("job", f"the request uses no {', '.join(unused)}; two jobs that differ there alone would be one")
+    cancel = None if declaration.cancel is None else _template("cancel", declaration.cancel, declaration, problems)
     problems.of("auth", _check_auth, declaration.auth)
-    return template, Rules.of(declaration, problems)
+    rules = Rules.of(declaration, problems)
+    return None if poll is None else Plan(poll=poll, rules=rules, cancel=cancel)
+
+
+def _template(word: str, call: Call, declaration: Declaration, problems: Problems) -> RequestTemplate | None:
+    return RequestTemplate.parse(word, call, declaration.headers, declaration.base, declaration.job, problems)
 
 
 def deciding_keys(declaration: Declaration) -> tuple[str, ...]:

@@ -70,6 +70,10 @@ def _call(value: str | Call) -> Call:
     return Call(ask=value) if isinstance(value, str) else value
 
 
+def _call_if_any(value: str | Call | None) -> Call | None:
+    return None if value is None else _call(value)
+
+
 @attrs.frozen(kw_only=True)
 class Progress:
     """The share of the work that is done: `done` divided by `of`.
@@ -141,6 +145,7 @@ class Declaration:
         codes: Error codes that say the phase, by phase.
         limited: An expression that is true if the rate limit was hit, though the status code is 2xx.
         after: Where the body says how long to wait.
+        cancel: The request that asks the server to stop a job. None: jobs cannot be cancelled.
         limit: The documented rate limit.
         auth: Which environment variables have the credentials: `{"bearer": "TOKEN"}`, `{"basic": ["USER", "PASSWORD"]}`
             or `{"key": "API_KEY", "header": "X-API-Key"}`. Never a credential itself.
@@ -172,5 +177,6 @@ class Declaration:
     codes: Mapping[str, tuple[Word, ...]] = attrs.field(factory=dict, converter=_by_phase)
     limited: str | None = None
     after: Wait | None = None
+    cancel: Call | None = attrs.field(default=None, converter=_call_if_any)
     limit: RateLimit | None = None
     auth: Mapping[str, Any] | None = None
