@@ -28,7 +28,7 @@ WHOLE = """
 [exports]
 base = "https://api.example.com"
 job = { id = "int", region = "str" }
-poll = { ask = "POST /{region}", headers = { X-A = "b" }, json = { id = "{id}" } }
+poll = { ask = "GET /{region}/{id}", headers = { X-A = "b" } }
 headers = { Accept = "application/json" }
 auth = { bearer = "EXPORTS_TOKEN" }
 state = "status.word"
@@ -52,6 +52,7 @@ code = "error.code"
 codes = { failed = ["GONE"] }
 limited = "throttled"
 after = { ms = "wait_ms" }
+next = "$Location"
 cancel = { ask = "DELETE /{region}", json = { id = "{id}" } }
 limit = "500/min"
 """
@@ -83,7 +84,7 @@ def test_a_file_has_every_word(tmp_path: Path) -> None:
             name="exports",
             base="https://api.example.com",
             job={"id": "int", "region": "str"},
-            poll=Call(ask="POST /{region}", headers={"X-A": "b"}, json={"id": "{id}"}),
+            poll=Call(ask="GET /{region}/{id}", headers={"X-A": "b"}),
             headers={"Accept": "application/json"},
             auth={"bearer": "EXPORTS_TOKEN"},
             state="status.word",
@@ -107,6 +108,7 @@ def test_a_file_has_every_word(tmp_path: Path) -> None:
             codes={"failed": ("GONE",)},
             limited="throttled",
             after=Wait(ms="wait_ms"),
+            next="$Location",
             cancel=Call(ask="DELETE /{region}", json={"id": "{id}"}),
             limit=RateLimit(500, per_s=60.0),
         )

@@ -11,9 +11,10 @@ import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 import attrs
+from yarl import URL
 
 from pollwise.core.identity import checked_account
 from pollwise.endpoints._vendor import KEPT_REQUESTS
@@ -28,6 +29,7 @@ from pollwise.endpoints.declared.templates import Key, RequestTemplate
 from pollwise.endpoints.declared.vocabulary import Declaration
 from pollwise.errors import ConfigurationError, MalformedReply, Problem, RateLimited
 from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth
+from pollwise.model.cursor import Cursor
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import TERMINAL, Reading
@@ -77,7 +79,16 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         ConfigurationError: Another argument is invalid, or an environment variable is not set.
     """
 
-    heeded_headers = ()
+    heeded_headers: tuple[str, ...] = ()
+
+    def __new__(cls, declaration: Declaration | None = None, **_options: Any) -> Self:
+        """An object whose `request` and `read` take a cursor, if the declaration has `next`. It is None for `copy.copy`."""
+        kind: type[Any] = cls
+        if declaration is not None and declaration.next is not None and not issubclass(cls, _FollowingEndpoint):
+            if cls is not DeclaredEndpoint:
+                raise ConfigurationError(f"{cls.__name__} cannot follow next; use DeclaredEndpoint itself")
+            kind = _FollowingEndpoint
+        return object.__new__(kind)  # type: ignore[no-any-return]  # a subclass
 
     @overload
     def __init__(
@@ -129,6 +140,8 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         self.documented_limit = declaration.limit
         self.answer_statuses = self._rules.answer_statuses
         self.deciding_keys = deciding_keys(declaration)
+        if plan.next is not None and plan.next.header is not None:
+            self.heeded_headers = (plan.next.header,)
         if plan.cancel is not None:  # a watcher asks whether the attribute is there
             self.cancel_request: Callable[[DeclaredJob, S | None], Request] = partial(_cancel_request, plan.cancel)
 
@@ -245,6 +258,23 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         if verdict is None:
             raise reply.malformed("no rule of the declaration matches it")
         return verdict
+
+
+class _FollowingEndpoint(DeclaredEndpoint[S]):
+    """A declared endpoint whose replies say where to ask next. The cursor is that URL."""
+
+    def request(self, job: DeclaredJob, /, cursor: Cursor = None) -> Request:
+        """The status call at the URL of the cursor. At the start it is the job's own."""
+        own = self._request(job)
+        return attrs.evolve(own, url=URL(cursor, encoded=True)) if isinstance(cursor, str) else own
+
+    def read(self, reply: Reply, /, cursor: Cursor = None) -> Reading[S]:
+        """As for every declared endpoint, with the next URL. Raises MalformedReply if it is no URL."""
+        reading = super().read(reply)
+        following = self._plan.next
+        if reading.final or following is None:
+            return reading
+        return attrs.evolve(reading, cursor=following.cursor(reply, _json_if_any, cursor))
 
 
 def _request(template: RequestTemplate, job: DeclaredJob) -> Request:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from pollwise.endpoints.declared.following import NextUrl
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.rules import Rules
 from pollwise.endpoints.declared.templates import Key, RequestTemplate
@@ -36,11 +37,13 @@ class Plan:
     Attributes:
         poll: The status call.
         rules: How its replies are read.
+        next: Where a reply has the next URL, or None.
         cancel: The request that stops a job, or None.
     """
 
     poll: RequestTemplate
     rules: Rules
+    next: NextUrl | None
     cancel: RequestTemplate | None
 
     def check(self, name: str, value: Key) -> None:
@@ -63,8 +66,15 @@ def compiled(declaration: Declaration, problems: Problems) -> Plan | None:
         problems.add("job", f"the request uses no {', '.join(unused)}; two jobs that differ there alone would be one")
     cancel = None if declaration.cancel is None else _template("cancel", declaration.cancel, declaration, problems)
     problems.of("auth", _check_auth, declaration.auth)
+    following = None if declaration.next is None else problems.of("next", NextUrl.parse, declaration.next)
+    if (
+        declaration.next is not None
+        and poll is not None
+        and (poll.method != "GET" or declaration.poll.json is not None)
+    ):
+        problems.add("next", "the next URL is asked with GET and without a body, so poll must be such a request, too")
     rules = Rules.of(declaration, problems)
-    return None if poll is None else Plan(poll=poll, rules=rules, cancel=cancel)
+    return None if poll is None else Plan(poll=poll, rules=rules, next=following, cancel=cancel)
 
 
 def _template(word: str, call: Call, declaration: Declaration, problems: Problems) -> RequestTemplate | None:
@@ -72,8 +82,8 @@ def _template(word: str, call: Call, declaration: Declaration, problems: Problem
 
 
 def deciding_keys(declaration: Declaration) -> tuple[str, ...]:
-    """The names in the expressions that decide. A long reply keeps these keys. A few names are functions, which is harmless."""
-    words = ("state", "code", "limited", "expects", *(f"{name}_when" for name in PHASES))
+    """The names in the expressions that decide, or say what is asked next. A long reply keeps these keys. A few names are functions, which is harmless."""
+    words = ("state", "code", "limited", "expects", "next", *(f"{name}_when" for name in PHASES))
     texts = [str(getattr(declaration, word)) for word in words if getattr(declaration, word) is not None]
     return tuple(dict.fromkeys(name for text in texts for name in _NAMES(text)))
 

@@ -145,6 +145,8 @@ class Declaration:
         codes: Error codes that say the phase, by phase.
         limited: An expression that is true if the rate limit was hit, though the status code is 2xx.
         after: Where the body says how long to wait.
+        next: Where a reply has the URL of the next status call: an expression, or `$Location` for a header field. A reply
+            without one leaves the URL before in force.
         cancel: The request that asks the server to stop a job. None: jobs cannot be cancelled.
         limit: The documented rate limit.
         auth: Which environment variables have the credentials: `{"bearer": "TOKEN"}`, `{"basic": ["USER", "PASSWORD"]}`
@@ -177,6 +179,7 @@ class Declaration:
     codes: Mapping[str, tuple[Word, ...]] = attrs.field(factory=dict, converter=_by_phase)
     limited: str | None = None
     after: Wait | None = None
+    next: str | None = None
     cancel: Call | None = attrs.field(default=None, converter=_call_if_any)
     limit: RateLimit | None = None
     auth: Mapping[str, Any] | None = None
