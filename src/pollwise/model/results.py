@@ -55,8 +55,11 @@ class ResultPage(Generic[R]):
 class HasResult(EndpointLike[J_contra, S], Protocol[J_contra, S, R_co]):
     """An endpoint whose jobs have a result. The methods may have a further parameter `cursor`, whose default is None."""
 
-    def result_request(self, job: J_contra, status: S, /) -> Request | None:
-        """The request for the result, without credentials. None if the status itself is the result."""
+    def result_request(self, job: J_contra, status: S, /) -> Request | ResultPage[Any] | None:
+        """The request for the result, without credentials. None if the status itself is the result.
+
+        A `ResultPage` without `next` is the result itself: it is in the status, and nothing is asked.
+        """
         ...
 
     def read_result(self, reply: Reply, /) -> ResultPage[R_co] | R_co:
@@ -93,6 +96,7 @@ class ResultCall(Generic[J, S]):
 
     def __init__(self, endpoint: Endpoint[J, S], status: S, *, most_bytes: int) -> None:
         made: Any = endpoint
+        self.answer_statuses = getattr(endpoint, "result_answer_statuses", self.answer_statuses)
         self._request: Callable[[J, S, Cursor], Request] = passing_cursor(made.result_request)
         self._read: Callable[[Reply, Cursor], Any] = passing_cursor(made.read_result)
         self.problem: Callable[[Reply], Problem | None] = endpoint.problem
@@ -108,6 +112,8 @@ class ResultCall(Generic[J, S]):
     def read(self, job: J, reply: Reply, cursor: Cursor, /) -> Reading[Any]:
         """The result is the status of the last reading."""
         made = self._read(reply, cursor)
+        if isinstance(made, Reading):  # of a reply whose status code is in `result_answer_statuses`
+            return made
         page = made if isinstance(made, ResultPage) else ResultPage(made)
         following = _own(page.next, reply)
         if following is not None and following == cursor:

@@ -31,10 +31,10 @@ from pollwise.errors import (
 )
 from pollwise.model.calls import Call, StatusCall
 from pollwise.model.cancelling import CancelCall
-from pollwise.model.events import Abandoned, Outcome, Succeeded
+from pollwise.model.events import Abandoned, Failed, Outcome, Succeeded
 from pollwise.model.limits import Limits, require_seconds
 from pollwise.model.protocols import Endpoint
-from pollwise.model.results import ResultCall, check_result_methods
+from pollwise.model.results import ResultCall, ResultPage, check_result_methods
 from pollwise.model.tracebacks import endpoint_bug
 from pollwise.runtime.dispatcher import Dispatcher
 from pollwise.runtime.driven_watch import DrivenWatch, copy_for_raise
@@ -148,21 +148,23 @@ class JobCalls(Generic[J, S]):
         job, status = watch.job, await watch
         began = self._dispatcher.loop.time()
         call, first = self._result_call(job, status, file)
-        if first is None:
-            return status
+        if first is None or isinstance(first, ResultPage):
+            return _in_status(first, status, file)
         outcome = await self._drive(FetchMachine, job, call, began, timeout_s)
         if not isinstance(outcome, Succeeded) and isinstance(outcome.error, _MAYBE_EXPIRED):
             fresh = await self._drive(CallMachine, job, StatusCall(self._endpoint), began, timeout_s)
             if isinstance(fresh, Succeeded):
                 call, request = self._result_call(job, fresh.status, file)
-                if request is None:
-                    return fresh.status
+                if request is None or isinstance(request, ResultPage):
+                    return _in_status(request, fresh.status, file)
                 if request != first:
                     outcome = await self._drive(FetchMachine, job, call, began, timeout_s)
             elif isinstance(fresh.error, (DeadlineExceeded, WatcherClosed)):
                 outcome = fresh
         if isinstance(outcome, Succeeded):
             return outcome.status
+        if isinstance(outcome, Failed):
+            raise outcome.error
         raise _noted(outcome.error, "The job succeeded. Its result could not be fetched.")
 
     def _result_call(self, job: J, status: S, file: ResultFile | None) -> tuple[Call[J, Any], object]:
@@ -253,6 +255,11 @@ def check_can_cancel(endpoint: Endpoint[Any, Any]) -> None:
     """Raise ConfigurationError if the endpoint has no `cancel_request`."""
     if not hasattr(endpoint, "cancel_request"):
         raise ConfigurationError(_NO_CANCEL.format(endpoint.name))
+
+
+def _in_status(result: object, status: Any, file: ResultFile | None) -> Any:
+    """The result if there is no request for it: a value of the status, or the status itself. Neither can be saved."""
+    return None if file is not None else result.value if isinstance(result, ResultPage) else status
 
 
 def _is_over(outcome: Outcome[Any, Any] | None) -> bool:

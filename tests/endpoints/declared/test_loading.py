@@ -17,6 +17,7 @@ from pollwise.endpoints.declared import (
     Declaration,
     DeclarationErrors,
     DeclaredEndpoint,
+    Fetch,
     Progress,
     Wait,
     load_declarations,
@@ -53,6 +54,7 @@ codes = { failed = ["GONE"] }
 limited = "throttled"
 after = { ms = "wait_ms" }
 next = "$Location"
+result = { ask = "POST /{region}/{file}", headers = { X-A = "b" }, json = { id = "{id}" }, raw = true, failed = [422] }
 cancel = { ask = "DELETE /{region}", json = { id = "{id}" } }
 limit = "500/min"
 """
@@ -109,6 +111,9 @@ def test_a_file_has_every_word(tmp_path: Path) -> None:
             limited="throttled",
             after=Wait(ms="wait_ms"),
             next="$Location",
+            result=Fetch(
+                ask="POST /{region}/{file}", headers={"X-A": "b"}, json={"id": "{id}"}, raw=True, failed=(422,)
+            ),
             cancel=Call(ask="DELETE /{region}", json={"id": "{id}"}),
             limit=RateLimit(500, per_s=60.0),
         )

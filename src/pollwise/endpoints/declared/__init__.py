@@ -13,7 +13,7 @@ from __future__ import annotations
 from pollwise.endpoints.declared.endpoint import DeclaredEndpoint, DeclaredJob
 from pollwise.endpoints.declared.loading import load_declarations
 from pollwise.endpoints.declared.problems import DeclarationErrors, DeclarationProblem
-from pollwise.endpoints.declared.vocabulary import Call, Declaration, Progress, Wait
+from pollwise.endpoints.declared.vocabulary import Call, Declaration, Fetch, Progress, Wait
 
 __all__ = [
     "Call",
@@ -22,6 +22,7 @@ __all__ = [
     "DeclarationProblem",
     "DeclaredEndpoint",
     "DeclaredJob",
+    "Fetch",
     "Progress",
     "Wait",
     "load_declarations",

@@ -23,6 +23,7 @@ from pollwise.endpoints.declared.expressions import is_true
 from pollwise.endpoints.declared.loading import load_declarations
 from pollwise.endpoints.declared.plan import KEY_TYPES, Plan, auth_variables, compiled, deciding_keys
 from pollwise.endpoints.declared.problems import Problems
+from pollwise.endpoints.declared.results import ResultPlan
 from pollwise.endpoints.declared.rules import Verdict
 from pollwise.endpoints.declared.statuses import StatusForm
 from pollwise.endpoints.declared.templates import Key, RequestTemplate
@@ -142,6 +143,12 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         self.deciding_keys = deciding_keys(declaration)
         if plan.next is not None and plan.next.header is not None:
             self.heeded_headers = (plan.next.header,)
+        if plan.result is not None:
+            self.result_request: Callable[[DeclaredJob, S], Any] = partial(
+                _result_request, plan.result, self._request, self._form
+            )
+            self.read_result: Callable[[Reply], Any] = plan.result.read
+            self.result_answer_statuses = plan.result.failed
         if plan.cancel is not None:  # a watcher asks whether the attribute is there
             self.cancel_request: Callable[[DeclaredJob, S | None], Request] = partial(_cancel_request, plan.cancel)
 
@@ -279,6 +286,12 @@ class _FollowingEndpoint(DeclaredEndpoint[S]):
 
 def _request(template: RequestTemplate, job: DeclaredJob) -> Request:
     return template.request(dict(job.keys))
+
+
+def _result_request(
+    plan: ResultPlan, own: Callable[[DeclaredJob], Request], form: StatusForm[S], job: DeclaredJob, status: S, /
+) -> Any:
+    return plan.request(dict(job.keys), form.to_json(status), own(job))
 
 
 def _cancel_request(template: RequestTemplate, job: DeclaredJob, _status: object, /) -> Request:

@@ -23,7 +23,7 @@ from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError
 
 from pollwise.endpoints.declared.plan import compiled
 from pollwise.endpoints.declared.problems import DeclarationErrors, DeclarationProblem, Problems
-from pollwise.endpoints.declared.vocabulary import Call, Declaration, JobKeys, Word
+from pollwise.endpoints.declared.vocabulary import Call, Declaration, Fetch, JobKeys, Word
 from pollwise.model.limits import RateLimit
 
 __all__ = ["declarations_of", "load_declarations"]
@@ -117,19 +117,22 @@ def _check_rest(name: str, table: Mapping[str, Any], wrong: set[str], problems: 
 @cache
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
-    for exact in (str, int):
+    for exact in (str, int, bool):
         converter.register_structure_hook(exact, partial(_exactly, exact))
     for kind, read in _HOOKS:
         converter.register_structure_hook_func(partial(operator.eq, kind), read)
     call = converter.get_structure_hook(Call)
     converter.register_structure_hook(Call, partial(_text_or_table, lambda text: Call(ask=text), call))
+    fetch = partial(_text_or_table, str, lambda value, _: converter.structure(value, Fetch))
+    converter.register_structure_hook_func(partial(operator.eq, str | Fetch | None), fetch)
+    converter.register_structure_hook_func(partial(operator.eq, Fetch | None), partial(_fetch_table, converter))
     converter.register_structure_hook(RateLimit, _rate_limit)
     return converter
 
 
 def _exactly(kind: type, value: object, _type: object = None, /) -> Any:
     if type(value) is not kind:
-        raise TypeError(f"it must be a {'text' if kind is str else 'whole number'}, got {_kind(value)}")
+        raise TypeError(f"it must be a {_EXACT[kind]}, got {_kind(value)}")
     return value
 
 
@@ -175,6 +178,10 @@ def _text_or_table(
     return of_table(value, kind)
 
 
+def _fetch_table(converter: Converter, value: object, _type: object, /) -> Fetch:
+    return converter.structure(_table(value), Fetch)
+
+
 def _rate_limit(value: object, _type: object, /) -> RateLimit:
     match = _RATE(value) if isinstance(value, str) else None
     if match is None:
@@ -186,6 +193,7 @@ def _unchanged(value: Any, _type: object, /) -> Any:
     return value
 
 
+_EXACT: Final[Mapping[type, str]] = {str: "text", int: "whole number", bool: "truth value"}
 _RATE: Final = re.compile(r"([1-9]\d{0,8}) ?/ ?([1-9]\d{0,5})? ?(s|second|min|minute|h|hour|d|day)", re.ASCII).fullmatch
 _UNITS_S: Final[Mapping[str, float]] = {
     "s": 1.0,

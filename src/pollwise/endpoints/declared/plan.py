@@ -14,6 +14,7 @@ import attrs
 
 from pollwise.endpoints.declared.following import NextUrl
 from pollwise.endpoints.declared.problems import Problems
+from pollwise.endpoints.declared.results import ResultPlan, result_names
 from pollwise.endpoints.declared.rules import Rules
 from pollwise.endpoints.declared.templates import Key, RequestTemplate
 from pollwise.endpoints.declared.vocabulary import PHASES, Call, Declaration
@@ -39,16 +40,18 @@ class Plan:
         rules: How its replies are read.
         next: Where a reply has the next URL, or None.
         cancel: The request that stops a job, or None.
+        result: How the result of a job is had, or None.
     """
 
     poll: RequestTemplate
     rules: Rules
     next: NextUrl | None
     cancel: RequestTemplate | None
+    result: ResultPlan | None
 
     def check(self, name: str, value: Key) -> None:
         """Raise ConfigurationError unless this key of a job can stand in every request that uses it."""
-        for template in (self.poll, self.cancel):
+        for template in (self.poll, self.cancel, None if self.result is None else self.result.template):
             if template is not None and name in template.keys:
                 template.check(name, value)
 
@@ -65,6 +68,7 @@ def compiled(declaration: Declaration, problems: Problems) -> Plan | None:
     if unused:
         problems.add("job", f"the request uses no {', '.join(unused)}; two jobs that differ there alone would be one")
     cancel = None if declaration.cancel is None else _template("cancel", declaration.cancel, declaration, problems)
+    result = ResultPlan.parse(declaration, problems)
     problems.of("auth", _check_auth, declaration.auth)
     following = None if declaration.next is None else problems.of("next", NextUrl.parse, declaration.next)
     if (
@@ -74,7 +78,7 @@ def compiled(declaration: Declaration, problems: Problems) -> Plan | None:
     ):
         problems.add("next", "the next URL is asked with GET and without a body, so poll must be such a request, too")
     rules = Rules.of(declaration, problems)
-    return None if poll is None else Plan(poll=poll, rules=rules, next=following, cancel=cancel)
+    return None if poll is None else Plan(poll=poll, rules=rules, next=following, cancel=cancel, result=result)
 
 
 def _template(word: str, call: Call, declaration: Declaration, problems: Problems) -> RequestTemplate | None:
@@ -85,6 +89,7 @@ def deciding_keys(declaration: Declaration) -> tuple[str, ...]:
     """The names in the expressions that decide, or say what is asked next. A long reply keeps these keys. A few names are functions, which is harmless."""
     words = ("state", "code", "limited", "expects", "next", *(f"{name}_when" for name in PHASES))
     texts = [str(getattr(declaration, word)) for word in words if getattr(declaration, word) is not None]
+    texts += result_names(declaration)
     return tuple(dict.fromkeys(name for text in texts for name in _NAMES(text)))
 
 

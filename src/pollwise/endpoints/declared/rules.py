@@ -25,7 +25,7 @@ from pollwise.model.abilities import NEVER_ANSWERS
 from pollwise.model.limits import is_number
 from pollwise.model.reading import TERMINAL, Phase
 
-__all__ = ["Rules", "Verdict"]
+__all__ = ["Rules", "Verdict", "text_or_none"]
 
 _LONGEST_REASON: Final = 500
 _LONGEST_SHOWN: Final = 60
@@ -119,11 +119,11 @@ class Rules:
 
     def code(self, data: Any) -> str | None:
         """The vendor's error code, as text."""
-        return _text(None if self._code is None else self._code(data))
+        return text_or_none(None if self._code is None else self._code(data))
 
     def reason(self, data: Any) -> str | None:
         """The vendor's words for a failure."""
-        return _text(None if self._reason is None else self._reason(data))
+        return text_or_none(None if self._reason is None else self._reason(data))
 
     def fraction(self, data: Any) -> float | None:
         """The share of the work that is done, 0..1, or None."""
@@ -273,7 +273,8 @@ def _number(value: Any) -> float | None:
     return number if is_number(number) and math.isfinite(number) else None
 
 
-def _text(value: Any) -> str | None:
+def text_or_none(value: Any) -> str | None:
+    """A value as a short text for a person, or None if it is empty."""
     if value is None or value in ("", [], {}):
         return None
     text = value if isinstance(value, str) else orjson.dumps(value).decode()

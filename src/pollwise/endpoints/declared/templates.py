@@ -25,13 +25,14 @@ from pollwise.http.credentials import CREDENTIAL_FIELDS, is_field_name
 from pollwise.model.construction import fast_constructor
 from pollwise.model.messages import Request
 
-__all__ = ["HOLE", "Key", "RequestTemplate"]
+__all__ = ["HOLE", "Key", "RequestTemplate", "hole_names"]
 
 Key: TypeAlias = str | int
 
 _make_request = fast_constructor(Request)
-HOLE: Final = re.compile(r"\{(\+?)([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
-"""A hole for a key: whether it keeps its slashes, and its name."""
+_NAME: Final = "[A-Za-z_][A-Za-z0-9_]*"
+HOLE: Final = re.compile(rf"\{{(\+?)({_NAME}(?:\.{_NAME})*)\}}", re.ASCII)
+"""A hole: whether it keeps its slashes, and the name of the key. Only the request for a result has paths as names."""
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _FIELD_VALUE: Final = re.compile(r"[ -~]*", re.ASCII).fullmatch
@@ -166,6 +167,11 @@ def _encoded(value: str, *, plus: bool, in_path: bool) -> str:
 def _quoted_outside(text: str) -> str:
     """The text with what no URL may have percent-encoded. Holes, and what is encoded already, stay."""
     return quote(text, safe="/:@!$&'()*+,;=~-._%?{}[]")
+
+
+def hole_names(call: Call) -> set[str]:
+    """The names of all holes of a call."""
+    return {hole[2] for hole, _ in _holes(call.ask, call.headers, call.json)}
 
 
 def _holes(target: str, headers: Mapping[str, str], body: Any) -> Iterator[tuple[re.Match[str], str]]:

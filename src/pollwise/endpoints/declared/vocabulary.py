@@ -14,7 +14,7 @@ import attrs
 from pollwise.model.limits import RateLimit
 from pollwise.model.reading import Phase
 
-__all__ = ["PHASES", "Call", "Declaration", "JobKeys", "Progress", "Wait", "Word"]
+__all__ = ["PHASES", "Call", "Declaration", "Fetch", "JobKeys", "Progress", "Wait", "Word"]
 
 Word: TypeAlias = str | int | bool
 """One of the vendor's words for a state."""
@@ -101,6 +101,28 @@ class Wait:
 
 
 @attrs.frozen(kw_only=True)
+class Fetch:
+    """The request for the result of a job. It has `ask` or `url`.
+
+    Attributes:
+        ask: The method and the path, as in `Call`. A hole is a key of the job, or else a path into the final status, such
+            as `{data.output_id}`.
+        url: An expression that gives the URL, in the final status. It is asked with GET.
+        headers: Header fields, as in `Call`.
+        json: The JSON body, as in `Call`, or None.
+        raw: Whether the result is the bytes of the reply. Otherwise it is the JSON of the reply.
+        failed: Status codes which say that the job has failed. Then `result()` raises JobFailed.
+    """
+
+    ask: str | None = None
+    url: str | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_texts)
+    json: Any = None
+    raw: bool = False
+    failed: tuple[int, ...] = attrs.field(default=(), converter=tuple)
+
+
+@attrs.frozen(kw_only=True)
 class Declaration:
     """A status call, declared: how to ask, and how to read.
 
@@ -147,6 +169,9 @@ class Declaration:
         after: Where the body says how long to wait.
         next: Where a reply has the URL of the next status call: an expression, or `$Location` for a header field. A reply
             without one leaves the URL before in force.
+        result: The result of a job that succeeded: an expression that gives it in the final status, or a request. None: the
+            jobs have no result.
+        then: The same as `result`, for a request. Only one of the two is written.
         cancel: The request that asks the server to stop a job. None: jobs cannot be cancelled.
         limit: The documented rate limit.
         auth: Which environment variables have the credentials: `{"bearer": "TOKEN"}`, `{"basic": ["USER", "PASSWORD"]}`
@@ -180,6 +205,8 @@ class Declaration:
     limited: str | None = None
     after: Wait | None = None
     next: str | None = None
+    result: str | Fetch | None = None
+    then: Fetch | None = None
     cancel: Call | None = attrs.field(default=None, converter=_call_if_any)
     limit: RateLimit | None = None
     auth: Mapping[str, Any] | None = None
