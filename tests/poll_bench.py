@@ -7,21 +7,26 @@ from typing import Any, cast
 
 import attrs
 
+from pollwise.core.call_machine import machine_class
 from pollwise.core.callbacks import checked_clock, checked_dice
-from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
 from pollwise.core.poll_results import PollResults
 from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import AuthenticationError, WatchError
+from pollwise.model.calls import Call
 from pollwise.model.events import Abandoned
+from pollwise.model.limits import ReplyLimits
 from pollwise.model.messages import Reply
 from pollwise.model.reading import Reading
+from pollwise.model.secrets import KnownSecrets
 from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.poller import PollResult
 from pollwise.runtime.unknown_values import UnknownValues
 from toy import ToyEndpoint, ToyJob, ToyStatus
+
+_LIMITS = ReplyLimits()
 
 
 class Counted(ToyEndpoint):
@@ -56,12 +61,17 @@ class Bench:
         pacing: Pacing | None = None,
         dice: Callable[[], float] = lambda: 0.5,
         clock: Callable[[], float] = lambda: 1e9,
+        call: Call[ToyJob, ToyStatus] | None = None,
+        secret: str = "",
+        limits: ReplyLimits = _LIMITS,
     ) -> None:
         self.endpoint = endpoint or Counted()
         self.budget = TokenBudget()
         self.hand = Hand()
-        rules = Policy(pacing=pacing or Pacing(), retry=Retry(), timeout_s=timeout_s)
-        machine = WatchMachine[ToyJob, ToyStatus](ToyJob(), rules, now=0.0)
+        rules = Policy(pacing=pacing or Pacing(), retry=Retry(), timeout_s=timeout_s, call=call)
+        secrets = KnownSecrets()
+        secrets.learn({"Authorization": f"Bearer {secret}"}, 0.0)
+        machine = machine_class(rules)(ToyJob(), rules, now=0.0)
         self.watch = DrivenWatch(machine, cast("Any", None))  # no test here needs its owner
         self._results = PollResults(
             endpoint=self.endpoint,
@@ -69,6 +79,8 @@ class Bench:
             dice=checked_dice(dice),
             clock=checked_clock(clock),
             on_unknown=UnknownValues(self.endpoint.name).log_once,
+            secrets=secrets,
+            limits=limits,
         )
 
     def take(self, answer: PollResult, now: float = 1.0) -> StepResult:
