@@ -71,6 +71,11 @@ def test_a_shorter_window_is_tried_and_taken_back() -> None:
     assert window.shorten_at == math.inf
 
 
+def test_a_window_whose_places_were_never_all_taken_is_not_shortened() -> None:
+    """Nothing shows that it is too long."""
+    assert Window().shorter(3.0, 0.0) is None
+
+
 @pytest.mark.parametrize(
     ("per_s", "shorter_s"),
     [(0.5, None), (1.0, None), (1.5, 1.0), (2.0, 1.0), (21.0, 20.0), (21.5, None), (60.0, None)],
