@@ -13,9 +13,9 @@ from yarl import URL
 
 from pollwise.core.addresses import AddressKind
 from pollwise.errors import ConfigurationError, ConnectFailed, InsecureUrl, UnsafeUrl, WatcherClosed
-from pollwise.http.foreign import GuardedResolver
+from pollwise.http.foreign import ForeignRequests, GuardedResolver
 from pollwise.http.transport import AiohttpTransport
-from pollwise.model.messages import Request
+from pollwise.model.messages import Reply, Request
 from raw_server import RawServer, raw_server, reply
 
 PUBLIC = "93.184.216.34"
@@ -132,6 +132,105 @@ async def test_where_a_job_is_is_known_for_a_minute() -> None:
         await asyncio.sleep(61.0)
         await transport.send(_request(server.url, "api.example"))
         assert names.asked == ["api.example"] * 2
+
+
+class Sent:
+    """A transport that answers each request at once."""
+
+    def __init__(self, resolver: AbstractResolver) -> None:
+        self.resolver = resolver
+        self.requests: list[Request] = []
+        self.closed = 0
+
+    async def send(self, request: Request, /) -> Reply:
+        self.requests.append(request)
+        return Reply(200, {}, b"", request)
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("at_s", [0.0, 0.5, 7.0])
+async def test_a_name_is_resolved_again_after_exactly_a_minute(at_s: float) -> None:
+    """Whenever it was resolved first, and also if it could not be."""
+    for names in ({"api.example": ["127.0.0.1"]}, {}):
+        resolver = Names(names)
+        requests = ForeignRequests(Sent, resolver)
+        for wait_s, asked in ((at_s, 1), (59.75, 1), (0.25, 2), (59.75, 2), (0.25, 3)):
+            await asyncio.sleep(wait_s)
+            await requests.send(_request("https://8.8.8.8/", "api.example"))
+            assert len(resolver.asked) == asked
+
+
+@pytest.mark.looptime
+async def test_a_thousand_hosts_of_jobs_are_known_at_once() -> None:
+    """One more, and all are forgotten, so the memory has a bound."""
+    resolver = Names({})
+    requests = ForeignRequests(Sent, resolver)
+    hosts = [f"{n}.example" for n in range(1_000)]
+    for host in [*hosts, *hosts]:
+        await requests.send(_request("https://8.8.8.8/", host))
+    assert resolver.asked == hosts
+    await requests.send(_request("https://8.8.8.8/", "more.example"))
+    await requests.send(_request("https://8.8.8.8/", "more.example"))
+    await requests.send(_request("https://8.8.8.8/", "0.example"))
+    assert resolver.asked == [*hosts, "more.example", "0.example"]
+
+
+async def test_no_name_is_resolved_for_a_job_without_a_host() -> None:
+    """There is none to ask about."""
+    resolver = Names({})
+    await ForeignRequests(Sent, resolver).send(_request("https://8.8.8.8/", ""))
+    assert resolver.asked == []
+
+
+async def test_jobs_at_the_same_kind_of_address_share_connections() -> None:
+    """Each kind has its own, and all are closed at the end, once."""
+    made: list[Sent] = []
+
+    def make(resolver: AbstractResolver) -> Sent:
+        made.append(Sent(resolver))
+        return made[-1]
+
+    requests = ForeignRequests(make, Names({"api.example": ["10.0.0.1"]}))
+    for first in ("10.0.0.2", "api.example", "8.8.8.8", "127.0.0.1", "gone.example", "10.0.0.3"):
+        sent = _request("https://9.9.9.9/a", first, Accept="text/html")
+        assert (await requests.send(sent)).request == sent
+    assert [len(one.requests) for one in made] == [3, 2, 1]
+    assert all(request.first_host is None for one in made for request in one.requests)
+    for _ in range(2):
+        await requests.aclose()
+    assert [one.closed for one in made] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("host", "kind"), [("10.0.0.1", "private"), ("169.254.169.254", "link-local"), ("[::1]", "loopback")]
+)
+async def test_the_error_names_the_host_and_the_kind_of_its_address(host: str, kind: str) -> None:
+    """Nothing is sent."""
+    requests = ForeignRequests(Sent, Names({}))
+    with pytest.raises(UnsafeUrl, match=f"it is at a {kind} address, and the job's own URL is not") as caught:
+        await requests.send(_request(f"https://{host}/", "api.example"))
+    assert caught.value.host == host.strip("[]")
+
+
+async def test_a_connection_resolves_for_its_own_port_and_family() -> None:
+    """What is asked for is passed on, and so is the answer."""
+    asked: list[tuple[str, int, socket.AddressFamily]] = []
+
+    class Noting(Names):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        ) -> list[ResolveResult]:
+            asked.append((host, port, family))
+            return await super().resolve(host, port, family)
+
+    guarded = GuardedResolver(Noting({"a.example": [PUBLIC, "8.8.8.8"]}), ())
+    found = await guarded.resolve("a.example", 443, socket.AF_INET6)
+    assert [(one["host"], one["port"]) for one in found] == [(PUBLIC, 443), ("8.8.8.8", 443)]
+    await guarded.resolve("a.example")
+    assert asked == [("a.example", 443, socket.AF_INET6), ("a.example", 0, socket.AF_UNSPEC)]
 
 
 async def test_a_connection_of_one_job_does_not_serve_another() -> None:
