@@ -44,6 +44,21 @@ class ReadsForAJobWithIt(Plain):
         return Reading.running((job, cursor))
 
 
+class ReadsForAJobByName(Plain):
+    def read_for(self, job: str, reply: Reply, *, cursor: Cursor = None) -> Reading[Any]:
+        return Reading.running((job, reply.status, cursor))
+
+
+class AsksWithItAndReadsForAJob(AsksWithIt):
+    def read_for(self, job: str, reply: Reply) -> Reading[Any]:
+        return Reading.running((job, reply.status))
+
+
+class Assigned(Plain):
+    def __init__(self) -> None:
+        self.read_for = lambda job, reply, cursor=None: Reading.running((job, reply.status, cursor))
+
+
 class Sub(Endpoint[str, Any]):
     name = "sub"
     answer_statuses = frozenset({404})
@@ -65,6 +80,9 @@ class Sub(Endpoint[str, Any]):
         (AsksWithIt(), "/j/7", "read"),
         (ReadsWithIt(), "/j", 7),
         (ReadsForAJobWithIt(), "/j", ("j", 7)),
+        (ReadsForAJobByName(), "/j", ("j", 200, 7)),
+        (AsksWithItAndReadsForAJob(), "/j/7", ("j", 200)),
+        (Assigned(), "/j", ("j", 200, 7)),
         (Sub(), "/j/7", "read"),
     ],
     ids=lambda value: type(value).__name__,
@@ -97,7 +115,9 @@ def test_a_cursor_needs_a_default(name: str) -> None:
     """The first request has none; the error says so when the watcher is made."""
     endpoint = Plain()
     setattr(endpoint, name, lambda *args, cursor: None)
-    with pytest.raises(ConfigurationError, match=rf"cursor of {name} of the endpoint plain .* cursor=None"):
+    with pytest.raises(
+        ConfigurationError, match=rf"cursor of {name} of the endpoint plain .* cursor=None, which is the start"
+    ):
         JobWatcher(endpoint, timeout_s=1)
 
 
