@@ -58,9 +58,9 @@ def test_a_secret_that_ends_with_the_letter_of_its_own_escape_is_masked() -> Non
 
 @given(st.data())
 def test_a_strong_secret_is_masked_in_any_mixture(data: st.DataObject) -> None:
-    """Each of its characters may be spelled in another way. At most the half of an escape of its first one is left.
+    r"""Each of its characters may be spelled in another way. At most the half of an escape of its first one is left.
 
-    And the digits of the last one, if that is the letter of the escape itself, as in `\\u0055` for `U`.
+    And the digits of the last one, if that is the letter of the escape itself, as in `\u0055` for `U`.
     """
     secret = data.draw(VISIBLE.filter(lambda text: not text.isdecimal() and "%" not in text and "&" not in text))
     text = f'{{"why": "bad <<{data.draw(mixed(secret))}>> !", "n": 1}}'
