@@ -161,6 +161,33 @@ def test_another_origin_is_refused() -> None:
     assert moved.check(job, "https://old.example") == "https://new.example"
 
 
+class PlacedByJob(ToyEndpoint):
+    """Each job has a host of its own; one cannot be asked about."""
+
+    def request(self, job: ToyJob, /) -> Request:
+        return Request(URL(f"https://{job.id}.example/") if job.id != "none" else URL("/relative"))
+
+
+@pytest.mark.parametrize(
+    ("job", "recorded", "moved"),
+    [
+        ("a", "https://a.example", False),
+        ("a", "https://b.example", True),
+        ("b", "https://b.example", False),
+        ("a", None, False),
+        ("none", "https://a.example", False),
+        ("none", None, False),
+    ],
+)
+def test_a_job_has_moved_if_both_of_its_origins_are_known_and_differ(
+    job: str, recorded: str | None, moved: bool
+) -> None:
+    """Whatever the caller says of moves. A cursor of the earlier place is not used then."""
+    for moved_from in (frozenset[str](), frozenset({"https://b.example"})):
+        origins: Origins[ToyJob] = Origins(PlacedByJob(), moved_from)
+        assert origins.moved(ToyJob(job), recorded) is moved
+
+
 class ElsewhereEndpoint(DeleteFileEndpoint):
     """Makes requests of its own."""
 
