@@ -28,3 +28,4 @@ async def statuses_are_json_or_the_callers_class() -> None:
     assert_type(typed.job(id="7"), DeclaredJob)
     async with JobWatcher(typed, timeout_s=60) as watcher:
         assert_type(await watcher.watch(typed.job(id="7")), Status)
+        assert_type(await watcher.watch(typed.job(id="7")).result(), Any)

@@ -80,7 +80,7 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         ConfigurationError: Another argument is invalid, or an environment variable is not set.
     """
 
-    heeded_headers: tuple[str, ...] = ()
+    heeded_headers: tuple[str, ...] | None = ()
 
     def __new__(cls, declaration: Declaration | None = None, **_options: Any) -> Self:
         """An object whose `request` and `read` take a cursor, if the declaration has `next`. It is None for `copy.copy`."""
