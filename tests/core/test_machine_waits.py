@@ -85,6 +85,15 @@ def test_a_hint_that_is_not_believed_adds_nothing_after_the_last_poll() -> None:
     assert machine.due_at == BEGAN + 9.25
 
 
+@pytest.mark.parametrize(("dice", "wait_s"), [(0.0, 40.0), (0.25, 45.0), (0.5, 50.0), (0.75, 55.0)])
+@pytest.mark.parametrize("longest_hint_s", [60.0, 52.0, 40.0])
+def test_a_hint_is_spread_upwards(dice: float, wait_s: float, longest_hint_s: float) -> None:
+    """Watches that got the same hint do not come back together, none of them too early, and none after the longest hint."""
+    machine = make(pacing=Pacing(jitter=0.5), longest_hint_s=longest_hint_s)
+    machine.on_reading(running(), now=BEGAN, dice=dice, hint_s=40.0)
+    assert machine.due_at - BEGAN == min(wait_s, longest_hint_s)
+
+
 def test_a_reply_that_confirms_an_end_may_ask_for_a_pause_too() -> None:
     """Also if it is the same as the one before."""
     machine = make()
