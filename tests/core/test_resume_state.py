@@ -39,13 +39,21 @@ def test_a_clock_that_is_right_keeps_age_and_deadline() -> None:
 
 
 def test_what_was_written_down_is_kept() -> None:
-    """The counts, the phase and the status come back unchanged. Without them the watch is as at its beginning."""
+    """The counts, the phase, the status and the cursor come back unchanged. Without them the watch is as at its beginning."""
     past: ResumeState[str] = ResumeState.between(
-        BEGAN_S, None, BEGAN_S + 9, polls=7, failures=2, phase=Phase.QUEUED, status="waiting", seen_s=5.0
+        *(BEGAN_S, None, BEGAN_S + 9),
+        polls=7,
+        failures=2,
+        phase=Phase.QUEUED,
+        status="waiting",
+        seen_s=5.0,
+        cursor={"page": 3},
     )
+    assert past.cursor == {"page": 3}
     assert (past.polls, past.failures, past.phase, past.status, past.seen_s) == (7, 2, Phase.QUEUED, "waiting", 5.0)
     new: ResumeState[str] = ResumeState.between(BEGAN_S, None, BEGAN_S)
     assert (new.polls, new.failures, new.phase, new.status, new.seen_s, new.visible) == (0, 0, None, None, None, False)
+    assert new.cursor is None
 
 
 @pytest.mark.parametrize("seen", [{"phase": Phase.RUNNING}, {"seen_s": 1.0}, {"visible": True}])
