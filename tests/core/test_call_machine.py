@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from pollwise.core.resume_state import ResumeState
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, RateLimited
 from pollwise.model.calls import Call, StatusCall
+from pollwise.model.cursor import Cursor
 from pollwise.model.reading import Phase, Reading
 from toy import ToyEndpoint
 
@@ -74,6 +76,16 @@ def test_an_ended_watch_keeps_the_cursor_of_its_end() -> None:
     machine.on_deadline(now=1.0)
     assert machine.on_reading(Reading.running("x", cursor="b"), now=2.0, dice=0.5) is StepResult.QUIET
     assert machine.cursor == "a"
+
+
+@pytest.mark.parametrize("cursor", ["", "a", 0, 0.5, True, [], {}, ["a"], {"a": None}])
+def test_a_cursor_without_a_secret_may_be_kept(cursor: Cursor) -> None:
+    """Whatever JSON it is, also an empty text. One that is hidden may not be kept."""
+    machine = _machine()
+    machine.on_reading(Reading.running("x", cursor=cursor), now=0.0, dice=0.5)
+    assert machine.kept_cursor == machine.cursor == cursor
+    machine.hide_cursor(cursor)
+    assert machine.kept_cursor is None
 
 
 def test_a_moved_cursor_is_paced_like_any_poll() -> None:
