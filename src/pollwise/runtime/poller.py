@@ -189,16 +189,17 @@ class Poller(Generic[J, S]):
                     self.result = await self._renew()
                 else:
                     machine.asked(self._assigned_at)
-                    if self._auth is None:  # tested here, to save a coroutine
-                        is_poll = machine.call is None
-                        request = self._endpoint.request(machine.job) if is_poll else self._request_of(machine)
-                        if not is_poll or request.headers or request.body is not None or request.url.raw_query_string:
+                    if self._auth is not None:
+                        reply = await self._authorised(machine, self._auth)
+                    elif machine.call is not None:
+                        reply = await self._with_named(self._request_of(machine), machine)
+                    else:  # tested here, to save a coroutine
+                        request = self._endpoint.request(machine.job)
+                        if request.headers or request.body is not None or request.url.raw_query_string:
                             reply = await self._with_named(request, machine)
                         else:
                             reply = await self._transport.send(request)
                         del request
-                    else:
-                        reply = await self._authorised(machine, self._auth)
                     if len(reply.body) > SHORT:
                         reply = await self._cut(reply)
                     self.result = reply
