@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import orjson
 import pytest
 
 from pollwise import BearerAuth, JobWatcher, Pacing, Reply
@@ -68,6 +69,26 @@ async def test_a_result_may_be_in_the_status(path: str, result: Any) -> None:
     """Then no request is needed."""
     found, requests = await result_of(b'{"state": "done", "output": {"rows": [1, 2]}}', result=path)
     assert (found, requests) == (result, [])
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("length", [400, 100_000])
+async def test_a_result_in_a_long_status_is_whole(length: int) -> None:
+    """A long status is cut down to limits, so it is asked for once more, like the first time."""
+    rows = list(range(length))
+    status = orjson.dumps({"state": "done", "output": rows})
+    found, requests = await result_of(status, raw(status), result="output")
+    assert found == rows
+    assert [request.split(b"\r\n")[0] for request in requests] == [b"GET /eu/jobs/7 HTTP/1.1"]
+
+
+@pytest.mark.looptime
+async def test_a_result_that_is_deep_is_whole() -> None:
+    """A value of a hundred levels is cut even from a short status."""
+    status = b'{"state": "done", "output": %b}' % (b"[" * 150 + b"]" * 150)
+    found, requests = await result_of(status, raw(status), result="output")
+    assert orjson.dumps(found) == b"[" * 150 + b"]" * 150
+    assert len(requests) == 1
 
 
 @attrs.frozen

@@ -1,6 +1,7 @@
 """The result of a job, as the words `result` and `then` say.
 
-Rule 1: a path is the result itself: a value of the final status, without a request.
+Rule 1: a path is the result itself: a value of the final status. A short status is whole, so nothing is asked. A longer one may
+have been cut down to limits or for a ledger, so the status is asked for once more, and read within the limits of results.
 Rule 2: a table is a request. Its holes are keys of the job, or else paths into the final status.
 Rule 3: a value of a status fills a hole only if a key of a job could. Where the request may go is decided in `core/url_rules.py`.
 """
@@ -8,9 +9,11 @@ Rule 3: a value of a status fills a hole only if a key of a job could. Where the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import attrs
+import orjson
 
 from pollwise.endpoints.declared.expressions import Expression, compiled
 from pollwise.endpoints.declared.following import url_in
@@ -27,6 +30,8 @@ from pollwise.model.results import ResultPage
 __all__ = ["ResultPlan", "result_names"]
 
 _URL: Final = "final.url"  # the hole for the URL of the status; no key of a job has a dot
+_SHORT: Final = 1_024  # bytes of JSON; of a list that was cut, a thousand items are left
+_SHALLOW: Final = 64  # brackets; what was cut for its depth has a hundred
 _Made: TypeAlias = "Request | ResultPage[Any]"
 
 
@@ -47,6 +52,7 @@ class ResultPlan:
     failed: frozenset[int] = frozenset()
     template: RequestTemplate | None = None
     _reason: Expression | None = attrs.field(default=None, alias="reason")
+    _path: Expression | None = attrs.field(default=None, alias="path")
 
     def read(self, reply: Reply, /) -> Any:
         """The result in a reply, or the reading of a failure. Raises MalformedReply if it is no JSON and should be."""
@@ -56,7 +62,9 @@ class ResultPlan:
             except MalformedReply:
                 data = None
             return Reading.failed(data, reason=text_or_none(None if self._reason is None else self._reason(data)))
-        return reply.body if self.raw else reply.json()
+        if self.raw:
+            return reply.body
+        return reply.json() if self._path is None else self._path(reply.json())
 
     @classmethod
     def parse(cls, declared: Declaration, to: Problems) -> ResultPlan | None:
@@ -67,9 +75,22 @@ class ResultPlan:
         if value is None:
             return None
         if isinstance(value, str):
-            expression = to.of(word, compiled, value)
-            return None if expression is None else cls(request=lambda _keys, data, _own: ResultPage(expression(data)))
+            path = to.of(word, compiled, value)
+            return None if path is None else cls(request=partial(_of_path, path), path=path)
         return _fetched(word, value, declared, to)
+
+
+def _of_path(path: Expression, _keys: Mapping[str, Key], data: Any, own: Request) -> _Made:
+    return ResultPage(path(data)) if _is_surely_whole(data) else own
+
+
+def _is_surely_whole(data: Any) -> bool:
+    """Whether nothing can have been cut from this status by the default limits, or by higher ones."""
+    try:
+        text = orjson.dumps(data)
+    except TypeError:  # it is nested deeper than orjson writes
+        return False
+    return len(text) <= _SHORT and text.count(b"[") + text.count(b"{") < _SHALLOW
 
 
 def result_names(declared: Declaration) -> tuple[str, ...]:
