@@ -282,8 +282,11 @@ def few_bytes(size: int) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("room", [0, 50_000, 1_500_000])
-async def test_a_full_disk(tmp_path: Path, start: Start, command: Run, room: int) -> None:
+async def test_a_full_disk(
+    tmp_path: Path, start: Start, command: Run, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The command says that the disk is full, and that nothing was changed. With room, the same command succeeds."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # coverage could not write its own file either
     path, new = await filled(tmp_path / "old.ledger", 300, LARGE), tmp_path / "new.ledger"
     before = path.read_bytes()
     child = await start("ledger", "recover", str(path), str(new), preexec_fn=few_bytes(room))
