@@ -36,7 +36,7 @@ from pollwise.model.protocols import Endpoint, Transport
 from pollwise.model.secrets import KnownSecrets
 from pollwise.runtime.driven_watch import Calls, DrivenWatch, WriteToken, summary_of
 from pollwise.runtime.fairness import Yielder
-from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, PollResult, Unasked
+from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, Unasked
 from pollwise.runtime.task_owner import TaskOwner
 from pollwise.runtime.unknown_values import UnknownValues
 
@@ -327,7 +327,13 @@ class Dispatcher(Generic[J, S]):
             poller.watch, poller.result = None, Unasked.IDLE
             assert watch is not None  # noqa: S101  # a poller with a result has its watch
             try:
-                step = self._learn(poller, watch, result, now)
+                try:  # here and not in a method, to save a call
+                    if isinstance(result, Unasked):
+                        step = self._on_unasked(watch, result, now)
+                    else:
+                        step = self._results.on_result(poller, watch.machine, result, now)
+                except asyncio.CancelledError:  # raised by the endpoint itself, because no task of ours awaits here
+                    step = self._results.on_result(poller, watch.machine, ConnectFailed(CANCELLED_WITHIN), now)
             except BaseException as exc:
                 self._idle.append(poller)
                 self._conclude_step(watch, stop_with(watch.machine, exc, now), now)
@@ -361,15 +367,10 @@ class Dispatcher(Generic[J, S]):
         self._next_limit = min(self._next_limit, poller.limit_at)
         return True
 
-    def _learn(self, poller: Poller[J, S], watch: DrivenWatch[J, S], result: PollResult, now: float) -> StepResult:
-        if isinstance(result, Unasked):
-            if result is Unasked.RENEWED:
-                watch.machine.on_renewed(now=now)
-            return StepResult.QUIET
-        try:
-            return self._results.on_result(poller, watch.machine, result, now)
-        except asyncio.CancelledError:  # raised by the endpoint itself, because no task of ours awaits here
-            return self._results.on_result(poller, watch.machine, ConnectFailed(CANCELLED_WITHIN), now)
+    def _on_unasked(self, watch: DrivenWatch[J, S], result: Unasked, now: float) -> StepResult:
+        if result is Unasked.RENEWED:
+            watch.machine.on_renewed(now=now)
+        return StepResult.QUIET
 
     # --- ends ---------------------------------------------------------------------------------
 
