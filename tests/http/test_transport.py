@@ -923,10 +923,10 @@ def test_many_long_header_fields_are_left_out() -> None:
     """A short field behind them is kept."""
     from multidict import CIMultiDict  # noqa: PLC0415
 
-    from pollwise.http.transport import _within  # noqa: PLC0415
+    from pollwise.http._header_fields import within  # noqa: PLC0415
 
     fields = CIMultiDict([*((f"X-{n}", "x" * 60_000) for n in range(400)), ("Retry-After", "7")])
-    kept = _within(fields)
+    kept = within(fields)
     assert kept["retry-after"] == "7"
     assert sum(map(len, kept.values())) <= 262_144
 

@@ -36,15 +36,13 @@ from pollwise.errors import (
     InsecureUrl,
     MalformedReply,
     PollError,
+    PollwiseError,
     ReplyTooLarge,
     StaleConnection,
     TlsFailed,
     WatcherClosed,
 )
-from pollwise.http._header_fields import extra_headers as _extra_headers
-from pollwise.http._header_fields import merged as _merged
-from pollwise.http._header_fields import own_headers as _own_headers
-from pollwise.http._header_fields import within as _within
+from pollwise.http._header_fields import extra_headers, merged, own_headers, within
 from pollwise.http.connections import Connector, disable_retries, no_retry
 from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body, decoding_body
 from pollwise.http.exception_map import MAPPED, closed_before_reply, map_exception
@@ -135,7 +133,7 @@ class AiohttpTransport:
             )
         self._session = session
         self._owns_session = session is None
-        self._extra_headers = None if session is None else _extra_headers(session)
+        self._extra_headers = None if session is None else extra_headers(session)
         self._options: dict[str, Any] = {} if session is None else _options_for(session)
         self._mask = None if session is None else _mask_for(session)
         self._connector: Connector | None = None  # of the transport's own session
@@ -204,7 +202,7 @@ class AiohttpTransport:
         url = request.url
         if (url.scheme, url.raw_authority) not in self._checked_origins:
             self._check_origin(url)
-        headers = request.headers if self._extra_headers is None else _merged(request.headers, self._extra_headers)
+        headers = request.headers if self._extra_headers is None else merged(request.headers, self._extra_headers)
         data = request.body
         if data is not None and not isinstance(data, bytes):
             raise ConfigurationError(wrong_with_body(data))
@@ -219,7 +217,7 @@ class AiohttpTransport:
                 content = response.content
                 # a small body usually arrives with the header, so this path needs no coroutine
                 body = content.read_nowait() if content.is_eof() else await self._read_rest(response)
-                fields = response.headers if len(response.headers) <= _FEW_FIELDS else _within(response.headers)
+                fields = response.headers if len(response.headers) <= _FEW_FIELDS else within(response.headers)
                 if hdrs.CONTENT_ENCODING in fields or len(body) > self._max_body:
                     body = await self._decode(response, body)
                 reply = _make_reply(response.status, fields, body, request)
@@ -230,10 +228,7 @@ class AiohttpTransport:
         except TypeError as exc:  # a header value is no text
             raise ConfigurationError(wrong_with_request(request) or type(exc).__name__) from None
         except MAPPED as exc:
-            failure, cause = map_exception(exc, session)
-            if response is None and isinstance(failure, (ConnectFailed, TlsFailed)) and closed_before_reply(exc):
-                failure = self._without_reply(request, failure, opened)
-            exc.with_traceback(None)  # break the reference cycle of the error and its frames
+            failure, cause = self._failure(exc, request, session, opened if response is None else None)
         try:
             raise failure from cause
         finally:
@@ -272,7 +267,7 @@ class AiohttpTransport:
                         sink(piece)
                 else:
                     body = await self._decode(response, await self._read_rest(response))
-                reply = Reply(response.status, _within(response.headers), body, request)
+                reply = Reply(response.status, within(response.headers), body, request)
                 return reply if self._mask is None else reply.masked(self._mask, with_headers=True)
             finally:
                 if not response.closed:
@@ -280,10 +275,7 @@ class AiohttpTransport:
         except TypeError:  # a header value is no text
             raise ConfigurationError(wrong_with_request(request) or "the request has a wrong type") from None
         except MAPPED as exc:
-            failure, cause = map_exception(exc, session)
-            if response is None and isinstance(failure, (ConnectFailed, TlsFailed)) and closed_before_reply(exc):
-                failure = self._without_reply(request, failure, opened)
-            exc.with_traceback(None)
+            failure, cause = self._failure(exc, request, session, opened if response is None else None)
         try:
             raise failure from cause
         finally:
@@ -322,7 +314,7 @@ class AiohttpTransport:
             age_s=self._age_s, connections=self._connections, ssl=self._ssl, resolver=self._resolver
         )
         self._session = aiohttp.ClientSession(
-            connector=self._connector, cookie_jar=_NoCookies(), headers=_own_headers(), **_OPTIONS
+            connector=self._connector, cookie_jar=_NoCookies(), headers=own_headers(), **_OPTIONS
         )
         if not disable_retries(self._session):
             self._options = {"middlewares": (no_retry,)}
@@ -345,6 +337,16 @@ class AiohttpTransport:
         if len(self._checked_origins) >= _MAX_ORIGINS:
             self._checked_origins.clear()
         self._checked_origins.add((url.scheme, url.raw_authority))
+
+    def _failure(
+        self, exc: Exception, request: Request, session: aiohttp.ClientSession, opened: int | None
+    ) -> tuple[PollwiseError, OSError | None]:
+        """The error for what a request raised, and its cause. `opened` is None once the reply has begun."""
+        failure, cause = map_exception(exc, session)
+        if opened is not None and isinstance(failure, (ConnectFailed, TlsFailed)) and closed_before_reply(exc):
+            failure = self._without_reply(request, failure, opened)
+        exc.with_traceback(None)  # break the reference cycle of the error and its frames
+        return failure, cause
 
     def _without_reply(self, request: Request, failure: ConnectFailed | TlsFailed, opened: int) -> PollError:
         """The error for a request whose connection was closed before the first byte of the reply."""
