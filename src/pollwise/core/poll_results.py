@@ -36,8 +36,8 @@ from pollwise.errors import (
     WatchError,
 )
 from pollwise.model.bounded_reply import bounded
-from pollwise.model.calls import Call
-from pollwise.model.cursor import CursorTooLarge, cursor_hash, own_cursor
+from pollwise.model.calls import Call, cursor_in
+from pollwise.model.cursor import cursor_hash
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.masked_values import masked_error, masked_value
 from pollwise.model.masking import Mask
@@ -280,14 +280,8 @@ def taken_permit(poll: Poll) -> int:
 
 def _with_own_cursor(reading: Reading[S], reply: Reply) -> Reading[S]:
     """The reading with a cursor that can be kept. Raises MalformedReply for a cursor that is too large."""
-    cursor = reading.cursor
-    try:
-        own = own_cursor(cursor)
-    except CursorTooLarge as exc:
-        why = f"its cursor cannot be kept: {exc}"
-    else:
-        return reading if own is cursor else attrs.evolve(reading, cursor=own)
-    raise reply.malformed(why)  # raised out here, so that the error does not refer to the cursor
+    own = cursor_in(reply, reading.cursor, "its cursor")
+    return reading if own is reading.cursor else attrs.evolve(reading, cursor=own)
 
 
 def _masked(mask: Mask, reading: Reading[S], machine: WatchMachine[Any, S]) -> Reading[S]:

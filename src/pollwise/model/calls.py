@@ -12,13 +12,13 @@ from collections.abc import Callable, Collection, Hashable
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pollwise.errors import ConfigurationError, Problem
-from pollwise.model.cursor import Cursor
+from pollwise.model.cursor import Cursor, CursorTooLarge, own_cursor
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Reading
 
-__all__ = ["Call", "StatusCall", "checked_cursor", "passing_cursor", "status_call"]
+__all__ = ["Call", "StatusCall", "checked_cursor", "cursor_in", "passing_cursor", "status_call"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -101,6 +101,15 @@ def checked_cursor(endpoint: Endpoint[Any, Any], name: str) -> inspect.Parameter
             " which is the start"
         )
     return found
+
+
+def cursor_in(reply: Reply, cursor: Cursor, what: str) -> Cursor:
+    """The cursor that was read in a reply, as it may be kept. Raises MalformedReply for one that is too large."""
+    try:
+        return own_cursor(cursor)
+    except CursorTooLarge as exc:
+        why = f"{what} cannot be kept: {exc}"
+    raise reply.malformed(why)  # raised out here, so that the error does not refer to the cursor
 
 
 def _parameter(method: Callable[..., Any]) -> inspect.Parameter | None:

@@ -17,8 +17,8 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import attrs
 
 from pollwise.errors import ConfigurationError, Problem, ResultTooLarge
-from pollwise.model.calls import checked_cursor, passing_cursor
-from pollwise.model.cursor import Cursor, CursorTooLarge, own_cursor
+from pollwise.model.calls import checked_cursor, cursor_in, passing_cursor
+from pollwise.model.cursor import Cursor
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Endpoint, EndpointLike
@@ -115,7 +115,7 @@ class ResultCall(Generic[J, S]):
         if isinstance(made, Reading):  # of a reply whose status code is in `result_answer_statuses`
             return made
         page = made if isinstance(made, ResultPage) else ResultPage(made)
-        following = _own(page.next, reply)
+        following = cursor_in(reply, page.next, "the cursor of its next page")  # before the page is counted
         if following is not None and following == cursor:
             raise reply.malformed("its next page is the page itself")
         self._bytes += max(_LEAST_BYTES, len(reply.body))
@@ -143,15 +143,6 @@ def check_result_methods(endpoint: Endpoint[Any, Any]) -> bool:
     for name in there:
         checked_cursor(endpoint, name)
     return bool(there)
-
-
-def _own(cursor: Cursor, reply: Reply) -> Cursor:
-    """The cursor as it may be kept. Raises MalformedReply for one that is too large, before the page is counted."""
-    try:
-        return own_cursor(cursor)
-    except CursorTooLarge as exc:
-        why = f"the cursor of its next page cannot be kept: {exc}"
-    raise reply.malformed(why)  # raised out here, so that the error does not refer to the cursor
 
 
 def _joined(pages: list[Any]) -> Any:
