@@ -100,8 +100,7 @@ class Origins(Generic[J]):
 
     def moved(self, job: J, recorded: str | None) -> bool:
         """Whether the job is polled at another origin than `recorded`, its earlier one, if both are known."""
-        configured = self.of(job)
-        return recorded is not None and configured not in {None, recorded}
+        return _differ(self.of(job), recorded)
 
     def check(self, job: J, recorded: str | None, *, watches: int = 1) -> str | None:
         """Return the job's present origin, if its watch may be resumed there.
@@ -115,6 +114,11 @@ class Origins(Generic[J]):
             OriginChanged: The two origins differ, and the earlier one is not in `moved_from`.
         """
         configured = self.of(job)
-        if recorded is not None and configured not in {None, recorded} and recorded not in self.moved_from:
+        if recorded is not None and _differ(configured, recorded) and recorded not in self.moved_from:
             raise OriginChanged(job, recorded, str(configured), watches)
         return configured
+
+
+def _differ(configured: str | None, recorded: str | None) -> bool:
+    """Whether these origins differ, if both are known."""
+    return recorded is not None and configured not in {None, recorded}

@@ -98,10 +98,7 @@ class JobCalls(Generic[J, S]):
 
     def result(self, watch: DrivenWatch[J, S], timeout_s: float | None) -> Awaitable[Any]:
         """The awaitable of `Watch.result`: the same one while a caller holds it."""
-        if not self._has_result:
-            raise ConfigurationError(_NO_RESULT.format(self._endpoint.name))
-        if timeout_s is not None:
-            require_seconds("timeout_s", timeout_s)
+        self._check_result(timeout_s)
         pending = self._pending.get(watch)
         if pending is None:
             pending = self._pending[watch] = PendingResult(
@@ -117,14 +114,11 @@ class JobCalls(Generic[J, S]):
         self, watch: DrivenWatch[J, S], path: str | os.PathLike[str], max_bytes: int, timeout_s: float | None
     ) -> int:
         """As `Watch.save_result`."""
-        if not self._has_result:
-            raise ConfigurationError(_NO_RESULT.format(self._endpoint.name))
+        self._check_result(timeout_s)
         if not self._can_stream:
             raise ConfigurationError(
                 "save_result needs a transport with stream(request, sink), as AiohttpTransport has it"
             )
-        if timeout_s is not None:
-            require_seconds("timeout_s", timeout_s)
         if type(max_bytes) is not int or max_bytes < 1:
             raise ConfigurationError(f"max_bytes must be a whole number of at least 1, got {max_bytes!r}")
         await watch
@@ -142,6 +136,11 @@ class JobCalls(Generic[J, S]):
         finally:
             file.discard()
         raise file.failure
+
+    def _check_result(self, timeout_s: float | None) -> None:
+        if not self._has_result:
+            raise ConfigurationError(_NO_RESULT.format(self._endpoint.name))
+        _check_timeout(timeout_s)
 
     async def _fetch(self, watch: DrivenWatch[J, S], timeout_s: float | None, file: ResultFile | None = None) -> Any:
         """Wait for the outcome, then fetch the result, or its size if it goes to a file."""
@@ -187,8 +186,7 @@ class JobCalls(Generic[J, S]):
     async def cancel(self, watch: DrivenWatch[J, S], timeout_s: float | None) -> bool:
         """As `Watch.cancel`."""
         check_can_cancel(self._endpoint)
-        if timeout_s is not None:
-            require_seconds("timeout_s", timeout_s)
+        _check_timeout(timeout_s)
         if _is_over(watch.machine.outcome):
             return False
         machine = self._cancel_machine(watch, timeout_s)
@@ -255,6 +253,11 @@ def check_can_cancel(endpoint: Endpoint[Any, Any]) -> None:
     """Raise ConfigurationError if the endpoint has no `cancel_request`."""
     if not hasattr(endpoint, "cancel_request"):
         raise ConfigurationError(_NO_CANCEL.format(endpoint.name))
+
+
+def _check_timeout(timeout_s: float | None) -> None:
+    if timeout_s is not None:
+        require_seconds("timeout_s", timeout_s)
 
 
 def _in_status(result: object, status: Any, file: ResultFile | None) -> Any:
