@@ -25,7 +25,7 @@ _FEW = 2  # max refusals of a burst that shows nothing: its first probe goes aft
 _AT_ONCE_S = 1 / 64
 _ENOUGH = 2  # good replies that contradict a burst before its last reply
 _CONTRADICTED = 3  # refusals of a burst for one good reply that contradicts it
-_UNCONTRADICTED = 1 << 30  # refusals that no number of good replies contradicts
+_UNCONTRADICTED = 1 << 30  # the number of refusals after which good replies do not end a pause; they never outnumber it
 
 
 class End(Enum):

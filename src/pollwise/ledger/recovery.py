@@ -42,7 +42,7 @@ _Job: TypeAlias = tuple[object, ...]  # endpoint, account, keys
 _DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the second is for a message of SQLite that has a damaged name
 _BUSY_TIMEOUT_S = 5.0  # for another program that holds the damaged file
 _CHUNK = 1_000
-_MOST_NUMBERS = 1_000_000_000  # a damaged number may be any; looking for so many takes seconds
+_MOST_NUMBERS = 1_000_000_000  # a damaged number can be any integer, and the reading of a billion numbers takes seconds
 _MOST_FAULTS = 20
 _LOG_NOT_READ = "its -wal cannot be read without the first page, so the newest changes are missing"
 _CELLS_UNCHECKED = "PRAGMA cell_size_check = OFF"  # else a page with one damaged cell could not be read at all

@@ -130,11 +130,11 @@ class Endpoint(ABC, Generic[J, S]):
             if reply.status == 202:
                 return Reading.running("accepted", cursor=reply.headers.get("Location", cursor))
 
+    Name the header fields that `read` looks at in `heeded_headers`, or leave that at None.
+
     Further methods, which have no default, are abilities. `result_request(job, status)` and `read_result(reply)` fetch what
     the job made: `await watch.result()`. `cancel_request(job, status)` returns the request that stops the job:
     `await watch.cancel()`. `docs/architecture.md` has their rules.
-
-    Name the header fields that it reads in `heeded_headers`, or leave that at None.
     """
 
     name: str

@@ -3,8 +3,8 @@
 Rule 1: a request is cancelled at its time limit or at the watch's deadline, whichever is first.
 Rule 2: credentials are added and renewed here. If a reply or an exception repeats them, they are masked here, before any
 other code sees it.
-Rule 3: a long reply is masked and cut down to limits here, in steps between which the event loop runs. The pollers of a watcher take
-turns, so that many long replies hold the loop no longer than one. A short reply is cut where it is read.
+Rule 3: a long reply is masked and cut down to limits here, in steps between which the event loop runs. The pollers of a
+watcher take turns, so that many long replies hold the loop no longer than one. A short reply is cut where it is read.
 Rule 4: a poller decides nothing. What an endpoint, a transport or an auth raises is a result like a reply.
 """
 
