@@ -16,7 +16,7 @@ from contextlib import aclosing
 from functools import partial
 from operator import itemgetter
 from types import TracebackType
-from typing import Generic, Self, Unpack, overload
+from typing import Generic, Never, Self, Unpack, overload
 
 from typing_extensions import TypeVar
 
@@ -41,11 +41,13 @@ from pollwise.model.events import Outcome
 from pollwise.model.limits import Limits
 from pollwise.model.protocols import EndpointLike, Transport
 from pollwise.model.results import HasPagedResult, HasResult, check_result_methods
+from pollwise.model.submitting import CanSubmit, CanSubmitWithPagedResult, CanSubmitWithResult
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.dispatcher import Dispatcher
 from pollwise.runtime.driven_watch import CancellingWatch, DrivenWatch, end_open, forget_open
 from pollwise.runtime.job_calls import JobCalls, check_can_cancel
-from pollwise.runtime.options import WatcherOptions, check_parts, check_seconds, policy_for
+from pollwise.runtime.options import WatcherOptions, check_first_delay, check_parts, check_seconds, policy_for
+from pollwise.runtime.submits import Submits, WithoutLedger
 from pollwise.runtime.watch import Watch
 
 __all__ = ["JobWatcher"]
@@ -53,10 +55,12 @@ __all__ = ["JobWatcher"]
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 R_co = TypeVar("R_co", covariant=True, default=object)
+O_contra = TypeVar("O_contra", contravariant=True, default=Never)
 V = TypeVar("V")
+W = TypeVar("W")
 
 
-class JobWatcher(Generic[J, S, R_co]):
+class JobWatcher(Generic[J, S, R_co, O_contra]):
     """Polls a status endpoint until jobs are over.
 
     Use it as an async context manager. Leaving the block ends its watches.
@@ -94,19 +98,37 @@ class JobWatcher(Generic[J, S, R_co]):
     # pyright warns of class-scoped type variables in `self`, and mypy wants them there
     @overload
     def __init__(
-        self: JobWatcher[J, S, V],  # pyright: ignore[reportInvalidTypeVarUse]
+        self: JobWatcher[J, S, V, W],  # pyright: ignore[reportInvalidTypeVarUse]
+        endpoint: CanSubmitWithPagedResult[J, S, V, W],
+        **options: Unpack[WatcherOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: JobWatcher[J, S, V, W],  # pyright: ignore[reportInvalidTypeVarUse]
+        endpoint: CanSubmitWithResult[J, S, V, W],
+        **options: Unpack[WatcherOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: JobWatcher[J, S, object, W],  # pyright: ignore[reportInvalidTypeVarUse]
+        endpoint: CanSubmit[J, S, W],
+        **options: Unpack[WatcherOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: JobWatcher[J, S, V, Never],  # pyright: ignore[reportInvalidTypeVarUse]
         endpoint: HasPagedResult[J, S, V],
         **options: Unpack[WatcherOptions],
     ) -> None: ...
     @overload
     def __init__(
-        self: JobWatcher[J, S, V],  # pyright: ignore[reportInvalidTypeVarUse]
+        self: JobWatcher[J, S, V, Never],  # pyright: ignore[reportInvalidTypeVarUse]
         endpoint: HasResult[J, S, V],
         **options: Unpack[WatcherOptions],
     ) -> None: ...
     @overload
     def __init__(
-        self: JobWatcher[J, S, object],  # pyright: ignore[reportInvalidTypeVarUse]
+        self: JobWatcher[J, S, object, Never],  # pyright: ignore[reportInvalidTypeVarUse]
         endpoint: EndpointLike[J, S],
         **options: Unpack[WatcherOptions],
     ) -> None: ...
@@ -171,6 +193,7 @@ class JobWatcher(Generic[J, S, R_co]):
         self._recorder: Recorder[J, S] | None = None
         self._open: dict[J, DrivenWatch[J, S]] = {}
         self._machines: MachineFactory  # while the watcher is open
+        self._submits: Submits[J, S]  # likewise
 
     def __repr__(self) -> str:
         state = "closed" if self._dispatcher is None else f"{len(self._open)} watches"
@@ -221,6 +244,8 @@ class JobWatcher(Generic[J, S, R_co]):
         now, grace_s = asyncio.get_running_loop().time, self._limits.request_timeout_s
         self._machines = MachineFactory(policy=self._policy, grace_s=grace_s, now=now, clock=self._clock)
         self._recorder = None if self._ledger is None else self._recorder_for(self._ledger, self._dispatcher)
+        starts = WithoutLedger(partial(self._watch_here, self._dispatcher))
+        self._submits = Submits(self._endpoint, self._dispatcher, calls.policy_for, starts)
         return self
 
     def _recorder_for(self, ledger: Ledger, dispatcher: Dispatcher[J, S]) -> Recorder[J, S]:
@@ -241,11 +266,11 @@ class JobWatcher(Generic[J, S, R_co]):
         transport, self._own_transport = self._own_transport, None
         watches, self._open = self._open, {}
         if pollers is not None:
-            await close_watcher(pollers, recorder, transport, watches.values())
+            await close_watcher(pollers, self._submits, recorder, transport, watches.values())
 
     @property
     def transport(self) -> Transport:
-        """What sends, for calls of your own such as `ExtractionEndpoint.start`.
+        """What sends, for calls of your own.
 
         Raises:
             WatcherClosed: The watcher is not open.
@@ -260,12 +285,17 @@ class JobWatcher(Generic[J, S, R_co]):
         """The number of open watches."""
         return len(self._open)
 
-    def watch(self, job: J) -> Watch[J, S, R_co]:
-        """Follow this job to its outcome. The first poll is sent at once. A job with an open watch gets that watch.
+    def watch(self, job: J, *, first_after_s: float = 0.0) -> Watch[J, S, R_co]:
+        """Follow this job to its outcome. A job with an open watch gets that watch.
 
         With a ledger the first poll is sent when the job is on disk, and the ledger's row of the job counts. An open
         watch is resumed. A known end is reported without a poll. An abandoned job is polled again for `timeout_s`. A
         watch that was polled at another origin ends as `Abandoned` with `OriginChanged`, and stays open in the ledger.
+
+        Args:
+            job: The job.
+            first_after_s: Seconds until the first poll of a watch that begins now. At once by default. The last poll
+                before the deadline is sent all the same.
 
         Raises:
             WatcherClosed: The watcher is not open.
@@ -274,6 +304,8 @@ class JobWatcher(Generic[J, S, R_co]):
         """
         if self._dispatcher is None:
             raise WatcherClosed(job)
+        if first_after_s:
+            check_first_delay(first_after_s)
         try:
             watch = self._open.get(job)
         except TypeError as exc:
@@ -282,19 +314,50 @@ class JobWatcher(Generic[J, S, R_co]):
             ) from exc
         if watch is None:
             if self._recorder is None:
-                watch = self._watch_class(self._machines.new(job), self._dispatcher)
+                watch = self._watch_class(self._machines.new(job, first_after_s), self._dispatcher)
                 self._dispatcher.add(watch)
             else:
                 self._dispatcher.check_loop()
-                watch = self._recorder.admit(job)
+                watch = self._recorder.admit(job, first_after_s)
             self._open[job] = watch
         return watch
 
-    def _watch_here(self, pollers: Dispatcher[J, S] | None, job: J) -> Watch[J, S, R_co]:
+    def _watch_here(self, pollers: Dispatcher[J, S] | None, job: J, *, first_after_s: float = 0.0) -> DrivenWatch[J, S]:
         """The same for a call that outlasts its first step: it ends with this dispatcher, even if a new one is opened."""
         if self._dispatcher is not pollers:
             raise WatcherClosed(job)
-        return self.watch(job)
+        self.watch(job, first_after_s=first_after_s)
+        return self._open[job]
+
+    async def submit(
+        self, order: O_contra, *, key: str | None = None, timeout_s: float | None = None
+    ) -> Watch[J, S, R_co]:
+        """Start a job at the server, and follow it. Returns its watch when the server has named the job.
+
+        The request has the credentials, retries and rate budget of the polls. It is sent again only if it certainly did
+        nothing (no connection, 401, 429), or if it is idempotent (`Request.is_idempotent`). `Retry-After` of the reply,
+        or `Endpoint.first_after_s` if that is longer, is the delay of the first poll.
+
+        Calls with the same key that come while a start is under way share it. A caller that is cancelled stops the start,
+        if it is the only one.
+
+        Args:
+            order: What the job is to do, as `submit_request` of the endpoint takes it.
+            key: A text that names this order, and that the API may get as an idempotency key. By default a random UUID.
+            timeout_s: Longest time until the server has answered, in seconds. None for the watcher's `timeout_s`.
+
+        Raises:
+            ConfigurationError: The endpoint cannot start jobs, the key is no valid text, or it was used for another order.
+            SubmitDoubtful: The job may have been started, and the reply is lost.
+            UnsafeUrl: The job was started, and its status is at another origin, which `Endpoint.origins` does not list.
+            WatchError: The server refused the request, such as with `PermissionDenied`, or did not answer in time. No job
+                was started.
+            WatcherClosed: The watcher is not open.
+            RuntimeError: It was opened in another event loop.
+        """
+        if self._dispatcher is None:
+            raise WatcherClosed
+        return await self._submits.submit(order, key, timeout_s)
 
     def watch_from_token(self, text: str) -> Watch[J, S, R_co]:
         """Resume the watch of this `Watch.resume_token`.

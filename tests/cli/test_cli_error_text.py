@@ -35,6 +35,7 @@ VALUES: dict[str, Any] = {
     "origin": "http://a.example",
     "asked": True,
     "read_only": False,
+    "repeatable": True,
     "most_bytes": 1_000,
 }
 PYTHON = re.compile(

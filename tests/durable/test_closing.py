@@ -23,12 +23,13 @@ class _Part:
             if done == self._fails:
                 raise ZeroDivisionError
 
-        return wait if method in {"drain", "aclose"} else lambda *_: self._seen.append(done)
+        return wait if method in {"drain", "join", "aclose"} else lambda *_: self._seen.append(done)
 
 
 ORDER = [
     "recorder.begin_closing",
     "pool.drain",
+    "submits.join",
     "recorder.aclose",
     "pool.aclose",
     "recorder.detach",
@@ -40,11 +41,12 @@ ORDER = [
 async def test_all_parts_are_closed_whatever_fails(fails: str) -> None:
     """In the order in which they need each other."""
     seen: list[str] = []
-    pool, recorder, transport = (_Part(name, seen, fails) for name in ("pool", "recorder", "transport"))
+    names = ("pool", "submits", "recorder", "transport")
+    pool, submits, recorder, transport = (_Part(name, seen, fails) for name in names)
     closing: Any = close_watcher
     if fails:
         with pytest.raises(ZeroDivisionError):
-            await closing(pool, recorder, transport, [])
+            await closing(pool, submits, recorder, transport, [])
     else:
-        await closing(pool, recorder, transport, [])
+        await closing(pool, submits, recorder, transport, [])
     assert seen == ORDER

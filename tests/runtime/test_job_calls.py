@@ -40,7 +40,7 @@ async def test_the_policy_of_the_calls_is_made_once() -> None:
         assert watcher._dispatcher is not None
         calls = watcher._dispatcher.calls
         assert isinstance(calls, JobCalls)
-        one, two = calls._policy(object(), None), calls._policy(object(), 5.0)
+        one, two = calls.policy_for(object(), None), calls.policy_for(object(), 5.0)
         assert one.forecast is two.forecast
         assert one.forecast is not watcher._policy.forecast
         assert (one.timeout_s, two.timeout_s) == (3600.0, 5.0)

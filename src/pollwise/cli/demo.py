@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from rich.text import Text
 
 from pollwise.cli.demo_jobs import DEMO_JOBS, DemoJob
-from pollwise.cli.event_text import appearance_of, polls_text, view_of
+from pollwise.cli.event_text import AnyEndpoint, appearance_of, polls_text, view_of
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.follow import WatchRecord, follow_all, outcome_text
 from pollwise.cli.options import CommonOptions
@@ -66,12 +66,12 @@ async def _watch_all(simulator: Simulator, screen: Screen, seconds: float) -> li
         JobWatcher(deletions, budget=budget, **watching) as delete_watcher,
         JobWatcher(extractions, **watching) as extract_watcher,
     ):
-        watched = [
-            (delete_watcher, deletions, DeleteFileJob(*job.keys))
-            if len(job.keys) == 1
-            else (extract_watcher, extractions, ExtractionJob(*job.keys))
-            for job in DEMO_JOBS
-        ]
+        watched: list[tuple[JobWatcher[Any, Any], AnyEndpoint, Hashable]] = []
+        for planned in DEMO_JOBS:
+            if len(planned.keys) == 1:
+                watched.append((delete_watcher, deletions, DeleteFileJob(*planned.keys)))
+            else:
+                watched.append((extract_watcher, extractions, ExtractionJob(*planned.keys)))
         for _, endpoint, job in watched:
             screen.add_job(endpoint, job)
         return await follow_all(watched, screen)

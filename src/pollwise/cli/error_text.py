@@ -32,6 +32,7 @@ from pollwise.errors import (
     RequestRejected,
     ResultTooLarge,
     RetriesExhausted,
+    SubmitDoubtful,
     TokenError,
     UnknownOutcome,
     UnrestoredError,
@@ -195,6 +196,16 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     RequestRejected: _rejected,
     ResultTooLarge: _too_large,
     RetriesExhausted: _retries,
+    SubmitDoubtful: lambda error: (
+        f"the job of the order with the key {error.key!r} may have been started."
+        + (f" {error.detail}" if error.detail else "")
+        + (
+            " Start it again with the same key."
+            if error.repeatable
+            else " Look on the server before you start it again."
+        )
+        + (f" {error.advice}" if error.advice else "")
+    ),
     TokenError: lambda error: f"the resume token cannot be used: {error.reason}.",
     UnknownOutcome: _unknown,
     UnrestoredError: lambda error: error.message or f"an earlier run stopped watching it with {error.kind}.",

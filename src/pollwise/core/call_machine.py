@@ -3,6 +3,9 @@
 Rule 1: such a watch differs from any other in its cursor alone. What a result means is decided in `machine.py`.
 Rule 2: the cursor is that of the last reading. No failed poll and no unchanged reply moves it.
 Rule 3: a request that is not idempotent is sent again only if the server said that it did nothing: 401 and 429.
+Rule 4: a job that is started is in doubt once a request for it may have left, and its reply is lost. Then each end but the job
+itself is a `SubmitDoubtful`. A lost reply is a connection that broke, a time-out, 408, 425, 5xx, 303, and a 2xx that cannot be
+read. RFC 9110 (9.2.2) allows no repetition then, also after a 503. A request whose connection was never made is sent again.
 """
 
 from __future__ import annotations
@@ -17,12 +20,27 @@ from pollwise.core.machine import WatchMachine
 from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
 from pollwise.core.watch_state import DueReason, StepResult
-from pollwise.errors import PollError, RateLimited, ReplyTooLarge, ResultTooLarge, WatchError
+from pollwise.errors import (
+    ConfigurationError,
+    JobNotFound,
+    NotVisibleYet,
+    PollError,
+    PollwiseError,
+    RateLimited,
+    ReplyTooLarge,
+    RequestRejected,
+    ResultTooLarge,
+    ServerUnavailable,
+    SubmitDoubtful,
+    WatchError,
+)
 from pollwise.model.calls import Call
 from pollwise.model.cursor import Cursor
+from pollwise.model.events import Abandoned, Outcome
 from pollwise.model.reading import Reading
+from pollwise.model.submitting import SubmitCall
 
-__all__ = ["CallMachine", "FetchMachine", "OnceMachine", "call_policy", "machine_class"]
+__all__ = ["CallMachine", "FetchMachine", "OnceMachine", "SubmitMachine", "call_policy", "machine_class"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -132,6 +150,79 @@ class OnceMachine(CallMachine[J, S]):
             doubt.__cause__ = error
             return self._end(self.abandoned(doubt, now=now))
         return super().on_error(error, now=now, dice=dice)
+
+
+class SubmitMachine(CallMachine[str, None]):
+    """The start of a job. Its `job` is a text that names the order.
+
+    Args:
+        subject: How errors name the order.
+        policy: Its call is a `SubmitCall`.
+        now: Monotonic seconds.
+        in_doubt: Whether an earlier run may have sent the request.
+
+    Attributes:
+        hint_s: Seconds until the first poll that the reply asked for, or None.
+    """
+
+    __slots__ = ("_lost", "hint_s")
+
+    call: SubmitCall[Any]
+
+    def __init__(self, subject: str, policy: Policy, *, now: float, in_doubt: bool = False) -> None:
+        super().__init__(subject, policy, now=now)
+        self.hint_s: float | None = None
+        self._lost = in_doubt
+
+    def on_reading(
+        self, reading: Reading[None], *, now: float, dice: float, hint_s: float | None = None, reply_hash: int = 0
+    ) -> StepResult:
+        """The job was started."""
+        self.hint_s = hint_s
+        self.call.sent = False
+        return super().on_reading(reading, now=now, dice=dice, hint_s=hint_s, reply_hash=reply_hash)
+
+    def on_error(self, error: PollError | WatchError, *, now: float, dice: float) -> StepResult:
+        """A request failed, or was refused."""
+        call = self.call
+        if self.outcome is not None:
+            return StepResult.QUIET
+        sent, call.sent = call.sent, False
+        if sent and _loses_the_reply(error):
+            self._lost = True
+            if not call.is_idempotent:
+                return self._end(self.abandoned(call.doubtful(error), now=now))
+        if isinstance(error, NotVisibleYet):  # there is no job yet that could become visible
+            error = JobNotFound(self.job, 404, error.problem)
+        if isinstance(error, RequestRejected) and error.http_status == 409 and self._lost and call.is_idempotent:
+            # the first request with this key is still being processed, as the draft of Idempotency-Key says (2.6)
+            error = ServerUnavailable(409, None, error.problem)
+        return super().on_error(error, now=now, dice=dice)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the job may have been started, as far as is known now."""
+        return self._lost or self.call.sent
+
+    def _end(self, outcome: Outcome[str, None]) -> StepResult:
+        if isinstance(outcome, Abandoned) and self._is_doubtful(outcome.error):
+            outcome = attrs.evolve(outcome, error=self.call.doubtful(outcome.error))
+        return super()._end(outcome)
+
+    def _is_doubtful(self, error: PollwiseError) -> bool:
+        if isinstance(error, SubmitDoubtful):
+            return False
+        if self._lost:
+            return True
+        refused = isinstance(error, ConfigurationError) or isinstance(error.__cause__, ConfigurationError)
+        return self.call.sent and (self.call.was_read or not refused)  # the transport refused to send it
+
+
+def _loses_the_reply(error: PollError | WatchError) -> bool:
+    """Whether the server may have done what was asked."""
+    if isinstance(error, PollError):
+        return error.sent and not isinstance(error, (RateLimited, NotVisibleYet))
+    return isinstance(error, RequestRejected) and error.http_status == 303  # it was done (RFC 9110, 15.4.4)
 
 
 def call_policy(policy: Policy, call: Call[Any, Any]) -> Policy:

@@ -3,7 +3,7 @@
 Time, results and dice are arguments. What to do next is in `due_at` and in the `StepResult` that a step returns. The
 rules:
 
- 1. The first poll is immediate. A final reading ends the watch. After any other reading the pacing says when to ask again.
+ 1. The first poll is immediate, unless `wait_first` has set a delay. A final reading ends the watch. After any other reading the pacing says when to ask again.
  2. Only changes are events. A reading equal to the last is quiet, unless a heartbeat is wanted and due.
  3. A failed poll is repeated, paced by `Retry`. Outages are counted in time, not in tries: the watch ends when all polls
     of the last `outage_s` failed. A good reading ends the outage. A 429 does not count.
@@ -120,6 +120,10 @@ class WatchMachine(WatchState[J, S]):
         streak = self._streak
         if streak is not None and streak.grace_s is not None:
             self.deadline, streak.grace_s = now + streak.grace_s, None
+
+    def wait_first(self, after_s: float) -> None:
+        """The first poll is sent after so long, and not after the last one before the deadline."""
+        self.due_at = min(self.started_at + after_s, max(self.started_at, self.last_poll_at))
 
     def defer(self, until: float) -> None:
         """The next poll waits until then. An earlier time than `due_at` changes nothing."""

@@ -78,6 +78,26 @@ class UrlRules(Generic[J]):
         headers = {name: value for name, value in request.headers.items() if not is_secret_name(name)}
         return Request(url, headers, request.method, request.body, first_host)
 
+    def check_started(self, job: J, first: URL) -> None:
+        """Check that the job, as a server named it, has its own URL at the origin of the request that started it.
+
+        Args:
+            job: The job.
+            first: The URL of that request.
+
+        Raises:
+            UnsafeUrl: It is at another origin, which the endpoint does not list. So it would get the credentials.
+        """
+        if self._endpoint.fixed_origin is not None:
+            return
+        try:
+            url = self._endpoint.request(job).url
+            origin, host = _origin(url), url.raw_host or ""
+        except Exception:  # noqa: BLE001  # foreign code; the first poll reports the error
+            return
+        if origin != _origin(first) and origin not in self._listed:
+            _refuse(host, "the status of the started job is there, and the start was at another origin")
+
 
 def _checked_host(url: URL, cursor: Cursor) -> str:
     """The host of a URL that may be asked, as far as its form is concerned."""

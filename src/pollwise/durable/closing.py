@@ -23,17 +23,27 @@ class Closable(Protocol):
         ...
 
 
+class Joinable(Protocol):
+    """Starts of jobs."""
+
+    async def join(self) -> None:
+        """Wait until none is under way. All calls have ended."""
+        ...
+
+
 async def close_watcher(
     dispatcher: Dispatcher[J, S],
+    submits: Joinable,
     recorder: Recorder[J, S] | None,
     transport: Closable | None,
     watches: Collection[DrivenWatch[Any, Any]],
 ) -> None:
-    """End the watches, the recorder, the pool and the transport, in this order. All of them, if it is cancelled, too."""
+    """End the watches, the starts, the recorder, the pool and the transport, in this order. All of them, if it is cancelled, too."""
     if recorder is not None:
         recorder.begin_closing()
     try:
         await dispatcher.drain(watches)
+        await submits.join()
         if recorder is not None:
             await recorder.aclose()
     finally:

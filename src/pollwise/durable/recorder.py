@@ -138,13 +138,13 @@ class Recorder(Generic[J, S]):
 
     # --- for the watcher ----------------------------------------------------------------------
 
-    def admit(self, job: J) -> RecordedWatch[J, S]:
-        """Watch this job, once its row is on disk.
+    def admit(self, job: J, after_s: float = 0.0) -> RecordedWatch[J, S]:
+        """Watch this job, once its row is on disk. If the row is new, the first poll is due in `after_s` seconds.
 
         Raises:
             ConfigurationError: The endpoint's keys for it cannot be kept.
         """
-        return self._admit(self.rows.new(job), self.rows.machines.new(job))
+        return self._admit(self.rows.new(job), self.rows.machines.new(job, after_s))
 
     def admit_resumed(self, job: J, state: ResumeState[S]) -> RecordedWatch[J, S]:
         """Continue the watch of a resume token, once its row is on disk. If the ledger has the job, its row takes precedence.

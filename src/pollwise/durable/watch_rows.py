@@ -50,9 +50,12 @@ class MachineFactory:
         init=False, default=attrs.Factory(lambda factory: machine_class(factory.policy), takes_self=True)
     )
 
-    def new(self, job: J) -> WatchMachine[J, S]:
-        """The machine of a watch that begins now."""
-        return self._class(job, self.policy, now=self.now())
+    def new(self, job: J, after_s: float = 0.0) -> WatchMachine[J, S]:
+        """The machine of a watch that begins now. Its first poll is due in `after_s` seconds."""
+        machine = self._class(job, self.policy, now=self.now())
+        if after_s > 0.0:
+            machine.wait_first(after_s)
+        return machine
 
     def resumed(self, job: J, state: ResumeState[S], after_s: float = 0.0) -> WatchMachine[J, S]:
         """The machine of a watch that is resumed. Its first poll is due in `after_s` seconds."""

@@ -14,6 +14,7 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, EndpointLike, LedgerCodec
 from pollwise.model.reading import Phase, Reading
 from pollwise.model.results import ResultPage
+from pollwise.model.submitting import Submitted
 
 __all__ = [
     "AttrsCodec",
@@ -31,5 +32,6 @@ __all__ = [
     "Reply",
     "Request",
     "ResultPage",
+    "Submitted",
     "path_segment",
 ]

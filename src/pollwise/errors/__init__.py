@@ -18,6 +18,7 @@
     │   ├── UnrestoredError
     │   ├── ResultTooLarge
     │   ├── CancelDoubtful
+    │   ├── SubmitDoubtful
     │   ├── UnsafeUrl
     │   ├── WatchStopped
     │   └── WatcherClosed
@@ -73,6 +74,7 @@ from pollwise.errors._watches import (
     RequestRejected,
     ResultTooLarge,
     RetriesExhausted,
+    SubmitDoubtful,
     UnknownOutcome,
     UnrestoredError,
     UnsafeUrl,
@@ -110,6 +112,7 @@ __all__ = [
     "RetriesExhausted",
     "ServerUnavailable",
     "StaleConnection",
+    "SubmitDoubtful",
     "TlsFailed",
     "TokenError",
     "UnknownOutcome",

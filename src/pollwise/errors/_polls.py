@@ -25,7 +25,14 @@ __all__ = [
 
 
 class PollError(PollwiseError):
-    """One poll brought no reading of the job. This is no failure of the job, which is asked about again later."""
+    """One poll brought no reading of the job. This is no failure of the job, which is asked about again later.
+
+    Attributes:
+        sent: Whether the request may have reached the server. False if there was certainly no connection. A transport
+            sets it.
+    """
+
+    sent = True
 
 
 @attrs.define

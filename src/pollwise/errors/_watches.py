@@ -22,6 +22,7 @@ __all__ = [
     "RequestRejected",
     "ResultTooLarge",
     "RetriesExhausted",
+    "SubmitDoubtful",
     "UnknownOutcome",
     "UnrestoredError",
     "UnsafeUrl",
@@ -312,6 +313,35 @@ class CancelDoubtful(WatchError):
             f"{self.job}: the cancel request may or may not have reached the server: {self.last_error}"
             " The watch goes on. Call `cancel` again if the API allows that."
         )
+
+
+@attrs.define
+class SubmitDoubtful(WatchError):
+    """A job may or may not have been started, because the reply to the request that starts it is not known.
+
+    Attributes:
+        key: The key of the order: that of `submit(order, key=...)`, or a random one.
+        detail: What happened to the request. Empty if an earlier run sent it, or another watcher. The error itself is
+            `__cause__`.
+        repeatable: Whether the same request may be sent again with the same key, because it is idempotent.
+        advice: What the endpoint says about that API.
+    """
+
+    key: str
+    detail: str = ""
+    repeatable: bool = False
+    advice: str = ""
+
+    def __str__(self) -> str:
+        why = self.detail or "an earlier request has no known reply."
+        what = (
+            f"Call submit again with the same order and key={self.key!r}: the API starts no second job for one key."
+            if self.repeatable
+            else "The request was not sent again, because that could start a second job. Look on the server whether the job"
+            " is there before you start it again. A ledger lists it in unfinished_submits."
+        )
+        advice = f" {self.advice}" if self.advice else ""
+        return f"the job of the order with the key {self.key!r} may have been started: {why} {what}{advice}"
 
 
 @attrs.define

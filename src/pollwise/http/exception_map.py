@@ -4,7 +4,8 @@ Rule 1: a request without a complete reply becomes a `PollError`, which may be r
 becomes a `ConfigurationError`. Any error of a closed session becomes `WatcherClosed`.
 Rule 2: an aiohttp error is not chained, because it holds the request's header fields and a proxy's password. The
 operating system's error under it is chained.
-Rule 3: a detail is one line of our text or of the system's. It never contains what a server sent.
+Rule 3: an error says that nothing was sent (`PollError.sent`) if no connection was made, its TLS included.
+Rule 4: a detail is one line of our text or of the system's. It never contains what a server sent.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ from __future__ import annotations
 import os
 import re
 from ssl import SSLCertVerificationError, SSLError
-from typing import Final
+from typing import Final, TypeVar
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
 
-from pollwise.errors import ConfigurationError, ConnectFailed, PollwiseError, TlsFailed, WatcherClosed
+from pollwise.errors import ConfigurationError, ConnectFailed, PollError, PollwiseError, TlsFailed, WatcherClosed
 from pollwise.http.connections import RetryDisabled
 
 __all__ = ["MAPPED", "closed_before_reply", "map_exception"]
 
 # aiohttp raises AssertionError or RuntimeError if its session is closed while it sends.
 MAPPED: Final = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError, ValueError, AssertionError)
+
+E = TypeVar("E", bound=PollError)
 
 _TOO_MUCH = re.compile(r"Got more than|Too many headers")
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z0-9 -]|'t)+")
@@ -40,19 +43,21 @@ def map_exception(  # noqa: C901, PLR0911, PLR0912  # a table: one return a row
     cause = _cause(exc)
     match exc:
         case aiohttp.ServerFingerprintMismatch():
-            return TlsFailed("the certificate does not match the pinned fingerprint"), None
+            return _unsent(TlsFailed("the certificate does not match the pinned fingerprint")), None
+        case aiohttp.ClientConnectorError() if isinstance(cause, SSLError):
+            return _unsent(TlsFailed(_tls_reason(cause))), cause
         case _ if isinstance(cause, SSLError):
             return TlsFailed(_tls_reason(cause)), cause
         case ValueError():  # not chained: an encoding error holds the header fields
             return ConfigurationError("the request's URL, method or a header field cannot be sent"), None
         case aiohttp.ClientConnectorError():
-            return ConnectFailed(f"cannot connect to {exc.host}:{exc.port}: {_reason(exc.os_error)}"), cause
+            return _unsent(ConnectFailed(f"cannot connect to {exc.host}:{exc.port}: {_reason(exc.os_error)}")), cause
         case aiohttp.ServerDisconnectedError():
             return ConnectFailed("the server closed the connection instead of replying"), None
         case aiohttp.ClientPayloadError():
             return ConnectFailed("the connection was closed before the end of the reply's body"), cause
         case aiohttp.ClientHttpProxyError():
-            return ConnectFailed(f"the proxy answered with HTTP {exc.status}"), None
+            return _unsent(ConnectFailed(f"the proxy answered with HTTP {exc.status}")), None
         case aiohttp.ClientResponseError() | HttpProcessingError() if _TOO_MUCH.match(exc.message):
             return ConnectFailed(f"the reply's header is larger than the limit: {_plain(exc.message)}"), None
         case aiohttp.ClientResponseError() | HttpProcessingError():
@@ -62,6 +67,11 @@ def map_exception(  # noqa: C901, PLR0911, PLR0912  # a table: one return a row
         case aiohttp.ClientError():
             return ConnectFailed(type(exc).__name__), cause
     raise exc
+
+
+def _unsent(error: E) -> E:
+    error.sent = False
+    return error
 
 
 def closed_before_reply(exc: Exception) -> bool:

@@ -8,12 +8,13 @@ Rule 3: no poll pays for it. A subclass of `Endpoint` is used as it is.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final, TypeVar
 
 from pollwise.errors import ConfigurationError
-from pollwise.model.limits import RateLimit
+from pollwise.model.limits import RateLimit, is_number
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Endpoint, EndpointLike
 from pollwise.model.reading import Reading
@@ -37,8 +38,20 @@ _VALUES: Final = (
     "heeded_headers",
     "deciding_keys",
     "answer_statuses",
+    "first_after_s",
 )
-_METHODS: Final = ("request", "read", "read_for", "problem", "result_request", "read_result", "cancel_request")
+_METHODS: Final = (
+    "request",
+    "read",
+    "read_for",
+    "problem",
+    "result_request",
+    "read_result",
+    "cancel_request",
+    "submit_request",
+    "read_submitted",
+)
+_FURTHER: Final = ("result_answer_statuses", "submit_answer_statuses", "submit_advice")  # without a default
 
 
 def with_defaults(endpoint: EndpointLike[J, S]) -> Endpoint[J, S]:
@@ -72,7 +85,7 @@ class _Structural(Endpoint[J, S]):
 
     def __init__(self, own: EndpointLike[J, S]) -> None:
         self.name = own.name
-        for name in (*_VALUES, *_METHODS):
+        for name in (*_VALUES, *_METHODS, *_FURTHER):
             if hasattr(own, name):
                 setattr(self, name, getattr(own, name))
 
@@ -144,6 +157,10 @@ _WANTED: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "answer_statuses": (
         _is_answer_statuses,
         "a frozenset of status codes from 300 to 599 without 401 and 429, such as frozenset({404})",
+    ),
+    "first_after_s": (
+        lambda value: is_number(value) and 0.0 <= value < math.inf,
+        "a number of seconds of at least 0, such as 5.0",
     ),
     "heeded_headers": (_is_tuple_of_text, "None or a tuple of texts, such as ('ETag',)"),
 }

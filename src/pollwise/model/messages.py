@@ -30,6 +30,7 @@ _NO_HEADERS: Mapping[str, str] = {}
 _NOTHING: Mapping[str, int] = {}
 _NO_SECRETS: frozenset[str] = frozenset()
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_KEY_FIELD = "idempotency-key"
 _HARMLESS = frozenset(
     {
         "accept",
@@ -65,6 +66,7 @@ class Request:
         first_host: The host of the job's own URL, for a request to another origin that a server named; else None. Such a
             request has no credentials. It goes over no connection that has any, and to a private address only if
             `first_host` is at one of the same kind.
+        idempotent: Whether sending it twice does no more than sending it once. None, the default: as `is_idempotent` says.
     """
 
     url: URL
@@ -72,6 +74,7 @@ class Request:
     method: str = "GET"
     body: bytes | None = attrs.field(default=None, repr=False)
     first_host: str | None = None
+    idempotent: bool | None = None
 
     @property
     def named_secrets(self) -> frozenset[str]:
@@ -82,8 +85,14 @@ class Request:
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether sending it twice is meant to do no more than sending it once (RFC 9110, 9.2.2)."""
-        return self.method.upper() in _IDEMPOTENT
+        """Whether sending it twice is meant to do no more than sending it once.
+
+        That is what `idempotent` says. Without it: by the method (RFC 9110, 9.2.2), or if there is a header field
+        `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
+        """
+        if self.idempotent is not None:
+            return self.idempotent
+        return self.method.upper() in _IDEMPOTENT or any(name.lower() == _KEY_FIELD for name in self.headers)
 
 
 @attrs.frozen(weakref_slot=False)

@@ -134,7 +134,8 @@ class Endpoint(ABC, Generic[J, S]):
 
     Further methods, which have no default, are abilities. `result_request(job, status)` and `read_result(reply)` fetch what
     the job made: `await watch.result()`. `cancel_request(job, status)` returns the request that stops the job:
-    `await watch.cancel()`. `docs/architecture.md` has their rules.
+    `await watch.cancel()`. `submit_request(order, key)` and `read_submitted(order, reply)` start a job:
+    `await watcher.submit(order)`. `docs/architecture.md` has their rules.
     """
 
     name: str
@@ -185,6 +186,12 @@ class Endpoint(ABC, Generic[J, S]):
     `read` gets these replies, too, and looks at `reply.status`. If it raises MalformedReply for one, the reply is a refusal
     as it would be without this. All other codes outside 2xx are refusals. 401 and 429 cannot be answers, because they
     concern the credentials and the rate limit.
+    """
+
+    first_after_s: float = 0.0
+    """Seconds until the first poll of a job that `JobWatcher.submit` has started, such as the shortest time that jobs take.
+
+    The reply to the start may ask for longer.
     """
 
     @abstractmethod

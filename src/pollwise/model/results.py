@@ -24,7 +24,7 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Endpoint, EndpointLike
 from pollwise.model.reading import Reading
 
-__all__ = ["HasPagedResult", "HasResult", "ResultCall", "ResultPage", "check_result_methods"]
+__all__ = ["WHOLE", "HasPagedResult", "HasResult", "ResultCall", "ResultPage", "check_result_methods"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -34,7 +34,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 _METHODS: Final = ("result_request", "read_result")
 _HUGE: Final = 1 << 62
-_WHOLE: Final = ReplyLimits(items=_HUGE, values=_HUGE, depth=200, text=_HUGE, size=_HUGE)
+WHOLE: Final = ReplyLimits(items=_HUGE, values=_HUGE, depth=200, text=_HUGE, size=_HUGE)
 _LEAST_BYTES: Final = 1_024  # that a page counts, so that empty pages have an end, too
 
 
@@ -91,7 +91,7 @@ class ResultCall(Generic[J, S]):
     answer_statuses: frozenset[int] = frozenset()
     compares: bool = False
     deciding_keys: Collection[str] = ()
-    limits: ReplyLimits | None = _WHOLE
+    limits: ReplyLimits | None = WHOLE
     at_once: bool = True
 
     def __init__(self, endpoint: Endpoint[J, S], status: S, *, most_bytes: int) -> None:

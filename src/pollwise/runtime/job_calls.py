@@ -231,7 +231,7 @@ class JobCalls(Generic[J, S]):
 
     def _cancel_machine(self, watch: DrivenWatch[J, S], timeout_s: float | None) -> CallMachine[J, bool]:
         call = CancelCall(self._endpoint, watch.machine.status)
-        return OnceMachine(watch.job, self._policy(call, timeout_s), now=self._dispatcher.loop.time())
+        return OnceMachine(watch.job, self.policy_for(call, timeout_s), now=self._dispatcher.loop.time())
 
     # --- every call ---------------------------------------------------------------------------
 
@@ -239,9 +239,10 @@ class JobCalls(Generic[J, S]):
         self, kind: type[CallMachine[J, T]], job: J, call: Any, began: float, timeout_s: float | None
     ) -> Outcome[J, T]:
         """The outcome of one call whose time limit runs from `began`."""
-        return await outcome_of_call(self._dispatcher, kind(job, self._policy(call, timeout_s), now=began))
+        return await outcome_of_call(self._dispatcher, kind(job, self.policy_for(call, timeout_s), now=began))
 
-    def _policy(self, call: Any, timeout_s: float | None) -> Policy:
+    def policy_for(self, call: Any, timeout_s: float | None) -> Policy:
+        """The policy of a single call. `timeout_s` is None for that of the watches."""
         if self._kept_policy is None:  # because it takes a millisecond
             self._kept_policy = call_policy(self._watch_policy, call)
         if timeout_s is None:

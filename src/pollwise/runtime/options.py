@@ -6,6 +6,7 @@ Rule: a wrong argument is a ConfigurationError that says what to pass.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection
 from typing import Any, Final, Required, TypedDict
 
@@ -18,7 +19,7 @@ from pollwise.model.calls import Call
 from pollwise.model.limits import Limits, is_number, require_seconds
 from pollwise.model.protocols import Transport
 
-__all__ = ["WatcherOptions", "check_parts", "check_seconds", "fraction_warning", "policy_for"]
+__all__ = ["WatcherOptions", "check_first_delay", "check_parts", "check_seconds", "fraction_warning", "policy_for"]
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +81,12 @@ def check_seconds(**durations: float | None) -> None:
     for name, value in durations.items():
         if value is not None:
             require_seconds(name, value)
+
+
+def check_first_delay(first_after_s: object) -> None:
+    """Raise ConfigurationError unless this is a number of seconds."""
+    if not (is_number(first_after_s) and 0.0 <= first_after_s < math.inf):
+        raise ConfigurationError(f"first_after_s must be a number of seconds of at least 0, got {first_after_s!r}")
 
 
 def policy_for(

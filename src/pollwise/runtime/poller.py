@@ -28,6 +28,7 @@ from pollwise.model.masking import Mask, mask_of
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint, Transport
 from pollwise.model.secrets import KnownSecrets, secrets_named_in
+from pollwise.model.submitting import SubmitCall
 from pollwise.runtime.driven_watch import DrivenWatch
 
 __all__ = ["CANCELLED_WITHIN", "PollResult", "Poller", "Unasked"]
@@ -271,6 +272,8 @@ class Poller(Generic[J, S]):
 
     def _sender(self, call: Call[J, Any]) -> Callable[[Request], Awaitable[Reply]]:
         """What sends a request of this call. The time limit of a body that is streamed begins anew with each piece."""
+        if isinstance(call, SubmitCall):
+            call.on_send()
         sink: Callable[[bytes], object] | None = getattr(call, "sink", None)
         if sink is None:
             return self._transport.send
@@ -337,7 +340,7 @@ class Poller(Generic[J, S]):
 
 def _is_own(machine: WatchMachine[Any, Any]) -> bool:
     """Whether no server has had a part in the URL of the next request."""
-    return machine.call is None or (machine.cursor is None and isinstance(machine.call, StatusCall))
+    return machine.call is None or (machine.cursor is None and isinstance(machine.call, (StatusCall, SubmitCall)))
 
 
 def _named_by_endpoint(request: Request, machine: WatchMachine[Any, Any]) -> frozenset[str]:

@@ -20,7 +20,7 @@ J = TypeVar("J", bound=Hashable)
 R = TypeVar("R")
 
 
-async def outcome_of_call(dispatcher: Dispatcher[J, Any], machine: CallMachine[J, R]) -> Outcome[J, R]:
+async def outcome_of_call(dispatcher: Dispatcher[Any, Any], machine: CallMachine[J, R]) -> Outcome[J, R]:
     """Drive the call to its end, and return its outcome. If this is cancelled, the call is stopped.
 
     Raises:

@@ -1,0 +1,212 @@
+"""The call that starts a job.
+
+Rule 1: the endpoint makes the request once. Every time that it is sent, it is the same.
+Rule 2: the call knows whether the request may have left. What that means is decided in `core/call_machine.py`.
+Rule 3: the job of the reply is not masked, because its ID may look like a secret. Errors do not show the order, which may
+have one. They name its key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Hashable
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import attrs
+
+from pollwise.errors import ConfigurationError, PollwiseError, Problem, SubmitDoubtful
+from pollwise.model.cursor import Cursor
+from pollwise.model.limits import ReplyLimits
+from pollwise.model.messages import Reply, Request
+from pollwise.model.misuse import wrong_with_request
+from pollwise.model.protocols import Endpoint, EndpointLike
+from pollwise.model.reading import Reading
+from pollwise.model.results import WHOLE, HasPagedResult, HasResult
+from pollwise.model.tracebacks import endpoint_bug
+
+__all__ = [
+    "CanSubmit",
+    "CanSubmitWithPagedResult",
+    "CanSubmitWithResult",
+    "SubmitCall",
+    "Submitted",
+    "check_can_submit",
+    "checked_key",
+    "subject_of",
+]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+O_contra = TypeVar("O_contra", contravariant=True)
+
+_METHODS: Final = ("submit_request", "read_submitted")
+_NO_SUBMIT: Final = (
+    "the endpoint {} cannot start jobs: give it submit_request(order, key), which returns a Request, and"
+    " read_submitted(order, reply), which returns the job"
+)
+_KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?").fullmatch
+
+
+@attrs.frozen(weakref_slot=False)
+class Submitted(Generic[J]):
+    """A job that was started. `read_submitted` returns it where the reply's body says when to ask first.
+
+    Attributes:
+        job: The job.
+        poll_after_s: Seconds until the first poll that the body asks for. The longer of this and `Retry-After` counts.
+    """
+
+    job: J
+    poll_after_s: float | None = None
+
+
+class CanSubmit(EndpointLike[J, S], Protocol[J, S, O_contra]):
+    """An endpoint that can start jobs."""
+
+    def submit_request(self, order: O_contra, key: str, /) -> Request:
+        """The request that starts a job, without credentials.
+
+        Put `key` where the API has an idempotency key. If that is no header field `Idempotency-Key`, pass
+        `idempotent=True` to the Request. Without it, the request is sent again only where the server did nothing.
+        """
+        ...
+
+    def read_submitted(self, order: O_contra, reply: Reply, /) -> J | Submitted[J]:
+        """The job in a 2xx reply.
+
+        Raises:
+            MalformedReply: The reply has no job. It is not known whether one was started.
+            RequestRejected: The reply says that no job was started. Or another `WatchError`.
+        """
+        ...
+
+
+class CanSubmitWithResult(HasResult[J, S, R_co], CanSubmit[J, S, O_contra], Protocol[J, S, R_co, O_contra]):
+    """An endpoint that can start jobs, which have a result."""
+
+
+class CanSubmitWithPagedResult(HasPagedResult[J, S, R], CanSubmit[J, S, O_contra], Protocol[J, S, R, O_contra]):
+    """An endpoint that can start jobs, whose results always come in pages."""
+
+
+class SubmitCall(Generic[J]):
+    """Starts one job.
+
+    Args:
+        endpoint: The endpoint, as `with_defaults` returns it. It can submit.
+        order: What it makes the request of.
+        key: The key of the order.
+
+    Attributes:
+        job: The job, once it was started.
+        sent: Whether the last request may have left, and what became of it is not known.
+        was_read: Whether a reply was read.
+        made: The request.
+
+    Raises:
+        PollwiseError: The endpoint raised it, or anything else, which is an `EndpointBug`.
+    """
+
+    compares: bool = False
+    deciding_keys: Collection[str] = ()
+    limits: ReplyLimits | None = WHOLE
+    at_once: bool = False
+
+    def __init__(self, endpoint: Endpoint[J, Any], order: Any, key: str) -> None:
+        ability: Any = endpoint
+        self.key = key
+        self.made = _made(ability.submit_request, order, key)
+        self.answer_statuses: frozenset[int] = getattr(endpoint, "submit_answer_statuses", frozenset())
+        self.problem: Callable[[Reply], Problem | None] = endpoint.problem
+        self.job: J | None = None
+        self.sent = False
+        self.was_read = False
+        self._read: Callable[[Any, Reply], Any] = ability.read_submitted
+        self._order = order
+        self._advice: str = getattr(endpoint, "submit_advice", "")
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether the request may be sent again if its reply was lost."""
+        return self.made.is_idempotent
+
+    @property
+    def digest(self) -> str:
+        """What tells this order from another one with the same key."""
+        made = self.made
+        parts = (made.method.encode(), str(made.url).encode(), made.body or b"")
+        return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).hexdigest()
+
+    def request(self, _subject: object, _cursor: Cursor, /) -> Request:
+        """The request."""
+        self.sent = self.was_read = False
+        return self.made
+
+    def on_send(self) -> None:
+        """The request is given to the transport."""
+        self.sent = True
+
+    def read(self, _subject: object, reply: Reply, _cursor: Cursor, /) -> Reading[None]:
+        """Read the job. A reading with it is final."""
+        self.was_read = True
+        made = self._read(self._order, reply)
+        wait_s = None
+        if isinstance(made, Submitted):
+            made, wait_s = made.job, made.poll_after_s
+        try:
+            hash(made)
+        except TypeError:
+            raise ConfigurationError(
+                f"read_submitted must return a job, which is hashable; it returned {type(made).__name__}"
+            ) from None
+        if made is None:
+            raise ConfigurationError("read_submitted must return a job; it returned None")
+        self.job = made
+        done = Reading.succeeded(None)
+        return done if wait_s is None else attrs.evolve(done, poll_after_s=wait_s)
+
+    def doubtful(self, error: PollwiseError | None, /) -> SubmitDoubtful:
+        """The error if it is not known whether the job was started."""
+        detail = "" if error is None else str(error)
+        doubt = SubmitDoubtful(self.key, detail, self.is_idempotent, self._advice)
+        doubt.__cause__ = error
+        return doubt
+
+
+def check_can_submit(endpoint: Endpoint[Any, Any]) -> None:
+    """Raise ConfigurationError unless the endpoint can start jobs."""
+    if not all(hasattr(endpoint, name) for name in _METHODS):
+        raise ConfigurationError(_NO_SUBMIT.format(endpoint.name))
+
+
+def checked_key(key: object) -> str:
+    """Return the key if it can be one. Else raise ConfigurationError."""
+    if isinstance(key, str) and _KEY(key):
+        return key
+    raise ConfigurationError(
+        "key must be a text of 1 to 255 printable ASCII characters without spaces around them, such as 'order-17'"
+    )
+
+
+def subject_of(key: str) -> str:
+    """How errors name an order of which there is no job yet."""
+    return f"the order with the key {key!r}"
+
+
+def _made(submit_request: Callable[[Any, str], Any], order: Any, key: str) -> Request:
+    try:
+        made = submit_request(order, key)
+    except PollwiseError:
+        raise
+    except Exception as exc:  # noqa: BLE001  # an endpoint's code
+        bug = endpoint_bug(subject_of(key), exc, "submit_request raised it")
+    else:
+        wrong = wrong_with_request(made)
+        if wrong is None:
+            request: Request = made
+            return request
+        raise ConfigurationError(f"submit_{wrong}" if wrong.startswith("request") else f"submit_request: {wrong}")
+    raise bug
