@@ -9,7 +9,7 @@ import attrs
 from yarl import URL
 
 from pollwise import Endpoint, JobWatcher, Phase, Reading, Reply, Request, Watch
-from pollwise.endpoints import AttrsCodec, Cursor, LedgerCodec, RateLimit, ResultPage
+from pollwise.endpoints import AttrsCodec, Cursor, LedgerCodec, RateLimit, ResultPage, Submitted
 from pollwise.errors import Problem
 from pollwise.http import Auth, Transport
 from pollwise.testing import Answer, Hang, ScriptedTransport, Slow, reply, run
@@ -184,6 +184,52 @@ async def a_result_has_the_type_that_is_read() -> None:
         assert_type(await binding.watch(Print(1)).result(), list[Paper])
     async with JobWatcher(Copier(), timeout_s=10) as copying:
         assert_type(await copying.watch(Print(1)).result(), int)
+
+
+class Press(Printer):
+    """Starts prints of texts."""
+
+    def submit_request(self, order: str, key: str, /) -> Request:
+        return Request(URL("https://press.example"), method="POST", body=order.encode())
+
+    def read_submitted(self, order: str, reply: Reply, /) -> Print:
+        return Print(1)
+
+
+class ScanningPress(Scanner):
+    """Starts prints that have a result. The reply to the start may say when to ask first."""
+
+    def submit_request(self, order: list[Paper], key: str, /) -> Request:
+        return Request(URL("https://press.example"), method="POST")
+
+    def read_submitted(self, order: list[Paper], reply: Reply, /) -> Print | Submitted[Print]:
+        return Submitted(Print(1), 5.0)
+
+
+class BindingPress(Binder):
+    """Starts prints whose result comes in pages."""
+
+    def submit_request(self, order: object, key: str, /) -> Request:
+        return Request(URL("https://press.example"), method="POST")
+
+    def read_submitted(self, order: object, reply: Reply, /) -> Print:
+        return Print(1)
+
+
+async def a_job_that_is_started_has_the_types_of_its_endpoint() -> None:
+    async with JobWatcher(Press(None), timeout_s=10) as watcher:
+        assert_type(watcher, JobWatcher[Print, Paper, object, str])
+        assert_type(await watcher.submit("text", key="a"), Watch[Print, Paper])
+        await watcher.submit(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        plain: JobWatcher[Print, Paper] = watcher
+        await plain.submit("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async with JobWatcher(ScanningPress(None), timeout_s=10) as scanning:
+        assert_type(scanning, JobWatcher[Print, Paper, bytes, list[Paper]])
+        assert_type(await (await scanning.submit([])).result(), bytes)
+    async with JobWatcher(BindingPress(None), timeout_s=10) as binding:
+        assert_type(await (await binding.submit(7)).result(), list[Paper])
+    async with JobWatcher(Printer(None), timeout_s=10) as printing:
+        await printing.submit("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def a_job_can_be_cancelled_and_its_result_saved(watch: Watch[Print, Paper, bytes]) -> None:

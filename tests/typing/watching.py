@@ -28,7 +28,7 @@ from pollwise import (
     WatchError,
 )
 from pollwise.endpoints.document360 import DeleteFileJob
-from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionStatus
+from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob, ExtractionOrder, ExtractionStatus
 from pollwise.errors import PollError
 
 
@@ -41,7 +41,9 @@ def options_leave_the_types_alone() -> None:
         budget=RateBudget(60, per_s=60),
         heartbeat_s=60,
     )
-    assert_type(watcher, JobWatcher[ExtractionJob, ExtractionStatus])
+    assert_type(watcher, JobWatcher[ExtractionJob, ExtractionStatus, object, ExtractionOrder])
+    plain: JobWatcher[ExtractionJob, ExtractionStatus] = watcher
+    assert_type(plain.watch(ExtractionJob("file", "1")), Watch[ExtractionJob, ExtractionStatus])
 
 
 def a_watch_can_be_looked_at(watch: Watch[ExtractionJob, ExtractionStatus]) -> None:
@@ -112,6 +114,14 @@ async def asyncio_takes_a_watch_for_an_awaitable(watcher: JobWatcher[ExtractionJ
     assert_type(await asyncio.wait_for(one, 10), ExtractionStatus)
     assert_type(await asyncio.gather(one, two), tuple[ExtractionStatus, ExtractionStatus])
     assert_type(await asyncio.ensure_future(one), ExtractionStatus)
+
+
+async def a_job_can_be_started(endpoint: ExtractionEndpoint) -> None:
+    async with JobWatcher(endpoint, timeout_s=600) as watcher:
+        watch = await watcher.submit(ExtractionOrder("file"), key="order-17", timeout_s=60)
+        assert_type(watch, Watch[ExtractionJob, ExtractionStatus])
+        assert_type(await watch, ExtractionStatus)
+        await watcher.submit(ExtractionJob("file", "1"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def mistakes_are_seen(watcher: JobWatcher[ExtractionJob, ExtractionStatus], endpoint: ExtractionEndpoint) -> None:

@@ -167,7 +167,7 @@ class SubmitMachine(CallMachine[str, None]):
 
     __slots__ = ("_lost", "hint_s")
 
-    call: SubmitCall[Any]
+    call: SubmitCall[Any]  # pyright: ignore[reportIncompatibleVariableOverride]  # it is never replaced
 
     def __init__(self, subject: str, policy: Policy, *, now: float, in_doubt: bool = False) -> None:
         super().__init__(subject, policy, now=now)

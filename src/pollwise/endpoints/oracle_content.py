@@ -9,8 +9,8 @@ other fields inform and never hide `progress`. They are read as documented (the 
 schema has booleans and integers), converted leniently, or None. An absent counter is 0. A percentage outside 0 to 100 is
 None, because it does not say how much is done.
 Rule 5: a success may have skipped every file in the ZIP. The status says so, and the phase is SUCCEEDED.
-Rule 6: starting a job is not idempotent, so its request is sent once. The reply's `jobId` decides. A reply about another
-file is malformed.
+Rule 6: starting a job is not idempotent, so its request is sent again only if it certainly did nothing. The reply's `jobId`
+decides. A reply about another file is malformed.
 
 Sources: "Get Status of an Extraction Job" and "Extract ZIP File into a Folder" (API version 1.2) below
 https://docs.oracle.com/en/cloud/paas/content-cloud/rest-api-documents/.
@@ -19,14 +19,13 @@ https://docs.oracle.com/en/cloud/paas/content-cloud/rest-api-documents/.
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import orjson
 
-from pollwise.endpoints._address import checked_id, one_segment, segment
+from pollwise.endpoints._address import one_segment, segment
 from pollwise.endpoints._extraction import (
     STARTED,
     STATUS,
@@ -36,12 +35,11 @@ from pollwise.endpoints._extraction import (
     Started,
 )
 from pollwise.endpoints._reader import ReplyReader, clipped, json_object_in
-from pollwise.endpoints._send_once import refused, send_once
 from pollwise.endpoints._strict import shown, unknown
 from pollwise.endpoints._vendor import VendorEndpoint, make_reading, same_id
-from pollwise.errors import ConfigurationError, MalformedReply, Problem, RequestRejected
+from pollwise.errors import ConfigurationError, Problem, RequestRejected
 from pollwise.model.messages import Reply, Request
-from pollwise.model.protocols import Auth, Transport
+from pollwise.model.protocols import Auth
 from pollwise.model.reading import Phase, Reading
 
 __all__ = [
@@ -49,6 +47,7 @@ __all__ = [
     "ExtractionEndpoint",
     "ExtractionItem",
     "ExtractionJob",
+    "ExtractionOrder",
     "ExtractionProgress",
     "ExtractionStatus",
 ]
@@ -59,8 +58,9 @@ _HEADERS: Final[Mapping[str, str]] = {
 }  # the API also sends XML; the transport adds this field to polls
 _JOB_UNKNOWN: Final = "!csCloudBulkExtractionRequestJobNotValid"  # no such job, or a job of another user
 _MAYBE_STARTED: Final = (
-    "The extraction may be running, and the API has no call that finds its job ID. Look at the destination folder before"
-    " you start it again. With DuplicateResolution.SKIP a second start does no harm."
+    "The extraction may be running, and the API has no call that finds its job ID. Look into the destination folder: new"
+    " files there come from the lost job. To have a job to watch, start it again with DuplicateResolution.SKIP, which skips"
+    " the files that the lost job has extracted. RESOLVE and REVISE would make second files or second revisions."
 )
 
 
@@ -70,7 +70,7 @@ class ExtractionJob:
 
     Args:
         file_id: The GUID of the ZIP file.
-        job_id: The GUID of the job, as `ExtractionEndpoint.start` returns it.
+        job_id: The GUID of the job, as the reply to its start names it.
 
     Raises:
         ConfigurationError: An ID cannot be one segment of a path, as with `pollwise.endpoints.path_segment`: it is empty, `.`,
@@ -90,6 +90,31 @@ class DuplicateResolution(enum.StrEnum):
     """Make the new file a new revision of the old one."""
     SKIP = "SkipDuplicates"
     """Do not extract the new file."""
+
+
+def _is_resolution(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value not in tuple(DuplicateResolution):
+        raise ConfigurationError(f"{field.name} must be one of {', '.join(DuplicateResolution)}")
+
+
+@attrs.frozen
+class ExtractionOrder:
+    """An extraction that is to be started: `await watcher.submit(ExtractionOrder(file_id))`.
+
+    Args:
+        file_id: The GUID of the ZIP file.
+        destination_id: The GUID of the destination folder. None for the folder of the ZIP file.
+        duplicate_resolution: What to do if a file with the same name exists.
+
+    Raises:
+        ConfigurationError: An ID is none, as with `ExtractionJob`, or the resolution is none.
+    """
+
+    file_id: str = attrs.field(validator=one_segment)
+    destination_id: str | None = attrs.field(default=None, validator=attrs.validators.optional(one_segment))
+    duplicate_resolution: DuplicateResolution = attrs.field(
+        default=DuplicateResolution.RESOLVE, validator=_is_resolution
+    )
 
 
 _FRACTIONS: Final[Mapping[int | None, float | None]] = {  # all watches share these objects
@@ -132,7 +157,9 @@ def _problem_in(reply: Reply) -> Problem | None:
 class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
     """The status call of Oracle Content Management's ZIP extraction, and the call that starts one.
 
-    The status call is `GET …/documents/api/1.2/files/{file_id}/_extract/{job_id}`.
+    The status call is `GET …/documents/api/1.2/files/{file_id}/_extract/{job_id}`, and the start is a POST to `…/_extract`. It
+    has no idempotency key. If its reply is lost, `JobWatcher.submit` raises `SubmitDoubtful`, which says what to do: the API has
+    no list of jobs.
 
     Args:
         base_url: `https://host[:port]`. May have a path.
@@ -145,6 +172,7 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
     """
 
     name = "oracle-content"
+    submit_advice = _MAYBE_STARTED
 
     def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
         super().__init__(
@@ -172,69 +200,26 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
         strange = None if known else unknown("progress", status.progress)
         return make_reading(status, phase, final, unconfirmed, fraction, reason, strange)
 
-    async def start(
-        self,
-        via: Transport,
-        file_id: str,
-        *,
-        destination_id: str | None = None,
-        duplicate_resolution: DuplicateResolution = DuplicateResolution.RESOLVE,
-        timeout_s: float = 30.0,
-    ) -> ExtractionJob:
-        """Start the extraction of a ZIP file and return its job, which can then be watched.
-
-        The request is sent once, because a second one would extract a second time. If the reply is lost (`PollTimeout`,
-        `ConnectFailed`, `ServerUnavailable`, `MalformedReply`, or this call was cancelled), **the job may be running,
-        and its ID cannot be found**: the API has no list of jobs. In this case:
-
-        - Look into the destination folder. Files that appear there come from the lost job.
-        - If you need a job to watch, start again with `DuplicateResolution.SKIP`. Files that the lost job extracted are
-          skipped, so there are no duplicates. Both jobs may still write the same file while both run.
-        - Do not start again with RESOLVE or REVISE: that creates second files, or second revisions.
-
-        Such an error has a note that says so. Any other error means that no job was started.
-
-        Args:
-            via: The transport to send with, such as `JobWatcher.transport`.
-            file_id: The GUID of the ZIP file.
-            destination_id: The GUID of the destination folder. None for the folder of the ZIP file.
-            duplicate_resolution: What to do if a file with the same name exists.
-            timeout_s: Max duration in seconds, renewal of credentials included.
-
-        Raises:
-            ConfigurationError: An argument is invalid. Nothing was sent.
-            AuthenticationError: The credentials were refused, or there are none.
-            PermissionDenied: The credentials do not allow to extract this file.
-            JobNotFound: There is no such file (HTTP 404 or 410).
-            RequestRejected: The server refused the request. The vendor's codes are in `problem`.
-            RateLimited: HTTP 429.
-            PollError: The reply is lost, see above.
-        """
-        request = self._start_request(file_id, destination_id, duplicate_resolution)
-        if not 0 < timeout_s < math.inf:
-            raise ConfigurationError(f"timeout_s must be a positive number of seconds, got {timeout_s!r}")
-        reply = await send_once(via, request, self.auth, timeout_s=timeout_s, maybe_done=_MAYBE_STARTED)
-        subject = f"the extraction of file {file_id}"
-        if not 200 <= reply.status < 300:
-            raise refused(reply, self.problem(reply), subject, maybe_done=_MAYBE_STARTED)
-        try:
-            started = self._starts.read(reply)
-            if _refuses(started):
-                raise RequestRejected(subject, reply.status, self.problem(reply))
-            return _job_of(file_id, started, reply)
-        except MalformedReply as exc:
-            exc.add_note(_MAYBE_STARTED)
-            raise
-
-    def _start_request(self, file_id: str, destination_id: str | None, duplicates: DuplicateResolution) -> Request:
-        url = self._root.url(f"{_FILES}{segment(checked_id('file_id', file_id))}/_extract")
-        if duplicates not in tuple(DuplicateResolution):
-            raise ConfigurationError(f"duplicate_resolution must be one of {', '.join(DuplicateResolution)}")
-        wanted = {"duplicateResolution": str(duplicates)}
-        if destination_id is not None:
-            wanted["destinationID"] = checked_id("destination_id", destination_id)
+    def submit_request(self, order: ExtractionOrder, _key: str, /) -> Request:
+        """The POST request that starts the extraction. The API has no place for a key."""
+        url = self._root.url(f"{_FILES}{segment(order.file_id)}/_extract")
+        wanted = {"duplicateResolution": str(order.duplicate_resolution)}
+        if order.destination_id is not None:
+            wanted["destinationID"] = order.destination_id
         headers = {**_HEADERS, "Content-Type": "application/json"}
         return Request(url, headers, method="POST", body=orjson.dumps(wanted))
+
+    def read_submitted(self, order: ExtractionOrder, reply: Reply, /) -> ExtractionJob:
+        """The job that was started.
+
+        Raises:
+            RequestRejected: The reply has an error code, so no job was started.
+            MalformedReply: The reply has no job ID, or is about another file.
+        """
+        started = self._starts.read(reply)
+        if _refuses(started):
+            raise RequestRejected(f"the extraction of file {order.file_id}", reply.status, self.problem(reply))
+        return _job_of(order.file_id, started, reply)
 
 
 def _refuses(started: Started) -> bool:
