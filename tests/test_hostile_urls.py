@@ -206,3 +206,40 @@ async def test_a_token_from_outside_cannot_send_credentials_elsewhere() -> None:
         async with JobWatcher(endpoint, timeout_s=600.0) as watcher:
             assert await watcher.watch_from_token(token) == "orders.zip"
         assert "authorization" not in _sent(other)[0]
+
+
+class Named(Exports):
+    """A server named the URL of the job itself."""
+
+    server_named_urls = True
+
+    def __init__(self, base_url: str, *, url: str, **options: Any) -> None:
+        super().__init__(base_url, **options)
+        self.fixed_origin = base_url
+        self._url = url
+
+    def request(self, job: int, /, cursor: Cursor = None) -> Request:
+        return Request(URL(cursor if isinstance(cursor, str) else self._url), {"X-Api-Key": "k3y-k3y-k3y"})
+
+
+async def test_a_first_url_that_a_server_named_has_the_same_rules() -> None:
+    """At another origin it gets no credentials, not even with its first request."""
+    async with raw_server() as api, raw_server(RESULT) as other:
+        for origins in ((), (other.url,)):
+            endpoint = Named(api.url, url=f"{other.url}/jobs/7", origins=origins)
+            async with JobWatcher(endpoint, timeout_s=60.0) as watcher:
+                assert await watcher.watch(7) == "orders.zip"
+        assert ["authorization" in sent for sent in _sent(other)] == [False, True]
+        assert ["x-api-key" in sent for sent in _sent(other)] == [False, True]
+
+
+async def test_a_signature_in_a_first_url_is_the_servers_own() -> None:
+    """A reply that names that URL again is followed as it is. Masked, it would lead nowhere."""
+    async with raw_server() as api:
+        url = f"{api.url}/jobs/7?code=s1gnature-of-the-url"
+        left = [_accepted(url), RESULT]
+        api.answer = lambda line: line.say(left.pop(0))
+        endpoint = Named(api.url, url=url)
+        async with JobWatcher(endpoint, timeout_s=60.0, pacing=Pacing.fixed(5.0)) as watcher:
+            assert await watcher.watch(7) == "orders.zip"
+        assert ["?code=s1gnature-of-the-url" in sent for sent in _sent(api)] == [True, True]

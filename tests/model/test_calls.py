@@ -133,3 +133,22 @@ def test_a_parameter_for_anything_is_not_a_cursor() -> None:
     endpoint: Any = Plain()
     endpoint.read = lambda reply, **options: Reading.running(options)
     assert status_call(with_defaults(endpoint)) is None
+
+
+@pytest.mark.parametrize(("made", "origin"), [(AsksWithIt, None), (Plain, "https://a.example"), (Plain, None)])
+def test_urls_that_a_server_named_need_an_origin_and_a_cursor(made: type[Plain], origin: str | None) -> None:
+    """Without them, their rules could not be applied. The error says what is missing."""
+    endpoint: Any = made()
+    endpoint.server_named_urls, endpoint.fixed_origin = True, origin
+    with pytest.raises(
+        ConfigurationError, match=r"plain has server_named_urls, so it needs a fixed_origin, .* cursor=None"
+    ):
+        JobWatcher(endpoint, timeout_s=1)
+
+
+def test_server_named_urls_is_a_bool() -> None:
+    """Another value is refused where the watcher is made."""
+    endpoint: Any = AsksWithIt()
+    endpoint.server_named_urls = "https://a.example"
+    with pytest.raises(ConfigurationError, match="server_named_urls of the endpoint AsksWithIt must be True or False"):
+        JobWatcher(endpoint, timeout_s=1)

@@ -35,6 +35,7 @@ _VALUES: Final = (
     "documented_limit",
     "fixed_origin",
     "origins",
+    "server_named_urls",
     "heeded_headers",
     "deciding_keys",
     "answer_statuses",
@@ -153,6 +154,7 @@ _WANTED: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
         "None or a text such as 'https://api.example.com'",
     ),
     "origins": (_is_origins, "a tuple of origins, such as ('https://downloads.example.com',)"),
+    "server_named_urls": (lambda value: type(value) is bool, "True or False"),
     "deciding_keys": (_is_texts, "a tuple of texts, such as ('state', 'error')"),
     "answer_statuses": (
         _is_answer_statuses,

@@ -64,6 +64,9 @@ class StatusCall(Generic[J, S]):
 
     Args:
         endpoint: The endpoint, as `with_defaults` returns it.
+
+    Attributes:
+        starts_own: Whether no server named the URL of the request without a cursor.
     """
 
     compares: bool = True
@@ -71,6 +74,7 @@ class StatusCall(Generic[J, S]):
     at_once: bool = False
 
     def __init__(self, endpoint: Endpoint[J, S]) -> None:
+        self.starts_own: bool = not endpoint.server_named_urls
         self.answer_statuses: frozenset[int] = endpoint.answer_statuses
         self.deciding_keys: Collection[str] = endpoint.deciding_keys
         self.problem: Callable[[Reply], Problem | None] = endpoint.problem
@@ -86,9 +90,15 @@ def status_call(endpoint: Endpoint[J, S]) -> Call[J, S] | None:
     """The status call of an endpoint, or None if no method of it takes a cursor.
 
     Raises:
-        ConfigurationError: A method has a parameter `cursor` without a default.
+        ConfigurationError: A method has a parameter `cursor` without a default. Or `server_named_urls` is set without what
+            it needs.
     """
     takes = [name for name in _USERS if checked_cursor(endpoint, name) is not None]
+    if endpoint.server_named_urls and (not takes or endpoint.fixed_origin is None):
+        raise ConfigurationError(
+            f"the endpoint {endpoint.name} has server_named_urls, so it needs a fixed_origin, which is the origin that gets"
+            " the credentials, and a parameter cursor=None of request, read or read_for"
+        )
     return StatusCall(endpoint) if takes else None
 
 

@@ -166,6 +166,13 @@ class Endpoint(ABC, Generic[J, S]):
     in a cursor, is asked without credentials, or refused with `UnsafeUrl`.
     """
 
+    server_named_urls: bool = False
+    """Whether a server named the URL of `request(job)`, such as in the `Location` of the reply that started the job.
+
+    Then that URL has the rules of every URL that a server names: credentials go to `fixed_origin` and to `origins` alone.
+    It needs a `fixed_origin`, and a parameter `cursor` of `request`, `read` or `read_for`.
+    """
+
     heeded_headers: tuple[str, ...] | None = None
     """The header fields that `read` looks at.
 

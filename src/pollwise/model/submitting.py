@@ -105,6 +105,7 @@ class SubmitCall(Generic[J]):
         sent: Whether the last request may have left, and what became of it is not known.
         was_read: Whether a reply was read.
         made: The request.
+        starts_own: As in `StatusCall`. The endpoint named the URL.
 
     Raises:
         PollwiseError: The endpoint raised it, or anything else, which is an `EndpointBug`.
@@ -114,6 +115,7 @@ class SubmitCall(Generic[J]):
     deciding_keys: Collection[str] = ()
     limits: ReplyLimits | None = WHOLE
     at_once: bool = False
+    starts_own: bool = True
 
     def __init__(self, endpoint: Endpoint[J, Any], order: Any, key: str) -> None:
         ability: Any = endpoint

@@ -340,7 +340,8 @@ class Poller(Generic[J, S]):
 
 def _is_own(machine: WatchMachine[Any, Any]) -> bool:
     """Whether no server has had a part in the URL of the next request."""
-    return machine.call is None or (machine.cursor is None and isinstance(machine.call, (StatusCall, SubmitCall)))
+    call = machine.call
+    return call is None or (machine.cursor is None and isinstance(call, (StatusCall, SubmitCall)) and call.starts_own)
 
 
 def _named_by_endpoint(request: Request, machine: WatchMachine[Any, Any]) -> frozenset[str]:
