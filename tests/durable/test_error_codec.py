@@ -67,6 +67,7 @@ PROBLEMS = st.builds(
     job_unknown=st.booleans(),
 )
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
+    Any: PLAIN,
     str: TEXTS,
     int | None: st.none() | st.integers(0, 10**9),
     int: st.integers(0, 2**63),

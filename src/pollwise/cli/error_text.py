@@ -19,6 +19,7 @@ from pollwise.errors import (
     ConfigurationError,
     DeadlineExceeded,
     EndpointBug,
+    FinishedAtOnce,
     InsecureUrl,
     JobCancelled,
     JobFailed,
@@ -168,6 +169,9 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     ConfigurationError: _configuration,
     DeadlineExceeded: _deadline,
     EndpointBug: lambda error: f"the reply could not be read ({error.kind}). This is a bug in pollwise.",
+    FinishedAtOnce: lambda error: (
+        f"the server finished the work at once (HTTP {error.http_status}), so there is no job to watch."
+    ),
     InsecureUrl: _insecure,
     JobCancelled: lambda error: f"cancelled: {error.reason or 'no reason given'}",
     JobFailed: lambda error: f"failed: {error.reason or 'no reason given'}",

@@ -19,6 +19,7 @@
     │   ├── ResultTooLarge
     │   ├── CancelDoubtful
     │   ├── SubmitDoubtful
+    │   ├── FinishedAtOnce            the work is done, and its result is in the error
     │   ├── UnsafeUrl
     │   ├── WatchStopped
     │   └── WatcherClosed
@@ -68,6 +69,7 @@ from pollwise.errors._watches import (
     CancelDoubtful,
     DeadlineExceeded,
     EndpointBug,
+    FinishedAtOnce,
     JobNotFound,
     LedgerWriteFailed,
     PermissionDenied,
@@ -91,6 +93,7 @@ __all__ = [
     "ConnectFailed",
     "DeadlineExceeded",
     "EndpointBug",
+    "FinishedAtOnce",
     "InsecureUrl",
     "JobCancelled",
     "JobError",
