@@ -7,22 +7,19 @@ Rule 3: what is no URL makes a reply malformed. To poll the URL before would hid
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import attrs
-from yarl import URL
 
+from pollwise.endpoints._server_values import url_in
 from pollwise.endpoints.declared.expressions import Expression, compiled
 from pollwise.errors import ConfigurationError
 from pollwise.http.credentials import is_field_name
 from pollwise.model.cursor import Cursor
 from pollwise.model.messages import Reply
 
-__all__ = ["NextUrl", "url_in"]
-
-_UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]").search
+__all__ = ["NextUrl"]
 
 
 @attrs.frozen(kw_only=True)
@@ -58,14 +55,3 @@ class NextUrl:
         if url is None:
             raise reply.malformed("what the declaration calls next is no URL")
         return str(url)
-
-
-def url_in(value: object, base: URL | None) -> URL | None:
-    """The URL in a value of a server's, resolved against another one, or None if it is none."""
-    if not isinstance(value, str) or _UNSAFE(value):
-        return None
-    try:
-        url = URL(value, encoded=value.isascii())
-        return url if base is None else base.join(url)
-    except ValueError:
-        return None

@@ -13,10 +13,9 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 import attrs
-import orjson
 
+from pollwise.endpoints._server_values import is_surely_whole, url_in
 from pollwise.endpoints.declared.expressions import Expression, compiled
-from pollwise.endpoints.declared.following import url_in
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.rules import text_or_none
 from pollwise.endpoints.declared.templates import Key, RequestTemplate, hole_names
@@ -30,8 +29,6 @@ from pollwise.model.results import ResultPage
 __all__ = ["ResultPlan", "result_names"]
 
 _URL: Final = "final.url"  # the hole for the URL of the status; no key of a job has a dot
-_SHORT: Final = 1_024  # bytes of JSON; of a list that was cut, a thousand items are left
-_SHALLOW: Final = 64  # brackets; what was cut for its depth has a hundred
 _Made: TypeAlias = "Request | ResultPage[Any]"
 
 
@@ -81,16 +78,7 @@ class ResultPlan:
 
 
 def _of_path(path: Expression, _keys: Mapping[str, Key], data: Any, own: Request) -> _Made:
-    return ResultPage(path(data)) if _is_surely_whole(data) else own
-
-
-def _is_surely_whole(data: Any) -> bool:
-    """Whether nothing can have been cut from this status by the default limits, or by higher ones."""
-    try:
-        text = orjson.dumps(data)
-    except TypeError:  # it is nested deeper than orjson writes
-        return False
-    return len(text) <= _SHORT and text.count(b"[") + text.count(b"{") < _SHALLOW
+    return ResultPage(path(data)) if is_surely_whole(data) else own
 
 
 def result_names(declared: Declaration) -> tuple[str, ...]:

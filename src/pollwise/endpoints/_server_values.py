@@ -1,0 +1,80 @@
+"""What endpoints take from a server's replies: URLs, header fields, and JSON that may have been cut.
+
+Rule: nothing here says where a request may go. That is decided in `core/url_rules.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from yarl import URL
+
+from pollwise.errors import MalformedReply
+from pollwise.model.messages import Reply
+
+__all__ = ["field_of", "is_surely_whole", "json_or_none", "located_at", "url_in"]
+
+_UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]").search
+_SHORT: Final = 1_024  # bytes of JSON; of a list that was cut, a thousand items are left
+_SHALLOW: Final = 64  # brackets; what was cut for its depth has a hundred
+
+
+def url_in(value: object, base: URL | None) -> URL | None:
+    """The URL in a value of a server's, resolved against another one, or None if it is none."""
+    if not isinstance(value, str) or _UNSAFE(value):
+        return None
+    try:
+        url = URL(value, encoded=value.isascii())
+        return url if base is None else base.join(url)
+    except ValueError:
+        return None
+
+
+def field_of(headers: Mapping[str, str], name: str) -> str | None:
+    """The value of a header field, whatever the letter case, or None if it is missing or empty."""
+    found = headers.get(name)
+    if found is None:  # a caller's own reply may have a dict
+        found = next((value for key, value in headers.items() if key.lower() == name.lower()), None)
+    return found or None
+
+
+def located_at(reply: Reply, name: str, base: URL | None = None) -> str | None:
+    """The absolute URL in a header field, or None if there is no such field.
+
+    Args:
+        reply: The reply.
+        name: The header field, such as `Location`.
+        base: What a relative URL is relative to. None for the URL of the request (RFC 9110, 10.2.2).
+
+    Raises:
+        MalformedReply: The field has no URL.
+    """
+    found = field_of(reply.headers, name)
+    if found is None:
+        return None
+    if base is None and reply.request is not None:
+        base = reply.request.url
+    url = url_in(found, base)
+    if url is None or not url.absolute:
+        raise reply.malformed(f"its header field {name} is no URL")
+    return str(url)
+
+
+def json_or_none(reply: Reply) -> Any:
+    """The JSON in a reply, or None if it has no body or another one."""
+    try:
+        return reply.json() if reply.body else None
+    except MalformedReply:
+        return None
+
+
+def is_surely_whole(data: Any) -> bool:
+    """Whether nothing can have been cut from this JSON by the default limits, or by higher ones."""
+    try:
+        text = orjson.dumps(data)
+    except TypeError:  # it is nested deeper than orjson writes
+        return False
+    return len(text) <= _SHORT and text.count(b"[") + text.count(b"{") < _SHALLOW
