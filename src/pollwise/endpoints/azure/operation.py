@@ -1,0 +1,203 @@
+"""An Azure long-running operation: how it is polled, and where its result is.
+
+Rule 1: the reply that started the operation decides how it is polled. `Operation-Location` wins, then
+`Azure-AsyncOperation`, then `Location`. Without any of them, PUT and PATCH are polled at their own URL.
+Rule 2: where the result is depends on the method, on `resourceLocation` in the last status, and on `final-state-via` of the
+API's description. Only an operation with a status monitor has a final GET.
+Rule 3: a reply without such a field that is no PUT or PATCH is the end (200, 201, 204), or cannot be followed (202).
+
+Sources: "Track asynchronous Azure operations" (learn.microsoft.com); "Asynchronous API Reference" of
+azure-resource-manager-rpc, v1.0; "Long-Running Operations & Jobs" of microsoft/api-guidelines, azure/Guidelines.md;
+`x-ms-long-running-operation-options` in the extensions of AutoRest; the pollers of azure-core 1.41 and azure-mgmt-core for
+Python, and of core-lro for JavaScript. No live service was seen.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Final
+
+import attrs
+from yarl import URL
+
+from pollwise.endpoints._server_values import located_at
+from pollwise.errors import ConfigurationError, FinishedAtOnce, MalformedReply
+from pollwise.model.messages import Reply, Request
+
+__all__ = [
+    "OPERATION_FIELDS",
+    "STARTED",
+    "AzureOperation",
+    "FinalStateVia",
+    "Monitor",
+    "final_state_via",
+    "operation_url",
+]
+
+OPERATION_FIELDS: Final = ("Operation-Location", "Azure-AsyncOperation")
+STARTED: Final = frozenset({200, 201, 202, 204})
+
+
+class Monitor(enum.StrEnum):
+    """What is polled."""
+
+    STATUS = "status"
+    """A status monitor, which `Operation-Location` or `Azure-AsyncOperation` names: `status` in its body decides."""
+    LOCATION = "location"
+    """The URL in `Location`: 202 is running, and any other 2xx is the end and the result."""
+    RESOURCE = "resource"
+    """The resource itself: `properties.provisioningState` in its body decides."""
+
+
+class FinalStateVia(enum.StrEnum):
+    """Where the result of an operation with a status monitor is: `final-state-via` in the description of the API."""
+
+    DEFAULT = "default"
+    """The description says nothing. `resourceLocation`, else the resource (PUT, PATCH) or `Location` (POST)."""
+    AZURE_ASYNC_OPERATION = "azure-async-operation"
+    """For POST: the last status. PUT and PATCH are as by default, which is what azure-core does."""
+    OPERATION_LOCATION = "operation-location"
+    """The same."""
+    LOCATION = "location"
+    """The URL in the `Location` of the start, if it had one."""
+    ORIGINAL_URI = "original-uri"
+    """The URL of the start, unless that was a DELETE."""
+
+
+def final_state_via(value: FinalStateVia | str) -> FinalStateVia:
+    """The member with this text. Raises ConfigurationError."""
+    if value in tuple(FinalStateVia):
+        return FinalStateVia(value)
+    raise ConfigurationError(f"final_state_via must be one of {', '.join(FinalStateVia)}")
+
+
+def _monitor(value: Monitor | str) -> Monitor:
+    if value in tuple(Monitor):
+        return Monitor(value)
+    raise ConfigurationError(f"monitor must be one of {', '.join(Monitor)}")
+
+
+def _check_url(_operation: object, field: attrs.Attribute[Any], value: object) -> None:
+    if field.name == "location" and value == "":
+        return
+    try:
+        url = URL(value, encoded=True) if isinstance(value, str) else URL()
+        valid = url.scheme in {"http", "https"} and bool(url.host)
+    except ValueError:
+        valid = False
+    if not valid:  # the text has no part of the URL, because its query may have a signature
+        raise ConfigurationError(f"{field.name} must be an absolute http or https URL")
+
+
+@attrs.frozen(repr=False)
+class AzureOperation:
+    """A long-running operation. `from_reply` makes it from the reply that started it, and `AzureOperations` from an order.
+
+    Ledgers and resume tokens keep its URLs whole, because it cannot be polled without them. Its text has no query.
+
+    Args:
+        url: The URL that is polled first.
+        method: The method that started it, in capitals.
+        request_url: The URL that started it.
+        monitor: What is polled.
+        location: The URL in the `Location` of the start, or an empty text.
+        final_state_via: `final-state-via` in the description of the API, as a member or as its text.
+
+    Raises:
+        ConfigurationError: A URL is not absolute, or `monitor` or `final_state_via` is none of the values.
+    """
+
+    url: str = attrs.field(validator=_check_url)
+    method: str
+    request_url: str = attrs.field(validator=_check_url)
+    monitor: Monitor = attrs.field(default=Monitor.STATUS, converter=_monitor)
+    location: str = attrs.field(default="", validator=_check_url)
+    final_state_via: FinalStateVia = attrs.field(default=FinalStateVia.DEFAULT, converter=final_state_via)
+
+    def __repr__(self) -> str:
+        return f"AzureOperation({_subject(self.method, URL(self.request_url, encoded=True))})"
+
+    @classmethod
+    def from_reply(
+        cls, request: Request, reply: Reply, *, final_state_via: FinalStateVia | str = FinalStateVia.DEFAULT
+    ) -> AzureOperation:
+        """The operation that a reply to this request has started.
+
+            AzureOperation.from_reply(
+                Request(URL(str(sent.url)), method="PUT"), Reply(got.status_code, got.headers, got.content)
+            )
+
+        Args:
+            request: What was sent. Its method and its URL count.
+            reply: The reply. Relative URLs in it are relative to that of the request (RFC 9110, 10.2.2).
+            final_state_via: `final-state-via` in the description of the API.
+
+        Raises:
+            FinishedAtOnce: The reply is the end already. The error has its JSON.
+            MalformedReply: Its status code is none of 200, 201, 202 and 204, a URL in it is invalid, or it is a 202 that
+                cannot be followed.
+        """
+        if reply.status not in STARTED:
+            raise reply.malformed(f"a reply with HTTP {reply.status} starts no operation")
+        method = request.method.upper()
+        location = located_at(reply, "Location", request.url)
+        url = operation_url(reply, request.url)
+        monitor = Monitor.STATUS
+        if url is None and location is not None:
+            url, monitor = location, Monitor.LOCATION
+        if url is None and method in {"PUT", "PATCH"} and reply.status != 204:
+            url, monitor = str(request.url), Monitor.RESOURCE
+        if url is not None:
+            return cls(
+                url=url,
+                method=method,
+                request_url=str(request.url),
+                monitor=monitor,
+                location=location or "",
+                final_state_via=final_state_via,
+            )
+        if reply.status == 202:
+            raise reply.malformed(
+                "it is a 202 without Operation-Location, Azure-AsyncOperation and Location, so nothing says where the"
+                " operation can be followed"
+            )
+        raise FinishedAtOnce(_subject(method, request.url), reply.status, _body_of(reply))
+
+    def final_url(self, resource_location: str | None) -> str | None:
+        """Where the result is once the operation has succeeded, or None if the last reply has it.
+
+        Args:
+            resource_location: `resourceLocation` in the last status, as an absolute URL, or None.
+        """
+        if self.monitor is not Monitor.STATUS:
+            return None
+        match self.final_state_via, self.method:
+            case FinalStateVia.LOCATION, _ if self.location:
+                return self.location
+            case FinalStateVia.ORIGINAL_URI, "PUT" | "PATCH" | "POST":
+                return self.request_url
+            case FinalStateVia.AZURE_ASYNC_OPERATION | FinalStateVia.OPERATION_LOCATION, "POST":
+                return None
+        by_method = {"PUT": self.request_url, "PATCH": self.request_url, "POST": self.location}
+        return resource_location or by_method.get(self.method) or None
+
+
+def operation_url(reply: Reply, base: URL | None = None) -> str | None:
+    """The URL of the status monitor that a reply names, or None. Raises MalformedReply for what is no URL."""
+    for name in OPERATION_FIELDS:
+        found = located_at(reply, name, base)
+        if found is not None:
+            return found
+    return None
+
+
+def _body_of(reply: Reply) -> Any:
+    try:
+        return reply.json() if reply.body else None
+    except MalformedReply:
+        return reply.body
+
+
+def _subject(method: str, url: URL) -> str:
+    """What was asked, without a query, which may have a signature."""
+    return f"{method} {url.with_query(None).with_fragment(None)}"
