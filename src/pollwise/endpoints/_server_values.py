@@ -9,13 +9,23 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import attrs
 import orjson
 from yarl import URL
 
-from pollwise.errors import MalformedReply
+from pollwise.errors import ConfigurationError, MalformedReply
 from pollwise.model.messages import Reply
 
-__all__ = ["field_of", "is_surely_whole", "json_or_none", "located_at", "url_in"]
+__all__ = [
+    "absolute_url",
+    "field_of",
+    "is_surely_whole",
+    "json_or_none",
+    "located_at",
+    "shown_url",
+    "url_in",
+    "whole_body",
+]
 
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]").search
 _SHORT: Final = 1_024  # bytes of JSON; of a list that was cut, a thousand items are left
@@ -31,6 +41,22 @@ def url_in(value: object, base: URL | None) -> URL | None:
         return url if base is None else base.join(url)
     except ValueError:
         return None
+
+
+def absolute_url(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    """The attrs validator of a URL that a job keeps. The error has no part of it, because its query may have a signature."""
+    try:
+        url = URL(value, encoded=True) if isinstance(value, str) else URL()
+        valid = url.scheme in {"http", "https"} and bool(url.host)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ConfigurationError(f"{field.name} must be an absolute http or https URL")
+
+
+def shown_url(url: str) -> str:
+    """A URL without its query, which may have a signature, for a text."""
+    return str(URL(url, encoded=True).with_query(None).with_fragment(None))
 
 
 def field_of(headers: Mapping[str, str], name: str) -> str | None:
@@ -69,6 +95,14 @@ def json_or_none(reply: Reply) -> Any:
         return reply.json() if reply.body else None
     except MalformedReply:
         return None
+
+
+def whole_body(reply: Reply) -> Any:
+    """The JSON in a reply, its bytes if it is no JSON, or None if it is empty."""
+    try:
+        return reply.json() if reply.body else None
+    except MalformedReply:
+        return reply.body
 
 
 def is_surely_whole(data: Any) -> bool:

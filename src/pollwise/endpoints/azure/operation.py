@@ -20,8 +20,8 @@ from typing import Any, Final
 import attrs
 from yarl import URL
 
-from pollwise.endpoints._server_values import located_at
-from pollwise.errors import ConfigurationError, FinishedAtOnce, MalformedReply
+from pollwise.endpoints._server_values import absolute_url, located_at, shown_url, whole_body
+from pollwise.errors import ConfigurationError, FinishedAtOnce
 from pollwise.model.messages import Reply, Request
 
 __all__ = [
@@ -77,16 +77,9 @@ def _monitor(value: Monitor | str) -> Monitor:
     raise ConfigurationError(f"monitor must be one of {', '.join(Monitor)}")
 
 
-def _check_url(_operation: object, field: attrs.Attribute[Any], value: object) -> None:
-    if field.name == "location" and value == "":
-        return
-    try:
-        url = URL(value, encoded=True) if isinstance(value, str) else URL()
-        valid = url.scheme in {"http", "https"} and bool(url.host)
-    except ValueError:
-        valid = False
-    if not valid:  # the text has no part of the URL, because its query may have a signature
-        raise ConfigurationError(f"{field.name} must be an absolute http or https URL")
+def _absolute_or_empty(operation: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value != "":
+        absolute_url(operation, field, value)
 
 
 @attrs.frozen(repr=False)
@@ -107,15 +100,15 @@ class AzureOperation:
         ConfigurationError: A URL is not absolute, or `monitor` or `final_state_via` is none of the values.
     """
 
-    url: str = attrs.field(validator=_check_url)
+    url: str = attrs.field(validator=absolute_url)
     method: str
-    request_url: str = attrs.field(validator=_check_url)
+    request_url: str = attrs.field(validator=absolute_url)
     monitor: Monitor = attrs.field(default=Monitor.STATUS, converter=_monitor)
-    location: str = attrs.field(default="", validator=_check_url)
+    location: str = attrs.field(default="", validator=_absolute_or_empty)
     final_state_via: FinalStateVia = attrs.field(default=FinalStateVia.DEFAULT, converter=final_state_via)
 
     def __repr__(self) -> str:
-        return f"AzureOperation({_subject(self.method, URL(self.request_url, encoded=True))})"
+        return f"AzureOperation({self.method} {shown_url(self.request_url)})"
 
     @classmethod
     def from_reply(
@@ -161,7 +154,7 @@ class AzureOperation:
                 "it is a 202 without Operation-Location, Azure-AsyncOperation and Location, so nothing says where the"
                 " operation can be followed"
             )
-        raise FinishedAtOnce(_subject(method, request.url), reply.status, _body_of(reply))
+        raise FinishedAtOnce(f"{method} {shown_url(str(request.url))}", reply.status, whole_body(reply))
 
     def final_url(self, resource_location: str | None) -> str | None:
         """Where the result is once the operation has succeeded, or None if the last reply has it.
@@ -189,15 +182,3 @@ def operation_url(reply: Reply, base: URL | None = None) -> str | None:
         if found is not None:
             return found
     return None
-
-
-def _body_of(reply: Reply) -> Any:
-    try:
-        return reply.json() if reply.body else None
-    except MalformedReply:
-        return reply.body
-
-
-def _subject(method: str, url: URL) -> str:
-    """What was asked, without a query, which may have a signature."""
-    return f"{method} {url.with_query(None).with_fragment(None)}"
