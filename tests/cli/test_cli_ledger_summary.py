@@ -20,7 +20,7 @@ def test_every_state_is_counted() -> None:
     summary = LedgerSummary()
     summary.add(entry(state, state) for state in STATES)
     assert summary.states == dict.fromkeys(STATES, 1)
-    assert (summary.total, summary.ended, summary.polls) == (9, 4, 27)
+    assert (summary.total, summary.ended, summary.polls) == (10, 4, 30)
     assert [appearance_of(state).symbol for state in STATES]
 
 

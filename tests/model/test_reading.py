@@ -48,6 +48,7 @@ def test_an_end_of_unknown_kind_can_be_read(fields: dict[str, Any]) -> None:
         (Reading.queued("s"), {"phase": Phase.QUEUED}),
         (Reading.running("s", fraction=0.5), {"phase": Phase.RUNNING, "fraction": 0.5}),
         (Reading.running("s", unknown="state=odd"), {"phase": Phase.RUNNING, "unknown": "state=odd"}),
+        (Reading.waiting_for_input("s"), {"phase": Phase.WAITING_FOR_INPUT}),
         (Reading.succeeded("s"), {"phase": Phase.SUCCEEDED, "final": True}),
         (Reading.failed("s", reason="no disk"), {"phase": Phase.FAILED, "final": True, "reason": "no disk"}),
         (Reading.cancelled("s"), {"phase": Phase.CANCELLED, "final": True}),

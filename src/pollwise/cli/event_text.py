@@ -67,6 +67,7 @@ _APPEARANCES: Mapping[str, Appearance] = {
     "waiting": Appearance("·", ".", "dim"),
     "queued": Appearance("·", ".", "dim"),
     "running": Appearance("▸", ">", "cyan"),
+    "waiting_for_input": Appearance("◆", "*", "bold cyan"),
     "confirming": Appearance("?", "?", "cyan"),
     "retrying": Appearance("↻", "~", "yellow"),
     "throttled": Appearance("‖", "=", "yellow"),

@@ -6,7 +6,8 @@ Rule 1: one object a line, always with these keys in this order. A key without a
     endpoint   the endpoint's name: document360, oracle-content
     account    the endpoint's account; a line without one has no such key
     job        the job's keys, as an object of strings
-    phase      queued, running, succeeded, failed or cancelled; null for retrying and throttled, which have no status
+    phase      queued, running, waiting_for_input, succeeded, failed or cancelled; null for retrying and throttled, which
+               have no status
     fraction   share of the work done, 0..1; only progressed can have it
     eta_s      estimated seconds until the job is over; only progressed can have it
     elapsed_s  seconds since the watch began, to the millisecond

@@ -20,7 +20,18 @@ from pollwise.cli.safe_text import endpoint_label, shorten_keys
 
 __all__ = ["STATES", "LedgerSummary", "Reason"]
 
-STATES = ("succeeded", "failed", "cancelled", "abandoned", "confirming", "running", "retrying", "queued", "waiting")
+STATES = (
+    "succeeded",
+    "failed",
+    "cancelled",
+    "abandoned",
+    "waiting_for_input",
+    "confirming",
+    "running",
+    "retrying",
+    "queued",
+    "waiting",
+)
 """The states of entries, in the order in which they are shown."""
 
 _MOST_REASONS = 1_000

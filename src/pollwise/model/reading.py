@@ -28,6 +28,7 @@ class Phase(enum.Enum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    WAITING_FOR_INPUT = "waiting_for_input"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -42,7 +43,8 @@ class Reading(Generic[S]):
 
         return Reading.running(status, fraction=0.4)
 
-    The constructors are `queued`, `running`, `succeeded`, `failed`, `cancelled`, `unconfirmed_end` and `unknown_end`.
+    The constructors are `queued`, `running`, `waiting_for_input`, `succeeded`, `failed`, `cancelled`, `unconfirmed_end` and
+    `unknown_end`.
 
     Attributes:
         status: The vendor's own typed answer.
@@ -123,6 +125,23 @@ class Reading(Generic[S]):
             phase=Phase.RUNNING,
             fraction=fraction,
             unknown=unknown,
+            poll_after_s=poll_after_s,
+            cursor=cursor,
+        )
+
+    @staticmethod
+    def waiting_for_input(
+        status: T,
+        *,
+        fraction: float | None = None,
+        poll_after_s: float | None = None,
+        cursor: Cursor = None,
+    ) -> Reading[T]:
+        """The job is not over, and goes on only after somebody has answered it, such as with an approval."""
+        return Reading(
+            status=status,
+            phase=Phase.WAITING_FOR_INPUT,
+            fraction=fraction,
             poll_after_s=poll_after_s,
             cursor=cursor,
         )

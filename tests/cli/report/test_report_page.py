@@ -10,7 +10,7 @@ import pytest
 
 from pollwise.cli.event_text import appearance_of
 from pollwise.cli.ledger_entries import LedgerEntry, to_entry
-from pollwise.cli.ledger_summary import LedgerSummary
+from pollwise.cli.ledger_summary import STATES, LedgerSummary
 from pollwise.cli.report import write_report
 from pollwise.cli.report.page import render
 
@@ -188,16 +188,6 @@ def test_every_state_has_its_colour() -> None:
     """Each state has a colour in both schemes, and a CSS class."""
     light, dark = schemes()
     assert light.keys() == dark.keys()
-    for state in (
-        "succeeded",
-        "failed",
-        "cancelled",
-        "abandoned",
-        "running",
-        "confirming",
-        "retrying",
-        "queued",
-        "waiting",
-    ):
+    for state in STATES:
         assert state in light
         assert f".{state} {{ --word: var(--{state}); }}" in CSS
