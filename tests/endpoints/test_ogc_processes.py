@@ -17,7 +17,7 @@ from pollwise.endpoints.ogc_processes import (
     ProcessResults,
     ProcessStatus,
 )
-from pollwise.errors import JobNotFound, MalformedReply
+from pollwise.errors import FinishedAtOnce, JobNotFound, MalformedReply
 from pollwise.testing import Sample, check_endpoint
 from scripted_server import answer, scripted_server
 
@@ -175,18 +175,21 @@ def test_the_job_is_named_by_its_id_or_its_url(accepted: Reply) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accepted", "why"),
-    [
-        (reply({"value": 3}), "at once"),
-        (reply(b"", 201), "neither a jobID nor a Location"),
-        (reply(b"", 201, Location="/.."), "neither a jobID nor a Location"),
-        (reply({"jobID": 7, "status": "accepted"}, 201), "neither a jobID nor a Location"),
-    ],
+    "accepted",
+    [reply(b"", 201), reply(b"", 201, Location="/.."), reply({"jobID": 7, "status": "accepted"}, 201)],
 )
-def test_an_answer_without_a_job_is_told(accepted: Reply, why: str) -> None:
-    """The server may also have executed the process at once."""
-    with pytest.raises(MalformedReply, match=why):
+def test_a_created_job_without_a_name_is_malformed(accepted: Reply) -> None:
+    """It exists, and nothing says which one it is."""
+    with pytest.raises(MalformedReply, match="neither a jobID nor a Location"):
         ENDPOINT.read_submitted(ProcessOrder(process="EchoProcess"), accepted)
+
+
+@pytest.mark.parametrize(("body", "result"), [({"value": 3}, {"value": 3}), (b"", None)])
+def test_a_process_that_ran_at_once_has_no_job(body: Any, result: Any) -> None:
+    """`Prefer` is a wish (RFC 7240, 4.1). The error has the outputs."""
+    with pytest.raises(FinishedAtOnce) as caught:
+        ENDPOINT.read_submitted(ProcessOrder(process="EchoProcess"), reply(body))
+    assert caught.value.result == result
 
 
 def test_an_order_that_is_no_json_is_refused_before_it_is_sent() -> None:

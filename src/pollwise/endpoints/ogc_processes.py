@@ -30,7 +30,7 @@ from pollwise.endpoints._lenient import lenient_id, lenient_number, lenient_text
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
 from pollwise.endpoints._strict import Hook, json_value, shown, text, text_or_null, unknown
 from pollwise.endpoints._vendor import VendorEndpoint
-from pollwise.errors import ConfigurationError, Problem
+from pollwise.errors import ConfigurationError, FinishedAtOnce, Problem
 from pollwise.model.cursor import Cursor
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth
@@ -325,11 +325,12 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
         headers = {**_ACCEPT_JSON, "Content-Type": "application/json", "Prefer": "respond-async"}
         return Request(self._root.url(f"/processes/{segment(order.process)}/execution"), headers, "POST", encoded)
 
-    def read_submitted(self, _order: ProcessOrder, reply: Reply, /) -> ProcessJob:
+    def read_submitted(self, order: ProcessOrder, reply: Reply, /) -> ProcessJob:
         """The job in the reply to an execution: its `jobID`, or else the last segment of the job's URL.
 
         Raises:
-            MalformedReply: The reply has no job. If the server has executed the process at once, the error says so.
+            FinishedAtOnce: The server has executed the process at once, and has made no job.
+            MalformedReply: The server has made a job that the reply does not name.
         """
         body = json_object_in(reply) or {}
         found = body.get("jobID", body.get("id")) if "status" in body else None
@@ -342,7 +343,11 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
             pass
         if reply.status == 201:
             raise reply.malformed("the job that was created has neither a jobID nor a Location")
-        raise reply.malformed("the server has executed the process at once, and has made no job that could be watched")
+        raise FinishedAtOnce(order, reply.status, _json_or_body(reply))
+
+
+def _json_or_body(reply: Reply) -> Any:
+    return reply.json() if reply.is_json and reply.body else reply.body or None
 
 
 def _links(reply: Reply) -> dict[str, str]:
