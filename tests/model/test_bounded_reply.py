@@ -12,6 +12,7 @@ from pollwise.errors import MalformedReply
 from pollwise.model.bounded_reply import SHORT, bounded
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.messages import Reply
+from pollwise.model.results import ResultCall
 
 LONG_LIST = orjson.dumps({"x": [0] * 5_000, "done": True})
 
@@ -41,6 +42,25 @@ def test_a_reply_is_cut_once() -> None:
     whole = bounded(reply(LONG_LIST), ReplyLimits(items=5_000))
     assert (whole.left_out, len(whole.json()["x"])) == ({}, 5_000)
     assert bounded(whole) is whole
+
+
+LINES = b'{"id": "p-1", "name": [{"family": "x"}]}\n' * 500
+DEEP = b'{"kept": 1, "deep": ' + b"[" * 300 + b"]" * 300 + b', "long": "' + b"x" * SHORT + b'"}'
+
+
+@pytest.mark.parametrize("body", [LINES, DEEP, LONG_LIST, b"[" * 3_000, LONG_LIST.decode().encode("utf-16")])
+def test_the_body_of_a_result_is_kept_as_it_was_sent(body: bytes) -> None:
+    """It may be a file, such as one with a JSON document a line."""
+    assert bounded(reply(body), ResultCall.limits or ReplyLimits()).body == body
+
+
+def test_a_result_that_is_too_deep_is_cut_for_the_decoder_alone() -> None:
+    """What stands beside it is read."""
+    found = bounded(reply(DEEP), ResultCall.limits or ReplyLimits()).json()
+    assert (found["kept"], len(found["long"])) == (1, SHORT)
+    assert len(bounded(reply(LONG_LIST), ResultCall.limits or ReplyLimits()).json()["x"]) == 5_000
+    with pytest.raises(MalformedReply):
+        bounded(reply(LINES), ResultCall.limits or ReplyLimits()).json()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-le"])

@@ -3,7 +3,9 @@
 Rule 1: a short body is not looked at. Only its length, and for JSON the number of its brackets, is compared.
 Rule 2: a longer body is cut only if it is a JSON list or object, in any wrapping that `json_body.py` understands. It is
 JSON in UTF-8 afterwards. Any other body stays as it is: `max_body` of the transport limits it.
-Rule 3: if brackets or quotation marks do not match, nothing decodes the body. To search for the fault would take long.
+Rule 3: the body of a result is kept as it was sent, because it may be a file, such as one with a JSON document a line. Only
+the decoder gets a document that is not too deep.
+Rule 4: if brackets or quotation marks do not match, nothing decodes the body. To search for the fault would take long.
 """
 
 from __future__ import annotations
@@ -19,10 +21,13 @@ from pollwise.model.json_cutting import BrokenJson, cut_json
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.steps import in_one_go
 
-__all__ = ["SHORT", "Bounds", "bounded", "bounding"]
+__all__ = ["SHORT", "UNLIMITED", "Bounds", "bounded", "bounding"]
 
 SHORT: Final = 2_048
 """Bytes of a body that is not cut for its items, values and texts. Its lists have at most half as many items."""
+
+UNLIMITED: Final = 1 << 62
+"""The size, and the other numbers, of the limits of a result."""
 
 _DEFAULT: Final = ReplyLimits()
 _begins_plainly = re.compile(rb"[ \t\r\n]*+[\[{](?!\})").match
@@ -35,10 +40,12 @@ class Bounds:
     Attributes:
         left_out: How much was left out, by path, as in `Reply.left_out`.
         broken: Why the body is no JSON, if its brackets already show that; else empty.
+        document: What to decode in place of the body, if the body was kept; else None.
     """
 
     left_out: Mapping[str, int] = attrs.Factory(dict)
     broken: str = ""
+    document: bytes | None = attrs.field(default=None, repr=False)
 
 
 class _Reply(Protocol):
@@ -81,6 +88,8 @@ def bounding(reply: R, limits: ReplyLimits = _DEFAULT, deciding: Collection[str]
         body, left_out = yield from cut_json(body, limits, deciding)
     except BrokenJson:
         return _evolved(reply, bounds=_BROKEN)
+    if limits.size >= UNLIMITED:
+        return _evolved(reply, bounds=Bounds(left_out, document=body))
     return _evolved(reply, body=body, bounds=Bounds(left_out))
 
 

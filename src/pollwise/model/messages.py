@@ -144,13 +144,15 @@ class Reply:
         Raises:
             MalformedReply: The body is no JSON. The error says what it is instead.
         """
+        document = self.body
         if self.bounds is not None:
             if self.bounds.broken:
                 raise self.malformed(self.bounds.broken)
+            document = self.body if self.bounds.document is None else self.bounds.document
         elif len(self.body) > SHORT:
             return bounded(self).json()
         try:
-            return orjson.loads(self.body)
+            return orjson.loads(document)
         except orjson.JSONDecodeError:
             text = self.text()
         try:

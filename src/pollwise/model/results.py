@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import attrs
 
 from pollwise.errors import ConfigurationError, Problem, ResultTooLarge
+from pollwise.model.bounded_reply import UNLIMITED
 from pollwise.model.calls import checked_cursor, cursor_in, passing_cursor
 from pollwise.model.cursor import Cursor
 from pollwise.model.limits import ReplyLimits
@@ -33,8 +34,7 @@ J_contra = TypeVar("J_contra", bound=Hashable, contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
 _METHODS: Final = ("result_request", "read_result")
-_HUGE: Final = 1 << 62
-WHOLE: Final = ReplyLimits(items=_HUGE, values=_HUGE, depth=200, text=_HUGE, size=_HUGE)
+WHOLE: Final = ReplyLimits(items=UNLIMITED, values=UNLIMITED, depth=200, text=UNLIMITED, size=UNLIMITED)
 _LEAST_BYTES: Final = 1_024  # that a page counts, so that empty pages have an end, too
 
 
