@@ -5,8 +5,8 @@ Rule 2: every other field informs, and never hides a deciding field. A missing f
 converted leniently, or is None (an empty tuple for a list). Each refused value is reported.
 Rule 3: a key may have another case convention (`taskStatus`, `TaskStatus`). The documented spelling takes precedence.
 Rule 4: a single item in place of a list is a list of one, because gateways convert XML that way. A text in place of an
-item goes into the item's main text field. No item is dropped, because its presence may count. A list is cut after 500
-undocumented items.
+item goes into the item's main text field. No item is dropped, because its presence may count. An item without a field that
+decides refuses the whole object. A list is cut after 500 undocumented items.
 """
 
 from __future__ import annotations
@@ -155,7 +155,11 @@ class LenientReader(Generic[T]):
         if type(item) is dict:
             return self._object(cls, item, path, odd)
         odd(path, f"expected an object, got {shown(item)}")
-        return cls(**{self._main_text[cls]: item} if type(item) is str else {})
+        made = {self._main_text[cls]: item} if type(item) is str else {}
+        missing = next((field.key for field in self._fields[cls] if field.decides and field.name not in made), None)
+        if missing is not None:
+            raise Refused(f"{path}.{missing}", "missing")
+        return cls(**made)
 
 
 def _scalar(strict: Hook, lenient: Hook | None, decides: bool, value: object, path: str, odd: Odd) -> Any:  # noqa: FBT001

@@ -1,0 +1,431 @@
+"""The export: the request that starts it, its status, and its manifest.
+
+Rule 1: 202 is in progress, 200 with a manifest is complete ("Bulk Data Status Request"). With `X-Export-Status`, that field
+says so in place of the status code.
+Rule 2: a 4xx or 5xx is the failure of the export only if it has an OperationOutcome. It is a refusal of the request, and no
+failure, if the export has a status of its own (`separate-export-status`), if the reply says when to come back, if it asks for
+other credentials, or if an issue is transient or about security. Such a poll is repeated, or ends the watch with its error.
+Rule 3: a 404 with an OperationOutcome is cancelled if the export was seen before ("Bulk Data Delete Request"). Otherwise the
+export may not be visible yet.
+Rule 4: `X-Progress` has no form. A percentage in it is the fraction.
+Rule 5: the manifest is fetched once more for the result, because the status may have been cut, and because its links may
+have expired.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import attrs
+import orjson
+from yarl import URL
+
+from pollwise.core.header_values import field_value
+from pollwise.core.identity import checked_account
+from pollwise.endpoints._address import ApiRoot, checked_id, segment
+from pollwise.endpoints._reader import ReplyReader, clipped, json_object_in
+from pollwise.endpoints._server_values import field_of, located_at
+from pollwise.endpoints._strict import shown
+from pollwise.endpoints.attrs_codec import AttrsCodec
+from pollwise.endpoints.fhir_bulk_data.manifest import (
+    MANIFEST,
+    BulkManifest,
+    check_origin,
+    checked_url,
+    manifest_in,
+    next_page,
+)
+from pollwise.errors import ConfigurationError, Problem, RateLimited, ServerUnavailable
+from pollwise.model.abilities import NEVER_ANSWERS
+from pollwise.model.cursor import Cursor
+from pollwise.model.masked_values import masked_value
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Auth, Endpoint
+from pollwise.model.reading import Reading
+from pollwise.model.results import ResultPage
+
+__all__ = [
+    "BulkExport",
+    "BulkExportEndpoint",
+    "BulkExportOrder",
+    "BulkExportStatus",
+    "OutcomeIssue",
+    "export_code",
+    "issues_in",
+    "problem_in",
+]
+
+_FHIR_JSON: Final = "application/fhir+json"
+_ACCEPT_JSON: Final = {"Accept": "application/json"}
+_SEEN: Final = "seen"
+_PERCENT: Final = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,9})?)\s*%", re.ASCII).search
+_CODE: Final = re.compile(r"\s*(\d{3})\b", re.ASCII).match
+_SEPARATE: Final = "separate-export-status"
+# FHIR R4, code system issue-type: `transient` and `security` with what stands below them
+_TRANSIENT: Final = frozenset(
+    {"transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"}
+)
+_SECURITY: Final = frozenset({"security", "login", "unknown", "expired", "forbidden", "suppressed"})
+_LEVELS: Final = ("system", "patient", "group")
+_VALUES: Final[Mapping[str, str]] = {
+    "_since": "valueInstant",
+    "_until": "valueInstant",
+    "allowPartialManifests": "valueBoolean",
+    "includeAssociatedData": "valueCode",
+}
+
+
+@attrs.frozen
+class BulkExport:
+    """An export that was started.
+
+    Args:
+        status_url: The `Content-Location` of the reply to the kick-off request.
+        separate_status: Whether that reply has `Preference-Applied: separate-export-status`.
+
+    Raises:
+        ConfigurationError: `status_url` is no absolute http or https URL. It is a ValueError.
+    """
+
+    status_url: str = attrs.field(validator=checked_url)
+    separate_status: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class BulkExportOrder:
+    """What to export ("Bulk Data Kick-off Request").
+
+    Args:
+        level: `system`, `patient` or `group`.
+        group_id: The ID of the group, for the level `group`.
+        parameters: The parameters by name, such as `{"_type": ["Patient", "Observation"], "_since": "2026-01-01T00:00:00Z"}`:
+            texts, booleans and lists of them. A mapping is a value of FHIR, such as `{"valueCoding": {...}}`, for POST only.
+        method: `POST` or `GET`. STU 4 has POST only. A server of STU 3 must know GET, and may know POST.
+        separate_status: Whether to ask for a status of the export that is separate from that of the request.
+        lenient: Whether the server may ignore parameters that it does not know (`Prefer: handling=lenient`).
+
+    Raises:
+        ConfigurationError: An argument is invalid.
+    """
+
+    level: str = "system"
+    group_id: str = ""
+    parameters: Mapping[str, Any] = attrs.Factory(dict)
+    method: str = "POST"
+    separate_status: bool = False
+    lenient: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.level not in _LEVELS:
+            raise ConfigurationError(f"level must be one of {', '.join(_LEVELS)}, got {self.level!r}")
+        if self.method not in {"GET", "POST"}:
+            raise ConfigurationError(f"method must be GET or POST, got {self.method!r}")
+        if (self.level == "group") != bool(self.group_id):
+            raise ConfigurationError("group_id is needed for the level group, and for no other level")
+        if self.group_id:
+            checked_id("group_id", self.group_id)
+
+
+@attrs.frozen(kw_only=True)
+class OutcomeIssue:
+    """An issue of an OperationOutcome. A field that is absent is None. The texts are untrusted.
+
+    Attributes:
+        severity: fatal, error, warning, information or success.
+        code: The kind of the issue, of the code system issue-type.
+        diagnostics: Words for developers.
+        details: Words for people (`details.text`).
+    """
+
+    severity: str | None = None
+    code: str | None = None
+    diagnostics: str | None = None
+    details: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class BulkExportStatus:
+    """The status of an export.
+
+    Attributes:
+        code: The status code of the export, which is that of the reply or of `X-Export-Status`.
+        progress: `X-Progress`: the server's words, or None.
+        manifest: The manifest, or its first page. In progress it is None, or has the files that are ready already.
+        expires: `Expires`: how long the files are there, or None.
+        issues: What an OperationOutcome in the reply says.
+    """
+
+    code: int
+    progress: str | None = None
+    manifest: BulkManifest | None = None
+    expires: str | None = None
+    issues: tuple[OutcomeIssue, ...] = ()
+
+
+class _Codec(AttrsCodec[BulkExport, BulkExportStatus]):
+    """Keeps a manifest in the server's own form."""
+
+    def status_to_json(self, status: BulkExportStatus, /) -> Any:
+        manifest = None if status.manifest is None else MANIFEST.unstructure(status.manifest)
+        return {**super().status_to_json(attrs.evolve(status, manifest=None)), "manifest": manifest}
+
+    def status_from_json(self, data: Any, /) -> BulkExportStatus:
+        if not isinstance(data, dict):
+            raise ConfigurationError("this is no BulkExportStatus: expected an object")
+        status = super().status_from_json({**data, "manifest": None})
+        kept = data.get("manifest")
+        return status if kept is None else attrs.evolve(status, manifest=MANIFEST.structure(kept))
+
+
+class BulkExportEndpoint(Endpoint[BulkExport, BulkExportStatus]):
+    """Exports of a FHIR server, asked at the URL that the server named for each.
+
+    `await watch.result()` returns the whole `BulkManifest`. `await watch.cancel()` deletes the export. A `BulkExportOrder`
+    starts one.
+
+    Args:
+        base_url: The base URL of the FHIR server, such as `https://fhir.example.com/r4`.
+        auth: The credentials, such as those of SMART Backend Services, or None.
+        origins: Further origins that get the credentials, if the server names status URLs there.
+        account: A name for these credentials, if one ledger has the exports of several accounts.
+
+    Raises:
+        ConfigurationError: `base_url` is not an http or https URL with a host, or has credentials, a query or a fragment.
+            Or `account` is not a valid name.
+    """
+
+    name = "fhir-bulk-export"
+    answer_statuses = frozenset(range(400, 600)) - NEVER_ANSWERS
+    heeded_headers = ("X-Export-Status", "X-Progress", "Expires", "Retry-After", "WWW-Authenticate")
+    deciding_keys = MANIFEST.keys | {"resourceType", "issue", "code"}
+    codec = _Codec(BulkExport, BulkExportStatus)
+    server_named_urls = True  # the status URL comes from the reply to the kick-off request
+
+    def __init__(
+        self, base_url: str, *, auth: Auth | None = None, origins: tuple[str, ...] = (), account: str = ""
+    ) -> None:
+        self._root = root = ApiRoot.parse(base_url)
+        self.auth = auth
+        self.account = checked_account(account, auth)
+        self.fixed_origin = str(root.origin)
+        self.origins = origins
+        self._manifests = ReplyReader(MANIFEST, self.name, problem_in)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._root)!r})"
+
+    def request(self, job: BulkExport, /) -> Request:
+        """The GET request for the status, without credentials.
+
+        Raises:
+            ConfigurationError: The status URL is at an origin that does not get the credentials.
+        """
+        return Request(self._url(job), _ACCEPT_JSON)
+
+    def _url(self, job: BulkExport) -> URL:
+        url = URL(job.status_url, encoded=True)
+        check_origin(self, url, "the status URL")
+        return url
+
+    def read(self, reply: Reply, /, cursor: Cursor = None) -> Reading[BulkExportStatus]:
+        """The reading, by the rules of this module.
+
+        Raises:
+            MalformedReply: It is no manifest, or a refusal that says nothing about the export.
+            ServerUnavailable: An issue is transient.
+            RateLimited: An issue is `throttled`.
+        """
+        return self._read(reply, cursor, is_separate=False)
+
+    def read_for(self, job: BulkExport, reply: Reply, /, cursor: Cursor = None) -> Reading[BulkExportStatus]:
+        """Like `read`. If the export has a status of its own, other status codes than 2xx say nothing about it."""
+        return self._read(reply, cursor, is_separate=job.separate_status)
+
+    def _read(self, reply: Reply, cursor: Cursor, *, is_separate: bool) -> Reading[BulkExportStatus]:
+        code = export_code(reply)
+        if code == 200:
+            return Reading.succeeded(self._status(reply, code, manifest_in(reply, self._manifests)))
+        if code == 202:
+            body = json_object_in(reply)
+            partial = body is not None and "requiresAccessToken" in body
+            status = self._status(reply, code, manifest_in(reply, self._manifests) if partial else None)
+            return Reading.running(status, fraction=_fraction(status.progress), cursor=_SEEN)
+        if code < 400:
+            raise reply.malformed(f"the status code of an export is 200, 202, 4xx or 5xx, not {code}")
+        is_refusal = not 200 <= reply.status < 300
+        issues = issues_in(reply)
+        if is_refusal:
+            if is_separate or not issues or _asks_for_more(reply):
+                raise reply.malformed("it says nothing about the export")
+            if code in {404, 410}:
+                if cursor != _SEEN:
+                    raise reply.malformed("the export was not seen before")
+                return Reading.cancelled(self._status(reply, code, None), reason=_reason(issues))
+        return self._failure(reply, code, issues, is_refusal=is_refusal)
+
+    def _failure(
+        self, reply: Reply, code: int, issues: tuple[OutcomeIssue, ...], *, is_refusal: bool
+    ) -> Reading[BulkExportStatus]:
+        codes = {issue.code for issue in issues}
+        if "throttled" in codes:
+            raise RateLimited(None, problem_in(reply), code)
+        if codes & _TRANSIENT:
+            raise ServerUnavailable(code, None, problem_in(reply))
+        if is_refusal and codes & _SECURITY:
+            raise reply.malformed("it is about the credentials")
+        return Reading.failed(self._status(reply, code, None), reason=_reason(issues) or f"status code {code}")
+
+    def _status(self, reply: Reply, code: int, manifest: BulkManifest | None) -> BulkExportStatus:
+        return BulkExportStatus(
+            code=code,
+            progress=field_of(reply.headers, "X-Progress"),
+            manifest=manifest,
+            expires=field_of(reply.headers, "Expires"),
+            issues=issues_in(reply),
+        )
+
+    def problem(self, reply: Reply, /) -> Problem | None:
+        """The codes and words of an OperationOutcome, or None."""
+        problem = problem_in(reply)
+        return None if problem is None else masked_value(reply.mask, problem)
+
+    # --- the rest of an export's life ---------------------------------------------------------
+
+    def result_request(self, job: BulkExport, _status: BulkExportStatus, /, cursor: Cursor = None) -> Request:
+        """The GET request for the manifest, or for the page of it that the page before names."""
+        return Request(URL(cursor, encoded=True) if isinstance(cursor, str) else self._url(job), _ACCEPT_JSON)
+
+    def read_result(self, reply: Reply, /) -> ResultPage[BulkManifest]:
+        """A page of the manifest. Raises MalformedReply."""
+        if export_code(reply) != 200:
+            raise reply.malformed("this page of the manifest is not complete")
+        manifest = manifest_in(reply, self._manifests)
+        return ResultPage(manifest, next=next_page(manifest, reply))
+
+    def cancel_request(self, job: BulkExport, _status: BulkExportStatus | None, /) -> Request:
+        """The DELETE request at the status URL. The server answers it with 202."""
+        return Request(self._url(job), {"Accept": _FHIR_JSON}, "DELETE")
+
+    def submit_request(self, order: BulkExportOrder, _key: str, /) -> Request:
+        """The kick-off request. It is not idempotent, whatever its method, and FHIR has no idempotency key.
+
+        Raises:
+            ConfigurationError: A parameter has a value that cannot be sent.
+        """
+        paths = {"patient": "/Patient/$export", "group": f"/Group/{segment(order.group_id)}/$export"}
+        url = self._root.url(paths.get(order.level, "/$export"))
+        wishes = ["respond-async", *([_SEPARATE] if order.separate_status else [])]
+        wishes += ["handling=lenient"] if order.lenient else []
+        headers = {"Accept": _FHIR_JSON, "Prefer": ", ".join(wishes)}
+        if order.method == "GET":
+            pairs = [(name, _query_text(name, value)) for name, value in _single(order.parameters)]
+            query = urlencode(pairs)
+            return Request(URL(f"{url}?{query}" if query else str(url), encoded=True), headers, "GET", idempotent=False)
+        parameters = [{"name": name, **_fhir_value(name, value)} for name, value in _single(order.parameters)]
+        body = orjson.dumps({"resourceType": "Parameters", "parameter": parameters})
+        return Request(url, {**headers, "Content-Type": _FHIR_JSON}, "POST", body, idempotent=False)
+
+    def read_submitted(self, _order: BulkExportOrder, reply: Reply, /) -> BulkExport:
+        """The export that the reply names: 202 with `Content-Location`.
+
+        Raises:
+            MalformedReply: It is no 202, or names none.
+        """
+        url = located_at(reply, "Content-Location")
+        if reply.status != 202 or url is None:
+            raise reply.malformed(f"expected 202 with Content-Location, got {reply.status}")
+        applied = field_value(reply.headers, "Preference-Applied") if "Preference-Applied" in reply.headers else ""
+        try:
+            return BulkExport(url, separate_status=_SEPARATE in applied)
+        except ConfigurationError as exc:
+            why = f"Content-Location: {exc}"
+        raise reply.malformed(why)
+
+
+def export_code(reply: Reply) -> int:
+    """The status code of the export. Raises MalformedReply if `X-Export-Status` has none."""
+    own = field_of(reply.headers, "X-Export-Status")
+    if own is None or reply.status != 200:
+        return reply.status
+    found = _CODE(own)
+    if found is None:
+        raise reply.malformed(f"X-Export-Status is no status code: {shown(own)}")
+    return int(found[1])
+
+
+def issues_in(reply: Reply) -> tuple[OutcomeIssue, ...]:
+    """The issues of an OperationOutcome in the body. One without issues counts as one without words."""
+    body = json_object_in(reply)
+    if body is None or body.get("resourceType") != "OperationOutcome":
+        return ()
+    issues = body.get("issue")
+    found = [_issue(issue) for issue in issues if isinstance(issue, dict)] if isinstance(issues, list) else []
+    return tuple(found) or (OutcomeIssue(),)
+
+
+def problem_in(reply: Reply) -> Problem | None:
+    """The codes and words of an OperationOutcome."""
+    issues = issues_in(reply)
+    if not issues:
+        return None
+    words = [issue.diagnostics or issue.details for issue in issues]
+    return Problem(codes=clipped(issue.code for issue in issues), descriptions=clipped(words))
+
+
+def _issue(data: dict[str, Any]) -> OutcomeIssue:
+    details = data.get("details")
+    return OutcomeIssue(
+        severity=_text(data.get("severity")),
+        code=_text(data.get("code")),
+        diagnostics=_text(data.get("diagnostics")),
+        details=_text(details.get("text")) if isinstance(details, dict) else None,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _reason(issues: tuple[OutcomeIssue, ...]) -> str | None:
+    words = clipped(issue.diagnostics or issue.details or issue.code for issue in issues)
+    return "; ".join(words) or None
+
+
+def _asks_for_more(reply: Reply) -> bool:
+    """Whether the refusal says when to come back, or which credentials to bring."""
+    return any(field_of(reply.headers, name) is not None for name in ("Retry-After", "WWW-Authenticate"))
+
+
+def _fraction(progress: str | None) -> float | None:
+    found = None if progress is None else _PERCENT(progress)
+    percent = None if found is None else float(found[1])
+    return None if percent is None or percent > 100 else percent / 100
+
+
+def _single(parameters: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The parameters, each as often as it has values."""
+    pairs: list[tuple[str, Any]] = []
+    for name, value in parameters.items():
+        pairs += [(name, item) for item in (value if isinstance(value, (list, tuple)) else [value])]
+    return pairs
+
+
+def _query_text(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    raise ConfigurationError(f"parameter {name} must be a text, a bool or a list of them, got {type(value).__name__}")
+
+
+def _fhir_value(name: str, value: object) -> dict[str, Any]:
+    """The value of a parameter in a Parameters resource."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, bool):
+        return {"valueBoolean": value}
+    text = _query_text(name, value)
+    return {"valueReference": {"reference": text}} if name == "patient" else {_VALUES.get(name, "valueString"): text}
