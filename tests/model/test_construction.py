@@ -21,10 +21,21 @@ class Pair(Generic[S]):
     right: list[int] = attrs.field(factory=list, kw_only=True)
 
 
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Base:
+    first: int = 1
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Derived(Base):
+    second: int
+
+
 @pytest.mark.parametrize(
     ("made", "arguments"),
     [
         (Pair, {"left": 1, "right": [2]}),
+        (Derived, {"first": 3, "second": 2}),
         (Reading, {"status": "s", "phase": Phase.RUNNING, "fraction": 0.5}),
         (Reply, {"status": 200, "headers": {}, "body": b"{}"}),
         (Request, {"url": "u", "method": "GET"}),
@@ -47,6 +58,9 @@ def test_a_made_value_is_frozen() -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         pair.left = 2  # type: ignore[misc]
     assert pair.left == 1
+    derived = fast_constructor(Derived)(second=2)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        derived.first = 2  # type: ignore[misc]
 
 
 def test_each_value_has_its_own_defaults() -> None:

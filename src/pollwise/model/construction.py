@@ -48,6 +48,8 @@ def fast_constructor(frozen: type[T], *, defaults: Container[str] | None = None,
         self.__class__ = frozen
 
     body: dict[str, Any] = {"__attrs_post_init__": become_frozen, "__module__": frozen.__module__}
+    if any(attrs.has(base) for base in frozen.__bases__):
+        body["__setattr__"] = object.__setattr__  # a frozen base class has one that raises
     bases = vars(frozen).get("__orig_bases__", frozen.__bases__)
     replica: type[T] = types.new_class(frozen.__name__, bases, exec_body=lambda namespace: namespace.update(body))
     these = {
