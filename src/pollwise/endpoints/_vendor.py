@@ -12,6 +12,7 @@ import attrs
 from pollwise.core.identity import checked_account
 from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._reader import Reader, ReplyReader
+from pollwise.endpoints._strict import shown
 from pollwise.errors import ConfigurationError, Problem
 from pollwise.model.construction import fast_constructor
 from pollwise.model.masked_values import masked_value
@@ -19,7 +20,7 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 
-__all__ = ["KEPT_REQUESTS", "VendorCodec", "VendorEndpoint", "make_reading", "same_id"]
+__all__ = ["KEPT_REQUESTS", "VendorCodec", "VendorEndpoint", "check_same_job", "make_reading", "same_id"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -51,6 +52,12 @@ def same_id(received: str | int | None, requested: str) -> bool:
     if len(bare) < _SHORTEST_HEX or not _IS_HEX(bare):
         return False
     return not bare.strip("0") or bare == requested.translate(_NO_PUNCTUATION)
+
+
+def check_same_job(reply: Reply, field: str, found: str | int | None, requested: str, what: str) -> None:
+    """Raise MalformedReply if the ID in this field of the reply is surely another one than the requested."""
+    if not same_id(found, requested):
+        raise reply.malformed(f"field {field}: the reply is about another {what}, {shown(found)}")
 
 
 class VendorEndpoint(Endpoint[J, S]):

@@ -1,4 +1,4 @@
-"""Document360: the status of a delete-file task.
+"""Document360 v2: deleting a file, and the status of the task that does it.
 
 Rule 1: only `is_complete` ends a watch, and only `is_complete` is read strictly: a boolean, or exactly the text `true` or
 `false`, because gateways re-encode. The vendor's own example of a finished deletion has `is_complete: true` with
@@ -13,8 +13,11 @@ Rule 5: `status` may be a number, a text (`"3"`) or its documented name. Any oth
 Rule 6: `errors` counts by its presence: an error that cannot be read is still an error.
 Rule 7: a reply with another task's `task_id` is malformed. It may be the reply to another request.
 
-Source: https://apidocs.document360.com, "Get status of the delete file operation" (v2). `task_status` is documented
-as nullable; null is malformed here, because it says nothing about the task. The error has the vendor's description.
+Rule 8: the reply to the deletion has `task_id`. With it the task is watched, whatever else the reply says.
+
+Sources: https://apidocs.document360.com, "Get status of the delete file operation" (v2), and the vendor's OpenAPI document for
+`DELETE /v2/Drive/Folders/{folderId}/{fileId}`. `task_status` is documented as nullable; null is malformed here, because it
+says nothing about the task. The error has the vendor's description.
 """
 
 from __future__ import annotations
@@ -27,38 +30,32 @@ import attrs
 
 from pollwise.endpoints._address import one_segment, segment
 from pollwise.endpoints._left_out import left_out_of
-from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_text, lenient_whole_number
-from pollwise.endpoints._reader import Reader, clipped, json_object_in
-from pollwise.endpoints._strict import (
-    Hook,
-    json_object_or_null,
-    json_value,
-    shown,
-    text_or_null,
-    true_or_false,
-    true_or_false_or_null,
-    unknown,
-    yes_or_no,
+from pollwise.endpoints._lenient import lenient_whole_number
+from pollwise.endpoints._reader import Reader, ReplyReader
+from pollwise.endpoints._started import started_id
+from pollwise.endpoints._strict import shown, unknown
+from pollwise.endpoints._vendor import VendorEndpoint, check_same_job, make_reading
+from pollwise.endpoints.document360._envelope import (
+    LENIENT_HOOKS,
+    MAIN_TEXT,
+    STRICT_HOOKS,
+    ErrorItem,
+    InformationItem,
+    StartedV2,
+    WarningItem,
+    check_started,
+    problem_in,
+    reason_of,
 )
-from pollwise.endpoints._vendor import VendorEndpoint, make_reading, same_id
-from pollwise.errors import Problem
 from pollwise.model.limits import RateLimit
-from pollwise.model.messages import Reply
+from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth
 from pollwise.model.reading import Phase, Reading
 
-__all__ = [
-    "DeleteFileEndpoint",
-    "DeleteFileJob",
-    "DeleteFileStatus",
-    "ErrorItem",
-    "InformationItem",
-    "TaskState",
-    "TaskStatus",
-    "WarningItem",
-]
+__all__ = ["DeleteFileEndpoint", "DeleteFileJob", "DeleteFileOrder", "DeleteFileStatus", "TaskState", "TaskStatus"]
 
-_PATH: Final = "/v2/Drive/Folders/DeleteFile/Status/"
+_FOLDERS: Final = "/v2/Drive/Folders/"
+_PATH: Final = f"{_FOLDERS}DeleteFile/Status/"
 
 
 @attrs.frozen
@@ -74,6 +71,22 @@ class DeleteFileJob:
     """
 
     task_id: str = attrs.field(validator=one_segment)
+
+
+@attrs.frozen(kw_only=True)
+class DeleteFileOrder:
+    """What to delete: one file of the drive. It cannot be undone.
+
+    Args:
+        folder_id: The folder that holds it.
+        file_id: The file.
+
+    Raises:
+        ConfigurationError: As `DeleteFileJob`.
+    """
+
+    folder_id: str = attrs.field(validator=one_segment)
+    file_id: str = attrs.field(validator=one_segment)
 
 
 class TaskState(enum.IntEnum):
@@ -103,34 +116,6 @@ class TaskStatus:
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
-class ErrorItem:
-    """An error as the vendor describes it. Untrusted text. `stack_trace` is of the server."""
-
-    extension_data: Any = None
-    stack_trace: str | None = None
-    description: str | None = None
-    error_code: str | None = None
-    custom_data: Mapping[str, Any] | None = None
-
-
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class WarningItem:
-    """A warning as the vendor describes it. Untrusted text."""
-
-    extension_data: Any = None
-    description: str | None = None
-    warning_code: str | None = None
-
-
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class InformationItem:
-    """Information as the vendor describes it. Untrusted text."""
-
-    extension_data: Any = None
-    description: str | None = None
-
-
-@attrs.frozen(kw_only=True, weakref_slot=False)
 class DeleteFileStatus:
     """The vendor's status of a delete-file task.
 
@@ -157,10 +142,10 @@ class DeleteFileStatus:
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
-class _Refusal:
-    """The part of a refusal's body that has the vendor's descriptions."""
+class _Started(StartedV2):
+    """The reply to the request that deletes a file."""
 
-    errors: tuple[ErrorItem, ...] = ()
+    task_id: str | int | None = None
 
 
 _STATES: Final[Mapping[int, TaskState]] = {state.value: state for state in TaskState}
@@ -189,25 +174,13 @@ def _lenient_task_state(value: object) -> TaskState | int | str | None:
     return _STATES.get(number, number)
 
 
-_STRICT_HOOKS: Final[Mapping[Any, Hook]] = {
-    bool: true_or_false,
-    bool | None: true_or_false_or_null,
-    TaskState | int | str | None: _task_state,
-    str | None: text_or_null,
-    str | int | None: text_or_null,
-    Mapping[str, Any] | None: json_object_or_null,
-    Any: json_value,
-}
-_LENIENT_HOOKS: Final[Mapping[Any, Hook]] = {
-    bool: yes_or_no,
-    bool | None: lenient_bool,
-    TaskState | int | str | None: _lenient_task_state,
-    str | None: lenient_text,
-    str | int | None: lenient_id,
-}
-_MAIN_TEXT: Final = {ErrorItem: "description", WarningItem: "description", InformationItem: "description"}
-_STATUS: Final = Reader(DeleteFileStatus, _STRICT_HOOKS, lenient_hooks=_LENIENT_HOOKS, main_text=_MAIN_TEXT)
-_REFUSAL: Final = Reader(_Refusal, _STRICT_HOOKS, lenient_hooks=_LENIENT_HOOKS, main_text=_MAIN_TEXT)
+_STATUS: Final = Reader(
+    DeleteFileStatus,
+    {**STRICT_HOOKS, TaskState | int | str | None: _task_state},
+    lenient_hooks={**LENIENT_HOOKS, TaskState | int | str | None: _lenient_task_state},
+    main_text=MAIN_TEXT,
+)
+_STARTED: Final = Reader(_Started, STRICT_HOOKS, lenient_hooks=LENIENT_HOOKS, main_text=MAIN_TEXT)
 
 _ENDS: Final[Mapping[object, Phase]] = {TaskState.ERROR: Phase.FAILED, TaskState.CANCELLED: Phase.CANCELLED}
 _GOOD: Final[frozenset[object]] = frozenset(state for state in TaskState if state not in _ENDS)
@@ -229,25 +202,6 @@ def _phase(status: DeleteFileStatus) -> Phase:
         return Phase.FAILED
     well = task.status in _GOOD or (task.status is None and status.success)
     return Phase.SUCCEEDED if well else Phase.RUNNING
-
-
-def _problem(errors: tuple[ErrorItem, ...]) -> Problem:
-    return Problem(
-        codes=clipped([error.error_code for error in errors]),
-        descriptions=clipped([error.description for error in errors]),
-    )
-
-
-def _reason(errors: tuple[ErrorItem, ...]) -> str | None:
-    problem = _problem(errors)
-    return str(problem) if problem.codes or problem.descriptions else None
-
-
-def _problem_in(reply: Reply) -> Problem | None:
-    body = json_object_in(reply)
-    if body is None or {"success", "errors"}.isdisjoint(map(str.lower, body)):
-        return None
-    return _problem(_REFUSAL.structure(body).errors)
 
 
 class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
@@ -274,8 +228,9 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
             job=DeleteFileJob,
             path=_status_path,
             reader=_STATUS,
-            problem=_problem_in,
+            problem=problem_in,
         )
+        self._starts = ReplyReader(_STARTED, self.name, problem_in)
 
     def read(self, reply: Reply, /) -> Reading[DeleteFileStatus]:
         """The reading, by the rules of this module. The vendor never says which fraction is done.
@@ -287,7 +242,7 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
         state, complete = status.task_status.status, status.task_status.is_complete
         phase = _phase(status)
         unconfirmed = not complete and state in _ENDS
-        reason = _reason(status.errors) if phase is Phase.FAILED or phase is Phase.CANCELLED else None
+        reason = reason_of(status.errors) if phase is Phase.FAILED or phase is Phase.CANCELLED else None
         strange = None if isinstance(state, TaskState) else _strange(state, phase, complete)
         return make_reading(status, phase, complete, unconfirmed, None, reason, strange)
 
@@ -299,9 +254,28 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
         """
         reading = self.read(reply)
         found = reading.status.task_status.task_id
-        if found != job.task_id and not same_id(found, job.task_id):
-            raise reply.malformed(f"field task_status.task_id: the reply is about another task, {shown(found)}")
+        if found != job.task_id:
+            check_same_job(reply, "task_status.task_id", found, job.task_id, "task")
         return reading
+
+    def submit_request(self, order: DeleteFileOrder, _key: str, /) -> Request:
+        """The DELETE request that starts the task. The API has no idempotency key.
+
+        A second request for the same file deletes nothing more. It may be refused, because the file is gone.
+        """
+        path = f"{_FOLDERS}{segment(order.folder_id)}/{segment(order.file_id)}"
+        return Request(self._root.url(path), method="DELETE")
+
+    def read_submitted(self, order: DeleteFileOrder, reply: Reply, /) -> DeleteFileJob:
+        """The task in the reply.
+
+        Raises:
+            RequestRejected: The reply names no task, and has errors.
+            MalformedReply: It names no task.
+        """
+        started = self._starts.read(reply)
+        check_started(order, reply, started, started.task_id)
+        return DeleteFileJob(started_id(reply, "task_id", started.task_id))
 
 
 def _strange(state: int | str | None, phase: Phase, complete: bool) -> str | None:  # noqa: FBT001
