@@ -9,9 +9,10 @@ from typing import Any, Final
 import attrs
 
 from pollwise.endpoints._left_out import left_out_of, total
-from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_number, lenient_text, lenient_whole_number
+from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_text, lenient_whole_number
+from pollwise.endpoints._oracle_content import camel_case, lenient_percentage, percentage
 from pollwise.endpoints._reader import Reader
-from pollwise.endpoints._strict import Hook, shown, text, text_or_null, whole_number_or_null, yes_or_no_or_null
+from pollwise.endpoints._strict import Hook, text, text_or_null, whole_number_or_null, yes_or_no_or_null
 
 __all__ = ["STARTED", "STATUS", "ExtractionItem", "ExtractionProgress", "ExtractionStatus", "Started"]
 
@@ -125,7 +126,6 @@ class Started:
 
 
 _WORDS: Final[Mapping[object, ExtractionProgress]] = {word.value: word for word in ExtractionProgress}
-_PERCENTAGES: Final[Mapping[object, int]] = {str(number): number for number in range(101)}
 _TYPES: Final[Mapping[object, str]] = {"file": "file"}  # all statuses share this string
 
 
@@ -135,24 +135,6 @@ def _progress(value: object, _type: object = None, /) -> ExtractionProgress | st
     except (KeyError, TypeError):
         word = text(value)
     return _WORDS.get(word.upper(), word) if word.isascii() else word
-
-
-def _percentage(value: object, _type: object = None, /) -> int | None:
-    try:
-        return _PERCENTAGES[value]
-    except (KeyError, TypeError):
-        number = whole_number_or_null(value)
-    if number is None or 0 <= number <= 100:
-        return number
-    raise ValueError(f"expected 0 to 100, got {shown(value)}")
-
-
-def _lenient_percentage(value: object) -> int:
-    """Rounded down, so that 99.9 does not become 100."""
-    number = lenient_number(value.strip().removesuffix("%") if isinstance(value, str) else value)
-    if 0 <= number <= 100:
-        return int(number)
-    raise ValueError(f"expected 0 to 100, got {shown(value)}")
 
 
 def _lenient_error_code(value: object) -> int | str | None:
@@ -167,11 +149,6 @@ def _type_name(value: object, _type: object = None, /) -> str | None:
         return _TYPES[value]
     except (KeyError, TypeError):
         return text_or_null(value)
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
 
 
 _STRICT_HOOKS: Final[Mapping[Any, Hook]] = {
@@ -191,11 +168,11 @@ STATUS: Final = Reader(
     ExtractionStatus,
     _STRICT_HOOKS,
     lenient_hooks=_LENIENT_HOOKS,
-    field_hooks={"completed_percentage": _percentage, "type": _type_name},
-    lenient_field_hooks={"completed_percentage": _lenient_percentage},
+    field_hooks={"completed_percentage": percentage, "type": _type_name},
+    lenient_field_hooks={"completed_percentage": lenient_percentage},
     main_text={ExtractionItem: "id"},
     often_absent={"skipped_items", "ignored_items"},
-    wire_name=_camel,
+    wire_name=camel_case,
 )
 STARTED: Final = Reader(
     Started,
@@ -203,5 +180,5 @@ STARTED: Final = Reader(
     lenient_hooks=_LENIENT_HOOKS,
     field_hooks={"id": text_or_null, "job_id": text_or_null},
     lenient_field_hooks={"id": lenient_id, "job_id": lenient_id},
-    wire_name=_camel,
+    wire_name=camel_case,
 )

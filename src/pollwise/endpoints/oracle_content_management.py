@@ -1,0 +1,277 @@
+"""Oracle Content Management: bulk operations on items, and the publishing of taxonomies.
+
+Rule 1: `progress` ends a watch, as for every job of the vendor; `_oracle_content.py` has the rules.
+Rule 2: a success with an `error`, or with a `requestStatus` of 400 or more, has failed. `requestStatus` is the status code of the
+request that started the job, and is there once the job is over.
+Rule 3: `id` is the job's own. A reply about another one is malformed.
+Rule 4: 304 is documented for the status of a publication. After a good reply it means that nothing has changed. 404 means that
+there is no such job. It is tolerated for a while, because the job may not be visible yet.
+Rule 5: a start is asynchronous only with `Prefer: respond-async`. Its reply has no body that names the job: `Location` does.
+
+Sources: "Read Items Bulk Operations Status", "Read publish job status" and "Publish a taxonomy" (version 1.1) below
+https://docs.oracle.com/en/cloud/paas/content-cloud/rest-api-manage-content/. Of the start of a bulk operation the page for one
+special operation (archive) was seen, and what the vendor's own command-line tool sends. That tool also sends `X-CSRF-TOKEN`, which
+no page asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import attrs
+import orjson
+
+from pollwise.endpoints._address import one_segment, segment
+from pollwise.endpoints._oracle_content import (
+    FIELD_HOOKS,
+    LENIENT_FIELD_HOOKS,
+    LENIENT_HOOKS,
+    STRICT_HOOKS,
+    JobProgress,
+    OracleContentEndpoint,
+    OracleTime,
+    camel_case,
+    problem_of,
+    reason_of,
+)
+from pollwise.endpoints._reader import Reader
+from pollwise.endpoints._started import id_after, started_id
+from pollwise.endpoints._strict import shown
+from pollwise.endpoints._vendor import check_same_job
+from pollwise.errors import ConfigurationError
+from pollwise.model.messages import Reply, Request
+from pollwise.model.protocols import Auth
+from pollwise.model.reading import Reading
+
+__all__ = [
+    "BulkOperationEndpoint",
+    "BulkOperationJob",
+    "BulkOperationOrder",
+    "JobProgress",
+    "ManagementJobStatus",
+    "OracleTime",
+    "TaxonomyPublishEndpoint",
+    "TaxonomyPublishJob",
+    "TaxonomyPublishOrder",
+]
+
+_API: Final = "/content/management/api/v1.1/"
+_BULK: Final = "bulkItemsOperations"
+_START_HEADERS: Final[Mapping[str, str]] = {
+    "Accept": "application/json",
+    "Content-Type": "application/json",
+    "Prefer": "respond-async",
+    "X-Requested-With": "XMLHttpRequest",  # the vendor's protection against forged requests wants it
+}
+
+
+@attrs.frozen
+class BulkOperationJob:
+    """A bulk operation on items.
+
+    Args:
+        status_id: The last segment of the `Location` that the start replied.
+
+    Raises:
+        ConfigurationError: The ID cannot be one segment of a path, as with `pollwise.endpoints.path_segment`.
+    """
+
+    status_id: str = attrs.field(validator=one_segment)
+
+
+@attrs.frozen
+class TaxonomyPublishJob:
+    """The publication of a taxonomy.
+
+    Args:
+        taxonomy_id: The taxonomy.
+        job_token_id: The last segment of the `Location` that the start replied.
+
+    Raises:
+        ConfigurationError: As `BulkOperationJob`.
+    """
+
+    taxonomy_id: str = attrs.field(validator=one_segment)
+    job_token_id: str = attrs.field(validator=one_segment)
+
+
+def _item_ids(_instance: object, field: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    if not value:
+        raise ConfigurationError(f"{field.name} must have at least one ID")
+    for one in value:
+        one_segment(None, field, one)
+        if '"' in one or "\\" in one:
+            raise ConfigurationError(f"{field.name} must not hold quotes or backslashes: {shown(one)}")
+
+
+@attrs.frozen(kw_only=True)
+class BulkOperationOrder:
+    """One operation on many items.
+
+    Args:
+        operation: The vendor's name of it, such as `publish`, `unpublish`, `addTags` or `deleteItems`.
+        item_ids: The items.
+        options: What the vendor documents for this operation, such as `{"channels": [{"id": "..."}]}`.
+
+    Raises:
+        ConfigurationError: There is no ID, or one has quotes, backslashes or control characters.
+    """
+
+    operation: str = attrs.field(validator=one_segment)
+    item_ids: tuple[str, ...] = attrs.field(validator=_item_ids)
+    options: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen(kw_only=True)
+class TaxonomyPublishOrder:
+    """The publication of a promoted taxonomy.
+
+    Args:
+        taxonomy_id: The taxonomy.
+        channel_ids: The channels. Needed for the first publication; later none means those of the last one.
+
+    Raises:
+        ConfigurationError: As `BulkOperationJob`.
+    """
+
+    taxonomy_id: str = attrs.field(validator=one_segment)
+    channel_ids: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class ManagementJobStatus:
+    """The vendor's status of a bulk operation or a publication. An unreadable field is None. `links` are not kept.
+
+    Attributes:
+        progress: A `JobProgress`, or an undocumented value as sent.
+        completed: Whether the job is over. Informs only: `progress` decides.
+        completed_percentage: 0..100.
+        id: The job's ID.
+        message: Text for people. Untrusted.
+        start_time: When it began.
+        end_time: When it ended.
+        request_status: The status code of the request that started the job, once it is over.
+        error: The vendor's error, as sent: `title`, `detail`, `o:errorCode` and more. Untrusted text.
+        result: What the job made, as sent: `status`, `headers` and `body`. For a bulk operation with the items that failed.
+    """
+
+    progress: JobProgress | str
+    completed: bool | None = None
+    completed_percentage: int | None = None
+    id: str | int | None = None
+    message: str | None = None
+    start_time: OracleTime | None = None
+    end_time: OracleTime | None = None
+    request_status: int | None = None
+    error: Mapping[str, Any] | None = None
+    result: Any = None
+
+
+_STATUS: Final = Reader(
+    ManagementJobStatus,
+    STRICT_HOOKS,
+    lenient_hooks=LENIENT_HOOKS,
+    field_hooks=FIELD_HOOKS,
+    lenient_field_hooks=LENIENT_FIELD_HOOKS,
+    often_absent={"end_time", "error", "message", "request_status", "result"},
+    wire_name=camel_case,
+)
+J = TypeVar("J", BulkOperationJob, TaxonomyPublishJob)
+
+
+def _taxonomy_path(taxonomy_id: str) -> str:
+    return f"{_API}taxonomies/{segment(taxonomy_id)}/publish"
+
+
+def _bulk_status_path(job: BulkOperationJob) -> str:
+    return f"{_API}{_BULK}/{segment(job.status_id)}"
+
+
+def _publish_status_path(job: TaxonomyPublishJob) -> str:
+    return f"{_taxonomy_path(job.taxonomy_id)}/{segment(job.job_token_id)}"
+
+
+class _ManagementEndpoint(OracleContentEndpoint[J, ManagementJobStatus]):
+    """What both endpoints have in common."""
+
+    def _reports_error(self, status: ManagementJobStatus, /) -> bool:
+        return bool(status.error) or (status.request_status or 0) >= 400
+
+    def _reason(self, status: ManagementJobStatus, /) -> str | None:
+        return reason_of(problem_of(status.error or {}, status.message))
+
+    def _start(self, path: str, body: Mapping[str, Any]) -> Request:
+        return Request(self._root.url(path), _START_HEADERS, method="POST", body=orjson.dumps(body))
+
+
+class BulkOperationEndpoint(_ManagementEndpoint[BulkOperationJob]):
+    """Bulk operations on items, `GET …/content/management/api/v1.1/bulkItemsOperations/{status_id}`.
+
+    Args:
+        base_url: `https://host[:port]`. May have a path.
+        auth: Adds the `Authorization` header field: Basic, Bearer, or OAuth 2 client credentials.
+        account: A name for these credentials, if one ledger has the jobs of several accounts.
+
+    Raises:
+        ConfigurationError: `base_url` is not an http or https URL with a host, or has credentials, a query or a fragment.
+            Or `account` is not a valid name.
+    """
+
+    name = "oracle-content-bulk-operation"
+
+    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
+        super().__init__(
+            base_url, auth=auth, account=account, job=BulkOperationJob, path=_bulk_status_path, reader=_STATUS
+        )
+
+    def read_for(self, job: BulkOperationJob, reply: Reply, /) -> Reading[ManagementJobStatus]:
+        """Like `read`, and checks the ID in the reply. Raises MalformedReply."""
+        reading = self.read(reply)
+        check_same_job(reply, "id", reading.status.id, job.status_id, "bulk operation")
+        return reading
+
+    def submit_request(self, order: BulkOperationOrder, _key: str, /) -> Request:
+        """The POST request that starts a bulk operation. The API has no idempotency key."""
+        wanted = " or ".join(f'id eq "{item}"' for item in order.item_ids)
+        return self._start(f"{_API}{_BULK}", {"q": wanted, "operations": {order.operation: dict(order.options)}})
+
+    def read_submitted(self, _order: BulkOperationOrder, reply: Reply, /) -> BulkOperationJob:
+        """The job in the reply's `Location`. Raises MalformedReply if there is none: the operation may have been done at once."""
+        return BulkOperationJob(started_id(reply, "Location", id_after(_BULK, reply.headers.get("Location"))))
+
+
+class TaxonomyPublishEndpoint(_ManagementEndpoint[TaxonomyPublishJob]):
+    """Publications of taxonomies, `GET …/content/management/api/v1.1/taxonomies/{taxonomy_id}/publish/{job_token_id}`.
+
+    Args:
+        base_url: As for `BulkOperationEndpoint`.
+        auth: Likewise.
+        account: Likewise.
+
+    Raises:
+        ConfigurationError: As for `BulkOperationEndpoint`.
+    """
+
+    name = "oracle-content-taxonomy-publish"
+
+    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
+        super().__init__(
+            base_url, auth=auth, account=account, job=TaxonomyPublishJob, path=_publish_status_path, reader=_STATUS
+        )
+
+    def read_for(self, job: TaxonomyPublishJob, reply: Reply, /) -> Reading[ManagementJobStatus]:
+        """Like `read`, and checks the ID in the reply. Raises MalformedReply."""
+        reading = self.read(reply)
+        check_same_job(reply, "id", reading.status.id, job.job_token_id, "publication")
+        return reading
+
+    def submit_request(self, order: TaxonomyPublishOrder, _key: str, /) -> Request:
+        """The POST request that starts a publication. The server allows one at a time, and refuses a second one."""
+        channels = [{"id": channel} for channel in order.channel_ids]
+        return self._start(_taxonomy_path(order.taxonomy_id), {"channels": channels})
+
+    def read_submitted(self, order: TaxonomyPublishOrder, reply: Reply, /) -> TaxonomyPublishJob:
+        """The job in the reply's `Location`. Raises MalformedReply if there is none."""
+        found = id_after("publish", reply.headers.get("Location"))
+        return TaxonomyPublishJob(order.taxonomy_id, started_id(reply, "Location", found))
