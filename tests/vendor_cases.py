@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from pollwise.endpoints.document360 import projects, v3
 from pollwise.endpoints.oracle_content_downloads import DownloadEndpoint, DownloadJob
 from pollwise.endpoints.oracle_content_management import (
     BulkOperationEndpoint,
@@ -59,6 +60,8 @@ class Case:
         return name
 
 
+_V2 = ("Queued", "InProgress", "Completed", "Error")
+_V3 = ("Pending", "InProgress", "Completed", "Failed")
 _UPPER = ("PENDING", "PROCESSING", "SUCCEEDED", "FAILED")
 _LOWER = ("pending", "processing", "succeeded", "failed")
 _PUBLISHED = document("oracle_content/publish_succeeded")
@@ -70,6 +73,49 @@ _SITE = {
 }
 
 CASES = [
+    Case(
+        endpoint=projects.ExportV2Endpoint(BASE_URL),
+        job=projects.ExportV2Job("E/1"),
+        path="/v2/Project/Export/E%2F1",
+        done=document("document360/export_v2_completed"),
+        state="status",
+        words=_V2,
+    ),
+    Case(
+        endpoint=projects.ImportV2Endpoint(BASE_URL),
+        job=projects.ImportV2Job("I 1"),
+        path="/v2/Project/Import/I%201",
+        done=document("document360/import_v2_completed"),
+        state="status",
+        words=_V2,
+    ),
+    Case(
+        endpoint=v3.DriveTaskEndpoint(BASE_URL),
+        job=v3.DriveTaskJob("p", "a3b4c5d6-1234-5678-9abc-def012345678"),
+        path="/v3/projects/p/drive/tasks/a3b4c5d6-1234-5678-9abc-def012345678",
+        done=document("document360/task_v3_completed"),
+        state="data.status",
+        words=_V3,
+        id="data.task_id",
+    ),
+    Case(
+        endpoint=v3.ExportV3Endpoint(BASE_URL),
+        job=v3.ExportV3Job("p", "F1A2B3C4D5E67F890A1B2C3D4E5F6A7B"),  # another spelling of the GUID in the document
+        path="/v3/projects/p/exports/F1A2B3C4D5E67F890A1B2C3D4E5F6A7B",
+        done=document("document360/export_v3_completed"),
+        state="data.status",
+        words=_V3,
+        id="data.id",
+    ),
+    Case(
+        endpoint=v3.ImportV3Endpoint(BASE_URL),
+        job=v3.ImportV3Job("p/q", "a9b8c7d6-e5f4-3a2b-1c0d-9e8f7a6b5c4d"),
+        path="/v3/projects/p%2Fq/imports/a9b8c7d6-e5f4-3a2b-1c0d-9e8f7a6b5c4d",
+        done=document("document360/import_v3_completed"),
+        state="data.status",
+        words=_V3,
+        id="data.id",
+    ),
     Case(
         endpoint=DownloadEndpoint(BASE_URL),
         job=DownloadJob("self", "43C4798AB49E496B53A27D99F3CE768F1614800841210"),
