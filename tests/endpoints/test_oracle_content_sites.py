@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 import pytest
-from vendor_cases import document
 
 from pollwise import JobWatcher, Phase, Reading, Reply
 from pollwise.endpoints.oracle_content_sites import JobProgress, OracleTime, SiteJob, SiteJobEndpoint
 from pollwise.errors import Problem
 from pollwise.testing import ScriptedTransport
+from vendor_cases import document
 
 ENDPOINT = SiteJobEndpoint("https://api.example.com")
 

@@ -17,6 +17,7 @@ from pollwise.simulator.access import OAuthClient
 from pollwise.simulator.document360 import DeletePlan
 from pollwise.simulator.faults import ODD, PROMPT, TRANSIENT, Fault, Faults, Script
 from pollwise.simulator.field_overrides import ABSENT
+from pollwise.simulator.job_plan import JobPlan
 from pollwise.simulator.jobs import JobOutcome, SimulatedJob
 from pollwise.simulator.oracle_content import ExtractionPlan
 from pollwise.simulator.outages import REFUSED, Outage
@@ -39,6 +40,7 @@ __all__ = [
     "Fault",
     "Faults",
     "JobOutcome",
+    "JobPlan",
     "OAuthClient",
     "Outage",
     "RateLimit",

@@ -116,9 +116,14 @@ def _gzip_bomb(context: BodyFaultContext) -> SimulatedReply:
 def _status_of_another_job(context: BodyFaultContext) -> SimulatedReply:
     document = json.loads(context.reply.body)
     task = document.get("task_status")
-    if not isinstance(task, dict):
+    if isinstance(task, dict):
+        document["task_status"] = {**task, "task_id": f"not-{task.get('task_id')}", "is_complete": True, "status": 3}
+    elif context.vendor.id_field is not None:
+        *above, field = context.vendor.id_field
+        parent = functools.reduce(lambda part, name: part.get(name, {}), above, document)
+        parent[field] = f"not-{parent.get(field)}"
+    else:
         return context.reply
-    document["task_status"] = {**task, "task_id": f"not-{task.get('task_id')}", "is_complete": True, "status": 3}
     return attrs.evolve(context.reply, body=to_json(document))
 
 

@@ -1,6 +1,7 @@
-"""Document360 as its vendor documents it: the status of a task that deletes files.
+"""Document360 as its vendor documents it: the deletion of a file, and the status of the task that does it.
 
-Source: Document360's API reference, `GET /v2/Drive/Folders/DeleteFile/Status/{taskId}`.
+Sources: Document360's API reference, `GET /v2/Drive/Folders/DeleteFile/Status/{taskId}`, and its OpenAPI document for
+`DELETE /v2/Drive/Folders/{folderId}/{fileId}`.
 The API documents the envelope of a refusal, not its codes; the codes here are invented.
 """
 
@@ -14,11 +15,12 @@ import attrs
 
 from pollwise.simulator.jobs import Plan, PlanOptions, Stage
 from pollwise.simulator.replies import SimulatedReply
-from pollwise.simulator.vendor import Vendor, VendorName
+from pollwise.simulator.vendor import Asked, StartedJob, Vendor, VendorName
 
-__all__ = ["DOCUMENT360", "DeleteOptions", "DeletePlan"]
+__all__ = ["DOCUMENT360", "DeleteOptions", "DeletePlan", "Document360", "envelope", "error_item"]
 
-_STATUS_PATH = "/v2/Drive/Folders/DeleteFile/Status/"
+_FOLDERS_PATH = "/v2/Drive/Folders/"
+_STATUS_PATH = f"{_FOLDERS_PATH}DeleteFile/Status/"
 _QUEUED, _INITIATED, _IN_PROGRESS, _COMPLETED, _ERROR, _CANCELLED = range(6)
 _UNKNOWN = 6
 _QUEUED_UNTIL, _INITIATED_UNTIL = 0.1, 0.3
@@ -85,7 +87,7 @@ class DeletePlan(Plan):
             "task_status": {"task_id": task_id, "is_complete": stage.final, "status": self._status_number(stage)},
             "extension_data": None,
             "success": True,
-            "errors": [_error(self.error_code, self.error)] if failed else none,
+            "errors": [error_item(self.error_code, self.error)] if failed else none,
             "warnings": [_notice(text, warning_code=None) for text in self.warnings] or none,
             "information": [_notice(text) for text in self.information] or none,
         }
@@ -107,7 +109,13 @@ class DeletePlan(Plan):
         return _INITIATED if stage.share < _INITIATED_UNTIL else _IN_PROGRESS
 
 
-def _error(code: str | None, description: str | None) -> dict[str, Any]:
+def envelope(*, success: bool = True, errors: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
+    """The fields around every reply."""
+    return {"extension_data": None, "success": success, "errors": list(errors), "warnings": [], "information": []}
+
+
+def error_item(code: str | None, description: str | None) -> dict[str, Any]:
+    """One error of the envelope."""
     return {
         "extension_data": None,
         "stack_trace": None,
@@ -125,20 +133,32 @@ class Document360(Vendor):
     """Document360's paths, credentials and refusals."""
 
     name: ClassVar[VendorName] = "document360"
-    nullable_field = ("task_status",)
-    required_field = ("task_status", "is_complete")
+    call = "document360"
+    nullable_field: tuple[str, ...] = ("task_status",)
+    required_field: tuple[str, ...] = ("task_status", "is_complete")
+    start_method = "DELETE"
 
     def path_of(self, keys: tuple[str, ...]) -> str:
         """`/v2/Drive/Folders/DeleteFile/Status/{taskId}`."""
         (task_id,) = keys
         return _STATUS_PATH + quote(task_id, safe="")
 
-    def keys_in(self, path: str) -> tuple[str, ...] | None:
-        """`(task_id,)`."""
-        if not path.startswith(_STATUS_PATH):
+    def asked(self, path: str) -> Asked | None:
+        """The status of `(task_id,)`, or the deletion of `(folder_id, file_id)`."""
+        if not path.startswith(_FOLDERS_PATH):
             return None
-        task_id = path[len(_STATUS_PATH) :]
-        return (unquote(task_id),) if task_id and "/" not in task_id else None
+        match path[len(_FOLDERS_PATH) :].split("/"):
+            case ["DeleteFile", "Status", task_id] if task_id:
+                return Asked("status", (unquote(task_id),))
+            case [folder_id, file_id] if folder_id and file_id:
+                return Asked("start", (unquote(folder_id), unquote(file_id)))
+        return None
+
+    def start(self, body: bytes, keys: tuple[str, ...], nth: int, digest: str, origin: str) -> StartedJob | None:
+        """The task that deletes the file."""
+        del body, keys, origin
+        task_id = f"{digest[:20]}{nth:04x}"
+        return StartedJob((task_id,), SimulatedReply.of_json({"task_id": task_id, **envelope()}))
 
     def token_in(self, headers: Mapping[str, str]) -> str:
         """The header field `api_token`."""
@@ -147,9 +167,8 @@ class Document360(Vendor):
     def refusal(self, status: int, *, like: int | None = None) -> SimulatedReply:
         """The envelope with `success` false; its 400 is the vendor's example verbatim."""
         reason = _REASONS.get(like or status)
-        errors = [] if reason is None else [_error(*reason)]
-        envelope = {"extension_data": None, "success": False, "errors": errors, "warnings": [], "information": []}
-        return SimulatedReply.of_json(envelope, status=status)
+        errors = [] if reason is None else [error_item(*reason)]
+        return SimulatedReply.of_json(envelope(success=False, errors=errors), status=status)
 
     def unknown_job(self) -> SimulatedReply:
         """404, as the vendor lists it."""

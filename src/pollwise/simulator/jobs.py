@@ -122,7 +122,7 @@ class SimulatedJob:
 
     Attributes:
         vendor: The vendor of the job.
-        keys: `(task_id,)` or `(file_id, job_id)`.
+        keys: `(task_id,)`, `(file_id, job_id)`, or the name of another call and its keys.
         plan: Its plan.
         curve: The plan's curve as a function.
         started_at: Start of its time, in the clock's seconds; None before.
@@ -176,4 +176,4 @@ class SimulatedJob:
 
     def status_document(self, stage: Stage) -> dict[str, Any]:
         """The vendor's status document at that stage, with the overrides."""
-        return with_overrides(self.plan.status(self.keys, stage), self.plan.overrides)
+        return with_overrides(self.vendor.document(self.plan, self.keys, stage), self.plan.overrides)

@@ -17,9 +17,9 @@ import attrs
 
 from pollwise.simulator.jobs import Plan, PlanOptions, Stage
 from pollwise.simulator.replies import SimulatedReply
-from pollwise.simulator.vendor import Vendor, VendorName
+from pollwise.simulator.vendor import Asked, StartedJob, Vendor, VendorName
 
-__all__ = ["ORACLE_CONTENT", "ExtractionOptions", "ExtractionPlan", "parse_start", "start_reply"]
+__all__ = ["ORACLE_CONTENT", "ExtractionOptions", "ExtractionPlan", "OracleContent", "documents_error", "in_strings"]
 
 _FILES_PATH = "/documents/api/1.2/files/"
 _UNKNOWN_FROM, _UNKNOWN_UNTIL = 0.4, 0.7
@@ -111,7 +111,7 @@ class ExtractionPlan(Plan):
         if stage.over:
             status |= self._left_out()
         status["type"] = "file"
-        return status if self.native_types else _in_strings(status)
+        return status if self.native_types else in_strings(status)
 
     def _total(self) -> int:
         return max(3, self._not_created()) if self.files is None else self.files
@@ -168,7 +168,8 @@ def _items(first: int, count: int, error: str) -> list[dict[str, str]]:
     return [{"id": _name(index), "type": "file", "error": error} for index in range(first, first + count)]
 
 
-def _in_strings(status: dict[str, Any]) -> dict[str, Any]:
+def in_strings(status: dict[str, Any]) -> dict[str, Any]:
+    """The status with every scalar as a string."""
     return {field: _in_string(value) for field, value in status.items()}
 
 
@@ -181,7 +182,7 @@ def _in_string(value: Any) -> Any:
     return value
 
 
-def parse_start(body: bytes) -> str | None:
+def _parse_start(body: bytes) -> str | None:
     """The destination in a start request, empty if it has none; None if the request is not valid."""
     try:
         requested = json.loads(body or b"{}")
@@ -196,7 +197,7 @@ def parse_start(body: bytes) -> str | None:
     return destination if isinstance(destination, str) else None
 
 
-def start_reply(*, origin: str, keys: tuple[str, ...], destination: str) -> SimulatedReply:
+def _start_reply(*, origin: str, keys: tuple[str, ...], destination: str) -> SimulatedReply:
     """The documented reply to the start request that created the job with these keys."""
     file_id, job_id = keys
     own_folder = "F" + hashlib.blake2b(file_id.encode(), digest_size=16).hexdigest().upper()
@@ -216,6 +217,7 @@ class OracleContent(Vendor):
     """Oracle Content Management's paths, credentials and refusals."""
 
     name: ClassVar[VendorName] = "oracle-content"
+    call = "oracle-content"
     nullable_field = ("progress",)
     required_field = ("progress",)
 
@@ -224,14 +226,24 @@ class OracleContent(Vendor):
         file_id, *job_id = (quote(key, safe="") for key in keys)
         return "/".join([_FILES_PATH + file_id, "_extract", *job_id])
 
-    def keys_in(self, path: str) -> tuple[str, ...] | None:
-        """`(file_id, job_id)`, or `(file_id,)` alone on the path where an extraction is started."""
+    def asked(self, path: str) -> Asked | None:
+        """The status of `(file_id, job_id)`, or an extraction of `(file_id,)`."""
         if not path.startswith(_FILES_PATH):
             return None
         match path[len(_FILES_PATH) :].split("/"):
-            case [file_id, "_extract", *job_id] if file_id and all(job_id) and len(job_id) <= 1:
-                return tuple(map(unquote, (file_id, *job_id)))
+            case [file_id, "_extract"] if file_id:
+                return Asked("start", (unquote(file_id),))
+            case [file_id, "_extract", job_id] if file_id and job_id:
+                return Asked("status", (unquote(file_id), unquote(job_id)))
         return None
+
+    def start(self, body: bytes, keys: tuple[str, ...], nth: int, digest: str, origin: str) -> StartedJob | None:
+        """The extraction of the file."""
+        destination = _parse_start(body)
+        if destination is None:
+            return None
+        job_keys = (keys[0], f"ZX-{digest}{nth:013}")
+        return StartedJob(job_keys, _start_reply(origin=origin, keys=job_keys, destination=destination))
 
     def token_in(self, headers: Mapping[str, str]) -> str:
         """The header field `Authorization`."""
@@ -241,14 +253,15 @@ class OracleContent(Vendor):
         """An error of the documented shape."""
         code, key, message = _REASONS.get(like or status, ("-1", "!csError", "The request failed."))
         more = {"WWW-Authenticate": 'Bearer realm="simulator", Basic realm="simulator"'} if status == 401 else {}
-        return _error(status, code, key, message).with_headers(more)
+        return documents_error(status, code, key, message).with_headers(more)
 
     def unknown_job(self) -> SimulatedReply:
         """The documented 400, the same for a job that does not exist and for a job of another user."""
-        return _error(400, "-96", "!csCloudBulkExtractionRequestJobNotValid", "Extraction job ID not valid.")
+        return documents_error(400, "-96", "!csCloudBulkExtractionRequestJobNotValid", "Extraction job ID not valid.")
 
 
-def _error(status: int, code: str, key: str, message: str) -> SimulatedReply:
+def documents_error(status: int, code: str, key: str, message: str) -> SimulatedReply:
+    """An error as the API for documents sends it."""
     error = {"errorCode": code, "errorKey": key, "errorMessage": message, "errorType": "file", "title": message}
     return SimulatedReply.of_json({**error, "type": _RFC2616}, status=status)
 

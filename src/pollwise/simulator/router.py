@@ -11,26 +11,33 @@ Rule 5: the time is an argument; sockets and clocks belong to server.py.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
+from urllib.parse import parse_qs
 
 import attrs
 
 from pollwise.simulator.access import Access
 from pollwise.simulator.body_faults import BODY_FAULTS, BodyFaultContext
-from pollwise.simulator.document360 import DOCUMENT360
+from pollwise.simulator.document360 import DOCUMENT360, DeletePlan
+from pollwise.simulator.document360_calls import DOCUMENT360_CALLS
 from pollwise.simulator.faults import Fault, Faults, ParsedEntry
+from pollwise.simulator.job_plan import ApiCall, JobPlan
 from pollwise.simulator.jobs import Plan, SimulatedJob
-from pollwise.simulator.oracle_content import ORACLE_CONTENT, ExtractionPlan, parse_start, start_reply
+from pollwise.simulator.oracle_content import ORACLE_CONTENT, ExtractionPlan
+from pollwise.simulator.oracle_content_calls import ORACLE_CONTENT_CALLS
 from pollwise.simulator.progress_curves import curve_named
 from pollwise.simulator.rate_limits import RateLimiter, RateLimitState
 from pollwise.simulator.replies import ReplyOverride, SimulatedReply
 from pollwise.simulator.request_log import RequestLog, SeenRequest
 from pollwise.simulator.response_cache import ResponseCache
 from pollwise.simulator.socket_faults import SOCKET_FAULTS
-from pollwise.simulator.vendor import Vendor
+from pollwise.simulator.vendor import Asked, Vendor
 
-__all__ = ["Decision", "ReceivedRequest", "Router", "SpuriousRefusals"]
+__all__ = ["CALLS", "Decision", "ReceivedRequest", "Router", "SpuriousRefusals"]
 
+CALLS: Mapping[str, ApiCall] = {call.call: call for call in (*DOCUMENT360_CALLS, *ORACLE_CONTENT_CALLS)}
+_VENDORS: tuple[Vendor, ...] = (DOCUMENT360, ORACLE_CONTENT, *CALLS.values())
 _TOKEN_PATH = "/oauth2/v1/token"  # noqa: S105 - a path, no secret
 # the reply is large, slow or the last on its connection, but arrives whole
 _WHOLE_IN_THE_END = {
@@ -87,8 +94,8 @@ class Router:
         access: The credentials.
         limiter: The rate limit, if there is one.
         faults: Faults by chance; can be replaced at any time.
-        started_plan: The plan of extractions that a POST starts.
-        start_script: Its n-th entry applies to the n-th POST.
+        started_plans: The plans of jobs that a request starts, by the name of the call.
+        start_script: Its n-th entry applies to the n-th start.
         log: The received requests.
         cache: The cache in front of the vendors, if there is one.
         odd: The odd forms of correct replies.
@@ -103,7 +110,7 @@ class Router:
     access: Access
     limiter: RateLimiter | None
     faults: Faults
-    started_plan: ExtractionPlan
+    started_plans: Mapping[str, Plan]
     start_script: tuple[ParsedEntry, ...]
     log: RequestLog
     cache: ResponseCache | None = None
@@ -129,10 +136,10 @@ class Router:
     def decide(self, request: ReceivedRequest) -> Decision:
         """Decide one request and log it."""
         path = request.path.partition("?")[0]
-        for vendor in (DOCUMENT360, ORACLE_CONTENT):
-            keys = vendor.keys_in(path)
-            if keys is not None:
-                return self._through_cache(request, vendor, keys)
+        for vendor in _VENDORS:
+            asked = vendor.asked(path)
+            if asked is not None:
+                return self._through_cache(request, vendor, asked)
         if path == _TOKEN_PATH:
             return self._issue_token(request)
         self.log.unrouted += 1
@@ -142,9 +149,9 @@ class Router:
             request, DOCUMENT360, SimulatedReply(404, b"no such path\n", {"Content-Type": "text/plain"})
         )
 
-    def _through_cache(self, request: ReceivedRequest, vendor: Vendor, keys: tuple[str, ...]) -> Decision:
-        if self.cache is None or request.method != "GET":
-            return self._route_job(request, vendor, keys)
+    def _through_cache(self, request: ReceivedRequest, vendor: Vendor, asked: Asked) -> Decision:
+        if self.cache is None or request.method != "GET" or asked.action != "status":
+            return self._route_job(request, vendor, asked)
         stored = self.cache.find(request.path, request.headers, request.at)
         if stored is not None:
             self.log.cached += 1
@@ -152,35 +159,45 @@ class Router:
                 SeenRequest(request.at, request.method, request.path, request.headers, stored.status, None), whole=True
             )
             return Decision(stored)
-        decision = self._route_job(request, vendor, keys)
+        decision = self._route_job(request, vendor, asked)
         if decision.fault is None:
             self.cache.store(request.path, request.headers, decision.reply, request.at)
         return decision
 
-    def _route_job(self, request: ReceivedRequest, vendor: Vendor, keys: tuple[str, ...]) -> Decision:
-        starts = vendor is ORACLE_CONTENT and len(keys) == 1
-        job = None if starts else self.jobs.get(keys)
-        if job is not None:
+    def _route_job(self, request: ReceivedRequest, vendor: Vendor, asked: Asked) -> Decision:
+        starts = asked.action == "start"
+        job = None if starts else self.jobs.get(asked.keys)
+        if job is not None and asked.action == "status":
             job.polls += 1
         if self.outage is not None:
             status_document = {} if job is None else job.status_document(job.stage(request.at))
             return self._finish(request, vendor, SimulatedReply.of_json(status_document), self.outage)
-        method = "POST" if starts else "GET"
+        method = vendor.start_method if starts else "GET"
         if request.method != method:
             return self._finish(request, vendor, SimulatedReply(405, headers={"Allow": method}))
+        if asked.signed:
+            return self._finish(request, vendor, self._result(request, vendor, job))
         token = vendor.token_in(request.headers)
         if not self.access.admits(vendor, token, request.at):
             return self._finish(request, vendor, vendor.refusal(401))
         if self.spurious.refuses_next():
             self.log.refused += 1
             return self._finish(request, vendor, vendor.refusal(self.spurious.status, like=429))
-        state = self._count(vendor, token, request.at)
+        return self._answer(request, vendor, asked, job, vendor.limit_key(token, asked.keys))
+
+    def _answer(
+        self, request: ReceivedRequest, vendor: Vendor, asked: Asked, job: SimulatedJob | None, limit_key: str
+    ) -> Decision:
+        state = self._count(vendor, limit_key, request.at)
         if state is not None and not state.accepted and self.limiter is not None:
             return self._finish(request, vendor, vendor.refusal(self.limiter.rule.refusal, like=429), None, state)
-        if starts:
-            reply, entry = self._start(request, keys[0])
+        entry: ParsedEntry = None
+        if asked.action == "start":
+            reply, entry = self._start(request, vendor, asked.keys)
         elif job is None:
-            reply, entry = vendor.unknown_job(), None
+            reply = vendor.unknown_job()
+        elif asked.action == "result":
+            reply = self._result(request, vendor, job)
         else:
             reply, entry = self._poll(request, job)
         return self._finish(request, vendor, reply, entry, state)
@@ -210,18 +227,31 @@ class Router:
             job.finals += 1
             if job.first_final_at is None:
                 job.first_final_at = request.at
-        return SimulatedReply.of_json(job.status_document(stage)), entry
+        document = job.vendor.completed(job.status_document(stage), origin=self.origin, now=request.at, nth=nth)
+        return SimulatedReply.of_json(document), entry
 
-    def _start(self, request: ReceivedRequest, file_id: str) -> tuple[SimulatedReply, ParsedEntry]:
-        destination = parse_start(request.body)
-        if destination is None:
-            return ORACLE_CONTENT.refusal(400), None
+    def _result(self, request: ReceivedRequest, vendor: Vendor, job: SimulatedJob | None) -> SimulatedReply:
+        """What a finished job made. A signed link has the time until which it is valid, in the clock's seconds."""
+        until = parse_qs(request.path.partition("?")[2]).get("expires", [""])[0]
+        if job is None or not isinstance(job.plan, JobPlan) or not job.stage(request.at).final:
+            return vendor.unknown_job()
+        if until and not request.at < _number(until):
+            return SimulatedReply(
+                403, b"<Error><Code>AuthenticationFailed</Code></Error>", {"Content-Type": "application/xml"}
+            )
+        return SimulatedReply(200, job.plan.result, {"Content-Type": "application/zip"})
+
+    def _start(
+        self, request: ReceivedRequest, vendor: Vendor, keys: tuple[str, ...]
+    ) -> tuple[SimulatedReply, ParsedEntry]:
         nth = self.log.starts
-        self.log.starts += 1
         digest = hashlib.blake2b(f"{self.seed}/start/{nth}".encode(), digest_size=16).hexdigest().upper()
-        keys = (file_id, f"ZX-{digest}{nth:013}")
-        self.add(ORACLE_CONTENT, keys, self.started_plan, request.at)
-        return start_reply(origin=self.origin, keys=keys, destination=destination), _entry_at(self.start_script, nth)
+        started = vendor.start(request.body, keys, nth, digest, self.origin)
+        if started is None:
+            return vendor.refusal(400), None
+        self.log.starts += 1
+        self.add(vendor, started.keys, self.started_plans.get(vendor.call) or _default_plan(vendor), request.at)
+        return started.reply, _entry_at(self.start_script, nth)
 
     def _issue_token(self, request: ReceivedRequest) -> Decision:
         nth = self.log.tokens
@@ -271,6 +301,19 @@ class Router:
         if body_fault is not None:
             reply = body_fault(BodyFaultContext(reply=reply, vendor=vendor, faults=self.faults, origin=self.origin))
         return reply, entry
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _default_plan(vendor: Vendor) -> Plan:
+    if vendor is ORACLE_CONTENT:
+        return ExtractionPlan()
+    return DeletePlan() if vendor is DOCUMENT360 else JobPlan()
 
 
 def _with_status(reply: SimulatedReply, vendor: Vendor, status: int) -> SimulatedReply:

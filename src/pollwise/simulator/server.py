@@ -21,13 +21,14 @@ from pollwise.simulator.access import Access, OAuthClient
 from pollwise.simulator.document360 import DOCUMENT360, DeleteOptions, DeletePlan
 from pollwise.simulator.faults import ODD, Fault, Faults, Script, ScriptEntry, parse_script
 from pollwise.simulator.job_mix import generate_jobs
-from pollwise.simulator.jobs import JobOutcome, SimulatedJob
+from pollwise.simulator.job_plan import JobOptions, JobPlan
+from pollwise.simulator.jobs import JobOutcome, Plan, SimulatedJob
 from pollwise.simulator.oracle_content import ORACLE_CONTENT, ExtractionOptions, ExtractionPlan
 from pollwise.simulator.outages import REFUSED, Outage, OutageKind, parse_outage
 from pollwise.simulator.rate_limits import RateLimit, RateLimiter
 from pollwise.simulator.request_log import RequestLog
 from pollwise.simulator.response_cache import ResponseCache
-from pollwise.simulator.router import ReceivedRequest, Router, SpuriousRefusals
+from pollwise.simulator.router import CALLS, ReceivedRequest, Router, SpuriousRefusals
 from pollwise.simulator.socket_faults import SOCKET_FAULTS, SocketFaultContext, to_response
 
 __all__ = ["Simulator"]
@@ -64,8 +65,8 @@ class Simulator:
         reply_headers: Header fields of every reply, verbatim, such as `{"Retry-After": "0.5"}`.
         cache_s: Seconds that a cache answers for a job in place of the vendor; 0 is no cache. It obeys a request's
             `Cache-Control`.
-        started: The plan of extractions that a client starts by POST.
-        start_script: Its n-th entry applies to the n-th of these POSTs. The job starts even if the reply is lost.
+        started: The plan of extractions that a client starts; or plans of what clients start, by the names of the calls.
+        start_script: Its n-th entry applies to the n-th start. The job starts even if the reply is lost.
         log_size: How many of the latest requests are kept in full.
     """
 
@@ -85,7 +86,7 @@ class Simulator:
         odd: Iterable[Fault | str] = (),
         reply_headers: Mapping[str, str] | None = None,
         cache_s: float = 0.0,
-        started: ExtractionPlan | None = None,
+        started: ExtractionPlan | Mapping[str, Plan] | None = None,
         start_script: Script = (),
         log_size: int = 1000,
     ) -> None:
@@ -94,7 +95,7 @@ class Simulator:
             access=Access(seed=seed, api_token=api_token, basic=basic, bearer=bearer, oauth=oauth),
             limiter=None if rate_limit is None else RateLimiter(rate_limit),
             faults=faults or Faults(),
-            started_plan=started or ExtractionPlan(),
+            started_plans={ORACLE_CONTENT.call: started} if isinstance(started, ExtractionPlan) else started or {},
             start_script=parse_script(start_script),
             log=RequestLog(size=log_size),
             cache=ResponseCache(cache_s) if cache_s else None,
@@ -190,6 +191,18 @@ class Simulator:
             ValueError: The job exists already, or an option is not valid.
         """
         return self._router.add(ORACLE_CONTENT, (file_id, job_id), ExtractionPlan(**options), self._now())
+
+    def add_job(self, call: str, /, *keys: str, **options: Unpack[JobOptions]) -> SimulatedJob:
+        """Add a job of another call, such as `add_job("document360-v3-export", project_id, export_id)`.
+
+        Its keys in `jobs`, `polls`, `finish` and `remove` begin with the name of the call. The options are `JobPlan`'s.
+
+        Raises:
+            ValueError: There is no such call, the job exists already, or an option is not valid.
+        """
+        if call not in CALLS or len(keys) != CALLS[call].status_path.count(None):
+            raise ValueError(f"no call {call} with {len(keys)} keys; there are {', '.join(CALLS)}")
+        return self._router.add(CALLS[call], (call, *keys), JobPlan(**options), self._now())
 
     def populate(
         self,
