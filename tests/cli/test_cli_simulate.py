@@ -35,6 +35,8 @@ async def test_what_it_prints_can_be_pasted(start: Start) -> None:
     }
     commands = [line.strip().partition("#") for line in lines if line.strip().startswith("pollwise watch")]
     assert len(commands) == 14
+    further = [line.strip().rpartition("# ")[2] for line in lines if "curl" in line and "#" in line]
+    assert {"document360-v3-export", "oracle-content-download"} <= set(further)
     by_outcome = {outcome.strip(): shlex.split(command)[1:] for command, _, outcome in commands}
     assert set(by_outcome) == {"succeeded", "failed", "cancelled", "abandoned"}
     environment = {**os.environ, **exports}

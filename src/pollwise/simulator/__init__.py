@@ -4,6 +4,8 @@
         sim.add_extraction("FILE", "ZX-1", duration_s=3.0, skipped=3)
         ...  # point your code at sim.oracle_content_url
 
+`add_job(call, *keys)` adds a job of any further call; `CALLS` has their names, which are those of the endpoints.
+
 A script, a fault rate or an outage can change a reply in three ways: a `Fault`, a `SimulatedReply` in its place, or a
 `ReplyOverride` of its header fields and status code. `ODD` lists correct replies in unusual forms. The options of a
 `Plan` make the job itself behave unusually.
@@ -25,10 +27,12 @@ from pollwise.simulator.progress_curves import Curve, CurveName
 from pollwise.simulator.rate_limits import RateLimit
 from pollwise.simulator.replies import ReplyOverride, SimulatedReply
 from pollwise.simulator.request_log import RequestLog, SeenRequest
+from pollwise.simulator.router import CALLS
 from pollwise.simulator.server import Simulator
 
 __all__ = [
     "ABSENT",
+    "CALLS",
     "ODD",
     "PROMPT",
     "REFUSED",

@@ -117,6 +117,11 @@ class ApiCall(Vendor):
     result_path: tuple[str | None, ...] | None = None
     signed_results: bool = False
 
+    @property
+    def key_count(self) -> int:
+        """How many keys a job has."""
+        return self.status_path.count(None)
+
     @abc.abstractmethod
     def document(self, plan: Any, keys: tuple[str, ...], stage: Stage) -> dict[str, Any]:
         """The status of the job with these keys, of which the first is the call's name."""

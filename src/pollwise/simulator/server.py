@@ -200,7 +200,7 @@ class Simulator:
         Raises:
             ValueError: There is no such call, the job exists already, or an option is not valid.
         """
-        if call not in CALLS or len(keys) != CALLS[call].status_path.count(None):
+        if call not in CALLS or len(keys) != CALLS[call].key_count:
             raise ValueError(f"no call {call} with {len(keys)} keys; there are {', '.join(CALLS)}")
         return self._router.add(CALLS[call], (call, *keys), JobPlan(**options), self._now())
 
