@@ -11,7 +11,7 @@ Rule 5: a success that also reports an error has failed, because a wrong success
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Container, Hashable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 import attrs
@@ -28,11 +28,10 @@ from pollwise.endpoints._strict import (
     whole_number_or_null,
     yes_or_no_or_null,
 )
-from pollwise.endpoints._vendor import VendorEndpoint, make_reading
+from pollwise.endpoints._vendor import JobEndpoint, make_reading
 from pollwise.endpoints._words import words
 from pollwise.errors import Problem
 from pollwise.model.messages import Reply
-from pollwise.model.protocols import Auth
 from pollwise.model.reading import Phase, Reading
 
 __all__ = [
@@ -46,8 +45,9 @@ __all__ = [
     "camel_case",
     "lenient_percentage",
     "percentage",
+    "problem_in",
     "problem_of",
-    "reason_of",
+    "status_reader",
 ]
 
 
@@ -72,10 +72,13 @@ class _Status(Protocol):
     def completed(self) -> bool | None: ...
     @property
     def completed_percentage(self) -> int | None: ...
+    @property
+    def message(self) -> str | None: ...
 
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S", bound=_Status)
+T = TypeVar("T")
 
 _Meaning = tuple[Phase, bool, bool]  # phase, final, unconfirmed
 _RUNS: Final[_Meaning] = (Phase.RUNNING, False, False)
@@ -176,6 +179,23 @@ LENIENT_FIELD_HOOKS: Final[Mapping[str, Hook]] = {
 }
 
 
+def _milliseconds(value: object, _type: object = None, /) -> float | None:
+    return None if value is None else lenient_number(value)
+
+
+def status_reader(made: type[T], *, often_absent: Container[str]) -> Reader[T]:
+    """The reader of a class of statuses, for calls with the words of `JobProgress`."""
+    return Reader(
+        made,
+        {**STRICT_HOOKS, float | None: _milliseconds},
+        lenient_hooks=LENIENT_HOOKS,
+        field_hooks=FIELD_HOOKS,
+        lenient_field_hooks=LENIENT_FIELD_HOOKS,
+        often_absent=often_absent,
+        wire_name=camel_case,
+    )
+
+
 # --- reading --------------------------------------------------------------------------------------
 
 
@@ -199,29 +219,8 @@ def problem_in(reply: Reply) -> Problem | None:
     return problem_of(body)
 
 
-class OracleContentEndpoint(VendorEndpoint[J, S]):
-    """An endpoint whose statuses have `progress`, `completed` and `completed_percentage`.
-
-    Args:
-        base_url: The base URL.
-        auth: The credentials.
-        account: The name of the credentials.
-        job: The class of the jobs.
-        path: The path of a job's status.
-        reader: Structures the statuses.
-    """
-
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        auth: Auth | None,
-        account: str,
-        job: type[J],
-        path: Callable[[J], str],
-        reader: Reader[S],
-    ) -> None:
-        super().__init__(base_url, auth=auth, account=account, job=job, path=path, reader=reader, problem=problem_in)
+class OracleContentEndpoint(JobEndpoint[J, S]):
+    """An endpoint whose statuses have `progress`, `completed` and `completed_percentage`."""
 
     def read(self, reply: Reply, /) -> Reading[S]:
         """The reading, by the rules of this module. The fraction done is `completedPercentage`.
@@ -232,7 +231,7 @@ class OracleContentEndpoint(VendorEndpoint[J, S]):
         status = self._replies.read(reply)
         known = _MEANING.get(status.progress.lower())
         phase, final, unconfirmed = known or (_UNKNOWN_END if status.completed else _RUNS)
-        if phase is Phase.SUCCEEDED and self._reports_error(status):
+        if phase is Phase.SUCCEEDED and _reports_error(status):
             phase = Phase.FAILED
         percent = status.completed_percentage
         over = final or unconfirmed
@@ -242,24 +241,23 @@ class OracleContentEndpoint(VendorEndpoint[J, S]):
             final,
             unconfirmed,
             None if percent is None else percent / 100,
-            self._reason(status) if over and phase is not Phase.SUCCEEDED else None,
+            _reason(status) if over and phase is not Phase.SUCCEEDED else None,
             None if known else unknown("progress", status.progress),
             poll_after_s=None if over else self._poll_after_s(status),
         )
-
-    def _reports_error(self, _status: S, /) -> bool:
-        """Whether a success is none."""
-        return False
-
-    def _reason(self, _status: S, /) -> str | None:
-        """The vendor's words for an end that is no success."""
-        return None
 
     def _poll_after_s(self, _status: S, /) -> float | None:
         """The wait in seconds that the status asks for."""
         return None
 
 
-def reason_of(problem: Problem) -> str | None:
-    """The problem as a text, or None if it says nothing."""
+def _reports_error(status: _Status) -> bool:
+    """Whether a success is none. Not every call has these fields."""
+    return bool(getattr(status, "error", None)) or (getattr(status, "request_status", None) or 0) >= 400
+
+
+def _reason(status: _Status) -> str | None:
+    """The vendor's words for an end that is no success."""
+    error = getattr(status, "error", None) or {"errorCode": getattr(status, "error_code", None) or None}
+    problem = problem_of(error, status.message)
     return str(problem) if problem.codes or problem.descriptions else None

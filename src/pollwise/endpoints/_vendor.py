@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from operator import attrgetter
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import attrs
 
@@ -20,10 +21,20 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 
-__all__ = ["KEPT_REQUESTS", "VendorCodec", "VendorEndpoint", "check_same_job", "make_reading", "same_id"]
+__all__ = [
+    "KEPT_REQUESTS",
+    "JobEndpoint",
+    "Parts",
+    "VendorCodec",
+    "VendorEndpoint",
+    "check_same_job",
+    "make_reading",
+    "same_id",
+]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
+T = TypeVar("T")
 
 make_reading: Callable[..., Reading[Any]] = fast_constructor(
     Reading, defaults=("poll_after_s", "cursor"), checked=False
@@ -103,6 +114,80 @@ class VendorEndpoint(Endpoint[J, S]):
     def request(self, job: J, /) -> Request:
         """The GET request for the job's status, without credentials."""
         return self._request(job)
+
+
+@attrs.frozen(kw_only=True)
+class Parts(Generic[J, S]):
+    """What the endpoints of one call are made of.
+
+    Attributes:
+        job: The class of the jobs. Its last field is the ID that replies may name.
+        path: Returns the path of a job's status.
+        reader: Structures the statuses.
+        problem: Returns the vendor's codes and descriptions from a reply.
+        id_field: The path of that ID in a status, such as `data.id`. Empty if the status has none.
+        what: What the ID names, for the error.
+    """
+
+    job: type[J]
+    path: Callable[[J], str]
+    reader: Reader[S]
+    problem: Callable[[Reply], Problem | None]
+    id_field: str = ""
+    what: str = "job"
+    _found: Callable[[Any], Any] = attrs.field(init=False)
+    _requested: Callable[[Any], Any] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        found: Callable[[Any], Any] = attrgetter(self.id_field) if self.id_field else lambda _status: None
+        object.__setattr__(self, "_found", found)
+        object.__setattr__(self, "_requested", attrgetter(attrs.fields(cast("Any", self.job))[-1].name))
+
+    def check_job(self, job: J, status: S, reply: Reply) -> None:
+        """Raise MalformedReply if the status surely names another job."""
+        check_same_job(reply, self.id_field, self._found(status), self._requested(job), self.what)
+
+
+class JobEndpoint(VendorEndpoint[J, S]):
+    """An endpoint whose class says what it is made of.
+
+    Args:
+        base_url: The API's base URL, `https://host[:port]`. May have a path.
+        auth: Adds the credentials.
+        account: A name for these credentials, if one ledger has the jobs of several accounts.
+
+    Raises:
+        ConfigurationError: `base_url` is not an http or https URL with a host, or has credentials, a query or a fragment.
+            Or `account` is not a valid name.
+    """
+
+    _parts: ClassVar[Parts[Any, Any]]
+
+    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
+        parts = self._parts
+        super().__init__(
+            base_url,
+            auth=auth,
+            account=account,
+            job=parts.job,
+            path=parts.path,
+            reader=parts.reader,
+            problem=parts.problem,
+        )
+
+    def read_for(self, job: J, reply: Reply, /) -> Reading[S]:
+        """Like `read`, and checks the ID in the reply, if there is one.
+
+        Raises:
+            MalformedReply: The reply is about another job, or as for `read`.
+        """
+        reading = self.read(reply)
+        self._parts.check_job(job, reading.status, reply)
+        return reading
+
+    def _read_started(self, reader: Reader[T], reply: Reply) -> T:
+        """The reply to a start. Raises MalformedReply if it is no JSON object."""
+        return ReplyReader(reader, self.name, self._problem).read(reply)
 
 
 class VendorCodec(Generic[J, S]):

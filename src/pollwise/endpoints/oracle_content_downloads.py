@@ -32,17 +32,14 @@ from pollwise.endpoints._oracle_content import (
     OracleContentEndpoint,
     camel_case,
     problem_in,
-    problem_of,
-    reason_of,
 )
-from pollwise.endpoints._reader import Reader, ReplyReader
+from pollwise.endpoints._reader import Reader
 from pollwise.endpoints._started import id_after, started_id
 from pollwise.endpoints._strict import Hook, shown, text, text_or_null, whole_number_or_null
-from pollwise.endpoints._vendor import check_same_job
+from pollwise.endpoints._vendor import Parts, check_same_job
 from pollwise.endpoints._words import words
 from pollwise.errors import ConfigurationError, RequestRejected
 from pollwise.model.messages import Reply, Request
-from pollwise.model.protocols import Auth
 from pollwise.model.reading import Reading
 
 __all__ = [
@@ -238,10 +235,7 @@ class DownloadEndpoint(OracleContentEndpoint[DownloadJob, DownloadStatus]):
     """
 
     name = "oracle-content-download"
-
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
-        super().__init__(base_url, auth=auth, account=account, job=DownloadJob, path=_status_path, reader=_STATUS)
-        self._starts = ReplyReader(_STARTED, self.name, problem_in)
+    _parts = Parts(job=DownloadJob, path=_status_path, reader=_STATUS, problem=problem_in)
 
     def read_for(self, job: DownloadJob, reply: Reply, /) -> Reading[DownloadStatus]:
         """Like `read`, and checks the job ID in the link to the package, if there is one. Raises MalformedReply."""
@@ -271,7 +265,7 @@ class DownloadEndpoint(OracleContentEndpoint[DownloadJob, DownloadStatus]):
             RequestRejected: The reply names no job, and has an error code.
             MalformedReply: It names no job, or is about another folder.
         """
-        started = self._starts.read(reply)
+        started = self._read_started(_STARTED, reply)
         found = id_after(_DOWNLOAD, started.location) or id_after(_DOWNLOAD, reply.headers.get("Location"))
         if found is None and started.error_code not in {0, None}:
             raise RequestRejected(order, reply.status, self.problem(reply))
@@ -279,6 +273,3 @@ class DownloadEndpoint(OracleContentEndpoint[DownloadJob, DownloadStatus]):
             folder = str(started.id or "").removeprefix("fFolderGUID:")
             check_same_job(reply, "id", folder, order.folder_id, "folder")
         return DownloadJob(order.folder_id, started_id(reply, "Location", found))
-
-    def _reason(self, status: DownloadStatus, /) -> str | None:
-        return reason_of(problem_of({"errorCode": status.error_code or None}, status.message))

@@ -24,25 +24,17 @@ import orjson
 
 from pollwise.endpoints._address import one_segment, segment
 from pollwise.endpoints._oracle_content import (
-    FIELD_HOOKS,
-    LENIENT_FIELD_HOOKS,
-    LENIENT_HOOKS,
-    STRICT_HOOKS,
     JobProgress,
     OracleContentEndpoint,
     OracleTime,
-    camel_case,
-    problem_of,
-    reason_of,
+    problem_in,
+    status_reader,
 )
-from pollwise.endpoints._reader import Reader
 from pollwise.endpoints._started import id_after, started_id
 from pollwise.endpoints._strict import shown
-from pollwise.endpoints._vendor import check_same_job
+from pollwise.endpoints._vendor import Parts
 from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Reply, Request
-from pollwise.model.protocols import Auth
-from pollwise.model.reading import Reading
 
 __all__ = [
     "BulkOperationEndpoint",
@@ -168,14 +160,8 @@ class ManagementJobStatus:
     result: Any = None
 
 
-_STATUS: Final = Reader(
-    ManagementJobStatus,
-    STRICT_HOOKS,
-    lenient_hooks=LENIENT_HOOKS,
-    field_hooks=FIELD_HOOKS,
-    lenient_field_hooks=LENIENT_FIELD_HOOKS,
-    often_absent={"end_time", "error", "message", "request_status", "result"},
-    wire_name=camel_case,
+_STATUS: Final = status_reader(
+    ManagementJobStatus, often_absent={"end_time", "error", "message", "request_status", "result"}
 )
 J = TypeVar("J", BulkOperationJob, TaxonomyPublishJob)
 
@@ -195,12 +181,6 @@ def _publish_status_path(job: TaxonomyPublishJob) -> str:
 class _ManagementEndpoint(OracleContentEndpoint[J, ManagementJobStatus]):
     """What both endpoints have in common."""
 
-    def _reports_error(self, status: ManagementJobStatus, /) -> bool:
-        return bool(status.error) or (status.request_status or 0) >= 400
-
-    def _reason(self, status: ManagementJobStatus, /) -> str | None:
-        return reason_of(problem_of(status.error or {}, status.message))
-
     def _start(self, path: str, body: Mapping[str, Any]) -> Request:
         return Request(self._root.url(path), _START_HEADERS, method="POST", body=orjson.dumps(body))
 
@@ -219,17 +199,14 @@ class BulkOperationEndpoint(_ManagementEndpoint[BulkOperationJob]):
     """
 
     name = "oracle-content-bulk-operation"
-
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
-        super().__init__(
-            base_url, auth=auth, account=account, job=BulkOperationJob, path=_bulk_status_path, reader=_STATUS
-        )
-
-    def read_for(self, job: BulkOperationJob, reply: Reply, /) -> Reading[ManagementJobStatus]:
-        """Like `read`, and checks the ID in the reply. Raises MalformedReply."""
-        reading = self.read(reply)
-        check_same_job(reply, "id", reading.status.id, job.status_id, "bulk operation")
-        return reading
+    _parts = Parts(
+        job=BulkOperationJob,
+        path=_bulk_status_path,
+        reader=_STATUS,
+        problem=problem_in,
+        id_field="id",
+        what="bulk operation",
+    )
 
     def submit_request(self, order: BulkOperationOrder, _key: str, /) -> Request:
         """The POST request that starts a bulk operation. The API has no idempotency key."""
@@ -244,27 +221,18 @@ class BulkOperationEndpoint(_ManagementEndpoint[BulkOperationJob]):
 class TaxonomyPublishEndpoint(_ManagementEndpoint[TaxonomyPublishJob]):
     """Publications of taxonomies, `GET …/content/management/api/v1.1/taxonomies/{taxonomy_id}/publish/{job_token_id}`.
 
-    Args:
-        base_url: As for `BulkOperationEndpoint`.
-        auth: Likewise.
-        account: Likewise.
-
-    Raises:
-        ConfigurationError: As for `BulkOperationEndpoint`.
+    The arguments are those of `BulkOperationEndpoint`.
     """
 
     name = "oracle-content-taxonomy-publish"
-
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
-        super().__init__(
-            base_url, auth=auth, account=account, job=TaxonomyPublishJob, path=_publish_status_path, reader=_STATUS
-        )
-
-    def read_for(self, job: TaxonomyPublishJob, reply: Reply, /) -> Reading[ManagementJobStatus]:
-        """Like `read`, and checks the ID in the reply. Raises MalformedReply."""
-        reading = self.read(reply)
-        check_same_job(reply, "id", reading.status.id, job.job_token_id, "publication")
-        return reading
+    _parts = Parts(
+        job=TaxonomyPublishJob,
+        path=_publish_status_path,
+        reader=_STATUS,
+        problem=problem_in,
+        id_field="id",
+        what="publication",
+    )
 
     def submit_request(self, order: TaxonomyPublishOrder, _key: str, /) -> Request:
         """The POST request that starts a publication. The server allows one at a time, and refuses a second one."""

@@ -22,24 +22,14 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from pollwise.endpoints._address import one_segment, segment
-from pollwise.endpoints._lenient import lenient_number
 from pollwise.endpoints._oracle_content import (
-    FIELD_HOOKS,
-    LENIENT_FIELD_HOOKS,
-    LENIENT_HOOKS,
-    STRICT_HOOKS,
     JobProgress,
     OracleContentEndpoint,
     OracleTime,
-    camel_case,
-    problem_of,
-    reason_of,
+    problem_in,
+    status_reader,
 )
-from pollwise.endpoints._reader import Reader
-from pollwise.endpoints._vendor import check_same_job
-from pollwise.model.messages import Reply
-from pollwise.model.protocols import Auth
-from pollwise.model.reading import Reading
+from pollwise.endpoints._vendor import Parts
 
 __all__ = [
     "JobProgress",
@@ -113,18 +103,8 @@ class SiteJobStatus:
     message: str | None = None
 
 
-def _milliseconds(value: object, _type: object = None, /) -> float | None:
-    return None if value is None else lenient_number(value)
-
-
-_STATUS: Final = Reader(
-    SiteJobStatus,
-    {**STRICT_HOOKS, float | None: _milliseconds},
-    lenient_hooks=LENIENT_HOOKS,
-    field_hooks=FIELD_HOOKS,
-    lenient_field_hooks=LENIENT_FIELD_HOOKS,
-    often_absent={"id", "end_time", "error", "message", "completed_percentage"},
-    wire_name=camel_case,
+_STATUS: Final = status_reader(
+    SiteJobStatus, often_absent={"id", "end_time", "error", "message", "completed_percentage"}
 )
 J = TypeVar("J", SiteJob, TemplateJob)
 
@@ -139,18 +119,6 @@ def _template_path(job: TemplateJob) -> str:
 
 class _SitesEndpoint(OracleContentEndpoint[J, SiteJobStatus]):
     """What both endpoints have in common."""
-
-    def read_for(self, job: J, reply: Reply, /) -> Reading[SiteJobStatus]:
-        """Like `read`, and checks the ID in the reply, if there is one. Raises MalformedReply."""
-        reading = self.read(reply)
-        check_same_job(reply, "id", reading.status.id, job.job_id, "job")
-        return reading
-
-    def _reports_error(self, status: SiteJobStatus, /) -> bool:
-        return bool(status.error)
-
-    def _reason(self, status: SiteJobStatus, /) -> str | None:
-        return reason_of(problem_of(status.error or {}, status.message))
 
     def _poll_after_s(self, status: SiteJobStatus, /) -> float | None:
         return None if status.interval_to_poll is None else status.interval_to_poll / 1_000
@@ -170,24 +138,14 @@ class SiteJobEndpoint(_SitesEndpoint[SiteJob]):
     """
 
     name = "oracle-content-site"
-
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
-        super().__init__(base_url, auth=auth, account=account, job=SiteJob, path=_site_path, reader=_STATUS)
+    _parts = Parts(job=SiteJob, path=_site_path, reader=_STATUS, problem=problem_in, id_field="id")
 
 
 class TemplateJobEndpoint(_SitesEndpoint[TemplateJob]):
     """Jobs of templates, `GET …/sites/management/api/v1/templates/_status/{job_id}`.
 
-    Args:
-        base_url: As for `SiteJobEndpoint`.
-        auth: Likewise.
-        account: Likewise.
-
-    Raises:
-        ConfigurationError: As for `SiteJobEndpoint`.
+    The arguments are those of `SiteJobEndpoint`.
     """
 
     name = "oracle-content-template"
-
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
-        super().__init__(base_url, auth=auth, account=account, job=TemplateJob, path=_template_path, reader=_STATUS)
+    _parts = Parts(job=TemplateJob, path=_template_path, reader=_STATUS, problem=problem_in, id_field="id")

@@ -31,10 +31,10 @@ import attrs
 from pollwise.endpoints._address import one_segment, segment
 from pollwise.endpoints._left_out import left_out_of
 from pollwise.endpoints._lenient import lenient_whole_number
-from pollwise.endpoints._reader import Reader, ReplyReader
+from pollwise.endpoints._reader import Reader
 from pollwise.endpoints._started import started_id
 from pollwise.endpoints._strict import shown, unknown
-from pollwise.endpoints._vendor import VendorEndpoint, check_same_job, make_reading
+from pollwise.endpoints._vendor import JobEndpoint, Parts, check_same_job, make_reading
 from pollwise.endpoints.document360._envelope import (
     LENIENT_HOOKS,
     MAIN_TEXT,
@@ -49,7 +49,6 @@ from pollwise.endpoints.document360._envelope import (
 )
 from pollwise.model.limits import RateLimit
 from pollwise.model.messages import Reply, Request
-from pollwise.model.protocols import Auth
 from pollwise.model.reading import Phase, Reading
 
 __all__ = ["DeleteFileEndpoint", "DeleteFileJob", "DeleteFileOrder", "DeleteFileStatus", "TaskState", "TaskStatus"]
@@ -204,7 +203,7 @@ def _phase(status: DeleteFileStatus) -> Phase:
     return Phase.SUCCEEDED if well else Phase.RUNNING
 
 
-class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
+class DeleteFileEndpoint(JobEndpoint[DeleteFileJob, DeleteFileStatus]):
     """The status call of Document360's delete-file task, `GET …/v2/Drive/Folders/DeleteFile/Status/{task_id}`.
 
     Args:
@@ -220,17 +219,7 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
     name = "document360"
     documented_limit = RateLimit(60, per_s=60.0)  # of each token; Enterprise and Trial plans have 100, says the server
 
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
-        super().__init__(
-            base_url,
-            auth=auth,
-            account=account,
-            job=DeleteFileJob,
-            path=_status_path,
-            reader=_STATUS,
-            problem=problem_in,
-        )
-        self._starts = ReplyReader(_STARTED, self.name, problem_in)
+    _parts = Parts(job=DeleteFileJob, path=_status_path, reader=_STATUS, problem=problem_in)
 
     def read(self, reply: Reply, /) -> Reading[DeleteFileStatus]:
         """The reading, by the rules of this module. The vendor never says which fraction is done.
@@ -273,7 +262,7 @@ class DeleteFileEndpoint(VendorEndpoint[DeleteFileJob, DeleteFileStatus]):
             RequestRejected: The reply names no task, and has errors.
             MalformedReply: It names no task.
         """
-        started = self._starts.read(reply)
+        started = self._read_started(_STARTED, reply)
         check_started(order, reply, started, started.task_id)
         return DeleteFileJob(started_id(reply, "task_id", started.task_id))
 

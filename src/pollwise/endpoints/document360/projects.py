@@ -15,7 +15,7 @@ vendor's OpenAPI document, which alone has the status of an import. How long a `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 import orjson
@@ -23,9 +23,9 @@ import orjson
 from pollwise.endpoints._address import one_segment, segment
 from pollwise.endpoints._left_out import left_out_of
 from pollwise.endpoints._links import link_request
-from pollwise.endpoints._reader import Reader, ReplyReader
+from pollwise.endpoints._reader import Reader
 from pollwise.endpoints._started import started_id
-from pollwise.endpoints._vendor import VendorEndpoint, check_same_job
+from pollwise.endpoints._vendor import JobEndpoint, Parts
 from pollwise.endpoints.document360._envelope import (
     LENIENT_HOOKS,
     MAIN_TEXT,
@@ -41,7 +41,6 @@ from pollwise.endpoints.document360._envelope import (
 from pollwise.endpoints.document360._states import V2, JobState, job_state, state_reading
 from pollwise.model.limits import RateLimit
 from pollwise.model.messages import Reply, Request
-from pollwise.model.protocols import Auth
 from pollwise.model.reading import Reading
 
 __all__ = [
@@ -180,6 +179,8 @@ class _Started(StartedV2):
     id: str | int | None = None
 
 
+J = TypeVar("J", ExportV2Job, ImportV2Job)
+S = TypeVar("S", ExportV2Status, ImportV2Status)
 _STRICT: Final = {**STRICT_HOOKS, JobState | str: job_state}
 _EXPORT: Final = Reader(ExportV2Status, _STRICT, lenient_hooks=LENIENT_HOOKS, main_text=MAIN_TEXT, often_absent={"id"})
 _IMPORT: Final = Reader(ImportV2Status, _STRICT, lenient_hooks=LENIENT_HOOKS, main_text=MAIN_TEXT, often_absent={"id"})
@@ -194,7 +195,21 @@ def _import_path(job: ImportV2Job) -> str:
     return f"{_IMPORTS}/{segment(job.import_id)}"
 
 
-class ExportV2Endpoint(VendorEndpoint[ExportV2Job, ExportV2Status]):
+class _EndpointV2(JobEndpoint[J, S]):
+    """What exports and imports have in common."""
+
+    documented_limit = RateLimit(60, per_s=60.0)  # of each token; Enterprise and Trial plans have 100, says the server
+
+    def _start(self, path: str, body: Mapping[str, Any]) -> Request:
+        return Request(self._root.url(path), _JSON, method="POST", body=orjson.dumps(body))
+
+    def _started_id(self, order: object, reply: Reply) -> str:
+        started = self._read_started(_STARTED, reply)
+        check_started(order, reply, started, started.id)
+        return started_id(reply, "id", started.id)
+
+
+class ExportV2Endpoint(_EndpointV2[ExportV2Job, ExportV2Status]):
     """Exports of a Document360 project, `GET …/v2/Project/Export/{export_id}`, with the ZIP file as their result.
 
     Args:
@@ -208,19 +223,7 @@ class ExportV2Endpoint(VendorEndpoint[ExportV2Job, ExportV2Status]):
     """
 
     name = "document360-export"
-    documented_limit = RateLimit(60, per_s=60.0)
-
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
-        super().__init__(
-            base_url,
-            auth=auth,
-            account=account,
-            job=ExportV2Job,
-            path=_export_path,
-            reader=_EXPORT,
-            problem=problem_in,
-        )
-        self._starts = ReplyReader(_STARTED, self.name, problem_in)
+    _parts = Parts(job=ExportV2Job, path=_export_path, reader=_EXPORT, problem=problem_in, id_field="id", what="export")
 
     def read(self, reply: Reply, /) -> Reading[ExportV2Status]:
         """The reading, by the rules of this module.
@@ -231,12 +234,6 @@ class ExportV2Endpoint(VendorEndpoint[ExportV2Job, ExportV2Status]):
         status = self._replies.read(reply)
         failed = status.success is False or bool(status.errors)
         return state_reading(status, status.status, V2, reports_errors=failed, reason=reason_of(status.errors))
-
-    def read_for(self, job: ExportV2Job, reply: Reply, /) -> Reading[ExportV2Status]:
-        """Like `read`, and checks the ID in the reply, if there is one. Raises MalformedReply."""
-        reading = self.read(reply)
-        check_same_job(reply, "id", reading.status.id, job.export_id, "export")
-        return reading
 
     def result_request(self, _job: ExportV2Job, status: ExportV2Status, /) -> Request:
         """The request for the ZIP file. Raises ConfigurationError if the status has no link."""
@@ -254,7 +251,7 @@ class ExportV2Endpoint(VendorEndpoint[ExportV2Job, ExportV2Status]):
             "exclude_media_files": order.exclude_media_files,
             **order.more,
         }
-        return Request(self._root.url(_EXPORTS), _JSON, method="POST", body=orjson.dumps(body))
+        return self._start(_EXPORTS, body)
 
     def read_submitted(self, order: ExportV2Order, reply: Reply, /) -> ExportV2Job:
         """The export in the reply.
@@ -263,37 +260,14 @@ class ExportV2Endpoint(VendorEndpoint[ExportV2Job, ExportV2Status]):
             RequestRejected: The reply names no export, and has errors.
             MalformedReply: It names no export.
         """
-        started = self._starts.read(reply)
-        check_started(order, reply, started, started.id)
-        return ExportV2Job(started_id(reply, "id", started.id))
+        return ExportV2Job(self._started_id(order, reply))
 
 
-class ImportV2Endpoint(VendorEndpoint[ImportV2Job, ImportV2Status]):
-    """Imports into a Document360 project, `GET …/v2/Project/Import/{import_id}`.
-
-    Args:
-        base_url: As for `ExportV2Endpoint`.
-        auth: Likewise.
-        account: Likewise.
-
-    Raises:
-        ConfigurationError: As for `ExportV2Endpoint`.
-    """
+class ImportV2Endpoint(_EndpointV2[ImportV2Job, ImportV2Status]):
+    """Imports into a Document360 project, `GET …/v2/Project/Import/{import_id}`. The arguments are those of `ExportV2Endpoint`."""
 
     name = "document360-import"
-    documented_limit = RateLimit(60, per_s=60.0)
-
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
-        super().__init__(
-            base_url,
-            auth=auth,
-            account=account,
-            job=ImportV2Job,
-            path=_import_path,
-            reader=_IMPORT,
-            problem=problem_in,
-        )
-        self._starts = ReplyReader(_STARTED, self.name, problem_in)
+    _parts = Parts(job=ImportV2Job, path=_import_path, reader=_IMPORT, problem=problem_in, id_field="id", what="import")
 
     def read(self, reply: Reply, /) -> Reading[ImportV2Status]:
         """The reading, by the rules of this module.
@@ -304,28 +278,10 @@ class ImportV2Endpoint(VendorEndpoint[ImportV2Job, ImportV2Status]):
         status = self._replies.read(reply)
         return state_reading(status, status.status, V2, reason=reason_of(status.errors))
 
-    def read_for(self, job: ImportV2Job, reply: Reply, /) -> Reading[ImportV2Status]:
-        """Like `read`, and checks the ID in the reply, if there is one. Raises MalformedReply."""
-        reading = self.read(reply)
-        check_same_job(reply, "id", reading.status.id, job.import_id, "import")
-        return reading
-
     def submit_request(self, order: ImportV2Order, _key: str, /) -> Request:
         """The POST request that starts an import. The API has no idempotency key, so it must not be sent twice."""
-        body = {
-            "source_documentation_url": order.source_documentation_url,
-            "publish_article": order.publish_article,
-            "import_by": order.import_by,
-        }
-        return Request(self._root.url(_IMPORTS), _JSON, method="POST", body=orjson.dumps(body))
+        return self._start(_IMPORTS, attrs.asdict(order))
 
     def read_submitted(self, order: ImportV2Order, reply: Reply, /) -> ImportV2Job:
-        """The import in the reply.
-
-        Raises:
-            RequestRejected: The reply names no import, and has errors.
-            MalformedReply: It names no import.
-        """
-        started = self._starts.read(reply)
-        check_started(order, reply, started, started.id)
-        return ImportV2Job(started_id(reply, "id", started.id))
+        """The import in the reply. Raises as `ExportV2Endpoint.read_submitted`."""
+        return ImportV2Job(self._started_id(order, reply))

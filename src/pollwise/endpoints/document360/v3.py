@@ -29,10 +29,10 @@ import orjson
 from pollwise.endpoints._address import segment
 from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_text
 from pollwise.endpoints._links import link_request
-from pollwise.endpoints._reader import Reader, ReplyReader, clipped, json_object_in
+from pollwise.endpoints._reader import Reader, clipped, json_object_in
 from pollwise.endpoints._started import id_after, started_id
 from pollwise.endpoints._strict import Hook, text_or_null, true_or_false_or_null
-from pollwise.endpoints._vendor import VendorEndpoint, check_same_job
+from pollwise.endpoints._vendor import JobEndpoint, Parts
 from pollwise.endpoints.document360._states import V3, JobState, job_state, state_reading
 from pollwise.endpoints.document360._values_v3 import (
     DriveTaskData,
@@ -52,7 +52,6 @@ from pollwise.endpoints.document360._values_v3 import (
 )
 from pollwise.errors import Problem, RequestRejected
 from pollwise.model.messages import Reply, Request
-from pollwise.model.protocols import Auth
 from pollwise.model.reading import Reading
 
 __all__ = [
@@ -139,11 +138,9 @@ def _problem_in(reply: Reply) -> Problem | None:
         return None
     refusal = _REFUSAL.structure(body)
     problem = _problem_of(refusal.errors)
-    return (
-        problem
-        if problem.descriptions
-        else attrs.evolve(problem, descriptions=clipped([refusal.detail or refusal.title]))
-    )
+    if problem.descriptions:
+        return problem
+    return attrs.evolve(problem, descriptions=clipped([refusal.detail or refusal.title]))
 
 
 def _task_path(job: DriveTaskJob) -> str:
@@ -158,7 +155,7 @@ def _import_path(job: ImportV3Job) -> str:
     return f"{_PROJECTS}{segment(job.project_id)}/imports/{segment(job.import_id)}"
 
 
-class _EndpointV3(VendorEndpoint[J, S]):
+class _EndpointV3(JobEndpoint[J, S]):
     """What the endpoints of v3 have in common."""
 
     def read(self, reply: Reply, /) -> Reading[S]:
@@ -181,7 +178,7 @@ class _EndpointV3(VendorEndpoint[J, S]):
 
     def _started_id(self, order: object, reply: Reply, collection: str) -> str:
         """The ID in the reply to a start: `data.id`, or the last segment of `Operation-Location`."""
-        started = _STARTS.read(reply)
+        started = self._read_started(_STARTED, reply)
         found = started.data.id or id_after(collection, reply.headers.get("Operation-Location"))
         if not found and (started.success is False or started.errors):
             raise RequestRejected(order, reply.status, _problem_of(started.errors))
@@ -190,9 +187,6 @@ class _EndpointV3(VendorEndpoint[J, S]):
     def _start(self, project_id: str, collection: str, body: Mapping[str, Any]) -> Request:
         url = self._root.url(f"{_PROJECTS}{segment(project_id)}/{collection}")
         return Request(url, _JSON, method="POST", body=orjson.dumps(body))
-
-
-_STARTS: Final = ReplyReader(_STARTED, "document360-v3", _problem_in)
 
 
 class DriveTaskEndpoint(_EndpointV3[DriveTaskJob, DriveTaskStatus]):
@@ -209,55 +203,21 @@ class DriveTaskEndpoint(_EndpointV3[DriveTaskJob, DriveTaskStatus]):
     """
 
     name = "document360-v3-drive-task"
-
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
-        super().__init__(
-            base_url,
-            auth=auth,
-            account=account,
-            job=DriveTaskJob,
-            path=_task_path,
-            reader=_TASK,
-            problem=_problem_in,
-        )
-
-    def read_for(self, job: DriveTaskJob, reply: Reply, /) -> Reading[DriveTaskStatus]:
-        """Like `read`, and checks the task ID in the reply. Raises MalformedReply."""
-        reading = self.read(reply)
-        check_same_job(reply, "data.task_id", reading.status.data.task_id, job.task_id, "task")
-        return reading
+    _parts = Parts(
+        job=DriveTaskJob, path=_task_path, reader=_TASK, problem=_problem_in, id_field="data.task_id", what="task"
+    )
 
 
 class ExportV3Endpoint(_EndpointV3[ExportV3Job, ExportV3Status]):
     """Exports of a Document360 project, `GET …/v3/projects/{project_id}/exports/{export_id}`, with the file as their result.
 
-    Args:
-        base_url: As for `DriveTaskEndpoint`.
-        auth: Likewise.
-        account: Likewise.
-
-    Raises:
-        ConfigurationError: As for `DriveTaskEndpoint`.
+    The arguments are those of `DriveTaskEndpoint`.
     """
 
     name = "document360-v3-export"
-
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
-        super().__init__(
-            base_url,
-            auth=auth,
-            account=account,
-            job=ExportV3Job,
-            path=_export_path,
-            reader=_EXPORT,
-            problem=_problem_in,
-        )
-
-    def read_for(self, job: ExportV3Job, reply: Reply, /) -> Reading[ExportV3Status]:
-        """Like `read`, and checks the ID in the reply. Raises MalformedReply."""
-        reading = self.read(reply)
-        check_same_job(reply, "data.id", reading.status.data.id, job.export_id, "export")
-        return reading
+    _parts = Parts(
+        job=ExportV3Job, path=_export_path, reader=_EXPORT, problem=_problem_in, id_field="data.id", what="export"
+    )
 
     def result_request(self, _job: ExportV3Job, status: ExportV3Status, /) -> Request:
         """The request for the file. Raises ConfigurationError if the status has no link."""
@@ -291,48 +251,19 @@ class ExportV3Endpoint(_EndpointV3[ExportV3Job, ExportV3Status]):
 class ImportV3Endpoint(_EndpointV3[ImportV3Job, ImportV3Status]):
     """Imports into a Document360 project, `GET …/v3/projects/{project_id}/imports/{import_id}`.
 
-    Args:
-        base_url: As for `DriveTaskEndpoint`.
-        auth: Likewise.
-        account: Likewise.
-
-    Raises:
-        ConfigurationError: As for `DriveTaskEndpoint`.
+    The arguments are those of `DriveTaskEndpoint`.
     """
 
     name = "document360-v3-import"
-
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
-        super().__init__(
-            base_url,
-            auth=auth,
-            account=account,
-            job=ImportV3Job,
-            path=_import_path,
-            reader=_IMPORT,
-            problem=_problem_in,
-        )
-
-    def read_for(self, job: ImportV3Job, reply: Reply, /) -> Reading[ImportV3Status]:
-        """Like `read`, and checks the ID in the reply. Raises MalformedReply."""
-        reading = self.read(reply)
-        check_same_job(reply, "data.id", reading.status.data.id, job.import_id, "import")
-        return reading
+    _parts = Parts(
+        job=ImportV3Job, path=_import_path, reader=_IMPORT, problem=_problem_in, id_field="data.id", what="import"
+    )
 
     def submit_request(self, order: ImportV3Order, _key: str, /) -> Request:
         """The POST request that starts an import. The API has no idempotency key, so it must not be sent twice."""
-        body = {
-            "source_documentation_url": order.source_documentation_url,
-            "publish_article": order.publish_article,
-            "import_by": order.import_by,
-        }
-        return self._start(order.project_id, "imports", body)
+        body = attrs.asdict(order)
+        return self._start(body.pop("project_id"), "imports", body)
 
     def read_submitted(self, order: ImportV3Order, reply: Reply, /) -> ImportV3Job:
-        """The import in the reply.
-
-        Raises:
-            RequestRejected: The reply names no import, and has errors.
-            MalformedReply: It names no import.
-        """
+        """The import in the reply. Raises as `ExportV3Endpoint.read_submitted`."""
         return ImportV3Job(order.project_id, self._started_id(order, reply, "imports"))
