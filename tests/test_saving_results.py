@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from pollwise import BearerAuth, ConfigurationError, JobFailed, JobWatcher, Limits, Request
-from pollwise.errors import PollwiseError, ResultTooLarge
+from pollwise import BearerAuth, ConfigurationError, JobFailed, JobWatcher, Limits, Reading, Request
+from pollwise.errors import EndpointBug, PollwiseError, ResultTooLarge
 from pollwise.http import AiohttpTransport
 from pollwise.model.messages import Reply
 from pollwise.runtime.result_file import ResultFile
@@ -292,3 +292,25 @@ async def test_a_script_has_files_too(tmp_path: Path) -> None:
     async with JobWatcher(Exports("https://toy.example"), timeout_s=600.0, transport=transport) as watcher:
         assert await watcher.watch(JOB).save_result(tmp_path / "a", max_bytes=10_000) == len(BODY)
     assert (tmp_path / "a").read_bytes() == BODY
+
+
+class Answering(Exports):
+    """Whose file may be answered with 410."""
+
+    result_answer_statuses = frozenset({410})
+
+    def read_result(self, reply: Reply, /) -> Any:
+        return Reading.failed(ToyStatus("gone"), reason="it is gone") if b"gone" in reply.body else "a result"
+
+
+@pytest.mark.parametrize(("body", "error"), [(b"gone", JobFailed), (b"other", EndpointBug)])
+async def test_an_answer_in_place_of_a_file_is_read(tmp_path: Path, body: bytes, error: type[Exception]) -> None:
+    """It may say that the job failed. Its bytes are no file, so it cannot be the result."""
+    vendor = Vendor(reply(body, status="410 Gone"))
+    async with (
+        raw_server(vendor) as vendor.server,
+        JobWatcher(Answering(vendor.server.url), timeout_s=600.0) as watcher,
+    ):
+        with pytest.raises(error, match=r"it is gone|only the bytes of a 2xx reply are saved"):
+            await watcher.watch(JOB).save_result(tmp_path / "f", max_bytes=100)
+    assert (vendor.asked, _left(tmp_path)) == (1, [])

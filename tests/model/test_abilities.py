@@ -41,6 +41,7 @@ class Able(Structural):
 
     account = "acme"
     heeded_headers = ("ETag",)
+    result_answer_statuses = frozenset({422})
     documented_limit = RateLimit(7, per_s=1.0)
     codec = KeptToyEndpoint().codec
 
@@ -72,6 +73,7 @@ def test_an_object_of_another_class_keeps_what_it_has() -> None:
     """Each further member of `Endpoint` counts."""
     whole = with_defaults(Able())
     assert (whole.account, whole.heeded_headers, whole.documented_limit) == ("acme", ("ETag",), RateLimit(7, per_s=1.0))
+    assert whole.result_answer_statuses == {422}
     assert whole.problem(REPLY) == Problem(codes=("X",))
     assert whole.read_for(ToyJob("x"), REPLY) == Reading.running(ToyStatus("x"))
     assert whole.codec is Able.codec
@@ -127,6 +129,8 @@ async def _waits(*_values: Any) -> Any:
         ({"answer_statuses": frozenset({200})}, "from 300 to 599"),
         ({"answer_statuses": frozenset({401})}, "without 401 and 429"),
         ({"answer_statuses": frozenset({404, 429})}, "without 401 and 429"),
+        ({"result_answer_statuses": [422]}, r"result_answer_statuses .* such as frozenset\(\{404\}\), got list"),
+        ({"result_answer_statuses": frozenset({401})}, "without 401 and 429"),
     ],
 )
 @pytest.mark.parametrize("base", [Structural, ToyEndpoint])

@@ -40,6 +40,7 @@ _VALUES: Final = (
     "deciding_keys",
     "answer_statuses",
     "first_after_s",
+    "result_answer_statuses",
 )
 _METHODS: Final = (
     "request",
@@ -52,7 +53,7 @@ _METHODS: Final = (
     "submit_request",
     "read_submitted",
 )
-_FURTHER: Final = ("result_answer_statuses", "submit_answer_statuses", "submit_advice")  # without a default
+_FURTHER: Final = ("submit_answer_statuses", "submit_advice")  # without a default
 
 
 def with_defaults(endpoint: EndpointLike[J, S]) -> Endpoint[J, S]:
@@ -138,6 +139,7 @@ def _has(*methods: str) -> Callable[[object], bool]:
     return lambda value: not isinstance(value, type) and all(callable(getattr(value, name, None)) for name in methods)
 
 
+_ANSWER_STATUSES: Final = "a frozenset of status codes from 300 to 599 without 401 and 429, such as frozenset({404})"
 _is_codec = _has("job_to_keys", "job_from_keys", "status_to_json", "status_from_json")
 _is_auth = _has("headers", "renew")
 
@@ -156,10 +158,8 @@ _WANTED: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "origins": (_is_origins, "a tuple of origins, such as ('https://downloads.example.com',)"),
     "server_named_urls": (lambda value: type(value) is bool, "True or False"),
     "deciding_keys": (_is_texts, "a tuple of texts, such as ('state', 'error')"),
-    "answer_statuses": (
-        _is_answer_statuses,
-        "a frozenset of status codes from 300 to 599 without 401 and 429, such as frozenset({404})",
-    ),
+    "answer_statuses": (_is_answer_statuses, _ANSWER_STATUSES),
+    "result_answer_statuses": (_is_answer_statuses, _ANSWER_STATUSES),
     "first_after_s": (
         lambda value: is_number(value) and 0.0 <= value < math.inf,
         "a number of seconds of at least 0, such as 5.0",

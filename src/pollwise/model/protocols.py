@@ -201,6 +201,13 @@ class Endpoint(ABC, Generic[J, S]):
     The reply to the start may ask for longer.
     """
 
+    result_answer_statuses: frozenset[int] = frozenset()
+    """Status codes outside 2xx whose replies to the request for a result are answers, such as 422 for a job that failed.
+
+    `read_result` gets these replies, too, and looks at `reply.status`. It returns `Reading.failed(...)` for a job that has
+    failed after all; then `result()` and `save_result()` raise JobFailed. The codes are those of `answer_statuses`.
+    """
+
     @abstractmethod
     def request(self, job: J, /) -> Request:
         """The request that asks for the job's status, without credentials. Cheap: called for every poll."""

@@ -88,7 +88,6 @@ class ResultCall(Generic[J, S]):
         most_bytes: Most bytes of all pages together.
     """
 
-    answer_statuses: frozenset[int] = frozenset()
     compares: bool = False
     deciding_keys: Collection[str] = ()
     limits: ReplyLimits | None = WHOLE
@@ -96,7 +95,7 @@ class ResultCall(Generic[J, S]):
 
     def __init__(self, endpoint: Endpoint[J, S], status: S, *, most_bytes: int) -> None:
         made: Any = endpoint
-        self.answer_statuses = getattr(endpoint, "result_answer_statuses", self.answer_statuses)
+        self.answer_statuses: frozenset[int] = endpoint.result_answer_statuses
         self._request: Callable[[J, S, Cursor], Request] = passing_cursor(made.result_request)
         self._read: Callable[[Reply, Cursor], Any] = passing_cursor(made.read_result)
         self.problem: Callable[[Reply], Problem | None] = endpoint.problem

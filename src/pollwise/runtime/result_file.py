@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection, Hashable
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from pollwise.errors import Problem, ResultTooLarge
+from pollwise.errors import ConfigurationError, Problem, ResultTooLarge
+from pollwise.model.calls import passing_cursor
 from pollwise.model.cursor import Cursor
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.messages import Reply, Request
@@ -106,7 +107,6 @@ class SaveCall(Generic[J, S]):
         sink: Gets the body, piece by piece.
     """
 
-    answer_statuses: frozenset[int] = frozenset()
     compares: bool = False
     deciding_keys: Collection[str] = ()
     limits: ReplyLimits | None = None
@@ -114,7 +114,9 @@ class SaveCall(Generic[J, S]):
 
     def __init__(self, endpoint: Endpoint[J, S], status: S, file: ResultFile) -> None:
         made: Any = endpoint
+        self.answer_statuses: frozenset[int] = endpoint.result_answer_statuses
         self._request: Callable[[J, S], Request] = made.result_request
+        self._read: Callable[[Reply, Cursor], Any] = passing_cursor(made.read_result)
         self.problem: Callable[[Reply], Problem | None] = endpoint.problem
         self._status = status
         self._file = file
@@ -125,6 +127,14 @@ class SaveCall(Generic[J, S]):
         self._file.restart()
         return self._request(job, self._status)
 
-    def read(self, _job: J, _reply: Reply, _cursor: Cursor, /) -> Reading[int]:
-        """The number of bytes."""
-        return Reading.succeeded(self._file.size)
+    def read(self, _job: J, reply: Reply, cursor: Cursor, /) -> Reading[Any]:
+        """The number of bytes, or what `read_result` reads in a reply whose status code is in `result_answer_statuses`."""
+        if reply.status not in self.answer_statuses:
+            return Reading.succeeded(self._file.size)
+        made = self._read(reply, cursor)
+        if isinstance(made, Reading):
+            return made
+        raise ConfigurationError(
+            f"read_result returned a result for HTTP {reply.status}, and only the bytes of a 2xx reply are saved; return"
+            " Reading.failed(...) for it, or take the code out of result_answer_statuses"
+        )

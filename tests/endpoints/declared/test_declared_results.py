@@ -175,6 +175,20 @@ async def test_the_reply_to_the_result_can_say_that_the_job_failed() -> None:
 
 
 @pytest.mark.looptime
+async def test_the_reply_to_a_file_can_say_that_the_job_failed(tmp_path: Path) -> None:
+    """As the reply to `result()` can. No file is left, and another refusal is an error of the fetch."""
+    for code, error in (("422 No", JobFailed), ("400 No", RequestRejected)):
+        left = [raw(b'{"state": "done", "url": "/r"}'), raw(b'{"why": "no disk"}', status=code)]
+        async with raw_server(lambda line, left=left: line.say(left.pop(0))) as server:
+            made = endpoint(server.url, then={"url": "url", "failed": [422]})
+            async with JobWatcher(made, timeout_s=600.0) as watcher:
+                with pytest.raises(error) as caught:
+                    await watcher.watch(made.job(id=7, region="eu")).save_result(tmp_path / "rows", max_bytes=100)
+        assert getattr(caught.value, "reason", "no disk") == "no disk"
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.looptime
 @pytest.mark.parametrize("value", ["null", '""', '".."', "true", "[1]", "1.5", '"a\\u0000"', f'"{"x" * 2000}"'])
 async def test_a_value_that_cannot_stand_in_the_request_is_refused(value: str) -> None:
     """Nothing is asked. The error names the path, and not the value."""
@@ -203,7 +217,7 @@ async def test_a_result_elsewhere_gets_no_credentials() -> None:
 
 def test_without_the_words_an_endpoint_has_no_result() -> None:
     """The watcher then says so."""
-    for name in ("result_request", "read_result", "result_answer_statuses"):
+    for name in ("result_request", "read_result"):
         assert not hasattr(endpoint(), name)
         assert hasattr(endpoint(result="output"), name)
 
