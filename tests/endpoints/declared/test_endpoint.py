@@ -21,7 +21,7 @@ from pollwise import (
     SqliteLedger,
     Succeeded,
 )
-from pollwise.endpoints.declared import Declaration, DeclaredEndpoint, DeclaredJob, Progress, Wait
+from pollwise.endpoints.declared import Declaration, DeclaredEndpoint, Progress, Wait
 from pollwise.errors import ConfigurationError, JobNotFound, MalformedReply, RateLimited
 from pollwise.testing import reply
 from raw_server import Line, raw_server
@@ -140,47 +140,6 @@ async def test_a_status_may_be_the_callers_class() -> None:
     made = DeclaredEndpoint(EXPORTS, status=Status)
     with pytest.raises(MalformedReply, match="rows"):
         made.read(reply({"state": "done", "rows": "nine"}))
-
-
-@pytest.mark.parametrize(
-    ("keys", "why"),
-    [
-        ({"id": 7}, "has exactly the keys id, region; got id"),
-        ({"id": 7, "region": "eu", "more": 1}, "exactly the keys"),
-        ({"id": "7", "region": "eu"}, "key id of exports must be of the type int, got str"),
-        ({"id": True, "region": "eu"}, "must be of the type int, got bool"),
-        ({"id": 7, "region": ".."}, "region must not be"),
-        ({"id": 7, "region": ""}, "region must have"),
-    ],
-)
-def test_a_job_that_cannot_be_right_is_refused(keys: dict[str, Any], why: str) -> None:
-    """When it is made, not when it is polled."""
-    with pytest.raises(ConfigurationError, match=why):
-        endpoint().job(**keys)
-
-
-def test_a_job_shows_its_keys() -> None:
-    """In messages, and by name."""
-    job = endpoint().job(id=7, region="eu")
-    assert repr(job) == "exports(id=7, region='eu')"
-    assert (job["id"], job["region"]) == (7, "eu")
-    assert job == DeclaredJob("exports", (("id", 7), ("region", "eu")))
-
-
-@pytest.mark.parametrize(
-    ("keys", "why"),
-    [
-        ({"id": "seven", "region": "eu"}, "whole number"),
-        ({"id": "07", "region": "eu"}, "whole number"),
-        ({"id": "7"}, "exactly the keys"),
-        (["id"], "must be texts by name"),
-        ({"id": 7, "region": "eu"}, "must be texts by name"),
-    ],
-)
-def test_keys_that_are_no_jobs_are_refused(keys: Any, why: str) -> None:
-    """A ledger or a token may have been changed."""
-    with pytest.raises(ConfigurationError, match=why):
-        endpoint().codec.job_from_keys(keys)
 
 
 async def test_a_ledger_and_a_token_keep_a_declared_job(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@
         status = await watcher.watch(endpoint.job(id="batch_7"))
 
 `vocabulary.py` has the words, `loading.py` reads files, `templates.py` makes requests, `expressions.py` and `rules.py`
-read replies, `statuses.py` makes statuses, `problems.py` collects what is wrong.
+read replies, `jobs.py` has the jobs, `statuses.py` makes statuses, `problems.py` collects what is wrong.
 """
 
 from __future__ import annotations
 
-from pollwise.endpoints.declared.endpoint import DeclaredEndpoint, DeclaredJob
+from pollwise.endpoints.declared.endpoint import DeclaredEndpoint
+from pollwise.endpoints.declared.jobs import DeclaredJob
 from pollwise.endpoints.declared.loading import load_declarations
 from pollwise.endpoints.declared.problems import DeclarationErrors, DeclarationProblem
 from pollwise.endpoints.declared.vocabulary import Call, Declaration, Fetch, Progress, Wait

@@ -8,7 +8,7 @@ Rule 3: a status is the JSON of the reply, or what the caller's class makes of i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, overload
@@ -18,10 +18,10 @@ from yarl import URL
 
 from pollwise.core.identity import checked_account
 from pollwise.endpoints._vendor import KEPT_REQUESTS
-from pollwise.endpoints.attrs_codec import whole_number
 from pollwise.endpoints.declared.expressions import is_true
+from pollwise.endpoints.declared.jobs import DeclaredJob, JobCodec, job_of_keys
 from pollwise.endpoints.declared.loading import load_declarations
-from pollwise.endpoints.declared.plan import KEY_TYPES, Plan, auth_variables, compiled, deciding_keys
+from pollwise.endpoints.declared.plan import auth_variables, compiled, deciding_keys
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.results import ResultPlan
 from pollwise.endpoints.declared.rules import Verdict
@@ -35,29 +35,10 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import TERMINAL, Reading
 
-__all__ = ["DeclaredEndpoint", "DeclaredJob"]
+__all__ = ["DeclaredEndpoint"]
 
 S = TypeVar("S")
 T = TypeVar("T")
-
-
-@attrs.frozen(repr=False)
-class DeclaredJob:
-    """A job of a declared endpoint, as `DeclaredEndpoint.job` makes it.
-
-    Attributes:
-        endpoint: The endpoint's name.
-        keys: Names and values, in the order of the declaration.
-    """
-
-    endpoint: str
-    keys: tuple[tuple[str, Key], ...]
-
-    def __getitem__(self, name: str) -> Key:
-        return dict(self.keys)[name]
-
-    def __repr__(self) -> str:
-        return f"{self.endpoint}({', '.join(f'{name}={value!r}' for name, value in self.keys)})"
 
 
 class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
@@ -136,7 +117,7 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         self._form: StatusForm[S] = StatusForm(status)
         self.auth = _auth(declaration) if auth is None else auth
         self.account = checked_account(account, self.auth)
-        self.codec = _Codec(self.name, plan, declaration.job, self._form)
+        self.codec = JobCodec(self.name, plan, declaration.job, self._form)
         self.fixed_origin = plan.poll.origin
         self.documented_limit = declaration.limit
         self.answer_statuses = self._rules.answer_statuses
@@ -206,7 +187,7 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         Raises:
             ConfigurationError: A key is missing, unknown, of another type, or cannot stand in the URL.
         """
-        return _job(self.name, self._plan, self.declaration.job, keys)
+        return job_of_keys(self.name, self._plan, self.declaration.job, keys)
 
     def request(self, job: DeclaredJob, /) -> Request:
         """The status call for this job, without credentials."""
@@ -303,66 +284,6 @@ def _json_if_any(reply: Reply) -> Any:
         return reply.json()
     except MalformedReply:
         return None
-
-
-# --- jobs -------------------------------------------------------------------------------------
-
-
-def _job(endpoint: str, plan: Plan, types: Mapping[str, str], keys: Mapping[str, Any]) -> DeclaredJob:
-    if set(keys) != set(types):
-        raise ConfigurationError(
-            f"a job of {endpoint} has exactly the keys {', '.join(types)}; got {', '.join(keys) or 'none'}"
-        )
-    for name, kind in types.items():
-        if type(keys[name]) is not KEY_TYPES[kind]:
-            raise ConfigurationError(
-                f"key {name} of {endpoint} must be of the type {kind}, got {type(keys[name]).__name__}"
-            )
-        plan.check(name, keys[name])
-    return DeclaredJob(endpoint, tuple((name, keys[name]) for name in types))
-
-
-@attrs.frozen
-class _Codec(Generic[S]):
-    """Keeps declared jobs and their statuses in ledgers and resume tokens."""
-
-    endpoint: str
-    plan: Plan
-    types: Mapping[str, str]
-    form: StatusForm[S]
-
-    def job_to_keys(self, job: DeclaredJob, /) -> dict[str, str]:
-        """The keys as texts."""
-        return {name: str(value) for name, value in job.keys}
-
-    def job_from_keys(self, keys: Mapping[str, str], /) -> DeclaredJob:
-        """The job again. Raises ConfigurationError, a ValueError, for keys that are not a job's."""
-        return job_of_texts(self.endpoint, self.plan, self.types, keys)
-
-    def status_to_json(self, status: S, /) -> Any:
-        """The status as JSON-ready values."""
-        return self.form.to_json(status)
-
-    def status_from_json(self, data: Any, /) -> S:
-        """The status again. Raises ConfigurationError, a ValueError, for data that is not a status's."""
-        return self.form.from_json(data)
-
-
-def job_of_texts(endpoint: str, plan: Plan, types: Mapping[str, str], keys: object) -> DeclaredJob:
-    """The job with these keys as texts, as a ledger or a command line has them. Raises ConfigurationError."""
-    if not isinstance(keys, Mapping) or not all(isinstance(text, str) for pair in keys.items() for text in pair):
-        raise ConfigurationError(f"the keys of a job of {endpoint} must be texts by name")
-    return _job(endpoint, plan, types, {name: _typed(name, text, types.get(name)) for name, text in keys.items()})
-
-
-def _typed(name: str, text: str, kind: str | None) -> Key:
-    if kind != "int":
-        return text
-    try:
-        return whole_number(text)
-    except ValueError:
-        wrong = f"key {name} must be a whole number, such as 7"
-    raise ConfigurationError(wrong)  # raised out here, so that no value is in its context
 
 
 # --- credentials ------------------------------------------------------------------------------
