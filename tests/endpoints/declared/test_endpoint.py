@@ -22,7 +22,7 @@ from pollwise import (
     Succeeded,
 )
 from pollwise.endpoints.declared import Declaration, DeclaredEndpoint, Progress, Wait
-from pollwise.errors import ConfigurationError, JobNotFound, MalformedReply, RateLimited
+from pollwise.errors import ConfigurationError, JobNotFound, MalformedReply, RateLimited, UnknownOutcome
 from pollwise.testing import reply
 from raw_server import Line, raw_server
 from raw_server import reply as raw
@@ -125,6 +125,15 @@ def test_a_wait_in_the_body_reaches_the_reading() -> None:
     """While the job goes on."""
     assert endpoint().read(reply({"state": "working", "wait": 7})).poll_after_s == 7.0
     assert endpoint().read(reply({"state": "done", "wait": 7})).poll_after_s is None
+
+
+async def test_an_end_of_unknown_kind_is_told() -> None:
+    """The watch ends with `UnknownOutcome`, which has the vendor's word."""
+    declared = attrs.evolve(EXPORTS, over_when="finished")
+    events, _ = await events_of(WORKING, raw(b'{"state": "weird", "finished": true}'), declared=declared)
+    assert isinstance(events[-1], Abandoned)
+    assert isinstance(events[-1].error, UnknownOutcome)
+    assert "state=weird" in str(events[-1].error)
 
 
 @attrs.frozen

@@ -19,6 +19,7 @@ from pollwise.endpoints.declared import (
     DeclaredEndpoint,
     Fetch,
     Progress,
+    Submit,
     Wait,
     load_declarations,
 )
@@ -57,6 +58,10 @@ next = "$Location"
 result = { ask = "POST /{region}/{file}", headers = { X-A = "b" }, json = { id = "{id}" }, raw = true, failed = [422] }
 cancel = { ask = "DELETE /{region}", json = { id = "{id}" } }
 limit = "500/min"
+over_when = "finished"
+submit = { ask = "POST /{region}", headers = { X-Key = "{key}" }, json = "{order}", id = { id = "id", region = "{region}" } }
+first_after_s = 2.5
+origins = ["https://files.example.com"]
 """
 
 
@@ -116,6 +121,15 @@ def test_a_file_has_every_word(tmp_path: Path) -> None:
             ),
             cancel=Call(ask="DELETE /{region}", json={"id": "{id}"}),
             limit=RateLimit(500, per_s=60.0),
+            over_when="finished",
+            submit=Submit(
+                ask="POST /{region}",
+                headers={"X-Key": "{key}"},
+                json="{order}",
+                id={"id": "id", "region": "{region}"},
+            ),
+            first_after_s=2.5,
+            origins=["https://files.example.com"],
         )
     }
 
@@ -186,6 +200,10 @@ def test_everything_that_is_wrong_is_reported_at_once() -> None:
         ({"http": 7}, "[a] http: it must be a table"),
         ({"progress": {"done": "a", "of": []}}, "[a] progress.of: it must be an expression or a number"),
         ({"progress": "percent"}, "[a] progress: "),
+        ({"many": {}}, "[a] many: one request for many jobs cannot be declared yet"),
+        ({"hold_s": 30}, "[a] hold_s: long polling cannot be declared yet"),
+        ({"heeds": ["ETag"]}, "[a] heeds: leave the word out: a declaration looks at no header field but that of next"),
+        ({"over_when": "a["}, "[a] over_when: the expression 'a['"),
         ({"limit": 7}, "[a] limit: write a number of requests"),
         ({"headers": {"A": 7}}, "[a] headers: it must be a text"),
     ],

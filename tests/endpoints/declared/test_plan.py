@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pollwise.endpoints.declared import Declaration
+from pollwise.endpoints.declared import Declaration, Fetch, Submit
 from pollwise.endpoints.declared.plan import compiled, deciding_keys
 from pollwise.endpoints.declared.problems import Problems
 
@@ -86,3 +86,35 @@ def test_a_long_reply_keeps_what_decides() -> None:
 def test_keys_are_names_that_the_request_uses(job: Any, why: str) -> None:
     """Two jobs that differ only in an unused key would be one job at the server."""
     assert any(problem.startswith(why) for problem in problems_of(job=job))
+
+
+URL_JOBS: dict[str, Any] = {"job": ["url"], "poll": "GET {+url}"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"cancel": "DELETE /jobs"},
+        {"then": Fetch(ask="GET /{file}")},
+        {"submit": Submit(ask="POST /jobs", id="$Location"), "cancel": "DELETE {+url}"},
+    ],
+)
+def test_a_base_url_may_be_that_of_another_call(words: dict[str, Any]) -> None:
+    """If the jobs are URLs, it is an origin to which the credentials may go, because the declaration names it."""
+    problems = Problems()
+    base = "https://A.example:443/api"
+    plan = compiled(Declaration(name="a", base=base, state="s", succeeded=["x"], **URL_JOBS, **words), problems)
+    assert problems.found == []
+    assert plan is not None
+    assert plan.poll.whole_url == "url"
+    assert plan.origins == ("https://a.example",)
+    assert problems_of(**URL_JOBS) == ["base: poll takes its whole URL from {+url}; leave base out"]
+
+
+def test_origins_are_scheme_and_host() -> None:
+    """Each is written once."""
+    assert problems_of(origins=["https://b.example", "http://c.example:8080"]) == []
+    for wrong in ("b.example", "https://b.example/x", "https://me:pw@b.example", "ftp://b.example", ""):
+        (problem,) = problems_of(origins=[wrong])
+        assert problem.startswith("origins: write origins, such as")
+    assert problems_of(origins="https://b.example")[0] == "origins: write a list of texts"

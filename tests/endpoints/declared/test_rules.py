@@ -92,6 +92,43 @@ def test_the_first_rule_that_matches_decides() -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "unknown", "why"),
+    [
+        (
+            {"state": "weird", "over": True},
+            "state=weird",
+            "state gives 'weird', which is in no list, and over_when is true",
+        ),
+        ({"state": {"a": 1}, "over": True}, "over_when=true", "over_when is true, and no rule says how the job ended"),
+        ({"over": True}, "over_when=true", "over_when is true, and no rule says how the job ended"),
+    ],
+)
+def test_an_end_that_no_rule_names_is_no_success(data: dict[str, Any], unknown: str, why: str) -> None:
+    """It is an end of unknown kind, which says how the vendor put it."""
+    rules = right(**WORDS, over_when="over", otherwise="queued")
+    verdict = rules.verdict(data)
+    assert verdict is not None
+    assert (verdict.phase, verdict.unknown_end, verdict.unknown) == (Phase.RUNNING, True, unknown)
+    assert rules.why(200, data) == why
+
+
+@pytest.mark.parametrize(
+    ("data", "phase"),
+    [
+        ({"state": "done", "over": True}, Phase.SUCCEEDED),
+        ({"state": "waiting", "over": True}, Phase.QUEUED),
+        ({"state": "weird", "over": False}, Phase.RUNNING),
+        ({"over": ""}, Phase.QUEUED),
+    ],
+)
+def test_a_rule_that_names_the_phase_comes_before_over_when(data: dict[str, Any], phase: Phase) -> None:
+    """Also one that says that the job is at work. Without a true `over_when` nothing is an end of unknown kind."""
+    verdict = right(**WORDS, over_when="over", otherwise="queued").verdict(data)
+    assert verdict is not None
+    assert (verdict.phase, verdict.unknown_end) == (phase, False)
+
+
+@pytest.mark.parametrize(
     ("data", "fraction"),
     [
         ({"done": 5, "of": 10}, 0.5),

@@ -14,7 +14,7 @@ from pollwise.endpoints.declared.endpoint import DeclaredEndpoint
 from pollwise.endpoints.declared.jobs import DeclaredJob
 from pollwise.endpoints.declared.loading import load_declarations
 from pollwise.endpoints.declared.problems import DeclarationErrors, DeclarationProblem
-from pollwise.endpoints.declared.vocabulary import Call, Declaration, Fetch, Progress, Wait
+from pollwise.endpoints.declared.vocabulary import Call, Declaration, Fetch, Progress, Submit, Wait
 
 __all__ = [
     "Call",
@@ -25,6 +25,7 @@ __all__ = [
     "DeclaredJob",
     "Fetch",
     "Progress",
+    "Submit",
     "Wait",
     "load_declarations",
 ]

@@ -8,7 +8,7 @@ Rule 3: a status is the JSON of the reply, or what the caller's class makes of i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, overload
@@ -21,6 +21,7 @@ from pollwise.endpoints._vendor import KEPT_REQUESTS
 from pollwise.endpoints.declared.expressions import is_true
 from pollwise.endpoints.declared.jobs import DeclaredJob, JobCodec, job_of_keys
 from pollwise.endpoints.declared.loading import load_declarations
+from pollwise.endpoints.declared.orders import SubmitPlan
 from pollwise.endpoints.declared.plan import auth_variables, compiled, deciding_keys
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.results import ResultPlan
@@ -120,6 +121,8 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         self.codec = JobCodec(self.name, plan, declaration.job, self._form)
         self.fixed_origin = plan.poll.origin
         self.documented_limit = declaration.limit
+        self.origins = plan.origins
+        self.first_after_s = declaration.first_after_s
         self.answer_statuses = self._rules.answer_statuses
         self.deciding_keys = deciding_keys(declaration)
         if plan.next is not None and plan.next.header is not None:
@@ -132,6 +135,13 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
             self.result_answer_statuses = plan.result.failed
         if plan.cancel is not None:  # a watcher asks whether the attribute is there
             self.cancel_request: Callable[[DeclaredJob, S | None], Request] = partial(_cancel_request, plan.cancel)
+        if plan.submit is not None:
+            self.submit_request: Callable[[Mapping[str, Any], str], Request] = partial(
+                self._submit_request, plan.submit
+            )
+            self.read_submitted: Callable[[Mapping[str, Any], Reply], DeclaredJob] = partial(
+                self._read_submitted, plan.submit
+            )
 
     @overload
     @classmethod
@@ -205,7 +215,7 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         data = reply.json() if verdict is None else _json_if_any(reply)
         if verdict is None:
             verdict = self._verdict(reply, data)
-        over = verdict.phase in TERMINAL
+        over = verdict.phase in TERMINAL or verdict.unknown_end
         return Reading(
             status=self._form.structured(data, reply),
             phase=verdict.phase,
@@ -226,6 +236,33 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         data = _json_if_any(reply)
         code, reason = self._rules.code(data), self._rules.reason(data)
         return Problem((code,) if code else (), (reason,) if reason else ()) if code or reason else None
+
+    def _submit_request(self, submit: SubmitPlan, order: Mapping[str, Any], key: str, /) -> Request:
+        """The request that starts a job, without credentials.
+
+        Raises:
+            ConfigurationError: The order does not have what the declaration sends. Nothing was sent.
+        """
+        for name, value in submit.keys_of(order, self.declaration.job).items():
+            self._plan.check(name, value)
+        return submit.request(order, key)
+
+    def _read_submitted(self, submit: SubmitPlan, order: Mapping[str, Any], reply: Reply, /) -> DeclaredJob:
+        """The job that was started.
+
+        Raises:
+            MalformedReply: The reply does not have its keys.
+            RateLimited: The expression `limited` is true.
+        """
+        limited = self._rules.limited
+        if limited is not None and is_true(limited(data := _json_if_any(reply))):
+            raise RateLimited(self._rules.poll_after_s(data), self.problem(reply), reply.status)
+        keys = submit.keys_in(order, reply, self.declaration.job)
+        try:
+            return job_of_keys(self.name, self._plan, self.declaration.job, keys)
+        except ConfigurationError as exc:
+            why = str(exc)
+        raise reply.malformed(why)
 
     def __repr__(self) -> str:
         account = f", account={self.account!r}" if self.account else ""

@@ -23,7 +23,7 @@ from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError
 
 from pollwise.endpoints.declared.plan import compiled
 from pollwise.endpoints.declared.problems import DeclarationErrors, DeclarationProblem, Problems
-from pollwise.endpoints.declared.vocabulary import Call, Declaration, Fetch, JobKeys, Word
+from pollwise.endpoints.declared.vocabulary import Call, Declaration, Fetch, JobKeys, Submit, Word
 from pollwise.model.limits import RateLimit
 
 __all__ = ["declarations_of", "load_declarations"]
@@ -119,6 +119,7 @@ def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
     for exact in (str, int, bool):
         converter.register_structure_hook(exact, partial(_exactly, exact))
+    converter.register_structure_hook(float, _number)
     for kind, read in _HOOKS:
         converter.register_structure_hook_func(partial(operator.eq, kind), read)
     call = converter.get_structure_hook(Call)
@@ -126,6 +127,7 @@ def _converter() -> Converter:
     fetch = partial(_text_or_table, str, lambda value, _: converter.structure(value, Fetch))
     converter.register_structure_hook_func(partial(operator.eq, str | Fetch | None), fetch)
     converter.register_structure_hook_func(partial(operator.eq, Fetch | None), partial(_fetch_table, converter))
+    converter.register_structure_hook_func(partial(operator.eq, Submit | None), partial(_submit_table, converter))
     converter.register_structure_hook(RateLimit, _rate_limit)
     return converter
 
@@ -182,6 +184,26 @@ def _fetch_table(converter: Converter, value: object, _type: object, /) -> Fetch
     return converter.structure(_table(value), Fetch)
 
 
+def _submit_table(converter: Converter, value: object, _type: object, /) -> Submit:
+    return converter.structure(_table(value), Submit)
+
+
+def _text_list(value: object, _type: object, /) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"it must be a list of texts, got {_kind(value)}")
+    return tuple(_exactly(str, text) for text in value)
+
+
+def _number(value: object, _type: object, /) -> float:
+    if type(value) not in (int, float):
+        raise TypeError(f"it must be a number, got {_kind(value)}")
+    return value  # type: ignore[return-value]  # looked at one line before
+
+
+def _text_or_texts(value: object, kind: object, /) -> str | dict[str, str]:
+    return value if isinstance(value, str) else _texts(value, kind)
+
+
 def _rate_limit(value: object, _type: object, /) -> RateLimit:
     match = _RATE(value) if isinstance(value, str) else None
     if match is None:
@@ -205,12 +227,19 @@ _UNITS_S: Final[Mapping[str, float]] = {
     "d": 86_400.0,
     "day": 86_400.0,
 }
+_LATER: Final[Mapping[str, str]] = {
+    "many": "one request for many jobs cannot be declared yet; leave the word out, and each job is asked for by itself",
+    "hold_s": "long polling cannot be declared yet; leave the word out, and the status is polled",
+    "heeds": "leave the word out: a declaration looks at no header field but that of next, which is heeded without it",
+}
 _HOOKS: Final[Sequence[tuple[Any, Callable[[Any, Any], Any]]]] = (
     (tuple[Word, ...], _words),
     (JobKeys, _job),
     (Mapping[str, str], _texts),
     (Mapping[str, tuple[Word, ...]], _by_phase),
     (Mapping[str, Any], _table),
+    (tuple[str, ...], _text_list),
+    (str | Mapping[str, str], _text_or_texts),
     (str | float, _text_or_number),
     (Any, _unchanged),
 )
@@ -229,7 +258,7 @@ def _reasons(exc: BaseException, words: tuple[str, ...]) -> Iterator[tuple[str |
     match exc:
         case ForbiddenExtraKeysError():
             for word in sorted(exc.extra_fields):
-                yield ".".join((*words, word)), f"there is no such word{_near(word, exc.cl)}"
+                yield ".".join((*words, word)), _LATER.get(word) or f"there is no such word{_near(word, exc.cl)}"
         case KeyError():
             yield place, "it is missing"
         case _:

@@ -6,20 +6,26 @@ Rule 2: nothing here reads the environment, a file or a clock.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
+from yarl import URL
 
+from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints.declared.following import NextUrl
+from pollwise.endpoints.declared.orders import SubmitPlan
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.results import ResultPlan, result_names
 from pollwise.endpoints.declared.rules import Rules
-from pollwise.endpoints.declared.templates import Key, RequestTemplate
-from pollwise.endpoints.declared.vocabulary import PHASES, Call, Declaration
+from pollwise.endpoints.declared.templates import HOLE, Key, RequestTemplate
+from pollwise.endpoints.declared.vocabulary import PHASES, Call, Declaration, Fetch
 from pollwise.errors import ConfigurationError
 from pollwise.http.credentials import header_fields
+from pollwise.model.limits import is_number
 
 __all__ = ["KEY_TYPES", "Plan", "auth_variables", "compiled", "deciding_keys"]
 
@@ -41,6 +47,8 @@ class Plan:
         next: Where a reply has the next URL, or None.
         cancel: The request that stops a job, or None.
         result: How the result of a job is had, or None.
+        submit: How a job is started, or None.
+        origins: Where else credentials may go.
     """
 
     poll: RequestTemplate
@@ -48,6 +56,8 @@ class Plan:
     next: NextUrl | None
     cancel: RequestTemplate | None
     result: ResultPlan | None
+    submit: SubmitPlan | None
+    origins: tuple[str, ...]
 
     def check(self, name: str, value: Key) -> None:
         """Raise ConfigurationError unless this key of a job can stand in every request that uses it."""
@@ -68,6 +78,9 @@ def compiled(declaration: Declaration, problems: Problems) -> Plan | None:
     if unused:
         problems.add("job", f"the request uses no {', '.join(unused)}; two jobs that differ there alone would be one")
     cancel = None if declaration.cancel is None else _template("cancel", declaration.cancel, declaration, problems)
+    origins = _origins(declaration, problems)
+    submit = SubmitPlan.parse(declaration, frozenset(map(URL, origins)), problems)
+    _check_first_after(declaration.first_after_s, problems)
     result = ResultPlan.parse(declaration, problems)
     problems.of("auth", _check_auth, declaration.auth)
     following = None if declaration.next is None else problems.of("next", NextUrl.parse, declaration.next)
@@ -78,16 +91,60 @@ def compiled(declaration: Declaration, problems: Problems) -> Plan | None:
     ):
         problems.add("next", "the next URL is asked with GET and without a body, so poll must be such a request, too")
     rules = Rules.of(declaration, problems)
-    return None if poll is None else Plan(poll=poll, rules=rules, next=following, cancel=cancel, result=result)
+    if poll is None:
+        return None
+    return Plan(poll=poll, rules=rules, next=following, cancel=cancel, result=result, submit=submit, origins=origins)
 
 
 def _template(word: str, call: Call, declaration: Declaration, problems: Problems) -> RequestTemplate | None:
-    return RequestTemplate.parse(word, call, declaration.headers, declaration.base, declaration.job, problems)
+    base = None if _whole_url(call) and _has_path(declaration) else declaration.base  # it is that of the other calls
+    return RequestTemplate.parse(word, call, declaration.headers, base, declaration.job, problems)
+
+
+def _whole_url(call: Call) -> bool:
+    """Whether the job has the whole URL of this call."""
+    return HOLE.fullmatch(call.ask.partition(" ")[2]) is not None
+
+
+def _has_path(declaration: Declaration) -> bool:
+    """Whether a call is a path, which needs the base URL."""
+    result = declaration.result if isinstance(declaration.result, Fetch) else declaration.then
+    calls = [declaration.poll, declaration.cancel, declaration.submit, result]
+    return any(call is not None and " /" in (call.ask or "") for call in calls)
+
+
+def _origins(declaration: Declaration, problems: Problems) -> tuple[str, ...]:
+    """Where else credentials may go. If the poll has its whole URL from the job, the base URL is one of these."""
+    found = [problems.of("origins", _origin, text) for text in _texts_in("origins", declaration.origins, problems)]
+    if _whole_url(declaration.poll) and declaration.base is not None:
+        with suppress(ConfigurationError):  # the call that needs the base URL has reported it
+            found.append(ApiRoot.parse(declaration.base).origin)
+    return tuple(dict.fromkeys(str(origin) for origin in found if origin is not None))
+
+
+def _origin(text: str) -> URL:
+    with suppress(ConfigurationError):
+        root = ApiRoot.parse(text)
+        if not root.prefix:
+            return root.origin
+    raise ConfigurationError("write origins, such as 'https://downloads.example.com': scheme and host without a path")
+
+
+def _texts_in(word: str, values: object, problems: Problems) -> list[str]:
+    if isinstance(values, tuple) and all(isinstance(value, str) for value in values):
+        return list(values)
+    problems.add(word, "write a list of texts")
+    return []
+
+
+def _check_first_after(seconds: object, problems: Problems) -> None:
+    if not is_number(seconds) or not 0 <= seconds < math.inf:
+        problems.add("first_after_s", f"write a number of seconds, such as 5, not {seconds!r}")
 
 
 def deciding_keys(declaration: Declaration) -> tuple[str, ...]:
     """The names in the expressions that decide, or say what is asked next. A long reply keeps these keys. A few names are functions, which is harmless."""
-    words = ("state", "code", "limited", "expects", "next", *(f"{name}_when" for name in PHASES))
+    words = ("state", "code", "limited", "expects", "next", "over_when", *(f"{name}_when" for name in PHASES))
     texts = [str(getattr(declaration, word)) for word in words if getattr(declaration, word) is not None]
     texts += result_names(declaration)
     return tuple(dict.fromkeys(name for text in texts for name in _NAMES(text)))

@@ -1,10 +1,12 @@
 """What a reply says about its job, by the rules of a declaration.
 
-Rule 1: the first rule that matches decides: status codes, then expressions, then words, then `otherwise`.
+Rule 1: the first rule that matches decides: status codes, then expressions, then words, then `over_when` and
+`otherwise`.
 Rule 2: words are compared without letter case and by type: 0, false and "0" are three words.
 Rule 3: a word in no list means running. It is reported, so that the caller can add it.
-Rule 4: a reply that no rule matches says nothing about the job.
-Rule 5: what informs (progress, reason, wait) is None if it cannot be read. It never hides what decides.
+Rule 4: an end that no rule names is no success: `over_when` makes it an end of unknown kind.
+Rule 5: a reply that no rule matches says nothing about the job.
+Rule 6: what informs (progress, reason, wait) is None if it cannot be read. It never hides what decides.
 """
 
 from __future__ import annotations
@@ -35,13 +37,22 @@ _OTHERWISE: Final = {"running": Phase.RUNNING, "queued": Phase.QUEUED}
 
 @attrs.frozen
 class Verdict:
-    """What the rules say: the phase, whether it is unconfirmed, and a word in no list as `state=WORD`."""
+    """What the rules say.
+
+    Attributes:
+        phase: The phase.
+        unconfirmed: Whether it only looks over.
+        unknown: A word in no list, as `state=WORD`.
+        unknown_end: Whether the job is over in a way that no rule names.
+    """
 
     phase: Phase
     unconfirmed: bool = False
     unknown: str | None = None
+    unknown_end: bool = False
 
 
+_END: Final = Verdict(Phase.RUNNING, unknown="over_when=true", unknown_end=True)
 _VERDICTS: Final = {phase: Verdict(phase) for phase in Phase}
 
 
@@ -63,6 +74,7 @@ class Rules:
     _when: tuple[tuple[str, Expression, Verdict], ...] = attrs.field(alias="when")
     _state: Expression | None = attrs.field(alias="state")
     _words: Mapping[Any, Verdict] = attrs.field(alias="words")
+    _over: Expression | None = attrs.field(alias="over")
     _otherwise: Verdict | None = attrs.field(alias="otherwise")
     _done: Expression | None = attrs.field(alias="done")
     _of: Expression | float = attrs.field(alias="of")
@@ -81,8 +93,15 @@ class Rules:
             word = self._state(data)
             if word is not None:
                 found = self._words.get(_word_key(word)) if isinstance(word, (str, int)) else None
-                return found or (None if isinstance(word, (dict, list)) else _unknown(word))
-        return self._otherwise
+                return found or self._of_unlisted(word, data)
+        return self._otherwise if self._over is None or not is_true(self._over(data)) else _END
+
+    def _of_unlisted(self, word: Any, data: Any) -> Verdict | None:
+        """What a word in no list means. An object and a list are no words."""
+        strange = None if isinstance(word, (dict, list)) else unknown("state", word)
+        if self._over is not None and is_true(self._over(data)):
+            return attrs.evolve(_END, unknown=strange) if strange else _END
+        return None if strange is None else Verdict(Phase.RUNNING, unknown=strange)
 
     def why(self, http_status: int, data: Any) -> str:
         """Which rule decides about a reply, in words."""
@@ -108,8 +127,11 @@ class Rules:
         word = None if self._state is None else self._state(data)
         if isinstance(word, (str, int)) and _word_key(word) in self._words:
             return f"state gives {_shown(word)}, which {self._words[_word_key(word)].phase.value} lists"
+        over = "" if self._over is None or not is_true(self._over(data)) else "over_when is true"
         if word is not None and not isinstance(word, (dict, list)):
-            return f"state gives {_shown(word)}, which is in no list"
+            return f"state gives {_shown(word)}, which is in no list" + (f", and {over}" if over else "")
+        if over:
+            return f"{over}, and no rule says how the job ended"
         return "no rule matches" + ("" if self._otherwise is None else ", so otherwise decides")
 
     def verdict_of_code(self, data: Any) -> Verdict | None:
@@ -163,6 +185,7 @@ class Rules:
             when=tuple((f"{name}_when", when, _VERDICTS[PHASES[name]]) for name, when in whens if when is not None),
             state=expression("state", declared.state),
             words=_words(declared, problems),
+            over=expression("over_when", declared.over_when),
             otherwise=_otherwise(declared, problems),
             done=None if progress is None else expression("progress.done", progress.done),
             of=_whole(progress.of if progress else 1, expression, problems),
@@ -258,10 +281,6 @@ def _word_key(word: Word) -> Any:
 
 
 # --- values of replies ------------------------------------------------------------------------
-
-
-def _unknown(word: Any) -> Verdict:
-    return Verdict(Phase.RUNNING, unknown=unknown("state", word))
 
 
 def _shown(value: Any) -> str:

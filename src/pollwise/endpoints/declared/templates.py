@@ -47,6 +47,7 @@ class RequestTemplate:
         origin: The origin of every request, or None if each job has its own.
         keys: The keys that the request uses.
         paths: The keys that keep their slashes.
+        in_url: The keys that the URL uses.
         in_headers: The keys that header fields use.
         whole_url: The key that is the URL, or None.
     """
@@ -55,6 +56,7 @@ class RequestTemplate:
     origin: str | None
     keys: frozenset[str]
     paths: frozenset[str]
+    in_url: frozenset[str]
     in_headers: frozenset[str]
     whole_url: str | None
     _url: Callable[[Mapping[str, Key]], str] = attrs.field(alias="url")
@@ -126,6 +128,7 @@ class RequestTemplate:
             origin=None if root is None else str(root.origin),
             keys=frozenset(hole[2] for hole, _ in _holes(target, headers, call.json)),
             paths=frozenset(name for plus, name in in_path if plus and name != whole_url),
+            in_url=frozenset(hole[2] for hole in HOLE.finditer(target)),
             in_headers=frozenset(hole[2] for value in headers.values() for hole in HOLE.finditer(value)),
             whole_url=whole_url,
             url=_url_maker(prefix, path, query, whole_url),

@@ -14,7 +14,7 @@ import attrs
 from pollwise.model.limits import RateLimit
 from pollwise.model.reading import Phase
 
-__all__ = ["PHASES", "Call", "Declaration", "Fetch", "JobKeys", "Progress", "Wait", "Word"]
+__all__ = ["PHASES", "Call", "Declaration", "Fetch", "JobKeys", "Progress", "Submit", "Wait", "Word"]
 
 Word: TypeAlias = str | int | bool
 """One of the vendor's words for a state."""
@@ -122,6 +122,37 @@ class Fetch:
     failed: tuple[int, ...] = attrs.field(default=(), converter=tuple)
 
 
+def _places(value: str | Mapping[str, str]) -> str | Mapping[str, str]:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+@attrs.frozen(kw_only=True)
+class Submit:
+    """The request that starts a job, and where its reply has the keys of that job.
+
+    An order is a JSON object. A hole is a field of it, such as `{model}` or `{input.bucket}`. `{order}` is the whole order,
+    and `{key}` the idempotency key. `{order.key}` is the field `key` of the order.
+
+    Attributes:
+        ask: The method and the path, as in `Call`.
+        id: Where the key of the job is: an expression over the JSON of the reply; or `$Location` for a header field, which has
+            the key itself, or a URL like that of `poll`; or `{region}`, a field of the order. A mapping of key to place if
+            the job has several keys.
+        headers: Header fields, as in `Call`; such as `{"Idempotency-Key": "{key}"}`.
+        json: The JSON body, or None. A text that is a hole as a whole becomes that value, such as `"{order}"`.
+    """
+
+    ask: str
+    id: str | Mapping[str, str] = attrs.field(converter=_places)
+    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_texts)
+    json: Any = None
+
+
+def _origins(value: Iterable[str]) -> tuple[str, ...]:
+    given: object = value  # a text is refused later, with the place
+    return tuple(given) if isinstance(given, (list, tuple)) else value  # type: ignore[return-value]
+
+
 @attrs.frozen(kw_only=True)
 class Declaration:
     """A status call, declared: how to ask, and how to read.
@@ -138,7 +169,7 @@ class Declaration:
 
     Expressions are JMESPath over the JSON of a reply; a dotted path such as `task.status` is one. The first rule that
     matches gives the phase, in this order: `http`, the expressions `cancelled_when`, `failed_when`, `succeeded_when`,
-    `running_when` and `queued_when`, the words, `otherwise`.
+    `running_when` and `queued_when`, the words, `over_when`, `otherwise`.
 
     Attributes:
         name: The name of the endpoint, as in logs, tokens and ledgers.
@@ -159,6 +190,8 @@ class Declaration:
         succeeded_when: An expression that is true if the job succeeded.
         running_when: An expression that is true while the job is at work.
         queued_when: An expression that is true while the job waits.
+        over_when: An expression that is true if the job is over. If no rule above says how, the watch ends with
+            `UnknownOutcome`.
         otherwise: The phase if no rule matches: `running` or `queued`. None: such a reply is malformed.
         expects: An expression that gives a value in every reply about a job. A reply without one is malformed.
         progress: The share of the work that is done.
@@ -173,6 +206,9 @@ class Declaration:
             jobs have no result.
         then: The same as `result`, for a request. Only one of the two is written.
         cancel: The request that asks the server to stop a job. None: jobs cannot be cancelled.
+        submit: The request that starts a job. None: jobs are started elsewhere.
+        first_after_s: Seconds from the start of a job by `submit` to its first poll.
+        origins: Further origins to which the credentials may go, such as `https://downloads.example.com`.
         limit: The documented rate limit.
         auth: Which environment variables have the credentials: `{"bearer": "TOKEN"}`, `{"basic": ["USER", "PASSWORD"]}`
             or `{"key": "API_KEY", "header": "X-API-Key"}`. Never a credential itself.
@@ -196,6 +232,7 @@ class Declaration:
     succeeded_when: str | None = None
     running_when: str | None = None
     queued_when: str | None = None
+    over_when: str | None = None
     otherwise: str | None = None
     expects: str | None = None
     progress: Progress | None = None
@@ -208,5 +245,8 @@ class Declaration:
     result: str | Fetch | None = None
     then: Fetch | None = None
     cancel: Call | None = attrs.field(default=None, converter=_call_if_any)
+    submit: Submit | None = None
+    first_after_s: float = 0.0
+    origins: tuple[str, ...] = attrs.field(default=(), converter=_origins)
     limit: RateLimit | None = None
     auth: Mapping[str, Any] | None = None
