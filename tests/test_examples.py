@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -72,20 +73,38 @@ async def test_survive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert sorted(capsys.readouterr().out.splitlines()) == ["one succeeded", "two succeeded"]
 
 
-async def test_declared(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The example of a declaration awaits an export, and the README shows its file."""
+async def test_declared(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The example of a declaration awaits the result of an export, and the README shows its file."""
     assert f"```toml\n{(ROOT / 'examples' / 'endpoints.toml').read_text(encoding='utf-8')}```" in README
 
     async def export(request: web.Request) -> web.Response:
-        return web.json_response({"state": "done", "rows_done": 40, "rows": 40})
+        return web.json_response({"state": "done", "percent": 100, "result_url": "/files/7.json"})
+
+    async def rows(request: web.Request) -> web.Response:
+        return web.json_response([{"row": 1}])
 
     app = web.Application()
     app.router.add_get("/exports/7", export)
+    app.router.add_get("/files/7.json", rows)
     async with TestServer(app) as server:
-        monkeypatch.chdir(ROOT / "examples")
+        shutil.copy(ROOT / "examples" / "endpoints.toml", tmp_path)
+        monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("EXPORTS_BASE_URL", str(server.make_url("")))
         await main_of("declared")()
-    assert capsys.readouterr().out == "40\n"
+        await main_of("declared")()  # as after a restart
+    assert capsys.readouterr().out == "[{'row': 1}]\n" * 2
+
+
+def test_any_api_takes_few_lines() -> None:
+    """A status with a percentage and the URL of its result, a ledger and the result: 8 lines of TOML, and 12 of Python."""
+    assert lines_of("endpoints.toml") <= 8
+    assert lines_of("declared.py") <= 12
+
+
+def lines_of(name: str) -> int:
+    """The lines of an example without blank lines and the docstring."""
+    lines = (ROOT / "examples" / name).read_text(encoding="utf-8").splitlines()
+    return sum(bool(line) and not line.startswith('"""') for line in lines)
 
 
 async def test_own_endpoint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,3 +20,11 @@ def test_names_of_keys_are_texts_by_default() -> None:
     made = Declaration(name="a", job=["id", "region"], poll="GET /{id}")
     assert made.job == {"id": "str", "region": "str"}
     assert made.poll == Call(ask="GET /{id}")
+
+
+def test_the_keys_of_a_job_are_the_holes_of_the_poll() -> None:
+    """In their order, as texts, if `job` is left out. A path is no key."""
+    poll = Call(ask="GET /{+region}/{id}?of={id}", headers={"X-A": "a {part}"}, json=["{row}", "no {hole}", "{a.b}"])
+    made = Declaration(name="a", poll=poll, headers={"X-B": "{team}"})
+    assert list(made.job.items()) == [(name, "str") for name in ("region", "id", "team", "part", "row")]
+    assert Declaration(name="a", poll="GET /{id}", job={"id": "int"}).job == {"id": "int"}

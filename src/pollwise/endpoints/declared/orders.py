@@ -22,8 +22,8 @@ from pollwise.endpoints.attrs_codec import whole_number
 from pollwise.endpoints.declared.expressions import compiled
 from pollwise.endpoints.declared.following import url_in
 from pollwise.endpoints.declared.problems import Problems
-from pollwise.endpoints.declared.templates import HOLE, Key, RequestTemplate, hole_names
-from pollwise.endpoints.declared.vocabulary import Call, Declaration, Submit
+from pollwise.endpoints.declared.templates import Key, RequestTemplate
+from pollwise.endpoints.declared.vocabulary import HOLE, Call, Declaration, Submit, hole_names
 from pollwise.errors import ConfigurationError
 from pollwise.http.credentials import is_field_name
 from pollwise.model.messages import Reply, Request

@@ -21,8 +21,8 @@ from pollwise.endpoints.declared.orders import SubmitPlan
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.results import ResultPlan, result_names
 from pollwise.endpoints.declared.rules import Rules
-from pollwise.endpoints.declared.templates import HOLE, Key, RequestTemplate
-from pollwise.endpoints.declared.vocabulary import PHASES, Call, Declaration, Fetch
+from pollwise.endpoints.declared.templates import Key, RequestTemplate
+from pollwise.endpoints.declared.vocabulary import HOLE, PHASES, Call, Declaration, Fetch
 from pollwise.errors import ConfigurationError
 from pollwise.http.credentials import header_fields
 from pollwise.model.limits import is_number

@@ -18,8 +18,8 @@ from pollwise.endpoints._server_values import is_surely_whole, url_in
 from pollwise.endpoints.declared.expressions import Expression, compiled
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.rules import text_or_none
-from pollwise.endpoints.declared.templates import Key, RequestTemplate, hole_names
-from pollwise.endpoints.declared.vocabulary import Call, Declaration, Fetch
+from pollwise.endpoints.declared.templates import Key, RequestTemplate
+from pollwise.endpoints.declared.vocabulary import Call, Declaration, Fetch, hole_names
 from pollwise.errors import ConfigurationError, MalformedReply
 from pollwise.model.abilities import NEVER_ANSWERS
 from pollwise.model.messages import Reply, Request
@@ -88,7 +88,11 @@ def result_names(declared: Declaration) -> tuple[str, ...]:
         return () if found is None else (found,)
     if found.ask is None:
         return () if found.url is None else (found.url,)
-    return tuple(hole_names(Call(ask=found.ask, headers=found.headers, json=found.json)) - set(declared.job))
+    return tuple(
+        name
+        for name in hole_names(Call(ask=found.ask, headers=found.headers, json=found.json))
+        if name not in declared.job
+    )
 
 
 def _fetched(word: str, fetch: Fetch, declared: Declaration, to: Problems) -> ResultPlan | None:
@@ -101,7 +105,7 @@ def _fetched(word: str, fetch: Fetch, declared: Declaration, to: Problems) -> Re
     call = Call(ask=fetch.ask or f"GET {{+{_URL}}}", headers=fetch.headers, json=fetch.json)
     if fetch.url is not None and fetch.json is not None:
         to.add(word, "a URL of the status is asked with GET and without a body; leave json out")
-    paths = hole_names(call) - set(declared.job) if fetch.ask is not None else set()
+    paths = set(hole_names(call)) - set(declared.job) if fetch.ask is not None else set()
     keys = {**declared.job, **dict.fromkeys(paths, "str")}
     base: str | None = declared.base
     if fetch.url is not None:

@@ -19,21 +19,17 @@ from yarl import URL
 
 from pollwise.endpoints._address import ApiRoot, checked_id, segment
 from pollwise.endpoints.declared.problems import Problems
-from pollwise.endpoints.declared.vocabulary import Call
+from pollwise.endpoints.declared.vocabulary import HOLE, Call, holes_in
 from pollwise.errors import ConfigurationError
 from pollwise.http.credentials import CREDENTIAL_FIELDS, is_field_name
 from pollwise.model.construction import fast_constructor
 from pollwise.model.messages import Request
 
-__all__ = ["HOLE", "Key", "RequestTemplate", "hole_names"]
+__all__ = ["HOLE", "Key", "RequestTemplate"]
 
 Key: TypeAlias = str | int
 
 _make_request = fast_constructor(Request)
-_NAME: Final = "[A-Za-z_][A-Za-z0-9_]*"
-HOLE: Final = re.compile(rf"\{{(\+?)({_NAME}(?:\.{_NAME})*)\}}", re.ASCII)
-"""A hole: whether it keeps its slashes, and the name of the key. Only the request for a result has paths as names."""
-
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _FIELD_VALUE: Final = re.compile(r"[ -~]*", re.ASCII).fullmatch
 
@@ -102,7 +98,7 @@ class RequestTemplate:
             to.add(word, f"write a method and a path, such as 'GET /jobs/{{id}}', not {call.ask!r}")
             return None
         headers = {**shared, **call.headers}
-        for hole, where in _holes(target, headers, call.json):
+        for hole, where in holes_in(target, headers, call.json):
             if hole[2] not in keys:
                 to.add(
                     word,
@@ -126,7 +122,7 @@ class RequestTemplate:
         return cls(
             method=method,
             origin=None if root is None else str(root.origin),
-            keys=frozenset(hole[2] for hole, _ in _holes(target, headers, call.json)),
+            keys=frozenset(hole[2] for hole, _ in holes_in(target, headers, call.json)),
             paths=frozenset(name for plus, name in in_path if plus and name != whole_url),
             in_url=frozenset(hole[2] for hole in HOLE.finditer(target)),
             in_headers=frozenset(hole[2] for value in headers.values() for hole in HOLE.finditer(value)),
@@ -170,30 +166,6 @@ def _encoded(value: str, *, plus: bool, in_path: bool) -> str:
 def _quoted_outside(text: str) -> str:
     """The text with what no URL may have percent-encoded. Holes, and what is encoded already, stay."""
     return quote(text, safe="/:@!$&'()*+,;=~-._%?{}[]")
-
-
-def hole_names(call: Call) -> set[str]:
-    """The names of all holes of a call."""
-    return {hole[2] for hole, _ in _holes(call.ask, call.headers, call.json)}
-
-
-def _holes(target: str, headers: Mapping[str, str], body: Any) -> Iterator[tuple[re.Match[str], str]]:
-    for hole in HOLE.finditer(target):
-        yield hole, "the path"
-    for name, value in headers.items():
-        for hole in HOLE.finditer(value):
-            yield hole, f"the header field {name}"
-    for text in _texts(body):
-        whole = HOLE.fullmatch(text)
-        if whole is not None:
-            yield whole, "the body"
-
-
-def _texts(body: Any) -> Iterator[str]:
-    if isinstance(body, str):
-        yield body
-    for inner in body.values() if isinstance(body, dict) else body if isinstance(body, list) else ():
-        yield from _texts(inner)
 
 
 def _check_headers(word: str, headers: Mapping[str, str], to: Problems) -> None:

@@ -6,7 +6,8 @@ Rule 2: lists become tuples, so a declaration cannot change under an endpoint.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NewType, TypeAlias
 
 import attrs
@@ -14,7 +15,20 @@ import attrs
 from pollwise.model.limits import RateLimit
 from pollwise.model.reading import Phase
 
-__all__ = ["PHASES", "Call", "Declaration", "Fetch", "JobKeys", "Progress", "Submit", "Wait", "Word"]
+__all__ = [
+    "HOLE",
+    "PHASES",
+    "Call",
+    "Declaration",
+    "Fetch",
+    "JobKeys",
+    "Progress",
+    "Submit",
+    "Wait",
+    "Word",
+    "hole_names",
+    "holes_in",
+]
 
 Word: TypeAlias = str | int | bool
 """One of the vendor's words for a state."""
@@ -28,6 +42,10 @@ PHASES: Final[Mapping[str, Phase]] = {
 }
 """The phases by name, in the order in which their rules are looked at."""
 
+
+_NAME: Final = "[A-Za-z_][A-Za-z0-9_]*"
+HOLE: Final = re.compile(rf"\{{(\+?)({_NAME}(?:\.{_NAME})*)\}}", re.ASCII)
+"""A hole: whether it keeps its slashes, and its name. The name of a key has no dot. A path into a status or an order may have."""
 
 JobKeys = NewType("JobKeys", dict[str, str])
 """The keys of a job with their types, `str` or `int`."""
@@ -64,6 +82,38 @@ class Call:
     ask: str
     headers: Mapping[str, str] = attrs.field(factory=dict, converter=_texts)
     json: Any = None
+
+
+def holes_in(target: str, headers: Mapping[str, str], body: Any) -> Iterator[tuple[re.Match[str], str]]:
+    """The holes of a request, and where they are. In a body only a whole text is one."""
+    for hole in HOLE.finditer(target):
+        yield hole, "the path"
+    for name, value in headers.items():
+        for hole in HOLE.finditer(value):
+            yield hole, f"the header field {name}"
+    for text in _texts_of(body):
+        whole = HOLE.fullmatch(text)
+        if whole is not None:
+            yield whole, "the body"
+
+
+def _texts_of(body: Any) -> Iterator[str]:
+    if isinstance(body, str):
+        yield body
+    for inner in body.values() if isinstance(body, dict) else body if isinstance(body, list) else ():
+        yield from _texts_of(inner)
+
+
+def hole_names(call: Call) -> tuple[str, ...]:
+    """The names of all holes of a call, in their order."""
+    return tuple(dict.fromkeys(hole[2] for hole, _ in holes_in(call.ask, call.headers, call.json)))
+
+
+def _keys_of_poll(declaration: Declaration) -> JobKeys:
+    poll = declaration.poll
+    headers = {**declaration.headers, **poll.headers}
+    names = hole_names(Call(ask=poll.ask, headers=headers, json=poll.json))
+    return JobKeys({name: "str" for name in names if "." not in name})
 
 
 def _call(value: str | Call) -> Call:
@@ -174,9 +224,10 @@ class Declaration:
     Attributes:
         name: The name of the endpoint, as in logs, tokens and ledgers.
         base: The base URL. None if the poll begins with a key, as in `GET {+url}`.
-        job: The keys of a job: their names, or a mapping of name to type, `str` or `int`.
         poll: The status call.
         headers: Header fields of every request.
+        job: The keys of a job: their names, or a mapping of name to type, `str` or `int`. Without this word they are the holes
+            of `poll`, as texts.
         state: An expression that gives the vendor's word for the state.
         queued: Words for a job that waits. Words are compared without letter case. A number is no text.
         running: Words for a job at work. A word in no list means running, too, and is logged once.
@@ -216,9 +267,9 @@ class Declaration:
 
     name: str
     base: str | None = None
-    job: JobKeys = attrs.field(converter=_key_types)
     poll: Call = attrs.field(converter=_call)
     headers: Mapping[str, str] = attrs.field(factory=dict, converter=_texts)
+    job: JobKeys = attrs.field(default=attrs.Factory(_keys_of_poll, takes_self=True), converter=_key_types)
     state: str | None = None
     queued: tuple[Word, ...] = attrs.field(default=(), converter=_words)
     running: tuple[Word, ...] = attrs.field(default=(), converter=_words)
