@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, assert_type
 
 import attrs
@@ -26,6 +27,9 @@ async def statuses_are_json_or_the_callers_class() -> None:
     assert_type(DeclaredEndpoint(DECLARED), DeclaredEndpoint[Any])
     assert_type(DeclaredEndpoint(DECLARED, status=Status), DeclaredEndpoint[Status])
     assert_type(typed.job(id="7"), DeclaredJob)
+    watcher = JobWatcher(typed, timeout_s=None)
+    assert_type(watcher, JobWatcher[DeclaredJob, Status, Any, Mapping[str, Any]])
+    assert_type(await (await watcher.submit({"file": "a"})), Status)
     async with JobWatcher(typed, timeout_s=60) as watcher:
         assert_type(await watcher.watch(typed.job(id="7")), Status)
         assert_type(await watcher.watch(typed.job(id="7")).result(), Any)

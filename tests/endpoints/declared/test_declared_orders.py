@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -10,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from pollwise.endpoints.declared import DeclarationErrors, DeclaredEndpoint, Submit
+from pollwise import BearerAuth, JobWatcher
+from pollwise.endpoints.declared import DeclarationErrors, DeclaredEndpoint, DeclaredJob, Submit
 from pollwise.endpoints.declared.loading import declarations_of
-from pollwise.errors import ConfigurationError, MalformedReply, RateLimited
+from pollwise.errors import ConfigurationError, MalformedReply, RateLimited, SubmitDoubtful
 from pollwise.model.messages import Reply, Request
+from raw_server import raw_server
+from raw_server import reply as raw
 
 TABLE: dict[str, Any] = {
     "base": "https://a.example/api",
@@ -39,7 +43,9 @@ def job_in(reply: Any, place: Any, order: Any = None, *, url: str | None = None,
     asked = START if url is None else Request(URL(url), method="POST")
     headers, body = (reply, b"{}") if isinstance(reply, dict) and "_" not in reply else ({}, orjson.dumps(reply))
     made = endpoint({"ask": "POST /jobs", "id": place}, **words)
-    return dict(made.read_submitted(order or {}, Reply(202, headers, body, asked)).keys)
+    started = made.read_submitted(order or {}, Reply(202, headers, body, asked))
+    assert isinstance(started, DeclaredJob)
+    return dict(started.keys)
 
 
 def test_the_whole_order_is_sent() -> None:
@@ -203,6 +209,7 @@ def test_any_header_field_is_a_key_or_malformed(value: str) -> None:
         job = made.read_submitted({}, Reply(202, {"Location": value}, b"", START))
     except MalformedReply:
         return
+    assert isinstance(job, DeclaredJob)
     assert made.request(job).url.raw_path.startswith("/api/jobs/")
 
 
@@ -263,3 +270,67 @@ def test_everything_that_is_wrong_with_a_start_is_reported(words: dict[str, Any]
     assert len(found) == len(problems)
     for line, problem in zip(found, problems, strict=True):
         assert line.startswith(f"f.toml: [jobs] {problem}")
+
+
+def test_a_request_with_the_key_may_be_sent_again() -> None:
+    """Wherever the key is: it is what an API with idempotency keys looks at."""
+    for call in ({"headers": {"X-Request": "{key}"}}, {"json": {"token": "{key}"}}, {"ask": "POST /jobs?k={key}"}):
+        assert request_of({}, {"ask": "POST /jobs", **call}).is_idempotent
+    assert not request_of({"key": "x"}, {"ask": "POST /jobs", "json": "{order}"}).is_idempotent
+    assert request_of({}, {"ask": "PUT /jobs"}).is_idempotent
+
+
+WORDS: dict[str, Any] = {"after": {"s": "wait"}, "first_after_s": 5}
+
+
+async def started(submit: dict[str, Any], *answers: bytes, **words: Any) -> tuple[Any, list[bytes], float]:
+    """The status of a job that was started at a server with these answers, the requests, and the duration."""
+    left = list(answers)
+    loop = asyncio.get_running_loop()
+    async with raw_server(lambda line: line.say(left.pop(0))) as server:
+        (declared,) = declarations_of({"jobs": {**TABLE, **words, "submit": {"ask": "POST /jobs", **submit}}}).values()
+        made: DeclaredEndpoint[Any] = DeclaredEndpoint(
+            declared, base_url=f"{server.url}/api", auth=BearerAuth("s3cr3t-x")
+        )
+        async with JobWatcher(made, timeout_s=600.0) as watcher:
+            began = loop.time()
+            status = await (await watcher.submit({"file": "a"}, key="order-17"))
+            return status, server.requests, loop.time() - began
+
+
+@pytest.mark.looptime
+async def test_a_job_is_started_and_watched() -> None:
+    """One request with the order, the key and the credentials. The first poll comes when the reply's body says."""
+    submit = {"json": "{order}", "id": "id", "headers": {"Idempotency-Key": "{key}"}}
+    status, requests, took_s = await started(submit, raw(b'{"id": 7, "wait": 30}'), raw(b'{"state": "done"}'), **WORDS)
+    assert status == {"state": "done"}
+    assert [request.split(b" HTTP")[0] for request in requests] == [b"POST /api/jobs", b"GET /api/jobs/7"]
+    assert requests[0].endswith(b'\r\n\r\n{"file":"a"}')
+    assert b"\r\nIdempotency-Key: order-17\r\n" in requests[0]
+    assert all(b"\r\nAuthorization: Bearer s3cr3t-x\r\n" in request for request in requests)
+    assert 30 <= took_s < 31
+
+
+@pytest.mark.looptime
+async def test_the_first_delay_may_be_declared() -> None:
+    """With `first_after_s`, if the reply does not ask for longer."""
+    _, _, took_s = await started({"id": "id"}, raw(b'{"id": 7}'), raw(b'{"state": "done"}'), **WORDS)
+    assert 5 <= took_s < 6
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("code", ["202 Accepted", "201 Created", "303 See Other"])
+async def test_the_job_may_be_in_a_location(code: str) -> None:
+    """Of an accepted, created or redirected start. A URL of the server's own is polled with the credentials."""
+    words: dict[str, Any] = {"job": ["url"], "poll": "GET {+url}"}
+    reply = raw(b"", "Location: /api/status/7", status=code)
+    _, requests, _ = await started({"id": "$Location"}, reply, raw(b'{"state": "done"}'), **words)
+    assert requests[1].startswith(b"GET /api/status/7 HTTP/1.1\r\n")
+    assert b"\r\nAuthorization: Bearer s3cr3t-x\r\n" in requests[1]
+
+
+@pytest.mark.looptime
+async def test_a_start_that_cannot_be_read_is_in_doubt() -> None:
+    """It is told, and not repeated."""
+    with pytest.raises(SubmitDoubtful, match="it has no int at id"):
+        await started({"id": "id"}, raw(b"{}"))

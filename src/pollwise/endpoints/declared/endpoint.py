@@ -35,6 +35,7 @@ from pollwise.model.cursor import Cursor
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import TERMINAL, Reading
+from pollwise.model.submitting import Submitted
 
 __all__ = ["DeclaredEndpoint"]
 
@@ -139,9 +140,10 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
             self.submit_request: Callable[[Mapping[str, Any], str], Request] = partial(
                 self._submit_request, plan.submit
             )
-            self.read_submitted: Callable[[Mapping[str, Any], Reply], DeclaredJob] = partial(
+            self.read_submitted: Callable[[Mapping[str, Any], Reply], DeclaredJob | Submitted[DeclaredJob]] = partial(
                 self._read_submitted, plan.submit
             )
+            self.submit_answer_statuses = plan.submit.answer_statuses
 
     @overload
     @classmethod
@@ -247,21 +249,26 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
             self._plan.check(name, value)
         return submit.request(order, key)
 
-    def _read_submitted(self, submit: SubmitPlan, order: Mapping[str, Any], reply: Reply, /) -> DeclaredJob:
-        """The job that was started.
+    def _read_submitted(
+        self, submit: SubmitPlan, order: Mapping[str, Any], reply: Reply, /
+    ) -> DeclaredJob | Submitted[DeclaredJob]:
+        """The job that was started, and the wait of `after`.
 
         Raises:
             MalformedReply: The reply does not have its keys.
             RateLimited: The expression `limited` is true.
         """
-        limited = self._rules.limited
-        if limited is not None and is_true(limited(data := _json_if_any(reply))):
-            raise RateLimited(self._rules.poll_after_s(data), self.problem(reply), reply.status)
+        rules, data = self._rules, _json_if_any(reply)
+        wait_s = rules.poll_after_s(data)
+        if rules.limited is not None and is_true(rules.limited(data)):
+            raise RateLimited(wait_s, self.problem(reply), reply.status)
         keys = submit.keys_in(order, reply, self.declaration.job)
         try:
-            return job_of_keys(self.name, self._plan, self.declaration.job, keys)
+            job = job_of_keys(self.name, self._plan, self.declaration.job, keys)
         except ConfigurationError as exc:
             why = str(exc)
+        else:
+            return job if wait_s is None else Submitted(job, wait_s)
         raise reply.malformed(why)
 
     def __repr__(self) -> str:

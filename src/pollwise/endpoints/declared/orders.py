@@ -32,6 +32,7 @@ __all__ = ["SubmitPlan"]
 
 _ORDER: Final = "order"
 _KEY: Final = "key"
+_SEE_OTHER: Final = frozenset({303})  # RFC 9110, 15.4.4
 _DEEPEST: Final = 100  # levels of an order
 _LONGEST_URL: Final = 2_048  # in which a key is looked for; a key has at most 1,024 characters
 _Source: TypeAlias = Callable[[Mapping[str, Any], Reply], Any]
@@ -45,10 +46,12 @@ class SubmitPlan:
     Attributes:
         template: The request.
         from_order: The holes of the order that are keys of the job, by key.
+        answer_statuses: Status codes outside 2xx whose replies may have the job: 303, if a header field has it.
     """
 
     template: RequestTemplate
     from_order: Mapping[str, str]
+    answer_statuses: frozenset[int]
     _sources: Mapping[str, _Source] = attrs.field(alias="sources")
     _places: Mapping[str, str] = attrs.field(alias="places")  # as they were written, for errors
 
@@ -56,7 +59,8 @@ class SubmitPlan:
         """The request that starts the job. Raises ConfigurationError if the order does not have what it needs."""
         values = self._values(order, key)
         try:
-            return self.template.request(values)
+            request = self.template.request(values)
+            return attrs.evolve(request, idempotent=True) if _KEY in self.template.keys else request
         except TypeError as exc:  # such as an int of more than 64 bits
             wrong = str(exc)
         raise ConfigurationError(f"the order cannot be written as JSON: {wrong}")
@@ -138,6 +142,7 @@ class SubmitPlan:
             from_order={name: at[1:-1] for name, at in places.items() if HOLE.fullmatch(at)},
             sources={name: source for name, source in sources.items() if source is not None},
             places=places,
+            answer_statuses=_SEE_OTHER if any(at.startswith("$") for at in places.values()) else frozenset(),
         )
 
 
