@@ -12,7 +12,7 @@ import orjson
 import pytest
 from yarl import URL
 
-from pollwise.endpoints import AttrsCodec, Endpoint
+from pollwise.endpoints import AttrsCodec, Endpoint, RateLimited
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.http import ApiKeyAuth, BearerAuth
@@ -238,3 +238,20 @@ def test_what_cannot_be_copied_to_another_process_is_named() -> None:
 
     said = problems(Good(), Sample(job=Local(), reply={"state": "running"}, phase=Phase.RUNNING))
     assert any("the job must come back equal from pickle" in problem for problem in said)
+
+
+class Throttling(Good):
+    """Its vendor tells of the rate limit in a 200."""
+
+    def read(self, reply: Reply, /) -> Reading[Status]:
+        document = reply.json()
+        if isinstance(document, dict) and document.get("throttled") is True:
+            raise RateLimited(5.0)
+        return super().read(reply)
+
+
+def test_a_rate_limit_in_a_200_is_no_problem() -> None:
+    """`read` says so by RateLimited."""
+    check_endpoint(
+        Throttling(), [Sample(job=Job(), reply={"state": "done", "throttled": False}, phase=Phase.SUCCEEDED)]
+    )

@@ -54,6 +54,7 @@ _OTHERS: Final[Mapping[str, Any]] = {
     "a negative number": -1,
     "true": True,
 }
+_TYPED: Final = frozenset({"MalformedReply", "RateLimited"})  # a vendor may tell of its rate limit in a 200
 _SLOWEST_S: Final = 0.005  # a vendor's request takes some microseconds
 _MOST_PATHS: Final = 200
 
@@ -262,7 +263,7 @@ def _of_replaced(endpoint: Endpoint[Any, Any], sample: Sample[Any], states: Sequ
             reading, error = _read(endpoint, sample.job, reply)
             if name in states and isinstance(other, str) and (error or _is_success(reading)):
                 yield f"{what} in {name} must give a reading that is no success, such as Reading.running(status, unknown=...)"
-            elif error and error != "MalformedReply":
+            elif error and error not in _TYPED:
                 yield f"read raised {error} for {what} in {name}; it must raise MalformedReply (reply.malformed), or read on"
     for name in set(states) - {".".join(map(str, path)) for path in paths}:
         yield f"states names {name}, which is in no sample of {sample.phase}"
