@@ -122,6 +122,10 @@ async def test_the_loop_ends_with_the_first_503() -> None:
         await rows_with(hand_loop, RUNNING, BUSY, DONE)
 
 
+def within_a_minute(program: Callable[[], Any]) -> Rows:
+    return partial(program(), timeout_s=60.0)
+
+
 @pytest.mark.parametrize("program", [hand_loop, after_the_loop])
 async def test_both_ask_every_five_seconds(program: Callable[[], Rows]) -> None:
     """And end with their deadline."""
@@ -130,5 +134,5 @@ async def test_both_ask_every_five_seconds(program: Callable[[], Rows]) -> None:
     await rows_with(program, RUNNING, RUNNING, DONE)
     assert loop.time() - began == pytest.approx(10.0, abs=0.5)
     with pytest.raises((TimeoutError, DeadlineExceeded)):
-        await rows_with(lambda: partial(program(), timeout_s=60.0), RUNNING)
+        await rows_with(partial(within_a_minute, program), RUNNING)
     assert loop.time() - began == pytest.approx(70.0, abs=6.0)

@@ -111,6 +111,17 @@ async def test_a_code_without_a_rule_is_said(file: Path, tmp_path: Path, command
     assert "running, because no rule matches, so otherwise decides" in running
 
 
+async def test_an_end_of_unknown_kind_is_said(tmp_path: Path, command: Run) -> None:
+    """It is no running job."""
+    file, sample = tmp_path / "e.toml", tmp_path / "r.json"
+    file.write_text(DECLARED.replace("[exports]", '[exports]\nover_when = "finished"', 1))
+    sample.write_bytes(b'{"state": "odd", "finished": true}')
+    _, out, _ = await command("endpoint", "check", str(file), "--name", "exports", "--sample", str(sample))
+    assert (
+        "over in a way that no rule names, because state gives 'odd', which is in no list, and over_when is true" in out
+    )
+
+
 async def test_all_that_is_wrong_is_shown(tmp_path: Path, command: Run) -> None:
     """A line for each, and status 1."""
     file = tmp_path / "e.toml"

@@ -17,10 +17,12 @@ from pollwise.endpoints.declared import Declaration, DeclarationErrors, Declared
 from pollwise.errors import MalformedReply, RateLimited
 from pollwise.http.auth import BearerAuth
 from pollwise.model.messages import Reply
+from pollwise.model.reading import Phase
 
 __all__ = ["check_endpoints", "list_catalog"]
 
 _UNUSED = BearerAuth("unused")  # nothing is sent, so the environment need not have the credentials
+_UNKNOWN_END = "over in a way that no rule names"
 _LARGEST = 1_048_576  # as the transport's limit
 
 
@@ -80,7 +82,8 @@ def _read(endpoint: DeclaredEndpoint[Any], reply: Reply) -> str:
         return "rate limited, because limited is true"
     except MalformedReply as exc:
         return f"no reading: {exc.reason}" if 200 <= reply.status < 300 else f"a refusal, because {why}"
-    phase = f"{reading.phase.value}{', to be confirmed' if reading.unconfirmed else ''}"
+    state = _UNKNOWN_END if reading.final and reading.phase is Phase.RUNNING else reading.phase.value
+    phase = f"{state}{', to be confirmed' if reading.unconfirmed else ''}"
     more = [
         "" if reading.fraction is None else f"; {reading.fraction:.0%} done",
         "" if reading.reason is None else f"; reason {reading.reason!r}",
