@@ -15,7 +15,10 @@ from pollwise.ledger import (
     Change,
     Concluded,
     Conclusion,
+    Intended,
+    Intent,
     Ledger,
+    NewIntent,
     NewWatch,
     OpenWatch,
     OriginCount,
@@ -33,6 +36,7 @@ class MemoryLedger(Ledger):
 
     Attributes:
         rows: By number.
+        intents: By number.
         calls: The name of each call that was made, with how many items it brought.
         latency_s: How long each call takes.
         failures: What the next calls of a name raise, in order; None lets one through.
@@ -42,6 +46,7 @@ class MemoryLedger(Ledger):
 
     def __init__(self, *, latency_s: float = 0.001, chunk: int = 1_000) -> None:
         self.rows: dict[int, Row] = {}
+        self.intents: dict[int, Intent] = {}
         self.calls: list[tuple[str, int]] = []
         self.latency_s = latency_s
         self.failures: dict[str, list[Exception | None]] = {}
@@ -80,7 +85,12 @@ class MemoryLedger(Ledger):
             await self._call("record", watches)
             for watch in watches:
                 _check_text(*watch.keys.values())
-            return [self._record(watch) for watch in watches]
+            found = [self._record(watch) for watch in watches]
+            for watch in watches:
+                intent = self.intents.get(watch.intent or 0)
+                if intent is not None and intent.keys is None:
+                    self.intents[intent.id] = attrs.evolve(intent, keys=watch.keys)
+            return found
 
     def _record(self, watch: NewWatch) -> Recorded:
         identity = (watch.endpoint, watch.account, *sorted(watch.keys.items()))
@@ -159,6 +169,35 @@ class MemoryLedger(Ledger):
                 row = self.rows[relocation.id]
                 if isinstance(row, OpenWatch):
                     self.rows[row.id] = attrs.evolve(row, origin=relocation.origin)
+
+    async def intend_submits(self, intents: Sequence[NewIntent], /) -> Sequence[Intended]:
+        async with self._lock:
+            await self._call("intend_submits", intents)
+            return [self._intend(intent) for intent in intents]
+
+    def _intend(self, new: NewIntent) -> Intended:
+        for known in self.intents.values():
+            if (known.endpoint, known.account, known.key) == (new.endpoint, new.account, new.key):
+                return Intended(id=known.id, known=known)
+        number = 1 + max(self.intents, default=0)
+        self.intents[number] = Intent(id=number, **attrs.asdict(new, recurse=False))
+        return Intended(id=number, known=None)
+
+    async def unfinished_submits(self, endpoint: str | None = None, account: str | None = None, /) -> Sequence[Intent]:
+        await self._call("unfinished_submits")
+        return [
+            intent
+            for intent in self.intents.values()
+            if intent.keys is None and endpoint in {None, intent.endpoint} and account in {None, intent.account}
+        ]
+
+    async def forget_submits(self, ids: Sequence[int], /) -> int:
+        async with self._lock:
+            await self._call("forget_submits", ids)
+            gone = [number for number in ids if number in self.intents and self.intents[number].keys is None]
+            for number in gone:
+                del self.intents[number]
+            return len(gone)
 
     async def origins(self, endpoint: str, account: str = "", /) -> Sequence[OriginCount]:
         await self._call("origins")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import orjson
 from yarl import URL
 
 from kept_toy import ToyCodec
@@ -64,6 +65,7 @@ class Vendor:
         self.server: RawServer
         self.polls: list[float] = []
         self.starts: list[float] = []
+        self.is_open = False
 
     def __call__(self, line: Line) -> None:
         now = asyncio.get_running_loop().time()
@@ -85,8 +87,17 @@ class Vendor:
         return [line.partition(": ")[2] for line in lines if line.lower().startswith("idempotency-key")]
 
 
+@asynccontextmanager
+async def serving(vendor: Vendor) -> AsyncIterator[Vendor]:
+    """The vendor with its server, for any number of watchers."""
+    async with raw_server(vendor) as vendor.server:
+        vendor.is_open = True
+        yield vendor
+    vendor.is_open = False
+
+
 class Starting:
-    """An open watcher of a vendor's server."""
+    """An open watcher of a vendor, and of a server if the vendor has none."""
 
     def __init__(self, vendor: Vendor, **options: Any) -> None:
         self._vendor = vendor
@@ -95,15 +106,20 @@ class Starting:
         self._options: dict[str, Any] = {"timeout_s": 600.0, "pacing": Pacing.fixed(60.0), **options}
 
     async def __aenter__(self) -> JobWatcher[Any, Any, Any, str]:
-        self._serving = raw_server(self._vendor)
-        self._vendor.server = server = await self._serving.__aenter__()
-        self._watcher = JobWatcher(self._kind(server.url, **self._own), **self._options)
-        return await self._watcher.__aenter__()
+        async with AsyncExitStack() as stack:
+            if not self._vendor.is_open:
+                await stack.enter_async_context(serving(self._vendor))
+            endpoint = self._kind(self._vendor.server.url, **self._own)
+            watcher = await stack.enter_async_context(JobWatcher(endpoint, **self._options))
+            self._opened = stack.pop_all()
+        return watcher
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self._watcher.__aexit__(*exc_info)
-        await self._serving.__aexit__(*exc_info)
+        await self._opened.aclose()
 
 
-def body_of(request: bytes) -> Any:
-    return orjson.loads(request.partition(b"\r\n\r\n")[2])
+class ByUrl(Presses):
+    """Takes the URL of the job from the reply."""
+
+    def request(self, job: ToyJob, /) -> Request:
+        return Request(URL(job.id))

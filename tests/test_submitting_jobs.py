@@ -22,7 +22,7 @@ from pollwise.errors import (
     WatcherClosed,
 )
 from raw_server import raw_server
-from submitting import BUSY, DONE, STARTED, Presses, Starting, Vendor, said
+from submitting import BUSY, DONE, STARTED, ByUrl, Presses, Starting, Vendor, said
 from toy import ToyAuth, ToyJob, settle
 
 pytestmark = pytest.mark.looptime
@@ -432,13 +432,6 @@ async def test_an_endpoint_that_cannot_start_jobs_says_what_to_write() -> None:
     async with JobWatcher(Plain(), timeout_s=1.0) as watcher:
         with pytest.raises(ConfigurationError, match=r"submit_request\(order, key\)"):
             await watcher.submit("print")  # type: ignore[arg-type]
-
-
-class ByUrl(Presses):
-    """Takes the URL of the job from the reply."""
-
-    def request(self, job: ToyJob, /) -> Request:
-        return Request(URL(job.id))
 
 
 @pytest.mark.parametrize(

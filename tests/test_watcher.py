@@ -172,6 +172,7 @@ def test_a_watcher_shows_what_is_documented() -> None:
         "resume",
         "submit",
         "transport",
+        "unfinished_submits",
         "watch",
         "watch_from_token",
     ]

@@ -30,6 +30,7 @@ from pollwise.durable.bulk_recording import record_jobs
 from pollwise.durable.closing import close_watcher
 from pollwise.durable.codec import check_codec
 from pollwise.durable.delivery import Deliveries
+from pollwise.durable.intents import UnfinishedSubmit, WithLedger
 from pollwise.durable.resume import Stagger, learn_durations, resume_all
 from pollwise.durable.resume_token import read_token, write_token
 from pollwise.errors import ConfigurationError, WatcherClosed
@@ -47,7 +48,7 @@ from pollwise.runtime.dispatcher import Dispatcher
 from pollwise.runtime.driven_watch import CancellingWatch, DrivenWatch, end_open, forget_open
 from pollwise.runtime.job_calls import JobCalls, check_can_cancel
 from pollwise.runtime.options import WatcherOptions, check_first_delay, check_parts, check_seconds, policy_for
-from pollwise.runtime.submits import Submits, WithoutLedger
+from pollwise.runtime.submits import Starts, Submits, WithoutLedger
 from pollwise.runtime.watch import Watch
 
 __all__ = ["JobWatcher"]
@@ -194,6 +195,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         self._open: dict[J, DrivenWatch[J, S]] = {}
         self._machines: MachineFactory  # while the watcher is open
         self._submits: Submits[J, S]  # likewise
+        self._kept_starts: WithLedger[J, S] | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._dispatcher is None else f"{len(self._open)} watches"
@@ -244,7 +246,9 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         now, grace_s = asyncio.get_running_loop().time, self._limits.request_timeout_s
         self._machines = MachineFactory(policy=self._policy, grace_s=grace_s, now=now, clock=self._clock)
         self._recorder = None if self._ledger is None else self._recorder_for(self._ledger, self._dispatcher)
-        starts = WithoutLedger(partial(self._watch_here, self._dispatcher))
+        watch = partial(self._watch_here, self._dispatcher)
+        self._kept_starts = None if self._recorder is None else WithLedger(self._recorder, self._open, watch)
+        starts: Starts[J] = self._kept_starts or WithoutLedger(watch)
         self._submits = Submits(self._endpoint, self._dispatcher, calls.policy_for, starts)
         return self
 
@@ -338,6 +342,10 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         nothing (no connection, 401, 429), or if it is idempotent (`Request.is_idempotent`). `Retry-After` of the reply,
         or `Endpoint.first_after_s` if that is longer, is the delay of the first poll.
 
+        With a ledger, the key is on disk before the request is sent, and the job when this returns. A key whose job is known
+        gives the watch of that job, and no request is sent. A key that an earlier run may have sent is sent again if the
+        request is idempotent. Otherwise it is `SubmitDoubtful`, until `unfinished_submits` has settled it.
+
         Calls with the same key that come while a start is under way share it. A caller that is cancelled stops the start,
         if it is the only one.
 
@@ -349,6 +357,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         Raises:
             ConfigurationError: The endpoint cannot start jobs, the key is no valid text, or it was used for another order.
             SubmitDoubtful: The job may have been started, and the reply is lost.
+            LedgerError: The ledger did not write the key within `ledger_patience_s`, or not the job that was started.
             UnsafeUrl: The job was started, and its status is at another origin, which `Endpoint.origins` does not list.
             WatchError: The server refused the request, such as with `PermissionDenied`, or did not answer in time. No job
                 was started.
@@ -358,6 +367,21 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         if self._dispatcher is None:
             raise WatcherClosed
         return await self._submits.submit(order, key, timeout_s)
+
+    async def unfinished_submits(self) -> list[UnfinishedSubmit[J, S]]:
+        """The starts of this endpoint and account of which it is not known whether there is a job, in the order recorded.
+
+        Each has a `key`, when it `began`, and a `digest` of its request. `await start.settle(job)` says which job it has
+        started. `await start.forget()` says that there is none. Those that this watcher has under way are left out.
+
+        Raises:
+            LedgerError: The ledger cannot be read.
+            ConfigurationError: There is no ledger, or it cannot keep starts.
+            WatcherClosed: The watcher is not open.
+        """
+        self._needs_ledger()
+        assert self._kept_starts is not None  # noqa: S101  # there is a ledger
+        return await self._kept_starts.unfinished(self._submits.keys)
 
     def watch_from_token(self, text: str) -> Watch[J, S, R_co]:
         """Resume the watch of this `Watch.resume_token`.

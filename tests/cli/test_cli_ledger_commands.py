@@ -16,7 +16,7 @@ from pollwise.durable.codec import conclusion_of
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.errors import DeadlineExceeded, PollTimeout
 from pollwise.http.auth import ApiKeyAuth
-from pollwise.ledger import Acknowledgement, Change, Conclusion, NewWatch, OutcomeKind, SqliteLedger
+from pollwise.ledger import Acknowledgement, Change, Conclusion, NewIntent, NewWatch, OutcomeKind, SqliteLedger
 from pollwise.model.events import Abandoned
 from pollwise.model.reading import Phase
 
@@ -239,3 +239,22 @@ def test_json_in_ascii() -> None:
     assert ascii_json(line.encode()).isascii()
     assert json.loads(ascii_json(line.encode())) == json.loads(line)
     assert ascii_json(b'{"a":1}\n') == '{"a":1}\n'
+
+
+async def test_show_names_the_starts_that_are_in_doubt(tmp_path: Path, command: Run) -> None:
+    """With their keys, as text and as JSON. A damaged one is told on stderr."""
+    path = tmp_path / "new.ledger"
+    async with SqliteLedger(path) as ledger:
+        assert "known job" not in (await command("ledger", "show", str(path)))[1]
+        await ledger.intend_submits(
+            [NewIntent(endpoint="toy", key=f"order-{n}", digest="00", began=BEGAN) for n in range(12)]
+        )
+    status, out, _ = await command("ledger", "show", str(path))
+    assert (status, "12 starts have no known job" in out, "order-9 and 2 more" in out) == (0, True, True)
+    facts = json.loads((await command("ledger", "show", str(path), "--json"))[1])
+    assert facts["unfinished_starts"] == [f"order-{n}" for n in range(12)]
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE submits SET digest = '01' WHERE id = 3")
+        db.commit()
+    status, out, err = await command("ledger", "show", str(path))
+    assert (status, "the start with the number 3 is not as it was written" in err) == (1, True)

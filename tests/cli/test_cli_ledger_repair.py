@@ -236,7 +236,7 @@ async def test_a_ledger_of_a_newer_release(tmp_path: Path, command: Run) -> None
     assert names(tmp_path) == ["a.ledger"]
 
 
-@pytest.mark.parametrize("pragma", ["application_id = 7", "user_version = 3", "user_version = 6", "user_version = 0"])
+@pytest.mark.parametrize("pragma", ["application_id = 7", "user_version = 3", "user_version = 7", "user_version = 0"])
 async def test_a_damaged_header_is_a_fault(tmp_path: Path, command: Run, pragma: str) -> None:
     """A file whose rows are sound and that cannot be opened has a fault: the check says why, and `recover` mends it."""
     path, new = await filled(tmp_path / "a.ledger", 2), tmp_path / "b.ledger"

@@ -118,6 +118,7 @@ class Model(RuleBasedStateMachine):
                 return Recorded(id=known.id, known=known)
         assert number > max(self.known, default=0)
         fields = attrs.asdict(watch, recurse=False)
+        del fields["intent"]
         self.known[number] = OpenWatch(id=number, phase=None, polls=0, failures=0, status=None, **fields)
         return Recorded(id=number, known=None)
 

@@ -17,6 +17,7 @@ from pollwise.ledger import (
     Concluded,
     Conclusion,
     Ledger,
+    NewIntent,
     NewWatch,
     OutcomeKind,
     Relocation,
@@ -96,11 +97,12 @@ def test_values_have_no_place_for_a_credential() -> None:
     """The values have these fields and no others."""
     found = {
         field.name
-        for kind in (Acknowledgement, NewWatch, Change, Conclusion, Relocation, Renewal)
+        for kind in (Acknowledgement, NewWatch, Change, Conclusion, Relocation, Renewal, NewIntent)
         for field in attrs.fields(kind)
     }
     assert found == {
-        *("endpoint", "account", "origin", "keys", "first_seen", "deadline"),
+        *("endpoint", "account", "origin", "keys", "first_seen", "deadline", "intent"),
+        *("key", "digest", "began"),
         *("id", "generation", "phase", "polls", "failures", "status", "seen_s", "cursor"),
         *("outcome", "elapsed_s", "error_type", "error_message", "error_data"),
     }
@@ -134,6 +136,7 @@ def ended(**other: Any) -> Concluded:
         **attrs.asdict(success(7), recurse=False),
         "acknowledged": False,
     }
+    del given["intent"]
     return Concluded(**{**given, **other})
 
 

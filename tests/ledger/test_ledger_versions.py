@@ -29,8 +29,9 @@ from pollwise.ledger.schema import MIGRATIONS
 from pollwise.model.events import Succeeded
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "ledger"
-VERSIONS = [1, 2, 3, 4]
-REOPENED = {4: {11: 1, 12: 1, 13: 1, 14: 1, 43: 1, 44: 2}}  # by version, the generations of the rows that were reopened
+VERSIONS = [1, 2, 3, 4, 5]
+_REOPENED_IN_4 = {11: 1, 12: 1, 13: 1, 14: 1, 43: 1, 44: 2}
+REOPENED = {4: _REOPENED_IN_4, 5: _REOPENED_IN_4}  # by version, the generations of the rows that were reopened
 NEWER_FIELDS = {"DeadlineExceeded": {"cancel": None}}  # of later releases, by error
 ODD_WORDS = "No such job.; Really; !csCloudKey; code -96, 7"
 ENDPOINTS: dict[str, Any] = {
@@ -103,7 +104,7 @@ def expected(version: int) -> list[dict[str, Any]]:
             fields = {"job": "the row's", "http_status": 404, "problem": problem}
             line["error"] = {"type": "JobNotFound", "fields": fields}
         if line["error"] is not None:
-            line["error"]["fields"] |= NEWER_FIELDS.get(line["error"]["type"], {})
+            line["error"]["fields"] = NEWER_FIELDS.get(line["error"]["type"], {}) | line["error"]["fields"]
     return lines
 
 
@@ -162,6 +163,13 @@ async def test_a_text_that_is_damaged_before_the_migration(version: int, old: Pa
     async with SqliteLedger(old) as ledger:
         assert len((await exported(ledger)).splitlines()) == rows - 1
         assert [row.id for row in ledger.damaged] == [14]
+
+
+async def test_no_start_is_known_of_before_version_6(version: int, old: Path) -> None:
+    """Whether the file is read as it is or migrated."""
+    for read_only in (True, False):
+        async with SqliteLedger(old, read_only=read_only) as ledger:
+            assert list(await ledger.unfinished_submits()) == []
 
 
 async def test_each_row_has_its_generation(version: int, old: Path) -> None:

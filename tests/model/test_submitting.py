@@ -59,7 +59,7 @@ def test_the_reading_has_the_wait_and_the_call_the_job() -> None:
 
 
 def test_orders_differ_by_their_requests() -> None:
-    """The digest is that of method, URL and body."""
+    """The digest is that of method, path, query and body."""
     assert _call("a").digest == _call("a").digest != _call("b").digest
     assert len(_call().digest) == 64
 

@@ -21,6 +21,7 @@ import orjson
 from rich.text import Text
 
 from pollwise.cli.atomic_file import atomic_write, check_distinct, check_writable
+from pollwise.cli.error_text import error_text
 from pollwise.cli.event_text import appearance_of
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.ledger_entries import read_entries
@@ -30,12 +31,13 @@ from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import open_screen
 from pollwise.cli.stdout import StdoutWriter
 from pollwise.cli.stored_error import StoredError
-from pollwise.ledger import Ledger, SqliteLedger
+from pollwise.ledger import Ledger, LedgerCorrupt, SqliteLedger
 from pollwise.ledger.errors import row_names
 
 __all__ = ["ascii_json", "export_ledger", "reason_texts", "show_ledger", "summarize"]
 
 _MOST_REASONS = 10
+_MOST_KEYS = 10
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _HAS_ERROR = b'"error":{"type":'
 
@@ -54,16 +56,35 @@ async def show_ledger(path: Path, *, json_wanted: bool, report: Path | None) -> 
     async with SqliteLedger(path, read_only=True) as ledger:
         summary = await summarize(ledger)
         damaged = [row.id for row in ledger.damaged]
+        unfinished = await _unfinished_starts(ledger)
     if report is not None:
         write_report(report, summary, path.name)
     if json_wanted:
-        fields = {**_summary_fields(path, summary), "damaged": damaged}
+        fields = {**_summary_fields(path, summary), "damaged": damaged, "unfinished_starts": unfinished}
         await StdoutWriter().line(json.dumps(fields, ensure_ascii=True))
     else:
         screen = open_screen(json=False)
         for text in _summary_texts(path, summary):
             await screen.print_text(text)
-    return _status(path, damaged)
+        if unfinished:
+            await screen.print_text(Text(_unfinished_text(unfinished)))
+    return ExitStatus.FAILED if unfinished is None else _status(path, damaged)
+
+
+async def _unfinished_starts(ledger: SqliteLedger) -> list[str] | None:
+    """The keys of the starts of which it is not known whether there is a job. None if they cannot be read."""
+    try:
+        return [intent.key for intent in await ledger.unfinished_submits()]
+    except LedgerCorrupt as exc:
+        print(f"pollwise: {safe(error_text(exc))}", file=sys.stderr, flush=True)
+        return None
+
+
+def _unfinished_text(keys: Sequence[str]) -> str:
+    named = ", ".join(map(safe, keys[:_MOST_KEYS]))
+    more = f" and {len(keys) - _MOST_KEYS:,} more" if len(keys) > _MOST_KEYS else ""
+    starts = "1 start has" if len(keys) == 1 else f"{len(keys):,} starts have"
+    return f"{starts} no known job, so it may or may not have been started: {named}{more}"
 
 
 async def export_ledger(path: Path, *, out: Path | None, include_open: bool) -> ExitStatus:

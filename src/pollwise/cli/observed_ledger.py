@@ -20,7 +20,10 @@ from pollwise.ledger import (
     Change,
     Concluded,
     Conclusion,
+    Intended,
+    Intent,
     Ledger,
+    NewIntent,
     NewWatch,
     OpenWatch,
     OriginCount,
@@ -94,6 +97,18 @@ class ObservedLedger(Ledger):
     async def relocate(self, relocations: Sequence[Relocation], /) -> None:
         """Call the ledger."""
         await self._ledger.relocate(relocations)
+
+    async def intend_submits(self, intents: Sequence[NewIntent], /) -> Sequence[Intended]:
+        """Call the ledger."""
+        return await self._ledger.intend_submits(intents)
+
+    async def unfinished_submits(self, endpoint: str | None = None, account: str | None = None, /) -> Sequence[Intent]:
+        """Call the ledger."""
+        return await self._ledger.unfinished_submits(endpoint, account)
+
+    async def forget_submits(self, ids: Sequence[int], /) -> int:
+        """Call the ledger."""
+        return await self._ledger.forget_submits(ids)
 
     async def origins(self, endpoint: str, account: str = "", /) -> Sequence[OriginCount]:
         """Call the ledger."""

@@ -8,6 +8,7 @@
     watch_rows.py      rows for new watches, and watches from the rows of an earlier run
     patience.py        how long a call that the ledger refuses is repeated
     background_job.py  a queue of work with one task
+    intents.py         starts of jobs: the key is on disk before the request
     delivery.py        delivers outcomes from the ledger until they are acknowledged
     resume.py          resumes the open watches of a ledger
     resume_token.py    a watch as one short text

@@ -1,6 +1,8 @@
 """The durable record of watches: their jobs, their state and their outcomes.
 
     errors.py    the exceptions of a ledger, as one tree
+    intents.py   the same for jobs that are to be started
+    intent_rows.py   their rows and statements
     records.py   the arguments and results of a ledger, and the `Ledger` protocol
     sqlite.py    `SqliteLedger`, as the event loop uses it
     writer.py    the thread of a `SqliteLedger`: groups calls into transactions, and returns their results
@@ -40,6 +42,7 @@ from pollwise.ledger.errors import (
     LedgerUnwritable,
     NotALedger,
 )
+from pollwise.ledger.intents import Intended, Intent, NewIntent
 from pollwise.ledger.records import (
     Acknowledgement,
     Change,
@@ -63,6 +66,8 @@ __all__ = [
     "Concluded",
     "Conclusion",
     "DamagedRow",
+    "Intended",
+    "Intent",
     "Ledger",
     "LedgerClosed",
     "LedgerCorrupt",
@@ -75,6 +80,7 @@ __all__ = [
     "LedgerTooNew",
     "LedgerUnsafe",
     "LedgerUnwritable",
+    "NewIntent",
     "NewWatch",
     "NotALedger",
     "OpenWatch",

@@ -39,7 +39,7 @@ from pollwise.ledger.file_safety import refuse_links, refuse_place
 from pollwise.ledger.inode_lock import FileId, create_private, hold_inode, in_use
 from pollwise.ledger.integrity import check_integrity
 from pollwise.ledger.open_file import OpenFile
-from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, VIEWS, migrate, version_of
+from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, NO_SUBMITS, VIEWS, migrate, version_of
 
 __all__ = [
     "Opening",
@@ -165,6 +165,7 @@ def _read_as_newest(db: sqlite3.Connection, path: str) -> None:
         raise LedgerUnwritable(path, "it is of an older schema version, and opening it for writing would migrate it")
     db.execute("PRAGMA temp_store = MEMORY")
     db.execute(f"CREATE TEMP VIEW watches AS {VIEWS[version]}")  # SQLite looks for a name in temp before main
+    db.execute(f"CREATE TEMP VIEW submits AS {NO_SUBMITS}")
 
 
 def _connect(path: str, how: str, busy_timeout_s: float = 0.0) -> sqlite3.Connection:

@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self
 import attrs
 
 from pollwise.errors import ConfigurationError
+from pollwise.ledger.intents import KeepsIntents
 from pollwise.model.reading import Phase
 
 __all__ = [
@@ -79,6 +80,7 @@ class NewWatch:
         origin: Scheme, host and port at which the job is asked about, or None if that is unknown.
         first_seen: When the watch began; aware.
         deadline: When the watch ends at the latest; aware. None: never.
+        intent: The number of the intent that started the job, which has its job from then on. None without one.
     """
 
     endpoint: str
@@ -87,6 +89,7 @@ class NewWatch:
     keys: Mapping[str, str] = attrs.field(converter=_own, validator=_texts)
     first_seen: datetime = attrs.field(validator=_aware)
     deadline: datetime | None = attrs.field(validator=_aware)
+    intent: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -297,7 +300,7 @@ class DamagedRow:
     certain: bool = False
 
 
-class Ledger(Protocol):
+class Ledger(KeepsIntents, Protocol):
     """A durable record of watches. Each call takes many items, and is carried out whole or not at all.
 
     A call that is cancelled may still be carried out. A repeated call changes nothing.

@@ -3,7 +3,8 @@
 Rule 1: the damaged file is opened read-only, and stays as it is. No file is overwritten, and no half a file is left.
 Rule 2: a row is saved only if its checksums are right. Rows of schema versions 1 to 3 have none, so their values decide.
 Rule 3: if the first page is damaged, it is replaced in memory (first_page.py).
-Rule 4: rows are read by ranges of numbers. If a range cannot be read, its halves are read, down to single rows.
+Rule 4: intents are saved, too. One whose job was not saved is unfinished again, so that its key starts no second job.
+Rule 5: rows are read by ranges of numbers. If a range cannot be read, its halves are read, down to single rows.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pollwise.ledger.errors import (
 from pollwise.ledger.file_safety import refuse_place
 from pollwise.ledger.files import check_tables, connect_to_read, is_file, ledger_error_of, make_ledger
 from pollwise.ledger.first_page import has_log, open_without_first_page
+from pollwise.ledger.intent_rows import insert_intent, intents_to_save
 from pollwise.ledger.records import DamagedRow
 from pollwise.ledger.rows import COLUMNS, Row, UnsoundRow, checksums_of, damaged_row, line_of
 from pollwise.ledger.schema import APPLICATION_ID, MIGRATIONS, version_of
@@ -90,6 +92,14 @@ def _ignore(_row: Row) -> None:
     """Save nothing."""
 
 
+@attrs.frozen
+class _Into:
+    """What saves the sound rows of watches, and those of intents."""
+
+    watch: Callable[[Row], object] = _ignore
+    intent: Callable[[Row], object] = _ignore
+
+
 def check_ledger(path: str, stop: Callable[[], bool] = _never) -> Survey:
     """Read each row.
 
@@ -97,7 +107,7 @@ def check_ledger(path: str, stop: Callable[[], bool] = _never) -> Survey:
         LedgerError: The file has no table of watches that can be read.
         Stopped: `stop` returned True.
     """
-    return _survey(path, _ignore, stop)
+    return _survey(path, _Into(), stop)
 
 
 def recover_ledger(path: str, new: str, stop: Callable[[], bool] = _never) -> Survey:
@@ -124,7 +134,7 @@ def recover_ledger(path: str, new: str, stop: Callable[[], bool] = _never) -> Su
                 raise _not_recovered(exc, target, path) from exc
 
         db.execute("BEGIN")
-        surveys.append(_survey(path, save, stop))
+        surveys.append(_survey(path, _Into(save, lambda row: insert_intent(db, row, again=True)), stop))
         db.execute("COMMIT")
 
     try:
@@ -156,11 +166,11 @@ def _not_recovered(exc: Exception, target: str, path: str) -> LedgerNotRecovered
     return LedgerNotRecovered(target, source, getattr(error, "detail", str(exc)), isinstance(error, LedgerFull))
 
 
-def _survey(path: str, save: Callable[[Row], object], stop: Callable[[], bool]) -> Survey:
+def _survey(path: str, into: _Into, stop: Callable[[], bool]) -> Survey:
     try:
         if not is_file(path):
             raise LedgerMissing(path)
-        survey = _survey_of_file(os.path.realpath(path), save, stop)
+        survey = _survey_of_file(os.path.realpath(path), into, stop)
     except (*_DAMAGE, OSError) as exc:
         raise ledger_error_of(exc, path) from exc
     if stop():
@@ -168,33 +178,31 @@ def _survey(path: str, save: Callable[[Row], object], stop: Callable[[], bool]) 
     return survey
 
 
-def _survey_of_file(path: str, save: Callable[[Row], object], stop: Callable[[], bool]) -> Survey:
+def _survey_of_file(path: str, into: _Into, stop: Callable[[], bool]) -> Survey:
     try:
         with closing(connect_to_read(path, _BUSY_TIMEOUT_S)) as db:
             db.execute(_CELLS_UNCHECKED)
-            survey = _survey_of(db, path, save, stop)
+            survey = _survey_of(db, path, into, stop)
     except (*_DAMAGE, LedgerCorrupt) as exc:
         error = ledger_error_of(exc, path)
         if isinstance(error, (LedgerCorrupt, NotALedger)):
-            found = _survey_without_first_page(path, error.detail, save, stop)
+            found = _survey_without_first_page(path, error.detail, into, stop)
             if found is not None:
                 return found
         raise
     if survey.sound or not survey.faults:
         return survey
-    return _survey_without_first_page(path, survey.faults[0], save, stop) or survey
+    return _survey_without_first_page(path, survey.faults[0], into, stop) or survey
 
 
-def _survey_without_first_page(
-    path: str, fault: str, save: Callable[[Row], object], stop: Callable[[], bool]
-) -> Survey | None:
+def _survey_without_first_page(path: str, fault: str, into: _Into, stop: Callable[[], bool]) -> Survey | None:
     """What the other pages have, if that is a sound row at least."""
     db = open_without_first_page(path)
     if db is None:
         return None
     with closing(db):
         try:
-            survey = _survey_of(db, path, save, stop)
+            survey = _survey_of(db, path, into, stop)
         except _DAMAGE:
             return None
     if not survey.sound:
@@ -203,10 +211,10 @@ def _survey_without_first_page(
     return attrs.evolve(survey, faults=[fault, *log, *survey.faults])
 
 
-def _survey_of(db: sqlite3.Connection, path: str, save: Callable[[Row], object], stop: Callable[[], bool]) -> Survey:
+def _survey_of(db: sqlite3.Connection, path: str, into: _Into, stop: Callable[[], bool]) -> Survey:
     columns = _columns(db, path)
     jobs = _jobs(db, columns)
-    rows = _Rows(save=save, stop=stop)
+    rows = _Rows(save=into.watch, stop=stop)
     unreadable: set[int] = set()
     end = min(_highest(db, jobs), _MOST_NUMBERS) + 1
     for first in range(1, end, _CHUNK):
@@ -223,9 +231,18 @@ def _survey_of(db: sqlite3.Connection, path: str, save: Callable[[Row], object],
     for number, job in lost.items():
         reason = "its page cannot be read" if number in unreadable else "it is not in its place"
         damaged.setdefault(number, damaged_row((number, *job), reason))
-    return Survey(
-        sound=len(rows.sound), damaged=[damaged[number] for number in sorted(damaged)], faults=_faults(db, path)
-    )
+    faults = [*_faults(db, path), *_save_intents(db, into, rows)]
+    return Survey(sound=len(rows.sound), damaged=[damaged[number] for number in sorted(damaged)], faults=faults)
+
+
+def _save_intents(db: sqlite3.Connection, into: _Into, rows: _Rows) -> Sequence[str]:
+    """Save the sound intents, and return what is wrong with the others."""
+    intents, damaged = intents_to_save(db)
+    for *columns, watch in intents:
+        into.intent((*columns, watch if watch in rows.numbers else None))
+    if not damaged:
+        return ()
+    return ["the starts of jobs cannot be read" if damaged < 0 else f"{damaged} starts of jobs are damaged"]
 
 
 @attrs.define

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from pollwise.ledger.checksums import OLDER, register
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "VIEWS", "Migration", "migrate", "version_of"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "NO_SUBMITS", "VIEWS", "Migration", "migrate", "version_of"]
 
 Migration: TypeAlias = Sequence[str]
 
@@ -98,7 +98,25 @@ _VERSION_5: Migration = (
     "ALTER TABLE watches ADD COLUMN cursor BLOB",
 )
 
-MIGRATIONS: Sequence[Migration] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+_VERSION_6: Migration = (
+    # The jobs that are to be started. `watch` is the row of the job, once that is known.
+    """
+    CREATE TABLE submits (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        endpoint TEXT NOT NULL,
+        account TEXT NOT NULL,
+        submit_key TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        began_us INTEGER NOT NULL,
+        watch INTEGER,
+        checksum INTEGER NOT NULL
+    )
+    """,
+    "CREATE UNIQUE INDEX submits_by_key ON submits (endpoint, account, submit_key)",
+    "CREATE INDEX submits_unfinished ON submits (id) WHERE watch IS NULL",
+)
+
+MIGRATIONS: Sequence[Migration] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 """`MIGRATIONS[n]` leads from version n to n + 1. Their number is the version that this pollwise writes."""
 
 _WITHOUT_CHECKSUMS = f"0 AS generation, '{OLDER}' AS job_checksum, '{OLDER}' AS state_checksum, NULL AS cursor"
@@ -108,8 +126,15 @@ VIEWS: Mapping[int, str] = {
     2: f"SELECT *, NULL AS error_data, {_WITHOUT_CHECKSUMS} FROM main.watches",  # noqa: S608
     3: f"SELECT *, {_WITHOUT_CHECKSUMS} FROM main.watches",  # noqa: S608
     4: "SELECT *, NULL AS cursor FROM main.watches",
+    5: "SELECT * FROM main.watches",
 }
 """For each older version, a view of its watches as the newest version has them."""
+
+NO_SUBMITS = (
+    "SELECT 0 AS id, '' AS endpoint, '' AS account, '' AS submit_key, '' AS digest, 0 AS began_us, NULL AS watch,"
+    " 0 AS checksum WHERE 0"
+)
+"""The same of its intents: before version 6 there were none."""
 
 
 def version_of(db: sqlite3.Connection) -> int:

@@ -28,6 +28,8 @@ import attrs
 from pollwise.errors import ConfigurationError
 from pollwise.ledger.errors import LedgerClosed, LedgerCorrupt, LedgerUnwritable, row_names
 from pollwise.ledger.files import Opening, Synchronous
+from pollwise.ledger.intent_rows import FORGET, INTEND, UNFINISHED
+from pollwise.ledger.intents import Intended, Intent, NewIntent
 from pollwise.ledger.reading import DURATIONS, EXPORT, OPEN, ORIGINS, UNACKNOWLEDGED, Page
 from pollwise.ledger.records import (
     Acknowledgement,
@@ -240,6 +242,20 @@ class SqliteLedger(Ledger):
         """See `Ledger.export`."""
         async for lines in self._pages(EXPORT, Page(0, _CHUNK, include_open=include_open)):
             yield b"".join(lines)
+
+    # --- starts -------------------------------------------------------------------------------
+
+    async def intend_submits(self, intents: Sequence[NewIntent], /) -> Sequence[Intended]:
+        """See `KeepsIntents.intend_submits`."""
+        return await self._write(INTEND, intents, [])
+
+    async def unfinished_submits(self, endpoint: str | None = None, account: str | None = None, /) -> Sequence[Intent]:
+        """See `KeepsIntents.unfinished_submits`."""
+        return await self._call(UNFINISHED, (endpoint, account))
+
+    async def forget_submits(self, ids: Sequence[int], /) -> int:
+        """See `KeepsIntents.forget_submits`."""
+        return await self._write(FORGET, ids, 0)
 
     # --- damaged rows -------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import attrs
 from pollwise.ledger.records import DamagedRow
 from pollwise.ledger.rows import Row, UnsoundRow
 
-__all__ = ["DamagedRows", "Found", "Work", "fetch", "sound_rows", "text_or_bytes"]
+__all__ = ["DamagedIntents", "DamagedRows", "Found", "Work", "fetch", "sound_rows", "text_or_bytes"]
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -55,6 +55,10 @@ class DamagedRows(Exception):
 
     def __init__(self, damaged: Sequence[DamagedRow]) -> None:
         self.damaged = damaged
+
+
+class DamagedIntents(Exception):
+    """A call needs an intent that is damaged."""
 
 
 def fetch(db: sqlite3.Connection, sql: str, values: Sequence[object] = ()) -> Sequence[Row]:

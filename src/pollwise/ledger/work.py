@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pollwise.ledger.checksums import checksum, state_checksum
+from pollwise.ledger.intent_rows import finish
 from pollwise.ledger.records import (
     Acknowledgement,
     Change,
@@ -92,7 +93,11 @@ def _record(db: sqlite3.Connection, watches: Sequence[NewWatch]) -> Sequence[Rec
     for n in range(0, len(given), _AT_ONCE):
         _insert(db, given[n : n + _AT_ONCE], last + n + 1)
     new = {tuple(job): number for *job, number in db.execute(_SINCE, (last,))}
-    return [_recorded(db, job, new.pop(job, None)) for _, job in given]
+    found = [_recorded(db, job, new.pop(job, None)) for _, job in given]
+    for watch, recorded in zip(watches, found, strict=True):
+        if watch.intent is not None:
+            finish(db, watch.intent, recorded.id)
+    return found
 
 
 def _insert(db: sqlite3.Connection, given: Sequence[tuple[NewWatch, _Job]], first: int) -> None:

@@ -25,7 +25,7 @@ import attrs
 from pollwise.ledger.errors import LedgerCorrupt, is_of_one
 from pollwise.ledger.files import Opening, ledger_error_of, open_ledger
 from pollwise.ledger.open_file import OpenFile
-from pollwise.ledger.statements import DamagedRows, Work
+from pollwise.ledger.statements import DamagedIntents, DamagedRows, Work
 
 __all__ = ["Call", "Inbox", "Settled", "serve"]
 
@@ -157,6 +157,8 @@ class _Writer:
 def _error_of(exc: Exception, path: str) -> Exception:
     if isinstance(exc, DamagedRows):
         return LedgerCorrupt(path, exc.damaged[0].reason, tuple(row.id for row in exc.damaged))
+    if isinstance(exc, DamagedIntents):
+        return LedgerCorrupt(path, str(exc))
     return ledger_error_of(exc, path)
 
 

@@ -102,6 +102,7 @@ class SubmitCall(Generic[J]):
 
     Attributes:
         job: The job, once it was started.
+        intent: The number of its intent in a ledger, or None.
         sent: Whether the last request may have left, and what became of it is not known.
         was_read: Whether a reply was read.
         made: The request.
@@ -124,6 +125,7 @@ class SubmitCall(Generic[J]):
         self.answer_statuses: frozenset[int] = getattr(endpoint, "submit_answer_statuses", frozenset())
         self.problem: Callable[[Reply], Problem | None] = endpoint.problem
         self.job: J | None = None
+        self.intent: int | None = None
         self.sent = False
         self.was_read = False
         self._read: Callable[[Any, Reply], Any] = ability.read_submitted
@@ -139,7 +141,11 @@ class SubmitCall(Generic[J]):
     def digest(self) -> str:
         """What tells this order from another one with the same key."""
         made = self.made
-        parts = (made.method.encode(), str(made.url).encode(), made.body or b"")
+        parts = (
+            made.method.encode(),
+            made.url.raw_path_qs.encode(),
+            made.body or b"",
+        )  # an API may move to another host
         return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).hexdigest()
 
     def request(self, _subject: object, _cursor: Cursor, /) -> Request:

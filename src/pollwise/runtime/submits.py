@@ -104,6 +104,7 @@ class _Start(Generic[J]):
         self.error: Exception | None = None
         self.is_done = False
         self.is_left = False  # no caller waits any more
+        self.is_stopped = False  # its request is cancelled
 
     def done(self) -> None:
         """Wake the callers."""
@@ -149,7 +150,8 @@ class Submits(Generic[J, S]):
             require_seconds("timeout_s", timeout_s)
         key = str(uuid.uuid4()) if key is None else checked_key(key)
         call: SubmitCall[J] = SubmitCall(self._endpoint, order, key)
-        start = self._under_way.get(key)
+        while (start := self._under_way.get(key)) is not None and start.is_stopped and start.task is not None:
+            await asyncio.wait([start.task])  # so that it does not remove the intent of the next one
         if start is None:
             start = _Start(call)
             start.task = self._dispatcher.start(self._run(start, timeout_s), name="pollwise-submit")
@@ -162,6 +164,11 @@ class Submits(Generic[J, S]):
             return start.watch
         assert start.error is not None  # noqa: S101  # a start that is done has one of the two
         raise copy_for_raise(start.error) if isinstance(start.error, PollwiseError) else start.error
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the starts under way."""
+        return frozenset(self._under_way)
 
     async def join(self) -> None:
         """Wait until no start is under way. All calls must have ended."""
@@ -191,7 +198,7 @@ class Submits(Generic[J, S]):
                 exc.__cause__ = doubt
                 exc.add_note(str(doubt))
                 _log.warning("%s: %s", self._endpoint.name, doubt)
-            del self._under_way[start.call.key]  # the next call with this key is a new start
+            start.is_stopped = True  # the next call with this key is a new start
             start.task.cancel()
         elif machine is not None and isinstance(machine.outcome, Succeeded):
             exc.add_note(started_note(start.call.job))

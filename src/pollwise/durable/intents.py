@@ -1,0 +1,190 @@
+"""Starts of a watcher that has a ledger.
+
+Rule 1: the intent is on disk before the request is sent. Its end, and the row of the job, are on disk before `submit` returns.
+Rule 2: a key whose job is known gives the watch of that job, and no request.
+Rule 3: a key whose intent is unfinished may have started a job in an earlier run. Its request is sent again if it is
+idempotent. Otherwise the caller gets `SubmitDoubtful`, until the intent is settled or forgotten.
+Rule 4: an intent is removed when it is certain that no job was started.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container, Hashable
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from pollwise.durable.codec import utc_datetime
+from pollwise.durable.recorded_watch import safe_message
+from pollwise.durable.recorder import Recorder
+from pollwise.errors import ConfigurationError, WatcherClosed
+from pollwise.ledger import Intent, Ledger, NewIntent, NewWatch, OpenWatch
+from pollwise.ledger.intents import KeepsIntents
+from pollwise.model.submitting import SubmitCall
+from pollwise.runtime.driven_watch import DrivenWatch
+from pollwise.runtime.submits import Starts, StartWatch, other_order, started_note
+from pollwise.runtime.watch import Watch
+
+__all__ = ["UnfinishedSubmit", "WithLedger"]
+
+J = TypeVar("J", bound=Hashable)
+S = TypeVar("S")
+
+_log = logging.getLogger(__name__)
+
+_CALLS: Final = ("intend_submits", "unfinished_submits", "forget_submits")
+
+
+class WithLedger(Starts[J], Generic[J, S]):
+    """The starts of a watcher with a ledger.
+
+    Args:
+        recorder: Of the watcher.
+        watches: The open watches of the watcher, by job.
+        watch: Watches a job.
+    """
+
+    def __init__(self, recorder: Recorder[J, S], watches: dict[J, DrivenWatch[J, S]], watch: StartWatch[J]) -> None:
+        self._recorder = recorder
+        self._watches = watches
+        self._watch = watch
+
+    async def begin(self, call: SubmitCall[Any], /) -> DrivenWatch[Any, Any] | bool:
+        """Write the intent. Returns the watch if the job is known, and else whether an earlier run may have started it."""
+        recorder, ledger = self._recorder, self._ledger()
+        endpoint = recorder.rows.endpoint
+        intent = NewIntent(
+            endpoint=endpoint.name,
+            account=endpoint.account,
+            key=call.key,
+            digest=call.digest,
+            began=utc_datetime(recorder.rows.machines.clock()),
+        )
+        (intended,) = await recorder.patience.call(lambda: ledger.intend_submits([intent]))
+        known = intended.known
+        if known is not None:
+            if known.digest != call.digest:
+                raise other_order(call.key)
+            if known.keys is not None:
+                return self._watch(endpoint.codec.job_from_keys(known.keys))
+            if not call.is_idempotent:
+                raise call.doubtful(None)
+        call.intent = intended.id
+        return known is not None
+
+    async def watch(self, call: SubmitCall[Any], job: J, after_s: float, /) -> DrivenWatch[Any, Any]:
+        """Write the row of the job and the end of the intent, then watch the job."""
+        try:
+            return await self.settle(call.intent, job, after_s)
+        except Exception as exc:
+            exc.add_note(f"{started_note(job)}. Its key is {call.key!r}, and `unfinished_submits` may list it.")
+            raise
+
+    async def settle(self, intent: int | None, job: J, after_s: float = 0.0) -> DrivenWatch[Any, Any]:
+        """The job of this intent is known."""
+        recorder, ledger = self._recorder, self._ledger()
+        row = attrs.evolve(recorder.rows.new(job), intent=intent)
+        (recorded,) = await recorder.patience.call(lambda: ledger.record([row]))
+        if recorder.closing:
+            raise WatcherClosed(job)
+        known = self._watches.get(job)
+        if known is None and recorded.known is None:
+            known = self._watches[job] = recorder.resume(job, _open_row(recorded.id, row), after_s=after_s)
+        return known or self._watch(job)
+
+    async def give_up(self, call: SubmitCall[Any], /) -> None:
+        """No job was started: remove the intent."""
+        try:
+            if call.intent is not None:
+                await self.forget(call.intent)
+        except Exception as exc:  # noqa: BLE001  # a ledger may be foreign code; the intent stays unfinished
+            _log.warning(
+                "the start with the key %r started no job, but stays in the ledger (%s: %s)",
+                call.key,
+                type(exc).__name__,
+                safe_message(exc),
+            )
+
+    async def forget(self, intent: int) -> None:
+        """Remove this intent, unless it has a job."""
+        ledger = self._ledger()
+        await self._recorder.patience.call(lambda: ledger.forget_submits([intent]))
+
+    async def unfinished(self, under_way: Container[str]) -> list[UnfinishedSubmit[J, S]]:
+        """The unfinished intents of the endpoint and account, but for those under way in this watcher."""
+        endpoint, ledger = self._recorder.rows.endpoint, self._ledger()
+        found = await self._recorder.patience.call(lambda: ledger.unfinished_submits(endpoint.name, endpoint.account))
+        return [UnfinishedSubmit(self, intent) for intent in found if intent.key not in under_way]
+
+    def _ledger(self) -> Ledger:
+        ledger = self._recorder.ledger
+        kind = type(ledger)
+        missing = [name for name in _CALLS if getattr(kind, name, None) in {None, getattr(KeepsIntents, name)}]
+        if missing:
+            raise ConfigurationError(
+                f"the ledger {kind.__name__} cannot keep starts of jobs: it has no {' and no '.join(missing)}"
+            )
+        return ledger
+
+
+def _open_row(number: int, row: NewWatch) -> OpenWatch:
+    """The row as the ledger has it now."""
+    return OpenWatch(
+        id=number,
+        endpoint=row.endpoint,
+        account=row.account,
+        keys=row.keys,
+        origin=row.origin,
+        first_seen=row.first_seen,
+        deadline=row.deadline,
+        phase=None,
+        polls=0,
+        failures=0,
+        status=None,
+    )
+
+
+class UnfinishedSubmit(Generic[J, S]):
+    """A start of which it is not known whether there is a job. `JobWatcher.unfinished_submits` lists them."""
+
+    def __init__(self, starts: WithLedger[J, S], intent: Intent) -> None:
+        self._starts = starts
+        self._intent = intent
+
+    @property
+    def key(self) -> str:
+        """The key of the order."""
+        return self._intent.key
+
+    @property
+    def began(self) -> datetime:
+        """When the job was to be started first, in UTC."""
+        return self._intent.began
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the request's method, path, query and body, as hexadecimal text."""
+        return self._intent.digest
+
+    def __repr__(self) -> str:
+        return f"<UnfinishedSubmit {self.key!r} of {self.began:%Y-%m-%d %H:%M:%S} UTC>"
+
+    async def settle(self, job: J) -> Watch[J, S, Any]:
+        """It has started this job, which is watched from now on. Returns its watch.
+
+        Raises:
+            LedgerError: The ledger did not write it within `ledger_patience_s`.
+            ConfigurationError: The ledger cannot keep the job's keys.
+            WatcherClosed: The watcher is not open.
+        """
+        return await self._starts.settle(self._intent.id, job)
+
+    async def forget(self) -> None:
+        """It has started no job, or one that is not of interest. Its key may be used again.
+
+        Raises:
+            LedgerError: The ledger did not write it within `ledger_patience_s`.
+        """
+        await self._starts.forget(self._intent.id)

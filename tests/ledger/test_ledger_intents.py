@@ -1,0 +1,183 @@
+"""The ledger of starts: what is to be started, and which job it became."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from damaged_files import PAGE, overwritten, root_of
+from ledger_values import ENDPOINT, NOON, every, new, raw
+
+from pollwise.errors import ConfigurationError
+from pollwise.ledger import Intent, LedgerCorrupt, LedgerUnwritable, NewIntent, NewWatch, SqliteLedger
+from pollwise.ledger.recovery import check_ledger, recover_ledger
+
+
+def intent(key: str = "a", **other: Any) -> NewIntent:
+    return NewIntent(**{"endpoint": ENDPOINT, "key": key, "digest": "00ff", "began": NOON, **other})
+
+
+def started(number: int, by: int) -> NewWatch:
+    """The row of a job that this intent has started."""
+    return attrs.evolve(new(number), intent=by)
+
+
+def known(number: int, given: NewIntent, **other: Any) -> Intent:
+    return Intent(id=number, **{**attrs.asdict(given, recurse=False), **other})
+
+
+async def test_an_intent_is_unfinished_until_its_job_is_recorded(path: Path) -> None:
+    """Then its key gives the keys of the job, also in the next process."""
+    async with SqliteLedger(path) as ledger:
+        (first,) = await ledger.intend_submits([intent()])
+        assert (first.id, first.known) == (1, None)
+        assert list(await ledger.unfinished_submits(ENDPOINT, "")) == [known(1, intent())]
+        (recorded,) = await ledger.record([started(7, by=1)])
+        assert recorded.known is None
+    async with SqliteLedger(path) as ledger:
+        assert list(await ledger.unfinished_submits()) == []
+        (again,) = await ledger.intend_submits([intent(digest="1234", began=NOON.replace(hour=1))])
+        assert again.known == known(1, intent(), keys=new(7).keys)
+
+
+async def test_a_known_key_stays_as_it_is(ledger: SqliteLedger) -> None:
+    """Its digest and its time are the first ones."""
+    await ledger.intend_submits([intent()])
+    (again,) = await ledger.intend_submits([intent(digest="1234")])
+    assert again.known == known(1, intent())
+
+
+async def test_a_key_is_one_of_its_endpoint_and_account(ledger: SqliteLedger) -> None:
+    """Equal keys of two accounts are two starts."""
+    others = [intent(), intent(account="acme"), intent(endpoint="other")]
+    found = await ledger.intend_submits(others)
+    assert [one.id for one in found] == [1, 2, 3]
+    assert [one.id for one in await ledger.unfinished_submits(ENDPOINT, "acme")] == [2]
+    assert [one.id for one in await ledger.unfinished_submits()] == [1, 2, 3]
+
+
+async def test_a_forgotten_intent_is_gone_and_a_finished_one_stays(ledger: SqliteLedger) -> None:
+    """So no key that has started a job starts a second one. No number is used twice."""
+    await ledger.intend_submits([intent("a"), intent("b")])
+    await ledger.record([started(1, by=1)])
+    assert await ledger.forget_submits([1, 2, 3]) == 1
+    (a, b) = await ledger.intend_submits([intent("a"), intent("b")])
+    assert a.known is not None
+    assert a.known.keys == new(1).keys
+    assert (b.known, b.id) == (None, 3)
+
+
+async def test_the_first_job_of_an_intent_stays(ledger: SqliteLedger) -> None:
+    """A job that is known already may be one's, too. An intent that was forgotten has none."""
+    await ledger.record([new(7)])
+    await ledger.intend_submits([intent("a"), intent("b")])
+    await ledger.record([started(7, by=1), started(8, by=1), started(9, by=5)])
+    (a, _) = await ledger.intend_submits([intent("a"), intent("b")])
+    assert a.known is not None
+    assert a.known.keys == new(7).keys
+    assert len(await every(ledger.open_watches(ENDPOINT))) == 3
+
+
+async def test_a_read_only_ledger_starts_nothing(path: Path) -> None:
+    """It lists what is unfinished."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.intend_submits([intent()])
+    async with SqliteLedger(path, read_only=True) as ledger:
+        assert [one.key for one in await ledger.unfinished_submits()] == ["a"]
+        with pytest.raises(LedgerUnwritable):
+            await ledger.intend_submits([intent("b")])
+        with pytest.raises(LedgerUnwritable):
+            await ledger.forget_submits([1])
+
+
+def test_the_time_of_an_intent_has_a_zone() -> None:
+    """As each time of a ledger."""
+    with pytest.raises(ConfigurationError, match="began must be an aware datetime"):
+        intent(began=datetime(2026, 3, 1))  # noqa: DTZ001 - the point of it
+
+
+# --- damage -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "digest = 'x'",
+        "watch = 1",
+        "submit_key = CAST(X'61FF' AS TEXT)",
+        "began_us = 7",
+        "checksum = 0",
+        "digest = X'00'",
+    ],
+)
+async def test_an_intent_that_is_not_as_it_was_written_is_an_error(path: Path, harm: str) -> None:
+    """It is never taken for a new one, because a job could be started twice."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.intend_submits([intent()])
+    raw(path, f"UPDATE submits SET {harm}")  # noqa: S608
+    async with SqliteLedger(path) as ledger:
+        if "submit_key" not in harm:
+            with pytest.raises(LedgerCorrupt, match="start with the number 1"):
+                await ledger.intend_submits([intent()])
+        if "watch" not in harm:
+            with pytest.raises(LedgerCorrupt, match="start with the number 1"):
+                await ledger.unfinished_submits()
+        await ledger.record([new(1)])
+        with pytest.raises(LedgerCorrupt, match="start with the number 1"):
+            await ledger.record([started(2, by=1)])
+        assert len(await every(ledger.open_watches(ENDPOINT))) == 1
+
+
+async def test_an_intent_whose_job_is_damaged_names_its_row(path: Path) -> None:
+    """Or says that it is not there."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.intend_submits([intent()])
+        await ledger.record([started(1, by=1)])
+    raw(path, "UPDATE watches SET polls = 77")
+    async with SqliteLedger(path) as ledger:
+        with pytest.raises(LedgerCorrupt) as caught:
+            await ledger.intend_submits([intent()])
+        assert caught.value.rows == (1,)
+    raw(path, "DELETE FROM watches")
+    async with SqliteLedger(path) as ledger:
+        with pytest.raises(LedgerCorrupt, match="row 1, which is not there"):
+            await ledger.intend_submits([intent()])
+
+
+async def test_an_index_that_lacks_an_intent_makes_the_file_unusable(path: Path) -> None:
+    """It would allow a second start with the same key."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.intend_submits([intent()])
+        await ledger.record([new(1)])
+    raw(path, "UPDATE watches SET polls = 77")  # damage of a single row, which alone would not matter
+    empty = bytes([0x0A, 0, 0, 0, 0, 0x10, 0, 0])  # the header of a page of an index that has no entry
+    overwritten(path, root_of(path, "submits_by_key"), empty.ljust(PAGE, b"\0"))
+    with pytest.raises(LedgerCorrupt, match="submits_by_key"):
+        await SqliteLedger(path).__aenter__()
+
+
+async def test_a_recovery_keeps_what_was_to_be_started(path: Path) -> None:
+    """An intent whose job is lost is unfinished again. A damaged one is told."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.intend_submits([intent(key) for key in "abcd"])
+        await ledger.record([started(1, by=1), started(2, by=2)])
+    raw(path, "UPDATE watches SET polls = 77 WHERE id = 2", "UPDATE submits SET digest = 'x' WHERE id = 4")
+    assert check_ledger(str(path)).faults == ["1 starts of jobs are damaged"]
+    fresh = path.with_name("new.ledger")
+    survey = recover_ledger(str(path), str(fresh))
+    assert (survey.sound, [row.id for row in survey.damaged]) == (1, [2])
+    async with SqliteLedger(fresh) as ledger:
+        found = await ledger.intend_submits([intent(key) for key in "abcd"])
+        assert [one.known and one.known.keys for one in found] == [new(1).keys, None, None, None]
+        assert [one.id for one in await ledger.unfinished_submits()] == [2, 3, 4]
+
+
+async def test_a_recovery_of_a_file_without_starts_tells_nothing_of_them(path: Path) -> None:
+    """As one of an older version."""
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(1)])
+    raw(path, "DROP TABLE submits")
+    assert not any("starts" in fault for fault in check_ledger(str(path)).faults)
