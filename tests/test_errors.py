@@ -29,6 +29,7 @@ EXAMPLES: dict[str, object] = {
     "seconds": 5.0,
     "outage_s": 600.0,
     "retry_after_s": 7.0,
+    "ahead_s": 612.0,
     "content_type": "text/html",
     "excerpt": "<html>",
     "origin": "http://example.com",

@@ -16,6 +16,7 @@ from pollwise.endpoints.declared import DeclaredJob
 from pollwise.errors import (
     CallbackFailed,
     CancelDoubtful,
+    ClockSkewed,
     ConfigurationError,
     DeadlineExceeded,
     EndpointBug,
@@ -165,6 +166,10 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     CancelDoubtful: lambda error: (
         "the cancel request may or may not have reached the server."
         f" {error_text(error.last_error)} Cancel it again if the API allows that."
+    ),
+    ClockSkewed: lambda error: (
+        f"the signature was refused (HTTP {error.http_status}), and the clock of this machine is"
+        f" {abs(error.ahead_s):.0f} s {'ahead of' if error.ahead_s > 0 else 'behind'} the server's. Set the clock."
     ),
     ConfigurationError: _configuration,
     DeadlineExceeded: _deadline,

@@ -23,6 +23,7 @@ __all__ = [
     "count",
     "elements",
     "field_value",
+    "moment",
     "number",
     "parameters",
     "wait_from_ms",
@@ -72,13 +73,13 @@ class Now:
         self._clock = clock
         self.asked = False
 
-    def until_s(self, moment: float) -> float | None:
+    def until_s(self, until: float, /) -> float | None:
         """Seconds until this moment (epoch seconds): 0 if it is past, None if it is too far away to be meant."""
         self.asked = True
-        sent = _date(self._date) if len(self._date) <= _LONGEST_ELEMENT else None
-        if sent is not None and abs(moment - sent) <= LONGEST_WAIT_S:
-            return max(0.0, moment - sent)
-        wait = moment - self._clock()  # a `Date` that is years away from the moment is a machine without a clock
+        sent = moment(self._date)
+        if sent is not None and abs(until - sent) <= LONGEST_WAIT_S:
+            return max(0.0, until - sent)
+        wait = until - self._clock()  # a `Date` that is years away from the moment is a machine without a clock
         return max(0.0, wait) if wait <= LONGEST_WAIT_S else None
 
 
@@ -108,8 +109,8 @@ def wait_s(text: str, now: Now) -> float | None:
         return now.until_s(value / next(a_second for least, a_second in _EPOCHS if value >= least))
     if value is not None:
         return value if value <= LONGEST_WAIT_S else None
-    moment = _date(text)
-    return None if moment is None else now.until_s(moment)
+    until = _date(text)
+    return None if until is None else now.until_s(until)
 
 
 def wait_from_ms(text: str) -> float | None:
@@ -120,6 +121,11 @@ def wait_from_ms(text: str) -> float | None:
     value = number(text)
     value = _duration_s(text) if value is None else value / 1_000
     return value if value is not None and value <= LONGEST_WAIT_S else None
+
+
+def moment(text: str) -> float | None:
+    """Epoch seconds of an ISO 8601 or HTTP date, or None."""
+    return _date(text) if 0 < len(text) <= _LONGEST_ELEMENT else None
 
 
 def _duration_s(text: str) -> float | None:

@@ -21,20 +21,24 @@ import attrs
 from pollwise.core.call_machine import CallMachine
 from pollwise.core.classification import refusal
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
+from pollwise.core.header_values import moment
 from pollwise.core.machine import WatchMachine
 from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import (
     AuthenticationError,
     CallbackFailed,
+    ClockSkewed,
     ConfigurationError,
     MalformedReply,
     PermissionDenied,
     PollError,
     RateLimited,
+    RequestRejected,
     ServerUnavailable,
     WatchError,
 )
+from pollwise.model.abilities import sign_method
 from pollwise.model.bounded_reply import bounded
 from pollwise.model.calls import Call, cursor_in
 from pollwise.model.cursor import cursor_hash
@@ -55,6 +59,7 @@ S = TypeVar("S")
 
 _HASH_BITS = (1 << 60) - 1  # ints of 60 bits take a third less memory than ints of 64
 _LIMITS = ReplyLimits()
+_MOST_SKEW_S = 240.0  # AWS allows five minutes, and other vendors up to fifteen
 
 
 class Poll(Protocol):
@@ -94,6 +99,7 @@ class PollResults(Generic[J, S]):
         "_read_for",
         "_reads_all",
         "_secrets",
+        "_signs",
         "_wall_now",
     )
 
@@ -122,6 +128,7 @@ class PollResults(Generic[J, S]):
         self._heeded = endpoint.heeded_headers or ()
         self._secrets = KnownSecrets() if secrets is None else secrets
         self._limits = limits
+        self._signs = sign_method(endpoint.auth) is not None
 
     def on_result(self, poll: Poll, machine: WatchMachine[J, S], result: Reply | Exception, now: float) -> StepResult:
         """What the result of this poll means for the watch. The machine knows it afterwards.
@@ -220,6 +227,8 @@ class PollResults(Generic[J, S]):
             and reply.request.first_host is not None
         ):
             error = PermissionDenied(machine.job, reply.status, error.problem)  # it had no credentials to be renewed
+        elif self._signs:
+            error = self._with_skew(error, reply, machine.job)
         if isinstance(error, ServerUnavailable) and error.http_status >= 500 and error.retry_after_s:
             # It speaks for the server, so the other watches of the token wait, too.
             wait_s = machine.believed_s(error.retry_after_s, now)
@@ -227,6 +236,15 @@ class PollResults(Generic[J, S]):
         else:
             self._release(poll, machine, hints, now)
         return self._fail(poll, machine, error, now)
+
+    def _with_skew(self, error: PollError | WatchError, reply: Reply, job: J) -> PollError | WatchError:
+        """The refusal of a signed request. It is `ClockSkewed` if the clocks differ by more than signatures allow."""
+        if isinstance(error, (AuthenticationError, PermissionDenied, RequestRejected)):
+            sent = moment(reply.headers.get("Date", ""))
+            ahead_s = 0.0 if sent is None else self._wall_now() - sent
+            if abs(ahead_s) > _MOST_SKEW_S:
+                return ClockSkewed(job, reply.status, ahead_s, error.problem)
+        return error
 
     def _on_throttle(
         self, poll: Poll, machine: WatchMachine[J, S], error: RateLimited, hints: ReplyHints | None, now: float

@@ -11,6 +11,7 @@
     │   ├── RequestRejected
     │   ├── AuthenticationError
     │   ├── PermissionDenied
+    │   ├── ClockSkewed
     │   ├── UnknownOutcome
     │   ├── EndpointBug
     │   ├── CallbackFailed
@@ -67,6 +68,7 @@ from pollwise.errors._watches import (
     AuthenticationError,
     CallbackFailed,
     CancelDoubtful,
+    ClockSkewed,
     DeadlineExceeded,
     EndpointBug,
     FinishedAtOnce,
@@ -89,6 +91,7 @@ __all__ = [
     "AuthenticationError",
     "CallbackFailed",
     "CancelDoubtful",
+    "ClockSkewed",
     "ConfigurationError",
     "ConnectFailed",
     "DeadlineExceeded",

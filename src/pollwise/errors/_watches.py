@@ -14,6 +14,7 @@ __all__ = [
     "AuthenticationError",
     "CallbackFailed",
     "CancelDoubtful",
+    "ClockSkewed",
     "DeadlineExceeded",
     "EndpointBug",
     "FinishedAtOnce",
@@ -158,6 +159,30 @@ class PermissionDenied(WatchError):
         return (
             f"{self.job}: permission denied (HTTP {self.http_status})."
             f" Give these credentials the right to read it.{server_said(self.problem)}"
+        )
+
+
+@attrs.define
+class ClockSkewed(WatchError):
+    """A signed request was refused, and the clock of this machine differs from the server's. Signatures have the time in them.
+
+    Attributes:
+        job: What is watched.
+        http_status: The status code of the refusal.
+        ahead_s: How far the clock of this machine is ahead of the server's, in seconds. Negative if it is behind.
+        problem: The vendor's codes and words, if it gave any.
+    """
+
+    job: Any
+    http_status: int
+    ahead_s: float
+    problem: Problem | None = None
+
+    def __str__(self) -> str:
+        side = "ahead of" if self.ahead_s > 0 else "behind"
+        return (
+            f"{self.job}: the signed request was refused (HTTP {self.http_status}), and the clock of this machine is"
+            f" {abs(self.ahead_s):.0f} s {side} the server's. Set the clock.{server_said(self.problem)}"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth, ClientCredentialsAuth, RenewingAuth
+from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth, ClientCredentialsAuth, RenewingAuth, SigningAuth
 from pollwise.http.transport import AiohttpTransport
 from pollwise.model.protocols import Auth, Transport
 
@@ -14,5 +14,6 @@ __all__ = [
     "BearerAuth",
     "ClientCredentialsAuth",
     "RenewingAuth",
+    "SigningAuth",
     "Transport",
 ]

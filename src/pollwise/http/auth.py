@@ -13,7 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Final, NoReturn
 
 import attrs
@@ -31,13 +33,23 @@ from pollwise.errors import (
 )
 from pollwise.http.credentials import Credential, basic, bearer, checked_text, header_fields
 from pollwise.http.oauth import ClientCredentialsGrant
+from pollwise.model.messages import Request
 from pollwise.model.protocols import Transport
 
-__all__ = ["ApiKeyAuth", "BasicAuth", "BearerAuth", "ClientCredentialsAuth", "Credential", "RenewingAuth"]
+__all__ = [
+    "ApiKeyAuth",
+    "BasicAuth",
+    "BearerAuth",
+    "ClientCredentialsAuth",
+    "Credential",
+    "RenewingAuth",
+    "SigningAuth",
+]
 
 _MAX_EARLY_FRACTION: Final = 0.1  # of the lifetime; else a token of one minute would be renewed at each poll
 _RETRY_DELAY_S: Final = 1.0  # after a failed renewal without a hint
 _MAX_RETRY_DELAY_S: Final = 3600.0  # after a failed renewal with a hint, such as Retry-After
+_NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
 _NOT_PICKLED: Final = (
     "credentials cannot be pickled, because a secret must not get into a queue or a file; construct them in the process"
     " that uses them"
@@ -132,6 +144,34 @@ class BearerAuth(_StaticAuth):
 
     def __init__(self, token: str) -> None:
         super().__init__("Authorization", bearer(token))
+
+
+class SigningAuth(_StaticAuth, ABC):
+    """The base class of credentials that sign whole requests. `sign` is yours.
+
+        class HmacAuth(SigningAuth):
+            def __init__(self, key: bytes) -> None:
+                self._key = key
+
+            def sign(self, request: Request, /) -> Request:
+                text = f"{request.method} {request.url.raw_path_qs}".encode() + (request.body or b"")
+                signature = hmac.new(self._key, text, "sha256").hexdigest()
+                return attrs.evolve(request, headers={**request.headers, "X-Signature": signature})
+
+    What `sign` adds is a secret, and is masked in replies and errors. Parts whose names say that they are a date, a digest or
+    the like are not.
+    """
+
+    def headers(self, _now: float, /) -> Mapping[str, str]:
+        """No header fields, because a signature differs for each request."""
+        return _NO_FIELDS
+
+    @abstractmethod
+    def sign(self, request: Request, /) -> Request:
+        """The same request with its signature. Called just before each attempt, with the complete request.
+
+        It may change header fields, the query and the body, and neither the method nor where the request goes.
+        """
 
 
 # --- renewed credentials ----------------------------------------------------------------------

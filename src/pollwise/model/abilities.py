@@ -16,10 +16,10 @@ from typing import Final, TypeVar
 from pollwise.errors import ConfigurationError
 from pollwise.model.limits import RateLimit, is_number
 from pollwise.model.messages import Reply, Request
-from pollwise.model.protocols import Endpoint, EndpointLike
+from pollwise.model.protocols import Auth, Endpoint, EndpointLike
 from pollwise.model.reading import Reading
 
-__all__ = ["NEVER_ANSWERS", "with_defaults"]
+__all__ = ["NEVER_ANSWERS", "sign_method", "with_defaults"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -79,7 +79,25 @@ def with_defaults(endpoint: EndpointLike[J, S]) -> Endpoint[J, S]:
             raise ConfigurationError(
                 f"{name} of the endpoint {type(endpoint).__name__} must be {wanted}, got {type(value).__name__}"
             )
+    sign_method(whole.auth)
     return whole
+
+
+def sign_method(auth: Auth | None) -> Callable[[Request], Request] | None:
+    """The method `sign` of an auth, or None if it has none.
+
+    Raises:
+        ConfigurationError: It is no method, or a coroutine method.
+    """
+    sign: Callable[[Request], Request] | None = getattr(auth, "sign", None)
+    if sign is None:
+        return None
+    name = f"sign of {type(auth).__name__}"
+    if not callable(sign):
+        raise ConfigurationError(f"{name} must be a method that takes a Request and returns one")
+    if inspect.iscoroutinefunction(sign):
+        raise ConfigurationError(f"{name} must be a plain method, without `async`; what has to wait belongs into renew")
+    return sign
 
 
 class _Structural(Endpoint[J, S]):

@@ -34,7 +34,13 @@ class Transport(Protocol):
 
 
 class Auth(Protocol):
-    """What puts credentials on requests. One may serve many endpoints and watchers at once."""
+    """What puts credentials on requests. One may serve many endpoints and watchers at once.
+
+    It may have a further method `sign(request) -> Request`, for signatures over the whole request. It gets the complete
+    request just before it is sent, at every attempt anew, and returns it with what the signature adds to the header fields,
+    the query or the body. It is not called for a request that goes to another server than the API's. `SigningAuth` in
+    `pollwise.http` has all else that such an auth needs.
+    """
 
     def headers(self, now: float, /) -> Mapping[str, str] | None:
         """The header fields to send, or None where they must be renewed first. `now` is monotonic seconds."""

@@ -30,6 +30,7 @@ from pollwise.core.scheduler import Expire, Scheduler, Send
 from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopped
+from pollwise.http.signing import signing
 from pollwise.http.turns import Turns
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint, Transport
@@ -86,11 +87,11 @@ class Dispatcher(Generic[J, S]):
     ) -> None:
         self.calls: Calls  # of the watches; the watcher sets it
         self._endpoint = endpoint
-        self._transport = transport
+        self._turns = Turns()
+        self._transport = signing(transport, endpoint.auth, self._turns)
         self._budget = budget
         self._request_timeout_s = request_timeout_s
         self._reply_limits = reply_limits
-        self._turns = Turns()
         self._clock = clock
         self._on_over = on_over
         self._write_token = write_token

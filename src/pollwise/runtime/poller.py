@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from pollwise.core.machine import WatchMachine
 from pollwise.core.url_rules import UrlRules
 from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
+from pollwise.http.signing import unsigned
 from pollwise.http.turns import Turns
 from pollwise.model.bounded_reply import SHORT, bounding
 from pollwise.model.calls import Call, StatusCall
@@ -59,7 +60,7 @@ class Poller(Generic[J, S]):
 
     Args:
         endpoint: Makes the requests.
-        transport: Sends them.
+        transport: Sends them, and signs them first if the credentials can.
         timeout_s: Longest time for one request, in seconds.
         limits: How much of a reply is kept.
         turns: The order in which the pollers of the watcher work on long replies.
@@ -89,6 +90,7 @@ class Poller(Generic[J, S]):
         "_on_result",
         "_reads_headers",
         "_renewing",
+        "_renews_via",
         "_secrets",
         "_sending",
         "_timeout_s",
@@ -118,6 +120,7 @@ class Poller(Generic[J, S]):
         self._endpoint = endpoint
         self._auth = endpoint.auth
         self._transport = transport
+        self._renews_via = unsigned(transport)
         self._timeout_s = timeout_s
         self._limits = limits
         self._turns = turns
@@ -238,7 +241,7 @@ class Poller(Generic[J, S]):
             return await self._without_credentials(request, machine)
         headers = auth.headers(now)
         if headers is None:
-            await auth.renew(self._transport, now, None)
+            await auth.renew(self._renews_via, now, None)
             now = self._now()
             self._limit(now)  # that was a request of its own
             headers = auth.headers(now)
@@ -326,7 +329,7 @@ class Poller(Generic[J, S]):
         refused, self.refusal = self.refusal, None
         try:
             if self._auth is not None:
-                await self._auth.renew(self._transport, self._now(), self._credentials)
+                await self._auth.renew(self._renews_via, self._now(), self._credentials)
                 now = self._now()
                 renewed = self._auth.headers(now)
                 if renewed is not None:
