@@ -10,6 +10,7 @@ import base64
 import math
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import attrs
 from multidict import CIMultiDict, CIMultiDictProxy, istr
@@ -74,6 +75,11 @@ def _text(what: str, value: str) -> str:
     return value
 
 
+def _given_or_none(fields: Mapping[str, str] | None) -> Mapping[str, str]:
+    """A new mapping each time, because `is` shows whether credentials were renewed."""
+    return MappingProxyType({}) if fields is None else header_fields(fields)
+
+
 def _check_lifetime(_credential: Credential, _field: attrs.Attribute[float | None], value: float | None) -> None:
     if value is not None and not 0 < value < math.inf:
         raise ConfigurationError(f"expires_in_s must be a number of seconds above 0, or None, not {value!r}")
@@ -84,12 +90,13 @@ class Credential:
     """New credentials, as the `fetch` function of `RenewingAuth` returns them.
 
     Attributes:
-        headers: The header fields to send: at least one, in printable ASCII. Not in the `repr`.
+        headers: The header fields to send: at least one, in printable ASCII. Not in the `repr`. None for credentials that are
+            in no header field, because a method `sign` uses them; the attribute is an empty mapping then.
         expires_in_s: Lifetime in seconds, counted from the call of `fetch`. None if it is unknown.
 
     Raises:
         ConfigurationError: A field cannot be sent, or the lifetime is not positive. The message shows no value.
     """
 
-    headers: Mapping[str, str] = attrs.field(repr=False, converter=header_fields)
+    headers: Mapping[str, str] = attrs.field(repr=False, converter=_given_or_none)
     expires_in_s: float | None = attrs.field(default=None, validator=_check_lifetime)

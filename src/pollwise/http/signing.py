@@ -109,7 +109,8 @@ def signed(request: Request, auth: Auth, sign: Callable[[Request], Request]) -> 
         raise
     except Exception as exc:
         raise AuthenticationError(f"{name} raised {type(exc).__name__}; see __cause__ for its error.") from exc
-    if made is request:
+    unchanged: bool = made is request
+    if unchanged:
         return request
     if inspect.iscoroutine(made):
         made.close()  # else Python warns that it was never awaited
