@@ -188,7 +188,8 @@ class PollResults(Generic[J, S]):
             if isinstance(exc, MalformedReply) and not 200 <= status < 300:
                 return self._on_refusal(poll, machine, reply, hints, now)  # such as a gateway's 404
             self._release(poll, machine, hints, now)
-            return self._fail(poll, machine, exc, now)
+            error = self._with_skew(exc, reply, machine.job) if self._signs else exc
+            return self._fail(poll, machine, error, now)
         except BaseException:
             self._release(poll, machine, hints, now)
             raise

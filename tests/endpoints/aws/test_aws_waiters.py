@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from aws_server import KEYS, Aws, Said, cbor, js, xml
 from botocore.credentials import Credentials
@@ -24,7 +28,14 @@ from pollwise import (
     Succeeded,
 )
 from pollwise.endpoints.aws import WaiterEndpoint, WaiterJob, waiter_endpoint, waiter_names
-from pollwise.errors import AuthenticationError, MalformedReply, PermissionDenied, RequestRejected, RetriesExhausted
+from pollwise.errors import (
+    AuthenticationError,
+    ClockSkewed,
+    MalformedReply,
+    PermissionDenied,
+    RequestRejected,
+    RetriesExhausted,
+)
 from pollwise.model.messages import Reply
 from raw_server import raw_server
 
@@ -224,6 +235,24 @@ async def test_an_error_that_no_acceptor_matches_is_no_failure_of_the_job(said: 
         assert "It said" in str(events[-1].error)
 
 
+async def test_a_wrong_clock_is_named() -> None:
+    """With the words of AWS."""
+    refused = ec2_error("RequestTimeTooSkewed", 403)
+    date = formatdate(time.time() - 1_000.0, usegmt=True)
+    aws = Aws(attrs.evolve(refused, fields={**refused.fields, "Date": date}))
+    events = await events_of(aws, "ec2", "instance_running", {"InstanceIds": ["i-1"]})
+    assert isinstance(events[-1].error, ClockSkewed)
+    assert re.search(r"10\d\d s ahead of the server's", str(events[-1].error))
+    assert "It said RequestTimeTooSkewed" in str(events[-1].error)
+
+
+async def test_a_request_asks_for_no_json() -> None:
+    """Some services would reply in JSON for the transport's own `Accept`."""
+    aws = Aws(stack_gone())
+    await events_of(aws, "cloudformation", "stack_delete_complete", {"StackName": "s"})
+    assert b"\r\nAccept: */*\r\n" in aws.server.requests[0]
+
+
 @pytest.mark.parametrize(
     ("service", "waiter", "parameters", "said"),
     [
@@ -252,6 +281,12 @@ async def test_an_error_that_no_acceptor_matches_is_no_failure_of_the_job(said: 
             js({"services": [], "failures": [], "more": [[0] * 2_000]}),
         ),
         ("cloudfront", "invalidation_completed", {"DistributionId": "D", "Id": "I"}, Said(b"no xml")),
+        (
+            "cloudfront",
+            "invalidation_completed",
+            {"DistributionId": "D", "Id": "I"},
+            xml("<?xml version='1.0'?> <html/>"),
+        ),
     ],
 )
 async def test_a_reply_of_another_form_is_no_answer(
@@ -372,7 +407,8 @@ def test_a_wrong_option_is_refused(options: dict[str, Any], wrong: str) -> None:
     [
         ({}, "Bucket"),
         ({"Bucket": "b", "Key": "k", "Kee": "x"}, "Kee"),
-        ({"Bucket": "b", "Key": ["k"]}, "Invalid type"),
+        ({"Bucket": "b", "Key": ["k"]}, "Invalid type for parameter Key"),
+        ({"Bucket": ["b"], "Key": "k"}, "Invalid type for parameter Bucket"),
         ({"Bucket": "b", "Key": "k", "SSECustomerKey": "c2VjcmV0"}, "SSECustomerKey of HeadObject is a secret"),
         ({"Bucket": "b", "Key": object()}, "the parameter Key must be"),
     ],

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
@@ -25,6 +26,7 @@ from botocore.model import OperationModel, Shape
 from botocore.parsers import ResponseParserFactory
 from botocore.session import Session
 from botocore.signers import RequestSigner
+from botocore.validate import ParamValidator
 from yarl import URL
 
 from pollwise.endpoints.aws.credentials import AwsAuth, CredentialSource
@@ -37,6 +39,7 @@ _SIGNER: Final = "pollwise_signer"
 _KEPT: Final = 4_096  # contexts of requests; each poll renews that of its own
 _NO_KEY: Final = "unused"  # else botocore looks for credentials
 _XML: Final = frozenset({"query", "ec2", "rest-xml"})
+_is_page = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:html|!doctype html)\b", re.IGNORECASE).match
 _BODY_SHAPES: Final = frozenset(
     {"header", "headers", "statusCode"}
 )  # where a member of a reply is that is not in its body
@@ -116,7 +119,8 @@ class Operation:
         except _Stopped as stopped:
             made = stopped.request
         except (aws_errors.BotoCoreError, ValueError, TypeError) as exc:
-            raise ConfigurationError(f"{self._model.name} cannot be asked with these parameters: {exc}") from exc
+            why = self._wrong_with(parameters) or str(exc)
+            raise ConfigurationError(f"{self._model.name} cannot be asked with these parameters: {why}") from exc
         else:  # pragma: no cover  # a handler of botocore answers the call by itself
             raise ConfigurationError(f"botocore makes no request for {self._model.name}")
         prepared = made.prepare()
@@ -153,6 +157,11 @@ class Operation:
             _Frozen(keys),  # type: ignore[arg-type]  # a signer asks for nothing else
             self._events,
         ).sign(self._model.name, made)
+
+    def _wrong_with(self, parameters: Mapping[str, Any]) -> str:
+        """What botocore's own check says. Its handlers may fail before it, with an error that says little."""
+        shape: Any = self._model.input_shape
+        return "" if shape is None else str(ParamValidator().validate(parameters, shape).generate_report())
 
     def _refuse_secrets(self, parameters: Mapping[str, Any]) -> None:
         shape: Any = self._model.input_shape
@@ -213,7 +222,7 @@ class Operation:
             return
         if not reply.body:
             raise reply.malformed(f"a reply of {self._model.name} has a body, and this one is empty")
-        if reply.content_type == "text/html":
+        if reply.content_type == "text/html" or _is_page(reply.body):
             raise reply.malformed("it is a web page")
         if self.protocol in _XML:
             self._check_xml(reply)
@@ -243,6 +252,13 @@ class OperationAuth(AwsAuth):
     ) -> None:
         super().__init__(service, region=operation.region, credentials=credentials, profile=profile)
         self._operation = operation
+
+    def sign(self, request: Request, /) -> Request:
+        """As in `AwsAuth`. The transport's own `Accept` is replaced, because some services would reply in JSON for it."""
+        made = super().sign(request)
+        if any(name.lower() == "accept" for name in made.headers):
+            return made
+        return attrs.evolve(made, headers={**made.headers, "Accept": "*/*"})
 
     def add_signature(self, made: AWSRequest, request: Request, keys: Any, /) -> None:
         """As botocore's client would, whose rules differ by service and by operation."""
