@@ -13,7 +13,8 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
-from pathlib import Path
+from importlib.resources.abc import Traversable
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import attrs
@@ -31,15 +32,17 @@ __all__ = ["declarations_of", "load_declarations"]
 _LARGEST: Final = 1_000_000  # bytes
 
 
-def load_declarations(path: str | Path) -> dict[str, Declaration]:
+def load_declarations(path: str | Path | Traversable) -> dict[str, Declaration]:
     """All declarations of a TOML or JSON file, by name. The ending of its name says which of the two it is.
+
+    A file of a package is a `Traversable`, such as `importlib.resources.files("acme_jobs") / "endpoints.toml"`.
 
     Raises:
         DeclarationErrors: The file cannot be read, or has wrong declarations. The error has everything that is wrong.
     """
     file = str(path)
     try:
-        tables = _tables(Path(path))
+        tables = _tables(Path(path) if isinstance(path, str) else path)
     except (OSError, ValueError, RecursionError) as exc:
         why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc) or type(exc).__name__
         raise DeclarationErrors(
@@ -48,14 +51,15 @@ def load_declarations(path: str | Path) -> dict[str, Declaration]:
     return declarations_of(tables, file=file)
 
 
-def _tables(path: Path) -> object:
-    if path.suffix.lower() not in {".toml", ".json"}:
+def _tables(path: Path | Traversable) -> object:
+    form = PurePath(path.name).suffix.lower()
+    if form not in {".toml", ".json"}:
         raise ValueError("its name must end in .toml or .json")
     with path.open("rb") as file:
         content = file.read(_LARGEST + 1)
     if len(content) > _LARGEST:
         raise ValueError(f"it has more than {_LARGEST} bytes")
-    return tomllib.loads(content.decode()) if path.suffix.lower() == ".toml" else orjson.loads(content)
+    return tomllib.loads(content.decode()) if form == ".toml" else orjson.loads(content)
 
 
 def declarations_of(tables: object, *, file: str | None = None) -> dict[str, Declaration]:
