@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from pollwise.cli import main
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
@@ -96,6 +99,98 @@ def command(environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return status, out, err
 
     return run
+
+
+EXPORTS = """
+[exports]
+base = "https://api.example.com"
+job = { id = "int" }
+poll = "GET /exports/{id}"
+auth = { bearer = "EXPORTS_TOKEN" }
+state = "state"
+queued = ["waiting"]
+running = ["working"]
+succeeded = ["done"]
+failed = ["error"]
+cancelled = ["stopped"]
+progress = { done = "percent", of = 100 }
+reason = "why"
+result = { ask = "GET /files/{file}", raw = true }
+cancel = "DELETE /exports/{id}"
+
+[reports]
+base = "https://api.example.com"
+job = ["owner", "name"]
+poll = "GET /reports/{owner}/{name}"
+state = "state"
+running = ["working"]
+succeeded = ["done"]
+failed = ["error"]
+result = "rows"
+"""
+
+
+class ExportServer:
+    """Exports and reports, as `EXPORTS` declares them. A job works at its first poll, and is over at the second one.
+
+    Attributes:
+        ends: The states of jobs at their ends, by the last part of their path. Others are `done`.
+        polls: The status requests by path.
+        cancels: The cancel requests by path.
+        cancel_status: The status code of the reply to a cancel request.
+        file: The bytes of every file.
+        seen: The credentials of the last request.
+    """
+
+    def __init__(self) -> None:
+        self.ends: dict[str, str] = {}
+        self.polls: Counter[str] = Counter()
+        self.cancels: Counter[str] = Counter()
+        self.cancel_status = 202
+        self.file = b"\x00\x01 bytes \xff"
+        self.file_status = 200
+        self.seen: str | None = None
+        self.url = ""
+
+    async def poll(self, request: web.Request) -> web.Response:
+        self.polls[request.path] += 1
+        self.seen = request.headers.get("Authorization")
+        end = self.ends.get(request.path.rpartition("/")[2], "done")
+        if self.cancels[request.path] and self.cancel_status == 202:
+            end = "stopped"
+        if end == "forbidden":
+            return web.json_response({}, status=403)
+        if end == "never" or self.polls[request.path] == 1:
+            return web.json_response({"state": "working", "percent": 25})
+        number = request.path.rpartition("/")[2]
+        return web.json_response(
+            {"state": end, "why": f"no disk for {number}", "file": f"f{number}", "rows": [1, "é\x1b"]}
+        )
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        self.cancels[request.path] += 1
+        return web.json_response({"why": "not allowed"}, status=self.cancel_status)
+
+    async def download(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self.file, status=self.file_status)
+
+
+@pytest.fixture
+async def exports(environment: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[ExportServer]:
+    """The server. The current folder is `tmp_path`, with its declarations in `pollwise.toml`."""
+    server = ExportServer()
+    app = web.Application()
+    for path in ("/exports/{id}", "/reports/{owner}/{name}"):
+        app.router.add_get(path, server.poll)
+        app.router.add_delete(path, server.cancel)
+    app.router.add_get("/files/{name}", server.download)
+    environment.chdir(tmp_path)
+    environment.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    environment.setenv("EXPORTS_TOKEN", "exports-secret")
+    async with TestServer(app) as started:
+        server.url = str(started.make_url("")).rstrip("/")
+        (tmp_path / "pollwise.toml").write_text(EXPORTS.replace("https://api.example.com", server.url))
+        yield server
 
 
 class Child:

@@ -58,7 +58,7 @@ def test_valid_options(tokens: str, name: str, value: object) -> None:
     "tokens",
     [
         *("--rate 60", "--rate 0/s", "--rate -1/s", "--rate 1/day", "--rate 1.5/s", "--rate 99999999999/s"),
-        *("--concurrency 0", "--format xml", "--endpoint oracle", "--timeout 0", "--interval soon", "--out"),
+        *("--concurrency 0", "--format xml", "--timeout 0", "--interval soon", "--out"),
     ],
 )
 def test_invalid_options(tokens: str) -> None:

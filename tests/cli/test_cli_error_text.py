@@ -125,7 +125,6 @@ def test_the_end_of_a_job_reads_the_same_out_of_every_schema_version(
     [
         {"data": b'{"version":99}'},
         {"data": None},
-        {"endpoint": "exports"},
         {"keys": {"old": "key"}},
         {"outcome": "failed"},
         {"outcome": "failed", "kind": "JobFailed", "data": None},
@@ -136,6 +135,13 @@ def test_a_message_is_shown_as_it_is_where_the_error_cannot_be_restored(change: 
     stored = attrs.evolve(stored_error(errors.WatchStopped(JOB), "abandoned"), message="what it was", **change)
     assert stored.text() == "what it was"
     assert stored.reason() == "what it was"
+
+
+@pytest.mark.parametrize("keys", [{"id": "7"}, {"task_id": "t-1"}])
+def test_the_error_of_any_endpoint_is_restored(keys: dict[str, str]) -> None:
+    """A ledger with the jobs of a declared endpoint is shown in the command's words, without the declaration."""
+    stored = attrs.evolve(stored_error(errors.WatchStopped(JOB), "abandoned"), endpoint="exports", keys=keys)
+    assert stored.text() == error_text(errors.WatchStopped(JOB))
 
 
 def test_every_class_is_walked() -> None:

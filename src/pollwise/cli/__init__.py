@@ -9,7 +9,9 @@
     vendors.py      each vendor's endpoint, with secrets from the environment
 
     watch.py        `pollwise watch`
-    declared.py     its endpoints from files, and from a URL
+    declared.py     its KEY=VALUE arguments, and an endpoint from a URL
+    endpoint_names.py  what the name of an endpoint means: files, packages, the catalog
+    job_forms.py    which keys the jobs of an endpoint have
     endpoint_check.py  `pollwise endpoint check`
     demo.py         `pollwise demo`
     demo_jobs.py    the jobs of the demo and of the simulator

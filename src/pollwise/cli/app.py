@@ -189,14 +189,12 @@ async def watch_declared(
         base_url: Replaces the declared base URL.
         options: How to watch and what to show.
     """
-    from pollwise.cli import declared
-    from pollwise.cli.watch import watch_job
+    from pollwise.cli.watch import named_job, watch_job
 
     if name is None:
         _watch.help_print()
         return 0
-    endpoint = declared.declared_endpoint(name, endpoints, base_url, options.account)
-    return await watch_job(endpoint, declared.job_of(endpoint, keys), options)
+    return await watch_job(*named_job(name, keys, endpoints, base_url, options), options)
 
 
 @_watch.command(name="url", help_epilogue=_EXITS)

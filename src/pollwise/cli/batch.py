@@ -18,7 +18,6 @@ from typing import Any
 import attrs
 from rich.text import Text
 
-from pollwise.cli import vendors
 from pollwise.cli.atomic_file import check_writable
 from pollwise.cli.batch_options import BatchOptions
 from pollwise.cli.batch_progress import BatchProgress
@@ -26,7 +25,7 @@ from pollwise.cli.batch_screen import counts_text, open_batch_screen
 from pollwise.cli.batch_transport import BatchTransport
 from pollwise.cli.error_text import error_text
 from pollwise.cli.event_text import AnyEndpoint
-from pollwise.cli.exit_status import ExitStatus, UsageError
+from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.job_table import JobTable
 from pollwise.cli.ledger_commands import reason_texts, summarize
 from pollwise.cli.observed_ledger import ObservedLedger
@@ -63,10 +62,10 @@ async def run_batch(jobs: str, options: BatchOptions) -> ExitStatus:
     form, ledger_path = options.form_of(jobs), options.ledger_of(jobs)
     options.check_files(jobs)
     options.pacing()
-    moved = options.moved()
+    moved, names = options.moved(), options.names()
     with JobTable() as job_table:
-        await read_jobs(jobs, form, options.endpoint, job_table)
-        endpoints = [_endpoint(name, options) for name in job_table.endpoints]
+        await read_jobs(jobs, form, options.endpoint, job_table, names.form)
+        endpoints = [names.endpoint(name) for name in job_table.endpoints]
         for path in (options.out, options.report):
             if path is not None:
                 check_writable(path)
@@ -74,15 +73,6 @@ async def run_batch(jobs: str, options: BatchOptions) -> ExitStatus:
         async with SqliteLedger(ledger_path) as ledger:
             await check_job_origins(endpoints, job_table, ledger, moved)
             return await _Batch(jobs, options, job_table, endpoints, ledger).run()
-
-
-def _endpoint(name: str, options: BatchOptions) -> AnyEndpoint:
-    url = {"document360": options.document360_url, "oracle-content": options.oracle_content_url}[name]
-    if not url:
-        variable = f"{name.upper().replace('-', '_')}_BASE_URL"
-        raise UsageError(f"there are jobs of {name}: name its URL with --{name}-url, or set {variable}")
-    make = vendors.document360 if name == "document360" else vendors.oracle_content
-    return make(url, options.account)
 
 
 @attrs.frozen
@@ -157,7 +147,8 @@ class _Batch:
     async def _write(self) -> None:
         """Write the result file and the report."""
         if self.options.out is not None:
-            await write_results(self.options.out, self.job_table, self.ledger, self.options.account)
+            accounts = {endpoint.name: endpoint.account for endpoint in self.endpoints}
+            await write_results(self.options.out, self.job_table, self.ledger, accounts)
         await self._report()
 
     async def _report(self) -> None:

@@ -7,6 +7,7 @@ Rule 2: it is also a usage error if two options name the same file, because one 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,8 +22,10 @@ from pollwise.cli.options import (
     WatchOptions,
     to_timeout,
 )
+from pollwise.cli.safe_text import safe
 
 if TYPE_CHECKING:
+    from pollwise.cli.endpoint_names import EndpointNames
     from pollwise.cli.jobs_file import Format
     from pollwise.core.rate_budget import RateBudget
     from pollwise.model.limits import RateLimit
@@ -50,7 +53,23 @@ def _to_rate(_type: Any, tokens: Any) -> Rate:
     return Rate(int(found[1]), _SPANS[found[2]])
 
 
+def _by_name(values: Iterable[str], option: str, what: str) -> dict[str, str]:
+    """The values of an option by the endpoints that they name. Raises UsageError, which shows no value."""
+    found: dict[str, str] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not (equals and name and value) or "/" in name:
+            raise UsageError(f"write {option} NAME={what}, where NAME is an endpoint")
+        if name in found:
+            raise UsageError(f"{option} names {safe(name, 60)} twice")
+        found[name] = value
+    return found
+
+
 FilePath = Annotated[Path | None, Parameter(metavar="FILE", show_default=False)]
+_Named = Annotated[
+    tuple[str, ...], Parameter(metavar="NAME=VALUE", negative="", show_default=False, consume_multiple=False)
+]
 _Url = Annotated[str | None, Parameter(metavar="URL", show_default=False)]
 
 
@@ -72,10 +91,10 @@ class BatchOptions(WatchOptions):
         Rate | None,
         Parameter(converter=_to_rate, accepts_keys=False, n_tokens=1, metavar="N/s|N/min|N/h", show_default=False),
     ] = None
-    """The most requests to each vendor. Without it: the limit that the vendor documents or sends."""
+    """The most requests to each endpoint. Without it: the limit that its vendor documents or sends."""
 
     concurrency: Count = 64
-    """The most requests in flight, for each vendor."""
+    """The most requests in flight, for each endpoint."""
 
     timeout: Annotated[
         float | None, Parameter(converter=to_timeout, metavar="SECONDS|none", show_default=lambda _: "86400, a day")
@@ -85,8 +104,18 @@ class BatchOptions(WatchOptions):
     form: Annotated[Literal["csv", "jsonl"] | None, Parameter(name="--format", show_default=False)] = None
     """The format of JOBS, if its name does not show it. For stdin: jsonl."""
 
-    endpoint: Annotated[Literal["document360", "oracle-content"] | None, Parameter(show_default=False)] = None
+    endpoint: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None
     """The endpoint of rows that name none."""
+
+    endpoints: FilePath = None
+    """The file that declares endpoints. Without it: pollwise.toml in the current folder, or
+    pollwise/endpoints.toml in your configuration folder, then installed packages and the catalog."""
+
+    base_url: _Named = ()
+    """The base URL of the endpoint NAME, instead of the declared one; may be repeated."""
+
+    account_of: _Named = ()
+    """The account of the endpoint NAME, instead of the one of --account; may be repeated."""
 
     document360_url: Annotated[_Url, Parameter(env_var="DOCUMENT360_BASE_URL")] = None
     """The root of Document360's API."""
@@ -96,6 +125,24 @@ class BatchOptions(WatchOptions):
 
     moved_from: Annotated[tuple[str, ...], Parameter(metavar="URL", negative="", show_default=False)] = ()
     """The former URL of an API that moved: its open jobs are polled at the new URL. May be repeated."""
+
+    def names(self) -> EndpointNames:
+        """The endpoints that rows may name. Raises UsageError if an option names an endpoint that there is not."""
+        from pollwise.cli.endpoint_names import EndpointNames  # noqa: PLC0415  `--help` imports no engine
+
+        urls = _by_name(self.base_url, "--base-url", "URL")
+        vendors = {"document360": self.document360_url, "oracle-content": self.oracle_content_url}
+        accounts = _by_name(self.account_of, "--account-of", "ACCOUNT")
+        names = EndpointNames(
+            self.endpoints,
+            base_urls={**{name: url for name, url in vendors.items() if url}, **urls},
+            accounts=accounts,
+            account=self.account,
+            url_option="--{}-url",
+        )
+        for name in (*urls, *accounts, *([] if self.endpoint is None else [self.endpoint])):
+            names.find(name)
+        return names
 
     def moved(self) -> frozenset[str]:
         """The former origins of the API. Raises UsageError if a `--moved-from` is not a URL."""
@@ -133,7 +180,7 @@ class BatchOptions(WatchOptions):
         check_distinct(named, ledger=ledger)
 
     def budget(self, documented_limit: RateLimit | None) -> RateBudget:
-        """The budget of one vendor's token: `--rate` if it is given, else the limit that the vendor documents."""
+        """The budget of one endpoint's token: `--rate` if it is given, else the limit that the vendor documents."""
         from pollwise.core.rate_budget import RateBudget  # noqa: PLC0415  `--help` imports no engine
 
         if self.rate is not None:

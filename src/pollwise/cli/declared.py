@@ -1,60 +1,27 @@
-"""Declared endpoints for the command: where their files are, and what the arguments mean.
+"""What the arguments of `watch` and the other commands for one job mean.
 
-Rule 1: `--endpoints` names the file. Without it, `pollwise.toml` in the current folder is read, then `endpoints.toml` in
-the user's configuration folder, and at last the catalog. What the user did not name is named on stderr, because it decides
-where credentials go.
-Rule 2: a job is given as KEY=VALUE. Nothing is guessed.
+Rule: a job is given as KEY=VALUE. Nothing is guessed.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from yarl import URL
 
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.safe_text import safe
-from pollwise.endpoints.catalog import catalog, from_catalog
-from pollwise.endpoints.declared import Declaration, DeclaredEndpoint, DeclaredJob, Progress, load_declarations
+from pollwise.endpoints.declared import Declaration, Progress
 from pollwise.endpoints.declared.templates import HOLE
+from pollwise.model.protocols import Endpoint
 
-__all__ = ["declared_endpoint", "job_of", "url_declaration"]
+__all__ = ["job_of", "keys_of", "url_declaration"]
 
-
-def declared_endpoint(name: str, file: Path | None, base_url: str | None, account: str) -> DeclaredEndpoint[Any]:
-    """The endpoint with this name, from the file that the user named, or from the usual ones and the catalog.
-
-    Raises:
-        UsageError: There is no such endpoint.
-        ConfigurationError: The file is wrong, or an environment variable is not set.
-    """
-    looked = [file] if file is not None else _usual_files()
-    known: list[str] = []
-    for path in looked:
-        if file is None and not path.is_file():
-            continue
-        found = load_declarations(path)
-        if name in found:
-            if file is None:
-                print(f"pollwise: {safe(name)} is declared in {safe(path)}", file=sys.stderr)
-            return DeclaredEndpoint(found[name], base_url=base_url, account=account)
-        known += found
-    if file is None and name in catalog():
-        endpoint = from_catalog(name, base_url=base_url, account=account)
-        print(f"pollwise: {safe(name)} is from the catalog, {catalog()[name].page}", file=sys.stderr)
-        return endpoint
-    there = f"; there are {', '.join(map(safe, known))}" if known else ""
-    raise UsageError(
-        f"no endpoint {safe(name)} in {' or '.join(str(safe(path)) for path in looked)}{there}."
-        " Declare it there, or name another file with --endpoints. `pollwise endpoint list` shows the catalog"
-    )
+J = TypeVar("J", bound=Hashable)
 
 
-def job_of(endpoint: DeclaredEndpoint[Any], given: Sequence[str]) -> DeclaredJob:
+def job_of(endpoint: Endpoint[J, Any], given: Sequence[str]) -> J:
     """The job with these KEY=VALUE arguments.
 
     Raises:
@@ -106,8 +73,3 @@ def url_declaration(url: str, words: Mapping[str, Any], auth: Mapping[str, Any] 
         progress=None if percent is None else Progress(done=percent, of=100),
         **given,
     )
-
-
-def _usual_files() -> list[Path]:
-    folder = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return [Path("pollwise.toml"), Path(folder) / "pollwise" / "endpoints.toml"]

@@ -14,6 +14,7 @@ from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.safe_text import safe
 from pollwise.endpoints.catalog import catalog
 from pollwise.endpoints.declared import Declaration, DeclarationErrors, DeclaredEndpoint, load_declarations
+from pollwise.endpoints.installed import installed
 from pollwise.errors import MalformedReply, RateLimited
 from pollwise.http.auth import BearerAuth
 from pollwise.model.messages import Reply
@@ -57,9 +58,14 @@ def check_endpoints(file: Path, samples: Sequence[Path], name: str | None, http_
 
 
 def list_catalog() -> ExitStatus:
-    """Print a line for each entry of the catalog: its name, the keys of a job and the vendor's page."""
+    """Print a line for each entry of the catalog, with the keys of a job and the vendor's page, and for installed endpoints.
+
+    The packages are not imported, so the keys of their jobs are not known here.
+    """
     for name, entry in catalog().items():
         print(safe(f"{name}: keys {_keys(entry.declaration)}; {entry.page}", 300))
+    for name, there in installed().items():
+        print(safe(f"{name}: of the package {there.package}", 300))
     return ExitStatus.SUCCEEDED
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from pollwise.cli.jobs_file import JOB_TYPES, KEYS
+from pollwise.cli.job_forms import JOB_TYPES, KEYS
 from pollwise.cli.safe_text import safe
 from pollwise.endpoints.declared import DeclaredJob
 from pollwise.errors import (

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import attrs
 
-from pollwise.cli.jobs_file import KEYS, JobRow
+from pollwise.cli.jobs_file import JobRow
 
 __all__ = ["JobTable", "TableRow"]
 
@@ -49,6 +49,7 @@ class JobTable:
         for table in _TABLES:
             self._db.execute(table)
         self.rows = 0
+        self._keys: dict[str, tuple[str, ...]] = {}  # the names of each endpoint's keys, in the order of its rows
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +68,8 @@ class JobTable:
         except sqlite3.OperationalError as exc:
             raise OSError(f"{exc}; TMPDIR says where temporary files go") from exc
         self.rows += len(kept)
+        for row in rows:
+            self._keys.setdefault(row.endpoint, tuple(row.keys))
 
     @property
     def endpoints(self) -> Mapping[str, int]:
@@ -80,7 +83,7 @@ class JobTable:
 
     def has(self, endpoint: str, keys: Mapping[str, str]) -> bool:
         """True if a row names this job."""
-        fields = {name: keys[name] for name in KEYS.get(endpoint, ()) if name in keys}  # in the order of a row's keys
+        fields = {name: keys[name] for name in self._keys.get(endpoint, ()) if name in keys}
         found = self._db.execute("SELECT 1 FROM jobs WHERE endpoint = ? AND keys = ?", (endpoint, _text(fields)))
         return found.fetchone() is not None
 

@@ -11,6 +11,7 @@ Rule 1: all rows are checked before the first job is polled. Every bad row is re
 Rule 2: nothing is guessed: a row that could be meant in two ways is a bad one.
 Rule 3: what a row says beside its endpoint and its keys is carried to its result, to the letter.
 Rule 4: this file reads bytes that it is given, in pieces of any size; it opens nothing and holds one record at most.
+Rule 5: which endpoints there are, and which keys their jobs have, is asked for by name (job_forms.py).
 """
 
 from __future__ import annotations
@@ -19,32 +20,22 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 
 from pollwise.cli.input_lines import MAX_LINE_BYTES, LineSplitter, UnicodeConverter
-from pollwise.endpoints.document360 import DeleteFileJob
-from pollwise.endpoints.oracle_content import ExtractionJob
+from pollwise.cli.job_forms import VENDOR_KEYS, VENDORS, FindForm, JobForm, UnknownEndpoint, vendor_form
 
-__all__ = ["JOB_TYPES", "KEYS", "BadRow", "Format", "JobRow", "JobsReader", "reader_for"]
+__all__ = ["BadRow", "Format", "JobRow", "JobsReader", "reader_for"]
 
 Format: TypeAlias = Literal["csv", "jsonl"]
 
-JOB_TYPES: Mapping[str, type[Hashable]] = {"document360": DeleteFileJob, "oracle-content": ExtractionJob}
-"""The endpoints that a row may name, and what its keys are the keys of."""
-
-KEYS: Mapping[str, Sequence[str]] = {
-    name: tuple(field.name for field in attrs.fields(job))  # type: ignore[arg-type]  # attrs classes all
-    for name, job in JOB_TYPES.items()
-}
-"""The names of each endpoint's keys, in their order."""
-
-_ALL_KEYS = frozenset(key for keys in KEYS.values() for key in keys)
 _UTF8_BOM = b"\xef\xbb\xbf"  # of UTF-8, as spreadsheets put it first
 _UNMARKED = "this file is UTF-16 or UTF-32 without a byte order mark, or no text; save it as UTF-8"
 _SEPARATOR = re.compile(r'"?sep=([,;\t])"?')
+_KINDS: Mapping[type, str] = {int: "whole number", bool: "truth value"}
 _TOO_LONG = f"longer than {MAX_LINE_BYTES >> 20} MiB"
 
 
@@ -78,9 +69,9 @@ class JobsReader(Protocol):
         ...
 
 
-def reader_for(form: Format, endpoint: str | None = None) -> JobsReader:
-    """What reads a file of that form. `endpoint` is meant where a row names none."""
-    return _CsvFile(endpoint) if form == "csv" else _JsonLinesFile(endpoint)
+def reader_for(form: Format, endpoint: str | None = None, find: FindForm = vendor_form) -> JobsReader:
+    """What reads a file of that form. `endpoint` is meant where a row names none, and `find` knows the endpoints."""
+    return _CsvFile(endpoint, find) if form == "csv" else _JsonLinesFile(endpoint, find)
 
 
 class _RowError(Exception):
@@ -94,8 +85,9 @@ class _FileError(_RowError):
 class _LineReader:
     """What both forms have in common: lines of UTF-8 text, and one complaint a row."""
 
-    def __init__(self, endpoint: str | None) -> None:
+    def __init__(self, endpoint: str | None, find: FindForm) -> None:
         self._endpoint = endpoint
+        self._find = find
         self._unicode = UnicodeConverter()
         self._lines = LineSplitter()
         self._unreadable = False
@@ -143,7 +135,7 @@ class _LineReader:
 
     def _row(self, number: int, fields: Callable[[], dict[str, Any]]) -> JobRow | BadRow:
         try:
-            return _row(number, fields(), self._endpoint)
+            return _row(number, fields(), self._endpoint, self._find)
         except _RowError as wrong:
             return BadRow(number, str(wrong))
 
@@ -161,25 +153,45 @@ def _text(number: int, line: bytes | None) -> str:
         raise _RowError(f"not UTF-8: byte {error.start + 1} of the line is 0x{line[error.start]:02x}") from None
 
 
-def _row(number: int, fields: dict[str, Any], default_endpoint: str | None) -> JobRow:
+def _row(number: int, fields: dict[str, Any], default_endpoint: str | None, find: FindForm) -> JobRow:
     """The row, taken out of `fields`."""
     endpoint = fields.pop("endpoint", default_endpoint)
     if endpoint is None:
         raise _RowError("it names no endpoint; add `endpoint`, or say --endpoint for all rows that name none")
-    if not isinstance(endpoint, str) or endpoint not in KEYS:
-        raise _RowError(f"there is no endpoint {endpoint!r}; there are {' and '.join(KEYS)}")
-    missing = [key for key in KEYS[endpoint] if fields.get(key) is None]
+    form = _form(endpoint, find)
+    columns = form.columns
+    missing = [key for key in columns if fields.get(key) is None]
     if missing:
         raise _RowError(f"it has no {' and no '.join(missing)}, which {endpoint} needs")
-    keys = {key: fields.pop(key) for key in KEYS[endpoint]}
-    unknown_keys = [key for key in _ALL_KEYS & fields.keys() if fields.pop(key) is not None]
-    if unknown_keys:
-        raise _RowError(f"it has {' and '.join(unknown_keys)}, which {endpoint} does not know")
+    keys = {key: _key_text(key, fields.pop(key), kind) for key, kind in columns.items()}
+    if endpoint in VENDORS:
+        unknown_keys = [key for key in sorted(VENDOR_KEYS & fields.keys()) if fields.pop(key) is not None]
+        if unknown_keys:
+            raise _RowError(f"it has {' and '.join(unknown_keys)}, which {endpoint} does not know")
     try:
-        JOB_TYPES[endpoint](**keys)
+        form.job_from_keys(keys)
     except ValueError as error:
         raise _RowError(str(error)) from None
     return JobRow(line=number, endpoint=endpoint, keys=keys, rest=fields)
+
+
+def _form(endpoint: object, find: FindForm) -> JobForm:
+    if not isinstance(endpoint, str):
+        raise _RowError(f"there is no endpoint {endpoint!r}; write its name as a text")
+    try:
+        return find(endpoint)
+    except UnknownEndpoint as unknown:
+        hint = unknown.hint
+    raise _RowError(f"there is no endpoint {endpoint!r}; {hint}")
+
+
+def _key_text(key: str, value: object, kind: type) -> str:
+    """The value of a key as a text. A number is one only where the key is a number."""
+    if isinstance(value, str):
+        return value
+    if type(value) is kind and kind in {int, bool}:
+        return str(value).lower()
+    raise _RowError(f"{key} must be a {_KINDS.get(kind, kind.__name__)}, got {type(value).__name__}")
 
 
 # --- JSON lines -------------------------------------------------------------------------------
@@ -188,8 +200,8 @@ def _row(number: int, fields: dict[str, Any], default_endpoint: str | None) -> J
 class _JsonLinesFile(_LineReader):
     """One JSON object a line. Blank lines are no rows."""
 
-    def __init__(self, endpoint: str | None) -> None:
-        super().__init__(endpoint)
+    def __init__(self, endpoint: str | None, find: FindForm) -> None:
+        super().__init__(endpoint, find)
         self._first = True
 
     def _read(self, number: int, text: str) -> Iterator[JobRow | BadRow]:
@@ -256,8 +268,8 @@ class _CsvFile(_LineReader):
     where that happens only the line of the quote is bad, and reading goes on with the one after it.
     """
 
-    def __init__(self, endpoint: str | None) -> None:
-        super().__init__(endpoint)
+    def __init__(self, endpoint: str | None, find: FindForm) -> None:
+        super().__init__(endpoint, find)
         self._columns: list[str] | None = None
         self._delimiter = ","
         self._separator: str | None = None  # what a line `sep=` says, as spreadsheets write it before the first row
@@ -317,8 +329,9 @@ class _CsvFile(_LineReader):
         twice = {name for name in columns if name and columns.count(name) > 1}
         if twice:
             raise _RowError(f"two columns are called {min(twice)!r}")
-        if not _ALL_KEYS & set(columns):
-            known = ", ".join(("endpoint", *sorted(_ALL_KEYS)))
+        keys = VENDOR_KEYS if self._endpoint is None else self._find(self._endpoint).columns
+        if not {"endpoint", *keys} & set(columns):
+            known = ", ".join(("endpoint", *sorted(keys)))
             raise _RowError(f"the first row must name the columns, such as {known}; it names {', '.join(columns)}")
         return columns
 

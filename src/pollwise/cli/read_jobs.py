@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.input_lines import read_chunks
+from pollwise.cli.job_forms import FindForm, vendor_form
 from pollwise.cli.job_table import JobTable
 from pollwise.cli.jobs_file import BadRow, Format, JobRow, reader_for
 from pollwise.cli.safe_text import safe
@@ -23,14 +24,16 @@ MAX_REPORTED_ROWS = 50
 _CHUNK = 1_000
 
 
-async def read_jobs(jobs: str, form: Format, endpoint: str | None, job_table: JobTable) -> None:
-    """Put the rows of the file (`-` is stdin) into `job_table`.
+async def read_jobs(
+    jobs: str, form: Format, endpoint: str | None, job_table: JobTable, find: FindForm = vendor_form
+) -> None:
+    """Put the rows of the file (`-` is stdin) into `job_table`. `find` knows the endpoints that rows name.
 
     Raises:
         UsageError: It cannot be read, or has bad rows. Stderr has their lines and reasons.
         OSError: There is no room for them.
     """
-    reader, collector = reader_for(form, endpoint), _RowCollector(jobs, job_table)
+    reader, collector = reader_for(form, endpoint, find), _RowCollector(jobs, job_table)
     with _opened(jobs) as descriptor:
         try:
             async for data in read_chunks(descriptor):

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from pollwise.cli.atomic_file import atomic_write
 from pollwise.cli.job_table import JobTable, TableRow
@@ -25,8 +26,10 @@ __all__ = ["result_line", "write_results"]
 _PAGE = 1_000
 
 
-async def write_results(path: Path, job_table: JobTable, ledger: Ledger, account: str = "") -> None:
-    """Write the file, whole or not at all. `account` is the account of its jobs.
+async def write_results(
+    path: Path, job_table: JobTable, ledger: Ledger, accounts: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Write the file, whole or not at all. `accounts` has the account of each endpoint by its name.
 
     Raises:
         OSError: It cannot be written.
@@ -34,7 +37,7 @@ async def write_results(path: Path, job_table: JobTable, ledger: Ledger, account
     """
     numbers, generations = array("q"), array("q")
     with atomic_write(path) as write:
-        async for page in _outcomes(job_table, ledger, account):
+        async for page in _outcomes(job_table, ledger, accounts):
             write(b"".join(result_line(row, known).encode("ascii") + b"\n" for row, known in page))
             numbers.extend(known.id for _, known in page)
             generations.extend(known.generation for _, known in page)
@@ -45,13 +48,19 @@ async def write_results(path: Path, job_table: JobTable, ledger: Ledger, account
 
 
 async def _outcomes(
-    job_table: JobTable, ledger: Ledger, account: str
+    job_table: JobTable, ledger: Ledger, accounts: Mapping[str, str]
 ) -> AsyncIterator[list[tuple[TableRow, Concluded]]]:
     now = datetime.now(UTC)
     for rows in job_table.rows_in_order():
         # `record` returns the known rows. It writes nothing, because every job has a row.
         wanted = [
-            NewWatch(endpoint=row.endpoint, account=account, keys=dict(row.keys), first_seen=now, deadline=now)
+            NewWatch(
+                endpoint=row.endpoint,
+                account=accounts.get(row.endpoint, ""),
+                keys=dict(row.keys),
+                first_seen=now,
+                deadline=now,
+            )
             for row in rows
         ]
         page: list[tuple[TableRow, Concluded]] = []

@@ -1,7 +1,9 @@
 """The command's sentence for an error that a ledger keeps.
 
 Rule 1: the error is restored from the row, and `error_text` makes its sentence, as for an error of this run.
-Rule 2: the stored message is shown if the job is not of a vendor of the command, or if the error cannot be restored.
+Rule 2: the error of any endpoint is restored. No declaration and no package is needed for that, because the sentences use
+neither the job nor the status.
+Rule 3: the stored message is shown if the error cannot be restored.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ import attrs
 import orjson
 
 from pollwise.cli.error_text import error_text
-from pollwise.cli.jobs_file import JOB_TYPES
+from pollwise.cli.job_forms import JOB_TYPES
 from pollwise.cli.safe_text import safe
 from pollwise.durable.codec import watch_error_of
 from pollwise.durable.error_codec import ErrorCodec
 from pollwise.durable.legacy_errors import is_job_sentence, legacy_job_error
 from pollwise.durable.row_limits import read_status
+from pollwise.endpoints.declared import Declaration, DeclaredEndpoint, DeclaredJob
 from pollwise.endpoints.document360 import DeleteFileEndpoint
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
 from pollwise.errors import JobCancelled, JobFailed, WatchError
@@ -37,6 +40,10 @@ _ENDPOINTS: Mapping[str, Endpoint[Any, Any]] = {
     "document360": DeleteFileEndpoint(_URL, auth=_AUTH),
     "oracle-content": ExtractionEndpoint(_URL, auth=_AUTH),
 }
+# Stands for every other endpoint: a status is the JSON that the row has.
+_OTHER: Endpoint[Any, Any] = DeclaredEndpoint(
+    Declaration(name="other", base=_URL, job=["id"], poll="GET /{id}", state="state", succeeded=["over"])
+)
 _JOB_ERRORS: Mapping[str, type[JobFailed | JobCancelled]] = {"failed": JobFailed, "cancelled": JobCancelled}
 
 
@@ -112,11 +119,9 @@ class StoredError:
         return safe(text) or NO_REASON
 
     def _restored(self) -> WatchError | JobFailed | JobCancelled | None:
-        endpoint = _ENDPOINTS.get(self.endpoint)
-        if endpoint is None:
-            return None
+        endpoint = _ENDPOINTS.get(self.endpoint, _OTHER)
         try:
-            job = JOB_TYPES[self.endpoint](**self.keys)
+            job = self._job()
         except (TypeError, ValueError):  # recorded by another version
             return None
         codec = ErrorCodec(job, self._status(endpoint), endpoint)
@@ -124,6 +129,10 @@ class StoredError:
         if kind is not None:
             return self._job_error(kind, codec)
         return watch_error_of(self.kind, self.message, self.data, codec)
+
+    def _job(self) -> Any:
+        kind = JOB_TYPES.get(self.endpoint)
+        return DeclaredJob(self.endpoint, tuple(self.keys.items())) if kind is None else kind(**self.keys)
 
     def _job_error(self, kind: type[Any], codec: ErrorCodec[Any]) -> JobFailed | JobCancelled | None:
         error: JobFailed | JobCancelled | None = None

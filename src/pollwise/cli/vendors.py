@@ -7,6 +7,8 @@ Rule 2: a missing secret is a usage error that names the variable to set.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from pollwise.cli.exit_status import UsageError
 from pollwise.core.identity import checked_account
@@ -14,9 +16,15 @@ from pollwise.endpoints.document360 import DeleteFileEndpoint
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
 from pollwise.errors import ConfigurationError
 from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth
-from pollwise.model.protocols import Auth
+from pollwise.model.protocols import Auth, Endpoint
 
-__all__ = ["document360", "oracle_content"]
+__all__ = ["BASE_URLS", "MAKERS", "document360", "oracle_content"]
+
+BASE_URLS: Final[Mapping[str, str]] = {
+    "document360": "DOCUMENT360_BASE_URL",
+    "oracle-content": "ORACLE_CONTENT_BASE_URL",
+}
+"""The environment variable with the base URL of each vendor's endpoint."""
 
 
 def document360(base_url: str, account: str = "") -> DeleteFileEndpoint:
@@ -52,3 +60,10 @@ def _secret(name: str) -> str:
     if not value:
         raise UsageError(f"set the environment variable {name}; secrets are never given as arguments")
     return value
+
+
+MAKERS: Final[Mapping[str, Callable[[str, str], Endpoint[Any, Any]]]] = {
+    "document360": document360,
+    "oracle-content": oracle_content,
+}
+"""What makes each vendor's endpoint of its base URL and account."""

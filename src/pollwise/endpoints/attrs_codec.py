@@ -55,6 +55,11 @@ class AttrsCodec(Generic[J, S]):
     def __repr__(self) -> str:
         return f"AttrsCodec({self._job_type.__name__}, {_name(self._status_type)})"
 
+    @property
+    def key_types(self) -> dict[str, type]:
+        """The names of a job's keys with the types of their fields, in the order of the fields."""
+        return {key.name: key.kind for key in self._keys}
+
     def job_to_keys(self, job: J, /) -> dict[str, str]:
         """The job's fields as texts. Raises ConfigurationError for a field that is not of its type."""
         keys = {}

@@ -1,0 +1,248 @@
+"""What the name of an endpoint means, for every command.
+
+Rule 1: the two vendors come first. Then `--endpoints` names the only file. Without it, these are read in this order:
+`pollwise.toml` in the current folder, `endpoints.toml` in the user's configuration folder, installed packages, the catalog.
+Rule 2: what the user did not name is named on stderr, because it decides where credentials go.
+Rule 3: nothing is read before a name needs it, and nothing twice.
+Rule 4: a name can be checked without the credentials of its endpoint.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from pollwise.cli import vendors
+from pollwise.cli.event_text import AnyEndpoint
+from pollwise.cli.exit_status import UsageError
+from pollwise.cli.job_forms import VENDORS, JobForm, UnknownEndpoint
+from pollwise.cli.safe_text import safe
+from pollwise.core.identity import checked_account
+from pollwise.endpoints.declared import Declaration, DeclarationErrors, DeclaredEndpoint, load_declarations
+from pollwise.errors import ConfigurationError
+from pollwise.http.auth import BearerAuth
+from pollwise.model.protocols import NO_CODEC
+
+if TYPE_CHECKING:
+    from pollwise.endpoints.installed import InstalledEndpoint
+
+__all__ = ["EndpointNames", "NamedEndpoint"]
+
+_UNSENT: Final = BearerAuth("unsent")  # an endpoint that only checks keys needs no credentials
+_MOST_NEAR: Final = 2
+_MOST_UNKNOWN: Final = 100  # names for which near ones are looked up
+
+
+@attrs.frozen(kw_only=True)
+class NamedEndpoint:
+    """An endpoint that a name means.
+
+    Attributes:
+        form: The keys of its jobs.
+        make: Makes the endpoint with its credentials. Raises UsageError or ConfigurationError.
+        source: Where it is from, as the end of a sentence. None if the user named that.
+    """
+
+    form: JobForm
+    make: Callable[[], AnyEndpoint]
+    source: str | None = None
+
+
+class EndpointNames:
+    """Finds endpoints by their names.
+
+    Args:
+        file: The file that the user named, or None for the usual places.
+        base_urls: Base URLs by endpoint, which replace declared ones.
+        accounts: Accounts by endpoint.
+        account: The account of all other endpoints.
+        url_option: The option for the base URL of a vendor; `{}` stands for the vendor's name.
+    """
+
+    def __init__(
+        self,
+        file: Path | None = None,
+        *,
+        base_urls: Mapping[str, str] | None = None,
+        accounts: Mapping[str, str] | None = None,
+        account: str = "",
+        url_option: str = "--base-url",
+    ) -> None:
+        self._file = file
+        self._url_option = url_option
+        self._base_urls = base_urls or {}
+        self._accounts = accounts or {}
+        self._account = account
+        self._found: dict[str, NamedEndpoint] = {}
+        self._unknown: dict[str, tuple[str, str]] = {}  # the texts of the error
+        self._declared: dict[Path, Mapping[str, Declaration]] = {}
+
+    def account_of(self, name: str) -> str:
+        """The account of this endpoint."""
+        return self._accounts.get(name, self._account)
+
+    def form(self, name: str) -> JobForm:
+        """The keys of the jobs of this endpoint. As `find`."""
+        return self.find(name).form
+
+    def find(self, name: str) -> NamedEndpoint:
+        """The endpoint with this name.
+
+        Raises:
+            UnknownEndpoint: There is none.
+            ConfigurationError: A file or a package is wrong.
+        """
+        found = self._found.get(name)
+        if found is None and name not in self._unknown:
+            found = self._look_up(name)
+            if found is not None:
+                self._found[name] = found
+        if found is None:
+            raise self._error(name)
+        return found
+
+    def endpoint(self, name: str) -> AnyEndpoint:
+        """Make the endpoint, and say on stderr where it is from.
+
+        Raises:
+            UnknownEndpoint: There is none.
+            UsageError: An option or an environment variable is missing or wrong.
+            ConfigurationError: The same.
+        """
+        found = self.find(name)
+        if found.source is not None:
+            print(f"pollwise: {safe(name)} is {found.source}", file=sys.stderr)
+        try:
+            checked_account(self.account_of(name))
+        except ConfigurationError as error:
+            raise UsageError(f"--{error}") from None
+        try:
+            return found.make()
+        except DeclarationErrors as errors:
+            if name in self._base_urls and all(problem.word == "base" for problem in errors.problems):
+                raise UsageError(f"--base-url: {errors.problems[0].why}") from None
+            raise
+
+    def _look_up(self, name: str) -> NamedEndpoint | None:
+        if name in VENDORS:
+            return NamedEndpoint(form=VENDORS[name], make=partial(self._vendor, name))
+        for path in self._files:
+            found = self._declarations(path).get(name)
+            if found is not None:
+                source = None if path is self._file else f"declared in {safe(path)}"
+                return self._of_declaration(found, partial(DeclaredEndpoint, found), source)
+        return None if self._file is not None else self._of_package(name) or self._of_catalog(name)
+
+    # --- the places ---------------------------------------------------------------------------
+
+    @cached_property
+    def _files(self) -> list[Path]:
+        if self._file is not None:
+            return [self._file]
+        return [path for path in _usual_files() if path.is_file()]
+
+    def _declarations(self, path: Path) -> Mapping[str, Declaration]:
+        if path not in self._declared:
+            self._declared[path] = load_declarations(path)
+        return self._declared[path]
+
+    def _vendor(self, name: str) -> AnyEndpoint:
+        url = self._base_urls.get(name) or os.environ.get(vendors.BASE_URLS[name])
+        if not url:
+            option, variable = self._url_option.format(name), vendors.BASE_URLS[name]
+            raise UsageError(f"{name} needs a base URL: name it with {option}, or set {variable}")
+        return vendors.MAKERS[name](url, self.account_of(name))
+
+    def _of_declaration(
+        self, declaration: Declaration, make: Callable[..., AnyEndpoint], source: str | None
+    ) -> NamedEndpoint:
+        name = declaration.name
+        unsent: DeclaredEndpoint[Any] = DeclaredEndpoint(declaration, auth=_UNSENT if declaration.auth else None)
+        return NamedEndpoint(
+            form=form_of(unsent),
+            make=lambda: make(base_url=self._base_urls.get(name), account=self.account_of(name)),
+            source=source,
+        )
+
+    def _of_package(self, name: str) -> NamedEndpoint | None:
+        from pollwise.endpoints.installed import from_installed  # noqa: PLC0415  rule 3
+
+        entry = self._installed.get(name)
+        if entry is None:
+            return None
+        source = f"of the package {safe(entry.package)}"
+        found = entry.load()
+        if isinstance(found, Declaration):
+            return self._of_declaration(found, partial(from_installed, name), source)
+        endpoint = entry.made(found, self._base_urls.get(name), self.account_of(name))
+        if endpoint.codec is NO_CODEC:
+            raise ConfigurationError(
+                f"the endpoint {name} of the package {entry.package} has no codec, so its jobs cannot be named by"
+                " KEY=VALUE. Give its class one, such as codec = AttrsCodec(MyJob, MyStatus)"
+            )
+        return NamedEndpoint(form=form_of(endpoint), make=lambda: endpoint, source=source)
+
+    def _of_catalog(self, name: str) -> NamedEndpoint | None:
+        from pollwise.endpoints.catalog import catalog, from_catalog  # noqa: PLC0415  rule 3
+
+        entry = catalog().get(name)
+        if entry is None:
+            return None
+        source = f"from the catalog, {entry.page}"
+        return self._of_declaration(entry.declaration, partial(from_catalog, name), source)
+
+    @cached_property
+    def _installed(self) -> Mapping[str, InstalledEndpoint]:
+        from pollwise.endpoints.installed import installed  # noqa: PLC0415  rule 3
+
+        return installed()
+
+    # --- an unknown name ----------------------------------------------------------------------
+
+    def _error(self, name: str) -> UnknownEndpoint:
+        known = self._unknown.get(name)
+        if known is not None:
+            return UnknownEndpoint(*known)
+        near = [] if len(self._unknown) >= _MOST_UNKNOWN else self._near(name)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`pollwise endpoint list` shows names"
+        places = " or ".join(safe(path) for path in self._files or _usual_files())
+        there = [found for path in self._files for found in self._declarations(path)]
+        text = (
+            f"no endpoint {safe(name)} in {places}{f'; there are {_listed(there)}' if there else ''}."
+            f"{f' D{hint[1:]}' if near else ''} Declare it there, or name another file with --endpoints."
+            " `pollwise endpoint list` shows the catalog"
+        )
+        if len(self._unknown) < _MOST_UNKNOWN:
+            self._unknown[name] = text, hint
+        return UnknownEndpoint(text, hint)
+
+    def _near(self, name: str) -> list[str]:
+        """The names that are most like this one."""
+        names = [*VENDORS, *(known for path in self._files for known in self._declarations(path))]
+        if self._file is None:
+            from pollwise.endpoints.catalog import catalog  # noqa: PLC0415  rule 3
+
+            names += [*self._installed, *catalog()]
+        return difflib.get_close_matches(name, names, _MOST_NEAR)
+
+
+def form_of(endpoint: AnyEndpoint) -> JobForm:
+    """The keys of an endpoint's jobs, as its codec has them."""
+    types: Mapping[str, type] | None = getattr(endpoint.codec, "key_types", None)
+    return JobForm(name=endpoint.name, key_types=types, job_from_keys=endpoint.codec.job_from_keys)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(safe(name, 60) for name in names)
+
+
+def _usual_files() -> list[Path]:
+    folder = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return [Path("pollwise.toml"), Path(folder) / "pollwise" / "endpoints.toml"]
