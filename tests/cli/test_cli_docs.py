@@ -21,6 +21,8 @@ TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8
         "watch url",
         "watch document360",
         "watch oracle-content",
+        "result",
+        "cancel",
         "endpoint check",
         "endpoint list",
         "batch",

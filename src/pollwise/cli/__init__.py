@@ -8,7 +8,10 @@
     options.py      options that commands share
     vendors.py      each vendor's endpoint, with secrets from the environment
 
-    watch.py        `pollwise watch`
+    job_commands.py  the commands for one job beside `watch`, their arguments and help
+    watch.py        `pollwise watch`, and what these commands share with it
+    result.py       `pollwise result`
+    cancel.py       `pollwise cancel`
     declared.py     its KEY=VALUE arguments, and an endpoint from a URL
     endpoint_names.py  what the name of an endpoint means: files, packages, the catalog
     job_forms.py    which keys the jobs of an endpoint have
@@ -40,7 +43,7 @@
     follow.py       watches jobs and shows their events
     screen.py       JSON lines and plain lines
     live_screen.py  live rows
-    stdout.py       non-blocking lines on stdout
+    stdout.py       non-blocking lines on stdout and stderr
     event_text.py   an event as text
     status_text.py  a vendor's status as text
     jsonlines.py    an event as JSON

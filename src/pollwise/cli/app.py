@@ -14,11 +14,14 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from pollwise.cli.batch_options import BatchOptions, FilePath
+from pollwise.cli import job_commands
+from pollwise.cli.batch_options import BatchOptions
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import (
     CommonOptions,
     Count,
+    EndpointOptions,
+    FilePath,
     LogOptions,
     Names,
     Port,
@@ -81,6 +84,10 @@ Exit status:
   1    something is wrong with them; all of it is shown
   2    usage
 """
+_LIST_EXITS = """\
+Exit status:
+  0    listed
+"""
 _EXAMPLES = f"""\
 Examples:
   pollwise demo
@@ -88,7 +95,9 @@ Examples:
   pollwise watch oracle-content FILE JOB --base-url https://example.com --json
   pollwise watch openai-batch id=batch_7
   pollwise watch exports id=7 --endpoints endpoints.toml
-  pollwise watch url 'https://api.example.com/exports/{{id}}' id=7 --state state --succeeded done --failed error
+  pollwise watch url 'https://a.example/{{id}}' id=7 --state state --succeeded done
+  pollwise result openai-batch id=batch_7 -o output.jsonl
+  pollwise cancel openai-batch id=batch_7 --wait
   pollwise endpoint check endpoints.toml --sample reply.json
   pollwise batch jobs.jsonl --out results.jsonl --report page.html
   pollwise ledger show jobs.jsonl.ledger
@@ -105,16 +114,22 @@ app = App(
 )
 _watch = App(name="watch", help="Watch one job to its outcome.", help_epilogue=_EXITS)
 app.command(_watch)
-_endpoint = App(name="endpoint", help="Check declared endpoints, and list the catalog.", help_epilogue=_CHECK_EXITS)
+_endpoint = App(
+    name="endpoint",
+    help="Check declared endpoints, and list those that have a name already.",
+    help_epilogue=_CHECK_EXITS,
+)
 app.command(_endpoint)
 _ledger = App(name="ledger", help="Show a ledger, also while another process writes it.", help_epilogue=_LEDGER_EXITS)
 app.command(_ledger)
 
 _USUAL_WATCH = WatchOptions()
+_USUAL_ENDPOINT = EndpointOptions()
 _USUAL_READ = ReadOptions()
 _USUAL = CommonOptions()
 _USUAL_LOG = LogOptions()
 _USUAL_BATCH = BatchOptions()
+job_commands.add_to(app)
 
 
 @_watch.command(name="document360", help_epilogue=_EXITS)
@@ -169,24 +184,14 @@ async def watch_oracle_content(
 
 
 @_watch.default
-async def watch_declared(
-    name: str | None = None,
-    /,
-    *keys: str,
-    endpoints: FilePath = None,
-    base_url: Annotated[str | None, Parameter(metavar="URL", show_default=False)] = None,
-    options: WatchOptions = _USUAL_WATCH,
-) -> int:
-    """Watch a job of an endpoint that a file or the catalog declares.
+async def watch_named(name: str | None = None, /, *keys: str, options: EndpointOptions = _USUAL_ENDPOINT) -> int:
+    """Watch a job of an endpoint that a file, an installed package or the catalog has.
 
     The credentials are read from the environment variables that the declaration names.
 
     Args:
-        name: The endpoint: a table of the file, or an entry of the catalog (pollwise endpoint list).
+        name: The endpoint: a table of the file, or a name of `pollwise endpoint list`.
         keys: The keys of the job, each as KEY=VALUE.
-        endpoints: The file. Without it: pollwise.toml in the current folder, or
-            pollwise/endpoints.toml in your configuration folder, then the catalog.
-        base_url: Replaces the declared base URL.
         options: How to watch and what to show.
     """
     from pollwise.cli.watch import named_job, watch_job
@@ -194,7 +199,7 @@ async def watch_declared(
     if name is None:
         _watch.help_print()
         return 0
-    return await watch_job(*named_job(name, keys, endpoints, base_url, options), options)
+    return await watch_job(*named_job(name, keys, options), options)
 
 
 @_watch.command(name="url", help_epilogue=_EXITS)
@@ -228,7 +233,9 @@ async def check_endpoint(
     /,
     *,
     name: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
-    sample: Annotated[tuple[Path, ...], Parameter(metavar="FILE", negative="", consume_multiple=False)] = (),
+    sample: Annotated[
+        tuple[Path, ...], Parameter(metavar="FILE", negative="", consume_multiple=False, show_default=False)
+    ] = (),
     status: Annotated[int, Parameter(metavar="CODE")] = 200,
     options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
 ) -> int:
@@ -246,12 +253,12 @@ async def check_endpoint(
     return check_endpoints(file, sample, name, status)
 
 
-@_endpoint.command(name="list", help_epilogue=_CHECK_EXITS)
+@_endpoint.command(name="list", help_epilogue=_LIST_EXITS)
 async def list_endpoints(
     *,
     options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
 ) -> int:
-    """List the catalog: names, keys of a job and the vendors' pages.
+    """List the catalog with keys and the vendors' pages, and endpoints of installed packages.
 
     Args:
         options: What to log; read by run.py.
@@ -271,13 +278,13 @@ async def batch(
 ) -> int:
     """Watch all jobs of a file and write one result file. Can be interrupted and continued.
 
-    Each row names its `endpoint` (document360 or oracle-content) and its keys:
-    `task_id`, or `file_id` and `job_id`. In JSON lines a row is an object; in
-    CSV the first row names the columns. Other fields of a row are copied to its
-    result. A job with two rows is watched once.
+    Each row names its `endpoint`, as `pollwise watch` does, and the keys of its
+    job. In JSON lines a row is an object; in CSV the first row names the
+    columns. Other fields of a row are copied to its result. A job with two
+    rows is watched once.
 
     The credentials are read from the environment, as for `pollwise watch`.
-    They belong to one account, which --account names. Run the command once for each account.
+    Those of one endpoint belong to one account. Run the command once for each account.
 
     Args:
         jobs: A file ending in .jsonl or .csv.

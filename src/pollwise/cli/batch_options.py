@@ -18,6 +18,7 @@ from pollwise.cli.atomic_file import check_distinct
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import (
     Count,
+    FilePath,
     Seconds,  # noqa: F401  the annotations of WatchOptions are resolved in this file, too
     WatchOptions,
     to_timeout,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pollwise.core.rate_budget import RateBudget
     from pollwise.model.limits import RateLimit
 
-__all__ = ["BatchOptions", "FilePath", "Rate"]
+__all__ = ["BatchOptions", "Rate"]
 
 _SPANS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hour": 3600.0}
 _FORMS: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
@@ -66,10 +67,7 @@ def _by_name(values: Iterable[str], option: str, what: str) -> dict[str, str]:
     return found
 
 
-FilePath = Annotated[Path | None, Parameter(metavar="FILE", show_default=False)]
-_Named = Annotated[
-    tuple[str, ...], Parameter(metavar="NAME=VALUE", negative="", show_default=False, consume_multiple=False)
-]
+_Repeated = Parameter(negative="", show_default=False, consume_multiple=False)
 _Url = Annotated[str | None, Parameter(metavar="URL", show_default=False)]
 
 
@@ -108,13 +106,12 @@ class BatchOptions(WatchOptions):
     """The endpoint of rows that name none."""
 
     endpoints: FilePath = None
-    """The file that declares endpoints. Without it: pollwise.toml in the current folder, or
-    pollwise/endpoints.toml in your configuration folder, then installed packages and the catalog."""
+    """The file that declares them. Without it: pollwise.toml, your configuration folder, installed packages, the catalog."""
 
-    base_url: _Named = ()
+    base_url: Annotated[tuple[str, ...], _Repeated, Parameter(metavar="NAME=URL")] = ()
     """The base URL of the endpoint NAME, instead of the declared one; may be repeated."""
 
-    account_of: _Named = ()
+    account_of: Annotated[tuple[str, ...], _Repeated, Parameter(metavar="NAME=ACCOUNT")] = ()
     """The account of the endpoint NAME, instead of the one of --account; may be repeated."""
 
     document360_url: Annotated[_Url, Parameter(env_var="DOCUMENT360_BASE_URL")] = None

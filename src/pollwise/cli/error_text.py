@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import attrs
+
 from pollwise.cli.job_forms import JOB_TYPES, KEYS
 from pollwise.cli.safe_text import safe
 from pollwise.endpoints.declared import DeclaredJob
@@ -44,7 +46,7 @@ from pollwise.errors import (
 )
 from pollwise.ledger import LedgerClosed, LedgerFailed, LedgerFull, LedgerInUse, LedgerMissing, LedgerUnwritable
 
-__all__ = ["error_text", "job_text"]
+__all__ = ["call_error_text", "error_text", "job_text"]
 
 _Sentence: TypeAlias = Callable[[Any], str]
 _MAY_RUN = "the job may still be running"
@@ -59,6 +61,25 @@ def error_text(error: BaseException) -> str:
     return str(error)
 
 
+def call_error_text(error: BaseException) -> str:
+    """The sentence for the error of a single request about a job, such as for its result. Not yet safe to print."""
+    match error:
+        case DeadlineExceeded():
+            limit = "the time limit" if error.timeout_s is None else f"{error.timeout_s:g} s"
+            last = "" if error.last_error is None else f" The last try failed: {error_text(error.last_error)}"
+            return f"there was no answer within {limit}. Allow more time with --timeout.{last}"
+        case RetriesExhausted():
+            span = "" if error.outage_s is None else f" within {error.outage_s:.0f} s"
+            return (
+                f"all of the last {error.failures} tries{span} failed. Run the command again."
+                f" The last one failed: {error_text(error.last_error)}"
+            )
+        case JobNotFound():
+            return f"the server does not know it (HTTP {error.http_status}).{_server_said(error)}"
+        case _:
+            return error_text(error)
+
+
 def job_text(job: Any) -> str:
     """The job as the user named it: `document360 task_id=t-1`."""
     for endpoint, kind in JOB_TYPES.items():
@@ -67,6 +88,8 @@ def job_text(job: Any) -> str:
             return " ".join([endpoint, *keys])
     if isinstance(job, DeclaredJob):
         return " ".join([safe(job.endpoint), *(f"{name}={safe(value, 120)}" for name, value in job.keys)])
+    if attrs.has(type(job)):
+        return " ".join(f"{name}={safe(value, 120)}" for name, value in attrs.asdict(job, recurse=False).items())
     return safe(job, 120)
 
 
@@ -83,7 +106,7 @@ def _deadline(error: DeadlineExceeded) -> str:
 
 def _too_large(error: ResultTooLarge) -> str:
     limit = "one reply may have" if error.most_bytes is None else f"{error.most_bytes} bytes"
-    return f"the job succeeded, and its result is larger than {limit}. Allow more, or write it to a file."
+    return f"the job succeeded, and its result is larger than {limit}. Allow more with --max-bytes."
 
 
 def _retries(error: RetriesExhausted) -> str:
@@ -164,8 +187,8 @@ def _origin(error: OriginChanged) -> str:
 _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     CallbackFailed: lambda error: f"a part of pollwise raised {error.kind}: {error.detail}. This is a bug in pollwise.",
     CancelDoubtful: lambda error: (
-        "the cancel request may or may not have reached the server."
-        f" {error_text(error.last_error)} Cancel it again if the API allows that."
+        "the cancel request may or may not have reached the server:"
+        f" {error_text(error.last_error)} Cancel the job again if the API allows that."
     ),
     ClockSkewed: lambda error: (
         f"the signature was refused (HTTP {error.http_status}), and the clock of this machine is"
@@ -173,7 +196,7 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     ),
     ConfigurationError: _configuration,
     DeadlineExceeded: _deadline,
-    EndpointBug: lambda error: f"the reply could not be read ({error.kind}). This is a bug in pollwise.",
+    EndpointBug: lambda error: f"the reply could not be read ({error.kind}). This is a bug of the endpoint.",
     FinishedAtOnce: lambda error: (
         f"the server finished the work at once (HTTP {error.http_status}), so there is no job to watch."
     ),

@@ -20,9 +20,10 @@ from pollwise.cli.safe_text import duration
 from pollwise.cli.screen import Screen
 from pollwise.errors import ConfigurationError
 from pollwise.model.events import Abandoned, Progressed, Retrying, Throttled
+from pollwise.runtime.watch import Watch
 from pollwise.watcher import JobWatcher
 
-__all__ = ["WatchRecord", "follow", "follow_all", "outcome_text"]
+__all__ = ["WatchRecord", "follow", "follow_all", "follow_watch", "outcome_text"]
 
 J = TypeVar("J", bound=Hashable)
 
@@ -42,8 +43,13 @@ async def follow(watcher: JobWatcher[J, Any], endpoint: AnyEndpoint, job: J, scr
     Raises:
         ConfigurationError: No request for this job can be sent.
     """
+    return await follow_watch(watcher.watch(job), endpoint, screen)
+
+
+async def follow_watch(watch: Watch[Any, Any, Any], endpoint: AnyEndpoint, screen: Screen) -> WatchRecord:
+    """Show every event of a watch, to its outcome. Raises ConfigurationError as `follow`."""
     retries = 0
-    async for event in watcher.watch(job):
+    async for event in watch:
         if isinstance(event, Abandoned) and isinstance(event.error, ConfigurationError):
             raise event.error
         await screen.show(endpoint, event)

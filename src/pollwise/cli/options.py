@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from pollwise.core.pacing import Pacing
 
 __all__ = [
+    "CancelOptions",
     "CommonOptions",
     "Count",
+    "EndpointOptions",
+    "FilePath",
     "LogOptions",
     "Names",
     "Port",
     "ReadOptions",
+    "ResultOptions",
     "Seconds",
     "Seed",
     "Share",
@@ -79,7 +84,8 @@ Seconds = Annotated[float, Parameter(converter=_to_seconds, metavar="SECONDS")]
 Share = Annotated[float, Parameter(converter=_to_share, metavar="RATE")]
 Port = Annotated[int, Parameter(converter=_to_whole(0, 65535), metavar="N")]
 Seed = Annotated[int, Parameter(converter=_to_whole(0, math.inf), metavar="N")]
-Names = Annotated[tuple[str, ...], Parameter(metavar="NAME", negative="", consume_multiple=False)]
+FilePath = Annotated[Path | None, Parameter(metavar="FILE", show_default=False)]
+Names = Annotated[tuple[str, ...], Parameter(metavar="NAME", negative="", consume_multiple=False, show_default=False)]
 Count = Annotated[int, Parameter(converter=_to_whole(1, math.inf), metavar="N")]
 
 
@@ -141,8 +147,51 @@ class WatchOptions(CommonOptions):
         return Pacing(min_s=min(usual.min_s, longest) if shortest is None else shortest, max_s=longest)
 
 
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class EndpointOptions(WatchOptions):
+    """Options of every command that takes an endpoint by its name."""
+
+    endpoints: FilePath = None
+    """The file that declares it. Without it: pollwise.toml, your configuration folder, installed packages, the catalog."""
+
+    base_url: Annotated[str | None, Parameter(metavar="URL", show_default=False)] = None
+    """Replaces the declared base URL."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class ResultOptions(EndpointOptions):
+    """The options of `pollwise result`."""
+
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"], metavar="FILE", show_default=False)] = None
+    """Write the result to this file, whole or not at all. Needed for bytes on a terminal."""
+
+    max_bytes: Annotated[
+        int | None,
+        Parameter(
+            converter=_to_whole(1, math.inf),
+            metavar="N",
+            show_default=lambda _: "67108864 in memory, 1073741824 streamed to a file",
+        ),
+    ] = None
+    """The largest result."""
+
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Write the events to stderr as JSON lines, one object for each event."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class CancelOptions(EndpointOptions):
+    """The options of `pollwise cancel`."""
+
+    wait: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Then watch the job to its outcome."""
+
+
 _Text = Annotated[str | None, Parameter(metavar="EXPRESSION", show_default=False)]
-_Words = Annotated[tuple[str, ...], Parameter(metavar="WORD", negative="", consume_multiple=False)]
+_Words = Annotated[tuple[str, ...], Parameter(metavar="WORD", negative="", consume_multiple=False, show_default=False)]
 _Variable = Annotated[str | None, Parameter(metavar="VARIABLE", show_default=False)]
 
 

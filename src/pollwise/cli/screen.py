@@ -1,6 +1,6 @@
 """The outputs of events: JSON lines for programs, plain lines for pipes, live rows for a terminal.
 
-Rule 1: events go to stdout, messages about the command to stderr.
+Rule 1: events go to stdout, messages about the command to stderr. If stdout has the result of a job, events go to stderr.
 Rule 2: each line is flushed at once.
 Rule 3: no escape code is written without a terminal, or on a terminal that cannot move its cursor (TERM=dumb).
 """
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from pollwise.cli.event_text import AnyEndpoint, AnyEvent, event_line
 from pollwise.cli.jsonlines import event_to_json
-from pollwise.cli.stdout import StdoutWriter
+from pollwise.cli.stdout import StderrWriter, StdoutWriter
 
 __all__ = ["JsonScreen", "LineScreen", "Screen", "open_screen"]
 
@@ -51,8 +51,8 @@ class Screen(Protocol):
 class _StreamScreen:
     """The common base of the two screens without live rows."""
 
-    def __init__(self) -> None:
-        self._output = StdoutWriter()
+    def __init__(self, output: StdoutWriter | None = None) -> None:
+        self._output = StdoutWriter() if output is None else output
 
     @property
     def persistent(self) -> bool:
@@ -99,12 +99,20 @@ class LineScreen(_StreamScreen):
         await self._output.line(text.plain)
 
 
-def open_screen(*, json: bool) -> Screen:
-    """JSON lines with `json`; else live rows on a terminal, and plain lines in a pipe or a file."""
-    if json:
-        return JsonScreen()
-    if not sys.stdout.isatty() or os.environ.get("TERM", "").lower() in {"dumb", "unknown"}:
-        return LineScreen()
-    from pollwise.cli.live_screen import LiveScreen  # noqa: PLC0415  other screens need no import of rich's live display
+def open_screen(*, json: bool, on_stderr: bool = False) -> Screen:
+    """JSON lines with `json`; else live rows on a terminal, and plain lines in a pipe or a file.
 
-    return LiveScreen()
+    Args:
+        json: JSON lines.
+        on_stderr: Show the events on stderr, because stdout has the result.
+    """
+    stream, output = (sys.stderr, StderrWriter()) if on_stderr else (sys.stdout, StdoutWriter())
+    if json:
+        return JsonScreen(output)
+    if not stream.isatty() or os.environ.get("TERM", "").lower() in {"dumb", "unknown"}:
+        return LineScreen(output)
+    from rich.console import Console  # noqa: PLC0415  other screens need no import of rich's live display
+
+    from pollwise.cli.live_screen import LiveScreen  # noqa: PLC0415
+
+    return LiveScreen(Console(stderr=True, highlight=False, markup=False, emoji=False) if on_stderr else None)

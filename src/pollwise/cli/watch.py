@@ -1,55 +1,87 @@
-"""`pollwise watch`: one job of a real server, to its outcome."""
+"""`pollwise watch`: one job of a real server, to its outcome. The other commands for one job share its steps."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Hashable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Hashable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
 
 from pollwise.cli.declared import job_of
 from pollwise.cli.endpoint_names import EndpointNames
 from pollwise.cli.event_text import AnyEndpoint
 from pollwise.cli.exit_status import ExitStatus, exit_status_for
-from pollwise.cli.follow import follow, outcome_text
-from pollwise.cli.options import WatchOptions
-from pollwise.cli.screen import open_screen
+from pollwise.cli.follow import WatchRecord, follow_watch, outcome_text
+from pollwise.cli.options import EndpointOptions, WatchOptions
+from pollwise.cli.screen import Screen, open_screen
 from pollwise.http.transport import AiohttpTransport
+from pollwise.model.limits import Limits
 from pollwise.model.protocols import Endpoint
 from pollwise.watcher import JobWatcher
 
-__all__ = ["named_job", "watch_job"]
+__all__ = ["close_with", "named_endpoint", "named_job", "watch_job", "watching"]
 
 J = TypeVar("J", bound=Hashable)
 
+_USUAL_BODY: Final = 1_048_576  # bytes, as the transport has it
 
-def named_job(
-    name: str, keys: Sequence[str], file: Path | None, base_url: str | None, options: WatchOptions
-) -> tuple[AnyEndpoint, Hashable]:
-    """The endpoint with this name, and the job with these KEY=VALUE arguments.
+
+def named_endpoint(name: str, options: EndpointOptions) -> AnyEndpoint:
+    """The endpoint with this name.
 
     Raises:
-        UsageError: There is no such endpoint, or an argument is wrong.
-        ConfigurationError: A file or a package is wrong, an environment variable is not set, or the keys are wrong.
+        UsageError: There is no such endpoint.
+        ConfigurationError: A file or a package is wrong, or an environment variable is not set.
     """
-    base_urls = {} if base_url is None else {name: base_url}
-    endpoint = EndpointNames(file, base_urls=base_urls, account=options.account).endpoint(name)
+    base_urls = {} if options.base_url is None else {name: options.base_url}
+    return EndpointNames(options.endpoints, base_urls=base_urls, account=options.account).endpoint(name)
+
+
+def named_job(name: str, keys: Sequence[str], options: EndpointOptions) -> tuple[AnyEndpoint, Hashable]:
+    """The endpoint with this name, and the job with these KEY=VALUE arguments. Raises as `named_endpoint`, or for a key."""
+    endpoint = named_endpoint(name, options)
     return endpoint, job_of(endpoint, keys)
+
+
+@asynccontextmanager
+async def watching(
+    endpoint: Endpoint[J, Any], options: WatchOptions, screen: Screen, *, result_bytes: int | None = None
+) -> AsyncIterator[JobWatcher[J, Any, Any]]:
+    """The open watcher of a command, while its screen is open.
+
+    Args:
+        endpoint: The endpoint.
+        options: How to watch.
+        screen: Shows the events.
+        result_bytes: Most bytes of a result in memory, if the command fetches one.
+    """
+    body = _USUAL_BODY if result_bytes is None else max(_USUAL_BODY, result_bytes)
+    transport = AiohttpTransport(allow_plain_http=options.allow_plain_http, max_body=body)
+    limits = None if result_bytes is None else Limits(result_bytes=result_bytes)
+    pacing = options.pacing()
+    watcher: JobWatcher[J, Any, Any] = JobWatcher(
+        endpoint, timeout_s=options.timeout, pacing=pacing, transport=transport, limits=limits
+    )
+    try:
+        async with transport, screen, watcher:
+            yield watcher
+    except asyncio.CancelledError:
+        print("pollwise: stopped watching; the job may still be running", file=sys.stderr)
+        raise
 
 
 async def watch_job(endpoint: Endpoint[J, Any], job: J, options: WatchOptions) -> ExitStatus:
     """Watch the job on the screen that suits stdout and return the exit status for its outcome."""
     screen = open_screen(json=options.json)
-    transport = AiohttpTransport(allow_plain_http=options.allow_plain_http)
-    watcher = JobWatcher(endpoint, timeout_s=options.timeout, pacing=options.pacing(), transport=transport)
-    try:
-        async with transport, screen, watcher:
-            screen.add_job(endpoint, job)
-            record = await follow(watcher, endpoint, job, screen)
-    except asyncio.CancelledError:
-        print("pollwise: stopped watching; the job may still be running", file=sys.stderr)
-        raise
+    async with watching(endpoint, options, screen) as watcher:
+        screen.add_job(endpoint, job)
+        record = await follow_watch(watcher.watch(job), endpoint, screen)
+    return await close_with(record, screen)
+
+
+async def close_with(record: WatchRecord, screen: Screen) -> ExitStatus:
+    """Print the outcome if the screen has removed it, and return its exit status."""
     if not screen.persistent:
         await screen.print_text(outcome_text(record))
     return exit_status_for(record.outcome)

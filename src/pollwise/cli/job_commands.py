@@ -1,0 +1,71 @@
+"""The commands for one job beside `watch`: their names, arguments and help.
+
+Rule: as in app.py. A command imports its engine when it runs.
+"""
+
+# ruff: noqa: PLC0415  the rule
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from pollwise.cli.options import CancelOptions, ResultOptions
+
+__all__ = ["add_to"]
+
+_RESULT_EXITS = """\
+Exit status:
+  0    the result is written
+  1    the job failed or was cancelled
+  2    usage, or its endpoint has no result
+  3    abandoned: the job may still be running; or its result cannot be had
+  74   the result cannot be written
+  130  interrupted with Ctrl-C
+"""
+_CANCEL_EXITS = """\
+Exit status:
+  0    the server accepted the request; with --wait: the job was cancelled
+  1    too late, or refused; with --wait: the job ended in another way
+  2    usage, or its endpoint cannot cancel
+  3    no answer; with --wait: abandoned, the job may still be running
+  130  interrupted with Ctrl-C
+"""
+
+_USUAL_RESULT = ResultOptions()
+_USUAL_CANCEL = CancelOptions()
+
+
+def add_to(app: App) -> None:
+    """Add the commands."""
+    app.command(result, name="result", help_epilogue=_RESULT_EXITS)
+    app.command(cancel, name="cancel", help_epilogue=_CANCEL_EXITS)
+
+
+async def result(name: str, /, *keys: str, options: ResultOptions = _USUAL_RESULT) -> int:
+    """Wait for a job, then write its result: JSON to stdout, or what it is to a file.
+
+    The events are written to stderr.
+
+    Args:
+        name: The endpoint, as for `pollwise watch`.
+        keys: The keys of the job, each as KEY=VALUE.
+        options: How to watch, where to write and what to show.
+    """
+    from pollwise.cli.result import fetch_result
+    from pollwise.cli.watch import named_job
+
+    return await fetch_result(*named_job(name, keys, options), options)
+
+
+async def cancel(name: str, /, *keys: str, options: CancelOptions = _USUAL_CANCEL) -> int:
+    """Ask the server once to stop a job, and print its answer.
+
+    Args:
+        name: The endpoint, as for `pollwise watch`.
+        keys: The keys of the job, each as KEY=VALUE.
+        options: How to watch and what to show.
+    """
+    from pollwise.cli.cancel import cancel_job
+    from pollwise.cli.watch import named_job
+
+    return await cancel_job(*named_job(name, keys, options), options)

@@ -1,0 +1,147 @@
+"""`pollwise result`: waits for a job, then fetches what the job made.
+
+Rule 1: stdout has the result alone. The events are on stderr.
+Rule 2: bytes never go to a terminal. What is known before the watch is refused before it.
+Rule 3: a result is written whole or not at all, and is never larger than `--max-bytes`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from pollwise.cli.atomic_file import atomic_write, check_writable
+from pollwise.cli.error_text import call_error_text
+from pollwise.cli.event_text import AnyEndpoint
+from pollwise.cli.exit_status import ExitStatus, UsageError
+from pollwise.cli.follow import follow_watch
+from pollwise.cli.options import ResultOptions
+from pollwise.cli.safe_text import safe
+from pollwise.cli.screen import open_screen
+from pollwise.cli.stdout import StdoutWriter
+from pollwise.cli.watch import close_with, watching
+from pollwise.endpoints.declared import DeclaredEndpoint, Fetch
+from pollwise.errors import JobError, PollwiseError
+from pollwise.model.events import Succeeded
+from pollwise.model.protocols import Endpoint
+from pollwise.runtime.watch import Watch
+
+__all__ = ["check_has_result", "deliver_result", "fetch_result"]
+
+J = TypeVar("J", bound=Hashable)
+
+_IN_MEMORY: Final = 67_108_864  # bytes, as `Limits` has it
+_IN_FILE: Final = 1_073_741_824  # bytes; they are streamed
+
+
+async def fetch_result(endpoint: Endpoint[J, Any], job: J, options: ResultOptions) -> ExitStatus:
+    """Watch the job, and write its result.
+
+    Raises:
+        UsageError: The endpoint has no result, or the result would go to a terminal as bytes.
+        OSError: The result cannot be written.
+    """
+    check_has_result(endpoint, options)
+    screen = open_screen(json=options.json, on_stderr=True)
+    async with watching(endpoint, options, screen, result_bytes=_in_memory(options)) as watcher:
+        screen.add_job(endpoint, job)
+        watch = watcher.watch(job)
+        record = await follow_watch(watch, endpoint, screen)
+        fetched = await _fetched(watch, endpoint, options) if isinstance(record.outcome, Succeeded) else None
+    status = await close_with(record, screen)
+    return status if fetched is None else await deliver_result(fetched, options)
+
+
+def check_has_result(endpoint: AnyEndpoint, options: ResultOptions) -> None:
+    """Find out before the watch rather than after it.
+
+    Raises:
+        UsageError: The endpoint has no result, or its bytes would go to a terminal.
+        OSError: The file cannot be written.
+    """
+    if not hasattr(endpoint, "result_request"):
+        declared = ": its declaration has no result" if isinstance(endpoint, DeclaredEndpoint) else ""
+        raise UsageError(f"jobs of {safe(endpoint.name)} have no result to fetch{declared}")
+    if options.out is not None:
+        check_writable(options.out)
+    elif (fetch := _fetch_of(endpoint)) is not None and fetch.raw and sys.stdout.isatty():
+        raise UsageError(f"the result of {safe(endpoint.name)} is bytes; name a file for it with -o FILE")
+
+
+@attrs.frozen(kw_only=True)
+class _Fetched:
+    """A result in memory, or the size of one that is in its file, or the error."""
+
+    value: Any = None
+    size: int | None = None
+    error: PollwiseError | None = None
+
+
+async def _fetched(watch: Watch[Any, Any, Any], endpoint: AnyEndpoint, options: ResultOptions) -> _Fetched:
+    try:
+        if options.out is not None and _fetch_of(endpoint) is not None and _can_be_replaced(options.out):
+            return _Fetched(size=await watch.save_result(options.out, max_bytes=options.max_bytes or _IN_FILE))
+        return _Fetched(value=await watch.result())
+    except PollwiseError as error:
+        return _Fetched(error=error)
+
+
+async def deliver_result(fetched: _Fetched, options: ResultOptions) -> ExitStatus:
+    """Write the result, and return the exit status. Raises UsageError for bytes on a terminal, and OSError."""
+    if fetched.error is not None:
+        failed = isinstance(fetched.error, JobError)
+        what = "" if failed else "the job succeeded, but its result could not be fetched: "
+        print(f"pollwise: {what}{safe(call_error_text(fetched.error), 1000)}", file=sys.stderr)
+        return ExitStatus.FAILED if failed else ExitStatus.ABANDONED
+    size = fetched.size
+    if size is None:
+        value = fetched.value
+        is_bytes = isinstance(value, bytes)
+        data = value if is_bytes else f"{json_text(value)}\n".encode("ascii")
+        if options.out is not None:
+            with atomic_write(options.out) as write:
+                write(data)
+        elif is_bytes and sys.stdout.isatty():
+            raise UsageError(f"the job succeeded, and its result is {len(data):,} bytes; name a file with -o FILE")
+        else:
+            await StdoutWriter().data(data)
+        size = len(data)
+    if options.out is not None and not options.json:
+        print(f"pollwise: {size:,} bytes written to {safe(options.out)}", file=sys.stderr)
+    return ExitStatus.SUCCEEDED
+
+
+def json_text(value: Any) -> str:
+    """The value as JSON in ASCII, in which no character acts on a terminal."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if attrs.has(type(value)):
+        return attrs.asdict(value, recurse=False)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return list(value) if isinstance(value, (set, frozenset)) else str(value)
+
+
+def _fetch_of(endpoint: AnyEndpoint) -> Fetch | None:
+    """The request for the result, if a declaration has it. Its reply is the result, byte by byte."""
+    if not isinstance(endpoint, DeclaredEndpoint):
+        return None
+    declared = endpoint.declaration
+    return declared.result if isinstance(declared.result, Fetch) else declared.then
+
+
+def _in_memory(options: ResultOptions) -> int:
+    return options.max_bytes or _IN_MEMORY
+
+
+def _can_be_replaced(path: Path) -> bool:
+    """False for a pipe or a device. Bytes are written into it, and no file is put into its place."""
+    return path.is_file() or not path.exists()
