@@ -26,6 +26,7 @@ from pollwise.cli.job_forms import VENDORS, JobForm, UnknownEndpoint
 from pollwise.cli.safe_text import safe
 from pollwise.core.identity import checked_account
 from pollwise.endpoints.declared import Declaration, DeclarationErrors, DeclaredEndpoint, load_declarations
+from pollwise.endpoints.declared.plan import KEY_TYPES
 from pollwise.errors import ConfigurationError
 from pollwise.http.auth import BearerAuth
 from pollwise.model.protocols import NO_CODEC
@@ -234,8 +235,11 @@ class EndpointNames:
 
 
 def form_of(endpoint: AnyEndpoint) -> JobForm:
-    """The keys of an endpoint's jobs, as its codec has them."""
-    types: Mapping[str, type] | None = getattr(endpoint.codec, "key_types", None)
+    """The keys of an endpoint's jobs, as its declaration or its codec has them."""
+    if isinstance(endpoint, DeclaredEndpoint):
+        types: Mapping[str, type] | None = {key: KEY_TYPES[kind] for key, kind in endpoint.declaration.job.items()}
+    else:
+        types = getattr(endpoint.codec, "key_types", None)
     return JobForm(name=endpoint.name, key_types=types, job_from_keys=endpoint.codec.job_from_keys)
 
 
