@@ -117,6 +117,7 @@ progress = { done = "percent", of = 100 }
 reason = "why"
 result = { ask = "GET /files/{file}", raw = true }
 cancel = "DELETE /exports/{id}"
+submit = { ask = "POST /exports", json = "{order}", headers = { X-Order-Key = "{key}" }, id = "id" }
 
 [reports]
 base = "https://api.example.com"
@@ -138,6 +139,8 @@ class ExportServer:
         polls: The status requests by path.
         cancels: The cancel requests by path.
         cancel_status: The status code of the reply to a cancel request.
+        orders: The bodies of the start requests, with their keys.
+        submit_status: The status code of the reply to a start. 0 breaks the connection.
         file: The bytes of every file.
         seen: The credentials of the last request.
     """
@@ -147,6 +150,8 @@ class ExportServer:
         self.polls: Counter[str] = Counter()
         self.cancels: Counter[str] = Counter()
         self.cancel_status = 202
+        self.orders: list[tuple[str, Any]] = []
+        self.submit_status = 201
         self.file = b"\x00\x01 bytes \xff"
         self.file_status = 200
         self.seen: str | None = None
@@ -171,6 +176,13 @@ class ExportServer:
         self.cancels[request.path] += 1
         return web.json_response({"why": "not allowed"}, status=self.cancel_status)
 
+    async def submit(self, request: web.Request) -> web.Response:
+        self.orders.append((request.headers["X-Order-Key"], await request.json()))
+        if not self.submit_status:
+            assert request.transport is not None
+            request.transport.close()
+        return web.json_response({"id": 7, "why": "no such dataset"}, status=self.submit_status or 500)
+
     async def download(self, _request: web.Request) -> web.Response:
         return web.Response(body=self.file, status=self.file_status)
 
@@ -184,6 +196,7 @@ async def exports(environment: pytest.MonkeyPatch, tmp_path: Path) -> AsyncItera
         app.router.add_get(path, server.poll)
         app.router.add_delete(path, server.cancel)
     app.router.add_get("/files/{name}", server.download)
+    app.router.add_post("/exports", server.submit)
     environment.chdir(tmp_path)
     environment.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     environment.setenv("EXPORTS_TOKEN", "exports-secret")

@@ -23,6 +23,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8
         "watch oracle-content",
         "result",
         "cancel",
+        "submit",
         "endpoint check",
         "endpoint list",
         "batch",

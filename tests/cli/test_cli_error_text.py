@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from pollwise import errors
-from pollwise.cli.error_text import error_text, job_text
+from pollwise.cli.error_text import call_error_text, error_text, job_text
 from pollwise.cli.safe_text import safe
 from pollwise.cli.stored_error import StoredError
 from pollwise.durable.error_codec import ErrorCodec
@@ -43,6 +43,14 @@ PYTHON = re.compile(
     r"|\.status\b|Watch\.|None\b|moved_from|not_found_grace|token_url|__cause__"
 )
 """Texts that are only useful in a Python program."""
+
+
+@attrs.frozen
+class Build:
+    """A job of another package's endpoint."""
+
+    repo: str
+    number: int
 
 
 def every_error() -> Iterator[PollwiseError]:
@@ -144,6 +152,21 @@ def test_the_error_of_any_endpoint_is_restored(keys: dict[str, str]) -> None:
     assert stored.text() == error_text(errors.WatchStopped(JOB))
 
 
+def test_the_error_of_a_single_request_speaks_of_it() -> None:
+    """A result, a cancel request or a start has no poll, and the job of a result runs no more."""
+    late = errors.DeadlineExceeded(JOB, 60.0, errors.PollTimeout(30.0))
+    said = "there was no answer within 60 s. Allow more time with --timeout. The last try failed: no whole reply within 30 s."
+    assert call_error_text(late) == said
+    assert call_error_text(errors.DeadlineExceeded(JOB, None)).startswith("there was no answer within the time limit.")
+    tried = errors.RetriesExhausted(JOB, 5, errors.PollTimeout(30.0), 600.0)
+    assert call_error_text(tried).startswith("all of the last 5 tries within 600 s failed. Run the command again.")
+    assert call_error_text(errors.JobNotFound(JOB, 410)) == "the server does not know it (HTTP 410)."
+    doubt = errors.SubmitDoubtful("order-1", "raise request_timeout_s")
+    doubt.__cause__ = errors.PollTimeout(30.0)
+    assert "may have been started. no whole reply within 30 s. Look on the server" in call_error_text(doubt)
+    assert call_error_text(errors.WatchStopped(JOB)) == error_text(errors.WatchStopped(JOB))
+
+
 def test_every_class_is_walked() -> None:
     """The walk finds all errors that have attributes, those of the ledger included."""
     found = {type(error).__name__ for error in every_error()}
@@ -162,6 +185,7 @@ def test_a_job_is_named_as_in_a_jobs_file() -> None:
     """Its endpoint, then its keys with their values; safe to print."""
     assert job_text(JOB) == "document360 task_id=t-1"
     assert job_text(ExtractionJob("F", "ZX-1")) == "oracle-content file_id=F job_id=ZX-1"
+    assert job_text(Build("r", 7)) == "repo=r number=7"
     assert job_text("another\x1b[31m") == "another[31m"
 
 

@@ -7,7 +7,7 @@ import pytest
 from pollwise.cli import main
 
 
-@pytest.mark.parametrize("command", ["result", "cancel"])
+@pytest.mark.parametrize("command", ["result", "cancel", "submit"])
 def test_help_fits_80_columns(
     command: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -16,7 +16,7 @@ def test_help_fits_80_columns(
     assert main([command, "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"Usage: pollwise {command} [OPTIONS] NAME [ARGS...]"
-    assert any(line.startswith("│    KEYS  The keys of the job, each as KEY=VALUE.") for line in lines)
+    assert any("NAME" in line and "The endpoint, as for `pollwise watch`. [required]" in line for line in lines)
     statuses = lines[lines.index("Exit status:") + 1 :]
     assert all(len(line) < 80 and line[2].isdigit() for line in statuses)
 

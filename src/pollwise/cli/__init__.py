@@ -12,6 +12,8 @@
     watch.py        `pollwise watch`, and what these commands share with it
     result.py       `pollwise result`
     cancel.py       `pollwise cancel`
+    submit.py       `pollwise submit`
+    orders.py       its order
     declared.py     its KEY=VALUE arguments, and an endpoint from a URL
     endpoint_names.py  what the name of an endpoint means: files, packages, the catalog
     job_forms.py    which keys the jobs of an endpoint have

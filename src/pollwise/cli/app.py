@@ -98,6 +98,7 @@ Examples:
   pollwise watch url 'https://a.example/{{id}}' id=7 --state state --succeeded done
   pollwise result openai-batch id=batch_7 -o output.jsonl
   pollwise cancel openai-batch id=batch_7 --wait
+  pollwise submit openai-batch --order order.json --wait
   pollwise endpoint check endpoints.toml --sample reply.json
   pollwise batch jobs.jsonl --out results.jsonl --report page.html
   pollwise ledger show jobs.jsonl.ledger

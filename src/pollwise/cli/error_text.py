@@ -32,6 +32,7 @@ from pollwise.errors import (
     OriginChanged,
     PermissionDenied,
     PollTimeout,
+    PollwiseError,
     RateLimited,
     RequestRejected,
     ResultTooLarge,
@@ -76,6 +77,8 @@ def call_error_text(error: BaseException) -> str:
             )
         case JobNotFound():
             return f"the server does not know it (HTTP {error.http_status}).{_server_said(error)}"
+        case SubmitDoubtful() if isinstance(error.__cause__, PollwiseError):
+            return error_text(attrs.evolve(error, detail=call_error_text(error.__cause__)))
         case _:
             return error_text(error)
 

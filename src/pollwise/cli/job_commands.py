@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from pollwise.cli.options import CancelOptions, ResultOptions
+from pollwise.cli.options import CancelOptions, ResultOptions, SubmitOptions
 
 __all__ = ["add_to"]
 
@@ -31,14 +31,26 @@ Exit status:
   130  interrupted with Ctrl-C
 """
 
+_SUBMIT_EXITS = """\
+Exit status:
+  0    the job was started; with --wait: it succeeded; with --result: written
+  1    no job was started; with --wait: the job failed or was cancelled
+  2    usage, or its endpoint cannot start jobs
+  3    in doubt: the job may have been started; with --wait: abandoned
+  74   the result cannot be written
+  130  interrupted with Ctrl-C
+"""
+
 _USUAL_RESULT = ResultOptions()
 _USUAL_CANCEL = CancelOptions()
+_USUAL_SUBMIT = SubmitOptions()
 
 
 def add_to(app: App) -> None:
     """Add the commands."""
     app.command(result, name="result", help_epilogue=_RESULT_EXITS)
     app.command(cancel, name="cancel", help_epilogue=_CANCEL_EXITS)
+    app.command(submit, name="submit", help_epilogue=_SUBMIT_EXITS)
 
 
 async def result(name: str, /, *keys: str, options: ResultOptions = _USUAL_RESULT) -> int:
@@ -69,3 +81,19 @@ async def cancel(name: str, /, *keys: str, options: CancelOptions = _USUAL_CANCE
     from pollwise.cli.watch import named_job
 
     return await cancel_job(*named_job(name, keys, options), options)
+
+
+async def submit(name: str, /, *fields: str, options: SubmitOptions = _USUAL_SUBMIT) -> int:
+    """Start a job, and print its keys as `pollwise watch` takes them.
+
+    Args:
+        name: The endpoint, as for `pollwise watch`.
+        fields: The order, each field as KEY=VALUE for a text, or as KEY:=JSON.
+        options: What to send, how to watch and what to show.
+    """
+    from pollwise.cli.orders import order_of
+    from pollwise.cli.submit import submit_job
+    from pollwise.cli.watch import named_endpoint
+
+    order = order_of(fields, options.order)
+    return await submit_job(named_endpoint(name, options), order, options)

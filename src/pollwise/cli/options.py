@@ -35,6 +35,7 @@ __all__ = [
     "Seconds",
     "Seed",
     "Share",
+    "SubmitOptions",
     "WatchOptions",
     "to_timeout",
 ]
@@ -188,6 +189,37 @@ class CancelOptions(EndpointOptions):
 
     wait: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Then watch the job to its outcome."""
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class SubmitOptions(ResultOptions):
+    """The options of `pollwise submit`."""
+
+    order: FilePath = None
+    """A file with the order as one JSON object, instead of KEY=VALUE; - for stdin."""
+
+    key: Annotated[str | None, Parameter(metavar="KEY", show_default=False)] = None
+    """Names the order, and is the idempotency key where the API takes one. Without it: a random one."""
+
+    wait: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Then watch the job to its outcome."""
+
+    result: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Then watch the job, and write its result; -o FILE means the same."""
+
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Write the job and its events as JSON lines: to stdout, or with --result to stderr."""
+
+    @property
+    def wants_result(self) -> bool:
+        """Whether to write the result of the job."""
+        return self.result or self.out is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether to watch the job."""
+        return self.wait or self.wants_result
 
 
 _Text = Annotated[str | None, Parameter(metavar="EXPRESSION", show_default=False)]

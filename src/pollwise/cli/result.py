@@ -32,7 +32,7 @@ from pollwise.model.events import Succeeded
 from pollwise.model.protocols import Endpoint
 from pollwise.runtime.watch import Watch
 
-__all__ = ["check_has_result", "deliver_result", "fetch_result"]
+__all__ = ["FetchedResult", "check_has_result", "deliver_result", "fetch_result", "fetched_result", "in_memory"]
 
 J = TypeVar("J", bound=Hashable)
 
@@ -49,11 +49,11 @@ async def fetch_result(endpoint: Endpoint[J, Any], job: J, options: ResultOption
     """
     check_has_result(endpoint, options)
     screen = open_screen(json=options.json, on_stderr=True)
-    async with watching(endpoint, options, screen, result_bytes=_in_memory(options)) as watcher:
+    async with watching(endpoint, options, screen, result_bytes=in_memory(options)) as watcher:
         screen.add_job(endpoint, job)
         watch = watcher.watch(job)
         record = await follow_watch(watch, endpoint, screen)
-        fetched = await _fetched(watch, endpoint, options) if isinstance(record.outcome, Succeeded) else None
+        fetched = await fetched_result(watch, endpoint, options) if isinstance(record.outcome, Succeeded) else None
     status = await close_with(record, screen)
     return status if fetched is None else await deliver_result(fetched, options)
 
@@ -75,7 +75,7 @@ def check_has_result(endpoint: AnyEndpoint, options: ResultOptions) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class _Fetched:
+class FetchedResult:
     """A result in memory, or the size of one that is in its file, or the error."""
 
     value: Any = None
@@ -83,16 +83,17 @@ class _Fetched:
     error: PollwiseError | None = None
 
 
-async def _fetched(watch: Watch[Any, Any, Any], endpoint: AnyEndpoint, options: ResultOptions) -> _Fetched:
+async def fetched_result(watch: Watch[Any, Any, Any], endpoint: AnyEndpoint, options: ResultOptions) -> FetchedResult:
+    """Fetch the result of a job that has succeeded. Raises OSError if the file cannot be written."""
     try:
         if options.out is not None and _fetch_of(endpoint) is not None and _can_be_replaced(options.out):
-            return _Fetched(size=await watch.save_result(options.out, max_bytes=options.max_bytes or _IN_FILE))
-        return _Fetched(value=await watch.result())
+            return FetchedResult(size=await watch.save_result(options.out, max_bytes=options.max_bytes or _IN_FILE))
+        return FetchedResult(value=await watch.result())
     except PollwiseError as error:
-        return _Fetched(error=error)
+        return FetchedResult(error=error)
 
 
-async def deliver_result(fetched: _Fetched, options: ResultOptions) -> ExitStatus:
+async def deliver_result(fetched: FetchedResult, options: ResultOptions) -> ExitStatus:
     """Write the result, and return the exit status. Raises UsageError for bytes on a terminal, and OSError."""
     if fetched.error is not None:
         failed = isinstance(fetched.error, JobError)
@@ -138,7 +139,8 @@ def _fetch_of(endpoint: AnyEndpoint) -> Fetch | None:
     return declared.result if isinstance(declared.result, Fetch) else declared.then
 
 
-def _in_memory(options: ResultOptions) -> int:
+def in_memory(options: ResultOptions) -> int:
+    """Most bytes of a result that is not streamed."""
     return options.max_bytes or _IN_MEMORY
 
 
