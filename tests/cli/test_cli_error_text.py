@@ -163,7 +163,7 @@ def test_the_error_of_a_single_request_speaks_of_it() -> None:
     assert call_error_text(errors.JobNotFound(JOB, 410)) == "the server does not know it (HTTP 410)."
     doubt = errors.SubmitDoubtful("order-1", "raise request_timeout_s")
     doubt.__cause__ = errors.PollTimeout(30.0)
-    assert "may have been started. no whole reply within 30 s. Look on the server" in call_error_text(doubt)
+    assert "may have been started. No whole reply within 30 s. Look on the server" in call_error_text(doubt)
     assert call_error_text(errors.WatchStopped(JOB)) == error_text(errors.WatchStopped(JOB))
 
 

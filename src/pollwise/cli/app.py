@@ -232,26 +232,31 @@ async def watch_url(
 async def check_endpoint(
     file: Path,
     /,
-    *,
+    *keys: str,
     name: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
     sample: Annotated[
         tuple[Path, ...], Parameter(metavar="FILE", negative="", consume_multiple=False, show_default=False)
     ] = (),
     status: Annotated[int, Parameter(metavar="CODE")] = 200,
+    header: Annotated[
+        tuple[str, ...], Parameter(metavar="FIELD", negative="", consume_multiple=False, show_default=False)
+    ] = (),
     options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
 ) -> int:
     """Check a file of declared endpoints, and show how sample replies would be read and why.
 
     Args:
         file: The file: TOML or JSON.
+        keys: The keys of a job, each as KEY=VALUE, to see which requests would be sent.
         name: Check this endpoint only.
         sample: A file with the body of a reply; may be repeated.
         status: The status code of the samples.
+        header: A header field of the samples, as 'Location: /jobs/7'; may be repeated.
         options: What to log; read by run.py.
     """
     from pollwise.cli.endpoint_check import check_endpoints
 
-    return check_endpoints(file, sample, name, status)
+    return check_endpoints(file, sample, name, status, keys=keys, headers=header)
 
 
 @_endpoint.command(name="list", help_epilogue=_LIST_EXITS)

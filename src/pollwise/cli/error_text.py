@@ -78,7 +78,8 @@ def call_error_text(error: BaseException) -> str:
         case JobNotFound():
             return f"the server does not know it (HTTP {error.http_status}).{_server_said(error)}"
         case SubmitDoubtful() if isinstance(error.__cause__, PollwiseError):
-            return error_text(attrs.evolve(error, detail=call_error_text(error.__cause__)))
+            why = call_error_text(error.__cause__)
+            return error_text(attrs.evolve(error, detail=f"{why[:1].upper()}{why[1:]}"))
         case _:
             return error_text(error)
 
