@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from pollwise.endpoints.catalog import catalog
-
 Run = Callable[..., Any]
 
 DECLARED = """
@@ -144,13 +142,3 @@ async def test_what_is_not_there_is_a_usage_error(file: Path, command: Run, more
     status, _, err = await command("endpoint", "check", str(file), *more)
     assert status == 2
     assert why in err
-
-
-async def test_the_catalog_is_listed(command: Run) -> None:
-    """A line for each entry: its name, its keys and the vendor's page."""
-    status, out, err = await command("endpoint", "list")
-    assert (status, err) == (0, "")
-    assert (
-        "openai-batch: keys id (str); https://platform.openai.com/docs/api-reference/batch/retrieve" in out.splitlines()
-    )
-    assert len(out.splitlines()) == len(catalog())

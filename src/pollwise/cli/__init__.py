@@ -17,7 +17,9 @@
     declared.py     its KEY=VALUE arguments, and an endpoint from a URL
     endpoint_names.py  what the name of an endpoint means: files, packages, the catalog
     job_forms.py    which keys the jobs of an endpoint have
-    endpoint_check.py  `pollwise endpoint check` and `list`
+    endpoint_commands.py  the commands about endpoints, their arguments and help
+    endpoint_check.py  `pollwise endpoint check`
+    endpoint_list.py   `pollwise endpoint list`
     endpoint_requests.py  the requests that `check` shows
     demo.py         `pollwise demo`
     demo_jobs.py    the jobs of the demo and of the simulator

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from pollwise.cli import job_commands
+from pollwise.cli import endpoint_commands, job_commands
 from pollwise.cli.batch_options import BatchOptions
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import (
@@ -78,16 +78,6 @@ Exit status:
   2    usage, or the ledger does not exist, or the new file exists
   74   no row can be read, or the new file cannot be written
 """
-_CHECK_EXITS = """\
-Exit status:
-  0    the declarations are right
-  1    something is wrong with them; all of it is shown
-  2    usage
-"""
-_LIST_EXITS = """\
-Exit status:
-  0    listed
-"""
 _EXAMPLES = f"""\
 Examples:
   pollwise demo
@@ -115,12 +105,6 @@ app = App(
 )
 _watch = App(name="watch", help="Watch one job to its outcome.", help_epilogue=_EXITS)
 app.command(_watch)
-_endpoint = App(
-    name="endpoint",
-    help="Check declared endpoints, and list those that have a name already.",
-    help_epilogue=_CHECK_EXITS,
-)
-app.command(_endpoint)
 _ledger = App(name="ledger", help="Show a ledger, also while another process writes it.", help_epilogue=_LEDGER_EXITS)
 app.command(_ledger)
 
@@ -131,6 +115,7 @@ _USUAL = CommonOptions()
 _USUAL_LOG = LogOptions()
 _USUAL_BATCH = BatchOptions()
 job_commands.add_to(app)
+endpoint_commands.add_to(app)
 
 
 @_watch.command(name="document360", help_epilogue=_EXITS)
@@ -226,52 +211,6 @@ async def watch_url(
     declaration = declared.url_declaration(url, read.words(), read.auth())
     endpoint: DeclaredEndpoint[Any] = DeclaredEndpoint(declaration, account=options.account)
     return await watch_job(endpoint, declared.job_of(endpoint, keys), options)
-
-
-@_endpoint.command(name="check", help_epilogue=_CHECK_EXITS)
-async def check_endpoint(
-    file: Path,
-    /,
-    *keys: str,
-    name: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
-    sample: Annotated[
-        tuple[Path, ...], Parameter(metavar="FILE", negative="", consume_multiple=False, show_default=False)
-    ] = (),
-    status: Annotated[int, Parameter(metavar="CODE")] = 200,
-    header: Annotated[
-        tuple[str, ...], Parameter(metavar="FIELD", negative="", consume_multiple=False, show_default=False)
-    ] = (),
-    options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
-) -> int:
-    """Check a file of declared endpoints, and show how sample replies would be read and why.
-
-    Args:
-        file: The file: TOML or JSON.
-        keys: The keys of a job, each as KEY=VALUE, to see which requests would be sent.
-        name: Check this endpoint only.
-        sample: A file with the body of a reply; may be repeated.
-        status: The status code of the samples.
-        header: A header field of the samples, as 'Location: /jobs/7'; may be repeated.
-        options: What to log; read by run.py.
-    """
-    from pollwise.cli.endpoint_check import check_endpoints
-
-    return check_endpoints(file, sample, name, status, keys=keys, headers=header)
-
-
-@_endpoint.command(name="list", help_epilogue=_LIST_EXITS)
-async def list_endpoints(
-    *,
-    options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
-) -> int:
-    """List the catalog with keys and the vendors' pages, and endpoints of installed packages.
-
-    Args:
-        options: What to log; read by run.py.
-    """
-    from pollwise.cli.endpoint_check import list_catalog
-
-    return list_catalog()
 
 
 @app.command(help_epilogue=_BATCH_EXITS)

@@ -1,4 +1,4 @@
-"""`pollwise endpoint check`: what is wrong with declarations, and how sample replies would be read. `list`: the catalog.
+"""`pollwise endpoint check`: what is wrong with declarations, and how sample replies would be read.
 
 Rule 1: nothing is sent, and no environment variable is read.
 Rule 2: a line for each declaration, and one for each sample and declaration. What a sample says is escaped.
@@ -16,16 +16,14 @@ from pollwise.cli.declared import keys_of
 from pollwise.cli.endpoint_requests import further_readings, own_requests
 from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.safe_text import safe
-from pollwise.endpoints.catalog import catalog
 from pollwise.endpoints.declared import Declaration, DeclarationErrors, DeclaredEndpoint, load_declarations
-from pollwise.endpoints.installed import installed
 from pollwise.errors import MalformedReply, RateLimited
 from pollwise.http.auth import BearerAuth
 from pollwise.http.credentials import is_field_name
 from pollwise.model.messages import Reply
 from pollwise.model.reading import Phase
 
-__all__ = ["check_endpoints", "list_catalog"]
+__all__ = ["check_endpoints", "keys_text"]
 
 _UNUSED = BearerAuth("unused")  # nothing is sent, so the environment need not have the credentials
 _UNKNOWN_END = "over in a way that no rule names"
@@ -66,7 +64,7 @@ def check_endpoints(
         raise UsageError(f"no endpoint {safe(name)} in {safe(file)}; there are {', '.join(map(safe, found))}")
     chosen = {known: declared for known, declared in found.items() if name in {None, known}}
     if given and not any(set(given) == set(declared.job) for declared in chosen.values()):
-        wanted = "; ".join(f"{safe(known)} has {_keys(declared)}" for known, declared in chosen.items())
+        wanted = "; ".join(f"{safe(known)} has {keys_text(declared)}" for known, declared in chosen.items())
         raise UsageError(f"no endpoint has exactly the keys {', '.join(map(safe, given))}: {wanted}")
     replies = [(sample, Reply(http_status, fields, _content(sample))) for sample in samples]
     for declared in chosen.values():
@@ -75,26 +73,15 @@ def check_endpoints(
     return ExitStatus.SUCCEEDED
 
 
-def list_catalog() -> ExitStatus:
-    """Print a line for each entry of the catalog, with the keys of a job and the vendor's page, and for installed endpoints.
-
-    The packages are not imported, so the keys of their jobs are not known here.
-    """
-    for name, entry in catalog().items():
-        print(safe(f"{name}: keys {_keys(entry.declaration)}; {entry.page}", 300))
-    for name, there in installed().items():
-        print(safe(f"{name}: of the package {there.package}", 300))
-    return ExitStatus.SUCCEEDED
-
-
-def _keys(declared: Declaration) -> str:
+def keys_text(declared: Declaration) -> str:
+    """The keys of a job with their types, such as `id (int)`."""
     return ", ".join(f"{key} ({kind})" for key, kind in declared.job.items())
 
 
 def _lines(declared: Declaration, replies: Sequence[tuple[Path, Reply]], keys: Mapping[str, str]) -> Iterator[str]:
     endpoint: DeclaredEndpoint[Any] = DeclaredEndpoint(declared, auth=_UNUSED if declared.auth else None)
     job = endpoint.codec.job_from_keys(keys) if keys else None
-    yield safe(f"{declared.name}: ok, {declared.poll.ask}, keys {_keys(declared)}", 300)
+    yield safe(f"{declared.name}: ok, {declared.poll.ask}, keys {keys_text(declared)}", 300)
     for line in () if job is None else own_requests(endpoint, job):
         yield safe(f"{declared.name}: {line}", 500)
     for sample, reply in replies:

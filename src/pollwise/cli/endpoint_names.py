@@ -34,7 +34,7 @@ from pollwise.model.protocols import NO_CODEC
 if TYPE_CHECKING:
     from pollwise.endpoints.installed import InstalledEndpoint
 
-__all__ = ["EndpointNames", "NamedEndpoint"]
+__all__ = ["EndpointNames", "NamedEndpoint", "form_of", "usual_files"]
 
 _UNSENT: Final = BearerAuth("unsent")  # an endpoint that only checks keys needs no credentials
 _MOST_NEAR: Final = 2
@@ -147,7 +147,7 @@ class EndpointNames:
     def _files(self) -> list[Path]:
         if self._file is not None:
             return [self._file]
-        return [path for path in _usual_files() if path.is_file()]
+        return [path for path in usual_files() if path.is_file()]
 
     def _declarations(self, path: Path) -> Mapping[str, Declaration]:
         if path not in self._declared:
@@ -213,7 +213,7 @@ class EndpointNames:
             return UnknownEndpoint(*known)
         near = [] if len(self._unknown) >= _MOST_UNKNOWN else self._near(name)
         hint = f"did you mean {' or '.join(near)}?" if near else "`pollwise endpoint list` shows names"
-        places = " or ".join(safe(path) for path in self._files or _usual_files())
+        places = " or ".join(safe(path) for path in self._files or usual_files())
         there = [found for path in self._files for found in self._declarations(path)]
         text = (
             f"no endpoint {safe(name)} in {places}{f'; there are {_listed(there)}' if there else ''}."
@@ -247,6 +247,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(safe(name, 60) for name in names)
 
 
-def _usual_files() -> list[Path]:
+def usual_files() -> list[Path]:
+    """Where declarations are if the user names no file, in the order of reading. They may not exist."""
     folder = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return [Path("pollwise.toml"), Path(folder) / "pollwise" / "endpoints.toml"]

@@ -1,0 +1,86 @@
+"""The commands about endpoints: their names, arguments and help.
+
+Rule: as in app.py. A command imports its engine when it runs.
+"""
+
+# ruff: noqa: PLC0415  the rule
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from pollwise.cli.options import FilePath, LogOptions
+
+__all__ = ["add_to"]
+
+_CHECK_EXITS = """\
+Exit status:
+  0    the declarations are right
+  1    something is wrong with them; all of it is shown
+  2    usage
+"""
+_LIST_EXITS = """\
+Exit status:
+  0    listed
+"""
+
+_USUAL_LOG = LogOptions()
+
+
+def add_to(app: App) -> None:
+    """Add the commands."""
+    endpoint = App(
+        name="endpoint", help="Check declared endpoints, and list all that have a name.", help_epilogue=_CHECK_EXITS
+    )
+    endpoint.command(check_endpoint, name="check", help_epilogue=_CHECK_EXITS)
+    endpoint.command(list_endpoints, name="list", help_epilogue=_LIST_EXITS)
+    app.command(endpoint)
+
+
+async def check_endpoint(
+    file: Path,
+    /,
+    *keys: str,
+    name: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None,
+    sample: Annotated[
+        tuple[Path, ...], Parameter(metavar="FILE", negative="", consume_multiple=False, show_default=False)
+    ] = (),
+    status: Annotated[int, Parameter(metavar="CODE")] = 200,
+    header: Annotated[
+        tuple[str, ...], Parameter(metavar="FIELD", negative="", consume_multiple=False, show_default=False)
+    ] = (),
+    options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
+) -> int:
+    """Check a file of declared endpoints, and show how sample replies would be read and why.
+
+    Args:
+        file: The file: TOML or JSON.
+        keys: The keys of a job, each as KEY=VALUE, to see which requests would be sent.
+        name: Check this endpoint only.
+        sample: A file with the body of a reply; may be repeated.
+        status: The status code of the samples.
+        header: A header field of the samples, as 'Location: /jobs/7'; may be repeated.
+        options: What to log; read by run.py.
+    """
+    from pollwise.cli.endpoint_check import check_endpoints
+
+    return check_endpoints(file, sample, name, status, keys=keys, headers=header)
+
+
+async def list_endpoints(
+    *,
+    endpoints: FilePath = None,
+    options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
+) -> int:
+    """List the endpoints that have a name: of files, of installed packages and of the catalog.
+
+    Args:
+        endpoints: List this file only.
+        options: What to log; read by run.py.
+    """
+    from pollwise.cli.endpoint_list import list_names
+
+    return list_names(endpoints)
