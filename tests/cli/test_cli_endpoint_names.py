@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.endpoint_names import EndpointNames
+from pollwise.cli.endpoint_names import EndpointNames, form_of
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.job_forms import UnknownEndpoint
 from pollwise.endpoints import installed
@@ -135,6 +135,20 @@ def test_the_function_of_a_package_needs_a_codec(places: Path) -> None:
     """Because the keys of a job are texts in the command."""
     with pytest.raises(ConfigurationError, match=r"bare of the package acme-jobs 1\.2 has no codec"):
         EndpointNames().find("bare")
+
+
+def test_a_codec_that_raises_is_an_error_of_its_package(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it raises, and without the value of a key."""
+    endpoint = EndpointNames().endpoint("build")
+
+    def broken(_keys: object) -> Any:
+        raise KeyError("s3cret")
+
+    monkeypatch.setattr(endpoint.codec, "job_from_keys", broken)
+    with pytest.raises(ConfigurationError, match="the codec of build raised KeyError for these keys; correct it"):
+        form_of(endpoint).job({"number": "7"})
+    with pytest.raises(ConfigurationError, match="a job of build has exactly the keys number; got none"):
+        form_of(endpoint).job({})
 
 
 async def test_a_packages_endpoint_is_watched(places: Path, exports: Any, command: Run) -> None:

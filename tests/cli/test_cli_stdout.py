@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.stdout import StdoutWriter
+from pollwise.cli.stdout import StderrWriter, StdoutWriter
 
 LONG = 300_000  # more than fits into any pipe
 
@@ -121,3 +122,27 @@ async def test_a_stdout_in_memory(capsys: pytest.CaptureFixture[str]) -> None:
     """A stdout without a file descriptor gets the lines, too."""
     await StdoutWriter().line("x")
     assert capsys.readouterr().out == "x\n"
+
+
+async def test_bytes_are_written_as_they_are(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a line end, to a pipe and to a stdout in memory. One that takes texts only is an OSError."""
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
+    await StdoutWriter().data(b"\x00\xff")
+    assert pipe.read() == b"\x00\xff"
+    memory = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", memory)
+    await StdoutWriter().data(b"\x00\xff")
+    assert memory.buffer.getvalue() == b"\x00\xff"  # type: ignore[attr-defined]  # a BytesIO
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    with pytest.raises(OSError, match="takes texts only"):
+        await StdoutWriter().data(b"\x00\xff")
+
+
+async def test_a_stderr_that_cannot_be_written_ends_nothing(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Because the result is on stdout."""
+    monkeypatch.setattr(sys, "stderr", pipe.stream)
+    await StderrWriter().line("one")
+    assert pipe.read() == b"one\n"
+    os.close(pipe.ours)
+    await StderrWriter().line("two")
+    pipe.ours = os.open(os.devnull, os.O_RDONLY)  # for `close`

@@ -204,3 +204,17 @@ def test_damaged_metadata_harm_no_other_package(install: Install, tmp_path: Path
     assert isinstance(installed()["acme-one"].load(), Declaration)
     with pytest.raises(ConfigurationError, match="acme-odd"):
         from_installed("acme-odd")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[pollwise.endpoints]\nno equals sign\n"])
+def test_entry_points_that_cannot_be_read_hide_no_other_package(
+    content: bytes, install: Install, tmp_path: Path
+) -> None:
+    """Though they stop the search of the standard library."""
+    install({"acme-one": "acme_jobs:ONE"})
+    damaged = tmp_path / "site" / "aaa-1.0.dist-info"
+    damaged.mkdir()
+    (damaged / "METADATA").write_text("Metadata-Version: 2.1\nName: aaa\nVersion: 1.0\n")
+    (damaged / "entry_points.txt").write_bytes(content)
+    assert list(installed()) == ["acme-one"]
+    assert from_installed("acme-one").name == "acme-one"

@@ -25,6 +25,7 @@ Exit status:
 _LIST_EXITS = """\
 Exit status:
   0    listed
+  2    usage, or a file is wrong
 """
 
 _USUAL_LOG = LogOptions()
@@ -54,11 +55,14 @@ async def check_endpoint(
     ] = (),
     options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
 ) -> int:
-    """Check a file of declared endpoints, and show how sample replies would be read and why.
+    """Check a file of declared endpoints.
+
+    With samples, show how such replies would be read and why. With the keys of a
+    job, show which requests would be sent.
 
     Args:
         file: The file: TOML or JSON.
-        keys: The keys of a job, each as KEY=VALUE, to see which requests would be sent.
+        keys: The keys of a job, each as KEY=VALUE.
         name: Check this endpoint only.
         sample: A file with the body of a reply; may be repeated.
         status: The status code of the samples.
@@ -75,7 +79,7 @@ async def list_endpoints(
     endpoints: FilePath = None,
     options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
 ) -> int:
-    """List the endpoints that have a name: of files, of installed packages and of the catalog.
+    """List the endpoints that have a name: of files, packages and the catalog.
 
     Args:
         endpoints: List this file only.

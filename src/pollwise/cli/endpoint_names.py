@@ -240,7 +240,18 @@ def form_of(endpoint: AnyEndpoint) -> JobForm:
         types: Mapping[str, type] | None = {key: KEY_TYPES[kind] for key, kind in endpoint.declaration.job.items()}
     else:
         types = getattr(endpoint.codec, "key_types", None)
-    return JobForm(name=endpoint.name, key_types=types, job_from_keys=endpoint.codec.job_from_keys)
+    return JobForm(name=endpoint.name, key_types=types, job_from_keys=partial(_job, endpoint))
+
+
+def _job(endpoint: AnyEndpoint, keys: Mapping[str, str]) -> Any:
+    """The job with these keys. Raises ValueError, whatever the codec of a package raises."""
+    try:
+        return endpoint.codec.job_from_keys(keys)
+    except ValueError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        raise ConfigurationError(f"the codec of {endpoint.name} raised {kind} for these keys; correct it") from error
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ import attrs
 from pollwise.cli.exit_status import UsageError
 from pollwise.endpoints.document360 import DeleteFileJob
 from pollwise.endpoints.oracle_content import ExtractionJob
+from pollwise.errors import ConfigurationError
 
 __all__ = ["JOB_TYPES", "KEYS", "VENDORS", "VENDOR_KEYS", "FindForm", "JobForm", "UnknownEndpoint", "vendor_form"]
 
@@ -51,6 +52,15 @@ class JobForm:
     name: str
     key_types: Mapping[str, type] | None
     job_from_keys: Callable[[Mapping[str, str]], Any]
+
+    def job(self, keys: Mapping[str, str]) -> Any:
+        """The job with these keys. Raises ValueError if they are not those that a job has, or one is wrong."""
+        if self.key_types is not None and keys.keys() != self.key_types.keys():
+            raise ConfigurationError(
+                f"a job of {self.name} has exactly the keys {', '.join(self.key_types)};"
+                f" got {', '.join(keys) or 'none'}"
+            )
+        return self.job_from_keys(keys)
 
     @property
     def columns(self) -> Mapping[str, type]:

@@ -110,8 +110,10 @@ async def deliver_result(fetched: FetchedResult, options: ResultOptions) -> Exit
                 write(data)
         elif is_bytes and sys.stdout.isatty():
             raise UsageError(f"the job succeeded, and its result is {len(data):,} bytes; name a file with -o FILE")
-        else:
+        elif is_bytes:
             await StdoutWriter().data(data)
+        else:
+            await StdoutWriter().line(json_text(value))
         size = len(data)
     if options.out is not None and not options.json:
         print(f"pollwise: {size:,} bytes written to {safe(options.out)}", file=sys.stderr)

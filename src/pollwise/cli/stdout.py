@@ -47,6 +47,8 @@ class StdoutWriter:
         async with self._lock:
             stream = self._stream()
             if _descriptor(stream) is None:
+                if not hasattr(stream, "buffer"):
+                    raise OSError("stdout takes texts only")
                 stream.buffer.write(data)
                 stream.flush()
                 return

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
-from pollwise.cli.declared import job_of
+from pollwise.cli.declared import keys_of
 from pollwise.cli.endpoint_names import EndpointNames
 from pollwise.cli.event_text import AnyEndpoint
 from pollwise.cli.exit_status import ExitStatus, exit_status_for
@@ -28,20 +28,25 @@ _USUAL_BODY: Final = 1_048_576  # bytes, as the transport has it
 
 
 def named_endpoint(name: str, options: EndpointOptions) -> AnyEndpoint:
-    """The endpoint with this name.
+    """The endpoint with this name, whose source is on stderr then.
 
     Raises:
         UsageError: There is no such endpoint.
         ConfigurationError: A file or a package is wrong, or an environment variable is not set.
     """
-    base_urls = {} if options.base_url is None else {name: options.base_url}
-    return EndpointNames(options.endpoints, base_urls=base_urls, account=options.account).endpoint(name)
+    return _names(name, options).endpoint(name)
 
 
 def named_job(name: str, keys: Sequence[str], options: EndpointOptions) -> tuple[AnyEndpoint, Hashable]:
     """The endpoint with this name, and the job with these KEY=VALUE arguments. Raises as `named_endpoint`, or for a key."""
-    endpoint = named_endpoint(name, options)
-    return endpoint, job_of(endpoint, keys)
+    names = _names(name, options)
+    endpoint = names.endpoint(name)
+    return endpoint, names.form(name).job(keys_of(keys))
+
+
+def _names(name: str, options: EndpointOptions) -> EndpointNames:
+    base_urls = {} if options.base_url is None else {name: options.base_url}
+    return EndpointNames(options.endpoints, base_urls=base_urls, account=options.account)
 
 
 @asynccontextmanager

@@ -13,7 +13,8 @@ Source: the entry points specification of the Python Packaging User Guide, and `
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
@@ -133,7 +134,7 @@ class InstalledEndpoint:
 def installed() -> Mapping[str, InstalledEndpoint]:
     """The endpoints of all installed packages by name, in the order of their names. Imports none of the packages."""
     by_name: dict[str, list[metadata.EntryPoint]] = {}
-    for point in metadata.entry_points(group=GROUP):
+    for point in _points():
         by_name.setdefault(point.name, []).append(point)
     return MappingProxyType({name: _installed(*by_name[name]) for name in sorted(by_name)})
 
@@ -167,6 +168,24 @@ def from_installed(
     if auth is not None:
         raise ConfigurationError(f"the package {entry.package} sets the credentials of {name} itself; leave auth out")
     return entry.made(found, base_url, account)
+
+
+def _points() -> Iterable[metadata.EntryPoint]:
+    try:
+        return list(metadata.entry_points(group=GROUP))
+    except Exception:  # noqa: BLE001  # the metadata of one package are damaged, and would hide all others
+        return _readable_points()
+
+
+def _readable_points() -> Iterator[metadata.EntryPoint]:
+    """The entry points of each package whose metadata can be read, each once."""
+    seen: set[tuple[str, str]] = set()
+    for package in metadata.distributions():
+        with suppress(Exception):
+            for point in package.entry_points.select(group=GROUP):
+                if (point.name, point.value) not in seen:
+                    seen.add((point.name, point.value))
+                    yield point
 
 
 def _installed(point: metadata.EntryPoint, *others: metadata.EntryPoint) -> InstalledEndpoint:
