@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 import pytest
-from vendor_cases import document
 
 from pollwise import Phase, Reading, Reply
 from pollwise.endpoints.oracle_content_downloads import (
@@ -18,6 +17,7 @@ from pollwise.endpoints.oracle_content_downloads import (
     DownloadProgress,
 )
 from pollwise.errors import ConfigurationError, MalformedReply, Problem, RequestRejected
+from vendor_cases import document
 
 ENDPOINT = DownloadEndpoint("https://api.example.com/x")
 FOLDER = "FE7DA518D17AA5E46E282D9A1B02AE3398E71823807D"

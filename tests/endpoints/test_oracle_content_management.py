@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 import pytest
-from vendor_cases import document
 
 from pollwise import JobWatcher, Phase, Reading, Reply
 from pollwise.endpoints.oracle_content_management import (
@@ -20,6 +19,7 @@ from pollwise.endpoints.oracle_content_management import (
 )
 from pollwise.errors import ConfigurationError, JobNotFound, MalformedReply
 from pollwise.testing import ScriptedTransport
+from vendor_cases import document
 
 BASE = "https://api.example.com"
 BULK, PUBLISH = BulkOperationEndpoint(BASE), TaxonomyPublishEndpoint(BASE)

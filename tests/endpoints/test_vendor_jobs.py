@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
-from vendor_cases import BASE_URL, CASES, Case
 
 from pollwise import JobWatcher, Phase, Reading, Reply, SqliteLedger
 from pollwise.errors import ConfigurationError, MalformedReply
 from pollwise.testing import Sample, ScriptedTransport, check_endpoint
+from vendor_cases import BASE_URL, CASES, Case
 
 EACH = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 import pytest
-from vendor_cases import document
 
 from pollwise import Phase, Reading, Reply
 from pollwise.endpoints.document360.projects import (
@@ -19,6 +18,7 @@ from pollwise.endpoints.document360.projects import (
     JobState,
 )
 from pollwise.errors import ConfigurationError, MalformedReply, Problem, RequestRejected
+from vendor_cases import document
 
 EXPORTS = ExportV2Endpoint("https://api.example.com/eu")
 IMPORTS = ImportV2Endpoint("https://api.example.com/eu")

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 import pytest
-from vendor_cases import document
 
 from pollwise import JobWatcher, Phase, Reading, Reply
 from pollwise.core.header_hints import rate_hints
@@ -22,6 +21,7 @@ from pollwise.endpoints.document360.v3 import (
 )
 from pollwise.errors import ConfigurationError, MalformedReply, Problem, RequestRejected
 from pollwise.testing import ScriptedTransport
+from vendor_cases import document
 
 BASE = "https://api.example.com"
 TASKS, EXPORTS, IMPORTS = DriveTaskEndpoint(BASE), ExportV3Endpoint(BASE), ImportV3Endpoint(BASE)

@@ -18,9 +18,9 @@ from urllib.parse import unquote
 import attrs
 from yarl import URL
 
+from pollwise.endpoints._server_values import url_in
 from pollwise.endpoints.attrs_codec import whole_number
 from pollwise.endpoints.declared.expressions import compiled
-from pollwise.endpoints.declared.following import url_in
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.templates import Key, RequestTemplate
 from pollwise.endpoints.declared.vocabulary import HOLE, Call, Declaration, Submit, hole_names
