@@ -189,7 +189,9 @@ def test_a_server_may_answer_at_once(status: int) -> None:
 
 
 def test_a_202_that_names_no_monitor_cannot_be_followed() -> None:
-    """The error names the header field."""
+    """The error names the header field, or says what is wrong with the URL."""
+    with pytest.raises(MalformedReply, match="what it names cannot be followed"):
+        ENDPOINT.read_submitted(Order("POST", "/exports"), reply(status=202, headers={"Location": "ftp://x.example/7"}))
     with pytest.raises(MalformedReply, match="it has no Location, so it does not say where the job can be followed"):
         ENDPOINT.read_submitted(Order("POST", "/exports"), reply(status=202))
 

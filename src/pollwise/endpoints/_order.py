@@ -34,7 +34,7 @@ def _check_path(_order: object, _field: attrs.Attribute[Any], path: object) -> N
         )
 
 
-@attrs.frozen(hash=False)
+@attrs.frozen
 class Order:
     """The request that starts a job.
 

@@ -6,8 +6,8 @@ Rule: nothing here says where a request may go. That is decided in `core/url_rul
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import attrs
 import orjson
@@ -22,10 +22,13 @@ __all__ = [
     "is_surely_whole",
     "json_or_none",
     "located_at",
+    "of_reply",
     "shown_url",
     "url_in",
     "whole_body",
 ]
+
+T = TypeVar("T")
 
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]").search
 _SHORT: Final = 1_024  # bytes of JSON; of a list that was cut, a thousand items are left
@@ -65,6 +68,15 @@ def field_of(headers: Mapping[str, str], name: str) -> str | None:
     if found is None:  # a caller's own reply may have a dict
         found = next((value for key, value in headers.items() if key.lower() == name.lower()), None)
     return found or None
+
+
+def of_reply(reply: Reply, make: Callable[..., T], **fields: Any) -> T:
+    """What a reply names, made. Raises MalformedReply in place of ConfigurationError, because the caller is not to blame."""
+    try:
+        return make(**fields)
+    except ConfigurationError as exc:
+        why = str(exc)
+    raise reply.malformed(f"what it names cannot be followed: {why}")
 
 
 def located_at(reply: Reply, name: str, base: URL | None = None) -> str | None:

@@ -32,6 +32,7 @@ from pollwise.endpoints._server_values import (
     is_surely_whole,
     json_or_none,
     located_at,
+    of_reply,
     shown_url,
     whole_body,
 )
@@ -224,7 +225,7 @@ class HttpAsync(Endpoint[AcceptedJob, AcceptedStatus]):
         url = located_at(reply, self._monitor_field, request.url)
         if url is None:
             raise reply.malformed(f"it has no {self._monitor_field}, so it does not say where the job can be followed")
-        return AcceptedJob(url)
+        return of_reply(reply, AcceptedJob, url=url)
 
     def _own_url(self, reply: Reply, body: Any) -> str | None:
         """The URL of a last reply that is to be asked once more for its result: it may be cut, or is no JSON."""

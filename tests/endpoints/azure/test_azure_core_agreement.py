@@ -218,6 +218,14 @@ def test_difference_a_monitor_that_moves_is_followed() -> None:
     assert by_us(start, answers).urls == [MONITOR, MONITOR_2]
 
 
+def test_difference_an_empty_202_of_a_monitor_is_running() -> None:
+    """azure-core gives up. 202 says that the operation runs (RFC 9110, 15.3.3), and core-lro for JavaScript polls on."""
+    start = Start("DELETE", Answer(202, headers={"Operation-Location": MONITOR}))
+    answers = {MONITOR: [Answer(202), _state("Succeeded")]}
+    assert by_azure_core(start, answers).urls == [MONITOR]
+    assert by_us(start, answers) == Run([MONITOR, MONITOR], "succeeded", {"status": "Succeeded"})
+
+
 def test_difference_the_other_spelling_of_cancelled_is_an_end() -> None:
     """azure-core polls on at `Cancelled`. core-lro for JavaScript ends there, and so do we."""
     start = Start("DELETE", Answer(202, headers={"Operation-Location": MONITOR}))

@@ -51,6 +51,16 @@ def test_a_location_that_is_no_url_is_a_malformed_reply(location: str) -> None:
         started("POST", 202, {"Location": location})
 
 
+@pytest.mark.parametrize("location", ["ftp://x.example/s3cr3t", "file://host/s3cr3t"])
+def test_a_location_that_cannot_be_asked_is_a_malformed_reply(location: str) -> None:
+    """The server is to blame for it, and not the caller."""
+    with pytest.raises(
+        MalformedReply, match="what it names cannot be followed: url must be an absolute http"
+    ) as caught:
+        started("POST", 202, {"Location": location})
+    assert "s3cr3t" not in str(caught.value)
+
+
 def test_an_empty_field_is_no_field() -> None:
     """As for azure-core."""
     job = started("PUT", 201, {"Operation-Location": "", "Location": ""})

@@ -2,13 +2,14 @@
 
 Rule 1: `Succeeded`, `Failed` and `Canceled` end an operation, in any letter case, and so does `Cancelled`. Each other word runs,
 because a resource provider chooses its own. `NotStarted` is queued.
-Rule 2: of a status monitor, `status` decides, and a reply without it is malformed. A reply outside 2xx is a failure to read
-the status, and not of the operation.
+Rule 2: of a status monitor, `status` decides, and a reply without it is malformed; but an empty 202 is running. A reply
+outside 2xx is a failure to read the status, and not of the operation.
 Rule 3: at a `Location`, the status code decides: 202 is running. The end is the reply that the operation would have had if
 it had been synchronous. So 400, 409, 412 and 422 with an error object are a failed operation.
 Rule 4: of a resource, `provisioningState` decides. A resource without one has succeeded.
 Rule 5: a URL in the newest reply wins: `Operation-Location` or `Azure-AsyncOperation` for a monitor, `Location` for the other.
-Rule 6: what informs, such as `percentComplete` and `error`, never hides what decides.
+Rule 6: no reply names its operation dependably, so none is compared with the job's.
+Rule 7: what informs, such as `percentComplete` and `error`, never hides what decides.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from pollwise.endpoints.azure.operation import (
     AzureOperation,
     FinalStateVia,
     Monitor,
-    final_state_via,
+    as_final_state_via,
     operation_url,
 )
 from pollwise.errors import Problem
@@ -64,7 +65,9 @@ class AzureOrder(Order):
         final_state_via: `final-state-via` in the description of the API.
     """
 
-    final_state_via: FinalStateVia = attrs.field(default=FinalStateVia.DEFAULT, converter=final_state_via, kw_only=True)
+    final_state_via: FinalStateVia = attrs.field(
+        default=FinalStateVia.DEFAULT, converter=as_final_state_via, kw_only=True
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -115,12 +118,12 @@ class AzureOperations(Endpoint[AzureOperation, AzureStatus]):
         auth: Adds the credentials, such as `BearerAuth` or `OAuthAuth`.
         account: A name for these credentials, if one ledger has the operations of several accounts.
         origins: Further origins of the API, such as those of its regions.
+        name: Its name in logs, ledgers and tokens. Two APIs in one ledger need two names.
 
     Raises:
         ConfigurationError: An argument is invalid.
     """
 
-    name = "azure"
     server_named_urls = True
     heeded_headers = (*OPERATION_FIELDS, "Location")
     answer_statuses = _MAY_BE_FAILURES
@@ -128,9 +131,16 @@ class AzureOperations(Endpoint[AzureOperation, AzureStatus]):
     codec = AttrsCodec(AzureOperation, AzureStatus)
 
     def __init__(
-        self, base_url: str, *, auth: Auth | None = None, account: str = "", origins: tuple[str, ...] = ()
+        self,
+        base_url: str,
+        *,
+        auth: Auth | None = None,
+        account: str = "",
+        origins: tuple[str, ...] = (),
+        name: str = "azure",
     ) -> None:
         self._root = ApiRoot.parse(base_url)
+        self.name = name
         self.fixed_origin = str(self._root.origin)
         self.auth = auth
         self.account = checked_account(account, auth)
@@ -191,10 +201,12 @@ class AzureOperations(Endpoint[AzureOperation, AzureStatus]):
 
 
 def _of_monitor(job: AzureOperation | None, reply: Reply, cursor: Cursor) -> Reading[AzureStatus]:
+    cursor = operation_url(reply) or cursor
+    if reply.status == 202 and not reply.body:
+        return _reading(job, reply, None, "InProgress", "status", cursor)
     data = reply.json()
     if not isinstance(data, dict):
         raise reply.malformed(f"expected an object with a status, got {shown(data)}")
-    cursor = operation_url(reply) or cursor
     return _reading(job, reply, data, data.get("status"), "status", cursor)
 
 

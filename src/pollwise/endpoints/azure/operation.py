@@ -20,7 +20,7 @@ from typing import Any, Final
 import attrs
 from yarl import URL
 
-from pollwise.endpoints._server_values import absolute_url, located_at, shown_url, whole_body
+from pollwise.endpoints._server_values import absolute_url, located_at, of_reply, shown_url, whole_body
 from pollwise.errors import ConfigurationError, FinishedAtOnce
 from pollwise.model.messages import Reply, Request
 
@@ -30,7 +30,7 @@ __all__ = [
     "AzureOperation",
     "FinalStateVia",
     "Monitor",
-    "final_state_via",
+    "as_final_state_via",
     "operation_url",
 ]
 
@@ -64,7 +64,7 @@ class FinalStateVia(enum.StrEnum):
     """The URL of the start, unless that was a DELETE."""
 
 
-def final_state_via(value: FinalStateVia | str) -> FinalStateVia:
+def as_final_state_via(value: FinalStateVia | str) -> FinalStateVia:
     """The member with this text. Raises ConfigurationError."""
     if value in tuple(FinalStateVia):
         return FinalStateVia(value)
@@ -105,7 +105,7 @@ class AzureOperation:
     request_url: str = attrs.field(validator=absolute_url)
     monitor: Monitor = attrs.field(default=Monitor.STATUS, converter=_monitor)
     location: str = attrs.field(default="", validator=_absolute_or_empty)
-    final_state_via: FinalStateVia = attrs.field(default=FinalStateVia.DEFAULT, converter=final_state_via)
+    final_state_via: FinalStateVia = attrs.field(default=FinalStateVia.DEFAULT, converter=as_final_state_via)
 
     def __repr__(self) -> str:
         return f"AzureOperation({self.method} {shown_url(self.request_url)})"
@@ -130,6 +130,7 @@ class AzureOperation:
             MalformedReply: Its status code is none of 200, 201, 202 and 204, a URL in it is invalid, or it is a 202 that
                 cannot be followed.
         """
+        via = as_final_state_via(final_state_via)
         if reply.status not in STARTED:
             raise reply.malformed(f"a reply with HTTP {reply.status} starts no operation")
         method = request.method.upper()
@@ -141,13 +142,15 @@ class AzureOperation:
         if url is None and method in {"PUT", "PATCH"} and reply.status != 204:
             url, monitor = str(request.url), Monitor.RESOURCE
         if url is not None:
-            return cls(
+            return of_reply(
+                reply,
+                cls,
                 url=url,
                 method=method,
                 request_url=str(request.url),
                 monitor=monitor,
                 location=location or "",
-                final_state_via=final_state_via,
+                final_state_via=via,
             )
         if reply.status == 202:
             raise reply.malformed(
