@@ -218,7 +218,7 @@ def test_an_argument_that_cannot_be_right_is_refused(options: dict[str, Any], wo
         HttpAsync(BASE, **options)
 
 
-@pytest.mark.parametrize("url", ["/queue/7", "ftp://x.example/s3cr3t", "", "http://["])
+@pytest.mark.parametrize("url", ["/queue/7", "ftp://x.example/s3cr3t", "", "http://[", "http://x:99999/"])
 def test_a_job_needs_an_absolute_url(url: str) -> None:
     """The error has no part of it."""
     with pytest.raises(ConfigurationError, match="url must be an absolute http or https URL") as caught:

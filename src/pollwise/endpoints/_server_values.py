@@ -41,16 +41,18 @@ def url_in(value: object, base: URL | None) -> URL | None:
         return None
     try:
         url = URL(value, encoded=value.isascii())
-        return url if base is None else base.join(url)
+        url = url if base is None else base.join(url)
+        str(url)  # a port that is none is found here
     except ValueError:
         return None
+    return url
 
 
 def absolute_url(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
     """The attrs validator of a URL that a job keeps. The error has no part of it, because its query may have a signature."""
     try:
         url = URL(value, encoded=True) if isinstance(value, str) else URL()
-        valid = url.scheme in {"http", "https"} and bool(url.host)
+        valid = url.scheme in {"http", "https"} and bool(url.host) and url.port is not None
     except ValueError:
         valid = False
     if not valid:

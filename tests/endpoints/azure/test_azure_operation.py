@@ -44,7 +44,10 @@ def test_a_field_is_found_in_any_letter_case(name: str) -> None:
     assert (job.url, job.monitor) == ("https://x.example/1", Monitor.STATUS)
 
 
-@pytest.mark.parametrize("location", ["http://[", "a b", "a\tb", "https://x.example/\\y", "mailto:a@b.example"])
+@pytest.mark.parametrize(
+    "location",
+    ["http://[", "http://x:abc/", "http://x:99999/", "a b", "a\tb", "https://x.example/\\y", "mailto:a@b.example"],
+)
 def test_a_location_that_is_no_url_is_a_malformed_reply(location: str) -> None:
     """It is not asked, and nothing is asked in its place."""
     with pytest.raises(MalformedReply, match="its header field Location is no URL"):
@@ -108,6 +111,7 @@ def test_an_operation_is_kept_whole(via: FinalStateVia, monitor: Monitor) -> Non
         ({"url": "/operations/7"}, "url must be an absolute http or https URL"),
         ({"url": "ftp://x.example/s3cr3t"}, "url must be an absolute http or https URL"),
         ({"request_url": "http://["}, "request_url must be an absolute"),
+        ({"request_url": "http://x:abc/"}, "request_url must be an absolute"),
         ({"location": "x"}, "location must be an absolute"),
         ({"monitor": "body"}, "monitor must be one of status, location, resource"),
         ({"final_state_via": "Location"}, "final_state_via must be one of default, azure-async-operation"),

@@ -140,7 +140,9 @@ def test_a_relative_url_is_resolved(text: str, url: str) -> None:
     assert made.request(made.job(id="7")).url == URL("https://a.example/jobs/7")
 
 
-@pytest.mark.parametrize("value", ["7", '["x"]', "true", '"a b"', '"http://[x/"', '"\\u0000"', '"a\\\\b"'])
+@pytest.mark.parametrize(
+    "value", ["7", '["x"]', "true", '"a b"', '"http://[x/"', '"http://x:abc/"', '"\\u0000"', '"a\\\\b"']
+)
 def test_what_is_no_url_is_malformed(value: str) -> None:
     """It is not ignored, unless the job is over."""
     made = endpoint(next="url")
