@@ -151,6 +151,15 @@ def test_the_newest_monitor_is_polled_next() -> None:
     assert read({}, Monitor.LOCATION, status=202).cursor == "the cursor before"
 
 
+def test_a_url_that_is_none_hides_no_end() -> None:
+    """It counts only while the operation runs."""
+    headers = {"Operation-Location": "http://["}
+    assert read({"status": "Succeeded"}, headers=headers).final
+    assert read({"name": "1"}, Monitor.LOCATION, headers={"Location": "http://["}).final
+    with pytest.raises(MalformedReply, match="Operation-Location is no URL"):
+        read({"status": "Running"}, headers=headers)
+
+
 def test_a_url_that_moves_is_no_change_of_the_status() -> None:
     """Only what is known of the operation is an event."""
     one = read(None, Monitor.LOCATION, status=202, headers={"Location": "/1"})
@@ -185,6 +194,8 @@ def test_a_synchronous_failure_at_a_location_is_a_failed_operation(status: int) 
         (Monitor.LOCATION, None, {}),
         (Monitor.LOCATION, {"error": {"code": "MissingApiVersionParameter"}}, {}),
         (Monitor.LOCATION, {"error": {"code": "TooManyRequests"}}, {"Retry-After": "5"}),
+        (Monitor.LOCATION, {"error": {"code": "Busy"}}, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}),
+        (Monitor.LOCATION, {"error": {"code": "Busy"}}, {"x-ms-retry-after-ms": "5"}),
     ],
 )
 def test_another_refusal_says_nothing_about_the_operation(monitor: Monitor, document: Any, headers: Any) -> None:
@@ -274,6 +285,17 @@ def test_an_order_that_cannot_be_right_is_refused(method: str, path: str, json: 
     """Before anything is sent."""
     with pytest.raises(ConfigurationError, match=words):
         ENDPOINT.submit_request(AzureOrder(method, path, json), "key")
+
+
+def test_a_location_can_be_a_status_monitor() -> None:
+    """Azure Maps answers 202 with a `Location` alone, and the body there has a `status`."""
+    order = AzureOrder("POST", "/mapData?api-version=1", monitor="status")
+    job = ENDPOINT.read_submitted(order, reply(None, status=202, headers={"Location": f"{BASE}/operations/7"}))
+    assert (job.url, job.monitor, job.location) == (f"{BASE}/operations/7", Monitor.STATUS, "")
+    running = ENDPOINT.read_for(job, reply({"status": "Running", "createdDateTime": "2020-05-18T00:00:00Z"}))
+    assert running.phase is Phase.RUNNING
+    done = ENDPOINT.read_for(job, reply({"status": "Succeeded", "resourceLocation": f"{BASE}/mapData/7"}))
+    assert done.status.result_url == f"{BASE}/mapData/7"
 
 
 def test_an_option_that_azure_does_not_have_is_refused() -> None:

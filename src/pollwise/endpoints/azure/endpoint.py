@@ -14,19 +14,18 @@ Rule 7: what informs, such as `percentComplete` and `error`, never hides what de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
 from yarl import URL
 
-from pollwise.core.header_hints import retry_after_s
 from pollwise.core.identity import checked_account
 from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._lenient import lenient_number
 from pollwise.endpoints._order import Order
 from pollwise.endpoints._reader import clipped, json_object_in
-from pollwise.endpoints._server_values import is_surely_whole, json_or_none, located_at, url_in
+from pollwise.endpoints._server_values import field_of, is_surely_whole, json_or_none, located_at, url_in
 from pollwise.endpoints._strict import shown
 from pollwise.endpoints.attrs_codec import AttrsCodec
 from pollwise.endpoints.azure.operation import (
@@ -36,6 +35,7 @@ from pollwise.endpoints.azure.operation import (
     FinalStateVia,
     Monitor,
     as_final_state_via,
+    as_monitor,
     operation_url,
 )
 from pollwise.errors import Problem
@@ -49,6 +49,7 @@ from pollwise.model.results import ResultPage
 __all__ = ["AzureError", "AzureOperations", "AzureOrder", "AzureStatus"]
 
 _MAY_BE_FAILURES: Final = frozenset({400, 409, 412, 422})  # rule 3
+_HINTS: Final = ("Retry-After", "retry-after-ms", "x-ms-retry-after-ms")
 _CANCELLED: Final = frozenset({"canceled", "cancelled"})
 _QUEUED: Final = "notstarted"
 
@@ -63,11 +64,13 @@ class AzureOrder(Order):
         json: The body as JSON values. None for no body.
         headers: Further header fields, such as `Operation-Id`.
         final_state_via: `final-state-via` in the description of the API.
+        monitor: As in `AzureOperation.from_reply`.
     """
 
     final_state_via: FinalStateVia = attrs.field(
         default=FinalStateVia.DEFAULT, converter=as_final_state_via, kw_only=True
     )
+    monitor: Monitor | None = attrs.field(default=None, converter=attrs.converters.optional(as_monitor), kw_only=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -197,23 +200,25 @@ class AzureOperations(Endpoint[AzureOperation, AzureStatus]):
 
     def read_submitted(self, order: AzureOrder, reply: Reply, /) -> AzureOperation:
         """The operation that a reply has started. Raises what `AzureOperation.from_reply` raises."""
-        return AzureOperation.from_reply(order.request(self._root), reply, final_state_via=order.final_state_via)
+        request = order.request(self._root)
+        return AzureOperation.from_reply(request, reply, final_state_via=order.final_state_via, monitor=order.monitor)
 
 
 def _of_monitor(job: AzureOperation | None, reply: Reply, cursor: Cursor) -> Reading[AzureStatus]:
-    cursor = operation_url(reply) or cursor
+    def following() -> Cursor:
+        return operation_url(reply) or cursor
+
     if reply.status == 202 and not reply.body:
-        return _reading(job, reply, None, "InProgress", "status", cursor)
+        return _reading(job, reply, None, "InProgress", "status", following)
     data = reply.json()
     if not isinstance(data, dict):
         raise reply.malformed(f"expected an object with a status, got {shown(data)}")
-    return _reading(job, reply, data, data.get("status"), "status", cursor)
+    return _reading(job, reply, data, data.get("status"), "status", following)
 
 
 def _of_location(job: AzureOperation, reply: Reply, cursor: Cursor) -> Reading[AzureStatus]:
     state = "InProgress" if reply.status == 202 else "Succeeded"
-    cursor = located_at(reply, "Location") or cursor if reply.status == 202 else None
-    return _reading(job, reply, json_or_none(reply), state, "status", cursor)
+    return _reading(job, reply, json_or_none(reply), state, "status", lambda: located_at(reply, "Location") or cursor)
 
 
 def _of_resource(job: AzureOperation, reply: Reply, cursor: Cursor) -> Reading[AzureStatus]:
@@ -226,7 +231,7 @@ def _of_resource(job: AzureOperation, reply: Reply, cursor: Cursor) -> Reading[A
         state = data.get("provisioningState")
     if state is None:
         state = "InProgress" if reply.status == 202 else "Succeeded"
-    return _reading(job, reply, data, state, "provisioningState", cursor)
+    return _reading(job, reply, data, state, "provisioningState", lambda: cursor)
 
 
 def _of_refusal(job: AzureOperation, reply: Reply) -> Reading[AzureStatus]:
@@ -238,15 +243,16 @@ def _of_refusal(job: AzureOperation, reply: Reply) -> Reading[AzureStatus]:
         or error is None
         or error.code is None
         or "apiversion" in error.code.lower()  # it refuses the request: MissingApiVersionParameter and its like
-        or retry_after_s(reply.headers, 0.0) is not None
+        or any(field_of(reply.headers, name) for name in _HINTS)
     ):
         raise reply.malformed("it says nothing about the operation")
     return Reading.failed(AzureStatus(state="Failed", error=error, body=data), reason=str(error))
 
 
 def _reading(
-    job: AzureOperation | None, reply: Reply, data: Any, state: object, field: str, cursor: Cursor
+    job: AzureOperation | None, reply: Reply, data: Any, state: object, field: str, following: Callable[[], Cursor]
 ) -> Reading[AzureStatus]:
+    """The reading of a state. What `following` returns, or raises, counts only if the operation runs."""
     if not isinstance(state, str) or not state:
         raise reply.malformed(f"field {field}: expected a text, got {shown(state)}")
     word = state.lower()
@@ -261,7 +267,7 @@ def _reading(
     if word in _CANCELLED:
         return Reading.cancelled(status, reason=reason)
     make = Reading.queued if word == _QUEUED else Reading.running
-    return make(status, fraction=None if percent is None else percent / 100, cursor=cursor)
+    return make(status, fraction=None if percent is None else percent / 100, cursor=following())
 
 
 def _result_url(job: AzureOperation | None, reply: Reply, data: Any) -> str | None:

@@ -31,6 +31,7 @@ __all__ = [
     "FinalStateVia",
     "Monitor",
     "as_final_state_via",
+    "as_monitor",
     "operation_url",
 ]
 
@@ -71,7 +72,8 @@ def as_final_state_via(value: FinalStateVia | str) -> FinalStateVia:
     raise ConfigurationError(f"final_state_via must be one of {', '.join(FinalStateVia)}")
 
 
-def _monitor(value: Monitor | str) -> Monitor:
+def as_monitor(value: Monitor | str) -> Monitor:
+    """The member with this text. Raises ConfigurationError."""
     if value in tuple(Monitor):
         return Monitor(value)
     raise ConfigurationError(f"monitor must be one of {', '.join(Monitor)}")
@@ -103,7 +105,7 @@ class AzureOperation:
     url: str = attrs.field(validator=absolute_url)
     method: str
     request_url: str = attrs.field(validator=absolute_url)
-    monitor: Monitor = attrs.field(default=Monitor.STATUS, converter=_monitor)
+    monitor: Monitor = attrs.field(default=Monitor.STATUS, converter=as_monitor)
     location: str = attrs.field(default="", validator=_absolute_or_empty)
     final_state_via: FinalStateVia = attrs.field(default=FinalStateVia.DEFAULT, converter=as_final_state_via)
 
@@ -112,7 +114,12 @@ class AzureOperation:
 
     @classmethod
     def from_reply(
-        cls, request: Request, reply: Reply, *, final_state_via: FinalStateVia | str = FinalStateVia.DEFAULT
+        cls,
+        request: Request,
+        reply: Reply,
+        *,
+        final_state_via: FinalStateVia | str = FinalStateVia.DEFAULT,
+        monitor: Monitor | str | None = None,
     ) -> AzureOperation:
         """The operation that a reply to this request has started.
 
@@ -124,6 +131,8 @@ class AzureOperation:
             request: What was sent. Its method and its URL count.
             reply: The reply. Relative URLs in it are relative to that of the request (RFC 9110, 10.2.2).
             final_state_via: `final-state-via` in the description of the API.
+            monitor: What is polled. None: as the header fields of the reply say. `status` for a service whose `Location`
+                has a status in its body, such as Azure Maps.
 
         Raises:
             FinishedAtOnce: The reply is the end already. The error has its JSON.
@@ -131,16 +140,16 @@ class AzureOperation:
                 cannot be followed.
         """
         via = as_final_state_via(final_state_via)
+        monitor = None if monitor is None else as_monitor(monitor)
         if reply.status not in STARTED:
             raise reply.malformed(f"a reply with HTTP {reply.status} starts no operation")
         method = request.method.upper()
         location = located_at(reply, "Location", request.url)
-        url = operation_url(reply, request.url)
-        monitor = Monitor.STATUS
+        url, found = operation_url(reply, request.url), Monitor.STATUS
         if url is None and location is not None:
-            url, monitor = location, Monitor.LOCATION
+            url, found = location, Monitor.LOCATION
         if url is None and method in {"PUT", "PATCH"} and reply.status != 204:
-            url, monitor = str(request.url), Monitor.RESOURCE
+            url, found = str(request.url), Monitor.RESOURCE
         if url is not None:
             return of_reply(
                 reply,
@@ -148,8 +157,10 @@ class AzureOperation:
                 url=url,
                 method=method,
                 request_url=str(request.url),
-                monitor=monitor,
-                location=location or "",
+                monitor=found if monitor is None else monitor,
+                location=""
+                if location is None or (found is Monitor.LOCATION and monitor is Monitor.STATUS)
+                else location,
                 final_state_via=via,
             )
         if reply.status == 202:
