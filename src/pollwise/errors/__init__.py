@@ -14,13 +14,13 @@
     │   ├── ClockSkewed
     │   ├── UnknownOutcome
     │   ├── EndpointBug
+    │   ├── FinishedAtOnce            (the work is done, and its result is in the error)
     │   ├── CallbackFailed
     │   ├── LedgerWriteFailed
     │   ├── UnrestoredError
     │   ├── ResultTooLarge
     │   ├── CancelDoubtful
     │   ├── SubmitDoubtful
-    │   ├── FinishedAtOnce            the work is done, and its result is in the error
     │   ├── UnsafeUrl
     │   ├── WatchStopped
     │   └── WatcherClosed

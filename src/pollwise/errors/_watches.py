@@ -229,6 +229,27 @@ class EndpointBug(WatchError):
 
 
 @attrs.define
+class FinishedAtOnce(WatchError):
+    """The server finished the work before it answered the request to start it. So there is no job to watch.
+
+    Attributes:
+        job: What was to be started.
+        http_status: The status code of that reply.
+        result: The JSON of that reply, its bytes if it is no JSON, or None if it is empty.
+    """
+
+    job: Any
+    http_status: int
+    result: Any = attrs.field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return (
+            f"{_subject(self.job)}The server finished the work at once (HTTP {self.http_status}), so there is no job to"
+            " watch. The attribute `result` has its reply."
+        )
+
+
+@attrs.define
 class CallbackFailed(WatchError):
     """A function that was passed to the watcher raised an exception, which is `__cause__`.
 
@@ -368,27 +389,6 @@ class SubmitDoubtful(WatchError):
         )
         advice = f" {self.advice}" if self.advice else ""
         return f"the job of the order with the key {self.key!r} may have been started: {why} {what}{advice}"
-
-
-@attrs.define
-class FinishedAtOnce(WatchError):
-    """The server finished the work before it answered the request to start it. So there is no job to watch.
-
-    Attributes:
-        job: What was to be started.
-        http_status: The status code of that reply.
-        result: The JSON of that reply, its bytes if it is no JSON, or None if it is empty.
-    """
-
-    job: Any
-    http_status: int
-    result: Any = attrs.field(default=None, repr=False)
-
-    def __str__(self) -> str:
-        return (
-            f"{_subject(self.job)}The server finished the work at once (HTTP {self.http_status}), so there is no job to"
-            " watch. The attribute `result` has its reply."
-        )
 
 
 @attrs.define
