@@ -1,6 +1,7 @@
-"""The scenarios of azure-core's own polling tests, with a watcher of ours. Only the facts are theirs.
+"""The scenarios of azure-core's and azure-mgmt-core's own polling tests, with a watcher of ours. Only the facts are theirs.
 
-Source: sdk/core/azure-core/tests/async_tests/test_base_polling_async.py of Azure/azure-sdk-for-python.
+Sources: sdk/core/azure-core/tests/async_tests/test_base_polling_async.py, and the same for Azure Resource Manager in
+sdk/core/azure-mgmt-core/tests/asynctests/test_async_arm_polling.py, of Azure/azure-sdk-for-python.
 """
 
 from __future__ import annotations
@@ -88,10 +89,11 @@ async def test_put_without_polling() -> None:
     assert made == ({**SUCCEEDED, **FOO}, ["1"])
 
 
+@pytest.mark.parametrize("field", ["operation-location", "azure-asyncoperation"])
 @pytest.mark.parametrize(("method", "status"), [("PUT", 201), ("PATCH", 202), ("PATCH", 200)])
-async def test_put_and_patch_with_a_monitor(method: str, status: int) -> None:
+async def test_put_and_patch_with_a_monitor(method: str, status: int, field: str) -> None:
     """The result is the resource."""
-    job = started(method, status, {"operation-location": MONITOR}, SUCCEEDED)
+    job = started(method, status, {field: MONITOR}, SUCCEEDED)
     assert await watched(job, async_monitor={"status": "Succeeded"}, **{"1": FOO}) == (FOO, ["async_monitor", "1"])
 
 
@@ -102,14 +104,15 @@ async def test_a_location(method: str, status: int, body: Any) -> None:
     assert await watched(started(method, status, {"location": LOCATION}, body), location=FOO) == (FOO, ["location"])
 
 
+@pytest.mark.parametrize("field", ["operation-location", "azure-asyncoperation"])
 @pytest.mark.parametrize(("method", "status"), [("DELETE", 202), ("POST", 201), ("POST", 202)])
-async def test_a_monitor_without_a_final_get(method: str, status: int) -> None:
+async def test_a_monitor_without_a_final_get(method: str, status: int, field: str) -> None:
     """A DELETE, or a POST without `Location`: the last status is the result."""
-    job = started(method, status, {"operation-location": MONITOR}, SUCCEEDED)
+    job = started(method, status, {field: MONITOR}, SUCCEEDED)
     assert await watched(job, async_monitor={"status": "Succeeded"}) == ({"status": "Succeeded"}, ["async_monitor"])
 
 
-@pytest.mark.parametrize("field", ["operation-location", "location"])
+@pytest.mark.parametrize("field", ["operation-location", "azure-asyncoperation", "location"])
 @pytest.mark.parametrize(("method", "status"), [("PUT", 201), ("PATCH", 202), ("POST", 202)])
 async def test_a_url_that_cannot_be_reached(method: str, status: int, field: str) -> None:
     """It is asked again for `outage_s`. The error of the last poll is in the outcome."""
