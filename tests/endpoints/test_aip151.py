@@ -13,6 +13,7 @@ import pytest
 
 from pollwise import (
     Abandoned,
+    BearerAuth,
     ConfigurationError,
     JobCancelled,
     JobFailed,
@@ -24,6 +25,8 @@ from pollwise import (
     Succeeded,
 )
 from pollwise.endpoints.aip151 import GoogleError, GoogleOperation, GoogleOperations, GoogleOrder, GoogleStatus
+from pollwise.endpoints.azure import AzureOperations
+from pollwise.endpoints.http_async import HttpAsync
 from pollwise.errors import CancelDoubtful, JobNotFound, MalformedReply, RequestRejected, UnknownOutcome
 from pollwise.testing import Sample, ScriptedTransport, check_endpoint, reply
 from raw_server import Line, raw_server
@@ -260,6 +263,20 @@ async def test_a_long_result_is_whole() -> None:
         assert await watch.result() == response
         assert len((await watch).response["rows"]) < 5_000
     assert len(transport.requests) == 2
+
+
+def test_a_result_that_has_gone_is_malformed() -> None:
+    """The operation is asked for once more, and has no response then."""
+    with pytest.raises(MalformedReply, match="field response: it is missing"):
+        ENDPOINT.read_result(reply({"name": NAME, "done": True}))
+
+
+@pytest.mark.parametrize("make", [GoogleOperations, HttpAsync, AzureOperations])
+def test_the_text_of_a_preset_has_no_credential(make: Any) -> None:
+    """It names the API."""
+    endpoint = make(f"{BASE}/tenant", auth=BearerAuth("s3cr3t-s3cr3t"), account="acme")
+    assert repr(endpoint) == f"{make.__name__}('{BASE}/tenant')"
+    assert endpoint.account == "acme"
 
 
 @pytest.mark.looptime

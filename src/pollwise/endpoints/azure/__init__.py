@@ -1,6 +1,6 @@
 """Azure long-running operations: those of Azure Resource Manager, and those of the Azure REST API guidelines.
 
-Rule: nothing here starts a client of Azure's. `AzureOperation.from_reply` takes over from any of them.
+Rule: no client of Azure's is needed. `AzureOperation.from_reply` reads the reply of any client that starts an operation.
 """
 
 from __future__ import annotations
