@@ -253,7 +253,8 @@ class GoogleOperations(Endpoint[GoogleOperation, GoogleStatus]):
 
     def submit_request(self, order: GoogleOrder, key: str, /) -> Request:
         """The request that starts an operation, with the key as its `request_id` (AIP-155) where the order says so."""
-        return order.with_key(key).request(self._root)
+        request = order.with_key(key).request(self._root)
+        return request if order.request_id is None else attrs.evolve(request, idempotent=True)
 
     def read_submitted(self, _order: GoogleOrder, reply: Reply, /) -> GoogleOperation:
         """The operation in the reply. Raises MalformedReply if it has no valid name."""

@@ -208,8 +208,10 @@ class HttpAsync(Endpoint[AcceptedJob, AcceptedStatus]):
 
     def submit_request(self, order: Order, key: str, /) -> Request:
         """The request that starts a job, with `Prefer: respond-async` (RFC 7240, 4.1)."""
-        keys = {} if self._key_field is None else {self._key_field: key}
-        return order.request(self._root, {"Prefer": self._prefer, **keys})
+        if self._key_field is None:
+            return order.request(self._root, {"Prefer": self._prefer})
+        request = order.request(self._root, {"Prefer": self._prefer, self._key_field: key})
+        return attrs.evolve(request, idempotent=True)
 
     def read_submitted(self, order: Order, reply: Reply, /) -> AcceptedJob:
         """The job that a reply has accepted.

@@ -1,0 +1,127 @@
+"""The presets start their own jobs: `watcher.submit(order)`, on real sockets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pollwise import BearerAuth, JobWatcher, Pacing, SqliteLedger
+from pollwise.endpoints.aip151 import GoogleOperations, GoogleOrder
+from pollwise.endpoints.azure import AzureOperations, AzureOrder
+from pollwise.endpoints.http_async import HttpAsync, Order
+from pollwise.errors import FinishedAtOnce, SubmitDoubtful
+from raw_server import Line, RawServer, raw_server, reply
+
+pytestmark = pytest.mark.looptime
+
+OPTIONS: dict[str, Any] = {"timeout_s": 600.0, "pacing": Pacing.fixed(5.0)}
+
+
+class Script:
+    """Answers each request with the next of these replies. `lost`: the first request gets none."""
+
+    server: RawServer
+
+    def __init__(self, *answers: bytes, lost: bool = False) -> None:
+        self._answers = list(answers)
+        self._lost = lost
+
+    def __call__(self, line: Line) -> None:
+        if self._lost:
+            self._lost = False
+            line.reset()
+        else:
+            line.say(self._answers.pop(0))
+
+    @property
+    def asked(self) -> list[str]:
+        return [" ".join(request.decode().split(" ")[:2]) for request in self.server.requests]
+
+
+async def test_an_azure_operation_is_started_and_its_result_fetched() -> None:
+    """One PUT, its `Azure-AsyncOperation`, and the resource."""
+    script = Script(
+        reply(b'{"a":1}', "Azure-AsyncOperation: /operations/7", "Retry-After: 20", status="201 Created"),
+        reply(b'{"status": "Running"}'),
+        reply(b'{"status": "Succeeded"}'),
+        reply(b'{"name": "vm-7"}'),
+    )
+    async with raw_server(script) as script.server:
+        endpoint = AzureOperations(script.server.url, auth=BearerAuth("t0ken-t0ken"))
+        async with JobWatcher(endpoint, **OPTIONS) as watcher:
+            watch = await watcher.submit(AzureOrder("PUT", "/vm/7?api-version=1", {"size": 3}))
+            assert await watch.result() == {"name": "vm-7"}
+    url = "/vm/7?api-version=1"
+    assert script.asked == [f"PUT {url}", "GET /operations/7", "GET /operations/7", f"GET {url}"]
+
+
+async def test_work_that_is_done_at_once_leaves_nothing_to_settle(tmp_path: Path) -> None:
+    """The error has the result, and the ledger no intent."""
+    script = Script(reply(b'{"value": 1}'))
+    async with (
+        raw_server(script) as script.server,
+        SqliteLedger(tmp_path / "l") as ledger,
+        JobWatcher(AzureOperations(script.server.url), ledger=ledger, **OPTIONS) as watcher,
+    ):
+        with pytest.raises(FinishedAtOnce) as caught:
+            await watcher.submit(AzureOrder("POST", "/vm/7/start"))
+        assert caught.value.result == {"value": 1}
+        assert await watcher.unfinished_submits() == []
+
+
+async def test_an_accepted_job_is_started_and_its_result_fetched() -> None:
+    """202 with a signed URL, the same URL again, 303, and the result."""
+    accepted = reply(b"", "Location: /queue/7?code=s1gnature", status="202 Accepted")
+    script = Script(accepted, accepted, reply(b"", "Location: /rows", status="303 See Other"), reply(b"[1]"))
+    async with raw_server(script) as script.server, JobWatcher(HttpAsync(script.server.url), **OPTIONS) as watcher:
+        watch = await watcher.submit(Order("POST", "/exports", {"a": 1}))
+        assert await watch.result() == [1]
+    assert script.asked == ["POST /exports", *["GET /queue/7?code=s1gnature"] * 2, "GET /rows"]
+
+
+async def test_an_operation_of_google_is_started_and_its_response_fetched() -> None:
+    """Its name is in the reply to the start."""
+    script = Script(
+        reply(b'{"name": "operations/7"}'), reply(b'{"name": "operations/7", "done": true, "response": {"a": 1}}')
+    )
+    async with (
+        raw_server(script) as script.server,
+        JobWatcher(GoogleOperations(script.server.url), **OPTIONS) as watcher,
+    ):
+        watch = await watcher.submit(GoogleOrder("POST", "/v1/books", {"a": 1}))
+        assert await watch.result() == {"a": 1}
+    assert script.asked == ["POST /v1/books", "GET /v1/operations/7"]
+
+
+@pytest.mark.parametrize(
+    ("make", "order", "answer"),
+    [
+        (
+            GoogleOperations,
+            GoogleOrder("POST", "/v1/books", request_id="query"),
+            reply(b'{"name": "operations/7"}'),
+        ),
+        (
+            lambda url: HttpAsync(url, key_field="X-Request-Id"),
+            Order("POST", "/exports"),
+            reply(b"", "Location: /queue/7", status="202 Accepted"),
+        ),
+    ],
+)
+async def test_a_start_with_a_key_is_sent_again(make: Any, order: Any, answer: bytes) -> None:
+    """The API starts no second job for one key. The second request is the same as the first."""
+    script = Script(answer, lost=True)
+    async with raw_server(script) as script.server, JobWatcher(make(script.server.url), **OPTIONS) as watcher:
+        await watcher.submit(order, key="key-1")
+        assert script.server.requests[0] == script.server.requests[1]
+
+
+async def test_a_start_without_a_key_is_not_sent_again() -> None:
+    """Its loss is told."""
+    script = Script(lost=True)
+    async with raw_server(script) as script.server, JobWatcher(HttpAsync(script.server.url), **OPTIONS) as watcher:
+        with pytest.raises(SubmitDoubtful):
+            await watcher.submit(Order("POST", "/exports"))
+    assert len(script.server.requests) == 1
