@@ -164,6 +164,12 @@ async def test_a_start_creates_a_job_that_can_be_watched(kind: Any, order: Any) 
     assert jobs[0] != jobs[1]
 
 
+@pytest.mark.parametrize("kind", [kind for kind, _ in STARTS], ids=[kind.name for kind, _ in STARTS])
+async def test_a_start_whose_reply_is_lost_says_what_to_do(kind: Any) -> None:
+    """Each start that must not be sent twice has advice of its own. A deletion may be sent again."""
+    assert bool(getattr(kind, "submit_advice", "")) is (kind is not DeleteFileEndpoint)
+
+
 async def test_limits_of_v3_count_a_token_and_a_project() -> None:
     """Two projects with a budget each are done in one window; the reset of a refusal is a Unix time."""
     limit = RateLimit(limit=5, per_s=60.0, headers="always", reset="epoch", retry_after="seconds")

@@ -235,6 +235,7 @@ class DownloadEndpoint(OracleContentEndpoint[DownloadJob, DownloadStatus]):
     """
 
     name = "oracle-content-download"
+    submit_advice = "The download may be running, and no call finds its job ID. Another one does no harm."
     _parts = Parts(job=DownloadJob, path=_status_path, reader=_STATUS, problem=problem_in)
 
     def read_for(self, job: DownloadJob, reply: Reply, /) -> Reading[DownloadStatus]:

@@ -199,6 +199,9 @@ class BulkOperationEndpoint(_ManagementEndpoint[BulkOperationJob]):
     """
 
     name = "oracle-content-bulk-operation"
+    submit_advice = (
+        "The operation may be running, and no call finds its ID. Look at the items before you start it again."
+    )
     _parts = Parts(
         job=BulkOperationJob,
         path=_bulk_status_path,
@@ -225,6 +228,7 @@ class TaxonomyPublishEndpoint(_ManagementEndpoint[TaxonomyPublishJob]):
     """
 
     name = "oracle-content-taxonomy-publish"
+    submit_advice = "The publication may be running. While it is, the server refuses another one."
     _parts = Parts(
         job=TaxonomyPublishJob,
         path=_publish_status_path,

@@ -223,6 +223,9 @@ class ExportV2Endpoint(_EndpointV2[ExportV2Job, ExportV2Status]):
     """
 
     name = "document360-export"
+    submit_advice = (
+        "The export may be running, and no call finds its ID. Another one counts towards the exports of the day."
+    )
     _parts = Parts(job=ExportV2Job, path=_export_path, reader=_EXPORT, problem=problem_in, id_field="id", what="export")
 
     def read(self, reply: Reply, /) -> Reading[ExportV2Status]:
@@ -267,6 +270,9 @@ class ImportV2Endpoint(_EndpointV2[ImportV2Job, ImportV2Status]):
     """Imports into a Document360 project, `GET …/v2/Project/Import/{import_id}`. The arguments are those of `ExportV2Endpoint`."""
 
     name = "document360-import"
+    submit_advice = (
+        "The import may be running, and no call finds its ID. Look into the project before you start it again."
+    )
     _parts = Parts(job=ImportV2Job, path=_import_path, reader=_IMPORT, problem=problem_in, id_field="id", what="import")
 
     def read(self, reply: Reply, /) -> Reading[ImportV2Status]:

@@ -215,6 +215,7 @@ class ExportV3Endpoint(_EndpointV3[ExportV3Job, ExportV3Status]):
     """
 
     name = "document360-v3-export"
+    submit_advice = "The export may be running, and no call finds its ID. Another one does no harm."
     _parts = Parts(
         job=ExportV3Job, path=_export_path, reader=_EXPORT, problem=_problem_in, id_field="data.id", what="export"
     )
@@ -255,6 +256,9 @@ class ImportV3Endpoint(_EndpointV3[ImportV3Job, ImportV3Status]):
     """
 
     name = "document360-v3-import"
+    submit_advice = (
+        "The import may be running, and no call finds its ID. Look into the project before you start it again."
+    )
     _parts = Parts(
         job=ImportV3Job, path=_import_path, reader=_IMPORT, problem=_problem_in, id_field="data.id", what="import"
     )
