@@ -48,6 +48,10 @@ def test_both_forms_of_the_page_are_the_same_status(caplog: pytest.LogCaptureFix
     assert status.details == DownloadFile(filename="OCE-20210303.zip", filesize=27811)
     assert [(one.rel, one.media_type) for one in status.links] == [("enclosure", "application/zip")]
     assert (texts.phase, texts.fraction, caplog.records) == (Phase.SUCCEEDED, 1.0, [])
+    assert read(type=7).status.links == status.links  # another field is undocumented, and only that is logged
+    assert [record.getMessage().split(" is ")[0] for record in caplog.records] == [
+        "oracle-content-download: field type"
+    ]
 
 
 @pytest.mark.parametrize("links", [None, [], "x", [{"href": 7}], {"rel": "self"}, [{"href": "https://other.example/"}]])

@@ -100,11 +100,12 @@ class LenientReader(Generic[T]):
         if attrs.has(kind):
             self._learn(kind)
             return partial(self._object, kind)
+        strict = self._strict(cls, field)
         if get_origin(kind) is tuple:
             item = get_args(kind)[0]
             self._learn(item)
-            return partial(self._list, item, self._quick(item))
-        strict = self._strict(cls, field)
+            read = partial(self._list, item, self._quick(item))
+            return read if strict is None else partial(_documented_or, strict, read)
         if strict is None:
             raise TypeError(f"no hook for {cls.__name__}.{field.name}")
         return partial(_scalar, strict, self._lenient(field), decides)
@@ -160,6 +161,14 @@ class LenientReader(Generic[T]):
         if missing is not None:
             raise Refused(f"{path}.{missing}", "missing")
         return cls(**made)
+
+
+def _documented_or(strict: Hook, read: _ReadField, value: object, path: str, odd: Odd) -> Any:
+    """The value by the field's own hook, else leniently."""
+    try:
+        return strict(value)
+    except FAULTS:
+        return read(value, path, odd)
 
 
 def _scalar(strict: Hook, lenient: Hook | None, decides: bool, value: object, path: str, odd: Odd) -> Any:  # noqa: FBT001
