@@ -132,3 +132,12 @@ def test_an_order_has_ids_that_cannot_change_the_query(ids: tuple[str, ...]) -> 
     """It is refused where it is made."""
     with pytest.raises(ConfigurationError, match="item_ids"):
         BulkOperationOrder(operation="deleteItems", item_ids=ids)
+
+
+def test_an_order_that_is_no_json_is_told() -> None:
+    """Where its request is made."""
+    order = BulkOperationOrder(operation="addTags", item_ids=("A",), options={"tags": {1, 2}})
+    with pytest.raises(ConfigurationError, match="JSON does not have"):
+        BULK.submit_request(order, "key")
+    with pytest.raises(ConfigurationError, match="channel_ids must be a tuple"):
+        TaxonomyPublishOrder(taxonomy_id="T", channel_ids="C1")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The vendors' endpoints, one module each, and what the author of another endpoint needs.
+"""The vendors' endpoints, one module or folder each, and what the author of another endpoint needs.
 
 Import a vendor's module by its name, because none of them is loaded here.
 """

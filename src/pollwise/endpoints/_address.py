@@ -19,7 +19,7 @@ from yarl import URL
 from pollwise.endpoints._strict import shown
 from pollwise.errors import ConfigurationError
 
-__all__ = ["ApiRoot", "checked_id", "one_segment", "path_segment", "segment"]
+__all__ = ["ApiRoot", "checked_id", "id_tuple", "one_segment", "path_segment", "segment", "some_ids"]
 
 _MAX_ID = 1024
 _SAFE = re.compile(r"[A-Za-z0-9_.~-]+").fullmatch
@@ -29,6 +29,21 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]").search
 def one_segment(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
     """The attrs validator of an ID, see `checked_id`."""
     checked_id(field.name, value)
+
+
+def id_tuple(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    """The attrs validator of a tuple of IDs, see `checked_id`. A single text is refused, because it is a sequence, too."""
+    if type(value) is not tuple:
+        raise ConfigurationError(f"{field.name} must be a tuple of IDs, got {type(value).__name__}")
+    for one in value:
+        checked_id(f"an ID of {field.name}", one)
+
+
+def some_ids(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    """The same for a tuple that must have at least one ID."""
+    id_tuple(instance, field, value)
+    if not value:
+        raise ConfigurationError(f"{field.name} must have at least one ID")
 
 
 def checked_id(name: str, value: object) -> str:

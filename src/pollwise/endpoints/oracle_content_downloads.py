@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
-import orjson
 
-from pollwise.endpoints._address import one_segment, segment
+from pollwise.endpoints._address import one_segment, segment, some_ids
 from pollwise.endpoints._lenient import lenient_whole_number
 from pollwise.endpoints._oracle_content import (
     FIELD_HOOKS,
@@ -34,7 +33,7 @@ from pollwise.endpoints._oracle_content import (
     problem_in,
 )
 from pollwise.endpoints._reader import Reader
-from pollwise.endpoints._started import id_after, started_id
+from pollwise.endpoints._starting import id_after, post_request, started_id
 from pollwise.endpoints._strict import Hook, shown, text, text_or_null, whole_number_or_null
 from pollwise.endpoints._vendor import Parts, check_same_job
 from pollwise.endpoints._words import words
@@ -54,7 +53,6 @@ __all__ = [
 
 _FOLDERS: Final = "/documents/api/1.2/folders/"
 _DOWNLOAD: Final = "_download"
-_JSON: Final[Mapping[str, str]] = {"Accept": "application/json", "Content-Type": "application/json"}
 
 
 @attrs.frozen
@@ -73,11 +71,10 @@ class DownloadJob:
     job_id: str = attrs.field(validator=one_segment)
 
 
-def _ids(_instance: object, field: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
-    if not value or any("," in one for one in value):
-        raise ConfigurationError(f"{field.name} must be one or more IDs without commas, got {shown(list(value))}")
-    for one in value:
-        one_segment(None, field, one)
+def _ids(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    some_ids(instance, field, value)
+    if any("," in one for one in cast("tuple[str, ...]", value)):
+        raise ConfigurationError(f"{field.name} must not hold commas, which separate the IDs in the request")
 
 
 @attrs.frozen(kw_only=True)
@@ -256,8 +253,7 @@ class DownloadEndpoint(OracleContentEndpoint[DownloadJob, DownloadStatus]):
 
     def submit_request(self, order: DownloadOrder, _key: str, /) -> Request:
         """The POST request that starts a download. The API has no idempotency key. A second job does no harm."""
-        body = orjson.dumps({"idList": ",".join(order.ids)})
-        return Request(self._root.url(_jobs_path(order.folder_id)), _JSON, method="POST", body=body)
+        return post_request(self._root.url(_jobs_path(order.folder_id)), {"idList": ",".join(order.ids)})
 
     def read_submitted(self, order: DownloadOrder, reply: Reply, /) -> DownloadJob:
         """The job in the reply.

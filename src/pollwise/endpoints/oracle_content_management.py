@@ -17,12 +17,11 @@ no page asks for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import attrs
-import orjson
 
-from pollwise.endpoints._address import one_segment, segment
+from pollwise.endpoints._address import id_tuple, one_segment, segment, some_ids
 from pollwise.endpoints._oracle_content import (
     JobProgress,
     OracleContentEndpoint,
@@ -30,7 +29,7 @@ from pollwise.endpoints._oracle_content import (
     problem_in,
     status_reader,
 )
-from pollwise.endpoints._started import id_after, started_id
+from pollwise.endpoints._starting import id_after, post_request, started_id
 from pollwise.endpoints._strict import shown
 from pollwise.endpoints._vendor import Parts
 from pollwise.errors import ConfigurationError
@@ -51,8 +50,6 @@ __all__ = [
 _API: Final = "/content/management/api/v1.1/"
 _BULK: Final = "bulkItemsOperations"
 _START_HEADERS: Final[Mapping[str, str]] = {
-    "Accept": "application/json",
-    "Content-Type": "application/json",
     "Prefer": "respond-async",
     "X-Requested-With": "XMLHttpRequest",  # the vendor's protection against forged requests wants it
 }
@@ -88,11 +85,9 @@ class TaxonomyPublishJob:
     job_token_id: str = attrs.field(validator=one_segment)
 
 
-def _item_ids(_instance: object, field: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
-    if not value:
-        raise ConfigurationError(f"{field.name} must have at least one ID")
-    for one in value:
-        one_segment(None, field, one)
+def _item_ids(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    some_ids(instance, field, value)
+    for one in cast("tuple[str, ...]", value):
         if '"' in one or "\\" in one:
             raise ConfigurationError(f"{field.name} must not hold quotes or backslashes: {shown(one)}")
 
@@ -128,7 +123,7 @@ class TaxonomyPublishOrder:
     """
 
     taxonomy_id: str = attrs.field(validator=one_segment)
-    channel_ids: tuple[str, ...] = ()
+    channel_ids: tuple[str, ...] = attrs.field(default=(), validator=id_tuple)
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
@@ -182,7 +177,7 @@ class _ManagementEndpoint(OracleContentEndpoint[J, ManagementJobStatus]):
     """What both endpoints have in common."""
 
     def _start(self, path: str, body: Mapping[str, Any]) -> Request:
-        return Request(self._root.url(path), _START_HEADERS, method="POST", body=orjson.dumps(body))
+        return post_request(self._root.url(path), body, _START_HEADERS)
 
 
 class BulkOperationEndpoint(_ManagementEndpoint[BulkOperationJob]):

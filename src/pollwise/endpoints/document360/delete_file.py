@@ -32,7 +32,7 @@ from pollwise.endpoints._address import one_segment, segment
 from pollwise.endpoints._left_out import left_out_of
 from pollwise.endpoints._lenient import lenient_whole_number
 from pollwise.endpoints._reader import Reader
-from pollwise.endpoints._started import started_id
+from pollwise.endpoints._starting import started_id
 from pollwise.endpoints._strict import shown, unknown
 from pollwise.endpoints._vendor import JobEndpoint, Parts, check_same_job, make_reading
 from pollwise.endpoints.document360._envelope import (

@@ -18,13 +18,12 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import attrs
-import orjson
 
-from pollwise.endpoints._address import one_segment, segment
+from pollwise.endpoints._address import id_tuple, one_segment, segment
 from pollwise.endpoints._left_out import left_out_of
 from pollwise.endpoints._links import link_request
 from pollwise.endpoints._reader import Reader
-from pollwise.endpoints._started import started_id
+from pollwise.endpoints._starting import post_request, started_id
 from pollwise.endpoints._vendor import JobEndpoint, Parts
 from pollwise.endpoints.document360._envelope import (
     LENIENT_HOOKS,
@@ -57,7 +56,6 @@ __all__ = [
 
 _EXPORTS: Final = "/v2/Project/Export"
 _IMPORTS: Final = "/v2/Project/Import"
-_JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 
 
 @attrs.frozen
@@ -101,7 +99,7 @@ class ExportV2Order:
     """
 
     entity: str = "Project"
-    version_ids: tuple[str, ...] = ()
+    version_ids: tuple[str, ...] = attrs.field(default=(), validator=id_tuple)
     exclude_media_files: bool = False
     more: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 
@@ -200,9 +198,6 @@ class _EndpointV2(JobEndpoint[J, S]):
 
     documented_limit = RateLimit(60, per_s=60.0)  # of each token; Enterprise and Trial plans have 100, says the server
 
-    def _start(self, path: str, body: Mapping[str, Any]) -> Request:
-        return Request(self._root.url(path), _JSON, method="POST", body=orjson.dumps(body))
-
     def _started_id(self, order: object, reply: Reply) -> str:
         started = self._read_started(_STARTED, reply)
         check_started(order, reply, started, started.id)
@@ -254,7 +249,7 @@ class ExportV2Endpoint(_EndpointV2[ExportV2Job, ExportV2Status]):
             "exclude_media_files": order.exclude_media_files,
             **order.more,
         }
-        return self._start(_EXPORTS, body)
+        return post_request(self._root.url(_EXPORTS), body)
 
     def read_submitted(self, order: ExportV2Order, reply: Reply, /) -> ExportV2Job:
         """The export in the reply.
@@ -286,7 +281,7 @@ class ImportV2Endpoint(_EndpointV2[ImportV2Job, ImportV2Status]):
 
     def submit_request(self, order: ImportV2Order, _key: str, /) -> Request:
         """The POST request that starts an import. The API has no idempotency key, so it must not be sent twice."""
-        return self._start(_IMPORTS, attrs.asdict(order))
+        return post_request(self._root.url(_IMPORTS), attrs.asdict(order))
 
     def read_submitted(self, order: ImportV2Order, reply: Reply, /) -> ImportV2Job:
         """The import in the reply. Raises as `ExportV2Endpoint.read_submitted`."""

@@ -24,13 +24,12 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import attrs
-import orjson
 
 from pollwise.endpoints._address import segment
 from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_text
 from pollwise.endpoints._links import link_request
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
-from pollwise.endpoints._started import id_after, started_id
+from pollwise.endpoints._starting import id_after, post_request, started_id
 from pollwise.endpoints._strict import Hook, text_or_null, true_or_false_or_null
 from pollwise.endpoints._vendor import JobEndpoint, Parts
 from pollwise.endpoints.document360._states import V3, JobState, job_state, state_reading
@@ -75,7 +74,6 @@ __all__ = [
 ]
 
 _PROJECTS: Final = "/v3/projects/"
-_JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
@@ -186,7 +184,7 @@ class _EndpointV3(JobEndpoint[J, S]):
 
     def _start(self, project_id: str, collection: str, body: Mapping[str, Any]) -> Request:
         url = self._root.url(f"{_PROJECTS}{segment(project_id)}/{collection}")
-        return Request(url, _JSON, method="POST", body=orjson.dumps(body))
+        return post_request(url, body)
 
 
 class DriveTaskEndpoint(_EndpointV3[DriveTaskJob, DriveTaskStatus]):

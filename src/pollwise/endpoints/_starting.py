@@ -1,4 +1,4 @@
-"""The ID of a job in the reply to the request that started it.
+"""Requests that start jobs, and the IDs of the jobs in their replies.
 
 Rule 1: a reply without an ID is malformed: the job may be running, and nothing says which one it is.
 Rule 2: an ID in a URL is taken only from the place that the vendor documents, so that a redirect to a sign-in page gives none.
@@ -7,16 +7,33 @@ Rule 2: an ID in a URL is taken only from the place that the vendor documents, s
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import unquote
+
+import orjson
+from yarl import URL
 
 from pollwise.endpoints._address import checked_id
 from pollwise.endpoints._strict import shown
 from pollwise.errors import ConfigurationError
-from pollwise.model.messages import Reply
+from pollwise.model.messages import Reply, Request
 
-__all__ = ["id_after", "started_id"]
+__all__ = ["id_after", "post_request", "started_id"]
 
-_LONGEST = 8_192
+_LONGEST: Final = 8_192
+_JSON: Final[Mapping[str, str]] = {"Accept": "application/json", "Content-Type": "application/json"}
+
+
+def post_request(url: URL, body: Mapping[str, Any], more_headers: Mapping[str, str] | None = None) -> Request:
+    """The POST request with this JSON. Raises ConfigurationError if it is no JSON."""
+    try:
+        encoded = orjson.dumps(body)
+    except TypeError as exc:
+        why = str(exc)
+    else:
+        return Request(url, _JSON if more_headers is None else {**_JSON, **more_headers}, method="POST", body=encoded)
+    raise ConfigurationError(f"the order has a value that JSON does not have: {why}")
 
 
 def id_after(segment: str, url: object) -> str | None:
