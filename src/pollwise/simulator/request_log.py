@@ -43,7 +43,7 @@ class RequestLog:
         total: All received requests, also those whose connection was closed without a reply.
         accepted: Requests that a rate limit accepted.
         refused: Requests that a rate limit refused.
-        starts: Extractions started by POST.
+        starts: Jobs that clients started.
         tokens: Requests to the OAuth token endpoint.
         cached: Requests that the cache answered.
         unrouted: Requests to paths of neither vendor, such as the target of a redirect.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qs
 
 import attrs
@@ -170,7 +171,7 @@ class Router:
         if job is not None and asked.action == "status":
             job.polls += 1
         if self.outage is not None:
-            status_document = {} if job is None else job.status_document(job.stage(request.at))
+            status_document = {} if job is None else self._document(request, job, job.admitted)
             return self._finish(request, vendor, SimulatedReply.of_json(status_document), self.outage)
         method = vendor.start_method if starts else "GET"
         if request.method != method:
@@ -227,8 +228,11 @@ class Router:
             job.finals += 1
             if job.first_final_at is None:
                 job.first_final_at = request.at
-        document = job.vendor.completed(job.status_document(stage), origin=self.origin, now=request.at, nth=nth)
-        return SimulatedReply.of_json(document), entry
+        return SimulatedReply.of_json(self._document(request, job, nth)), entry
+
+    def _document(self, request: ReceivedRequest, job: SimulatedJob, nth: int) -> dict[str, Any]:
+        document = job.status_document(job.stage(request.at))
+        return job.vendor.completed(document, origin=self.origin, now=request.at, nth=nth)
 
     def _result(self, request: ReceivedRequest, vendor: Vendor, job: SimulatedJob | None) -> SimulatedReply:
         """What a finished job made. A signed link has the time until which it is valid, in the clock's seconds."""
