@@ -265,7 +265,8 @@ class DownloadEndpoint(OracleContentEndpoint[DownloadJob, DownloadStatus]):
         started = self._read_started(_STARTED, reply)
         found = id_after(_DOWNLOAD, started.location) or id_after(_DOWNLOAD, reply.headers.get("Location"))
         if found is None and started.error_code not in {0, None}:
-            raise RequestRejected(order, reply.status, self.problem(reply))
+            subject = f"the download from folder {order.folder_id}"
+            raise RequestRejected(subject, reply.status, self.problem(reply))
         if order.folder_id != "self":
             folder = str(started.id or "").removeprefix("fFolderGUID:")
             check_same_job(reply, "id", folder, order.folder_id, "folder")

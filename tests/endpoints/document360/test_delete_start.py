@@ -37,7 +37,7 @@ def test_a_refusal_in_a_good_reply_has_the_vendors_words() -> None:
     with pytest.raises(RequestRejected) as caught:
         started(task_id=None, success=False, errors=[{"description": "no such file", "error_code": "400"}])
     assert caught.value.problem == Problem(codes=("400",), descriptions=("no such file",))
-    assert caught.value.job == ORDER
+    assert caught.value.job == "the deletion of file a b"
 
 
 @pytest.mark.parametrize("task_id", [None, "", "..", "a\nb", True, ["x"]])

@@ -145,8 +145,9 @@ def test_a_start_that_names_no_job_is_a_refusal_or_malformed(errors: list[str]) 
     body = reply({"id": None, "status": None, "success": True, "errors": errors})
     with pytest.raises(kind):
         EXPORTS.read_submitted(ExportV2Order(), body)
-    with pytest.raises(kind):
+    with pytest.raises(kind) as caught:
         IMPORTS.read_submitted(IMPORT, body)
+    assert "s3cr3t" not in str(caught.value)
 
 
 def test_the_words_are_an_enum() -> None:

@@ -111,10 +111,10 @@ def reason_of(errors: tuple[ErrorItem, ...]) -> str | None:
     return str(problem) if problem.codes or problem.descriptions else None
 
 
-def check_started(order: object, reply: Reply, started: StartedV2, found: str | int | None) -> None:
-    """Raise RequestRejected if a 2xx reply names no job, and says that the request failed."""
+def check_started(subject: str, reply: Reply, started: StartedV2, found: str | int | None) -> None:
+    """Raise RequestRejected about the subject if a 2xx reply names no job, and says that the request failed."""
     if not found and (started.success is False or started.errors):
-        raise RequestRejected(order, reply.status, problem_of(started.errors))
+        raise RequestRejected(subject, reply.status, problem_of(started.errors))
 
 
 def problem_in(reply: Reply) -> Problem | None:

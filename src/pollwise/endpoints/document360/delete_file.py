@@ -263,7 +263,7 @@ class DeleteFileEndpoint(JobEndpoint[DeleteFileJob, DeleteFileStatus]):
             MalformedReply: It names no task.
         """
         started = self._read_started(_STARTED, reply)
-        check_started(order, reply, started, started.task_id)
+        check_started(f"the deletion of file {order.file_id}", reply, started, started.task_id)
         return DeleteFileJob(started_id(reply, "task_id", started.task_id))
 
 

@@ -198,9 +198,9 @@ class _EndpointV2(JobEndpoint[J, S]):
 
     documented_limit = RateLimit(60, per_s=60.0)  # of each token; Enterprise and Trial plans have 100, says the server
 
-    def _started_id(self, order: object, reply: Reply) -> str:
+    def _started_id(self, subject: str, reply: Reply) -> str:
         started = self._read_started(_STARTED, reply)
-        check_started(order, reply, started, started.id)
+        check_started(subject, reply, started, started.id)
         return started_id(reply, "id", started.id)
 
 
@@ -251,14 +251,14 @@ class ExportV2Endpoint(_EndpointV2[ExportV2Job, ExportV2Status]):
         }
         return post_request(self._root.url(_EXPORTS), body)
 
-    def read_submitted(self, order: ExportV2Order, reply: Reply, /) -> ExportV2Job:
+    def read_submitted(self, _order: ExportV2Order, reply: Reply, /) -> ExportV2Job:
         """The export in the reply.
 
         Raises:
             RequestRejected: The reply names no export, and has errors.
             MalformedReply: It names no export.
         """
-        return ExportV2Job(self._started_id(order, reply))
+        return ExportV2Job(self._started_id("the export", reply))
 
 
 class ImportV2Endpoint(_EndpointV2[ImportV2Job, ImportV2Status]):
@@ -283,6 +283,6 @@ class ImportV2Endpoint(_EndpointV2[ImportV2Job, ImportV2Status]):
         """The POST request that starts an import. The API has no idempotency key, so it must not be sent twice."""
         return post_request(self._root.url(_IMPORTS), attrs.asdict(order))
 
-    def read_submitted(self, order: ImportV2Order, reply: Reply, /) -> ImportV2Job:
+    def read_submitted(self, _order: ImportV2Order, reply: Reply, /) -> ImportV2Job:
         """The import in the reply. Raises as `ExportV2Endpoint.read_submitted`."""
-        return ImportV2Job(self._started_id(order, reply))
+        return ImportV2Job(self._started_id("the import", reply))

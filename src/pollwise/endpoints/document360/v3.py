@@ -174,12 +174,13 @@ class _EndpointV3(JobEndpoint[J, S]):
             reason=str(problem) if problem != Problem() else None,
         )
 
-    def _started_id(self, order: object, reply: Reply, collection: str) -> str:
+    def _started_id(self, project_id: str, reply: Reply, collection: str) -> str:
         """The ID in the reply to a start: `data.id`, or the last segment of `Operation-Location`."""
         started = self._read_started(_STARTED, reply)
         found = started.data.id or id_after(collection, reply.headers.get("Operation-Location"))
         if not found and (started.success is False or started.errors):
-            raise RequestRejected(order, reply.status, _problem_of(started.errors))
+            subject = f"one of the {collection} of project {project_id}"
+            raise RequestRejected(subject, reply.status, _problem_of(started.errors))
         return started_id(reply, "data.id", found)
 
     def _start(self, project_id: str, collection: str, body: Mapping[str, Any]) -> Request:
@@ -244,7 +245,7 @@ class ExportV3Endpoint(_EndpointV3[ExportV3Job, ExportV3Status]):
             RequestRejected: The reply names no export, and has errors.
             MalformedReply: It names no export.
         """
-        return ExportV3Job(order.project_id, self._started_id(order, reply, "exports"))
+        return ExportV3Job(order.project_id, self._started_id(order.project_id, reply, "exports"))
 
 
 class ImportV3Endpoint(_EndpointV3[ImportV3Job, ImportV3Status]):
@@ -268,4 +269,4 @@ class ImportV3Endpoint(_EndpointV3[ImportV3Job, ImportV3Status]):
 
     def read_submitted(self, order: ImportV3Order, reply: Reply, /) -> ImportV3Job:
         """The import in the reply. Raises as `ExportV3Endpoint.read_submitted`."""
-        return ImportV3Job(order.project_id, self._started_id(order, reply, "imports"))
+        return ImportV3Job(order.project_id, self._started_id(order.project_id, reply, "imports"))
