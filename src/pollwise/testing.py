@@ -29,7 +29,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from pollwise.core.callbacks import checked_clock
-from pollwise.endpoints.checks import EndpointProblems, Sample, check_endpoint
+from pollwise.endpoints.checks import EndpointProblems, Sample, StartSample, check_endpoint
 from pollwise.errors import ConfigurationError, ConnectFailed, PollwiseError, StaleConnection
 from pollwise.model.messages import Reply, Request
 from pollwise.model.misuse import wrong_with_request
@@ -42,6 +42,7 @@ __all__ = [
     "Sample",
     "ScriptedTransport",
     "Slow",
+    "StartSample",
     "check_endpoint",
     "controlled",
     "reply",

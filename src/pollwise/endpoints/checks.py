@@ -17,6 +17,8 @@ import attrs
 import orjson
 
 from pollwise.core.identity import checked_account
+from pollwise.endpoints._trying import GARBAGE, JSON_TYPE, tried
+from pollwise.endpoints.start_checks import StartSample, start_problems
 from pollwise.errors import ConfigurationError, MalformedReply, RateLimited
 from pollwise.http.credentials import CREDENTIAL_FIELDS
 from pollwise.model.abilities import with_defaults
@@ -28,24 +30,11 @@ from pollwise.model.protocols import NO_CODEC, Endpoint, EndpointLike
 from pollwise.model.reading import TERMINAL, Phase, Reading
 from pollwise.model.secrets import secrets_in
 
-__all__ = ["EndpointProblems", "Sample", "check_endpoint"]
+__all__ = ["EndpointProblems", "Sample", "StartSample", "check_endpoint"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
 
-_JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
-_GARBAGE: Final[Mapping[str, bytes]] = {
-    "an empty body": b"",
-    "an HTML page": b"<!doctype html><title>502</title>",
-    "broken JSON": b'{"a": ',
-    "JSON null": b"null",
-    "a JSON number": b"7",
-    "a JSON text": b'"text"',
-    "a JSON list": b"[]",
-    "a list of lists": b"[[]]",
-    "an empty JSON object": b"{}",
-    "an object of other keys": b'{"pollwise-other": {"pollwise-other": []}}',
-}
 _OTHERS: Final[Mapping[str, Any]] = {
     "an unknown word": "POLLWISE-UNKNOWN",
     "null": None,
@@ -90,10 +79,16 @@ class Sample(Generic[J]):
 
     def as_reply(self) -> Reply:
         """The reply."""
-        return self.reply if isinstance(self.reply, Reply) else Reply(200, _JSON, orjson.dumps(self.reply))
+        return self.reply if isinstance(self.reply, Reply) else Reply(200, JSON_TYPE, orjson.dumps(self.reply))
 
 
-def check_endpoint(endpoint: EndpointLike[J, S], samples: Iterable[Sample[J]], *, states: Sequence[str] = ()) -> None:
+def check_endpoint(
+    endpoint: EndpointLike[J, S],
+    samples: Iterable[Sample[J]],
+    *,
+    states: Sequence[str] = (),
+    starts: Iterable[StartSample[J]] = (),
+) -> None:
     """Check an endpoint by sample replies. Nothing is sent.
 
         check_endpoint(
@@ -114,6 +109,7 @@ def check_endpoint(endpoint: EndpointLike[J, S], samples: Iterable[Sample[J]], *
         samples: Good replies, such as those that the vendor documents; at least one.
         states: The fields that hold one of the vendor's words for a state, such as `task.status`. An unknown word in
             one must give a reading that is no success.
+        starts: Good replies to starts, for an endpoint with `submit_request` and `read_submitted`.
 
     Raises:
         EndpointProblems: It does not do what it must. The error has all that is wrong, and is an AssertionError.
@@ -126,6 +122,8 @@ def check_endpoint(endpoint: EndpointLike[J, S], samples: Iterable[Sample[J]], *
         raise EndpointProblems([str(exc)]) from None
     found = list(samples)
     problems = list(dict.fromkeys(_problems(whole, found, states))) if found else ["at least one sample is needed"]
+    for start in starts:
+        problems += dict.fromkeys([*start_problems(whole, start), *_of_copies(whole, "job", start.job)])
     if problems:
         raise EndpointProblems(problems)
 
@@ -149,7 +147,7 @@ def _problems(endpoint: Endpoint[Any, Any], samples: list[Sample[Any]], states: 
 
 
 def _of_request(endpoint: Endpoint[Any, Any], job: Any) -> Iterator[str]:
-    request, error = _tried(lambda: endpoint.request(job))
+    request, error = tried(lambda: endpoint.request(job))
     wrong = f"request raised {error}" if error else wrong_with_request(request)
     if wrong or request is None:
         yield str(wrong)
@@ -167,7 +165,7 @@ def _of_request(endpoint: Endpoint[Any, Any], job: Any) -> Iterator[str]:
             yield f"request must set no credentials; leave the header field {name} to auth"
     if _holds_credentials(request, endpoint):
         yield "request must set no credentials; what auth puts on is in its URL, header fields or body"
-    again, _ = _tried(lambda: endpoint.request(job))
+    again, _ = tried(lambda: endpoint.request(job))
     if again != request:
         yield "request must give the same request each time for the same job"
     if min(_seconds(lambda: endpoint.request(job)) for _ in range(5)) > _SLOWEST_S:
@@ -191,7 +189,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 def _of_sample(endpoint: Endpoint[Any, Any], sample: Sample[Any]) -> Iterator[str]:
     reply, what = sample.as_reply(), f"the sample of {sample.phase}"
-    reading, error = _tried(lambda: endpoint.read_for(sample.job, reply))
+    reading, error = tried(lambda: endpoint.read_for(sample.job, reply))
     wrong = f"read raised {error} for {what}" if error else wrong_with_reading(reading)
     if wrong or reading is None:
         yield str(wrong)
@@ -201,10 +199,10 @@ def _of_sample(endpoint: Endpoint[Any, Any], sample: Sample[Any]) -> Iterator[st
         got = getattr(reading, name)
         if got is not expected:
             yield f"read gives {name} {got} for {what}; expected is {expected}"
-    again, _ = _tried(lambda: endpoint.read_for(sample.job, reply))
+    again, _ = tried(lambda: endpoint.read_for(sample.job, reply))
     if again != reading:
         yield "read must give equal readings of the same reply; else each poll is news. Is the status an attrs.frozen class?"
-    bare, _ = _tried(lambda: endpoint.read_for(sample.job, attrs.evolve(reply, headers={})))
+    bare, _ = tried(lambda: endpoint.read_for(sample.job, attrs.evolve(reply, headers={})))
     if endpoint.heeded_headers == () and bare != reading:
         yield "read looks at header fields; name them in heeded_headers, or unchanged bodies hide changes"
     yield from _of_copies(endpoint, "status", reading.status)
@@ -212,14 +210,14 @@ def _of_sample(endpoint: Endpoint[Any, Any], sample: Sample[Any]) -> Iterator[st
 
 
 def _of_cursor(endpoint: Endpoint[Any, Any], job: Any, cursor: Any) -> Iterator[str]:
-    _, error = _tried(lambda: own_cursor(cursor))
+    _, error = tried(lambda: own_cursor(cursor))
     call = status_call(endpoint)
     if error:
         yield "the cursor of a reading must be JSON of at most 4 KiB and 8 levels, such as str(url)"
     elif cursor is not None and call is None:
         yield "read gives a cursor; give request, read or read_for a parameter cursor=None to get it"
     elif cursor is not None and call is not None:
-        request, error = _tried(partial(call.request, job, cursor))
+        request, error = tried(partial(call.request, job, cursor))
         wrong = f"request raised {error}" if error else wrong_with_request(request)
         if wrong:
             yield f"with the cursor of a sample, {wrong}"
@@ -227,20 +225,20 @@ def _of_cursor(endpoint: Endpoint[Any, Any], job: Any, cursor: Any) -> Iterator[
 
 def _of_copies(endpoint: Endpoint[Any, Any], what: str, value: Any) -> Iterator[str]:
     """What goes to a ledger or another process must come back equal."""
-    copy, error = _tried(lambda: pickle.loads(pickle.dumps(value)))  # noqa: S301  # pickled one line before
+    copy, error = tried(lambda: pickle.loads(pickle.dumps(value)))  # noqa: S301  # pickled one line before
     if error or copy != value:
         yield f"the {what} must come back equal from pickle: {error or 'it differs'}"
     codec = endpoint.codec
     if codec is NO_CODEC:
         return
     if what == "job":
-        keys, error = _tried(lambda: codec.job_to_keys(value))
+        keys, error = tried(lambda: codec.job_to_keys(value))
         if error or not _is_texts(keys):
             yield f"the codec's job_to_keys must give a dict of texts: {error or 'it gave something else'}"
             return
-        kept, error = _tried(lambda: codec.job_from_keys(dict(keys or {})))
+        kept, error = tried(lambda: codec.job_from_keys(dict(keys or {})))
     else:
-        kept, error = _tried(lambda: codec.status_from_json(orjson.loads(orjson.dumps(codec.status_to_json(value)))))
+        kept, error = tried(lambda: codec.status_from_json(orjson.loads(orjson.dumps(codec.status_to_json(value)))))
     if error or kept != value:
         yield f"the {what} must come back equal from the codec, by way of JSON: {error or 'it differs'}"
 
@@ -253,7 +251,7 @@ def _is_texts(keys: object) -> bool:
 
 
 def _of_replaced(endpoint: Endpoint[Any, Any], sample: Sample[Any], states: Sequence[str]) -> Iterator[str]:
-    document, error = _tried(sample.as_reply().json)
+    document, error = tried(sample.as_reply().json)
     paths = [] if error else list(_paths(document))[:_MOST_PATHS]
     for path in paths:
         name = ".".join(str(step) for step in path)
@@ -290,18 +288,18 @@ def _replaced(value: Any, path: tuple[str | int, ...], other: Any) -> Any:
 
 
 def _of_garbage(endpoint: Endpoint[Any, Any], samples: list[Sample[Any]]) -> Iterator[str]:
-    if any(_tried(sample.as_reply().json)[1] for sample in samples):
+    if any(tried(sample.as_reply().json)[1] for sample in samples):
         return  # the bodies are no JSON, so what is garbage is not known here
-    for what, body in _GARBAGE.items():
-        _, error = _read(endpoint, samples[0].job, Reply(200, _JSON, body))
+    for what, body in GARBAGE.items():
+        _, error = _read(endpoint, samples[0].job, Reply(200, JSON_TYPE, body))
         if error != "MalformedReply":
             yield f"read must raise MalformedReply (reply.malformed) for {what}; it {f'raised {error}' if error else 'gave a reading'}"
 
 
 def _of_refusals(endpoint: Endpoint[Any, Any]) -> Iterator[str]:
-    for what, body in _GARBAGE.items():
+    for what, body in GARBAGE.items():
         for status in (400, 404, 500):
-            _, error = _tried(partial(endpoint.problem, Reply(status, _JSON, body)), RateLimited)
+            _, error = tried(partial(endpoint.problem, Reply(status, JSON_TYPE, body)), RateLimited)
             if error:
                 yield f"problem must return a Problem or None for {what}; it raised {error}"
 
@@ -311,14 +309,5 @@ def _read(endpoint: Endpoint[Any, Any], job: Any, reply: Reply) -> tuple[Reading
         return endpoint.read_for(job, reply), ""
     except MalformedReply:
         return None, "MalformedReply"
-    except Exception as exc:  # noqa: BLE001  # this is what the check is for
-        return None, type(exc).__name__
-
-
-def _tried(call: Callable[..., Any], *allowed: type[Exception]) -> tuple[Any, str]:
-    try:
-        return call(), ""
-    except allowed:
-        return None, ""
     except Exception as exc:  # noqa: BLE001  # this is what the check is for
         return None, type(exc).__name__
