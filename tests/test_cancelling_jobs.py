@@ -348,3 +348,12 @@ async def test_without_the_option_the_deadline_cancels_nothing() -> None:
             await watcher.watch(JOB)
     assert caught.value.cancel is None
     assert not vendor.cancels
+
+
+async def test_a_server_that_is_not_there_has_not_received_the_request() -> None:
+    """It is sent again, whatever its method is, and there is no doubt."""
+    async with raw_server() as gone:
+        url = gone.url
+    async with JobWatcher(Exports(url, "POST"), timeout_s=600.0, pacing=Pacing.fixed(60.0)) as watcher:
+        with pytest.raises(DeadlineExceeded):
+            await watcher.watch(JOB).cancel(timeout_s=20.0)

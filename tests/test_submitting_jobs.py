@@ -97,7 +97,7 @@ async def test_any_watch_may_have_a_first_delay() -> None:
         began = _now()
         await watcher.watch(ToyJob("8"), first_after_s=12.0)
         assert vendor.polls[0] - began == pytest.approx(12.0, abs=0.5)
-        for wrong in (-1.0, float("nan"), float("inf"), "5", True):
+        for wrong in (-1.0, float("nan"), float("inf"), "5", True, None):
             with pytest.raises(ConfigurationError, match="first_after_s"):
                 watcher.watch(ToyJob("9"), first_after_s=wrong)  # type: ignore[arg-type]
 
@@ -312,6 +312,33 @@ async def test_a_renewal_that_fails_has_sent_nothing() -> None:
         with pytest.raises(AuthenticationError):
             await watcher.submit("print")
     assert not vendor.starts
+
+
+async def test_a_part_of_the_order_may_be_in_the_id_of_the_job() -> None:
+    """Whatever its field is called. It is no credential of the request."""
+
+    class Keys(Presses):
+        def submit_request(self, order: str, key: str, /) -> Request:
+            return Request(self._url / "start", {}, "POST", b'{"key": "reports-2026", "token": "abcd"}')
+
+    vendor = Vendor(said("201 Created", b'{"id": "reports-2026-abcd"}'))
+    for auth in (None, ToyAuth()):
+        async with Starting(vendor, kind=Keys, auth=auth) as watcher:
+            assert (await watcher.submit("print")).job == ToyJob("reports-2026-abcd")
+
+
+async def test_a_strange_wait_in_the_reply_loses_no_job() -> None:
+    """It is ignored."""
+
+    class Strange(Presses):
+        def read_submitted(self, order: str, reply: Reply, /) -> Any:
+            return Submitted(ToyJob("7"), reply.json()["wait"])
+
+    for wait in (b'"5"', b"null", b"-1", b"[]"):
+        vendor = Vendor(said("201 Created", b'{"wait": %b}' % wait), status=DONE)
+        async with Starting(vendor, kind=Strange) as watcher:
+            await (await watcher.submit("print"))
+        assert vendor.polls[0] - vendor.starts[0] < 0.5
 
 
 # --- time limits, cancellation and the end --------------------------------------------------------

@@ -308,7 +308,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         """
         if self._dispatcher is None:
             raise WatcherClosed(job)
-        if first_after_s:
+        if first_after_s != 0.0:
             check_first_delay(first_after_s)
         try:
             watch = self._open.get(job)

@@ -260,6 +260,19 @@ async def test_a_key_waits_for_the_end_of_its_stopped_start() -> None:
         assert _intents(ledger) == {"a": {"id": "7"}}
 
 
+async def test_a_key_can_be_used_again_while_its_stopped_start_is_forgotten() -> None:
+    """The second caller starts the job."""
+    ledger, vendor = MemoryLedger(latency_s=1.0), Vendor(STARTED)
+    async with Starting(vendor, ledger=ledger) as watcher:
+        task = asyncio.create_task(watcher.submit("print", key="a"))
+        await asyncio.sleep(0.5)
+        task.cancel()
+        await asyncio.sleep(1.0)
+        assert (await watcher.submit("print", key="a")).job == ToyJob("7")
+        assert _intents(ledger) == {"a": {"id": "7"}}
+    assert len(vendor.starts) == 1
+
+
 async def test_a_job_whose_caller_was_cancelled_is_recorded_and_watched() -> None:
     """If the server has named it by then."""
     ledger, vendor = MemoryLedger(latency_s=1.0), Vendor(STARTED)

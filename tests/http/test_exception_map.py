@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from typing import Any
 
 import aiohttp
@@ -10,7 +11,8 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from pollwise.errors import ConfigurationError, ConnectFailed
+from pollwise.errors import ConfigurationError, ConnectFailed, PollError
+from pollwise.http.exception_map import map_exception
 from pollwise.http.transport import AiohttpTransport
 from pollwise.model.messages import Request
 from raw_server import raw_server
@@ -93,3 +95,37 @@ async def test_a_bug_is_not_taken_for_a_failed_poll() -> None:
 
     with pytest.raises(RuntimeError, match="a bug"):
         await send(aiohttp.ClientSession(middlewares=(in_the_way,)), "https://api.example/")
+
+
+_HOST: Any = aiohttp.client_reqrep.ConnectionKey("api.example", 443, True, True, None, None, None)
+
+
+def _tls(kind: type[ssl.SSLError]) -> Any:
+    """An error as OpenSSL's, which sets these attributes."""
+    error: Any = kind(1, "x")
+    error.reason = error.verify_message = "x"
+    return error
+
+
+@pytest.mark.parametrize(
+    ("raised", "sent"),
+    [
+        (aiohttp.ClientConnectorError(_HOST, OSError(111, "Connection refused")), False),
+        (aiohttp.ClientConnectorDNSError(_HOST, OSError(-2, "Name or service not known")), False),
+        (aiohttp.ClientConnectorSSLError(_HOST, _tls(ssl.SSLError)), False),
+        (aiohttp.ClientConnectorCertificateError(_HOST, _tls(ssl.SSLCertVerificationError)), False),
+        (aiohttp.ServerFingerprintMismatch(b"a", b"b", "api.example", 443), False),
+        (aiohttp.ServerDisconnectedError(), True),
+        (aiohttp.ClientPayloadError(), True),
+        (aiohttp.ClientOSError(104, "Connection reset by peer"), True),
+        (ConnectionResetError(104, "Connection reset by peer"), True),
+        (_tls(ssl.SSLError), True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_only_what_was_never_connected_was_certainly_not_sent(raised: Exception, sent: bool) -> None:
+    """A request that starts a job is sent again after that, and after nothing else."""
+    async with aiohttp.ClientSession() as session:
+        error, _ = map_exception(raised, session)
+    assert isinstance(error, PollError)
+    assert error.sent is sent

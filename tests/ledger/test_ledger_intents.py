@@ -165,7 +165,7 @@ async def test_a_recovery_keeps_what_was_to_be_started(path: Path) -> None:
         await ledger.intend_submits([intent(key) for key in "abcd"])
         await ledger.record([started(1, by=1), started(2, by=2)])
     raw(path, "UPDATE watches SET polls = 77 WHERE id = 2", "UPDATE submits SET digest = 'x' WHERE id = 4")
-    assert check_ledger(str(path)).faults == ["1 starts of jobs are damaged"]
+    assert check_ledger(str(path)).faults == ["1 start of a job is damaged"]
     fresh = path.with_name("new.ledger")
     survey = recover_ledger(str(path), str(fresh))
     assert (survey.sound, [row.id for row in survey.damaged]) == (1, [2])

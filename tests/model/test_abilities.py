@@ -131,6 +131,10 @@ async def _waits(*_values: Any) -> Any:
         ({"answer_statuses": frozenset({404, 429})}, "without 401 and 429"),
         ({"result_answer_statuses": [422]}, r"result_answer_statuses .* such as frozenset\(\{404\}\), got list"),
         ({"result_answer_statuses": frozenset({401})}, "without 401 and 429"),
+        ({"first_after_s": "5"}, "first_after_s .* a number of seconds of at least 0, such as 5.0, got str"),
+        ({"first_after_s": -1.0}, "first_after_s"),
+        ({"first_after_s": float("nan")}, "first_after_s"),
+        ({"submit_request": "POST /"}, "submit_request .* must be a method"),
     ],
 )
 @pytest.mark.parametrize("base", [Structural, ToyEndpoint])

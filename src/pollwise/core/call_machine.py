@@ -2,7 +2,8 @@
 
 Rule 1: such a watch differs from any other in its cursor alone. What a result means is decided in `machine.py`.
 Rule 2: the cursor is that of the last reading. No failed poll and no unchanged reply moves it.
-Rule 3: a request that is not idempotent is sent again only if the server said that it did nothing: 401 and 429.
+Rule 3: a request that is not idempotent is sent again only if the server said that it did nothing (401 and 429), or if there
+was no connection.
 Rule 4: a job that is started is in doubt once a request for it may have left, and its reply is lost. Then each end but the job
 itself is a `SubmitDoubtful`. A lost reply is a connection that broke, a time-out, 408, 425, 5xx, 303, and a 2xx that cannot be
 read. RFC 9110 (9.2.2) allows no repetition then, also after a 503. A request whose connection was never made is sent again.
@@ -144,7 +145,7 @@ class OnceMachine(CallMachine[J, S]):
     def on_error(self, error: PollError | WatchError, *, now: float, dice: float) -> StepResult:
         """A try failed, or showed that another one cannot help."""
         call: Any = self.call
-        lost = isinstance(error, PollError) and not isinstance(error, RateLimited)
+        lost = isinstance(error, PollError) and error.sent and not isinstance(error, RateLimited)
         if lost and self.outcome is None and not call.is_idempotent:
             doubt: WatchError = call.doubtful(self.job, error)
             doubt.__cause__ = error

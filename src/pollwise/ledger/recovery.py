@@ -242,7 +242,8 @@ def _save_intents(db: sqlite3.Connection, into: _Into, rows: _Rows) -> Sequence[
         into.intent((*columns, watch if watch in rows.numbers else None))
     if not damaged:
         return ()
-    return ["the starts of jobs cannot be read" if damaged < 0 else f"{damaged} starts of jobs are damaged"]
+    what = "the starts of jobs cannot be read" if damaged < 0 else f"{damaged} starts of jobs are damaged"
+    return ["1 start of a job is damaged" if damaged == 1 else what]
 
 
 @attrs.define

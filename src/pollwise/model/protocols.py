@@ -26,6 +26,8 @@ class Transport(Protocol):
 
     A request with a `first_host` goes to a server that is not the API's own. Send it without cookies and credentials of
     your own, and raise `UnsafeUrl` for a private address, as `AiohttpTransport` does.
+
+    Set `sent = False` on an error if there was certainly no connection. Then a request that starts a job is sent again.
     """
 
     async def send(self, request: Request, /) -> Reply:

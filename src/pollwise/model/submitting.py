@@ -17,7 +17,7 @@ import attrs
 
 from pollwise.errors import ConfigurationError, PollwiseError, Problem, SubmitDoubtful
 from pollwise.model.cursor import Cursor
-from pollwise.model.limits import ReplyLimits
+from pollwise.model.limits import ReplyLimits, is_number
 from pollwise.model.messages import Reply, Request
 from pollwise.model.misuse import wrong_with_request
 from pollwise.model.protocols import Endpoint, EndpointLike
@@ -163,7 +163,7 @@ class SubmitCall(Generic[J]):
         made = self._read(self._order, reply)
         wait_s = None
         if isinstance(made, Submitted):
-            made, wait_s = made.job, made.poll_after_s
+            made, wait_s = made.job, made.poll_after_s if is_number(made.poll_after_s) else None
         try:
             hash(made)
         except TypeError:

@@ -352,4 +352,6 @@ def _named_by_endpoint(request: Request, machine: WatchMachine[Any, Any]) -> fro
 
     A signature in a server's URL is the server's own, and its reply may name that URL again.
     """
+    if isinstance(machine.call, SubmitCall):  # without the order, of which the job's ID may repeat a part
+        return secrets_named_in(request.headers, request.url.raw_query_string)
     return request.named_secrets if _is_own(machine) else secrets_named_in(request.headers, body=request.body)

@@ -230,6 +230,7 @@ class Submits(Generic[J, S]):
         now = self._dispatcher.loop.time()
         machine = SubmitMachine(subject_of(call.key), policy, now=now, in_doubt=known)
         if start.is_left:
+            start.is_stopped = True
             machine.on_stop(WatchStopped(machine.job), now=now)
         start.machine = machine
         try:

@@ -114,8 +114,8 @@ class Watch(ABC, Generic[J, S, R_co]):
     async def cancel(self, *, timeout_s: float | None = None) -> bool:
         """Ask the server to stop the job. The watch goes on: its outcome comes from the job's status.
 
-        Each call sends one request. It is sent again only if the server said that it did nothing (401, 429), or if its
-        method is idempotent, such as DELETE and PUT. After an accepted request the job is polled soon.
+        Each call sends one request. It is sent again only if it certainly did nothing (401, 429, no connection), or if it is
+        idempotent, such as DELETE and PUT. After an accepted request the job is polled soon.
 
         Args:
             timeout_s: Longest time until the server has answered, in seconds. None for the watcher's `timeout_s`.
