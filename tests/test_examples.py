@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from pollwise.simulator import Simulator
+from pollwise.simulator import ExtractionPlan, Fault, Simulator
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,6 +71,25 @@ async def test_survive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         await main("one", "two")
         await main()
     assert sorted(capsys.readouterr().out.splitlines()) == ["one succeeded", "two succeeded"]
+
+
+async def test_start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The example of a start starts one extraction for one order number, over two runs, and tells of a lost reply."""
+    started = ExtractionPlan(duration_s=0.0)
+    async with Simulator(bearer="t0ken-of-a-test", started=started, start_script=[None, Fault.CLOSED]) as sim:
+        monkeypatch.setenv("ORACLE_CONTENT_BASE_URL", sim.oracle_content_url)
+        monkeypatch.setenv("ORACLE_CONTENT_TOKEN", "t0ken-of-a-test")
+        monkeypatch.setenv("LEDGER", str(tmp_path / "jobs.ledger"))
+        main = main_of("start")
+        await main("order-17", "DC765D5CD846E67B395AE676435D1DBF")
+        await main("order-17", "DC765D5CD846E67B395AE676435D1DBF")
+        first, second = capsys.readouterr().out.splitlines()
+        assert first == second
+        assert sim.requests.starts == 1
+        for _ in range(2):
+            await main("order-18", "DC765D5CD846E67B395AE676435D1DBF")
+            assert "order-18" in capsys.readouterr().out
+        assert sim.requests.starts == 2
 
 
 async def test_declared(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
