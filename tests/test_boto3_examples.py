@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import ModuleType
@@ -77,17 +75,3 @@ async def test_both_programs_do_the_same(
     first, second = (request.partition(b"\r\n\r\n")[2] for request in server.requests)
     assert first == second
     assert b"InstanceId.2=i-2" in second
-
-
-def test_pollwise_alone_imports_nothing_of_botocore() -> None:
-    """Neither `import pollwise` nor its endpoints; only `pollwise.endpoints.aws` does."""
-    names = {
-        name.partition(".")[0] for name in _imported("import pollwise, pollwise.endpoints, pollwise.endpoints.declared")
-    }
-    assert not names & {"botocore", "jmespath", "urllib3"}
-
-
-def _imported(code: str) -> list[str]:
-
-    run = [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"]
-    return subprocess.run(run, capture_output=True, check=True, text=True).stdout.split()

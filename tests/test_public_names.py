@@ -60,7 +60,7 @@ def test_a_budget_shows_what_a_caller_can_use() -> None:
     assert shown == ["documented", "limit", "longest_hint_s", "per_s", "refused"]
 
 
-def test_importing_the_package_loads_no_cattrs() -> None:
-    """A program without a ledger does not pay for it."""
-    code = "import sys, pollwise; sys.exit('cattrs' in sys.modules)"
+def test_importing_the_package_loads_what_every_program_needs() -> None:
+    """One without a ledger, a declaration or a waiter of AWS does not pay for them."""
+    code = "import sys, pollwise; sys.exit(bool({'botocore', 'cattrs', 'jmespath'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -80,6 +80,13 @@ def test_a_lifetime_is_a_positive_number_or_none(life_s: float) -> None:
     assert SECRET not in repr(Credential({"X": SECRET}))
 
 
+def test_credentials_may_be_in_no_header_field() -> None:
+    """A method `sign` uses them. Each has a mapping of its own, which shows that they were renewed."""
+    one, other = Credential(None), Credential(None)
+    assert one.headers == {}
+    assert one.headers is not other.headers
+
+
 def test_fields_cannot_be_changed() -> None:
     """The fields that are sent are the ones that were checked."""
     given_fields = {"X-Key": SECRET}

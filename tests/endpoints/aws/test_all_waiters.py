@@ -75,7 +75,7 @@ def test_every_waiter_decides_as_in_botocore() -> None:
         operation: Any = Parsed()
         endpoint = WaiterEndpoint(operation, auth, "w", config, account="", delay_s=None)
         acceptors, found = acceptors_of(config["acceptors"]), set[int]()
-        for parsed in replies_for(config, 12):
+        for parsed in replies_for(config, 6):
             expected = by_botocore(config, parsed)
             seen[expected] += 1
             if expected != "raised":

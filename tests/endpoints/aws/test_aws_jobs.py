@@ -7,7 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pollwise import ConfigurationError
@@ -25,6 +25,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(st.text(min_size=1), VALUES, max_size=4))
 def test_a_job_comes_back_from_a_ledger(parameters: dict[str, Any]) -> None:
     """Equal, with equal parameters."""

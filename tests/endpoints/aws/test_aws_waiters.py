@@ -36,7 +36,10 @@ from pollwise.errors import (
     RequestRejected,
     RetriesExhausted,
 )
+from pollwise.model.bounded_reply import bounded
 from pollwise.model.messages import Reply
+from pollwise.model.reading import Phase
+from pollwise.testing import EndpointProblems, Sample, check_endpoint
 from raw_server import raw_server
 
 pytestmark = pytest.mark.looptime
@@ -289,12 +292,19 @@ async def test_a_request_asks_for_no_json() -> None:
         ),
     ],
 )
-async def test_a_reply_of_another_form_is_no_answer(
+def test_a_reply_of_another_form_is_no_answer(
     service: str, waiter: str, parameters: Mapping[str, Any], said: Said
 ) -> None:
-    """A gateway's page, half a document, or one that was cut: the polls go on, and the outage ends the watch."""
-    events = await events_of(Aws(said, region="us-east-1"), service, waiter, parameters)
-    outcome = events[-1]
+    """A gateway's page, half a document, or one that was cut. Botocore would read most of them as empty replies."""
+    endpoint = waiter_endpoint(service, waiter, region=REGION)
+    with pytest.raises(MalformedReply):
+        endpoint.read_for(endpoint.job(**parameters), bounded(Reply(said.status, said.fields, said.body)))
+
+
+async def test_a_page_of_a_gateway_is_an_outage() -> None:
+    """The polls go on, and then the watch is abandoned."""
+    aws = Aws(xml("<html><body>Sign in</body></html>"))
+    outcome = (await events_of(aws, "ec2", "instance_running", {"InstanceIds": ["i-1"]}))[-1]
     assert isinstance(outcome, Abandoned)
     assert isinstance(outcome.error, RetriesExhausted)
     assert isinstance(outcome.error.last_error, MalformedReply)
@@ -419,6 +429,22 @@ def test_a_job_with_wrong_parameters_is_refused(parameters: dict[str, Any], wron
     with pytest.raises(ConfigurationError, match=wrong) as caught:
         endpoint.job(**parameters)
     assert "c2VjcmV0" not in str(caught.value)
+
+
+def test_a_waiter_passes_the_checks_of_every_endpoint() -> None:
+    """Whatever values stand in a reply. An empty object is a reply, because a service may leave out empty lists."""
+    endpoint = waiter_endpoint("dynamodb", "table_exists", region=REGION)
+    job = endpoint.job(TableName="t")
+    table = {"TableName": "t", "CreationDateTime": 1.7e9, "KeySchema": [{"AttributeName": "a", "KeyType": "HASH"}]}
+    samples = [
+        Sample(job=job, reply={"Table": {**table, "TableStatus": "CREATING"}}, phase=Phase.RUNNING),
+        Sample(job=job, reply={"Table": {**table, "TableStatus": "ACTIVE"}}, phase=Phase.SUCCEEDED),
+    ]
+    with pytest.raises(EndpointProblems) as caught:
+        check_endpoint(endpoint, samples, states=["Table.TableStatus"])
+    assert [problem.partition(" for ")[2] for problem in caught.value.problems] == [
+        "an empty JSON object; it gave a reading"
+    ]
 
 
 def test_the_delay_can_be_chosen() -> None:

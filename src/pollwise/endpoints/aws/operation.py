@@ -103,6 +103,7 @@ class Operation:
         self.region: str = client.meta.region_name
         self._parser: Any = ResponseParserFactory().create_parser(self.protocol)
         self._has_body = self._model.http.get("method") != "HEAD" and _is_in_body(self._model.output_shape)
+        self._names = _names_in_body(self._model.output_shape)
         self._contexts: OrderedDict[tuple[str, bytes | None], _Context] = OrderedDict()
 
     # --- requests -----------------------------------------------------------------------------
@@ -226,8 +227,15 @@ class Operation:
             raise reply.malformed("it is a web page")
         if self.protocol in _XML:
             self._check_xml(reply)
-        elif "json" in self.protocol and not isinstance(reply.json(), dict):
+        elif "json" in self.protocol:
+            self._check_json(reply)
+
+    def _check_json(self, reply: Reply) -> None:
+        data = reply.json()
+        if not isinstance(data, dict):
             raise reply.malformed("expected a JSON object")
+        if data and self._names.isdisjoint(data):  # an empty one is a reply without items
+            raise reply.malformed(f"it has no field of a reply of {self._model.name}")
 
     def _check_xml(self, reply: Reply) -> None:
         body = reply.body
@@ -307,6 +315,16 @@ def _bytes(body: Any) -> bytes | None:
     if isinstance(body, str):
         return body.encode()
     raise ConfigurationError(f"a request whose body is a {type(body).__name__} cannot be sent again and again")
+
+
+def _names_in_body(shape: Any) -> frozenset[str]:
+    """The names of the fields at the top of a JSON body of this shape."""
+    if shape is None:
+        return frozenset()
+    payload = shape.serialization.get("payload")
+    inner = shape if payload is None else shape.members[payload]
+    members: Mapping[str, Any] = getattr(inner, "members", {})
+    return frozenset(str(member.serialization.get("name", name)) for name, member in members.items())
 
 
 def _is_in_body(shape: Shape | None) -> bool:
