@@ -74,16 +74,36 @@ class Function:
 
 
 @pytest.mark.looptime
-async def test_any_endpoint_can_be_signed() -> None:
-    """With the service's name in signatures, such as that of API Gateway."""
-    aws = Aws(js({"state": "done"}), service="execute-api", region=REGION)
+@pytest.mark.parametrize("service", ["execute-api", "s3"])
+async def test_any_endpoint_can_be_signed(service: str) -> None:
+    """With the service's name in signatures, such as that of API Gateway. S3 has rules of its own for paths."""
+    aws = Aws(js({"state": "done"}), service=service, region=REGION)
     async with raw_server(aws) as server:
         aws.server = server
-        endpoint = Function(server.url, AwsAuth("execute-api", region=REGION, credentials=KEYS))
+        endpoint = Function(server.url, AwsAuth(service, region=REGION, credentials=KEYS))
         async with JobWatcher(endpoint, timeout_s=60.0) as watcher:
             assert await watcher.watch("7") == "done"
     assert aws.wrong == []
     assert aws.verified == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("", ""),
+        ("a=1&b=%20", "?a=1&b=%20"),
+        ("q=a+b&t=10:30/x,y@z", "?q=a%20b&t=10%3A30%2Fx%2Cy%40z"),
+        ("flag&empty=", "?flag&empty="),
+        ("a=b=c&d=", "?a=b%3Dc&d="),
+        ("bad=%ff+&low=%3a", "?bad=%FF%20&low=%3A"),
+    ],
+)
+async def test_a_query_is_signed_and_sent_percent_encoded(query: str, sent: str) -> None:
+    """AWS reads `+` as a space, and computes the signature over `%20`."""
+    auth = auth_of(KEYS)
+    await auth.renew(VIA, 0.0, None)
+    made = auth.sign(Request(URL(f"https://x.example/p?{query}", encoded=True)))
+    assert str(made.url) == f"https://x.example/p{sent}"
 
 
 async def test_credentials_are_fetched_in_a_thread_and_shared() -> None:

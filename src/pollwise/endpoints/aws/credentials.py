@@ -12,15 +12,18 @@ Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
+from urllib.parse import parse_qsl, quote
 from weakref import WeakValueDictionary
 
 import attrs
 from botocore import exceptions as aws_errors
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.session import Session
+from yarl import URL
 
 from pollwise.errors import AuthenticationError, ConfigurationError, ConnectFailed, PollwiseError
 from pollwise.http.auth import Credential, RenewingAuth
@@ -29,9 +32,12 @@ from pollwise.model.protocols import Transport
 
 __all__ = ["AwsAuth", "CredentialSource", "new_session"]
 
+_S3: Final = frozenset({"s3", "s3-object-lambda", "s3-outposts", "s3express"})  # they take a path as it is
 _LAST_S: Final = 600.0
 _LAST_BRIEFLY_S: Final = 30.0  # those that end within fifteen minutes, although botocore has tried to renew them
 _EARLY_S: Final = 60.0
+_UNIT: Final = r"(?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})*"
+_PLAIN_QUERY: Final = re.compile(f"(?:{_UNIT}(?:={_UNIT})?(?:&|$))*").fullmatch
 _TIMEOUT_S: Final = 60.0  # botocore asks several places, some of them three times
 _LOADERS: Final[WeakValueDictionary[Any, Any]] = (
     WeakValueDictionary()
@@ -148,16 +154,18 @@ class AwsAuth(RenewingAuth):
         """
         if self._keys is None:
             raise AuthenticationError("There are no AWS credentials yet. Call renew first, as a watcher does.")
-        made = AWSRequest(request.method, str(request.url), dict(request.headers), request.body or b"")
+        url = _with_plain_query(request.url)
+        made = AWSRequest(request.method, str(url), dict(request.headers), request.body or b"")
         try:
             self.add_signature(made, request, self._keys)
         except aws_errors.BotoCoreError as exc:
             raise AuthenticationError(f"botocore could not sign the request: {type(exc).__name__}.") from exc
-        return attrs.evolve(request, headers=dict(made.headers.items()))
+        return attrs.evolve(request, url=url, headers=dict(made.headers.items()))
 
     def add_signature(self, made: AWSRequest, _request: Request, keys: Any, /) -> None:
         """Put the signature on botocore's form of a request."""
-        SigV4Auth(keys, self.service, self.region).add_auth(made)
+        kind = S3SigV4Auth if self.service in _S3 else SigV4Auth
+        kind(keys, self.service, self.region).add_auth(made)
 
     async def _fetch_keys(self, _via: Transport) -> Credential:
         """Rule 1. A cancelled caller leaves the thread behind, and its result is not used."""
@@ -191,6 +199,20 @@ def _found(source: CredentialSource | None, profile: str | None) -> tuple[Creden
     if expires is None:
         return source, keys, None
     return source, keys, _LAST_BRIEFLY_S if expires() else _LAST_S
+
+
+def _with_plain_query(url: URL) -> URL:
+    """The URL with everything in its query percent-encoded, because AWS computes the signature over that form."""
+    raw = url.raw_query_string
+    if _PLAIN_QUERY(raw):
+        return url
+    pairs = parse_qsl(raw, keep_blank_values=True, errors="surrogateescape")
+    query = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in pairs)
+    return URL(f"{url.with_query(None).with_fragment(None)}?{query}", encoded=True)
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="-_.~", errors="surrogateescape")
 
 
 def _mapped(exc: Exception) -> PollwiseError:
