@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from aws_server import KEYS, Aws, js
 from botocore import exceptions as aws_errors
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, RefreshableCredentials
 from yarl import URL
 
@@ -209,6 +211,18 @@ async def test_a_profile_may_run_a_program(config: Path, tmp_path: Path) -> None
     auth = AwsAuth("s3", region=REGION, profile="run")
     await auth.renew(VIA, 0.0, None)
     assert "AKIDRUN" in auth.sign(Request(URL("https://x.example"))).headers["Authorization"]
+
+
+async def test_no_signature_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Also at the level DEBUG, at which botocore logs them."""
+    caplog.set_level("DEBUG")
+    auth = auth_of(KEYS)
+    await auth.renew(VIA, 0.0, None)
+    made = auth.sign(Request(URL("https://x.example")))
+    for secret in (made.headers["Authorization"][-64:], KEYS.token, KEYS.secret_key):
+        assert str(secret) not in caplog.text
+    SigV4Auth(KEYS, "s3", REGION).add_auth(AWSRequest("GET", "https://x.example", {}, b""))
+    assert "Signature:" in caplog.text
 
 
 def test_nothing_is_signed_before_there_are_credentials() -> None:

@@ -114,6 +114,21 @@ def test_an_unknown_service_is_refused() -> None:
         Operation(SESSION, "no-such", "X", region=REGION, endpoint_url=None)
 
 
+@pytest.mark.parametrize("bucket", ["mine--euc1-az1--x-s3", "arn:aws:s3::123456789012:accesspoint:mfzwi23gnjvgw.mrap"])
+def test_a_bucket_with_other_signatures_is_refused(bucket: str) -> None:
+    """Directory buckets and access points of several regions. Botocore would send requests of its own for them."""
+    endpoint = waiter_endpoint("s3", "object_exists", region=REGION)
+    with pytest.raises(ConfigurationError, match=r"signatures of the kind|additional dependency"):
+        endpoint.job(Bucket=bucket, Key="k")
+
+
+def test_the_client_of_botocore_sends_nothing() -> None:
+    """Its handlers might; here they cannot."""
+    operation: Any = waiter_endpoint("dynamodb", "table_exists", region=REGION)._operation
+    with pytest.raises(RuntimeError, match="must not send"):
+        operation._client.list_tables()
+
+
 def test_a_200_of_s3_may_be_an_error() -> None:
     """As the client's handler for S3 has it."""
     endpoint = waiter_endpoint("s3", "bucket_exists", region=REGION)

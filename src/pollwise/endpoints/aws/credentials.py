@@ -5,6 +5,7 @@ send requests for that, so it does so in a thread, never in the event loop.
 Rule 2: credentials that expire are asked for every nine minutes. Botocore renews those that end within fifteen.
 Rule 3: refused credentials are looked up anew, because a file may have new ones. The same ones are not used again.
 Rule 4: a signature is made in the event loop, for each request: Signature Version 4, about 0.1 ms.
+Rule 5: botocore logs signatures and tokens at the level DEBUG. It does not for the requests that are signed here.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
@@ -12,8 +13,10 @@ Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, quote
 from weakref import WeakValueDictionary
@@ -39,9 +42,7 @@ _EARLY_S: Final = 60.0
 _UNIT: Final = r"(?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})*"
 _PLAIN_QUERY: Final = re.compile(f"(?:{_UNIT}(?:={_UNIT})?(?:&|$))*").fullmatch
 _TIMEOUT_S: Final = 60.0  # botocore asks several places, some of them three times
-_LOADERS: Final[WeakValueDictionary[Any, Any]] = (
-    WeakValueDictionary()
-)  # of models, by the folders that they are read from
+_LOADERS: Final[WeakValueDictionary[Any, Any]] = WeakValueDictionary()  # of models, by the folders to read them from
 # What the user has to mend. Their messages name profiles and files, and no secret.
 _TO_MEND: Final = (
     aws_errors.ConfigNotFound,
@@ -61,6 +62,19 @@ _PASSING: Final = (
     aws_errors.MetadataRetrievalError,
     OSError,
 )
+
+
+_SIGNING: Final[ContextVar[bool]] = ContextVar("pollwise_signing", default=False)
+
+
+class _WithoutSignatures(logging.Filter):
+    """Drops what botocore logs while it signs for us: signatures and tokens. Its other users log as before."""
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002  # whatever it says
+        return not _SIGNING.get()
+
+
+logging.getLogger("botocore.auth").addFilter(_WithoutSignatures())
 
 
 class CredentialSource(Protocol):
@@ -156,10 +170,13 @@ class AwsAuth(RenewingAuth):
             raise AuthenticationError("There are no AWS credentials yet. Call renew first, as a watcher does.")
         url = _with_plain_query(request.url)
         made = AWSRequest(request.method, str(url), dict(request.headers), request.body or b"")
+        signing = _SIGNING.set(True)
         try:
             self.add_signature(made, request, self._keys)
         except aws_errors.BotoCoreError as exc:
             raise AuthenticationError(f"botocore could not sign the request: {type(exc).__name__}.") from exc
+        finally:
+            _SIGNING.reset(signing)
         return attrs.evolve(request, url=url, headers=dict(made.headers.items()))
 
     def add_signature(self, made: AWSRequest, _request: Request, keys: Any, /) -> None:

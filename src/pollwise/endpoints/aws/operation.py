@@ -40,13 +40,14 @@ _KEPT: Final = 4_096  # contexts of requests; each poll renews that of its own
 _NO_KEY: Final = "unused"  # else botocore looks for credentials
 _XML: Final = frozenset({"query", "ec2", "rest-xml"})
 _is_page = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:html|!doctype html)\b", re.IGNORECASE).match
-_BODY_SHAPES: Final = frozenset(
-    {"header", "headers", "statusCode"}
-)  # where a member of a reply is that is not in its body
+_NOT_IN_BODY: Final = frozenset({"header", "headers", "statusCode"})  # where else a member of a reply may be
+_SIGNATURES: Final = frozenset(
+    {"v4", "v4-unsigned-body", "s3v4"}
+)  # others need a request of their own, or another library
 
 
-class _Stopped(Exception):  # no error: it ends the client's work on purpose
-    """The client has made its request."""
+class _Stopped(Exception):
+    """The client has made its request. It is raised on purpose, to end the work of the client."""
 
     def __init__(self, request: AWSRequest) -> None:
         self.request = request
@@ -98,8 +99,9 @@ class Operation:
         self._id: str = f"{client.meta.service_model.service_id.hyphenize()}.{name}"
         self._events.register_last(f"before-call.{self._id}", _keep_signer)
         self._events.register_first(f"request-created.{self._id}", _stop)
-        protocol = client.meta.service_model
-        self.protocol: str = getattr(protocol, "resolved_protocol", None) or protocol.metadata["protocol"]
+        self._events.register_first("before-send", _send_nothing)
+        model = client.meta.service_model
+        self.protocol: str = getattr(model, "resolved_protocol", None) or model.metadata["protocol"]
         self.region: str = client.meta.region_name
         self._parser: Any = ResponseParserFactory().create_parser(self.protocol)
         self._has_body = self._model.http.get("method") != "HEAD" and _is_in_body(self._model.output_shape)
@@ -128,7 +130,13 @@ class Operation:
         headers = {name: str(value) for name, value in made.headers.items() if name.lower() != "user-agent"}
         request = Request(URL(prepared.url, encoded=True), headers, prepared.method, _bytes(prepared.body))
         fields = dict(made.context)
-        self.keep(request, _Context(fields, fields.pop(_SIGNER), made.auth_path))
+        signer: RequestSigner = fields.pop(_SIGNER)
+        kind = fields.get("auth_type") or signer.signature_version
+        if kind not in _SIGNATURES:
+            raise ConfigurationError(
+                f"{request.url.host} wants signatures of the kind {kind}, which pollwise cannot make"
+            )
+        self.keep(request, _Context(fields, signer, made.auth_path))
         return request
 
     def keep(self, request: Request, context: _Context | None = None) -> None:
@@ -309,6 +317,10 @@ def _stop(request: AWSRequest, **_event: Any) -> NoReturn:
     raise _Stopped(request)
 
 
+def _send_nothing(**_event: Any) -> NoReturn:
+    raise RuntimeError("a client of botocore must not send anything here")  # rule 1
+
+
 def _bytes(body: Any) -> bytes | None:
     if body is None or isinstance(body, bytes):
         return body
@@ -330,4 +342,4 @@ def _names_in_body(shape: Any) -> frozenset[str]:
 def _is_in_body(shape: Shape | None) -> bool:
     """Whether a reply of this shape has members in its body."""
     members: Mapping[str, Any] = getattr(shape, "members", {})
-    return any(member.serialization.get("location") not in _BODY_SHAPES for member in members.values())
+    return any(member.serialization.get("location") not in _NOT_IN_BODY for member in members.values())
