@@ -42,6 +42,7 @@ __all__ = ["WaiterEndpoint", "waiter_endpoint", "waiter_names"]
 
 _KEPT_REQUESTS: Final = 2_048
 _LONGEST_WORDS: Final = 500
+_LONGEST_CODE: Final = 100
 # Error codes, as the SDKs of AWS class them: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 _THROTTLED: Final = frozenset(
     {
@@ -159,12 +160,11 @@ class WaiterEndpoint(Endpoint[WaiterJob, Mapping[str, Any]]):
             return Reading.running(status, poll_after_s=self.delay_s)
         if acceptor.state is State.SUCCESS:
             return Reading.succeeded(status)
-        problem = _problem(parsed)
-        words = ": ".join(problem.descriptions) if problem else ""
+        words = _message(parsed)
         return Reading.failed(status, reason=f"{acceptor.text} ({words})" if words else acceptor.text)
 
     def problem(self, reply: Reply, /) -> Problem | None:
-        """The error code and the message of AWS."""
+        """The error code and the message of AWS, and the ID of the request, which the support of AWS asks for."""
         try:
             return _problem(self._operation.parsed(reply))
         except MalformedReply:
@@ -258,9 +258,14 @@ def _similar(name: str, names: Sequence[str]) -> str:
 
 
 def _problem(parsed: Mapping[str, Any]) -> Problem | None:
-    error = parsed.get("Error")
-    if not isinstance(error, dict) or "Code" not in error:
+    code, request_id = error_code(parsed), parsed.get("ResponseMetadata", {}).get("RequestId")
+    if code is None:
         return None
-    message = error.get("Message")
-    code, words = str(error["Code"])[:100], str(message)[:_LONGEST_WORDS] if message else ""
-    return Problem((code,), (words,) if words else ())
+    words = (_message(parsed), f"request ID {str(request_id)[:_LONGEST_CODE]}" if request_id else "")
+    return Problem((str(code)[:_LONGEST_CODE],), tuple(filter(None, words)))
+
+
+def _message(parsed: Mapping[str, Any]) -> str:
+    error = parsed.get("Error")
+    message = error.get("Message") if isinstance(error, dict) else None
+    return str(message)[:_LONGEST_WORDS] if message else ""
