@@ -175,6 +175,14 @@ async def test_a_result_at_another_origin_gets_no_signature() -> None:
         assert b"x-signature" not in other.requests[0].lower()
 
 
+async def test_a_refusal_of_another_server_says_nothing_of_the_clock() -> None:
+    """Its request had no signature, whatever its `Date` is."""
+    refused = reply(b"", "Date: Mon, 01 Jan 2024 00:00:00 GMT", status="403 Forbidden")
+    async with raw_server(refused) as other, _Running(Verifier(b"done"), rows=f"{other.url}/rows") as watcher:
+        with pytest.raises(PermissionDenied):
+            await watcher.watch(Export()).result()
+
+
 async def test_a_refused_signature_is_shown_nowhere() -> None:
     """The server repeats it in its refusal."""
     verifier = Verifier()

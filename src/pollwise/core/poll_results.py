@@ -222,12 +222,9 @@ class PollResults(Generic[J, S]):
             error = exc
         if isinstance(error, RateLimited):
             return self._on_throttle(poll, machine, error, hints, now)
-        if (
-            isinstance(error, AuthenticationError)
-            and reply.request is not None
-            and reply.request.first_host is not None
-        ):
-            error = PermissionDenied(machine.job, reply.status, error.problem)  # it had no credentials to be renewed
+        if reply.request is not None and reply.request.first_host is not None:
+            if isinstance(error, AuthenticationError):  # it had no credentials to be renewed
+                error = PermissionDenied(machine.job, reply.status, error.problem)
         elif self._signs:
             error = self._with_skew(error, reply, machine.job)
         if isinstance(error, ServerUnavailable) and error.http_status >= 500 and error.retry_after_s:
