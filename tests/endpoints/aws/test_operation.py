@@ -6,6 +6,7 @@ import datetime as dt
 import math
 from typing import Any
 
+import orjson
 import pytest
 import time_machine
 from aws_server import KEYS, SESSION
@@ -147,19 +148,23 @@ def test_a_hostile_body_is_malformed(service: str, waiter: str, body: bytes) -> 
 
 
 def test_values_become_those_of_json() -> None:
-    """Dates in UTC, bytes in base64, and no number that JSON lacks."""
+    """Dates in UTC, bytes in base64, and nothing that orjson cannot write into a ledger."""
     east = dt.timezone(dt.timedelta(hours=2))
     given = {
         "at": dt.datetime(2026, 11, 30, 2, tzinfo=east),
         "blob": b"\x00\xff",
         "list": [1, 1.5, math.nan, math.inf, None, True, "x"],
+        "large": [2**64 - 1, 2**64, 10**400, -math.inf],
+        "ü\ud800": "€\udfff",
         1: {2, 3} and "set",
         "other": 1j,
     }
-    assert plain(given) == {
+    assert orjson.loads(orjson.dumps(plain(given))) == {
         "at": "2026-11-30T00:00:00+00:00",
         "blob": "AP8=",
         "list": [1, 1.5, None, None, None, True, "x"],
+        "large": [2**64 - 1, 2.0**64, None, None],
+        "ü?": "€?",
         "1": "set",
         "other": "1j",
     }

@@ -81,7 +81,7 @@ def compiled(path: Any) -> Callable[[Any], Any]:
     def value(data: Any) -> Any:
         try:
             return search(data)
-        except JMESPathError:
+        except (JMESPathError, TypeError, ValueError):
             return None
 
     return value

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import math
 import re
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
@@ -41,6 +41,7 @@ _NO_KEY: Final = "unused"  # else botocore looks for credentials
 _XML: Final = frozenset({"query", "ec2", "rest-xml"})
 _is_page = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:html|!doctype html)\b", re.IGNORECASE).match
 _NOT_IN_BODY: Final = frozenset({"header", "headers", "statusCode"})  # where else a member of a reply may be
+_INTEGERS: Final = range(-(2**63), 2**64)  # what orjson writes
 _SIGNATURES: Final = frozenset(
     {"v4", "v4-unsigned-body", "s3v4"}
 )  # others need a request of their own, or another library
@@ -292,21 +293,29 @@ class _Frozen:
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911  # a table: one return a row
-    """A parsed value in JSON's types: dates as ISO 8601 in UTC, bytes in base64, and numbers that JSON lacks as None."""
+    """A parsed value as JSON that a ledger can keep: dates as ISO 8601 in UTC, bytes in base64.
+
+    A number that JSON lacks is None, and an integer of more than 64 bits is a float, as in other replies. A lone surrogate in a
+    text is `?`.
+    """
     match value:
         case dict():
-            return {str(name): plain(one) for name, one in value.items()}
+            return {plain(str(name)): plain(one) for name, one in value.items()}
         case list():
             return [plain(one) for one in value]
+        case None | bool():
+            return value
+        case str():
+            return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        case int() if value in _INTEGERS:
+            return value
+        case int() | float():
+            return float(value) if abs(value) <= sys.float_info.max else None
         case dt.datetime():
             return value.astimezone(dt.UTC).isoformat()
         case bytes():
             return base64.b64encode(value).decode()
-        case float() if not math.isfinite(value):
-            return None
-        case None | bool() | int() | float() | str():
-            return value
-    return str(value)
+    return plain(str(value))
 
 
 def _keep_signer(request_signer: RequestSigner, context: dict[str, Any], **_event: Any) -> None:
