@@ -38,6 +38,20 @@ def test_a_reply_says_whether_it_is_accepted(status: int, accepted: bool) -> Non
     assert (reading.final, reading.status) == (True, accepted)
 
 
+def test_an_api_that_refuses_inside_a_2xx_can_say_so() -> None:
+    """With `read_cancelled`, which gets the replies that say that it is too late, too."""
+
+    class Telling(_Stopping):
+        def read_cancelled(self, reply: Reply, /) -> bool:
+            return reply.body == b"yes"
+
+    call: CancelCall[Any, Any] = CancelCall(Telling("POST"), None)
+    answers = [
+        call.read(ToyJob(), Reply(status, {}, body), None).status for status, body in ((200, b"no"), (404, b"yes"))
+    ]
+    assert answers == [False, True]
+
+
 def test_a_lost_reply_is_a_doubt() -> None:
     """With what happened."""
     call: CancelCall[Any, Any] = CancelCall(_Stopping("POST"), None)

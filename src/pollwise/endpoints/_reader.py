@@ -208,6 +208,14 @@ class ReplyReader(Generic[T]):
         value = self._decoded(reply)
         return self._reader.with_left_out(value, reply.left_out) if reply.left_out else value
 
+    def read_part(self, reply: Reply, data: object) -> T:
+        """The status in a part of the reply's JSON, such as in an envelope. Raises MalformedReply as `read` does."""
+        try:
+            return self._quick(data, self._made)
+        except FAULTS:
+            pass
+        return self._leniently(reply, data)
+
     def _decoded(self, reply: Reply) -> T:
         try:
             return self._quick(orjson.loads(reply.body), self._made)
@@ -222,6 +230,9 @@ class ReplyReader(Generic[T]):
                 return self._quick(data, self._made)  # maybe only the encoding was unusual
             except FAULTS:
                 pass
+        return self._leniently(reply, data)
+
+    def _leniently(self, reply: Reply, data: object) -> T:
         value = self._reader.read_leniently(data, partial(self._log_once, reply))
         if not isinstance(value, str):
             return value

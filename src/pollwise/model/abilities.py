@@ -50,6 +50,7 @@ _METHODS: Final = (
     "result_request",
     "read_result",
     "cancel_request",
+    "read_cancelled",
     "submit_request",
     "read_submitted",
 )

@@ -43,6 +43,7 @@ class CancelCall(Generic[J, S]):
     def __init__(self, endpoint: Endpoint[J, S], status: S | None) -> None:
         made: Any = endpoint
         self._request: Callable[[J, S | None], Request] = made.cancel_request
+        self._read: Callable[[Reply], bool] = getattr(endpoint, "read_cancelled", _is_accepted)
         self.problem: Callable[[Reply], Problem | None] = endpoint.problem
         self._status = status
         self.is_idempotent = False
@@ -54,9 +55,16 @@ class CancelCall(Generic[J, S]):
         return request
 
     def read(self, _job: J, reply: Reply, _cursor: Cursor, /) -> Reading[bool]:
-        """Any 2xx accepts the request. The other answers say that there is nothing to stop any more."""
-        return Reading.succeeded(reply.status not in _TOO_LATE)
+        """What `read_cancelled` of the endpoint says.
+
+        Without it, any 2xx accepts the request. The other answers say that there is nothing to stop any more.
+        """
+        return Reading.succeeded(self._read(reply))
 
     def doubtful(self, job: J, error: PollError, /) -> WatchError:
         """The error if the reply was lost."""
         return CancelDoubtful(job, error)
+
+
+def _is_accepted(reply: Reply) -> bool:
+    return reply.status not in _TOO_LATE
