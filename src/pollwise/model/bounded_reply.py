@@ -27,7 +27,7 @@ SHORT: Final = 2_048
 """Bytes of a body that is not cut for its items, values and texts. Its lists have at most half as many items."""
 
 UNLIMITED: Final = 1 << 62
-"""The size, and the other numbers, of the limits of a result."""
+"""From this size on, limits are those of a result, of which nothing is left out (`model/results.py`)."""
 
 _DEFAULT: Final = ReplyLimits()
 _begins_plainly = re.compile(rb"[ \t\r\n]*+[\[{](?!\})").match
