@@ -10,7 +10,7 @@ from yarl import URL
 
 from pollwise import Reply, Request
 from pollwise.endpoints._reader import ReplyReader
-from pollwise.endpoints.fhir_bulk_data import BulkExportEndpoint, BulkFileJob, BulkManifest
+from pollwise.endpoints.fhir_bulk_data import BulkExport, BulkExportEndpoint, BulkFileJob, BulkManifest
 from pollwise.endpoints.fhir_bulk_data.manifest import MANIFEST, check_origin, manifest_in, next_page
 from pollwise.errors import ConfigurationError, MalformedReply
 
@@ -143,6 +143,17 @@ def test_a_job_that_cannot_be_asked_is_refused(keys: dict[str, Any]) -> None:
     """When it is made; a resume token is no way around that."""
     with pytest.raises(ConfigurationError):
         BulkFileJob(**keys)
+
+
+def test_a_signature_in_a_url_is_not_shown() -> None:
+    """A file's URL may be all that its reader needs ("Bulk Data Output File Request")."""
+    url = "https://files.example.com/1?sig=s3cr3t"
+    manifest = read(
+        {**STU3, "output": [{"url": url, "continuesInFile": url}], "link": [{"relation": "next", "url": url}]}
+    )
+    job = BulkFileJob(manifest_url=url)
+    assert "s3cr3t" not in repr((manifest, job, BulkExport(url)))
+    assert "https://files.example.com/1" in repr(manifest)
 
 
 def test_an_origin_without_credentials_is_named() -> None:

@@ -169,14 +169,6 @@ def test_an_interval_in_another_form_hides_nothing(interval: object) -> None:
     assert found.poll_after_s == (2.5 if interval == "2500" else None)
 
 
-def test_a_failure_has_the_servers_words() -> None:
-    """`statusMessage`, or the message of the error that the task failed with."""
-    assert OLD.read_for(JOB, response({**TASK, "status": "failed"})).reason == TASK["statusMessage"]
-    data = {**NEW_TASK, "status": "failed", "error": {"code": -32603, "message": "API rate limit exceeded"}}
-    assert NEW.read_for(JOB, response(data)).reason == "API rate limit exceeded"
-    assert NEW.read_for(JOB, response({**data, "error": "no"})).reason is None
-
-
 @pytest.mark.parametrize(
     "result", [{**TASK, "taskId": "other"}, {"status": "completed"}, {"taskId": ID}, [], None, "x"]
 )

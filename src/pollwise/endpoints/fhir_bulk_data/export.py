@@ -4,7 +4,7 @@ Rule 1: 202 is in progress, 200 with a manifest is complete ("Bulk Data Status R
 says so in place of the status code.
 Rule 2: a 4xx or 5xx is the failure of the export only if it has an OperationOutcome. It is a refusal of the request, and no
 failure, if the export has a status of its own (`separate-export-status`), if the reply says when to come back, if it asks for
-other credentials, or if an issue is transient or about security. Such a poll is repeated, or ends the watch with its error.
+other credentials, if all issues are transient, or if one is about security. Such a poll is repeated, or ends the watch with its error.
 Rule 3: a 404 with an OperationOutcome is cancelled if the export was seen before ("Bulk Data Delete Request"). Otherwise the
 export may not be visible yet.
 Rule 4: `X-Progress` has no form. A percentage in it is the fraction.
@@ -15,21 +15,19 @@ have expired.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import attrs
-import orjson
 from yarl import URL
 
 from pollwise.core.header_values import field_value
 from pollwise.core.identity import checked_account
-from pollwise.endpoints._address import ApiRoot, checked_id, segment
-from pollwise.endpoints._reader import ReplyReader, clipped, json_object_in
+from pollwise.endpoints._address import ApiRoot
+from pollwise.endpoints._reader import ReplyReader, json_object_in
 from pollwise.endpoints._server_values import field_of, located_at
 from pollwise.endpoints._strict import shown
 from pollwise.endpoints.attrs_codec import AttrsCodec
+from pollwise.endpoints.fhir_bulk_data.kick_off import FHIR_JSON, SEPARATE, BulkExportOrder
 from pollwise.endpoints.fhir_bulk_data.manifest import (
     MANIFEST,
     BulkManifest,
@@ -37,7 +35,9 @@ from pollwise.endpoints.fhir_bulk_data.manifest import (
     checked_url,
     manifest_in,
     next_page,
+    without_query,
 )
+from pollwise.endpoints.fhir_bulk_data.outcomes import OutcomeIssue, issues_in, problem_in, reason_of
 from pollwise.errors import ConfigurationError, Problem, RateLimited, ServerUnavailable
 from pollwise.model.abilities import NEVER_ANSWERS
 from pollwise.model.cursor import Cursor
@@ -47,35 +47,16 @@ from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.results import ResultPage
 
-__all__ = [
-    "BulkExport",
-    "BulkExportEndpoint",
-    "BulkExportOrder",
-    "BulkExportStatus",
-    "OutcomeIssue",
-    "export_code",
-    "issues_in",
-    "problem_in",
-]
+__all__ = ["BulkExport", "BulkExportEndpoint", "BulkExportStatus", "export_code"]
 
-_FHIR_JSON: Final = "application/fhir+json"
 _ACCEPT_JSON: Final = {"Accept": "application/json"}
 _SEEN: Final = "seen"
 _PERCENT: Final = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,9})?)\s*%", re.ASCII).search
 _CODE: Final = re.compile(r"\s*(\d{3})\b", re.ASCII).match
-_SEPARATE: Final = "separate-export-status"
-# FHIR R4, code system issue-type: `transient` and `security` with what stands below them
-_TRANSIENT: Final = frozenset(
-    {"transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"}
-)
+# FHIR R4, code system issue-type: `transient` and `security` with what stands below them. `exception` stands below `transient`,
+# too, but servers use it for exports that have failed.
+_TRANSIENT: Final = frozenset({"transient", "lock-error", "no-store", "timeout", "incomplete", "throttled"})
 _SECURITY: Final = frozenset({"security", "login", "unknown", "expired", "forbidden", "suppressed"})
-_LEVELS: Final = ("system", "patient", "group")
-_VALUES: Final[Mapping[str, str]] = {
-    "_since": "valueInstant",
-    "_until": "valueInstant",
-    "allowPartialManifests": "valueBoolean",
-    "includeAssociatedData": "valueCode",
-}
 
 
 @attrs.frozen
@@ -90,60 +71,8 @@ class BulkExport:
         ConfigurationError: `status_url` is no absolute http or https URL. It is a ValueError.
     """
 
-    status_url: str = attrs.field(validator=checked_url)
+    status_url: str = attrs.field(validator=checked_url, repr=without_query)
     separate_status: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class BulkExportOrder:
-    """What to export ("Bulk Data Kick-off Request").
-
-    Args:
-        level: `system`, `patient` or `group`.
-        group_id: The ID of the group, for the level `group`.
-        parameters: The parameters by name, such as `{"_type": ["Patient", "Observation"], "_since": "2026-01-01T00:00:00Z"}`:
-            texts, booleans and lists of them. A mapping is a value of FHIR, such as `{"valueCoding": {...}}`, for POST only.
-        method: `POST` or `GET`. STU 4 has POST only. A server of STU 3 must know GET, and may know POST.
-        separate_status: Whether to ask for a status of the export that is separate from that of the request.
-        lenient: Whether the server may ignore parameters that it does not know (`Prefer: handling=lenient`).
-
-    Raises:
-        ConfigurationError: An argument is invalid.
-    """
-
-    level: str = "system"
-    group_id: str = ""
-    parameters: Mapping[str, Any] = attrs.Factory(dict)
-    method: str = "POST"
-    separate_status: bool = False
-    lenient: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        if self.level not in _LEVELS:
-            raise ConfigurationError(f"level must be one of {', '.join(_LEVELS)}, got {self.level!r}")
-        if self.method not in {"GET", "POST"}:
-            raise ConfigurationError(f"method must be GET or POST, got {self.method!r}")
-        if (self.level == "group") != bool(self.group_id):
-            raise ConfigurationError("group_id is needed for the level group, and for no other level")
-        if self.group_id:
-            checked_id("group_id", self.group_id)
-
-
-@attrs.frozen(kw_only=True)
-class OutcomeIssue:
-    """An issue of an OperationOutcome. A field that is absent is None. The texts are untrusted.
-
-    Attributes:
-        severity: fatal, error, warning, information or success.
-        code: The kind of the issue, of the code system issue-type.
-        diagnostics: Words for developers.
-        details: Words for people (`details.text`).
-    """
-
-    severity: str | None = None
-    code: str | None = None
-    diagnostics: str | None = None
-    details: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -235,8 +164,8 @@ class BulkExportEndpoint(Endpoint[BulkExport, BulkExportStatus]):
 
         Raises:
             MalformedReply: It is no manifest, or a refusal that says nothing about the export.
-            ServerUnavailable: An issue is transient.
-            RateLimited: An issue is `throttled`.
+            ServerUnavailable: All issues are transient.
+            RateLimited: And one is `throttled`.
         """
         return self._read(reply, cursor, is_separate=False)
 
@@ -263,20 +192,20 @@ class BulkExportEndpoint(Endpoint[BulkExport, BulkExportStatus]):
             if code in {404, 410}:
                 if cursor != _SEEN:
                     raise reply.malformed("the export was not seen before")
-                return Reading.cancelled(self._status(reply, code, None), reason=_reason(issues))
+                return Reading.cancelled(self._status(reply, code, None), reason=reason_of(issues))
         return self._failure(reply, code, issues, is_refusal=is_refusal)
 
     def _failure(
         self, reply: Reply, code: int, issues: tuple[OutcomeIssue, ...], *, is_refusal: bool
     ) -> Reading[BulkExportStatus]:
         codes = {issue.code for issue in issues}
-        if "throttled" in codes:
-            raise RateLimited(None, problem_in(reply), code)
-        if codes & _TRANSIENT:
+        if codes and codes <= _TRANSIENT:
+            if "throttled" in codes:
+                raise RateLimited(None, problem_in(reply), code)
             raise ServerUnavailable(code, None, problem_in(reply))
         if is_refusal and codes & _SECURITY:
             raise reply.malformed("it is about the credentials")
-        return Reading.failed(self._status(reply, code, None), reason=_reason(issues) or f"status code {code}")
+        return Reading.failed(self._status(reply, code, None), reason=reason_of(issues) or f"status code {code}")
 
     def _status(self, reply: Reply, code: int, manifest: BulkManifest | None) -> BulkExportStatus:
         return BulkExportStatus(
@@ -307,7 +236,7 @@ class BulkExportEndpoint(Endpoint[BulkExport, BulkExportStatus]):
 
     def cancel_request(self, job: BulkExport, _status: BulkExportStatus | None, /) -> Request:
         """The DELETE request at the status URL. The server answers it with 202."""
-        return Request(self._url(job), {"Accept": _FHIR_JSON}, "DELETE")
+        return Request(self._url(job), {"Accept": FHIR_JSON}, "DELETE")
 
     def submit_request(self, order: BulkExportOrder, _key: str, /) -> Request:
         """The kick-off request. It is not idempotent, whatever its method, and FHIR has no idempotency key.
@@ -315,18 +244,7 @@ class BulkExportEndpoint(Endpoint[BulkExport, BulkExportStatus]):
         Raises:
             ConfigurationError: A parameter has a value that cannot be sent.
         """
-        paths = {"patient": "/Patient/$export", "group": f"/Group/{segment(order.group_id)}/$export"}
-        url = self._root.url(paths.get(order.level, "/$export"))
-        wishes = ["respond-async", *([_SEPARATE] if order.separate_status else [])]
-        wishes += ["handling=lenient"] if order.lenient else []
-        headers = {"Accept": _FHIR_JSON, "Prefer": ", ".join(wishes)}
-        if order.method == "GET":
-            pairs = [(name, _query_text(name, value)) for name, value in _single(order.parameters)]
-            query = urlencode(pairs)
-            return Request(URL(f"{url}?{query}" if query else str(url), encoded=True), headers, "GET", idempotent=False)
-        parameters = [{"name": name, **_fhir_value(name, value)} for name, value in _single(order.parameters)]
-        body = orjson.dumps({"resourceType": "Parameters", "parameter": parameters})
-        return Request(url, {**headers, "Content-Type": _FHIR_JSON}, "POST", body, idempotent=False)
+        return order.request(self._root)
 
     def read_submitted(self, _order: BulkExportOrder, reply: Reply, /) -> BulkExport:
         """The export that the reply names: 202 with `Content-Location`.
@@ -339,7 +257,7 @@ class BulkExportEndpoint(Endpoint[BulkExport, BulkExportStatus]):
             raise reply.malformed(f"expected 202 with Content-Location, got {reply.status}")
         applied = field_value(reply.headers, "Preference-Applied") if "Preference-Applied" in reply.headers else ""
         try:
-            return BulkExport(url, separate_status=_SEPARATE in applied)
+            return BulkExport(url, separate_status=SEPARATE in applied)
         except ConfigurationError as exc:
             why = f"Content-Location: {exc}"
         raise reply.malformed(why)
@@ -356,44 +274,6 @@ def export_code(reply: Reply) -> int:
     return int(found[1])
 
 
-def issues_in(reply: Reply) -> tuple[OutcomeIssue, ...]:
-    """The issues of an OperationOutcome in the body. One without issues counts as one without words."""
-    body = json_object_in(reply)
-    if body is None or body.get("resourceType") != "OperationOutcome":
-        return ()
-    issues = body.get("issue")
-    found = [_issue(issue) for issue in issues if isinstance(issue, dict)] if isinstance(issues, list) else []
-    return tuple(found) or (OutcomeIssue(),)
-
-
-def problem_in(reply: Reply) -> Problem | None:
-    """The codes and words of an OperationOutcome."""
-    issues = issues_in(reply)
-    if not issues:
-        return None
-    words = [issue.diagnostics or issue.details for issue in issues]
-    return Problem(codes=clipped(issue.code for issue in issues), descriptions=clipped(words))
-
-
-def _issue(data: dict[str, Any]) -> OutcomeIssue:
-    details = data.get("details")
-    return OutcomeIssue(
-        severity=_text(data.get("severity")),
-        code=_text(data.get("code")),
-        diagnostics=_text(data.get("diagnostics")),
-        details=_text(details.get("text")) if isinstance(details, dict) else None,
-    )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _reason(issues: tuple[OutcomeIssue, ...]) -> str | None:
-    words = clipped(issue.diagnostics or issue.details or issue.code for issue in issues)
-    return "; ".join(words) or None
-
-
 def _asks_for_more(reply: Reply) -> bool:
     """Whether the refusal says when to come back, or which credentials to bring."""
     return any(field_of(reply.headers, name) is not None for name in ("Retry-After", "WWW-Authenticate"))
@@ -403,29 +283,3 @@ def _fraction(progress: str | None) -> float | None:
     found = None if progress is None else _PERCENT(progress)
     percent = None if found is None else float(found[1])
     return None if percent is None or percent > 100 else percent / 100
-
-
-def _single(parameters: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The parameters, each as often as it has values."""
-    pairs: list[tuple[str, Any]] = []
-    for name, value in parameters.items():
-        pairs += [(name, item) for item in (value if isinstance(value, (list, tuple)) else [value])]
-    return pairs
-
-
-def _query_text(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value
-    raise ConfigurationError(f"parameter {name} must be a text, a bool or a list of them, got {type(value).__name__}")
-
-
-def _fhir_value(name: str, value: object) -> dict[str, Any]:
-    """The value of a parameter in a Parameters resource."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, bool):
-        return {"valueBoolean": value}
-    text = _query_text(name, value)
-    return {"valueReference": {"reference": text}} if name == "patient" else {_VALUES.get(name, "valueString"): text}

@@ -18,7 +18,7 @@ from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._left_out import total
 from pollwise.endpoints._reader import ReplyReader, json_object_in
 from pollwise.endpoints.attrs_codec import AttrsCodec
-from pollwise.endpoints.fhir_bulk_data.export import export_code, problem_in
+from pollwise.endpoints.fhir_bulk_data.export import export_code
 from pollwise.endpoints.fhir_bulk_data.manifest import (
     MANIFEST,
     BulkFile,
@@ -27,6 +27,7 @@ from pollwise.endpoints.fhir_bulk_data.manifest import (
     check_origin,
     manifest_in,
 )
+from pollwise.endpoints.fhir_bulk_data.outcomes import problem_in
 from pollwise.errors import ConfigurationError, Problem
 from pollwise.model.cursor import Cursor
 from pollwise.model.masked_values import masked_value

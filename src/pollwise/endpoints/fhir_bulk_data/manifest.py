@@ -35,6 +35,7 @@ __all__ = [
     "checked_url",
     "manifest_in",
     "next_page",
+    "without_query",
 ]
 
 LISTS: Final = ("output", "deleted", "outcome", "error")
@@ -50,6 +51,11 @@ def checked_url(_instance: object, field: attrs.Attribute[Any], value: object) -
         raise ConfigurationError(
             f"{field.name} must be an absolute http or https URL without a user name, of at most {_LONGEST_URL:,} characters"
         )
+
+
+def without_query(url: object) -> str:
+    """A URL for a `repr`. Its query may have a signature."""
+    return repr(url.partition("?")[0]) if isinstance(url, str) else repr(url)
 
 
 def _check_list(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -75,7 +81,7 @@ class BulkFileJob:
         ConfigurationError: An argument is invalid. It is a ValueError.
     """
 
-    manifest_url: str = attrs.field(validator=checked_url)
+    manifest_url: str = attrs.field(validator=checked_url, repr=without_query)
     part: str = attrs.field(default="output", validator=_check_list)
     index: int = attrs.field(default=0, validator=_check_index)
 
@@ -97,14 +103,14 @@ class BulkFile:
         index: The place in that list.
     """
 
-    url: str
+    url: str = attrs.field(repr=without_query)
     type: str | None = None
     count: int | None = None
     file_size: int | None = None
-    continues_in_file: str | None = None
+    continues_in_file: str | None = attrs.field(default=None, repr=without_query)
     count_severity: Any = None
     extension: Any = None
-    manifest_url: str = ""
+    manifest_url: str = attrs.field(default="", repr=without_query)
     part: str = "output"
     index: int = 0
 
@@ -119,7 +125,7 @@ class ManifestLink:
     """A link to a further page of the manifest. Untrusted."""
 
     relation: str | None = None
-    url: str | None = None
+    url: str | None = attrs.field(default=None, repr=without_query)
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)

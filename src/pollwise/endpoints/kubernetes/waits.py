@@ -162,7 +162,8 @@ def _json_path(text: str) -> _JsonPath:
     if text.startswith("{"):
         path, closed, rest = text[1:].partition("}")
     else:
-        path, closed, rest = (*text.partition("=")[:1], "}", text[len(text.partition("=")[0]) :])
+        path, mark, value = text.partition("=")
+        closed, rest = "}", mark + value
     wanted = rest.removeprefix("=").strip("'\"") if rest else None
     if not closed or not path or (rest and not rest.startswith("=")) or wanted == "":
         raise ConfigurationError(

@@ -19,7 +19,8 @@ github.com/modelcontextprotocol/ext-tasks (`specification/draft/tasks.md`). No s
 
 from __future__ import annotations
 
-from pollwise.endpoints.mcp_tasks.endpoint import McpTask, McpTasksEndpoint, McpTaskStatus, McpToolCall
+from pollwise.endpoints.mcp_tasks.endpoint import McpTasksEndpoint
 from pollwise.endpoints.mcp_tasks.session import McpSession
+from pollwise.endpoints.mcp_tasks.tasks import McpTask, McpTaskStatus, McpToolCall
 
 __all__ = ["McpSession", "McpTask", "McpTaskStatus", "McpTasksEndpoint", "McpToolCall"]

@@ -22,15 +22,13 @@ from functools import cache
 from importlib.metadata import version as version_of
 from typing import Any, Final, NoReturn
 
-import attrs
 import orjson
 from yarl import URL
 
 from pollwise.core.identity import checked_account
-from pollwise.endpoints._address import ApiRoot, one_segment
-from pollwise.endpoints._lenient import lenient_number, lenient_text
-from pollwise.endpoints._reader import Reader, ReplyReader
-from pollwise.endpoints._strict import Hook, json_value, shown, text, text_or_null, unknown
+from pollwise.endpoints._address import ApiRoot
+from pollwise.endpoints._reader import ReplyReader
+from pollwise.endpoints._strict import shown, unknown
 from pollwise.endpoints.attrs_codec import AttrsCodec
 from pollwise.endpoints.mcp_tasks.messages import (
     INVALID_PARAMS,
@@ -41,6 +39,7 @@ from pollwise.endpoints.mcp_tasks.messages import (
     rpc,
 )
 from pollwise.endpoints.mcp_tasks.session import ACCEPT, SESSION, VERSION, McpSession
+from pollwise.endpoints.mcp_tasks.tasks import OLD_NAMES, STATUS, McpTask, McpTaskStatus, McpToolCall, reason_of
 from pollwise.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -58,7 +57,7 @@ from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import TERMINAL, Phase, Reading
 from pollwise.model.results import ResultCall
 
-__all__ = ["McpTask", "McpTaskStatus", "McpTasksEndpoint", "McpToolCall"]
+__all__ = ["McpTasksEndpoint"]
 
 _EXPERIMENTAL: Final = "2025-11-25"
 _EXTENSION: Final = "2026-07-28"
@@ -72,84 +71,6 @@ _PHASES: Final[Mapping[str, Phase]] = {
     "failed": Phase.FAILED,
     "cancelled": Phase.CANCELLED,
 }
-
-
-@attrs.frozen
-class McpTask:
-    """A task of an MCP server.
-
-    Args:
-        task_id: The `taskId` that the server gave it. A server may take it as a credential, so keep it to yourself.
-
-    Raises:
-        ConfigurationError: The ID is empty, too long, or has control characters. It is a ValueError.
-    """
-
-    task_id: str = attrs.field(validator=one_segment)
-
-
-@attrs.frozen(kw_only=True)
-class McpToolCall:
-    """A tool to call as a task.
-
-    Args:
-        name: The tool's name.
-        arguments: Its arguments, as JSON.
-        ttl_ms: For how many milliseconds the server shall keep the task. None leaves it to the server. Revision 2026-07-28
-            has no such wish.
-    """
-
-    name: str
-    arguments: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
-    ttl_ms: int | None = None
-
-
-@attrs.frozen(kw_only=True, weakref_slot=False)
-class McpTaskStatus:
-    """A task as the server describes it. A field that is absent is None. Texts are untrusted.
-
-    Attributes:
-        task_id: Its ID.
-        status: working, input_required, completed, failed or cancelled, or another word as sent.
-        status_message: The server's words.
-        created_at: When it was created, as in RFC 3339.
-        last_updated_at: When its status changed last.
-        ttl_ms: For how many milliseconds after its creation it is kept. None for ever, or if it is not stated.
-        poll_interval_ms: How many milliseconds to wait before the next poll.
-        input_requests: What the server wants to know, by key (revision 2026-07-28). Answer with `tasks/update`.
-        result: The result (revision 2026-07-28), maybe cut. `await watch.result()` has it whole.
-        error: The error of JSON-RPC that the task failed with (revision 2026-07-28).
-    """
-
-    task_id: str
-    status: str
-    status_message: str | None = None
-    created_at: str | None = None
-    last_updated_at: str | None = None
-    ttl_ms: float | None = None
-    poll_interval_ms: float | None = None
-    input_requests: Any = None
-    result: Any = None
-    error: Any = None
-
-
-def _number_or_null(value: object, _type: object = None, /) -> float | None:
-    return None if value is None else lenient_number(value)
-
-
-def _camel_case(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-_STRICT_HOOKS: Final[Mapping[Any, Hook]] = {
-    str: text,
-    str | None: text_or_null,
-    float | None: _number_or_null,
-    Any: json_value,
-}
-_STATUS: Final = Reader(McpTaskStatus, _STRICT_HOOKS, lenient_hooks={str | None: lenient_text}, wire_name=_camel_case)
-_OLD_NAMES: Final[Mapping[str, str]] = {"ttl": "ttlMs", "pollInterval": "pollIntervalMs"}  # of revision 2025-11-25
 
 
 class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
@@ -172,7 +93,7 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
     name = "mcp-tasks"
     heeded_headers = ()
     answer_statuses = frozenset({404})
-    deciding_keys = _STATUS.keys | frozenset({"jsonrpc", "id", "code", "message", *_OLD_NAMES})
+    deciding_keys = STATUS.keys | frozenset({"jsonrpc", "id", "code", "message", *OLD_NAMES})
     codec = AttrsCodec(McpTask, McpTaskStatus)
 
     def __init__(
@@ -200,7 +121,7 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
         self.account = checked_account(account, auth)
         numbers, own = itertools.count(1), secrets.token_hex(8)
         self._next_id: Callable[[], str] = lambda: f"{own}-{next(numbers)}"
-        self._statuses = ReplyReader(_STATUS, self.name, self._no_problem)
+        self._statuses = ReplyReader(STATUS, self.name, self._no_problem)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._url)!r}, revision={self._revision!r})"
@@ -251,7 +172,7 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
         result = self._result_in(job or _asked_for(reply), reply)
         data = {
             **result,
-            **{new: result[old] for old, new in _OLD_NAMES.items() if old in result and new not in result},
+            **{new: result[old] for old, new in OLD_NAMES.items() if old in result and new not in result},
         }
         status = self._statuses.read_part(reply, data)
         if job is not None and status.task_id != job.task_id:
@@ -261,7 +182,7 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
             status=status,
             phase=phase or Phase.RUNNING,
             final=phase in TERMINAL,
-            reason=_reason(status) if phase is Phase.FAILED or phase is Phase.CANCELLED else None,
+            reason=reason_of(status) if phase is Phase.FAILED or phase is Phase.CANCELLED else None,
             unknown=unknown("status", status.status) if phase is None else None,
             poll_after_s=None if status.poll_interval_ms is None else status.poll_interval_ms / 1_000,
         )
@@ -383,13 +304,6 @@ def _asked_for(reply: Reply) -> McpTask | None:
         return McpTask(orjson.loads(body or b"")["params"]["taskId"])
     except (orjson.JSONDecodeError, KeyError, TypeError, ConfigurationError):
         return None
-
-
-def _reason(status: McpTaskStatus) -> str | None:
-    if status.status_message:
-        return status.status_message
-    message = status.error.get("message") if isinstance(status.error, dict) else None
-    return message if isinstance(message, str) else None
 
 
 @cache
