@@ -20,12 +20,15 @@ import orjson
 
 from benchmarks.loopback import POLLS_A_JOB
 from pollwise import JobWatcher, Limits, Pacing, RateBudget
+from pollwise.endpoints import EndpointLike
+from pollwise.endpoints.declared import Declaration, DeclaredEndpoint, Progress
 from pollwise.endpoints.oracle_content import ExtractionEndpoint, ExtractionJob
 from pollwise.http.transport import AiohttpTransport
 
 __all__ = [
     "Contender",
     "Pollwise",
+    "PollwiseDeclared",
     "PollwiseJobs",
     "PollwiseLean",
     "Sending",
@@ -131,9 +134,9 @@ class Pollwise(Contender):
     def polls(self) -> int:
         return sum(watch.machine.polls for watch in self.watches)
 
-    def watcher(self) -> JobWatcher[Any, Any]:
+    def watcher(self, endpoint: EndpointLike[Any, Any] | None = None) -> JobWatcher[Any, Any]:
         return JobWatcher(
-            ExtractionEndpoint(self.url),
+            endpoint or ExtractionEndpoint(self.url),
             timeout_s=3600,
             pacing=Pacing(min_s=self.interval_s, max_s=1.5 * self.interval_s),
             budget=RateBudget(100_000, per_s=1),
@@ -157,14 +160,43 @@ class Pollwise(Contender):
 class PollwiseLean(Pollwise):
     """The same with a fixed interval, no budget and no deadline."""
 
-    def watcher(self) -> JobWatcher[Any, Any]:
+    def watcher(self, endpoint: EndpointLike[Any, Any] | None = None) -> JobWatcher[Any, Any]:
         return JobWatcher(
-            ExtractionEndpoint(self.url),
+            endpoint or ExtractionEndpoint(self.url),
             timeout_s=None,
             pacing=Pacing.fixed(self.interval_s),
             transport=self.transport,
             limits=Limits(concurrency=self.connections),
         )
+
+
+class PollwiseDeclared(Pollwise):
+    """As `Pollwise`, with a declaration in place of the vendor's endpoint."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        endpoint: DeclaredEndpoint[Any] = DeclaredEndpoint(attrs.evolve(_EXTRACTIONS, base=self.url))
+        async with self.watcher(endpoint) as watcher:
+            jobs = [endpoint.job(file_id=job.file_id, job_id=job.job_id) for job in self.jobs]
+            self.watches = [watcher.watch(job) for job in jobs]
+            yield
+        self.watches = []
+
+
+_EXTRACTIONS = Declaration(
+    name="extractions",
+    base="https://api.example.com",
+    poll="GET /documents/api/1.2/files/{file_id}/_extract/{job_id}",
+    state="progress",
+    queued=["PENDING"],
+    running=["PROCESSING"],
+    succeeded=["SUCCEEDED"],
+    failed=["FAILED"],
+    cancelled=["ABORTED"],
+    unconfirmed=["ABORTED"],
+    progress=Progress(done="completedPercentage", of=100),
+    reason="message",
+)
 
 
 class PollwiseJobs(Pollwise):

@@ -35,6 +35,7 @@ _OURS: dict[str, type[contenders.Contender]] = {
 }
 _CONTENDERS: dict[str, type[contenders.Contender]] = {
     **_OURS,
+    "declared": contenders.PollwiseDeclared,
     "plain": contenders.Workers,
     **{name: peer.contender for name, peer in peers.PEERS.items()},
 }
@@ -210,7 +211,7 @@ def _counted(plan: Plan) -> list[dict[str, Any]]:
         return rows
     for connections in plan.connections:
         for kind in plan.bodies:
-            names = ("plain", *_OURS)
+            names = ("plain", *_OURS, "declared")
             found = {name: instructions(name, kind, connections, 300, plan.instructions) for name in names}
             rows += [
                 {
