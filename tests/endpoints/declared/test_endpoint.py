@@ -16,6 +16,7 @@ from pollwise import (
     Failed,
     JobWatcher,
     Pacing,
+    Phase,
     Progressed,
     Reply,
     SqliteLedger,
@@ -125,6 +126,14 @@ def test_a_wait_in_the_body_reaches_the_reading() -> None:
     """While the job goes on."""
     assert endpoint().read(reply({"state": "working", "wait": 7})).poll_after_s == 7.0
     assert endpoint().read(reply({"state": "done", "wait": 7})).poll_after_s is None
+
+
+async def test_a_job_may_wait_for_input() -> None:
+    """It is not over, and its phase says so."""
+    declared = attrs.evolve(EXPORTS, waiting_for_input=["asked"])
+    events, _ = await events_of(raw(b'{"state": "asked"}'), DONE, declared=declared)
+    assert isinstance(events[0], Progressed)
+    assert (events[0].phase, len(events)) == (Phase.WAITING_FOR_INPUT, 2)
 
 
 async def test_an_end_of_unknown_kind_is_told() -> None:

@@ -58,6 +58,8 @@ next = "$Location"
 result = { ask = "POST /{region}/{file}", headers = { X-A = "b" }, json = { id = "{id}" }, raw = true, failed = [422] }
 cancel = { ask = "DELETE /{region}", json = { id = "{id}" } }
 limit = "500/min"
+waiting_for_input = ["asked"]
+waiting_for_input_when = "f"
 over_when = "finished"
 submit = { ask = "POST /{region}", headers = { X-Key = "{key}" }, json = "{order}", id = { id = "id", region = "{region}" } }
 first_after_s = 2.5
@@ -121,6 +123,8 @@ def test_a_file_has_every_word(tmp_path: Path) -> None:
             ),
             cancel=Call(ask="DELETE /{region}", json={"id": "{id}"}),
             limit=RateLimit(500, per_s=60.0),
+            waiting_for_input=["asked"],
+            waiting_for_input_when="f",
             over_when="finished",
             submit=Submit(
                 ask="POST /{region}",

@@ -67,24 +67,26 @@ def test_what_is_no_word_says_nothing(state: Any) -> None:
 
 
 def test_the_first_rule_that_matches_decides() -> None:
-    """Expressions come in the order cancelled, failed, succeeded, running, queued; then the words; then otherwise."""
+    """Expressions: cancelled, failed, succeeded, waiting for input, running, queued; then the words; then otherwise."""
     rules = right(
         **WORDS,
         cancelled_when="c",
         failed_when="f",
         succeeded_when="s",
+        waiting_for_input_when="w",
         running_when="r",
         queued_when="q",
         otherwise="queued",
     )
-    data: dict[str, Any] = dict.fromkeys("cfsrq", True) | {"state": "done"}
+    data: dict[str, Any] = dict.fromkeys("cfswrq", True) | {"state": "done"}
     seen = []
-    for name in "cfsrq":
+    for name in "cfswrq":
         verdict = rules.verdict(data)
         assert verdict is not None
         seen.append(verdict.phase)
         del data[name]
-    assert seen == [Phase.CANCELLED, Phase.FAILED, Phase.SUCCEEDED, Phase.RUNNING, Phase.QUEUED]
+    ends = [Phase.CANCELLED, Phase.FAILED, Phase.SUCCEEDED]
+    assert seen == [*ends, Phase.WAITING_FOR_INPUT, Phase.RUNNING, Phase.QUEUED]
     word, nothing = rules.verdict(data), rules.verdict({})
     assert word is not None
     assert nothing is not None

@@ -37,6 +37,7 @@ PHASES: Final[Mapping[str, Phase]] = {
     "cancelled": Phase.CANCELLED,
     "failed": Phase.FAILED,
     "succeeded": Phase.SUCCEEDED,
+    "waiting_for_input": Phase.WAITING_FOR_INPUT,
     "running": Phase.RUNNING,
     "queued": Phase.QUEUED,
 }
@@ -219,7 +220,7 @@ class Declaration:
 
     Expressions are JMESPath over the JSON of a reply; a dotted path such as `task.status` is one. The first rule that
     matches gives the phase, in this order: `http`, the expressions `cancelled_when`, `failed_when`, `succeeded_when`,
-    `running_when` and `queued_when`, the words, `over_when`, `otherwise`.
+    `waiting_for_input_when`, `running_when` and `queued_when`, the words, `over_when`, `otherwise`.
 
     Attributes:
         name: The name of the endpoint, as in logs, tokens and ledgers.
@@ -231,6 +232,7 @@ class Declaration:
         state: An expression that gives the vendor's word for the state.
         queued: Words for a job that waits. Words are compared without letter case. A number is no text.
         running: Words for a job at work. A word in no list means running, too, and is logged once.
+        waiting_for_input: Words for a job that stands still until somebody has answered it.
         succeeded: Words for a success.
         failed: Words for a failure.
         cancelled: Words for a cancellation.
@@ -239,6 +241,7 @@ class Declaration:
         cancelled_when: An expression that is true if the job was cancelled.
         failed_when: An expression that is true if the job failed.
         succeeded_when: An expression that is true if the job succeeded.
+        waiting_for_input_when: An expression that is true while the job waits for an answer.
         running_when: An expression that is true while the job is at work.
         queued_when: An expression that is true while the job waits.
         over_when: An expression that is true if the job is over. If no rule above says how, the watch ends with
@@ -273,6 +276,7 @@ class Declaration:
     state: str | None = None
     queued: tuple[Word, ...] = attrs.field(default=(), converter=_words)
     running: tuple[Word, ...] = attrs.field(default=(), converter=_words)
+    waiting_for_input: tuple[Word, ...] = attrs.field(default=(), converter=_words)
     succeeded: tuple[Word, ...] = attrs.field(default=(), converter=_words)
     failed: tuple[Word, ...] = attrs.field(default=(), converter=_words)
     cancelled: tuple[Word, ...] = attrs.field(default=(), converter=_words)
@@ -281,6 +285,7 @@ class Declaration:
     cancelled_when: str | None = None
     failed_when: str | None = None
     succeeded_when: str | None = None
+    waiting_for_input_when: str | None = None
     running_when: str | None = None
     queued_when: str | None = None
     over_when: str | None = None
