@@ -3,7 +3,7 @@
 Rule 1: an order is a JSON object. A hole is a field of it, `{order}` all of it, and `{key}` the idempotency key.
 Rule 2: what is wrong with an order is found before the request is sent. After it, the job may be running.
 Rule 3: a reply that does not have the keys of the job is malformed. No key is guessed.
-Rule 4: a URL that becomes the status call is at the origin of the start or at one of `origins`, because credentials go there.
+Rule 4: a URL relative to that of the start is resolved. Where it may lead is decided in `core/url_rules.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 import attrs
-from yarl import URL
 
 from pollwise.endpoints._server_values import url_in
 from pollwise.endpoints.attrs_codec import whole_number
@@ -110,14 +109,8 @@ class SubmitPlan:
         return found
 
     @classmethod
-    def parse(cls, declared: Declaration, origins: frozenset[URL], to: Problems) -> SubmitPlan | None:
-        """The meaning of `submit`. None: it is missing, or it is wrong.
-
-        Args:
-            declared: The declaration.
-            origins: Where else credentials may go.
-            to: Takes the problems.
-        """
+    def parse(cls, declared: Declaration, to: Problems) -> SubmitPlan | None:
+        """The meaning of `submit`. None: it is missing, or it is wrong."""
         if declared.submit is None:
             return None
         before, submit = len(to.found), declared.submit
@@ -132,8 +125,7 @@ class SubmitPlan:
             )
         places = _places(submit, declared, to)
         sources = {
-            name: to.of(f"submit.id.{name}", partial(_source, name, declared, origins), at)
-            for name, at in places.items()
+            name: to.of(f"submit.id.{name}", partial(_source, name, declared), at) for name, at in places.items()
         }
         if template is None or len(to.found) > before:
             return None
@@ -168,7 +160,7 @@ def _places(submit: Submit, declared: Declaration, to: Problems) -> dict[str, st
     return dict.fromkeys(declared.job, submit.id)
 
 
-def _source(name: str, declared: Declaration, origins: frozenset[URL], at: str) -> _Source:
+def _source(name: str, declared: Declaration, at: str) -> _Source:
     """The meaning of one place. Raises ConfigurationError."""
     hole = HOLE.fullmatch(at)
     if hole is not None:
@@ -179,11 +171,11 @@ def _source(name: str, declared: Declaration, origins: frozenset[URL], at: str) 
         if not is_field_name(at[1:]):
             raise ConfigurationError(f"write a header field as '$Location', not {at!r}")
         field = at[1:]
-        taken = partial(_own_url, origins) if _url_key(declared) == name else _key_in_url(name, declared)
+        taken = _own_url if _url_key(declared) == name else _key_in_url(name, declared)
         return lambda _values, reply: taken(reply.headers.get(field), reply)
     expression = compiled(at)
     if _url_key(declared) == name:
-        return lambda _values, reply: _own_url(origins, expression(reply.json()), reply)
+        return lambda _values, reply: _own_url(expression(reply.json()), reply)
     return lambda _values, reply: expression(reply.json())
 
 
@@ -205,32 +197,18 @@ def _key_in_url(name: str, declared: Declaration) -> Callable[[str | None, Reply
         base = None if reply.request is None else reply.request.url
         url = None if len(value) > _LONGEST_URL else url_in(value, base)
         match = None if url is None or like_poll is None else like_poll(url.raw_path)
-        return None if match is None else unquote(match[name])
+        try:
+            return None if match is None else unquote(match[name], errors="strict")
+        except UnicodeDecodeError:
+            return None
 
     return taken
 
 
-def _own_url(origins: frozenset[URL], value: object, reply: Reply) -> str | None:
-    """The URL of the status call. Raises MalformedReply if it is at another origin."""
-    if value is None or reply.request is None:
-        return None
-    url = url_in(value, reply.request.url)
-    place = None if url is None else _origin(url)
-    if place is None:
-        return None
-    if place != _origin(reply.request.url) and place not in map(_origin, origins):
-        raise reply.malformed(
-            f"its job is at another origin, {place[0]}://{place[1]}; if your credentials may go there, list it in origins"
-        )
-    return str(url)
-
-
-def _origin(url: URL) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port, or None if it has none or an invalid one."""
-    try:
-        return (url.scheme, url.raw_host.lower(), url.port) if url.raw_host else None
-    except ValueError:
-        return None
+def _own_url(value: object, reply: Reply) -> str | None:
+    """The URL of the status call."""
+    url = url_in(value, None if reply.request is None else reply.request.url)
+    return None if url is None or not url.absolute else str(url)
 
 
 def _url_key(declared: Declaration) -> str | None:

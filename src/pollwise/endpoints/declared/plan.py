@@ -79,7 +79,7 @@ def compiled(declaration: Declaration, problems: Problems) -> Plan | None:
         problems.add("job", f"the request uses no {', '.join(unused)}; two jobs that differ there alone would be one")
     cancel = None if declaration.cancel is None else _template("cancel", declaration.cancel, declaration, problems)
     origins = _origins(declaration, problems)
-    submit = SubmitPlan.parse(declaration, frozenset(map(URL, origins)), problems)
+    submit = SubmitPlan.parse(declaration, problems)
     _check_first_after(declaration.first_after_s, problems)
     result = ResultPlan.parse(declaration, problems)
     problems.of("auth", _check_auth, declaration.auth)
