@@ -92,8 +92,9 @@ DOCUMENTED: dict[str, Calls] = {
     "databricks-run": Calls(
         keys={"run_id": 455644833},
         cancel=("POST /api/2.2/jobs/runs/cancel", {"run_id": 455644833}),
-        order={"job_id": 11, "idempotency_token": "k-1", "job_parameters": {"day": "2026-11-29"}},
+        order={"job_id": 11, "job_parameters": {"day": "2026-11-29"}},
         submit="POST /api/2.2/jobs/run-now",
+        body={"job_id": 11, "job_parameters": {"day": "2026-11-29"}, "idempotency_token": "k"},
         started={"run_id": 455644833, "number_in_job": 455644833},
         result=f"GET {BASE}/api/2.2/jobs/runs/get-output?run_id=455644833",
     ),
@@ -183,6 +184,7 @@ def test_a_job_can_be_started(name: str) -> None:
     request = endpoint.submit_request(calls.order, "k")
     assert line_of(request) == calls.submit
     assert orjson.loads(request.body or b"") == (calls.order if calls.body is None else calls.body)
+    assert request.is_idempotent is (name == "databricks-run")  # it alone documents a key
     job = endpoint.read_submitted(calls.order, Reply(200, {}, orjson.dumps(calls.started), request))
     assert job == endpoint.job(**calls.keys)
 

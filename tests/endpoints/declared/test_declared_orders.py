@@ -72,6 +72,18 @@ def test_fields_of_the_order_fill_the_holes() -> None:
     assert orjson.loads(request.body or b"") == {"rows": [1, {"a": True}], "text": "no {file}", "key": "k-1"}
 
 
+def test_a_body_may_have_the_order_and_more() -> None:
+    """The members of the declaration win. In a nested object, too."""
+    json = {"*": "{order}", "token": "{key}", "in": {"*": "{in}", "n": 7}, "not": {"*": "text"}}
+    request = request_of({"file": "a", "token": "own", "in": {"m": 1, "n": 2}}, {"ask": "POST /jobs", "json": json})
+    assert orjson.loads(request.body or b"") == {
+        "file": "a",
+        "token": "k-1",
+        "in": {"m": 1, "n": 7},
+        "not": {"*": "text"},
+    }
+
+
 @pytest.mark.parametrize(
     ("order", "why"),
     [

@@ -3,7 +3,8 @@
 Rule 1: `{id}` becomes one segment of the path, or one value of the query. `{+id}` keeps its slashes. A request that
 begins with `{+url}` takes its whole URL from the job.
 Rule 2: a value that would change the meaning of the URL is refused when the job is made, not when it is polled.
-Rule 3: in a JSON body only a whole text is a hole, because GraphQL has braces of its own. The key keeps its type.
+Rule 3: in a JSON body only a whole text is a hole, because GraphQL has braces of its own. The key keeps its type. The
+members of an object in the member `*` are put beside it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = ["HOLE", "Key", "RequestTemplate"]
 Key: TypeAlias = str | int
 
 _make_request = fast_constructor(Request)
+_ALL: Final = "*"  # the member of a body whose value, if it is an object, has further members
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _FIELD_VALUE: Final = re.compile(r"[ -~]*", re.ASCII).fullmatch
 
@@ -230,5 +232,8 @@ def _filled_json(value: Any, keys: Mapping[str, Key]) -> Any:
         hole = HOLE.fullmatch(value)
         return value if hole is None else keys[hole[2]]
     if isinstance(value, dict):
-        return {name: _filled_json(inner, keys) for name, inner in value.items()}
+        filled = {name: _filled_json(inner, keys) for name, inner in value.items()}
+        if isinstance(filled.get(_ALL), dict):
+            return {**filled.pop(_ALL), **filled}
+        return filled
     return [_filled_json(inner, keys) for inner in value] if isinstance(value, list) else value

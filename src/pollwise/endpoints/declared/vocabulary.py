@@ -191,6 +191,7 @@ class Submit:
             the job has several keys.
         headers: Header fields, as in `Call`; such as `{"Idempotency-Key": "{key}"}`.
         json: The JSON body, or None. A text that is a hole as a whole becomes that value, such as `"{order}"`.
+            `{"*": "{order}", "token": "{key}"}` has all members of the order, and a further one.
     """
 
     ask: str
