@@ -118,6 +118,7 @@ DOCUMENTED: dict[str, Calls] = {
             "jobReference": {"projectId": "acme", "location": "EU", "jobId": "job_7"},
             "status": {"state": "RUNNING"},
         },
+        result=f"GET {BASE}/bigquery/v2/projects/acme/queries/job_7?location=EU",
     ),
     "apify": Calls(
         keys={"run_id": "HG7ML7M8z78YcAPEB"},

@@ -29,7 +29,7 @@ from pollwise.errors import (
     UnknownOutcome,
     WatcherClosed,
 )
-from pollwise.model.calls import Call, StatusCall
+from pollwise.model.calls import Call, StatusCall, checked_cursor
 from pollwise.model.cancelling import CancelCall
 from pollwise.model.events import Abandoned, Failed, Outcome, Succeeded
 from pollwise.model.limits import Limits, require_seconds
@@ -118,6 +118,11 @@ class JobCalls(Generic[J, S]):
         if not self._can_stream:
             raise ConfigurationError(
                 "save_result needs a transport with stream(request, sink), as AiohttpTransport has it"
+            )
+        if checked_cursor(self._endpoint, "result_request") is not None:
+            raise ConfigurationError(
+                f"the results of the endpoint {self._endpoint.name} may have several pages, of which a file would be the"
+                " first; use result()"
             )
         if type(max_bytes) is not int or max_bytes < 1:
             raise ConfigurationError(f"max_bytes must be a whole number of at least 1, got {max_bytes!r}")

@@ -103,7 +103,8 @@ class Watch(ABC, Generic[J, S, R_co]):
             The size in bytes.
 
         Raises:
-            ConfigurationError: The endpoint has no result, its status is the result, or the transport has no `stream`.
+            ConfigurationError: The endpoint has no result, its status is the result, or its results have pages: then
+                `result_request` has a parameter `cursor`. Or the transport has no `stream`.
             OSError: The file cannot be written.
             JobError: The job failed or was cancelled.
             ResultTooLarge: The result has more than `max_bytes`.

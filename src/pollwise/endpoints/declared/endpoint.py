@@ -129,9 +129,8 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         if plan.next is not None and plan.next.header is not None:
             self.heeded_headers = (plan.next.header,)
         if plan.result is not None:
-            self.result_request: Callable[[DeclaredJob, S], Any] = partial(
-                _result_request, plan.result, self._request, self._form
-            )
+            made = _result_request if plan.result.pages is None else _page_request
+            self.result_request: Callable[[DeclaredJob, S], Any] = partial(made, plan.result, self._request, self._form)
             self.read_result: Callable[[Reply], Any] = plan.result.read
             self.result_answer_statuses = plan.result.failed
         if plan.cancel is not None:  # a watcher asks whether the attribute is there
@@ -317,6 +316,19 @@ def _result_request(
     plan: ResultPlan, own: Callable[[DeclaredJob], Request], form: StatusForm[S], job: DeclaredJob, status: S, /
 ) -> Any:
     return plan.request(dict(job.keys), form.to_json(status), own(job))
+
+
+def _page_request(
+    plan: ResultPlan,
+    own: Callable[[DeclaredJob], Request],
+    form: StatusForm[S],
+    job: DeclaredJob,
+    status: S,
+    /,
+    cursor: Cursor = None,
+) -> Any:
+    first = _result_request(plan, own, form, job, status)
+    return first if plan.pages is None else plan.pages.request(first, cursor)
 
 
 def _cancel_request(template: RequestTemplate, job: DeclaredJob, _status: object, /) -> Request:

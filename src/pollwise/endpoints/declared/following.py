@@ -7,8 +7,9 @@ Rule 3: what is no URL makes a reply malformed. To poll the URL before would hid
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -20,6 +21,9 @@ from pollwise.model.cursor import Cursor
 from pollwise.model.messages import Reply
 
 __all__ = ["NextUrl"]
+
+_LINKS: Final = re.compile(r"<([^<>]*)>([^<]*)").findall
+_RELATION: Final = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"]+))", re.IGNORECASE).search
 
 
 @attrs.frozen(kw_only=True)
@@ -46,12 +50,27 @@ class NextUrl:
             raise ConfigurationError(f"write a header field as '$Location', not {text!r}")
         return cls(header=text[1:], expression=None)
 
+    def found(self, reply: Reply, body: Callable[[Reply], Any]) -> Any:
+        """What is there, or None. Of a field `Link` it is the target whose relation is `next` (RFC 8288)."""
+        if self._expression is not None:
+            return self._expression(body(reply))
+        value = reply.headers.get(self.header or "")
+        return value if value is None or self.header is None or self.header.lower() != "link" else _next_in(value)
+
     def cursor(self, reply: Reply, body: Callable[[Reply], Any], before: Cursor) -> Cursor:
         """The next URL, or the one before. Raises MalformedReply."""
-        found = reply.headers.get(self.header or "") if self._expression is None else self._expression(body(reply))
+        found = self.found(reply, body)
         if found is None or found == "":
             return before
         url = url_in(found, None if reply.request is None else reply.request.url)
         if url is None:
             raise reply.malformed("what the declaration calls next is no URL")
         return str(url)
+
+
+def _next_in(links: str) -> str | None:
+    for target, parameters in _LINKS(links):
+        relation = _RELATION(parameters)
+        if relation is not None and "next" in (relation[1] or relation[2]).lower().split():
+            return str(target)
+    return None

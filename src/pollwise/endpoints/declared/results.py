@@ -16,6 +16,7 @@ import attrs
 
 from pollwise.endpoints._server_values import is_surely_whole, url_in
 from pollwise.endpoints.declared.expressions import Expression, compiled
+from pollwise.endpoints.declared.pages import Pages
 from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.rules import text_or_none
 from pollwise.endpoints.declared.templates import Key, RequestTemplate
@@ -42,12 +43,14 @@ class ResultPlan:
         raw: Whether the result is the bytes of the reply. Otherwise it is its JSON.
         failed: Status codes that say that the job has failed.
         template: The request, or None.
+        pages: How further pages are asked and read. None: the result is one page.
     """
 
     request: Callable[[Mapping[str, Key], Any, Request], _Made]
     raw: bool = False
     failed: frozenset[int] = frozenset()
     template: RequestTemplate | None = None
+    pages: Pages | None = None
     _reason: Expression | None = attrs.field(default=None, alias="reason")
     _path: Expression | None = attrs.field(default=None, alias="path")
 
@@ -59,6 +62,8 @@ class ResultPlan:
             except MalformedReply:
                 data = None
             return Reading.failed(data, reason=text_or_none(None if self._reason is None else self._reason(data)))
+        if self.pages is not None:
+            return self.pages.page(reply)
         if self.raw:
             return reply.body
         return reply.json() if self._path is None else self._path(reply.json())
@@ -114,6 +119,7 @@ def _fetched(word: str, fetch: Fetch, declared: Declaration, to: Problems) -> Re
     expressions = {path: compiled(path) for path in sorted(paths)}
     url = None if fetch.url is None else to.of(f"{word}.url", compiled, fetch.url)
     reason = None if declared.reason is None else to.of("reason", compiled, declared.reason)
+    pages = Pages.parse(word, fetch, to)
     if template is None or len(to.found) > before:
         return None
 
@@ -134,6 +140,7 @@ def _fetched(word: str, fetch: Fetch, declared: Declaration, to: Problems) -> Re
         raw=fetch.raw,
         failed=frozenset(fetch.failed),
         template=template,
+        pages=pages,
         reason=reason,
     )
 

@@ -163,6 +163,10 @@ class Fetch:
         json: The JSON body, as in `Call`, or None.
         raw: Whether the result is the bytes of the reply. Otherwise it is the JSON of the reply.
         failed: Status codes which say that the job has failed. Then `result()` raises JobFailed.
+        next: Where a page of the result has the next one: an expression, or `$Link` for a header field. A page without one is
+            the last. The value is a URL, or with `query` any text or whole number. None: the result is one page.
+        query: The query parameter that takes the value of `next`.
+        items: An expression that gives the list in the JSON of a page. The lists are joined. None: the JSON is that list.
     """
 
     ask: str | None = None
@@ -171,6 +175,9 @@ class Fetch:
     json: Any = None
     raw: bool = False
     failed: tuple[int, ...] = attrs.field(default=(), converter=tuple)
+    next: str | None = None
+    query: str | None = None
+    items: str | None = None
 
 
 def _places(value: str | Mapping[str, str]) -> str | Mapping[str, str]:
