@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pollwise.endpoints.declared import Declaration, Fetch, Submit
+from pollwise.endpoints.declared import Call, Declaration, Fetch, Submit
 from pollwise.endpoints.declared.plan import compiled, deciding_keys
 from pollwise.endpoints.declared.problems import Problems
 
@@ -118,3 +118,26 @@ def test_origins_are_scheme_and_host() -> None:
         (problem,) = problems_of(origins=[wrong])
         assert problem.startswith("origins: write origins, such as")
     assert problems_of(origins="https://b.example")[0] == "origins: write a list of texts"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ({"result": {"url": "u"}}, "result: write a text or Fetch(...), got dict"),
+        ({"then": "u"}, "then: write Fetch(...), got str"),
+        ({"submit": "POST /x"}, "submit: write Submit(...), got str"),
+        ({"cancel": {"ask": "POST /x"}}, "cancel: write Call(...), got dict"),
+        ({"poll": 7}, "poll: write Call(...), got int"),
+        ({"progress": "percent"}, "progress: write Progress(...), got str"),
+        ({"after": {"s": "x"}}, "after: write Wait(...), got dict"),
+        ({"limit": "5/min"}, "limit: write RateLimit(...), got str"),
+        ({"cancel": Call(ask=7)}, "cancel.ask: it must be a text, got int"),  # type: ignore[arg-type]  # what a user may do
+        ({"then": Fetch(url="u", next=7)}, "then.next: it must be a text, got int"),  # type: ignore[arg-type]  # likewise
+        ({"submit": Submit(ask="POST /x", id=7)}, "submit.id: write an expression, or"),  # type: ignore[arg-type]  # likewise
+        ({"submit": Submit(ask="POST /x", id={"id": 7})}, "submit.id: write an expression, or"),  # type: ignore[dict-item]  # likewise
+    ],
+)
+def test_a_value_of_another_class_is_a_problem(words: dict[str, Any], problem: str) -> None:
+    """Also in Python, where nothing has read a file."""
+    (found,) = problems_of(**words)
+    assert found.startswith(problem)

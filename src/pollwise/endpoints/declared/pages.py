@@ -77,6 +77,8 @@ class Pages:
             return None
         following = to.of(f"{word}.next", NextUrl.parse, fetch.next)
         items = None if fetch.items is None else to.of(f"{word}.items", compiled, fetch.items)
+        if fetch.query == "":
+            to.add(f"{word}.query", "write the name of a query parameter")
         if fetch.raw and fetch.items is not None:
             to.add(f"{word}.items", "raw pages are bytes, which have no items; leave raw or items out")
         if fetch.query is None and (fetch.json is not None or not (fetch.ask or "GET ").startswith("GET ")):

@@ -22,16 +22,33 @@ from pollwise.endpoints.declared.problems import Problems
 from pollwise.endpoints.declared.results import ResultPlan, result_names
 from pollwise.endpoints.declared.rules import Rules
 from pollwise.endpoints.declared.templates import Key, RequestTemplate
-from pollwise.endpoints.declared.vocabulary import HOLE, PHASES, Call, Declaration, Fetch
+from pollwise.endpoints.declared.vocabulary import HOLE, PHASES, Call, Declaration, Fetch, Progress, Submit, Wait
 from pollwise.errors import ConfigurationError
 from pollwise.http.credentials import header_fields
-from pollwise.model.limits import is_number
+from pollwise.model.limits import RateLimit, is_number
 
 __all__ = ["KEY_TYPES", "Plan", "auth_variables", "compiled", "deciding_keys"]
 
 KEY_TYPES: Final[Mapping[str, type]] = {"str": str, "int": int}
 """The types that the keys of a job may have, by name."""
 
+_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "poll": (Call,),
+    "cancel": (Call,),
+    "submit": (Submit,),
+    "result": (str, Fetch),
+    "then": (Fetch,),
+    "progress": (Progress,),
+    "after": (Wait,),
+    "limit": (RateLimit,),
+}
+_TEXTS: Final[Mapping[type, tuple[str, ...]]] = {
+    Call: ("ask",),
+    Fetch: ("ask", "url", "next", "query", "items"),
+    Submit: ("ask",),
+    Progress: ("done",),
+    Wait: ("s", "ms"),
+}
 _AUTH_FORMS: Final = ({"bearer"}, {"basic"}, {"key", "header"})
 _NAMES: Final = re.compile(r"[^\W\d][\w-]*").findall
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII).fullmatch
@@ -68,6 +85,8 @@ class Plan:
 
 def compiled(declaration: Declaration, problems: Problems) -> Plan | None:
     """The requests and the rules of a declaration. What is wrong with it is added to `problems`. None: the poll is wrong."""
+    if not _has_right_kinds(declaration, problems):
+        return None
     for name, kind in declaration.job.items():
         if not name.isidentifier() or kind not in KEY_TYPES:
             problems.add(
@@ -94,6 +113,26 @@ def compiled(declaration: Declaration, problems: Problems) -> Plan | None:
     if poll is None:
         return None
     return Plan(poll=poll, rules=rules, next=following, cancel=cancel, result=result, submit=submit, origins=origins)
+
+
+def _has_right_kinds(declaration: Declaration, problems: Problems) -> bool:
+    """Whether the words have values of their classes. A file is checked when it is read, but Python is not."""
+    before = len(problems.found)
+    for word, kinds in _KINDS.items():
+        value = getattr(declaration, word)
+        if value is not None and not isinstance(value, kinds):
+            wanted = " or ".join("a text" if kind is str else f"{kind.__name__}(...)" for kind in kinds)
+            problems.add(word, f"write {wanted}, got {type(value).__name__}")
+        for name in _TEXTS.get(type(value), ()):
+            text = getattr(value, name)
+            if text is not None and not isinstance(text, str):
+                problems.add(f"{word}.{name}", f"it must be a text, got {type(text).__name__}")
+    places = getattr(declaration.submit, "id", "")
+    if not isinstance(places, str) and not all(
+        isinstance(place, str) for place in getattr(places, "values", lambda: [0])()
+    ):
+        problems.add("submit.id", "write an expression, or a mapping of the keys of the job to expressions")
+    return len(problems.found) == before
 
 
 def _template(word: str, call: Call, declaration: Declaration, problems: Problems) -> RequestTemplate | None:

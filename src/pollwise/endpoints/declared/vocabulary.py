@@ -111,7 +111,9 @@ def hole_names(call: Call) -> tuple[str, ...]:
 
 
 def _keys_of_poll(declaration: Declaration) -> JobKeys:
-    poll = declaration.poll
+    poll: object = declaration.poll
+    if not isinstance(poll, Call):  # refused later, with the place
+        return JobKeys({})
     headers = {**declaration.headers, **poll.headers}
     names = hole_names(Call(ask=poll.ask, headers=headers, json=poll.json))
     return JobKeys({name: "str" for name in names if "." not in name})
