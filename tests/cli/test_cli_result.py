@@ -30,8 +30,8 @@ async def test_a_result_in_the_status_is_json_on_stdout(exports: Any, command: R
     assert json.loads(out) == [1, "é\x1b"]
     lines = err.splitlines()
     assert lines[0] == "pollwise: reports is declared in pollwise.toml"
-    assert lines[1].startswith("reports a / b running (1 poll")
-    assert lines[-1].startswith("reports a / b succeeded (2 polls")
+    assert lines[1].startswith("reports a / b running (")
+    assert lines[-1].startswith("reports a / b succeeded (")
 
 
 async def test_bytes_go_to_a_file(exports: Any, command: Run, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,13 @@ async def test_a_job_is_started_and_its_keys_are_printed(exports: Any, command: 
     assert exports.orders == [("order-1", {"dataset": "d1", "size": 7})]
     status, out, _ = await command("watch", *out.split(), *QUICK)
     assert status == 0
+
+
+async def test_an_order_comes_from_stdin(exports: Any, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the file `-`."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"dataset": "d1"}')))
+    status, out, _ = await command("submit", "exports", "--order", "-")
+    assert (status, out, exports.orders[0][1]) == (0, "exports id=7\n", {"dataset": "d1"})
 
 
 async def test_with_wait_the_job_is_watched(exports: Any, command: Run, tmp_path: Path) -> None:

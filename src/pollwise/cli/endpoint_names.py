@@ -123,12 +123,13 @@ class EndpointNames:
         try:
             checked_account(self.account_of(name))
         except ConfigurationError as error:
-            raise UsageError(f"--{error}") from None
+            option = f"--account-of {safe(name, 60)}: " if name in self._accounts else "--"
+            raise UsageError(f"{option}{error}") from None
         try:
             return found.make()
         except DeclarationErrors as errors:
             if name in self._base_urls and all(problem.word == "base" for problem in errors.problems):
-                raise UsageError(f"--base-url: {errors.problems[0].why}") from None
+                raise ConfigurationError(f"base_url {errors.problems[0].why}") from None
             raise
 
     def _look_up(self, name: str) -> NamedEndpoint | None:
@@ -196,8 +197,13 @@ class EndpointNames:
         entry = catalog().get(name)
         if entry is None:
             return None
-        source = f"from the catalog, {entry.page}"
-        return self._of_declaration(entry.declaration, partial(from_catalog, name), source)
+
+        def make(**options: Any) -> AnyEndpoint:
+            if entry.own_server and options["base_url"] is None:
+                raise UsageError(f"{name} needs the base URL of your own server; name it with --base-url")
+            return from_catalog(name, **options)
+
+        return self._of_declaration(entry.declaration, make, f"from the catalog, {entry.page}")
 
     @cached_property
     def _installed(self) -> Mapping[str, InstalledEndpoint]:

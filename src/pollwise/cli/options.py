@@ -196,7 +196,7 @@ class CancelOptions(EndpointOptions):
 class SubmitOptions(ResultOptions):
     """The options of `pollwise submit`."""
 
-    order: FilePath = None
+    order: Annotated[Path | None, Parameter(metavar="FILE", show_default=False, allow_leading_hyphen=True)] = None
     """A file with the order as one JSON object, instead of KEY=VALUE; - for stdin."""
 
     key: Annotated[str | None, Parameter(metavar="KEY", show_default=False)] = None
