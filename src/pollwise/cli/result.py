@@ -49,7 +49,7 @@ async def fetch_result(endpoint: Endpoint[J, Any], job: J, options: ResultOption
     """
     check_has_result(endpoint, options)
     screen = open_screen(json=options.json, on_stderr=True)
-    async with watching(endpoint, options, screen, result_bytes=in_memory(options)) as watcher:
+    async with watching(endpoint, options, screen, result_bytes=in_memory(endpoint, options)) as watcher:
         screen.add_job(endpoint, job)
         watch = watcher.watch(job)
         record = await follow_watch(watch, endpoint, screen)
@@ -86,7 +86,7 @@ class FetchedResult:
 async def fetched_result(watch: Watch[Any, Any, Any], endpoint: AnyEndpoint, options: ResultOptions) -> FetchedResult:
     """Fetch the result of a job that has succeeded. Raises OSError if the file cannot be written."""
     try:
-        if options.out is not None and _fetch_of(endpoint) is not None and _can_be_replaced(options.out):
+        if options.out is not None and _is_streamed(endpoint, options.out):
             return FetchedResult(size=await watch.save_result(options.out, max_bytes=options.max_bytes or _IN_FILE))
         return FetchedResult(value=await watch.result())
     except PollwiseError as error:
@@ -113,7 +113,7 @@ async def deliver_result(fetched: FetchedResult, options: ResultOptions) -> Exit
         elif is_bytes:
             await StdoutWriter().data(data)
         else:
-            await StdoutWriter().line(json_text(value))
+            await StdoutWriter().line(data[:-1].decode("ascii"))
         size = len(data)
     if options.out is not None and not options.json:
         print(f"pollwise: {size:,} bytes written to {safe(options.out)}", file=sys.stderr)
@@ -141,11 +141,13 @@ def _fetch_of(endpoint: AnyEndpoint) -> Fetch | None:
     return declared.result if isinstance(declared.result, Fetch) else declared.then
 
 
-def in_memory(options: ResultOptions) -> int:
-    """Most bytes of a result that is not streamed."""
+def in_memory(endpoint: AnyEndpoint, options: ResultOptions) -> int | None:
+    """Most bytes of a result in memory. None if it is streamed to its file."""
+    if options.out is not None and _is_streamed(endpoint, options.out):
+        return None
     return options.max_bytes or _IN_MEMORY
 
 
-def _can_be_replaced(path: Path) -> bool:
-    """False for a pipe or a device. Bytes are written into it, and no file is put into its place."""
-    return path.is_file() or not path.exists()
+def _is_streamed(endpoint: AnyEndpoint, path: Path) -> bool:
+    """Whether the reply is the result, byte by byte, and a file is put into its place. A pipe or a device is written into."""
+    return _fetch_of(endpoint) is not None and (path.is_file() or not path.exists())

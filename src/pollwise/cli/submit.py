@@ -47,7 +47,8 @@ async def submit_job(endpoint: AnyEndpoint, order: Mapping[str, Any], options: S
     if options.waits:
         screen = open_screen(json=options.json, on_stderr=options.wants_result)
     fetched = None
-    async with watching(endpoint, options, screen, result_bytes=in_memory(options)) as watcher:
+    result_bytes = in_memory(endpoint, options) if options.wants_result else None
+    async with watching(endpoint, options, screen, result_bytes=result_bytes) as watcher:
         starter: Any = watcher  # the endpoint has the ability, which its type does not show
         try:
             watch = await starter.submit(made, key=options.key)
