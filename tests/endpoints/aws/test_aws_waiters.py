@@ -213,8 +213,9 @@ async def test_throttling_is_a_rate_limit() -> None:
 
 
 async def test_a_fault_of_aws_is_asked_again() -> None:
-    """5xx, also with a body that is no XML, and S3's error in a 200."""
-    aws = Aws(Said(b"<html>", 500), Said(b"", 502), ec2_error("InternalError", 500), ec2("running"))
+    """5xx, also with a body that is no XML, and a time-out that AWS calls the client's fault."""
+    faults = (Said(b"<html>", 500), Said(b"", 502), ec2_error("InternalError", 500), ec2_error("RequestTimeout"))
+    aws = Aws(*faults, ec2("running"))
     events = await events_of(aws, "ec2", "instance_running", {"InstanceIds": ["i-1"]})
     assert isinstance(events[-1], Succeeded)
 

@@ -243,8 +243,6 @@ def _waiters(session: Session, service: str) -> Mapping[str, Mapping[str, Any]]:
         found: Mapping[str, Mapping[str, Any]] = loader.load_service_model(service, "waiters-2")["waiters"]
     except aws_errors.UnknownServiceError:
         similar = _similar(service, loader.list_available_services("waiters-2"))
-    except aws_errors.DataNotFoundError:
-        raise ConfigurationError(f"{service} has no waiters") from None
     else:
         return found
     raise ConfigurationError(f"botocore has no waiters of a service {service!r}{similar}")
