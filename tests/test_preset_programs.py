@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import ssl
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 import trustme
 
-from raw_server import Line, RawServer, raw_server, reply
+from mcp_server import McpServer, serving
+from raw_server import raw_server, reply
 from scripted_server import answer, scripted_server
 from test_examples import main_of
 
@@ -84,33 +86,30 @@ async def test_fhir_export(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert (tmp_path / "Observation-1.ndjson").read_bytes() == b'{"id": "o-1"}\n'
 
 
-class McpServer:
+class Asking(McpServer):
     """Opens a session, asks for an answer once, and completes the task."""
 
-    server: RawServer
-
     def __init__(self) -> None:
+        super().__init__()
         self._words = ["input_required", "completed"]
 
-    def __call__(self, line: Line) -> None:
-        data = orjson.loads(self.server.requests[-1].partition(b"\r\n\r\n")[2])
+    def answer(self, data: dict[str, Any], headers: dict[str, str]) -> bytes:
         match data["method"]:
             case "initialize":
-                result = {"protocolVersion": "2025-11-25"}
+                return self.response(data, {"result": {"protocolVersion": "2025-11-25"}}, "MCP-Session-Id: s-0001")
             case "tasks/get":
-                result = {"taskId": "7", "status": self._words.pop(0), "statusMessage": "May I?"}
-            case _:
-                result = {"content": "done"}
-        status = "200 OK" if "id" in data else "202 Accepted"
-        line.say(reply(orjson.dumps({"id": data.get("id"), "result": result}), "MCP-Session-Id: s-0001", status=status))
+                task = {"taskId": "7", "status": self._words.pop(0), "statusMessage": "May I?"}
+                return self.response(data, {"result": task})
+            case "tasks/result":
+                return self.response(data, {"result": {"content": "done"}})
+        return self.accepted()
 
 
 @pytest.mark.looptime
 async def test_mcp_task(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """It waits for an answer, and has a result in the end."""
-    script = McpServer()
-    async with raw_server(script) as script.server:
-        monkeypatch.setenv("MCP_URL", script.server.url)
+    async with serving(Asking()) as server:
+        monkeypatch.setenv("MCP_URL", server.url)
         monkeypatch.setenv("MCP_TASK", "7")
         await main_of("mcp_task")()
     assert capsys.readouterr().out == "waits: May I?\ndone\n"

@@ -292,6 +292,15 @@ async def test_a_forbidden_status_is_no_failed_export() -> None:
             await watcher.watch(BulkExport(f"{server.url}/status/7"))
 
 
+def test_an_origin_without_credentials_is_named() -> None:
+    """The error says what to write. A stated default port does not matter."""
+    endpoint = BulkExportEndpoint("https://fhir.example.com/r4", origins=("https://files.example.com",))
+    for url in ("https://files.example.com/1", "https://fhir.example.com:443/1"):
+        assert endpoint.request(BulkExport(url)).url == URL(url)
+    with pytest.raises(ConfigurationError, match=r"origins=\('http://fhir.example.com',\)"):
+        endpoint.request(BulkExport("http://fhir.example.com/1"))
+
+
 @pytest.mark.looptime
 async def test_credentials_go_to_no_other_origin() -> None:
     """A status URL elsewhere is refused by name, and nothing is sent."""

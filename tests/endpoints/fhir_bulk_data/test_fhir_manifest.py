@@ -10,8 +10,8 @@ from yarl import URL
 
 from pollwise import Reply, Request
 from pollwise.endpoints._reader import ReplyReader
-from pollwise.endpoints.fhir_bulk_data import BulkExport, BulkExportEndpoint, BulkFileJob, BulkManifest
-from pollwise.endpoints.fhir_bulk_data.manifest import MANIFEST, check_origin, manifest_in, next_page
+from pollwise.endpoints.fhir_bulk_data import BulkExport, BulkFileJob, BulkManifest
+from pollwise.endpoints.fhir_bulk_data.manifest import MANIFEST, manifest_in, next_page
 from pollwise.errors import ConfigurationError, MalformedReply
 
 STATUS_URL = "https://fhir.example.com/status/7"
@@ -154,12 +154,3 @@ def test_a_signature_in_a_url_is_not_shown() -> None:
     job = BulkFileJob(manifest_url=url)
     assert "s3cr3t" not in repr((manifest, job, BulkExport(url)))
     assert "https://files.example.com/1" in repr(manifest)
-
-
-def test_an_origin_without_credentials_is_named() -> None:
-    """The error says what to write."""
-    endpoint = BulkExportEndpoint("https://fhir.example.com/r4", origins=("https://files.example.com",))
-    check_origin(endpoint, URL("https://files.example.com/1"), "it")
-    check_origin(endpoint, URL("https://fhir.example.com:443/1"), "it")
-    with pytest.raises(ConfigurationError, match=r"origins=\('http://fhir.example.com',\)"):
-        check_origin(endpoint, URL("http://fhir.example.com/1"), "it")

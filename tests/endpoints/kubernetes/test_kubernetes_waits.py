@@ -69,7 +69,38 @@ def test_the_first_condition_of_a_type_decides() -> None:
     """As in kubectl, a condition without a type is passed over."""
     wait = parse_wait("condition=Ready")
     assert not wait.met(with_conditions({"status": "True"}, ready("False"), ready("True")))
+    assert wait.met(with_conditions({"type": "Ready"}, ready("True")))
     assert wait.met(with_conditions({}, ready("True"), ready("False")))
+
+
+# The scenarios of kubectl's own suite for JSONPaths
+POD = ResourceStatus(
+    {
+        "metadata": {"name": "foo-b6699dcfb-rnv7t"},
+        "spec": {"nodeName": "knode0", "containers": [{"name": "nginx", "ports": [{"containerPort": 80}]}]},
+        "status": {"conditions": [{"type": "Ready"}, {"type": "PodScheduled"}], "containerStatuses": [{"ready": True}]},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "met"),
+    [
+        ("{.foo.bar}", False),
+        ("{.status.containerStatuses[0].ready}=true", True),
+        ("{.status.containerStatuses[0].ready}=false", False),
+        ("{.spec.containers[0].ports[0].containerPort}=80", True),
+        ("{.spec.containers[0].ports[0].containerPort}=81", False),
+        ("{.spec.nodeName}=knode0", True),
+        ("{.spec.nodeName}", True),
+        ("{.spec.nodeName}=kmaster", False),
+        ("{.spec}", True),
+        ("{.metadata.name}=foo-b6699dcfb-rnv7t", True),
+    ],
+)
+def test_the_scenarios_of_kubectl_hold(path: str, met: bool) -> None:
+    """Booleans, integers, texts, and whole objects without a value."""
+    assert parse_wait(f"jsonpath={path}").met(POD) is met
 
 
 DOCUMENT = ResourceStatus(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import orjson
 import pytest
 from yarl import URL
 
+from mcp_server import McpServer, serving
 from pollwise import (
     BearerAuth,
     Cancelled,
@@ -31,7 +31,6 @@ from pollwise.errors import (
     ServerUnavailable,
 )
 from pollwise.testing import Sample, check_endpoint
-from raw_server import Line, RawServer, raw_server
 from raw_server import reply as raw_reply
 
 BASE = "https://mcp.example.com/mcp"
@@ -311,42 +310,24 @@ def asked_with(request: Request) -> Request:
 # --- on a real socket -------------------------------------------------------------------------
 
 
-class Server:
-    """An MCP server: answers each method from a script. A list repeats its last answer."""
+class Server(McpServer):
+    """Answers each method from a script. A list repeats its last answer."""
 
     def __init__(self, answers: dict[str, Any], *, as_stream: bool = False) -> None:
+        super().__init__()
         self.answers = answers
         self.as_stream = as_stream
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        self.server: RawServer
-        self.refuse: Callable[[str, dict[str, str]], bytes | None] = lambda _method, _headers: None
 
-    @property
-    def methods(self) -> list[str]:
-        return [method for method, _ in self.asked]
-
-    def __call__(self, line: Line) -> None:
-        head, _, body = self.server.requests[-1].partition(b"\r\n\r\n")
-        headers = {name.lower(): value for name, value in (f.split(": ", 1) for f in head.decode().split("\r\n")[1:])}
-        data = orjson.loads(body)
-        method = data["method"]
-        self.asked.append((method, headers))
-        refused = self.refuse(method, headers)
-        if refused is not None or "id" not in data:
-            line.say(refused or raw_reply(b"", status="202 Accepted"))
-            return
-        answer = self.answers[method]
+    def answer(self, data: dict[str, Any], headers: dict[str, str]) -> bytes:
+        answer = self.answers[data["method"]]
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
-        fields = ["Mcp-Session-Id: session-0001"] if method == "initialize" else []
-        found = {"jsonrpc": "2.0", "id": data["id"], **answer}
         if not self.as_stream:
-            line.say(raw_reply(orjson.dumps(found), *fields))
-            return
-        note = orjson.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {}})
-        events = b"id: 1\ndata:\n\ndata: " + note + b"\n\ndata: " + orjson.dumps(found) + b"\n\n"
-        whole = raw_reply(events, *fields)
-        line.say(whole.replace(b"Content-Type: application/json", b"Content-Type: text/event-stream"))
+            return self.response(data, answer)
+        note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {}}
+        events = [b"id: 1\ndata:", *(b"data: " + orjson.dumps(each) for each in (note, {"id": data["id"], **answer}))]
+        whole = raw_reply(b"".join(event + b"\n\n" for event in events))
+        return whole.replace(b"Content-Type: application/json", b"Content-Type: text/event-stream")
 
 
 def task(status: str, **more: Any) -> dict[str, Any]:
@@ -359,17 +340,15 @@ async def test_a_task_is_awaited_through_its_question_to_its_result(as_stream: b
     """Working, waiting for input, working, completed; as JSON and as event streams."""
     words = ["working", "working", "input_required", "working", "completed"]
     script = {"tasks/get": [task(word) for word in words], "tasks/result": {"result": TOOL_RESULT}}
-    scripted = Server(script, as_stream=as_stream)
-    async with raw_server(scripted) as server:
-        scripted.server = server
+    async with serving(Server(script, as_stream=as_stream)) as server:
         endpoint = McpTasksEndpoint(f"{server.url}/mcp", auth=BearerAuth("t0ken-of-a-test"))
         async with JobWatcher(endpoint, timeout_s=600, pacing=Pacing.fixed(1)) as watcher:
             watch = watcher.watch(JOB)
             phases = [event.phase async for event in watch if isinstance(event, Progressed)]
             assert await watch.result() == TOOL_RESULT
     assert phases == [Phase.RUNNING, Phase.WAITING_FOR_INPUT, Phase.RUNNING]
-    assert scripted.methods == ["tasks/get"] * 5 + ["tasks/result"]
-    assert scripted.asked[0][1]["authorization"] == "Bearer t0ken-of-a-test"
+    assert server.methods == ["tasks/get"] * 5 + ["tasks/result"]
+    assert server.asked[0][1]["authorization"] == "Bearer t0ken-of-a-test"
 
 
 @pytest.mark.looptime
@@ -378,29 +357,29 @@ async def test_a_task_of_the_newer_revision_brings_its_result() -> None:
     script = {
         "tasks/get": [{"result": NEW_TASK}, {"result": {**NEW_TASK, "status": "completed", "result": TOOL_RESULT}}]
     }
-    scripted = Server(script)
-    async with raw_server(scripted) as server:
-        scripted.server = server
+    async with serving(Server(script)) as server:
         endpoint = McpTasksEndpoint(server.url, revision="2026-07-28")
         async with JobWatcher(endpoint, timeout_s=600) as watcher:
             assert await watcher.watch(JOB).result() == TOOL_RESULT
-    assert {headers["mcp-name"] for _, headers in scripted.asked} == {ID}
+    assert {headers["mcp-name"] for _, headers in server.asked} == {ID}
 
 
 @pytest.mark.looptime
 async def test_a_task_is_cancelled_and_the_server_has_the_last_word() -> None:
     """A cancellation that comes too late is no error."""
     over = {"error": {"code": -32602, "message": "already in terminal status"}}
-    scripted = Server({"tasks/get": [task("working"), task("cancelled")], "tasks/cancel": [task("cancelled"), over]})
-    async with raw_server(scripted) as server:
-        scripted.server = server
-        async with JobWatcher(McpTasksEndpoint(server.url), timeout_s=600) as watcher:
-            watch = watcher.watch(JOB)
-            async for _ in watch:
-                break
-            assert await watch.cancel()
-            assert not await watch.cancel()
-            last = [event async for event in watch][-1]
+    async with (
+        serving(
+            Server({"tasks/get": [task("working"), task("cancelled")], "tasks/cancel": [task("cancelled"), over]})
+        ) as server,
+        JobWatcher(McpTasksEndpoint(server.url), timeout_s=600) as watcher,
+    ):
+        watch = watcher.watch(JOB)
+        async for _ in watch:
+            break
+        assert await watch.cancel()
+        assert not await watch.cancel()
+        last = [event async for event in watch][-1]
     assert isinstance(last, Cancelled)
 
 
@@ -410,20 +389,20 @@ async def test_an_expired_task_is_not_found() -> None:
     scripted = Server(
         {"tasks/get": {"error": {"code": -32602, "message": "Failed to retrieve task: Task has expired"}}}
     )
-    async with raw_server(scripted) as server:
-        scripted.server = server
-        async with JobWatcher(McpTasksEndpoint(server.url), timeout_s=600) as watcher:
-            with pytest.raises(JobNotFound, match="Task has expired"):
-                await watcher.watch(JOB)
-    assert len(scripted.asked) == 1
+    async with serving(scripted) as server, JobWatcher(McpTasksEndpoint(server.url), timeout_s=600) as watcher:
+        with pytest.raises(JobNotFound, match="Task has expired"):
+            await watcher.watch(JOB)
+    assert len(server.asked) == 1
 
 
 @pytest.mark.looptime
 async def test_a_failed_task_raises() -> None:
     """With the message of its status."""
-    scripted = Server({"tasks/get": task("failed", statusMessage="Tool execution failed: API rate limit exceeded")})
-    async with raw_server(scripted) as server:
-        scripted.server = server
-        async with JobWatcher(McpTasksEndpoint(server.url), timeout_s=600) as watcher:
-            with pytest.raises(JobFailed, match="API rate limit exceeded"):
-                await watcher.watch(JOB)
+    async with (
+        serving(
+            Server({"tasks/get": task("failed", statusMessage="Tool execution failed: API rate limit exceeded")})
+        ) as server,
+        JobWatcher(McpTasksEndpoint(server.url), timeout_s=600) as watcher,
+    ):
+        with pytest.raises(JobFailed, match="API rate limit exceeded"):
+            await watcher.watch(JOB)

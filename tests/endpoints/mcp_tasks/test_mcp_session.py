@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
-import orjson
 import pytest
 
+from mcp_server import McpServer, serving
 from pollwise import BearerAuth, ConfigurationError, JobWatcher, Pacing
 from pollwise.endpoints.mcp_tasks import McpSession, McpTask, McpTasksEndpoint
 from pollwise.errors import AuthenticationError, PollwiseError
-from raw_server import Line, RawServer, raw_server
 from raw_server import reply as raw_reply
 from toy import ToyAuth
 
@@ -26,56 +23,30 @@ INITIALIZED: dict[str, Any] = {
 }
 
 
-class Server:
-    """Opens sessions, and knows the tasks of the newest one. `refuse` may answer any request before that."""
+class Server(McpServer):
+    """Opens sessions, and knows the tasks of the newest one."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, str]]] = []
+        super().__init__()
         self.sessions = 0
         self.polls = 0
         self.initialized: dict[str, Any] = INITIALIZED
-        self.refuse: Callable[[str, dict[str, str]], bytes | None] = lambda _method, _headers: None
-        self.server: RawServer
 
-    @property
-    def methods(self) -> list[str]:
-        return [method for method, _ in self.asked]
-
-    def __call__(self, line: Line) -> None:
-        head, _, body = self.server.requests[-1].partition(b"\r\n\r\n")
-        headers = {name.lower(): value for name, value in (f.split(": ", 1) for f in head.decode().split("\r\n")[1:])}
-        data = orjson.loads(body)
-        self.asked.append((data["method"], headers))
-        line.say(self.refuse(data["method"], headers) or self._answer(data, headers))
-
-    def _answer(self, data: dict[str, Any], headers: dict[str, str]) -> bytes:
+    def answer(self, data: dict[str, Any], headers: dict[str, str]) -> bytes:
         if data["method"] == "initialize":
             self.sessions += 1
-            found = orjson.dumps({"jsonrpc": "2.0", "id": data["id"], "result": self.initialized})
-            return raw_reply(found, f"MCP-Session-Id: session-{self.sessions:04}")
+            return self.response(data, {"result": self.initialized}, f"MCP-Session-Id: session-{self.sessions:04}")
         if headers.get("mcp-session-id") != f"session-{self.sessions:04}":
             return raw_reply(b'{"error": {"code": -32001, "message": "Session not found"}}', status="404 Not Found")
         if "id" not in data:
-            return raw_reply(b"", status="202 Accepted")
+            return self.accepted()
         self.polls += 1
-        task = {
-            "taskId": "7",
-            "status": "completed" if self.polls >= 3 else "working",
-            "createdAt": "2025-11-25T10:30:00Z",
-        }
-        return raw_reply(orjson.dumps({"jsonrpc": "2.0", "id": data["id"], "result": task}))
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[Server]:
-    scripted = Server()
-    async with raw_server(scripted) as server:
-        scripted.server = server
-        yield scripted
+        status = "completed" if self.polls >= 3 else "working"
+        return self.response(data, {"result": {"taskId": "7", "status": status, "createdAt": "2025-11-25T10:30:00Z"}})
 
 
 def watcher_of(server: Server, auth: Any = None) -> Any:
-    endpoint = McpTasksEndpoint(server.server.url, auth=McpSession(server.server.url, auth=auth))
+    endpoint = McpTasksEndpoint(server.url, auth=McpSession(server.url, auth=auth))
     return JobWatcher(endpoint, timeout_s=600, pacing=Pacing.fixed(5))
 
 
@@ -84,7 +55,7 @@ HANDSHAKE = ["initialize", "notifications/initialized"]
 
 async def test_a_session_is_opened_once_and_named_in_each_request() -> None:
     """`initialize`, `notifications/initialized`, and then the task."""
-    async with serving() as server, watcher_of(server, BearerAuth("t0ken-of-a-test")) as watcher:
+    async with serving(Server()) as server, watcher_of(server, BearerAuth("t0ken-of-a-test")) as watcher:
         status = await watcher.watch(McpTask("7"))
     assert server.methods == [*HANDSHAKE, *["tasks/get"] * 3]
     assert {headers.get("mcp-session-id") for _, headers in server.asked[1:]} == {"session-0001"}
@@ -95,7 +66,7 @@ async def test_a_session_is_opened_once_and_named_in_each_request() -> None:
 
 async def test_a_session_that_has_ended_is_opened_again() -> None:
     """404 costs one handshake, also for two tasks at once."""
-    async with serving() as server, watcher_of(server) as watcher:
+    async with serving(Server()) as server, watcher_of(server) as watcher:
         watches = [watcher.watch(McpTask("7"))]
         async for _ in watches[0]:
             server.sessions += 1  # the server has forgotten the one it gave
@@ -110,7 +81,7 @@ async def test_refused_credentials_are_renewed_within_the_handshake() -> None:
     def refuse(_method: str, headers: dict[str, str]) -> bytes | None:
         return raw_reply(b"", status="401 Unauthorized") if headers["authorization"] == "0" else None
 
-    async with serving() as server, watcher_of(server, ToyAuth()) as watcher:
+    async with serving(Server()) as server, watcher_of(server, ToyAuth()) as watcher:
         server.refuse = refuse
         await watcher.watch(McpTask("7"))
     assert server.methods[:3] == ["initialize", *HANDSHAKE]
@@ -123,7 +94,7 @@ async def test_refused_credentials_are_renewed_within_the_handshake() -> None:
 )
 async def test_another_revision_is_told(initialized: dict[str, Any], why: str) -> None:
     """Its tasks would mean something else."""
-    async with serving() as server, watcher_of(server) as watcher:
+    async with serving(Server()) as server, watcher_of(server) as watcher:
         server.initialized = initialized
         with pytest.raises(AuthenticationError, match=why):
             await watcher.watch(McpTask("7"))
@@ -141,7 +112,7 @@ async def test_another_revision_is_told(initialized: dict[str, Any], why: str) -
 )
 async def test_a_session_that_cannot_be_opened_is_told(answer: bytes, why: str) -> None:
     """In the server's words."""
-    async with serving() as server, watcher_of(server) as watcher:
+    async with serving(Server()) as server, watcher_of(server) as watcher:
         accepted = raw_reply(b"", status="202 Accepted")
         server.refuse = lambda method, _headers: answer if method == "initialize" else accepted
         with pytest.raises(AuthenticationError, match=why):
@@ -151,14 +122,14 @@ async def test_a_session_that_cannot_be_opened_is_told(answer: bytes, why: str) 
 async def test_a_server_that_is_down_is_asked_again() -> None:
     """503 at the handshake is no refusal."""
     left = [raw_reply(b"", status="503 Service Unavailable")]
-    async with serving() as server, watcher_of(server) as watcher:
+    async with serving(Server()) as server, watcher_of(server) as watcher:
         server.refuse = lambda _method, _headers: left.pop() if left else None
         assert (await watcher.watch(McpTask("7"))).status == "completed"
 
 
 async def test_a_refused_notification_opens_no_session() -> None:
     """The handshake has two steps."""
-    async with serving() as server, watcher_of(server) as watcher:
+    async with serving(Server()) as server, watcher_of(server) as watcher:
         server.refuse = lambda method, _headers: (
             raw_reply(b"", status="400 Bad Request") if method.startswith("notif") else None
         )

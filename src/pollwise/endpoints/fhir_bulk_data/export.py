@@ -21,35 +21,30 @@ import attrs
 from yarl import URL
 
 from pollwise.core.header_values import field_value
-from pollwise.core.identity import checked_account
-from pollwise.endpoints._address import ApiRoot
-from pollwise.endpoints._reader import ReplyReader, json_object_in
+from pollwise.endpoints._reader import json_object_in
 from pollwise.endpoints._server_values import field_of, located_at
 from pollwise.endpoints._strict import shown
 from pollwise.endpoints.attrs_codec import AttrsCodec
+from pollwise.endpoints.fhir_bulk_data._server import ACCEPT_JSON, BulkEndpoint
 from pollwise.endpoints.fhir_bulk_data.kick_off import FHIR_JSON, SEPARATE, BulkExportOrder
 from pollwise.endpoints.fhir_bulk_data.manifest import (
     MANIFEST,
     BulkManifest,
-    check_origin,
     checked_url,
     manifest_in,
     next_page,
     without_query,
 )
 from pollwise.endpoints.fhir_bulk_data.outcomes import OutcomeIssue, issues_in, problem_in, reason_of
-from pollwise.errors import ConfigurationError, Problem, RateLimited, ServerUnavailable
+from pollwise.errors import ConfigurationError, RateLimited, ServerUnavailable
 from pollwise.model.abilities import NEVER_ANSWERS
 from pollwise.model.cursor import Cursor
-from pollwise.model.masked_values import masked_value
 from pollwise.model.messages import Reply, Request
-from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.results import ResultPage
 
 __all__ = ["BulkExport", "BulkExportEndpoint", "BulkExportStatus", "export_code"]
 
-_ACCEPT_JSON: Final = {"Accept": "application/json"}
 _SEEN: Final = "seen"
 _PERCENT: Final = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,9})?)\s*%", re.ASCII).search
 _CODE: Final = re.compile(r"\s*(\d{3})\b", re.ASCII).match
@@ -109,21 +104,13 @@ class _Codec(AttrsCodec[BulkExport, BulkExportStatus]):
         return status if kept is None else attrs.evolve(status, manifest=MANIFEST.structure(kept))
 
 
-class BulkExportEndpoint(Endpoint[BulkExport, BulkExportStatus]):
+class BulkExportEndpoint(BulkEndpoint[BulkExport, BulkExportStatus]):
     """Exports of a FHIR server, asked at the URL that the server named for each.
 
     `await watch.result()` returns the whole `BulkManifest`. `await watch.cancel()` deletes the export. A `BulkExportOrder`
     starts one.
 
-    Args:
-        base_url: The base URL of the FHIR server, such as `https://fhir.example.com/r4`.
-        auth: The credentials, such as those of SMART Backend Services, or None.
-        origins: Further origins that get the credentials, if the server names status URLs there.
-        account: A name for these credentials, if one ledger has the exports of several accounts.
-
-    Raises:
-        ConfigurationError: `base_url` is not an http or https URL with a host, or has credentials, a query or a fragment.
-            Or `account` is not a valid name.
+    The arguments and errors are those of `BulkEndpoint`. `origins` is for status URLs at another origin.
     """
 
     name = "fhir-bulk-export"
@@ -131,20 +118,6 @@ class BulkExportEndpoint(Endpoint[BulkExport, BulkExportStatus]):
     heeded_headers = ("X-Export-Status", "X-Progress", "Expires", "Retry-After", "WWW-Authenticate")
     deciding_keys = MANIFEST.keys | {"resourceType", "issue", "code"}
     codec = _Codec(BulkExport, BulkExportStatus)
-    server_named_urls = True  # the status URL comes from the reply to the kick-off request
-
-    def __init__(
-        self, base_url: str, *, auth: Auth | None = None, origins: tuple[str, ...] = (), account: str = ""
-    ) -> None:
-        self._root = root = ApiRoot.parse(base_url)
-        self.auth = auth
-        self.account = checked_account(account, auth)
-        self.fixed_origin = str(root.origin)
-        self.origins = origins
-        self._manifests = ReplyReader(MANIFEST, self.name, problem_in)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self._root)!r})"
 
     def request(self, job: BulkExport, /) -> Request:
         """The GET request for the status, without credentials.
@@ -152,12 +125,10 @@ class BulkExportEndpoint(Endpoint[BulkExport, BulkExportStatus]):
         Raises:
             ConfigurationError: The status URL is at an origin that does not get the credentials.
         """
-        return Request(self._url(job), _ACCEPT_JSON)
+        return Request(self._url(job), ACCEPT_JSON)
 
     def _url(self, job: BulkExport) -> URL:
-        url = URL(job.status_url, encoded=True)
-        check_origin(self, url, "the status URL")
-        return url
+        return self._with_credentials(job.status_url, "the status URL")
 
     def read(self, reply: Reply, /, cursor: Cursor = None) -> Reading[BulkExportStatus]:
         """The reading, by the rules of this module.
@@ -216,16 +187,11 @@ class BulkExportEndpoint(Endpoint[BulkExport, BulkExportStatus]):
             issues=issues_in(reply),
         )
 
-    def problem(self, reply: Reply, /) -> Problem | None:
-        """The codes and words of an OperationOutcome, or None."""
-        problem = problem_in(reply)
-        return None if problem is None else masked_value(reply.mask, problem)
-
     # --- the rest of an export's life ---------------------------------------------------------
 
     def result_request(self, job: BulkExport, _status: BulkExportStatus, /, cursor: Cursor = None) -> Request:
         """The GET request for the manifest, or for the page of it that the page before names."""
-        return Request(URL(cursor, encoded=True) if isinstance(cursor, str) else self._url(job), _ACCEPT_JSON)
+        return Request(URL(cursor, encoded=True) if isinstance(cursor, str) else self._url(job), ACCEPT_JSON)
 
     def read_result(self, reply: Reply, /) -> ResultPage[BulkManifest]:
         """A page of the manifest. Raises MalformedReply."""

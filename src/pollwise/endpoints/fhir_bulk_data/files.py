@@ -13,31 +13,26 @@ import attrs
 import orjson
 from yarl import URL
 
-from pollwise.core.identity import checked_account
-from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._left_out import total
-from pollwise.endpoints._reader import ReplyReader, json_object_in
+from pollwise.endpoints._reader import json_object_in
 from pollwise.endpoints.attrs_codec import AttrsCodec
+from pollwise.endpoints.fhir_bulk_data._server import ACCEPT_JSON, BulkEndpoint
 from pollwise.endpoints.fhir_bulk_data.export import export_code
 from pollwise.endpoints.fhir_bulk_data.manifest import (
     MANIFEST,
     BulkFile,
     BulkFileJob,
     absolute_url,
-    check_origin,
     manifest_in,
 )
 from pollwise.endpoints.fhir_bulk_data.outcomes import problem_in
-from pollwise.errors import ConfigurationError, Problem
+from pollwise.errors import ConfigurationError
 from pollwise.model.cursor import Cursor
-from pollwise.model.masked_values import masked_value
 from pollwise.model.messages import Reply, Request
-from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 
 __all__ = ["BulkFileEndpoint", "BulkFileStatus"]
 
-_ACCEPT_JSON: Final = {"Accept": "application/json"}
 _ACCEPT_NDJSON: Final = {"Accept": "application/fhir+ndjson"}
 
 
@@ -57,40 +52,19 @@ class BulkFileStatus:
 _NOTHING: Final = BulkFileStatus(file=None)
 
 
-class BulkFileEndpoint(Endpoint[BulkFileJob, BulkFileStatus]):
+class BulkFileEndpoint(BulkEndpoint[BulkFileJob, BulkFileStatus]):
     """Fetches the files of exports: `await watcher.watch(file.job).save_result(path, max_bytes=...)`.
 
     `await watch.result()` returns the resources of a small file as dicts. The whole file must then be within the limits of
     the transport (`max_body`) and of the watcher (`Limits(result_bytes=...)`).
 
-    Args:
-        base_url: As for `BulkExportEndpoint`.
-        auth: The credentials, or None.
-        origins: Further origins that get the credentials, such as that of a file server whose files require them.
-        account: As for `BulkExportEndpoint`.
-
-    Raises:
-        ConfigurationError: As for `BulkExportEndpoint`.
+    The arguments and errors are those of `BulkEndpoint`. `origins` is for file servers whose files require the credentials.
     """
 
     name = "fhir-bulk-file"
     heeded_headers = ("X-Export-Status",)
     deciding_keys = MANIFEST.keys
     codec = AttrsCodec(BulkFileJob, BulkFileStatus)
-    server_named_urls = True
-
-    def __init__(
-        self, base_url: str, *, auth: Auth | None = None, origins: tuple[str, ...] = (), account: str = ""
-    ) -> None:
-        self._root = root = ApiRoot.parse(base_url)
-        self.auth = auth
-        self.account = checked_account(account, auth)
-        self.fixed_origin = str(root.origin)
-        self.origins = origins
-        self._manifests = ReplyReader(MANIFEST, self.name, problem_in)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self._root)!r})"
 
     def request(self, job: BulkFileJob, /) -> Request:
         """The GET request for the page of the manifest that lists the file, without credentials.
@@ -98,9 +72,7 @@ class BulkFileEndpoint(Endpoint[BulkFileJob, BulkFileStatus]):
         Raises:
             ConfigurationError: The page is at an origin that does not get the credentials.
         """
-        url = URL(job.manifest_url, encoded=True)
-        check_origin(self, url, "the manifest")
-        return Request(url, _ACCEPT_JSON)
+        return Request(self._with_credentials(job.manifest_url, "the manifest"), ACCEPT_JSON)
 
     def read(self, reply: Reply, /) -> Reading[BulkFileStatus]:
         """As `read_for`, for the first file of `output`."""
@@ -146,11 +118,6 @@ class BulkFileEndpoint(Endpoint[BulkFileJob, BulkFileStatus]):
             return Reading.running(_NOTHING)
         return Reading.failed(_NOTHING, reason="the manifest does not list the file")
 
-    def problem(self, reply: Reply, /) -> Problem | None:
-        """The codes and words of an OperationOutcome, or None."""
-        problem = problem_in(reply)
-        return None if problem is None else masked_value(reply.mask, problem)
-
     # --- the file -----------------------------------------------------------------------------
 
     def result_request(self, job: BulkFileJob, status: BulkFileStatus, /) -> Request:
@@ -160,12 +127,11 @@ class BulkFileEndpoint(Endpoint[BulkFileJob, BulkFileStatus]):
             ConfigurationError: The file requires credentials, and its origin does not get them.
         """
         assert status.file is not None  # noqa: S101  # a file that is not there has no success
-        url = URL(status.file.url, encoded=True)
         if status.requires_access_token:
-            check_origin(self, url, "the file, which requires the credentials,")
+            url = self._with_credentials(status.file.url, "the file, which requires the credentials,")
             return Request(url, _ACCEPT_NDJSON)
         first_host = URL(job.manifest_url, encoded=True).raw_host  # so that it goes bare, also to the same server
-        return Request(url, _ACCEPT_NDJSON, first_host=first_host)
+        return Request(URL(status.file.url, encoded=True), _ACCEPT_NDJSON, first_host=first_host)
 
     def read_result(self, reply: Reply, /) -> list[dict[str, Any]]:
         """The resources in the file, one a line (github.com/ndjson/ndjson-spec). Raises MalformedReply."""

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
-from yarl import URL
 
 from pollwise.endpoints._left_out import shortened
 from pollwise.endpoints._lenient import lenient_text, lenient_whole_number
@@ -21,7 +20,6 @@ from pollwise.endpoints._server_values import url_in
 from pollwise.endpoints._strict import Hook, json_value, text, text_or_null, yes_or_no
 from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Reply
-from pollwise.model.protocols import Endpoint
 
 __all__ = [
     "LISTS",
@@ -31,7 +29,6 @@ __all__ = [
     "BulkManifest",
     "ManifestLink",
     "absolute_url",
-    "check_origin",
     "checked_url",
     "manifest_in",
     "next_page",
@@ -226,17 +223,3 @@ def absolute_url(value: object, reply: Reply) -> str | None:
     """A URL that stands in a reply, as an absolute one, or None."""
     url = url_in(value, None if reply.request is None else reply.request.url)
     return None if url is None or not url.absolute else str(url)
-
-
-def check_origin(endpoint: Endpoint[Any, Any], url: URL, what: str) -> None:
-    """Raise ConfigurationError if the credentials do not go to the origin of this URL."""
-    allowed = (endpoint.fixed_origin, *endpoint.origins)
-    if not any(origin is not None and _origin(URL(origin)) == _origin(url) for origin in allowed):
-        raise ConfigurationError(
-            f"{what} is at {url.origin()}, and the credentials go to {endpoint.fixed_origin}; if you trust that server, name"
-            f" it: origins=('{url.origin()}',)"
-        )
-
-
-def _origin(url: URL) -> tuple[str, str | None, int | None]:
-    return url.scheme, url.raw_host, url.port  # `URL.origin` tells `:443` from no port

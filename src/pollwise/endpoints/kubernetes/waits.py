@@ -3,7 +3,7 @@
     condition=Ready    condition=Ready=False    delete    create    jsonpath={.status.phase}=Running
 
 Rule 1: a condition is met if its status equals the wanted one, whatever the letter case; the default is `true`. The first
-condition of that type decides.
+condition of that type that has a status decides.
 Rule 2: a condition is not met while its `observedGeneration`, or else that of the status, is below `metadata.generation`:
 then it is about an earlier desired state.
 Rule 3: a JSONPath is met if it leads to one value, and the value's text equals the wanted one, if one is wanted. A value
@@ -95,7 +95,9 @@ class _Condition:
     keys: tuple[str, ...] = ("conditions", "type", "status", "reason", "message", "observedGeneration")
 
     def met(self, status: ResourceStatus, /) -> bool:
-        found = status.condition(self.name)
+        name = self.name.casefold()
+        with_status = (each for each in status.conditions if each.status is not None)
+        found = next((each for each in with_status if each.type is not None and each.type.casefold() == name), None)
         if found is None or found.status is None:
             return False
         observed = found.observed_generation
