@@ -45,12 +45,12 @@ async def test_with_wait_the_job_is_watched(exports: Any, command: Run, tmp_path
     assert exports.orders[0][1] == {"dataset": "d1"}
 
 
-async def test_with_result_stdout_has_the_result_alone(exports: Any, start: Callable[..., Any]) -> None:
+async def test_with_result_stdout_has_the_result_alone(exports: Any, command: Run) -> None:
     """The keys and the events are on stderr. `-o FILE` means the same."""
-    child = await start("submit", "exports", "--result", *QUICK)
-    out, err = await child.process.communicate()
-    assert (child.process.returncode, out) == (0, exports.file)
-    assert err.decode().splitlines()[1] == "exports id=7"
+    exports.file = b"the file"
+    status, out, err = await command("submit", "exports", "--result", *QUICK)
+    assert (status, out) == (0, "the file")
+    assert err.splitlines()[1] == "exports id=7"
 
 
 async def test_the_result_goes_to_a_file(exports: Any, command: Run, tmp_path: Path) -> None:

@@ -120,7 +120,9 @@ class StoredError:
 
     def _restored(self) -> WatchError | JobFailed | JobCancelled | None:
         endpoint = _ENDPOINTS.get(self.endpoint, _OTHER)
-        if endpoint is _OTHER and self.data is None:  # no schema version without data had other endpoints of the command
+        if (
+            endpoint is _OTHER and self.data is None
+        ):  # no schema version without data had other endpoints of the command
             return None
         try:
             job = self._job()
