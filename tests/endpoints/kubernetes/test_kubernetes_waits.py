@@ -121,6 +121,8 @@ DOCUMENT = ResourceStatus(
     [
         ("{.status.phase}=Running", True),
         ("{.status.phase}='Running'", True),
+        ("'{.status.phase}'=Running", True),
+        ('"{.status.phase}"', True),
         (".status.phase=Running", True),
         ("status.phase=Running", True),
         ("{.status.phase}=Pending", False),

@@ -1,6 +1,6 @@
 """The values of Kubernetes that a wait is about: the name of an object, the object itself, and its conditions.
 
-Rule 1: the whole object is kept, because a wait may be for any part of it. Every other value is taken from it.
+Rule 1: the whole object is kept, in a ledger, too, because a wait may be for any part of it. Every other value is taken from it.
 Rule 2: these values inform. A part that has another type than Kubernetes documents is None.
 """
 

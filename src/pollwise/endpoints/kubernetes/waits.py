@@ -29,6 +29,7 @@ __all__ = ["Create", "Delete", "Wait", "parse_wait"]
 
 _FORMS: Final = "'condition=Ready', 'condition=Ready=False', 'delete', 'create', or 'jsonpath={.status.phase}=Running'"
 _CONDITION: Final = re.compile(r"condition=([^=\s]+)(?:=(\S+))?").fullmatch
+_QUOTED: Final = re.compile(r"(['\"])(\{.*?\})\1").match
 _STEP: Final = re.compile(
     r"""
       \.?(?P<field>(?:[^\s.\[\]{}()'"*,:?@=\\]|\\.)+)                                    # .status, .foo\.bar/baz
@@ -161,6 +162,8 @@ def parse_wait(text: str) -> Wait:
 
 
 def _json_path(text: str) -> _JsonPath:
+    quoted = _QUOTED(text)  # as for a shell: jsonpath='{.status.phase}'=Running
+    text = text if quoted is None else quoted[2] + text[quoted.end() :]
     if text.startswith("{"):
         path, closed, rest = text[1:].partition("}")
     else:
