@@ -75,6 +75,22 @@ async def test_a_session_that_has_ended_is_opened_again() -> None:
     assert server.methods == [*HANDSHAKE, "tasks/get", "tasks/get", *HANDSHAKE, "tasks/get", "tasks/get"]
 
 
+async def test_a_session_that_ends_between_two_calls_costs_one_handshake_each() -> None:
+    """Before a result is fetched, and before a cancellation is sent."""
+    async with serving(Server()) as server, watcher_of(server) as watcher:
+        watch = watcher.watch(McpTask("7"))
+        async for _ in watch:
+            server.sessions += 1
+            break
+        assert await watch.cancel()
+        await watch
+        server.sessions += 1
+        assert (await watch.result())["taskId"] == "7"
+    first = [*HANDSHAKE, "tasks/get", "tasks/cancel", *HANDSHAKE, "tasks/cancel"]
+    assert server.methods[: len(first)] == first
+    assert server.methods[-4:] == ["tasks/result", *HANDSHAKE, "tasks/result"]
+
+
 async def test_refused_credentials_are_renewed_within_the_handshake() -> None:
     """401 at `initialize`, or at a poll later."""
 

@@ -93,6 +93,7 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
     name = "mcp-tasks"
     heeded_headers = ()
     answer_statuses = frozenset({404})
+    result_answer_statuses = answer_statuses
     deciding_keys = STATUS.keys | frozenset({"jsonrpc", "id", "code", "message", *OLD_NAMES})
     codec = AttrsCodec(McpTask, McpTaskStatus)
 
