@@ -175,6 +175,14 @@ def test_a_failure_is_told_in_the_servers_words() -> None:
     assert ENDPOINT.problem(reply(MANIFEST, 400)) is None
 
 
+def test_an_export_can_be_read_without_its_job() -> None:
+    """As one whose status is not separate."""
+    assert ENDPOINT.read(reply(MANIFEST)) == ENDPOINT.read_for(JOB, reply(MANIFEST))
+    assert repr(ENDPOINT) == "BulkExportEndpoint('https://fhir.example.com/r4')"
+    with pytest.raises(MalformedReply, match="not complete"):
+        ENDPOINT.read_result(reply(MANIFEST, 202))
+
+
 def test_an_export_that_was_seen_and_is_gone_was_deleted() -> None:
     """404 with an OperationOutcome ("Bulk Data Delete Request")."""
     cursor = ENDPOINT.read_for(JOB, reply(b"", 202)).cursor

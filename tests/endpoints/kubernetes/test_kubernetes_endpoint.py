@@ -116,6 +116,7 @@ def test_a_namespace_that_is_missing_or_in_the_way_is_told(namespaced: bool, job
         {"until": "Ready"},
         {"until": "delete", "failed_when": ["Failed"]},
         {"until": "delete", "failed_when": "condition=Failed"},
+        {"until": "condition=Ready", "failed_when": ["delete"]},
         {"until": "delete", "propagation": "Sometimes"},
         {"until": "jsonpath={.a}=" + "x" * 100},
         {"until": "delete", "group": ".."},
@@ -126,6 +127,12 @@ def test_an_argument_that_cannot_be_right_is_refused_at_once(options: dict[str, 
     """Before anything is asked."""
     with pytest.raises(ConfigurationError):
         ResourceEndpoint(BASE, "jobs", **options)
+
+
+def test_an_endpoint_says_what_it_waits_for() -> None:
+    """And it reads an object of any name where no job is given."""
+    assert repr(JOBS) == "ResourceEndpoint('https://10.0.0.1:6443', name='kubernetes-jobs')"
+    assert JOBS.read(reply(COMPLETE)).phase is Phase.SUCCEEDED
 
 
 def test_two_waits_for_the_same_resource_have_two_names() -> None:

@@ -177,6 +177,12 @@ def test_a_reply_without_this_task_is_malformed(result: Any) -> None:
         OLD.read_for(JOB, response(result))
 
 
+def test_a_task_can_be_read_without_its_job() -> None:
+    """Of any ID."""
+    assert OLD.read(response({**TASK, "taskId": "other"})).status.task_id == "other"
+    assert repr(NEW) == "McpTasksEndpoint('https://mcp.example.com/mcp', revision='2026-07-28')"
+
+
 def test_a_reply_to_another_request_is_malformed() -> None:
     """The IDs of JSON-RPC are compared."""
     other = response(TASK, asked=OLD.request(JOB))

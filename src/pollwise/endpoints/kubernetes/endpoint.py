@@ -23,7 +23,7 @@ from pollwise.endpoints._reader import clipped, json_object_in
 from pollwise.endpoints._strict import shown
 from pollwise.endpoints.attrs_codec import AttrsCodec
 from pollwise.endpoints.kubernetes.objects import Resource, ResourceOrder, ResourceStatus, int_in, text_in
-from pollwise.endpoints.kubernetes.waits import Create, Delete, Wait, parse_wait
+from pollwise.endpoints.kubernetes.waits import Create, Delete, Wait, parse_check, parse_wait
 from pollwise.errors import ConfigurationError, Problem, ServerUnavailable
 from pollwise.model.cursor import Cursor
 from pollwise.model.masked_values import masked_value
@@ -58,7 +58,7 @@ class ResourceEndpoint(Endpoint[Resource, ResourceStatus]):
         namespaced: Whether objects of this resource are in namespaces.
         until: What to wait for, in the words of `kubectl wait --for=`: `condition=Ready`, `condition=Ready=False`, `delete`,
             `create`, `jsonpath={.status.phase}=Running`.
-        failed_when: In the same words, what shows that the wait is in vain.
+        failed_when: Conditions and JSONPaths that show that the wait is in vain.
         done: The path of the number of parts that are done, such as `("status", "succeeded")`, and the path of their total
             number. None if there are no such numbers.
         propagation: What a deletion does to dependent objects: `Background`, `Foreground` or `Orphan`.
@@ -101,7 +101,7 @@ class ResourceEndpoint(Endpoint[Resource, ResourceStatus]):
         self._root = root
         self._namespaced = namespaced
         self._until: Wait = parse_wait(until)
-        self._failed_when = [parse_wait(text) for text in failed_when]
+        self._failed_when = [parse_check(text) for text in failed_when]
         self._done = done
         self._propagation = propagation
         self.name = name if name is not None else f"kubernetes-{resource}{'.' if group else ''}{group} {until}"

@@ -25,7 +25,7 @@ import attrs
 from pollwise.endpoints.kubernetes.objects import ResourceStatus
 from pollwise.errors import ConfigurationError
 
-__all__ = ["Create", "Delete", "Wait", "parse_wait"]
+__all__ = ["Check", "Create", "Delete", "Wait", "parse_check", "parse_wait"]
 
 _FORMS: Final = "'condition=Ready', 'condition=Ready=False', 'delete', 'create', or 'jsonpath={.status.phase}=Running'"
 _CONDITION: Final = re.compile(r"condition=([^=\s]+)(?:=(\S+))?").fullmatch
@@ -42,8 +42,8 @@ _STEP: Final = re.compile(
 _Step: TypeAlias = Callable[[Any], Iterator[Any]]
 
 
-class Wait(Protocol):
-    """One thing to wait for, or that shows that waiting is in vain."""
+class Check(Protocol):
+    """What the object itself shows: what is waited for, or that waiting is in vain."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -69,10 +69,6 @@ class Delete:
         """Never while the object exists."""
         return False
 
-    def why(self, _status: ResourceStatus, /) -> str:
-        """Why it is met."""
-        return "it is gone"
-
 
 @attrs.frozen
 class Create:
@@ -83,10 +79,6 @@ class Create:
     def met(self, _status: ResourceStatus, /) -> bool:
         """Always, because the object exists."""
         return True
-
-    def why(self, _status: ResourceStatus, /) -> str:
-        """Why it is met."""
-        return "it exists"
 
 
 @attrs.frozen
@@ -141,6 +133,9 @@ class _JsonPath:
         return self.text if self.wanted is None else f"{self.text}={self.wanted}"
 
 
+Wait: TypeAlias = Check | Delete | Create
+
+
 def parse_wait(text: str) -> Wait:
     """The wait that the text names.
 
@@ -159,6 +154,14 @@ def parse_wait(text: str) -> Wait:
     if text.startswith("jsonpath="):
         return _json_path(text.removeprefix("jsonpath="))
     raise ConfigurationError(f"{text!a} is nothing to wait for; write {_FORMS}")
+
+
+def parse_check(text: str) -> Check:
+    """As `parse_wait`, for what the object itself shows. Raises ConfigurationError for `delete` and `create`, too."""
+    wait = parse_wait(text)
+    if isinstance(wait, (Delete, Create)):
+        raise ConfigurationError(f"failed_when cannot have {text!r}; write a condition or a JSONPath")
+    return wait
 
 
 def _json_path(text: str) -> _JsonPath:
