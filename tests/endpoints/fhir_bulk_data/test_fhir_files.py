@@ -72,10 +72,11 @@ def test_a_file_beyond_the_limit_of_a_list_is_told() -> None:
         ENDPOINT.read_for(last, reply(long))
 
 
-def test_a_file_without_a_url_is_malformed() -> None:
+@pytest.mark.parametrize("url", ["a b", "file:///etc/passwd", "mailto:a@example.com", "http://x:99999999/"])
+def test_a_file_without_a_url_is_malformed(url: str) -> None:
     """It could not be fetched."""
     with pytest.raises(MalformedReply):
-        ENDPOINT.read_for(JOB, reply(manifest("a b")))
+        ENDPOINT.read_for(JOB, reply(manifest(url)))
 
 
 def test_lines_that_are_no_resources_are_malformed() -> None:
@@ -139,6 +140,26 @@ async def test_credentials_go_to_a_file_server_only_if_it_is_listed(listed: bool
                     with pytest.raises(PollwiseError, match="origins="):
                         await watch.result()
     assert [asked.headers.get("authorization") for asked in files.asked] == [f"Bearer {TOKEN}"] * listed
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("token", [True, False])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://files.example.com/1",
+        "http://user:s3cr3t@169.254.169.254/1",
+        "http://169.254.169.254/latest/meta-data",
+    ],
+)
+async def test_a_file_at_an_unsafe_url_is_not_fetched(url: str, token: bool) -> None:
+    """Neither with credentials nor without them. The error has no part of the path."""
+    script = {"GET /status/7": [answer(manifest(url, token=token))]}
+    async with scripted_server(script) as server, JobWatcher(endpoint_of(server.url), timeout_s=600) as watcher:
+        with pytest.raises(PollwiseError, match=r"which is not asked|origins=") as caught:
+            await watcher.watch(BulkFileJob(manifest_url=f"{server.url}/status/7")).result()
+    assert not any(part in str(caught.value) for part in ("s3cr3t", "meta-data"))
+    assert server.lines == ["GET /status/7"]
 
 
 @pytest.mark.looptime

@@ -12,7 +12,7 @@ from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._reader import ReplyReader
 from pollwise.endpoints.fhir_bulk_data.manifest import MANIFEST
 from pollwise.endpoints.fhir_bulk_data.outcomes import problem_in
-from pollwise.errors import ConfigurationError, Problem
+from pollwise.errors import ConfigurationError, Problem, UnsafeUrl
 from pollwise.model.masked_values import masked_value
 from pollwise.model.messages import Reply
 from pollwise.model.protocols import Auth, Endpoint
@@ -60,8 +60,10 @@ class BulkEndpoint(Endpoint[J, S]):
         return None if problem is None else masked_value(reply.mask, problem)
 
     def _with_credentials(self, text: str, what: str) -> URL:
-        """The URL. Raises ConfigurationError if the credentials do not go to its origin."""
+        """The URL. Raises ConfigurationError if the credentials do not go to its origin, and UnsafeUrl if it has none."""
         url = URL(text, encoded=True)
+        if url.scheme not in {"http", "https"} or not url.raw_host:
+            raise UnsafeUrl(url.raw_host or "", f"{what} is at no absolute http or https URL")
         allowed = (str(self._root.origin), *self.origins)
         if not any(_origin(URL(origin)) == _origin(url) for origin in allowed):
             raise ConfigurationError(
