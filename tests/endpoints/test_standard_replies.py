@@ -93,7 +93,11 @@ REPLIES = st.builds(
 )
 
 
-@given(preset=st.sampled_from(PRESETS), reply=REPLIES, cursor=st.sampled_from([None, "seen", "u-1", 7]))
+@given(
+    preset=st.sampled_from(PRESETS),
+    reply=REPLIES,
+    cursor=st.sampled_from([None, "seen", {"uid": "u-1", "ttlSecondsAfterFinished": 7}, 7]),
+)
 def test_any_reply_is_read_or_has_a_typed_error(preset: tuple[Any, Any, Any], reply: Reply, cursor: Any) -> None:
     """No reply raises anything else, and what was read can be kept."""
     endpoint, job, order = preset

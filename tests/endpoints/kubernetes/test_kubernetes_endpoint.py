@@ -47,6 +47,7 @@ def refusal(reason: str, code: int, **details: Any) -> dict[str, Any]:
     }
 
 
+SEEN = {"uid": "u-1"}
 NOT_FOUND = refusal("NotFound", 404, name="pi", group="batch", kind="jobs")
 COMPLETE = made(conditions=[condition("SuccessCriteriaMet"), condition("Complete")], succeeded=4)
 FAILED = made(conditions=[condition("Failed", reason="BackoffLimitExceeded", message="too many pods failed")])
@@ -219,7 +220,7 @@ def test_a_deletion_is_over_when_the_object_is_gone() -> None:
     """404 of the reason NotFound about this object."""
     endpoint = until("delete")
     there = reading(endpoint, made())
-    assert (there.phase, there.cursor) == (Phase.RUNNING, "u-1")
+    assert (there.phase, there.cursor) == (Phase.RUNNING, SEEN)
     gone = reading(endpoint, NOT_FOUND, 404)
     assert (gone.phase, gone.final, gone.status.exists) == (Phase.SUCCEEDED, True, False)
 
@@ -227,9 +228,9 @@ def test_a_deletion_is_over_when_the_object_is_gone() -> None:
 def test_a_deletion_is_over_when_another_object_has_the_name() -> None:
     """Its UID differs from the one that was seen, or from the job's (kubectl, `IsDeleted`)."""
     endpoint = until("delete")
-    assert reading(endpoint, made(uid="u-2"), cursor="u-1").phase is Phase.SUCCEEDED
+    assert reading(endpoint, made(uid="u-2"), cursor=SEEN).phase is Phase.SUCCEEDED
     assert reading(endpoint, made(uid="u-2"), job=Resource("pi", "default", "u-1")).phase is Phase.SUCCEEDED
-    assert reading(endpoint, made(uid="u-2"), cursor="seen").phase is Phase.RUNNING
+    assert reading(endpoint, made(uid="u-2"), cursor={"uid": None}).phase is Phase.RUNNING
 
 
 def test_a_creation_is_awaited() -> None:
@@ -241,13 +242,25 @@ def test_a_creation_is_awaited() -> None:
 
 def test_an_object_that_vanishes_ends_the_wait_for_a_condition() -> None:
     """At once with a UID. Otherwise further polls confirm it, because a controller may make the object again."""
-    seen = reading(JOBS, NOT_FOUND, 404, cursor="u-1")
-    assert (seen.phase, seen.unconfirmed, seen.cursor) == (Phase.CANCELLED, True, "u-1")
+    seen = reading(JOBS, NOT_FOUND, 404, cursor=SEEN)
+    assert (seen.phase, seen.unconfirmed, seen.cursor) == (Phase.CANCELLED, True, SEEN)
     known = Resource("pi", "default", "u-1")
-    assert reading(JOBS, NOT_FOUND, 404, cursor="u-1", job=known).final
+    assert reading(JOBS, NOT_FOUND, 404, cursor=SEEN, job=known).final
     replaced = reading(JOBS, made(uid="u-2"), job=known)
     assert (replaced.phase, replaced.final) == (Phase.CANCELLED, True)
-    assert reading(JOBS, made(uid="u-2"), cursor="u-1").phase is Phase.RUNNING
+    assert reading(JOBS, made(uid="u-2"), cursor=SEEN).phase is Phase.RUNNING
+
+
+def test_a_job_that_may_have_finished_before_it_was_deleted_has_an_unknown_end() -> None:
+    """`ttlSecondsAfterFinished` deletes a Job between two polls. A deletion that was seen to begin is no such one."""
+    job = made(active=1)
+    job["spec"]["ttlSecondsAfterFinished"] = 0
+    gone = reading(JOBS, NOT_FOUND, 404, cursor=reading(JOBS, job).cursor)
+    assert (gone.phase, gone.unconfirmed, gone.unknown) == (Phase.RUNNING, True, "ttlSecondsAfterFinished=0")
+    known = reading(JOBS, NOT_FOUND, 404, cursor=reading(JOBS, job).cursor, job=Resource("pi", "default", "u-1"))
+    assert (known.final, known.unknown) == (True, "ttlSecondsAfterFinished=0")
+    job["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert reading(JOBS, NOT_FOUND, 404, cursor=reading(JOBS, job).cursor).phase is Phase.CANCELLED
 
 
 @pytest.mark.parametrize(
@@ -265,7 +278,7 @@ def test_an_object_that_vanishes_ends_the_wait_for_a_condition() -> None:
 def test_another_404_says_nothing_about_the_object(data: Any, text: str) -> None:
     """A gateway, or an API that the cluster does not have. It stays a refusal."""
     with pytest.raises(MalformedReply):
-        reading(until(text), data, 404, cursor="u-1")
+        reading(until(text), data, 404, cursor=SEEN)
 
 
 def test_an_object_that_was_never_seen_may_not_be_visible_yet() -> None:

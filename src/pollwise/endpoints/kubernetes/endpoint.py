@@ -3,7 +3,8 @@
 Rule 1: `until` is looked at first, then each of `failed_when`. A status of an earlier generation fails nothing.
 Rule 2: only a Status object of the reason NotFound that names the object says that it is not there. Then a wait for `delete`
 is over, and a wait for `create` goes on. Any other wait ends as cancelled if the object was seen before: at once if the job
-has a UID, and otherwise after further polls, because a controller may make the object again under the same name.
+has a UID, and otherwise after further polls, because a controller may make the object again under the same name. A Job with
+`ttlSecondsAfterFinished` may have finished before it was deleted, so how it ended is unknown.
 Rule 3: an object with another UID than the job's is another object. So is one with another UID than the object that was
 seen before, for a wait for `delete` (kubectl, `IsDeleted`).
 Rule 4: a 410 of the reason Expired or Gone is about a version of a list. It says nothing about the object, so it is a poll
@@ -39,7 +40,7 @@ _POLICIES: Final = ("Background", "Foreground", "Orphan")
 _LONGEST_NAME: Final = 100
 _KEYS: Final = ("kind", "metadata", "name", "namespace", "uid", "generation", "status", "observedGeneration", "phase")
 _GONE: Final = ResourceStatus(None)
-_SEEN: Final = "seen"  # of an object without a UID
+_TTL: Final = "ttlSecondsAfterFinished"
 
 
 class ResourceEndpoint(Endpoint[Resource, ResourceStatus]):
@@ -143,7 +144,7 @@ class ResourceEndpoint(Endpoint[Resource, ResourceStatus]):
         return self._read(None, reply, cursor)
 
     def read_for(self, job: Resource, reply: Reply, /, cursor: Cursor = None) -> Reading[ResourceStatus]:
-        """The reading, by the rules of this module. The cursor is the UID of the object that was seen.
+        """The reading, by the rules of this module. The cursor says which object was seen.
 
         Raises:
             MalformedReply: The reply has no object, or another one.
@@ -158,8 +159,8 @@ class ResourceEndpoint(Endpoint[Resource, ResourceStatus]):
             return self._absent(job, reply, cursor)
         status = ResourceStatus(_object(reply, job))
         known = job.uid if job is not None else ""
-        if not known and isinstance(self._until, Delete) and isinstance(cursor, str) and cursor != _SEEN:
-            known = cursor
+        if not known and isinstance(self._until, Delete):
+            known = text_in(cursor, "uid") or ""
         if known and status.uid is not None and status.uid != known:
             return self._replaced(status)
         if self._until.met(status):
@@ -169,7 +170,7 @@ class ResourceEndpoint(Endpoint[Resource, ResourceStatus]):
             if failure is not None:
                 return Reading.failed(status, reason=failure.why(status))
         phase = Phase.QUEUED if status.phase == "Pending" else Phase.RUNNING
-        return Reading(status=status, phase=phase, fraction=self._fraction(status), cursor=status.uid or _SEEN)
+        return Reading(status=status, phase=phase, fraction=self._fraction(status), cursor=_seen(status))
 
     def _replaced(self, status: ResourceStatus) -> Reading[ResourceStatus]:
         if isinstance(self._until, Delete):
@@ -187,9 +188,20 @@ class ResourceEndpoint(Endpoint[Resource, ResourceStatus]):
             return Reading.queued(_GONE, cursor=cursor)
         if cursor is None:
             raise reply.malformed("the object was not seen before")  # so it stays a refusal: it may not be visible yet
-        if job is not None and job.uid:
-            return Reading.cancelled(_GONE, reason="it was deleted")
-        return Reading.unconfirmed_end(Phase.CANCELLED, _GONE, reason="it was deleted", cursor=cursor)
+        final = job is not None and job.uid != ""
+        if int_in(cursor, _TTL) is not None:
+            phase, missed = Phase.RUNNING, f"{_TTL}={int_in(cursor, _TTL)}"
+        else:
+            phase, missed = Phase.CANCELLED, None
+        return Reading(
+            status=_GONE,
+            phase=phase,
+            final=final,
+            unconfirmed=not final,
+            reason="it was deleted",
+            unknown=missed,
+            cursor=None if final else cursor,
+        )
 
     def _fraction(self, status: ResourceStatus) -> float | None:
         if self._done is None:
@@ -258,6 +270,12 @@ def _object(reply: Reply, job: Resource | None) -> Mapping[str, Any]:
     if conditions is not None and not isinstance(conditions, list):
         raise reply.malformed(f"field status.conditions: expected a list, got {shown(conditions)}")
     return document  # type: ignore[no-any-return]  # looked at above
+
+
+def _seen(status: ResourceStatus) -> Cursor:
+    """What is to be known of an object when it is gone: its UID, and whether it may be deleted because it finished."""
+    ttl_s = None if status.is_being_deleted else int_in(status.document, "spec", _TTL)
+    return {"uid": status.uid, **({} if ttl_s is None else {_TTL: ttl_s})}
 
 
 def _is_stale(status: ResourceStatus) -> bool:
