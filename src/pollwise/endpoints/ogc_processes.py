@@ -8,7 +8,7 @@ remove the jobs that they dismiss. A job that was never seen is unknown.
 Rule 4: the exception types of the standard are problem documents (RFC 7807). `no-such-job` says that the job is unknown.
 Rule 5: whether a process runs asynchronously is up to the server (RFC 7240, 4.1). A reply with the outputs themselves has a
 job only if it links to one with `rel=monitor` (/req/core/job-results-success-sync). A reply with a job has the status code
-201 (/req/core/process-execute-success-async), or 200 (table 9 of 7.11).
+201 (/req/core/process-execute-success-async), or 200 (the table of execute responses in 7.11).
 
 Source: github.com/opengeospatial/ogcapi-processes, branch 1.0.0-maintenance (requirements, schemas and examples of
 `core/`). No server was asked. Callbacks, job lists and the multipart responses of raw results were not looked at.
