@@ -342,12 +342,12 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         nothing (no connection, 401, 429), or if it is idempotent (`Request.is_idempotent`). `Retry-After` of the reply,
         or `Endpoint.first_after_s` if that is longer, is the delay of the first poll.
 
-        With a ledger, the key is on disk before the request is sent, and the job when this returns. A key whose job is known
-        gives the watch of that job, and no request is sent. A key that an earlier run may have sent is sent again if the
-        request is idempotent. Otherwise it is `SubmitDoubtful`, until `unfinished_submits` has settled it.
+        With a ledger, the key is on disk before the request is sent, and the job when this returns. A key whose job is
+        known gives the watch of that job, and no request is sent. A key that an earlier run may have sent is sent again if
+        the request is idempotent. Otherwise it is `SubmitDoubtful`, until `unfinished_submits` has settled it.
 
-        Calls with the same key that come while a start is under way share it. A caller that is cancelled stops the start,
-        if it is the only one.
+        Calls with the same key that come while a start is under way share it. Without a ledger, a key is known for so
+        long only. A caller that is cancelled stops the start, if it is the only one.
 
         Args:
             order: What the job is to do, as `submit_request` of the endpoint takes it.
@@ -355,10 +355,11 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             timeout_s: Longest time until the server has answered, in seconds. None for the watcher's `timeout_s`.
 
         Raises:
-            ConfigurationError: The endpoint cannot start jobs, the key is no valid text, or it was used for another order.
+            ConfigurationError: The endpoint cannot start jobs, the key is no valid text, or it was used for another
+                order.
             SubmitDoubtful: The job may have been started, and the reply is lost.
             LedgerError: The ledger did not write the key within `ledger_patience_s`, or not the job that was started.
-            UnsafeUrl: The job was started, and its status is at another origin, which `Endpoint.origins` does not list.
+            UnsafeUrl: The job was started. Its status is at another origin, which `Endpoint.origins` does not list.
             WatchError: The server refused the request, such as with `PermissionDenied`, or did not answer in time. No job
                 was started.
             WatcherClosed: The watcher is not open.

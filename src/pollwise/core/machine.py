@@ -3,7 +3,8 @@
 Time, results and dice are arguments. What to do next is in `due_at` and in the `StepResult` that a step returns. The
 rules:
 
- 1. The first poll is immediate, unless `wait_first` has set a delay. A final reading ends the watch. After any other reading the pacing says when to ask again.
+ 1. The first poll is immediate, unless `wait_first` has set a delay. A final reading ends the watch. After any other reading
+    the pacing says when to ask again.
  2. Only changes are events. A reading equal to the last is quiet, unless a heartbeat is wanted and due.
  3. A failed poll is repeated, paced by `Retry`. Outages are counted in time, not in tries: the watch ends when all polls
     of the last `outage_s` failed. A good reading ends the outage. A 429 does not count.

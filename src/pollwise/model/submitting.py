@@ -71,6 +71,8 @@ class CanSubmit(EndpointLike[J, S], Protocol[J, S, O_contra]):
 
         Put `key` where the API has an idempotency key. If that is no header field `Idempotency-Key`, pass
         `idempotent=True` to the Request. Without it, the request is sent again only where the server did nothing.
+
+        The same order and key must give the same request, because a digest of it tells one order from another.
         """
         ...
 
