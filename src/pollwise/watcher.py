@@ -382,7 +382,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         """
         self._needs_ledger()
         assert self._kept_starts is not None  # noqa: S101  # there is a ledger
-        return await self._kept_starts.unfinished(self._submits.keys)
+        return await self._kept_starts.unfinished(lambda: self._submits.keys)
 
     def watch_from_token(self, text: str) -> Watch[J, S, R_co]:
         """Resume the watch of this `Watch.resume_token`.

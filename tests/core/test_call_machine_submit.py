@@ -27,6 +27,7 @@ from pollwise.errors import (
     RequestRejected,
     ServerUnavailable,
     SubmitDoubtful,
+    UnsafeUrl,
     WatcherClosed,
     WatchError,
     WatchStopped,
@@ -170,13 +171,14 @@ def test_the_end_of_a_request_under_way_is_a_doubt(error: WatchError) -> None:
 
 
 def test_a_request_that_the_transport_refused_is_no_doubt() -> None:
-    """It says so with a ConfigurationError. The same error of the reading is one."""
+    """Such as one that cannot be sent, or signed. The same error of the reading is one."""
     bug = EndpointBug("x", "ConfigurationError", "y")
     bug.__cause__ = ConfigurationError("no")
-    machine = _machine()
-    _send(machine)
-    machine.on_stop(bug, now=1.0)
-    assert _error(machine) is bug
+    for refusal in (bug, AuthenticationError("no signature"), UnsafeUrl("evil.example", "it is private")):
+        machine = _machine()
+        _send(machine)
+        machine.on_stop(refusal, now=1.0)
+        assert _error(machine) is refusal
     read = _machine()
     _send(read)
     read.call.read("", Reply(200, {}, b""), None)

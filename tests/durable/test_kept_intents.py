@@ -14,8 +14,7 @@ from memory_ledger import MemoryLedger
 from pollwise import ConfigurationError, JobWatcher, SqliteLedger, WatchError
 from pollwise.endpoints import Reply
 from pollwise.errors import RequestRejected, SubmitDoubtful, UnsafeUrl, WatcherClosed
-from pollwise.ledger import Intent, LedgerFull, OpenWatch
-from pollwise.ledger.intents import KeepsIntents
+from pollwise.ledger import Intent, KeepsIntents, LedgerFull, OpenWatch
 from submitting import DONE, STARTED, ByUrl, Presses, Starting, Vendor, said, serving
 from toy import ToyJob, settle
 
@@ -219,6 +218,22 @@ async def test_a_job_that_is_open_is_settled_with_its_watch() -> None:
         (start,) = await watcher.unfinished_submits()
         assert await start.settle(ToyJob("7")) is watch
         assert watcher.open_count == 1
+
+
+async def test_a_start_that_is_under_way_again_is_not_settled() -> None:
+    """Else its key could start a second job."""
+    ledger, vendor = MemoryLedger(), Vendor(b"")
+    async with serving(vendor), Starting(vendor, ledger=ledger, keyed=True) as watcher:
+        await asyncio.gather(watcher.submit("print", key="a", timeout_s=1.0), return_exceptions=True)
+        (start,) = await watcher.unfinished_submits()
+        task = asyncio.create_task(watcher.submit("print", key="a"))
+        await vendor.server.received(2)
+        for settle_it in (start.forget(), start.settle(ToyJob("7"))):
+            with pytest.raises(ConfigurationError, match="under way"):
+                await settle_it
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert _intents(ledger) == {"a": None}
 
 
 async def test_a_job_at_another_origin_stays_in_doubt() -> None:

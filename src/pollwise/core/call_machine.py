@@ -22,6 +22,7 @@ from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
 from pollwise.core.watch_state import DueReason, StepResult
 from pollwise.errors import (
+    AuthenticationError,
     ConfigurationError,
     JobNotFound,
     NotVisibleYet,
@@ -33,6 +34,7 @@ from pollwise.errors import (
     ResultTooLarge,
     ServerUnavailable,
     SubmitDoubtful,
+    UnsafeUrl,
     WatchError,
 )
 from pollwise.model.calls import Call
@@ -215,8 +217,11 @@ class SubmitMachine(CallMachine[str, None]):
             return False
         if self._lost:
             return True
-        refused = isinstance(error, ConfigurationError) or isinstance(error.__cause__, ConfigurationError)
-        return self.call.sent and (self.call.was_read or not refused)  # the transport refused to send it
+        unsent = isinstance(error, _BEFORE_SENDING) or isinstance(error.__cause__, ConfigurationError)
+        return self.call.sent and (self.call.was_read or not unsent)
+
+
+_BEFORE_SENDING = (AuthenticationError, ConfigurationError, UnsafeUrl)  # of a transport: it has sent nothing
 
 
 def _loses_the_reply(error: PollError | WatchError) -> bool:

@@ -10,7 +10,7 @@ Rule 4: an intent is removed when it is certain that no job was started.
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Hashable
+from collections.abc import Callable, Container, Hashable
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
@@ -20,8 +20,7 @@ from pollwise.durable.codec import utc_datetime
 from pollwise.durable.recorded_watch import safe_message
 from pollwise.durable.recorder import Recorder
 from pollwise.errors import ConfigurationError, WatcherClosed
-from pollwise.ledger import Intent, Ledger, NewIntent, NewWatch, OpenWatch
-from pollwise.ledger.intents import KeepsIntents
+from pollwise.ledger import Intent, KeepsIntents, Ledger, NewIntent, NewWatch, OpenWatch
 from pollwise.model.submitting import SubmitCall
 from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.submits import Starts, StartWatch, other_order, started_note
@@ -112,11 +111,15 @@ class WithLedger(Starts[J], Generic[J, S]):
         ledger = self._ledger()
         await self._recorder.patience.call(lambda: ledger.forget_submits([intent]))
 
-    async def unfinished(self, under_way: Container[str]) -> list[UnfinishedSubmit[J, S]]:
-        """The unfinished intents of the endpoint and account, but for those under way in this watcher."""
+    async def unfinished(self, under_way: Callable[[], Container[str]]) -> list[UnfinishedSubmit[J, S]]:
+        """The unfinished intents of the endpoint and account, but for those under way in this watcher.
+
+        Args:
+            under_way: Returns the keys of the latter.
+        """
         endpoint, ledger = self._recorder.rows.endpoint, self._ledger()
         found = await self._recorder.patience.call(lambda: ledger.unfinished_submits(endpoint.name, endpoint.account))
-        return [UnfinishedSubmit(self, intent) for intent in found if intent.key not in under_way]
+        return [UnfinishedSubmit(self, intent, under_way) for intent in found if intent.key not in under_way()]
 
     def _ledger(self) -> Ledger:
         ledger = self._recorder.ledger
@@ -149,9 +152,10 @@ def _open_row(number: int, row: NewWatch) -> OpenWatch:
 class UnfinishedSubmit(Generic[J, S]):
     """A start of which it is not known whether there is a job. `JobWatcher.unfinished_submits` lists them."""
 
-    def __init__(self, starts: WithLedger[J, S], intent: Intent) -> None:
+    def __init__(self, starts: WithLedger[J, S], intent: Intent, under_way: Callable[[], Container[str]]) -> None:
         self._starts = starts
         self._intent = intent
+        self._under_way = under_way
 
     @property
     def key(self) -> str:
@@ -176,9 +180,10 @@ class UnfinishedSubmit(Generic[J, S]):
 
         Raises:
             LedgerError: The ledger did not write it within `ledger_patience_s`.
-            ConfigurationError: The ledger cannot keep the job's keys.
+            ConfigurationError: The ledger cannot keep the job's keys, or a start with this key is under way.
             WatcherClosed: The watcher is not open.
         """
+        self._check_idle()
         return await self._starts.settle(self._intent.id, job)
 
     async def forget(self) -> None:
@@ -186,5 +191,11 @@ class UnfinishedSubmit(Generic[J, S]):
 
         Raises:
             LedgerError: The ledger did not write it within `ledger_patience_s`.
+            ConfigurationError: A start with this key is under way.
         """
+        self._check_idle()
         await self._starts.forget(self._intent.id)
+
+    def _check_idle(self) -> None:
+        if self.key in self._under_way():
+            raise ConfigurationError(f"a start with the key {self.key!r} is under way; await it before you settle it")

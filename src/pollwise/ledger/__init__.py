@@ -42,7 +42,7 @@ from pollwise.ledger.errors import (
     LedgerUnwritable,
     NotALedger,
 )
-from pollwise.ledger.intents import Intended, Intent, NewIntent
+from pollwise.ledger.intents import Intended, Intent, KeepsIntents, NewIntent
 from pollwise.ledger.records import (
     Acknowledgement,
     Change,
@@ -68,6 +68,7 @@ __all__ = [
     "DamagedRow",
     "Intended",
     "Intent",
+    "KeepsIntents",
     "Ledger",
     "LedgerClosed",
     "LedgerCorrupt",
