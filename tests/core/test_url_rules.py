@@ -226,3 +226,48 @@ def test_a_body_with_a_credential_goes_nowhere_else() -> None:
         _checked("https://evil.example/", method="POST", body=b'{"client_secret": "s3cr3t"}')
     assert caught.value.reason == "the body of the request has a credential, which is not for that server"
     assert _checked("https://api.example.com/", method="POST", body=b'{"client_secret": "s"}').first_host is None
+
+
+START = URL("https://api.example.com/exports")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.com/7",
+        "https://API.example.com:443/7",
+        "https://downloads.example.com/7",
+        "https://b.example:8443/7",
+    ],
+)
+def test_a_started_job_may_be_where_its_start_was(url: str) -> None:
+    """Or at an origin that the endpoint lists."""
+    UrlRules(Exports(url)).check_started("job", START)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.example.com/7",
+        "https://api.example.com:8443/7",
+        "https://evil.example/7?sig=1",
+        "https://10.0.0.1/7",
+    ],
+)
+def test_a_started_job_may_not_be_elsewhere(url: str) -> None:
+    """Its polls would carry the credentials there. The refusal names the host, and no query."""
+    with pytest.raises(UnsafeUrl) as caught:
+        UrlRules(Exports(url)).check_started("job", START)
+    assert caught.value.host == URL(url).host
+    assert "sig" not in str(caught.value)
+
+
+def test_an_endpoint_with_one_origin_is_not_asked_where_its_jobs_are() -> None:
+    """It says so. A request that cannot be made is told by the first poll."""
+
+    class Broken(Exports):
+        def request(self, job: str, /) -> Request:
+            raise ZeroDivisionError
+
+    UrlRules(Exports("https://evil.example/7", fixed="https://api.example.com")).check_started("job", START)
+    UrlRules(Broken()).check_started("job", START)
