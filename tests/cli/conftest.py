@@ -121,6 +121,7 @@ submit = { ask = "POST /exports", json = "{order}", headers = { X-Order-Key = "{
 
 [reports]
 base = "https://api.example.com"
+job = ["owner", "name"]
 poll = "GET /reports/{owner}/{name}"
 state = "state"
 running = ["working"]
