@@ -117,7 +117,7 @@ progress = { done = "percent", of = 100 }
 reason = "why"
 result = { ask = "GET /files/{file}", raw = true }
 cancel = "DELETE /exports/{id}"
-submit = { ask = "POST /exports", json = "{order}", headers = { X-Order-Key = "{key}" }, id = "id" }
+submit = { ask = "POST /exports", json = "{order}", id = "id" }
 
 [reports]
 base = "https://api.example.com"
@@ -139,7 +139,7 @@ class ExportServer:
         polls: The status requests by path.
         cancels: The cancel requests by path.
         cancel_status: The status code of the reply to a cancel request.
-        orders: The bodies of the start requests, with their keys.
+        orders: The idempotency keys and the bodies of the start requests.
         submit_status: The status code of the reply to a start. 0 breaks the connection.
         file: The bytes of every file.
         seen: The credentials of the last request.
@@ -150,7 +150,7 @@ class ExportServer:
         self.polls: Counter[str] = Counter()
         self.cancels: Counter[str] = Counter()
         self.cancel_status = 202
-        self.orders: list[tuple[str, Any]] = []
+        self.orders: list[tuple[str | None, Any]] = []
         self.submit_status = 201
         self.file = b"\x00\x01 bytes \xff"
         self.file_status = 200
@@ -177,7 +177,7 @@ class ExportServer:
         return web.json_response({"why": "not allowed"}, status=self.cancel_status)
 
     async def submit(self, request: web.Request) -> web.Response:
-        self.orders.append((request.headers["X-Order-Key"], await request.json()))
+        self.orders.append((request.headers.get("Idempotency-Key"), await request.json()))
         if not self.submit_status:
             assert request.transport is not None
             request.transport.close()

@@ -19,11 +19,25 @@ QUICK = ("--interval", "0.02")
 
 async def test_a_job_is_started_and_its_keys_are_printed(exports: Any, command: Run) -> None:
     """So that they can be pasted into `watch`. The job is not polled."""
-    status, out, err = await command("submit", "exports", "dataset=d1", "size:=7", "--key", "order-1")
+    status, out, err = await command("submit", "exports", "dataset=d1", "size:=7")
     assert (status, out, err) == (0, "exports id=7\n", "pollwise: exports is declared in pollwise.toml\n")
-    assert exports.orders == [("order-1", {"dataset": "d1", "size": 7})]
+    assert exports.orders == [(None, {"dataset": "d1", "size": 7})]
     status, out, _ = await command("watch", *out.split(), *QUICK)
     assert status == 0
+
+
+async def test_the_key_is_the_idempotency_key(exports: Any, command: Run, tmp_path: Path) -> None:
+    """Where the declaration has a place for it."""
+    file = tmp_path / "pollwise.toml"
+    keyed = 'json = "{order}", headers = { Idempotency-Key = "{key}" }'
+    file.write_text(file.read_text().replace('json = "{order}"', keyed))
+    assert (await command("submit", "exports", "--key", "order-1"))[0] == 0
+    assert exports.orders == [("order-1", {})]
+    exports.submit_status = 500
+    status, out, err = await command("submit", "exports", "--key", "order-2", "--timeout", "0.3")
+    assert (status, out) == (3, "")
+    assert "the job of the order with the key 'order-2' may have been started. There was no answer within 0.3 s." in err
+    assert "Start it again with the same key." in err
 
 
 async def test_an_order_comes_from_stdin(exports: Any, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
