@@ -108,7 +108,7 @@ async def test_a_start_that_fails_is_told(
     ("arguments", "states"),
     [
         (("reports", "a=b"), "jobs of reports cannot be started: its declaration has no submit"),
-        (("document360", "--base-url", "https://a.example"), "jobs of document360 cannot be started"),
+        (("document360", "--base-url", "https://a.example"), "an order of document360 needs folder_id, file_id"),
         (("exports", "a"), "write a field of the order as KEY=VALUE"),
         (("exports", "--key", " "), "key must be a text of 1 to 255 printable ASCII characters"),
         (("oracle-content", "--base-url", "https://a.example"), "an order of oracle-content needs file_id"),
