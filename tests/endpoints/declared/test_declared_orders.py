@@ -104,6 +104,31 @@ def test_an_order_that_cannot_be_right_is_refused(order: Any, why: str) -> None:
         request_of(order, {"ask": "POST /{file}/jobs", "json": "{order}"})
 
 
+def test_a_key_may_stand_twice_in_a_url() -> None:
+    """If both are equal."""
+    words: dict[str, Any] = {"poll": "GET /jobs/{id}/parts/{id}"}
+    assert job_in({"Location": "/api/jobs/7/parts/7"}, "$Location", **words) == {"id": 7}
+    with pytest.raises(MalformedReply):
+        job_in({"Location": "/api/jobs/7/parts/8"}, "$Location", **words)
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: {"a": inner}, lambda inner: [inner]])
+def test_a_hundred_levels_are_allowed(wrap: Any) -> None:
+    """The order itself is the first."""
+    inner: Any = 7
+    for _ in range(98):
+        inner = wrap(inner)
+    assert request_of({"a": [inner]}, {"ask": "POST /jobs", "json": "{order}"}).body
+    with pytest.raises(ConfigurationError, match="at most 100 levels"):
+        request_of({"a": [wrap(inner)]}, {"ask": "POST /jobs", "json": "{order}"})
+
+
+def test_a_long_place_is_left_out() -> None:
+    """So that an error stays short."""
+    with pytest.raises(ConfigurationError, match=r"^a value of the order is no JSON"):
+        request_of({"a" * 200: {1}}, {"ask": "POST /jobs", "json": "{order}"})
+
+
 def test_an_order_is_at_most_a_hundred_levels_deep() -> None:
     """A deeper one is refused, and is no RecursionError."""
     order: dict[str, Any] = {}
@@ -162,7 +187,8 @@ def test_a_job_may_have_several_keys() -> None:
     words: dict[str, Any] = {"job": {"owner": "str", "id": "int"}, "poll": "GET /{+owner}/jobs/{id}"}
     place = {"owner": "{repo.owner}", "id": "id"}
     assert job_in({"_": 0, "id": 7}, place, {"repo": {"owner": "a/b"}}, **words) == {"owner": "a/b", "id": 7}
-    assert job_in({"Location": "/api/a%20x/b/jobs/7"}, "$Location", **words)["id"] == 7
+    for path in ("/api/a%20x/b/jobs/7", "/a%20x/b/jobs/7"):
+        assert job_in({"Location": path}, "$Location", **words) == {"owner": "a x/b", "id": 7}
     made = endpoint({"ask": "POST /jobs", "id": place}, **words)
     for wrong, why in ((5.5, "the order has no str at repo.owner"), ("a//b", "single slashes")):
         with pytest.raises(ConfigurationError, match=why):
@@ -234,6 +260,7 @@ def test_without_the_word_an_endpoint_starts_no_jobs() -> None:
         ({"submit": {"ask": "POST /{order}", "id": "id"}}, ["submit: {order} is the whole order, so it can stand in"]),
         ({"submit": {"ask": "POST /jobs", "id": "a["}}, ["submit.id.id: the expression 'a['"]),
         ({"submit": {"ask": "POST /jobs", "id": "$a b"}}, ["submit.id.id: write a header field as '$Location'"]),
+        ({"submit": {"ask": "POST /jobs", "id": "$ a"}}, ["submit.id.id: write a header field as '$Location'"]),
         ({"submit": {"ask": "POST /jobs", "id": "{key}"}}, ["submit.id.id: write a field of the order"]),
         (
             {"submit": {"ask": "POST /jobs", "id": {}}},

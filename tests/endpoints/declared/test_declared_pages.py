@@ -57,6 +57,13 @@ async def test_a_query_parameter_may_take_the_next(cursor: bytes) -> None:
     assert targets[1:] == [f"/jobs/7/rows?size=2&page%20token={value}" for value in (first, "z")]
 
 
+def test_the_next_takes_the_place_of_a_value() -> None:
+    """A first page may have the parameter already. Parts without a value stay."""
+    made = endpoint(ask="GET /jobs/{id}/rows?at=first&plain&x=at", query="at")
+    request = made.result_request(made.job(id="7"), {}, cursor="two")  # type: ignore[call-arg]  # it takes one then
+    assert request.url.raw_path_qs == "/jobs/7/rows?plain&x=at&at=two"
+
+
 @pytest.mark.looptime
 async def test_a_link_may_name_the_next() -> None:
     """As GitHub's (RFC 8288). The JSON of a page is the list then."""

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import attrs
 
+from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._server_values import url_in
 from pollwise.endpoints.attrs_codec import whole_number
 from pollwise.endpoints.declared.expressions import compiled
@@ -181,6 +182,24 @@ def _source(name: str, declared: Declaration, at: str) -> _Source:
 
 def _key_in_url(name: str, declared: Declaration) -> Callable[[str | None, Reply], Any]:
     """Takes a key out of a header field: the part of a URL where `poll` has the key, or the value itself."""
+    matches = _like_poll(name, declared)
+
+    def taken(value: str | None, reply: Reply) -> str | None:
+        if value is None or "/" not in value:
+            return value
+        base = None if reply.request is None else reply.request.url
+        url = None if len(value) > _LONGEST_URL else url_in(value, base)
+        match = None if url is None else next(filter(None, (matched(url.raw_path) for matched in matches)), None)
+        try:
+            return None if match is None else unquote(match[name], errors="strict")
+        except UnicodeDecodeError:
+            return None
+
+    return taken
+
+
+def _like_poll(name: str, declared: Declaration) -> list[Callable[[str], re.Match[str] | None]]:
+    """Match a path like that of `poll`: below the base URL, or else below any other, such as behind a proxy."""
     target = declared.poll.ask.partition(" ")[2].partition("?")[0]
     pattern, at, seen = "", 0, set()
     for hole in HOLE.finditer(target):
@@ -189,20 +208,19 @@ def _key_in_url(name: str, declared: Declaration) -> Callable[[str | None, Reply
         pattern += f"(?P={hole[2]})" if hole[2] in seen else f"(?P<{hole[2]}>{group})"
         seen.add(hole[2])
         at = hole.end()
-    like_poll = re.compile(f".*?{pattern}{re.escape(target[at:])}/?").fullmatch if name in seen else None
+    if name not in seen:
+        return []
+    pattern += f"{re.escape(target[at:])}/?"
+    prefix = _prefix(declared.base)
+    return [re.compile(below + pattern).fullmatch for below in (re.escape(prefix), ".*?")]
 
-    def taken(value: str | None, reply: Reply) -> str | None:
-        if value is None or "/" not in value:
-            return value
-        base = None if reply.request is None else reply.request.url
-        url = None if len(value) > _LONGEST_URL else url_in(value, base)
-        match = None if url is None or like_poll is None else like_poll(url.raw_path)
-        try:
-            return None if match is None else unquote(match[name], errors="strict")
-        except UnicodeDecodeError:
-            return None
 
-    return taken
+def _prefix(base: str | None) -> str:
+    """The path of the base URL, or nothing. A wrong one is reported by the request."""
+    try:
+        return "" if base is None else ApiRoot.parse(base).prefix
+    except ConfigurationError:
+        return ""
 
 
 def _own_url(value: object, reply: Reply) -> str | None:
