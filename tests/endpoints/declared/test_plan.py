@@ -111,6 +111,22 @@ def test_a_base_url_may_be_that_of_another_call(words: dict[str, Any]) -> None:
     assert problems_of(**URL_JOBS) == ["base: poll takes its whole URL from {+url}; leave base out"]
 
 
+@pytest.mark.parametrize("wrong", [-1, True, "5", float("nan"), float("inf")])
+def test_the_first_delay_is_a_number_of_seconds(wrong: Any) -> None:
+    """Zero is one, too."""
+    assert problems_of(first_after_s=0) == []
+    assert problems_of(first_after_s=wrong) == [f"first_after_s: write a number of seconds, such as 5, not {wrong!r}"]
+
+
+def test_the_base_url_is_no_further_origin() -> None:
+    """If the poll is below it."""
+    plan = compiled(
+        Declaration(name="a", base="https://a.example", poll="GET /{id}", state="s", succeeded=["x"]), Problems()
+    )
+    assert plan is not None
+    assert plan.origins == ()
+
+
 def test_origins_are_scheme_and_host() -> None:
     """Each is written once."""
     assert problems_of(origins=["https://b.example", "http://c.example:8080"]) == []
