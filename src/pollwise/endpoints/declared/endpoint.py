@@ -17,6 +17,7 @@ import attrs
 from yarl import URL
 
 from pollwise.core.identity import checked_account
+from pollwise.endpoints._server_values import json_or_none
 from pollwise.endpoints._vendor import KEPT_REQUESTS
 from pollwise.endpoints.declared.expressions import is_true
 from pollwise.endpoints.declared.jobs import DeclaredJob, JobCodec, job_of_keys
@@ -29,7 +30,7 @@ from pollwise.endpoints.declared.rules import Verdict
 from pollwise.endpoints.declared.statuses import StatusForm
 from pollwise.endpoints.declared.templates import Key, RequestTemplate
 from pollwise.endpoints.declared.vocabulary import Declaration
-from pollwise.errors import ConfigurationError, MalformedReply, Problem, RateLimited
+from pollwise.errors import ConfigurationError, Problem, RateLimited
 from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth
 from pollwise.model.cursor import Cursor
 from pollwise.model.messages import Reply, Request
@@ -213,7 +214,7 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
         """
         rules, status = self._rules, reply.status
         verdict = rules.http.get(status)
-        data = reply.json() if verdict is None else _json_if_any(reply)
+        data = reply.json() if verdict is None else json_or_none(reply)
         if verdict is None:
             verdict = self._verdict(reply, data)
         over = verdict.phase in TERMINAL or verdict.unknown_end
@@ -230,11 +231,11 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
 
     def why(self, reply: Reply, /) -> str:
         """Which rule decides how this reply is read, in words, such as `state gives 'done', which succeeded lists`."""
-        return self._rules.why(reply.status, _json_if_any(reply))
+        return self._rules.why(reply.status, json_or_none(reply))
 
     def problem(self, reply: Reply, /) -> Problem | None:
         """The vendor's code and words in a refusal, by `code` and `reason`."""
-        data = _json_if_any(reply)
+        data = json_or_none(reply)
         code, reason = self._rules.code(data), self._rules.reason(data)
         return Problem((code,) if code else (), (reason,) if reason else ()) if code or reason else None
 
@@ -257,7 +258,7 @@ class DeclaredEndpoint(Endpoint[DeclaredJob, S], Generic[S]):
             MalformedReply: The reply does not have its keys.
             RateLimited: The expression `limited` is true.
         """
-        rules, data = self._rules, _json_if_any(reply)
+        rules, data = self._rules, json_or_none(reply)
         wait_s = rules.poll_after_s(data)
         if rules.limited is not None and is_true(rules.limited(data)):
             raise RateLimited(wait_s, self.problem(reply), reply.status)
@@ -305,7 +306,7 @@ class _FollowingEndpoint(DeclaredEndpoint[S]):
         following = self._plan.next
         if reading.final or following is None:
             return reading
-        return attrs.evolve(reading, cursor=following.cursor(reply, _json_if_any, cursor))
+        return attrs.evolve(reading, cursor=following.cursor(reply, json_or_none, cursor))
 
 
 def _request(template: RequestTemplate, job: DeclaredJob) -> Request:
@@ -333,13 +334,6 @@ def _page_request(
 
 def _cancel_request(template: RequestTemplate, job: DeclaredJob, _status: object, /) -> Request:
     return template.request(dict(job.keys))
-
-
-def _json_if_any(reply: Reply) -> Any:
-    try:
-        return reply.json()
-    except MalformedReply:
-        return None
 
 
 # --- credentials ------------------------------------------------------------------------------
