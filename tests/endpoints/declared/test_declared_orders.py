@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from pollwise import BearerAuth, JobWatcher
+from pollwise import BearerAuth, JobWatcher, Pacing, SqliteLedger
 from pollwise.endpoints.declared import DeclarationErrors, DeclaredEndpoint, DeclaredJob, Submit
 from pollwise.endpoints.declared.loading import declarations_of
 from pollwise.errors import ConfigurationError, MalformedReply, RateLimited, SubmitDoubtful, UnsafeUrl
@@ -374,3 +375,22 @@ async def test_a_job_at_another_origin_is_refused() -> None:
         status, _, _ = await started({"id": "$Location"}, answer, **words, origins=[other.url])
     assert status == {"state": "done"}
     assert b"Bearer s3cr3t-x" in other.requests[0]
+
+
+@pytest.mark.looptime
+async def test_a_ledger_knows_what_was_started(tmp_path: Path) -> None:
+    """The same key again gives the watch of the same job, after a restart, too. No second request starts one."""
+    submit = {"ask": "POST /jobs", "json": "{order}", "id": "id"}
+    left = [raw(b'{"id": 7}'), raw(b'{"state": "busy"}'), raw(b'{"state": "done"}')]
+    async with raw_server(lambda line: line.say(left.pop(0))) as server, SqliteLedger(tmp_path / "l") as ledger:
+        (declared,) = declarations_of({"jobs": {**TABLE, "submit": submit}}).values()
+        made: DeclaredEndpoint[Any] = DeclaredEndpoint(declared, base_url=f"{server.url}/api")
+        async with JobWatcher(made, timeout_s=600.0, pacing=Pacing.fixed(60.0), ledger=ledger) as watcher:
+            watch = await watcher.submit({"file": "a"}, key="order-17")
+            await server.received(2)
+        async with JobWatcher(made, timeout_s=600.0, ledger=ledger) as watcher:
+            again = await watcher.submit({"file": "a"}, key="order-17")
+            assert (again.job, await again) == (watch.job, {"state": "done"})
+            with pytest.raises(ConfigurationError, match="order-17"):
+                await watcher.submit({"file": "b"}, key="order-17")
+    assert [request.split(b" ")[0] for request in server.requests] == [b"POST", b"GET", b"GET"]
