@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from pollwise.endpoints.declared import Call, Declaration, Fetch, Submit
+from pollwise.endpoints.declared import Call, Declaration, DeclarationErrors, DeclaredEndpoint, Fetch, Submit
 from pollwise.endpoints.declared.plan import compiled, deciding_keys
 from pollwise.endpoints.declared.problems import Problems
 
@@ -144,6 +145,7 @@ def test_origins_are_scheme_and_host() -> None:
         ({"submit": "POST /x"}, "submit: write Submit(...), got str"),
         ({"cancel": {"ask": "POST /x"}}, "cancel: write Call(...), got dict"),
         ({"poll": 7}, "poll: write Call(...), got int"),
+        ({"poll": Call(ask=7)}, "poll.ask: it must be a text, got int"),  # type: ignore[arg-type]  # what a user may do
         ({"progress": "percent"}, "progress: write Progress(...), got str"),
         ({"after": {"s": "x"}}, "after: write Wait(...), got dict"),
         ({"limit": "5/min"}, "limit: write RateLimit(...), got str"),
@@ -154,6 +156,8 @@ def test_origins_are_scheme_and_host() -> None:
     ],
 )
 def test_a_value_of_another_class_is_a_problem(words: dict[str, Any], problem: str) -> None:
-    """Also in Python, where nothing has read a file."""
+    """Also in Python, where nothing has read a file. With the keys of the job, and without."""
+    with pytest.raises(DeclarationErrors, match=re.escape(problem)):
+        DeclaredEndpoint(Declaration(**{"name": "a", "base": "https://a.example", "poll": "GET /{id}", **words}))
     (found,) = problems_of(**words)
     assert found.startswith(problem)

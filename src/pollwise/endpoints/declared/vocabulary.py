@@ -112,7 +112,7 @@ def hole_names(call: Call) -> tuple[str, ...]:
 
 def _keys_of_poll(declaration: Declaration) -> JobKeys:
     poll: object = declaration.poll
-    if not isinstance(poll, Call):  # refused later, with the place
+    if not isinstance(poll, Call) or not isinstance(poll.ask, str):  # refused later, with the place
         return JobKeys({})
     headers = {**declaration.headers, **poll.headers}
     names = hole_names(Call(ask=poll.ask, headers=headers, json=poll.json))
@@ -164,7 +164,7 @@ class Fetch:
         headers: Header fields, as in `Call`.
         json: The JSON body, as in `Call`, or None.
         raw: Whether the result is the bytes of the reply. Otherwise it is the JSON of the reply.
-        failed: Status codes which say that the job has failed. Then `result()` raises JobFailed.
+        failed: Status codes which say that the job has failed. Then `result()` and `save_result()` raise JobFailed.
         next: Where a page of the result has the next one: an expression, or `$Link` for a header field. A page without one is
             the last. The value is a URL, or with `query` any text or whole number. None: the result is one page.
         query: The query parameter that takes the value of `next`.
