@@ -71,6 +71,14 @@ async def test_a_hint_of_the_start_is_the_first_delay(answer: bytes) -> None:
     assert vendor.polls[0] - vendor.starts[0] == pytest.approx(30.0, abs=0.5)
 
 
+async def test_a_hint_of_the_start_has_the_limit_of_every_hint() -> None:
+    """`longest_hint_s`."""
+    vendor = Vendor(said("202 Accepted", b'{"id": "7"}', "Retry-After: 500"), status=DONE)
+    async with Starting(vendor, longest_hint_s=20.0) as watcher:
+        await (await watcher.submit("print"))
+    assert vendor.polls[0] - vendor.starts[0] == pytest.approx(20.0, abs=0.5)
+
+
 async def test_an_endpoint_may_have_a_first_delay() -> None:
     """For jobs that it started. The last poll before the deadline is sent all the same."""
 

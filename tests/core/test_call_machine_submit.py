@@ -139,6 +139,24 @@ def test_a_refusal_is_final(error: WatchError) -> None:
         assert isinstance(_error(after), SubmitDoubtful)
 
 
+def test_a_conflict_without_an_earlier_request_is_final() -> None:
+    """The order itself is refused."""
+    machine, error = _machine(idempotent=True), RequestRejected("the order", 409)
+    _send(machine)
+    machine.on_error(error, now=1.0, dice=0.5)
+    assert _error(machine) is error
+
+
+def test_an_error_before_the_request_was_sent_is_no_doubt() -> None:
+    """Such as that of a renewal of the credentials."""
+    machine = _machine()
+    machine.asked(0.0)
+    machine.call.request("", None)
+    machine.on_error(ConnectFailed("reset"), now=1.0, dice=0.5)
+    assert machine.outcome is None
+    assert not machine.in_doubt
+
+
 def test_a_404_is_no_job_that_is_not_visible_yet() -> None:
     """There is none yet."""
     machine = _machine()
@@ -194,6 +212,7 @@ def test_a_job_ends_every_doubt() -> None:
     machine.on_reading(reading, now=1.0, dice=0.0, hint_s=30.0)
     assert isinstance(machine.outcome, Succeeded)
     assert (machine.hint_s, machine.call.job) == (30.0, ToyJob("7"))
+    assert not machine.in_doubt
 
 
 @given(st.lists(st.sampled_from([*LOST, *NOTHING_DONE, *REFUSED]), min_size=1, max_size=8), st.booleans())

@@ -275,6 +275,32 @@ async def test_a_key_waits_for_the_end_of_its_stopped_start() -> None:
         assert _intents(ledger) == {"a": {"id": "7"}}
 
 
+async def test_a_caller_that_joins_an_abandoned_start_gets_its_job() -> None:
+    """The first caller has left while the key was written."""
+    ledger, vendor = MemoryLedger(latency_s=1.0), Vendor(STARTED)
+    async with Starting(vendor, ledger=ledger) as watcher:
+        task = asyncio.create_task(watcher.submit("print", key="a"))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        await settle()
+        assert (await watcher.submit("print", key="a")).job == ToyJob("7")
+    assert ledger.named("intend_submits") == [1]
+    assert len(vendor.starts) == 1
+
+
+async def test_a_job_that_the_ledger_knows_keeps_its_outcome() -> None:
+    """An API may answer an order with a job that it has already."""
+    ledger, vendor = MemoryLedger(), Vendor(STARTED, status=DONE)
+    async with serving(vendor):
+        async with Starting(vendor, ledger=ledger) as watcher:
+            await watcher.watch(ToyJob("7"))
+        polls = len(vendor.polls)
+        async with Starting(vendor, ledger=ledger) as watcher:
+            assert (await (await watcher.submit("print", key="a"))).state == "succeeded"
+    assert len(vendor.polls) == polls
+    assert _intents(ledger) == {"a": {"id": "7"}}
+
+
 async def test_a_key_can_be_used_again_while_its_stopped_start_is_forgotten() -> None:
     """The second caller starts the job."""
     ledger, vendor = MemoryLedger(latency_s=1.0), Vendor(STARTED)

@@ -39,7 +39,7 @@ from pollwise.errors import (
 )
 from pollwise.model.calls import Call
 from pollwise.model.cursor import Cursor
-from pollwise.model.events import Abandoned, Outcome
+from pollwise.model.events import Abandoned, Outcome, Succeeded
 from pollwise.model.reading import Reading
 from pollwise.model.submitting import SubmitCall
 
@@ -182,7 +182,6 @@ class SubmitMachine(CallMachine[str, None]):
     ) -> StepResult:
         """The job was started."""
         self.hint_s = hint_s
-        self.call.sent = False
         return super().on_reading(reading, now=now, dice=dice, hint_s=hint_s, reply_hash=reply_hash)
 
     def on_error(self, error: PollError | WatchError, *, now: float, dice: float) -> StepResult:
@@ -205,7 +204,7 @@ class SubmitMachine(CallMachine[str, None]):
     @property
     def in_doubt(self) -> bool:
         """Whether the job may have been started, as far as is known now."""
-        return self._lost or self.call.sent
+        return not isinstance(self.outcome, Succeeded) and (self._lost or self.call.sent)
 
     def _end(self, outcome: Outcome[str, None]) -> StepResult:
         if isinstance(outcome, Abandoned) and self._is_doubtful(outcome.error):

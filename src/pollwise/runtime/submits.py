@@ -213,6 +213,8 @@ class Submits(Generic[J, S]):
         except asyncio.CancelledError:
             doubtful = start.machine is not None and start.machine.in_doubt
             start.error = start.call.doubtful(closed) if doubtful else closed
+            if start.call.job is not None:
+                closed.add_note(started_note(start.call.job))
             raise
         finally:
             if start.watch is None and start.error is None:
