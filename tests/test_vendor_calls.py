@@ -22,8 +22,8 @@ from pollwise import (
     Succeeded,
 )
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileOrder, projects, v3
-from pollwise.endpoints.oracle_content_downloads import DownloadEndpoint, DownloadOrder
-from pollwise.endpoints.oracle_content_management import (
+from pollwise.endpoints.oracle_content.downloads import DownloadEndpoint, DownloadOrder
+from pollwise.endpoints.oracle_content.management import (
     BulkOperationEndpoint,
     BulkOperationOrder,
     TaxonomyPublishEndpoint,

@@ -10,14 +10,14 @@ from typing import Any
 import attrs
 
 from pollwise.endpoints.document360 import projects, v3
-from pollwise.endpoints.oracle_content_downloads import DownloadEndpoint, DownloadJob
-from pollwise.endpoints.oracle_content_management import (
+from pollwise.endpoints.oracle_content.downloads import DownloadEndpoint, DownloadJob
+from pollwise.endpoints.oracle_content.management import (
     BulkOperationEndpoint,
     BulkOperationJob,
     TaxonomyPublishEndpoint,
     TaxonomyPublishJob,
 )
-from pollwise.endpoints.oracle_content_sites import SiteJob, SiteJobEndpoint, TemplateJob, TemplateJobEndpoint
+from pollwise.endpoints.oracle_content.sites import SiteJob, SiteJobEndpoint, TemplateJob, TemplateJobEndpoint
 
 __all__ = ["BASE_URL", "CASES", "Case", "document"]
 

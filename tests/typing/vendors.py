@@ -6,8 +6,8 @@ from typing import assert_type
 
 from pollwise import BearerAuth, JobWatcher
 from pollwise.endpoints.document360.v3 import ExportV3Endpoint, ExportV3Job, ExportV3Order, ExportV3Status
-from pollwise.endpoints.oracle_content_downloads import DownloadEndpoint, DownloadJob, DownloadStatus
-from pollwise.endpoints.oracle_content_management import BulkOperationEndpoint, BulkOperationJob, ManagementJobStatus
+from pollwise.endpoints.oracle_content.downloads import DownloadEndpoint, DownloadJob, DownloadStatus
+from pollwise.endpoints.oracle_content.management import BulkOperationEndpoint, BulkOperationJob, ManagementJobStatus
 from pollwise.model.messages import Reply
 
 

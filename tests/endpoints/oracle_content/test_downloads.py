@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from pollwise import Phase, Reading, Reply
-from pollwise.endpoints.oracle_content_downloads import (
+from pollwise.endpoints.oracle_content.downloads import (
     DownloadEndpoint,
     DownloadFile,
     DownloadJob,

@@ -1,4 +1,4 @@
-"""The values of Oracle's extraction, and their readers. The rules are in `oracle_content.py`."""
+"""The values of Oracle's extraction, and their readers. The rules are in `extraction.py`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import attrs
 
 from pollwise.endpoints._left_out import left_out_of, total
 from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_text, lenient_whole_number
-from pollwise.endpoints._oracle_content import camel_case, lenient_percentage, percentage
 from pollwise.endpoints._reader import Reader
 from pollwise.endpoints._strict import Hook, text, text_or_null, whole_number_or_null, yes_or_no_or_null
+from pollwise.endpoints.oracle_content._progress import camel_case, lenient_percentage, percentage
 
 __all__ = ["STARTED", "STATUS", "ExtractionItem", "ExtractionProgress", "ExtractionStatus", "Started"]
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from pollwise import JobWatcher, Phase, Reading, Reply
-from pollwise.endpoints.oracle_content_sites import JobProgress, OracleTime, SiteJob, SiteJobEndpoint
+from pollwise.endpoints.oracle_content.sites import JobProgress, OracleTime, SiteJob, SiteJobEndpoint
 from pollwise.errors import Problem
 from pollwise.testing import ScriptedTransport
 from vendor_cases import document
@@ -47,7 +47,7 @@ def test_a_failed_job_is_not_completed_and_has_failed() -> None:
     [
         ("pending", Phase.QUEUED, False),
         ("paused", Phase.RUNNING, False),
-        ("blocked", Phase.RUNNING, False),
+        ("blocked", Phase.WAITING_FOR_INPUT, False),
         ("aborted", Phase.CANCELLED, True),
     ],
 )

@@ -1,6 +1,6 @@
 """Oracle Content Management: jobs of sites and of templates, such as creating, copying and publishing a site.
 
-Rule 1: `progress` ends a watch, as for every job of the vendor; `_oracle_content.py` has the rules. The vendor's example of a
+Rule 1: `progress` ends a watch, as for every job of the vendor; `_progress.py` has the rules. The vendor's example of a
 failed job has `completed: false`.
 Rule 2: `intervalToPoll` is the wait in milliseconds that the server asks for.
 Rule 3: a success with an `error` has failed.
@@ -22,14 +22,14 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from pollwise.endpoints._address import one_segment, segment
-from pollwise.endpoints._oracle_content import (
+from pollwise.endpoints._vendor import Parts
+from pollwise.endpoints.oracle_content._progress import (
     JobProgress,
     OracleContentEndpoint,
     OracleTime,
     problem_in,
     status_reader,
 )
-from pollwise.endpoints._vendor import Parts
 
 __all__ = [
     "JobProgress",

@@ -26,7 +26,10 @@ import attrs
 import orjson
 
 from pollwise.endpoints._address import one_segment, segment
-from pollwise.endpoints._extraction import (
+from pollwise.endpoints._reader import ReplyReader, json_object_in
+from pollwise.endpoints._strict import shown, unknown
+from pollwise.endpoints._vendor import VendorEndpoint, make_reading, same_id
+from pollwise.endpoints.oracle_content._extraction_values import (
     STARTED,
     STATUS,
     ExtractionItem,
@@ -34,9 +37,7 @@ from pollwise.endpoints._extraction import (
     ExtractionStatus,
     Started,
 )
-from pollwise.endpoints._reader import ReplyReader, clipped, json_object_in
-from pollwise.endpoints._strict import shown, unknown
-from pollwise.endpoints._vendor import VendorEndpoint, make_reading, same_id
+from pollwise.endpoints.oracle_content._progress import problem_of
 from pollwise.errors import ConfigurationError, Problem, RequestRejected
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth
@@ -56,7 +57,6 @@ _FILES: Final = "/documents/api/1.2/files/"
 _HEADERS: Final[Mapping[str, str]] = {
     "Accept": "application/json"
 }  # the API also sends XML; the transport adds this field to polls
-_JOB_UNKNOWN: Final = "!csCloudBulkExtractionRequestJobNotValid"  # no such job, or a job of another user
 _MAYBE_STARTED: Final = (
     "The extraction may be running, and the API has no call that finds its job ID. Look into the destination folder: new"
     " files there come from the lost job. To have a job to watch, start it again with DuplicateResolution.SKIP, which skips"
@@ -137,21 +137,13 @@ def _status_path(job: ExtractionJob) -> str:
 
 
 def _reason(status: ExtractionStatus) -> str | None:
-    problem = Problem(codes=clipped([status.error_code or None]), descriptions=clipped([status.message]))
+    problem = problem_of({"errorCode": status.error_code or None}, status.message)
     return str(problem) if problem.codes or problem.descriptions else None
 
 
 def _problem_in(reply: Reply) -> Problem | None:
     body = json_object_in(reply)
-    if body is None or not ("errorCode" in body or "errorKey" in body):
-        return None
-    key = next(iter(clipped([body.get("errorKey")])), None)
-    return Problem(
-        codes=clipped([body.get("errorCode")]),
-        descriptions=tuple(dict.fromkeys(clipped([body.get("errorMessage"), body.get("title")]))),
-        key=key,
-        job_unknown=key == _JOB_UNKNOWN,
-    )
+    return None if body is None or {"errorCode", "errorKey"}.isdisjoint(body) else problem_of(body)
 
 
 class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):

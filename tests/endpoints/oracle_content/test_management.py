@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from pollwise import JobWatcher, Phase, Reading, Reply
-from pollwise.endpoints.oracle_content_management import (
+from pollwise.endpoints.oracle_content.management import (
     BulkOperationEndpoint,
     BulkOperationJob,
     BulkOperationOrder,

@@ -1,6 +1,6 @@
 """Oracle Content Management: bulk operations on items, and the publishing of taxonomies.
 
-Rule 1: `progress` ends a watch, as for every job of the vendor; `_oracle_content.py` has the rules.
+Rule 1: `progress` ends a watch, as for every job of the vendor; `_progress.py` has the rules.
 Rule 2: a success with an `error`, or with a `requestStatus` of 400 or more, has failed. `requestStatus` is the status code of the
 request that started the job, and is there once the job is over.
 Rule 3: `id` is the job's own. A reply about another one is malformed.
@@ -22,16 +22,16 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 
 from pollwise.endpoints._address import id_tuple, one_segment, segment, some_ids
-from pollwise.endpoints._oracle_content import (
+from pollwise.endpoints._starting import id_after, post_request, started_id
+from pollwise.endpoints._strict import shown
+from pollwise.endpoints._vendor import Parts
+from pollwise.endpoints.oracle_content._progress import (
     JobProgress,
     OracleContentEndpoint,
     OracleTime,
     problem_in,
     status_reader,
 )
-from pollwise.endpoints._starting import id_after, post_request, started_id
-from pollwise.endpoints._strict import shown
-from pollwise.endpoints._vendor import Parts
 from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Reply, Request
 

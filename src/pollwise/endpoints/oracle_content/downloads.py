@@ -1,6 +1,6 @@
 """Oracle Content Management: downloads of many files and folders as one ZIP file.
 
-Rule 1: `progress` ends a watch, as for every job of the vendor; `_oracle_content.py` has the rules.
+Rule 1: `progress` ends a watch, as for every job of the vendor; `_progress.py` has the rules.
 Rule 2: the vendor's page has real booleans and numbers in one example and strings in the other, and `links` as an object and as a
 list. All of them are read.
 Rule 3: the status does not name its job. A link to the package of another job makes it malformed.
@@ -23,7 +23,12 @@ import attrs
 
 from pollwise.endpoints._address import one_segment, segment, some_ids
 from pollwise.endpoints._lenient import lenient_whole_number
-from pollwise.endpoints._oracle_content import (
+from pollwise.endpoints._reader import Reader
+from pollwise.endpoints._starting import id_after, post_request, started_id
+from pollwise.endpoints._strict import Hook, shown, text, text_or_null, whole_number_or_null
+from pollwise.endpoints._vendor import Parts, check_same_job
+from pollwise.endpoints._words import words
+from pollwise.endpoints.oracle_content._progress import (
     FIELD_HOOKS,
     LENIENT_FIELD_HOOKS,
     LENIENT_HOOKS,
@@ -32,11 +37,6 @@ from pollwise.endpoints._oracle_content import (
     camel_case,
     problem_in,
 )
-from pollwise.endpoints._reader import Reader
-from pollwise.endpoints._starting import id_after, post_request, started_id
-from pollwise.endpoints._strict import Hook, shown, text, text_or_null, whole_number_or_null
-from pollwise.endpoints._vendor import Parts, check_same_job
-from pollwise.endpoints._words import words
 from pollwise.errors import ConfigurationError, RequestRejected
 from pollwise.model.messages import Reply, Request
 from pollwise.model.reading import Reading
