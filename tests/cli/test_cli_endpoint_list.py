@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pollwise.cli.vendors import FURTHER
 from pollwise.endpoints.catalog import catalog
 
 Run = Callable[..., Any]
@@ -18,14 +19,21 @@ async def test_every_name_is_listed(exports: Any, command: Run) -> None:
     status, out, err = await command("endpoint", "list")
     lines = out.splitlines()
     assert (status, err) == (0, "")
-    assert lines[:4] == [
+    assert lines[:3] == [
         "document360: keys task_id (str); included",
         "oracle-content: keys file_id (str), job_id (str); included",
+        "document360-export: keys export_id (str); included",
+    ]
+    further = len(FURTHER)
+    assert lines[2 + further : 4 + further] == [
         "exports: keys id (int); declared in pollwise.toml",
         "reports: keys owner (str), name (str); declared in pollwise.toml",
     ]
-    assert lines[4] == "openai-batch: keys id (str); https://platform.openai.com/docs/api-reference/batch/retrieve"
-    assert len(lines) == len(catalog()) + 4
+    assert (
+        lines[4 + further]
+        == "openai-batch: keys id (str); https://platform.openai.com/docs/api-reference/batch/retrieve"
+    )
+    assert len(lines) == len(catalog()) + 4 + further
 
 
 async def test_a_named_file_is_listed_alone(exports: Any, command: Run) -> None:

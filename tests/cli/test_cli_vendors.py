@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pollwise.cli import vendors
+from pollwise.cli.endpoint_names import EndpointNames
 from pollwise.cli.exit_status import UsageError
 from pollwise.errors import ConfigurationError
+from pollwise.simulator import CALLS, Simulator
 
 URL = "https://example.com"
 SECRETS = (
@@ -64,3 +68,43 @@ def test_a_secret_that_cannot_be_sent_is_not_shown(secret: str, monkeypatch: pyt
     with pytest.raises(ConfigurationError) as refused:
         vendors.oracle_content(URL)
     assert "s3cr" not in str(refused.value)
+
+
+async def test_every_further_call_is_watched_by_its_name(simulator: Simulator, command: Any) -> None:
+    """With the vendor's own variables, and the keys of the job by KEY=VALUE."""
+    assert set(vendors.FURTHER) == set(CALLS)
+    for name in vendors.FURTHER:
+        keys = list(EndpointNames().form(name).columns)
+        simulator.add_job(name, *keys, duration_s=0.0)
+        arguments = [f"{key}={key}" for key in keys]
+        status, out, err = await command("watch", name, *arguments, "--base-url", simulator.document360_url)
+        assert (name, status, err) == (name, 0, "")
+        assert out.startswith(f"{name} {' / '.join(keys)} succeeded (")
+    sent = [request.headers for request in simulator.requests.latest]
+    assert {field.get("api_token") or field.get("Authorization") for field in sent} == {
+        "test-api-token",
+        "Bearer test-api-token",
+        "Bearer test-bearer-token",
+    }
+
+
+async def test_a_further_call_has_rows_and_results(simulator: Simulator, command: Any, tmp_path: Path) -> None:
+    """As every endpoint."""
+    simulator.add_job("oracle-content-download", "F", "J", duration_s=0.0)
+    url = simulator.oracle_content_url
+    (tmp_path / "jobs.csv").write_text("endpoint,folder_id,job_id\noracle-content-download,F,J\n")
+    base_url = ("--base-url", f"oracle-content-download={url}")
+    status, out, _ = await command("batch", str(tmp_path / "jobs.csv"), *base_url)
+    assert (status, "oracle-content-download F / J succeeded (" in out) == (0, True)
+    file = tmp_path / "out.zip"
+    arguments = ("result", "oracle-content-download", "folder_id=F", "job_id=J", "--base-url", url, "-o", str(file))
+    status, _, err = await command(*arguments)
+    assert (status, file.is_file()) == (0, True), err
+
+
+async def test_the_url_of_a_further_call_may_be_missing(command: Any) -> None:
+    """Then the error names the option and the variable."""
+    _, _, err = await command("watch", "oracle-content-site", "job_id=7")
+    assert "oracle-content-site needs a base URL: name it with --base-url, or set ORACLE_CONTENT_BASE_URL" in err
+    _, _, err = await command("watch", "document360-export", "id=7", "--base-url", "https://a.example")
+    assert "a job of document360-export has exactly the keys export_id; got id" in err

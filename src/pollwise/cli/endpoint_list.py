@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pollwise.cli.endpoint_check import keys_text
-from pollwise.cli.endpoint_names import usual_files
+from pollwise.cli.endpoint_names import further_form, usual_files
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.job_forms import KEYS
 from pollwise.cli.safe_text import safe
+from pollwise.cli.vendors import FURTHER
 from pollwise.endpoints.catalog import catalog
 from pollwise.endpoints.declared import load_declarations
 from pollwise.endpoints.installed import installed
@@ -34,6 +35,8 @@ def list_names(file: Path | None) -> ExitStatus:
 def _all() -> Iterator[str]:
     for name, keys in KEYS.items():
         yield f"{name}: keys {', '.join(f'{key} (str)' for key in keys)}; included"
+    for name in FURTHER:
+        yield f"{name}: keys {', '.join(f'{key} (str)' for key in further_form(name).columns)}; included"
     for path in usual_files():
         if path.is_file():
             yield from _of_file(path)

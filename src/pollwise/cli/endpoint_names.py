@@ -1,6 +1,6 @@
 """What the name of an endpoint means, for every command.
 
-Rule 1: the two vendors come first. Then `--endpoints` names the only file. Without it, these are read in this order:
+Rule 1: the calls of the two vendors come first. Then `--endpoints` names the only file. Without it, these are read in this order:
 `pollwise.toml` in the current folder, `endpoints.toml` in the user's configuration folder, installed packages, the catalog.
 Rule 2: what the user did not name is named on stderr, because it decides where credentials go.
 Rule 3: nothing is read before a name needs it, and nothing twice.
@@ -34,7 +34,7 @@ from pollwise.model.protocols import NO_CODEC
 if TYPE_CHECKING:
     from pollwise.endpoints.installed import InstalledEndpoint
 
-__all__ = ["EndpointNames", "NamedEndpoint", "form_of", "usual_files"]
+__all__ = ["EndpointNames", "NamedEndpoint", "form_of", "further_form", "usual_files"]
 
 _UNSENT: Final = BearerAuth("unsent")  # an endpoint that only checks keys needs no credentials
 _MOST_NEAR: Final = 2
@@ -135,6 +135,8 @@ class EndpointNames:
     def _look_up(self, name: str) -> NamedEndpoint | None:
         if name in VENDORS:
             return NamedEndpoint(form=VENDORS[name], make=partial(self._vendor, name))
+        if name in vendors.FURTHER:
+            return NamedEndpoint(form=further_form(name), make=partial(self._vendor, name))
         for path in self._files:
             found = self._declarations(path).get(name)
             if found is not None:
@@ -158,7 +160,8 @@ class EndpointNames:
     def _vendor(self, name: str) -> AnyEndpoint:
         url = self._base_urls.get(name) or os.environ.get(vendors.BASE_URLS[name])
         if not url:
-            option, variable = self._url_option.format(name), vendors.BASE_URLS[name]
+            option = self._url_option.format(name) if name in VENDORS else "--base-url"
+            variable = vendors.BASE_URLS[name]
             raise UsageError(f"{name} needs a base URL: name it with {option}, or set {variable}")
         return vendors.MAKERS[name](url, self.account_of(name))
 
@@ -232,7 +235,7 @@ class EndpointNames:
 
     def _near(self, name: str) -> list[str]:
         """The names that are most like this one."""
-        names = [*VENDORS, *(known for path in self._files for known in self._declarations(path))]
+        names = [*vendors.MAKERS, *(known for path in self._files for known in self._declarations(path))]
         if self._file is None:
             from pollwise.endpoints.catalog import catalog  # noqa: PLC0415  rule 3
 
@@ -247,6 +250,11 @@ def form_of(endpoint: AnyEndpoint) -> JobForm:
     else:
         types = getattr(endpoint.codec, "key_types", None)
     return JobForm(name=endpoint.name, key_types=types, job_from_keys=partial(_job, endpoint))
+
+
+def further_form(name: str) -> JobForm:
+    """The keys of the jobs of one of the vendors' other calls."""
+    return form_of(vendors.further_class(name)("https://unsent.invalid", auth=_UNSENT))
 
 
 def _job(endpoint: AnyEndpoint, keys: Mapping[str, str]) -> Any:

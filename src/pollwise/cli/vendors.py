@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
 from typing import Any, Final
 
 from pollwise.cli.exit_status import UsageError
@@ -18,11 +20,26 @@ from pollwise.errors import ConfigurationError
 from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth
 from pollwise.model.protocols import Auth, Endpoint
 
-__all__ = ["BASE_URLS", "MAKERS", "document360", "oracle_content"]
+__all__ = ["BASE_URLS", "FURTHER", "MAKERS", "document360", "further_class", "oracle_content"]
+
+FURTHER: Final[Mapping[str, tuple[str, str]]] = {
+    "document360-export": ("document360.projects", "ExportV2Endpoint"),
+    "document360-import": ("document360.projects", "ImportV2Endpoint"),
+    "document360-v3-drive-task": ("document360.v3", "DriveTaskEndpoint"),
+    "document360-v3-export": ("document360.v3", "ExportV3Endpoint"),
+    "document360-v3-import": ("document360.v3", "ImportV3Endpoint"),
+    "oracle-content-bulk-operation": ("oracle_content_management", "BulkOperationEndpoint"),
+    "oracle-content-download": ("oracle_content_downloads", "DownloadEndpoint"),
+    "oracle-content-site": ("oracle_content_sites", "SiteJobEndpoint"),
+    "oracle-content-taxonomy-publish": ("oracle_content_management", "TaxonomyPublishEndpoint"),
+    "oracle-content-template": ("oracle_content_sites", "TemplateJobEndpoint"),
+}
+"""The other calls of the two vendors by name: module and class. A module is imported when its endpoint is asked for."""
 
 BASE_URLS: Final[Mapping[str, str]] = {
     "document360": "DOCUMENT360_BASE_URL",
     "oracle-content": "ORACLE_CONTENT_BASE_URL",
+    **{name: f"{'ORACLE_CONTENT' if name.startswith('oracle') else 'DOCUMENT360'}_BASE_URL" for name in FURTHER},
 }
 """The environment variable with the base URL of each vendor's endpoint."""
 
@@ -62,8 +79,26 @@ def _secret(name: str) -> str:
     return value
 
 
+def further_class(name: str) -> Callable[..., Endpoint[Any, Any]]:
+    """The class of one of the other calls."""
+    module, kind = FURTHER[name]
+    made: Callable[..., Endpoint[Any, Any]] = getattr(import_module(f"pollwise.endpoints.{module}"), kind)
+    return made
+
+
+def _further(name: str, base_url: str, account: str = "") -> Endpoint[Any, Any]:
+    """The endpoint with the vendor's credentials. Version 3 of Document360 takes its token as a bearer token."""
+    if name.startswith("oracle"):
+        auth = _oracle_auth()
+    else:
+        secret = _secret("DOCUMENT360_API_TOKEN")
+        auth = BearerAuth(secret) if "-v3-" in name else ApiKeyAuth(secret)
+    return further_class(name)(base_url, auth=auth, account=_account(account, auth))
+
+
 MAKERS: Final[Mapping[str, Callable[[str, str], Endpoint[Any, Any]]]] = {
     "document360": document360,
     "oracle-content": oracle_content,
+    **{name: partial(_further, name) for name in FURTHER},
 }
 """What makes each vendor's endpoint of its base URL and account."""

@@ -205,6 +205,11 @@ class VendorCodec(Generic[J, S]):
         self._keys = tuple(field.name for field in attrs.fields(job))  # type: ignore[arg-type]  # J is an attrs class
         self._reader = reader
 
+    @property
+    def key_types(self) -> dict[str, type]:
+        """The names of a job's IDs, which are texts, in the order of the fields."""
+        return dict.fromkeys(self._keys, str)
+
     def job_to_keys(self, job: J, /) -> dict[str, str]:
         """The job's IDs by field name."""
         return {name: getattr(job, name) for name in self._keys}
