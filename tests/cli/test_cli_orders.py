@@ -96,6 +96,7 @@ def test_an_endpoint_gets_the_class_that_it_takes() -> None:
 @attrs.frozen
 class Order:
     size: int = attrs.field(default=1, validator=attrs.validators.lt(9))
+    names: tuple[str, ...] = ()
 
 
 class Starter:
@@ -107,11 +108,14 @@ class Starter:
 def test_a_wrong_field_is_an_error_without_its_value() -> None:
     """By the validators of the class, and by its types."""
     endpoint: Any = Starter()
-    assert order_for(endpoint, {"size": 7}) == Order(7)
+    assert order_for(endpoint, {"size": 7, "names": ["a", "b"]}) == Order(7, ("a", "b"))
     with pytest.raises(UsageError, match=r"the order of starts is wrong \(ValueError\)"):
         order_for(endpoint, {"size": 10})
-    with pytest.raises(ConfigurationError, match="size"):
-        order_for(endpoint, {"size": 7.5})
+    with pytest.raises(UsageError, match=r"names must be a list, such as names:=\[\"a\"\]"):
+        order_for(endpoint, {"names": "ab"})
+    for wrong in ({"size": 7.5}, {"names": [7]}, {"names": 7}):
+        with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+            order_for(endpoint, wrong)
 
 
 @pytest.mark.parametrize("submit", [lambda order, key: order, None])

@@ -58,13 +58,22 @@ def order_for(endpoint: AnyEndpoint, order: Mapping[str, Any]) -> Any:
             f"an order of {safe(endpoint.name)} needs {', '.join(needed) or 'no field'}"
             f"{f', and may have {further}' if further else ''}"
         )
+    _check(endpoint.name, kind, order)  # the validators of the class have better words than cattrs
+    made = StatusForm(kind).from_json(dict(order))
+    for name, value in order.items():
+        if isinstance(value, str) and isinstance(getattr(made, name, None), (tuple, list, set, frozenset)):
+            raise UsageError(f'{name} must be a list, such as {name}:=["a"]')  # cattrs would take its characters
+    return made
+
+
+def _check(name: str, kind: type[Any], order: Mapping[str, Any]) -> None:
+    """Raise what the class itself says of these values, if it says anything."""
     try:
-        kind(**order)  # its validators have better words than cattrs
+        kind(**{field: tuple(value) if isinstance(value, list) else value for field, value in order.items()})
     except PollwiseError:
         raise
     except Exception as error:
-        raise UsageError(f"the order of {safe(endpoint.name)} is wrong ({type(error).__name__})") from error
-    return StatusForm(kind).from_json(dict(order))
+        raise UsageError(f"the order of {safe(name)} is wrong ({type(error).__name__})") from error
 
 
 def _kind_of_order(endpoint: AnyEndpoint) -> type[Any] | None:
