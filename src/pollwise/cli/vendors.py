@@ -28,11 +28,11 @@ FURTHER: Final[Mapping[str, tuple[str, str]]] = {
     "document360-v3-drive-task": ("document360.v3", "DriveTaskEndpoint"),
     "document360-v3-export": ("document360.v3", "ExportV3Endpoint"),
     "document360-v3-import": ("document360.v3", "ImportV3Endpoint"),
-    "oracle-content-bulk-operation": ("oracle_content_management", "BulkOperationEndpoint"),
-    "oracle-content-download": ("oracle_content_downloads", "DownloadEndpoint"),
-    "oracle-content-site": ("oracle_content_sites", "SiteJobEndpoint"),
-    "oracle-content-taxonomy-publish": ("oracle_content_management", "TaxonomyPublishEndpoint"),
-    "oracle-content-template": ("oracle_content_sites", "TemplateJobEndpoint"),
+    "oracle-content-bulk-operation": ("oracle_content.management", "BulkOperationEndpoint"),
+    "oracle-content-download": ("oracle_content.downloads", "DownloadEndpoint"),
+    "oracle-content-site": ("oracle_content.sites", "SiteJobEndpoint"),
+    "oracle-content-taxonomy-publish": ("oracle_content.management", "TaxonomyPublishEndpoint"),
+    "oracle-content-template": ("oracle_content.sites", "TemplateJobEndpoint"),
 }
 """The other calls of the two vendors by name: module and class. A module is imported when its endpoint is asked for."""
 
