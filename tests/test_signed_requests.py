@@ -75,6 +75,13 @@ class Exports(Endpoint[Export, str]):
         return Request(self._base / job.id, method="DELETE")
 
 
+class OneFile(Exports):
+    """Its result is one file."""
+
+    def result_request(self, _job: Export, _status: str, /) -> Request:  # type: ignore[override]
+        return Request(self._rows)
+
+
 class Verifier:
     """Refuses a request whose signature is wrong or was used before, with 403 and what it got."""
 
@@ -162,8 +169,12 @@ async def test_results_and_cancels_are_signed() -> None:
 async def test_a_saved_result_is_signed(tmp_path: Path) -> None:
     """The stream to a file goes the same road."""
     verifier = Verifier(b"done")
-    async with _Running(verifier) as watcher:
+    async with (
+        raw_server(verifier) as verifier.server,
+        JobWatcher(OneFile(verifier.server.url, HmacAuth()), timeout_s=600.0) as watcher,
+    ):
         await watcher.watch(Export()).save_result(tmp_path / "rows", max_bytes=1_000)
+    assert b'"/rows"' in (tmp_path / "rows").read_bytes()
     assert verifier.refused == 0
 
 
