@@ -17,10 +17,12 @@ from pollwise.errors import (
     JobNotFound,
     PermissionDenied,
     RequestRejected,
+    StaleConnection,
     SubmitDoubtful,
     UnsafeUrl,
     WatcherClosed,
 )
+from pollwise.testing import ScriptedTransport
 from raw_server import raw_server
 from submitting import BUSY, DONE, STARTED, ByUrl, Presses, Starting, Vendor, said
 from toy import ToyAuth, ToyJob, settle
@@ -232,6 +234,27 @@ async def test_a_request_may_say_that_it_is_idempotent() -> None:
     async with Starting(vendor, kind=InTheBody) as watcher:
         assert (await watcher.submit("print")).job == ToyJob("7")
     assert len(vendor.starts) == 2
+
+
+@pytest.mark.parametrize("auth", [None, ToyAuth()], ids=["bare", "credentials"])
+@pytest.mark.parametrize("says", [True, False])
+async def test_a_transport_gets_what_a_request_says_of_itself(says: bool, auth: ToyAuth | None) -> None:
+    """A kept-alive connection may have been closed. Then an idempotent request is sent again at once, and no other."""
+
+    class Stating(Presses):
+        def submit_request(self, order: str, key: str, /) -> Request:
+            return Request(URL("https://a.example/start"), {}, "POST" if says else "PUT", key.encode(), idempotent=says)
+
+    transport = ScriptedTransport([StaleConnection("closed"), {"id": "7"}, {"state": "running"}])
+    endpoint = Stating("https://a.example", auth=auth)
+    async with JobWatcher(endpoint, timeout_s=600.0, transport=transport) as watcher:
+        if says:
+            assert (await watcher.submit("print")).job == ToyJob("7")
+            assert transport.times[1] == transport.times[0]
+        else:
+            with pytest.raises(SubmitDoubtful):
+                await watcher.submit("print")
+    assert {request.idempotent for _, request in transport.requests if request.method != "GET"} == {says}
 
 
 async def test_an_outage_after_a_lost_reply_is_a_doubt() -> None:

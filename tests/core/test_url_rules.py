@@ -71,9 +71,10 @@ def test_a_url_at_a_known_origin_is_asked_with_everything(url: str) -> None:
 )
 def test_a_url_at_another_origin_is_asked_bare(url: str) -> None:
     """Without a header field that is named like a credential. The rest of the request stays."""
-    request = _checked(url, method="POST", body=b'{"page": 2}')
+    request = _checked(url, method="POST", body=b'{"page": 2}', idempotent=True)
     assert request.headers == HARMLESS
     assert (request.first_host, request.method, request.body) == ("api.example.com", "POST", b'{"page": 2}')
+    assert request.idempotent is True
     assert str(request.url) == url
 
 

@@ -129,8 +129,9 @@ def test_a_wrong_field_of_a_reading_is_named(made: Any, sentence: str) -> None:
         (Request(HERE, {"A": 7}), "the value of header field A must be a str"),  # type: ignore[dict-item]
         (Request(HERE, {7: "b"}), "the names of header fields must be str"),  # type: ignore[dict-item]
         (Request(HERE, method=7), "the method of a Request must be a str"),  # type: ignore[arg-type]
+        (Request(HERE, idempotent="no"), "idempotent of a Request must be True, False or None"),  # type: ignore[arg-type]
     ],
-    ids=range(4),
+    ids=range(5),
 )
 def test_a_wrong_field_of_a_request_is_named(made: Any, sentence: str) -> None:
     """With the type that it has."""

@@ -76,7 +76,7 @@ class UrlRules(Generic[J]):
         if cursor is not None and not _named_in(cursor, secrets_named_in({}, url.raw_query_string)):
             _refuse(host, "its query has a credential that the server did not name, which is not for that server")
         headers = {name: value for name, value in request.headers.items() if not is_secret_name(name)}
-        return Request(url, headers, request.method, request.body, first_host)
+        return Request(url, headers, request.method, request.body, first_host, request.idempotent)
 
     def check_started(self, job: J, first: URL) -> None:
         """Check that the job, as a server named it, has its own URL at the origin of the request that started it.

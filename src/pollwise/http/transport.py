@@ -91,7 +91,7 @@ class AiohttpTransport:
 
     Each call of `send` sends one request. A server may close a kept-alive connection at any moment (RFC 9112, 9.3.1).
     `send` then raises `StaleConnection`, and the watcher sends the poll again, as another request of the rate budget. A
-    POST never raises `StaleConnection`.
+    request that is not idempotent (`Request.is_idempotent`) never raises `StaleConnection`.
 
     A header field may have 65,536 bytes, and a reply may have 500 fields. Of more than 32 fields, 262,144 characters are kept.
 

@@ -32,6 +32,9 @@ def wrong_with_request(made: Any) -> str | None:
     method: object = made.method
     if not isinstance(method, str):
         return f"the method of a Request must be a str; it is {_kind(method)}"
+    idempotent: object = made.idempotent
+    if idempotent is not None and not isinstance(idempotent, bool):
+        return f"idempotent of a Request must be True, False or None; it is {_kind(idempotent)}"
     return _wrong_with_headers(made.headers) or wrong_with_body(made.body)
 
 

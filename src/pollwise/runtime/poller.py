@@ -254,7 +254,7 @@ class Poller(Generic[J, S]):
             headers = {**request.headers, **headers}
         send = self._transport.send if call is None else self._sender(call)
         try:
-            reply = await send(Request(request.url, headers, request.method, request.body))
+            reply = await send(Request(request.url, headers, request.method, request.body, None, request.idempotent))
         except Exception as exc:
             masked_error(secrets.mask, exc)
             raise
