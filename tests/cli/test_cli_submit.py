@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,32 @@ async def test_a_start_that_fails_is_told(
     else:
         assert (out, states in err, "no job was started" in err) == ("", True, status == 1)
     assert not exports.polls
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+async def test_a_reader_of_stdout_that_is_gone_loses_no_job(
+    more: tuple[str, ...], exports: Any, command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its keys are on stderr then."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        status, _, err = await command("submit", "exports", *more)
+    assert status == 141
+    assert err.splitlines()[1:] == ["pollwise: the job was started: exports id=7"]
+
+
+async def test_a_job_that_is_not_asked_for_is_named(exports: Any, command: Run, tmp_path: Path) -> None:
+    """Because it was started: its status is at another server, which would get the credentials."""
+    file = tmp_path / "pollwise.toml"
+    declared = file.read_text().replace("GET /exports/{id}", "GET {+id}").replace('id = "int"', 'id = "str"')
+    declared = declared.replace('cancel = "DELETE /exports/{id}"', "").replace('id = "id"', 'id = "{at}"')
+    file.write_text(declared)
+    status, out, err = await command("submit", "exports", "at=https://other.example/x")
+    assert (status, out, len(exports.orders)) == (3, "", 1)
+    assert "the server named a URL at other.example, which was not asked" in err
+    assert "The job was started: exports(id='https://other.example/x')." in err
 
 
 @pytest.mark.parametrize(

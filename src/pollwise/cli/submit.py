@@ -1,7 +1,8 @@
 """`pollwise submit`: starts a job.
 
 Rule 1: the start is sent once. If it may have started a job and the reply is lost, the command says so, and what to do.
-Rule 2: the job's keys are printed as `pollwise watch` takes them, before anything else is done with the job.
+Rule 2: the job's keys are printed as `pollwise watch` takes them, before anything else is done with the job. If stdout takes
+no text, they are on stderr, because nothing else knows them.
 """
 
 from __future__ import annotations
@@ -76,12 +77,17 @@ def _check(endpoint: AnyEndpoint, options: SubmitOptions) -> None:
 
 
 async def _show(endpoint: AnyEndpoint, job: Any, screen: Screen, options: SubmitOptions) -> None:
-    """Print the keys of the job."""
-    if options.json:
-        writer = StderrWriter() if options.wants_result else StdoutWriter()
-        await writer.line(_json(endpoint, endpoint.codec.job_to_keys(job), None))
-    else:
-        await screen.print_text(Text(job_arguments(endpoint, job)))
+    """Print the keys of the job. Raises OSError if stdout cannot be written."""
+    text = job_arguments(endpoint, job)
+    try:
+        if options.json:
+            writer = StderrWriter() if options.wants_result else StdoutWriter()
+            await writer.line(_json(endpoint, endpoint.codec.job_to_keys(job), None))
+        else:
+            await screen.print_text(Text(text))
+    except OSError:
+        await StderrWriter().line(f"pollwise: the job was started: {text}")
+        raise
 
 
 def job_arguments(endpoint: AnyEndpoint, job: Any) -> str:
@@ -92,11 +98,13 @@ def job_arguments(endpoint: AnyEndpoint, job: Any) -> str:
 
 
 async def _not_started(error: WatchError, endpoint: AnyEndpoint, options: SubmitOptions) -> ExitStatus:
+    doubtful = isinstance(error, (SubmitDoubtful, UnsafeUrl))
     message = call_error_text(error)
+    if isinstance(error, UnsafeUrl):  # its note names the job, which was started
+        message = " ".join([message, *(f"{note}." for note in getattr(error, "__notes__", ()))])
     if options.json:
         writer = StderrWriter() if options.wants_result else StdoutWriter()
         await writer.line(_json(endpoint, None, {"type": type(error).__name__, "message": message}))
-    doubtful = isinstance(error, (SubmitDoubtful, UnsafeUrl))
     if not options.json:
         what = "" if doubtful else "no job was started: "
         print(f"pollwise: {label_of(endpoint)}: {what}{safe(message, 2000)}", file=sys.stderr)
