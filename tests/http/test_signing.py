@@ -42,6 +42,21 @@ def sign(made: Callable[[Request], Any], request: Request = REQUEST) -> Request:
     return signed(request, auth, auth.sign)
 
 
+def test_an_auth_that_signs_needs_no_arguments() -> None:
+    """Its key may come from elsewhere, and a subclass may call `super().__init__()`."""
+
+    class Plain(SigningAuth):
+        def sign(self, request: Request, /) -> Request:
+            return request
+
+    class Calling(Plain):
+        def __init__(self) -> None:
+            super().__init__()
+
+    assert [auth().headers(0.0) for auth in (Plain, Calling)] == [{}, {}]
+    assert repr(Plain()) == "Plain(***)"
+
+
 class Wire:
     """Repeats in its reply what the request has, or raises."""
 

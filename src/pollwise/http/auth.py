@@ -162,6 +162,9 @@ class SigningAuth(_StaticAuth, ABC):
     the like are not.
     """
 
+    def __init__(self) -> None:
+        """Nothing is kept here. A subclass need not call this."""
+
     def headers(self, _now: float, /) -> Mapping[str, str]:
         """No header fields, because a signature differs for each request."""
         return _NO_FIELDS
