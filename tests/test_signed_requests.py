@@ -16,7 +16,7 @@ from yarl import URL
 
 from pollwise import Abandoned, ConfigurationError, JobWatcher, Pacing, Reading, Reply, Request
 from pollwise.endpoints import Cursor, Endpoint, ResultPage
-from pollwise.errors import AuthenticationError, ClockSkewed, EndpointBug, PermissionDenied
+from pollwise.errors import AuthenticationError, ClockSkewed, EndpointBug, PermissionDenied, SubmitDoubtful
 from pollwise.http import SigningAuth
 from raw_server import Line, RawServer, raw_server, reply
 
@@ -222,6 +222,27 @@ async def test_a_small_difference_of_clocks_is_no_reason() -> None:
         outcome = [event async for event in watcher.watch(Export())][-1]
     assert isinstance(outcome, Abandoned)
     assert isinstance(outcome.error, PermissionDenied)
+
+
+class Startable(Exports):
+    """`POST /start`, whose reply names no job here."""
+
+    def submit_request(self, order: str, key: str, /) -> Request:
+        return Request(self._base / "start", method="POST", body=order.encode())
+
+    def read_submitted(self, order: str, reply: Reply, /) -> Export:
+        raise reply.malformed("no job")
+
+
+async def test_a_wrong_clock_hides_no_job_that_was_started() -> None:
+    """A 303 says that the start was done, so the signature was right."""
+    done = reply(b"", "Date: Mon, 01 Jan 2024 00:00:00 GMT", "Location: /7", status="303 See Other")
+    async with (
+        raw_server(done) as server,
+        JobWatcher(Startable(server.url, HmacAuth()), timeout_s=600.0) as watcher,
+    ):
+        with pytest.raises(SubmitDoubtful):
+            await watcher.submit("print")
 
 
 class Failing(HmacAuth):
