@@ -7,6 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from yarl import URL
+
+from kept_toy import ToyCodec
+from pollwise import Request
+from pollwise.cli.cancel import cancel_job
+from pollwise.cli.options import CancelOptions
+from pollwise.http import SigningAuth
+from raw_server import Line, raw_server, reply
+from toy import ToyEndpoint, ToyJob
 
 Run = Callable[..., Any]
 QUICK = ("--interval", "0.02")
@@ -83,6 +92,40 @@ async def test_the_answer_is_json(exports: Any, command: Run) -> None:
     _, out, _ = await command("cancel", "exports", "id=8", "--json", *QUICK)
     refused = json.loads(out.splitlines()[-1])
     assert (refused["answer"], refused["error"]["type"]) == ("refused", "PermissionDenied")
+
+
+class _Signing(SigningAuth):
+    def sign(self, request: Request, /) -> Request:
+        return request
+
+
+class _Stoppable(ToyEndpoint):
+    codec = ToyCodec()
+
+    def __init__(self, url: str) -> None:
+        super().__init__(_Signing())
+        self._url = URL(url)
+
+    def request(self, job: ToyJob, /) -> Request:
+        return Request(self._url / job.id)
+
+    def cancel_request(self, job: ToyJob, status: Any, /) -> Request:
+        return Request(self._url / job.id, method="DELETE")
+
+
+async def test_a_signature_that_is_refused_for_its_time_is_a_refusal(capsys: pytest.CaptureFixture[str]) -> None:
+    """The server did answer, and the message says what to do."""
+
+    def answer(line: Line) -> None:
+        cancels = server.requests[-1].startswith(b"DELETE")
+        old = "Date: Mon, 01 Jan 2024 00:00:00 GMT"
+        line.say(reply(b"", old, status="403 Forbidden") if cancels else reply(b'{"state": "running"}'))
+
+    async with raw_server(answer) as server:
+        assert await cancel_job(_Stoppable(server.url), ToyJob("7"), CancelOptions()) == 1
+    err = capsys.readouterr().err
+    assert "the server refused the cancel request: the signature was refused (HTTP 403)" in err
+    assert err.endswith("Set the clock.\n")
 
 
 @pytest.mark.parametrize(

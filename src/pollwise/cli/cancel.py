@@ -26,6 +26,7 @@ from pollwise.cli.watch import close_with, watching
 from pollwise.endpoints.declared import DeclaredEndpoint
 from pollwise.errors import (
     AuthenticationError,
+    ClockSkewed,
     ConfigurationError,
     PermissionDenied,
     RequestRejected,
@@ -39,7 +40,7 @@ __all__ = ["cancel_job"]
 
 J = TypeVar("J", bound=Hashable)
 
-_REFUSALS = (AuthenticationError, PermissionDenied, RequestRejected)
+_REFUSALS = (AuthenticationError, ClockSkewed, PermissionDenied, RequestRejected)
 _SENTENCES = {
     "accepted": "the server accepted the cancel request",
     "too late": "too late: the server has nothing to cancel, because the job is over or is not known",
