@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kept_toy import ToyCodec
 from memory_ledger import MemoryLedger
 from pollwise import ConfigurationError, JobWatcher, SqliteLedger, WatchError
 from pollwise.endpoints import Reply
@@ -92,6 +93,25 @@ async def test_a_finished_key_gives_the_watch_of_its_job() -> None:
         async with Starting(vendor, ledger=ledger) as watcher:
             assert (await (await watcher.submit("print", key="a"))).state == "succeeded"
     assert (len(vendor.starts), len(vendor.polls)) == (1, polls)
+
+
+async def test_a_started_job_that_the_codec_cannot_read_is_told() -> None:
+    """Such as after a change of its keys. Nothing is sent, because the job was started."""
+
+    class Changed(ToyCodec):
+        def job_from_keys(self, keys: Mapping[str, str], /) -> ToyJob:
+            raise KeyError("region")
+
+    class Newer(Presses):
+        codec = Changed()
+
+    ledger, vendor = MemoryLedger(), Vendor(STARTED)
+    async with serving(vendor):
+        await _submitted(vendor, ledger)
+        error = await _submitted(vendor, ledger, kind=Newer)
+    assert isinstance(error, ConfigurationError)
+    assert "the job with the key 'a' was started, and the codec of toy raised KeyError for its keys" in str(error)
+    assert len(vendor.starts) == 1
 
 
 @pytest.mark.parametrize("answer", [STARTED, None], ids=["finished", "unfinished"])

@@ -10,7 +10,7 @@ Rule 4: an intent is removed when it is certain that no job was started.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Hashable
+from collections.abc import Callable, Container, Hashable, Mapping
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
@@ -21,6 +21,7 @@ from pollwise.durable.recorded_watch import safe_message
 from pollwise.durable.recorder import Recorder
 from pollwise.errors import ConfigurationError, WatcherClosed
 from pollwise.ledger import Intent, KeepsIntents, Ledger, NewIntent, NewWatch, OpenWatch
+from pollwise.model.protocols import Endpoint
 from pollwise.model.submitting import SubmitCall
 from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.submits import Starts, StartWatch, other_order, started_note
@@ -67,7 +68,7 @@ class WithLedger(Starts[J], Generic[J, S]):
             if known.digest != call.digest:
                 raise other_order(call.key)
             if known.keys is not None:
-                return self._watch(endpoint.codec.job_from_keys(known.keys))
+                return self._watch(_job_of(known, known.keys, endpoint))
             if not call.is_idempotent:
                 raise call.doubtful(None)
         call.intent = intended.id
@@ -147,6 +148,17 @@ def _open_row(number: int, row: NewWatch) -> OpenWatch:
         failures=0,
         status=None,
     )
+
+
+def _job_of(intent: Intent, keys: Mapping[str, str], endpoint: Endpoint[J, Any]) -> J:
+    """The job that an intent has started. Raises ConfigurationError."""
+    try:
+        return endpoint.codec.job_from_keys(keys)
+    except Exception as exc:
+        raise ConfigurationError(
+            f"the job with the key {intent.key!r} was started, and the codec of {endpoint.name} raised"
+            f" {type(exc).__name__} for its keys in the ledger; correct the codec, or use the one that wrote them"
+        ) from exc
 
 
 class UnfinishedSubmit(Generic[J, S]):
