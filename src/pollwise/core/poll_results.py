@@ -237,10 +237,9 @@ class PollResults(Generic[J, S]):
 
     def _with_skew(self, error: PollError | WatchError, reply: Reply, job: J) -> PollError | WatchError:
         """The refusal of a signed request. It is `ClockSkewed` if the clocks differ by more than signatures allow."""
-        refused = isinstance(error, (AuthenticationError, PermissionDenied, RequestRejected))
-        if (
-            refused and not 300 <= reply.status < 400
-        ):  # no 3xx refuses a signature, and after a 303 a job may be running
+        if 300 <= reply.status < 400:  # that refuses no signature, and after a 303 a job may be running
+            return error
+        if isinstance(error, (AuthenticationError, PermissionDenied, RequestRejected)):
             sent = moment(reply.headers.get("Date", ""))
             ahead_s = 0.0 if sent is None else self._wall_now() - sent
             if abs(ahead_s) > _MOST_SKEW_S:
