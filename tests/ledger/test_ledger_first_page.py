@@ -17,9 +17,9 @@ from damaged_files import (
     overwritten,
     saved,
 )
-from ledger_values import new, raw
+from ledger_values import NOON, new, raw
 
-from pollwise.ledger import LedgerCorrupt, NotALedger, SqliteLedger
+from pollwise.ledger import LedgerCorrupt, NewIntent, NotALedger, SqliteLedger
 from pollwise.ledger.recovery import check_ledger
 
 
@@ -77,6 +77,30 @@ async def test_a_first_page_of_an_older_release(path: Path, version: int) -> Non
     survey = saved(path)
     assert survey.sound == len(lines.splitlines())
     assert await exported(path.with_name("new.ledger")) == lines
+
+
+def _intent(key: str) -> NewIntent:
+    return NewIntent(endpoint="e", key=key, digest="d", began=NOON)
+
+
+@pytest.mark.parametrize("starts", [0, 1, 400])
+@pytest.mark.parametrize("migrated", [False, True])
+async def test_a_first_page_costs_no_start_of_a_job(path: Path, starts: int, migrated: bool) -> None:
+    """Also in a file that an older release made, where their table is at another place. A key starts no second job."""
+    if migrated:
+        shutil.copy(SAMPLES / "version_5.sqlite", path)
+    keys = [f"order-{number}" for number in range(starts)]
+    async with SqliteLedger(path) as ledger:
+        await ledger.record([new(number) for number in range(ROWS)])
+        await ledger.intend_submits([_intent(f"old-{number}") for number in range(200 if starts else 0)])
+    raw(path, "PRAGMA secure_delete = OFF", "DELETE FROM submits")  # so that unused pages have old starts
+    async with SqliteLedger(path) as ledger:
+        await ledger.intend_submits([_intent(key) for key in keys])
+    overwritten(path, 100, bytes(PAGE - 100))
+    survey = saved(path)
+    assert not any("start" in fault for fault in survey.faults)
+    async with SqliteLedger(path.with_name("new.ledger")) as ledger:
+        assert [intent.key for intent in await ledger.unfinished_submits()] == keys
 
 
 async def test_a_first_page_and_a_log(path: Path) -> None:
