@@ -6,11 +6,11 @@ import asyncio
 import os
 
 from pollwise import BearerAuth, JobWatcher
-from pollwise.endpoints.http_async import AcceptedJob, HttpAsync
+from pollwise.endpoints.http_async import AcceptedJob, HttpAsyncEndpoint
 
 
 async def main() -> None:
-    endpoint = HttpAsync(os.environ["EXPORTS_BASE_URL"], auth=BearerAuth(os.environ["EXPORTS_TOKEN"]))
+    endpoint = HttpAsyncEndpoint(os.environ["EXPORTS_BASE_URL"], auth=BearerAuth(os.environ["EXPORTS_TOKEN"]))
     async with JobWatcher(endpoint, timeout_s=3600) as watcher:
         rows = await watcher.watch(AcceptedJob(os.environ["EXPORT_LOCATION"])).result()
         print(rows)

@@ -11,7 +11,7 @@ from azure.core.rest import HttpRequest
 from yarl import URL
 
 from pollwise import BearerAuth, JobWatcher, Reply, Request
-from pollwise.endpoints.azure import AzureOperation, AzureOperations
+from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint
 
 
 async def main() -> None:
@@ -26,7 +26,7 @@ async def main() -> None:
         Reply(got.status_code, got.headers, got.content),
         final_state_via="location",
     )
-    async with JobWatcher(AzureOperations(base_url, auth=BearerAuth(token)), timeout_s=3600) as watcher:
+    async with JobWatcher(AzureOperationsEndpoint(base_url, auth=BearerAuth(token)), timeout_s=3600) as watcher:
         print(await watcher.watch(operation).result())
 
 

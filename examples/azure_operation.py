@@ -6,12 +6,12 @@ import asyncio
 import os
 
 from pollwise import BearerAuth, JobWatcher
-from pollwise.endpoints.azure import AzureOperation, AzureOperations
+from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint
 
 
 async def main() -> None:
     base_url = os.environ["AZURE_BASE_URL"]  # such as https://management.azure.com
-    endpoint = AzureOperations(base_url, auth=BearerAuth(os.environ["AZURE_TOKEN"]))
+    endpoint = AzureOperationsEndpoint(base_url, auth=BearerAuth(os.environ["AZURE_TOKEN"]))
     operation = AzureOperation(
         url=os.environ["AZURE_OPERATION"],  # the Azure-AsyncOperation of the reply that started it
         method="PUT",

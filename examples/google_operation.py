@@ -6,11 +6,11 @@ import asyncio
 import os
 
 from pollwise import BearerAuth, JobWatcher, Progressed
-from pollwise.endpoints.aip151 import GoogleOperation, GoogleOperations
+from pollwise.endpoints.aip151 import GoogleOperation, GoogleOperationsEndpoint
 
 
 async def main() -> None:
-    endpoint = GoogleOperations(
+    endpoint = GoogleOperationsEndpoint(
         os.environ["GOOGLE_BASE_URL"],  # such as https://speech.googleapis.com
         auth=BearerAuth(os.environ["GOOGLE_TOKEN"]),
     )

@@ -19,7 +19,7 @@ from azure.core.rest import HttpRequest
 from multidict import CIMultiDict
 from yarl import URL
 
-from pollwise.endpoints.azure import AzureOperation, AzureOperations, FinalStateVia
+from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint, FinalStateVia
 from pollwise.errors import FinishedAtOnce, MalformedReply
 from pollwise.model.messages import Reply, Request
 from pollwise.model.reading import Phase
@@ -29,7 +29,7 @@ __all__ = ["BASE", "RESOURCE", "Answer", "Run", "Start", "by_azure_core", "by_us
 
 BASE = "https://management.example.com"
 RESOURCE = f"{BASE}/things/1?api-version=1"
-ENDPOINT = AzureOperations(BASE)
+ENDPOINT = AzureOperationsEndpoint(BASE)
 _MOST_POLLS = 50
 
 

@@ -24,16 +24,16 @@ from pollwise import (
     Reading,
     Succeeded,
 )
-from pollwise.endpoints.aip151 import GoogleError, GoogleOperation, GoogleOperations, GoogleOrder, GoogleStatus
-from pollwise.endpoints.azure import AzureOperations
-from pollwise.endpoints.http_async import HttpAsync
+from pollwise.endpoints.aip151 import GoogleError, GoogleOperation, GoogleOperationsEndpoint, GoogleOrder, GoogleStatus
+from pollwise.endpoints.azure import AzureOperationsEndpoint
+from pollwise.endpoints.http_async import HttpAsyncEndpoint
 from pollwise.errors import CancelDoubtful, JobNotFound, MalformedReply, RequestRejected, UnknownOutcome
 from pollwise.testing import Sample, ScriptedTransport, check_endpoint, reply
 from raw_server import Line, raw_server
 from raw_server import reply as raw
 
 BASE = "https://longrunning.example.com"
-ENDPOINT = GoogleOperations(BASE)
+ENDPOINT = GoogleOperationsEndpoint(BASE)
 NAME = "operations/sample1"
 JOB = GoogleOperation(NAME)
 EMPTY = {"@type": "type.googleapis.com/google.protobuf.Empty"}
@@ -184,7 +184,7 @@ def test_the_words_of_a_refusal() -> None:
 )
 def test_get_cancel_and_delete(options: dict[str, Any], name: str, path: str) -> None:
     """operations.proto: GET and DELETE of the name, and POST of `:cancel` with a body."""
-    endpoint, job = GoogleOperations(BASE, **options), GoogleOperation(name)
+    endpoint, job = GoogleOperationsEndpoint(BASE, **options), GoogleOperation(name)
     get, cancel, delete = endpoint.request(job), endpoint.cancel_request(job, None), endpoint.delete_request(job)
     assert (get.method, str(get.url), get.body) == ("GET", f"{BASE}{path}", None)
     assert (cancel.method, str(cancel.url), cancel.body) == ("POST", f"{BASE}{path}:cancel", b"{}")
@@ -204,7 +204,7 @@ def test_a_name_that_leads_elsewhere_is_refused(name: Any) -> None:
 def test_a_version_that_leads_elsewhere_is_refused(version: Any) -> None:
     """As for names."""
     with pytest.raises(ConfigurationError, match="version"):
-        GoogleOperations(BASE, version=version)
+        GoogleOperationsEndpoint(BASE, version=version)
 
 
 def test_the_key_goes_where_the_api_takes_it() -> None:
@@ -271,7 +271,7 @@ def test_a_result_that_has_gone_is_malformed() -> None:
         ENDPOINT.read_result(reply({"name": NAME, "done": True}))
 
 
-@pytest.mark.parametrize("make", [GoogleOperations, HttpAsync, AzureOperations])
+@pytest.mark.parametrize("make", [GoogleOperationsEndpoint, HttpAsyncEndpoint, AzureOperationsEndpoint])
 def test_the_text_of_a_preset_has_no_credential(make: Any) -> None:
     """It names the API."""
     endpoint = make(f"{BASE}/tenant", auth=BearerAuth("s3cr3t-s3cr3t"), account="acme")
@@ -366,7 +366,7 @@ async def test_a_whole_operation_on_a_socket() -> None:
         line.say(answers.pop(0))
 
     async with raw_server(answer) as server:
-        endpoint = GoogleOperations(server.url)
+        endpoint = GoogleOperationsEndpoint(server.url)
         async with JobWatcher(endpoint, timeout_s=60.0, pacing=Pacing.fixed(5.0)) as watcher:
             watch = watcher.watch(GoogleOperation("operations/7"))
             first = await anext(aiter(watch))

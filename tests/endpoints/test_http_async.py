@@ -24,19 +24,19 @@ from pollwise import (
     Retry,
     Succeeded,
 )
-from pollwise.endpoints.http_async import AcceptedJob, AcceptedStatus, HttpAsync, Order
+from pollwise.endpoints.http_async import AcceptedJob, AcceptedStatus, HttpAsyncEndpoint, Order
 from pollwise.errors import FinishedAtOnce, JobNotFound, MalformedReply, RequestRejected, RetriesExhausted
 from pollwise.testing import Sample, check_endpoint, reply
 from raw_server import Line, RawServer, raw_server
 from raw_server import reply as raw
 
 BASE = "https://api.example.com"
-ENDPOINT = HttpAsync(BASE)
+ENDPOINT = HttpAsyncEndpoint(BASE)
 JOB = AcceptedJob(f"{BASE}/queue/7")
 
 
 def read(
-    status: int, document: Any = None, *, endpoint: HttpAsync = ENDPOINT, **headers: str
+    status: int, document: Any = None, *, endpoint: HttpAsyncEndpoint = ENDPOINT, **headers: str
 ) -> Reading[AcceptedStatus]:
     body = document if isinstance(document, bytes) else b"" if document is None else orjson.dumps(document)
     answer = attrs.evolve(
@@ -95,7 +95,7 @@ def test_a_redirect_that_leads_nowhere_is_malformed(status: int, headers: dict[s
 @pytest.mark.parametrize(("gone", "phase"), [("succeeded", Phase.SUCCEEDED), ("failed", Phase.FAILED)])
 def test_gone_is_what_the_api_means_by_it(status: int, gone: Any, phase: Phase) -> None:
     """RFC 9110, 15.5.5 and 15.5.11, leave open why. One argument says it."""
-    endpoint = HttpAsync(BASE, gone=gone)
+    endpoint = HttpAsyncEndpoint(BASE, gone=gone)
     assert status in endpoint.answer_statuses
     reading = read(status, endpoint=endpoint)
     assert (reading.phase, reading.final) == (phase, True)
@@ -103,7 +103,7 @@ def test_gone_is_what_the_api_means_by_it(status: int, gone: Any, phase: Phase) 
 
 def test_a_status_code_can_be_a_failure() -> None:
     """With the words of problem details (RFC 9457, 3.1)."""
-    endpoint = HttpAsync(BASE, failed={422, 500})
+    endpoint = HttpAsyncEndpoint(BASE, failed={422, 500})
     assert {422, 500} <= endpoint.answer_statuses
     reading = read(422, {"title": "Invalid", "detail": "Row 3 has no name."}, endpoint=endpoint)
     assert (reading.phase, reading.reason) == (Phase.FAILED, "Invalid: Row 3 has no name.")
@@ -115,7 +115,7 @@ def test_what_the_last_reply_has_is_asked_for_once_more_unless_it_is_whole(docum
     """Short JSON is the result itself. A long one may be cut, and other bytes are not in a status."""
     own = f"{BASE}/queue/7"
     assert read(200, document).status.result_url == (None if document in (b"", {"rows": 1}) else own)
-    endpoint = HttpAsync(BASE, raw=True)
+    endpoint = HttpAsyncEndpoint(BASE, raw=True)
     assert read(200, document, endpoint=endpoint).status.result_url == (None if document == b"" else own)
 
 
@@ -131,7 +131,7 @@ def test_the_words_of_a_refusal() -> None:
 def test_it_is_a_sound_endpoint() -> None:
     """The members, the requests and the codec are right."""
     accepted = Reply(202, {"Location": f"{BASE}/queue/8"}, b"")
-    for endpoint in (ENDPOINT, HttpAsync(BASE, gone="succeeded", failed={422}, raw=True, cancel="DELETE")):
+    for endpoint in (ENDPOINT, HttpAsyncEndpoint(BASE, gone="succeeded", failed={422}, raw=True, cancel="DELETE")):
         check_endpoint(endpoint, [Sample(job=JOB, reply=accepted, phase=Phase.RUNNING)])
 
 
@@ -159,7 +159,7 @@ def test_an_order_prefers_an_asynchronous_reply() -> None:
         "Prefer": "respond-async",
         "X-Trace": "1",
     }
-    request = HttpAsync(BASE, wait_s=10, key_field="Idempotency-Key").submit_request(order, "key-1")
+    request = HttpAsyncEndpoint(BASE, wait_s=10, key_field="Idempotency-Key").submit_request(order, "key-1")
     assert request.headers["Prefer"] == "respond-async, wait=10"
     assert request.headers["Idempotency-Key"] == "key-1"
 
@@ -170,7 +170,7 @@ def test_the_reply_to_an_order_is_the_job() -> None:
     assert ENDPOINT.read_submitted(order, reply(status=202, headers={"Location": "7"})) == AcceptedJob(
         f"{BASE}/exports/7"
     )
-    endpoint = HttpAsync(BASE, monitor_field="Content-Location", started={201, 202})
+    endpoint = HttpAsyncEndpoint(BASE, monitor_field="Content-Location", started={201, 202})
     answer = reply(status=201, headers={"Content-Location": "/jobs/7"})
     assert endpoint.read_submitted(order, answer) == AcceptedJob(f"{BASE}/jobs/7")
 
@@ -184,7 +184,7 @@ def test_a_server_may_answer_at_once(status: int) -> None:
     assert (caught.value.http_status, caught.value.result) == (status, None if status == 204 else {"rows": 3})
     assert "s3cr3t" not in str(caught.value)
     with pytest.raises(FinishedAtOnce) as caught:
-        HttpAsync(BASE, raw=True).read_submitted(Order("POST", "/exports"), answer)
+        HttpAsyncEndpoint(BASE, raw=True).read_submitted(Order("POST", "/exports"), answer)
     assert caught.value.result == answer.body
 
 
@@ -215,7 +215,7 @@ def test_a_202_that_names_no_monitor_cannot_be_followed() -> None:
 def test_an_argument_that_cannot_be_right_is_refused(options: dict[str, Any], words: str) -> None:
     """Where the endpoint is made."""
     with pytest.raises(ConfigurationError, match=words):
-        HttpAsync(BASE, **options)
+        HttpAsyncEndpoint(BASE, **options)
 
 
 @pytest.mark.parametrize("url", ["/queue/7", "ftp://x.example/s3cr3t", "", "http://[", "http://x:99999/"])
@@ -251,7 +251,7 @@ class Server:
 
 def _watcher(server: Server, **options: Any) -> JobWatcher[AcceptedJob, AcceptedStatus]:
     watching: dict[str, Any] = {"timeout_s": 3600.0, "pacing": Pacing.fixed(5.0), "retry": Retry(outage_s=30.0)}
-    return JobWatcher(HttpAsync(server.raw.url, **options), **watching)
+    return JobWatcher(HttpAsyncEndpoint(server.raw.url, **options), **watching)
 
 
 @pytest.mark.looptime
@@ -333,7 +333,7 @@ async def test_a_redirect_loop_ends_with_the_deadline() -> None:
         queue=raw(b"", "Location: /back", status="302 Found"), back=raw(b"", "Location: /queue", status="302 Found")
     )
     options: dict[str, Any] = {"timeout_s": 60.0, "pacing": Pacing.fixed(5.0)}
-    async with raw_server(server) as server.raw, JobWatcher(HttpAsync(server.raw.url), **options) as watcher:
+    async with raw_server(server) as server.raw, JobWatcher(HttpAsyncEndpoint(server.raw.url), **options) as watcher:
         outcome = (await watcher.gather([AcceptedJob(f"{server.raw.url}/queue")]))[0]
     assert isinstance(outcome, Abandoned)
     assert len(server.paths()) <= 14

@@ -11,14 +11,14 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from pollwise import Phase, Reply, Request
-from pollwise.endpoints.aip151 import GoogleOperation, GoogleOperations, GoogleOrder
-from pollwise.endpoints.azure import AzureOperation, AzureOperations, FinalStateVia, Monitor
-from pollwise.endpoints.http_async import AcceptedJob, HttpAsync, Order
+from pollwise.endpoints.aip151 import GoogleOperation, GoogleOperationsEndpoint, GoogleOrder
+from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint, FinalStateVia, Monitor
+from pollwise.endpoints.http_async import AcceptedJob, HttpAsyncEndpoint, Order
 from pollwise.errors import FinishedAtOnce, MalformedReply
 
 BASE = "https://api.example.com"
-AZURE, GOOGLE = AzureOperations(BASE), GoogleOperations(BASE)
-ACCEPTED = [HttpAsync(BASE, gone="failed", failed={422}), HttpAsync(BASE, raw=True, gone="succeeded")]
+AZURE, GOOGLE = AzureOperationsEndpoint(BASE), GoogleOperationsEndpoint(BASE)
+ACCEPTED = [HttpAsyncEndpoint(BASE, gone="failed", failed={422}), HttpAsyncEndpoint(BASE, raw=True, gone="succeeded")]
 KEYS = [
     "status",
     "properties",
@@ -84,7 +84,7 @@ def test_azure(reply: Reply, request: Request, monitor: Monitor, via: FinalState
 
 
 @given(REPLIES, st.sampled_from(ACCEPTED))
-def test_http_async(reply: Reply, endpoint: HttpAsync) -> None:
+def test_http_async(reply: Reply, endpoint: HttpAsyncEndpoint) -> None:
     """202 is never an end, and a refusal is one only if the endpoint says so."""
     endpoint.problem(reply)
     if 200 <= reply.status < 300:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pollwise import BearerAuth, JobWatcher, Pacing, SqliteLedger
-from pollwise.endpoints.aip151 import GoogleOperations, GoogleOrder
-from pollwise.endpoints.azure import AzureOperations, AzureOrder
-from pollwise.endpoints.http_async import HttpAsync, Order
+from pollwise.endpoints.aip151 import GoogleOperationsEndpoint, GoogleOrder
+from pollwise.endpoints.azure import AzureOperationsEndpoint, AzureOrder
+from pollwise.endpoints.http_async import HttpAsyncEndpoint, Order
 from pollwise.errors import FinishedAtOnce, SubmitDoubtful
 from raw_server import Line, RawServer, raw_server, reply
 
@@ -49,7 +49,7 @@ async def test_an_azure_operation_is_started_and_its_result_fetched() -> None:
         reply(b'{"name": "vm-7"}'),
     )
     async with raw_server(script) as script.server:
-        endpoint = AzureOperations(script.server.url, auth=BearerAuth("t0ken-t0ken"))
+        endpoint = AzureOperationsEndpoint(script.server.url, auth=BearerAuth("t0ken-t0ken"))
         async with JobWatcher(endpoint, **OPTIONS) as watcher:
             watch = await watcher.submit(AzureOrder("PUT", "/vm/7?api-version=1", {"size": 3}))
             assert await watch.result() == {"name": "vm-7"}
@@ -63,7 +63,7 @@ async def test_work_that_is_done_at_once_leaves_nothing_to_settle(tmp_path: Path
     async with (
         raw_server(script) as script.server,
         SqliteLedger(tmp_path / "l") as ledger,
-        JobWatcher(AzureOperations(script.server.url), ledger=ledger, **OPTIONS) as watcher,
+        JobWatcher(AzureOperationsEndpoint(script.server.url), ledger=ledger, **OPTIONS) as watcher,
     ):
         with pytest.raises(FinishedAtOnce) as caught:
             await watcher.submit(AzureOrder("POST", "/vm/7/start"))
@@ -75,7 +75,10 @@ async def test_an_accepted_job_is_started_and_its_result_fetched() -> None:
     """202 with a signed URL, the same URL again, 303, and the result."""
     accepted = reply(b"", "Location: /queue/7?code=s1gnature", status="202 Accepted")
     script = Script(accepted, accepted, reply(b"", "Location: /rows", status="303 See Other"), reply(b"[1]"))
-    async with raw_server(script) as script.server, JobWatcher(HttpAsync(script.server.url), **OPTIONS) as watcher:
+    async with (
+        raw_server(script) as script.server,
+        JobWatcher(HttpAsyncEndpoint(script.server.url), **OPTIONS) as watcher,
+    ):
         watch = await watcher.submit(Order("POST", "/exports", {"a": 1}))
         assert await watch.result() == [1]
     assert script.asked == ["POST /exports", *["GET /queue/7?code=s1gnature"] * 2, "GET /rows"]
@@ -88,7 +91,7 @@ async def test_an_operation_of_google_is_started_and_its_response_fetched() -> N
     )
     async with (
         raw_server(script) as script.server,
-        JobWatcher(GoogleOperations(script.server.url), **OPTIONS) as watcher,
+        JobWatcher(GoogleOperationsEndpoint(script.server.url), **OPTIONS) as watcher,
     ):
         watch = await watcher.submit(GoogleOrder("POST", "/v1/books", {"a": 1}))
         assert await watch.result() == {"a": 1}
@@ -99,12 +102,12 @@ async def test_an_operation_of_google_is_started_and_its_response_fetched() -> N
     ("make", "order", "answer"),
     [
         (
-            GoogleOperations,
+            GoogleOperationsEndpoint,
             GoogleOrder("POST", "/v1/books", request_id="query"),
             reply(b'{"name": "operations/7"}'),
         ),
         (
-            lambda url: HttpAsync(url, key_field="X-Request-Id"),
+            lambda url: HttpAsyncEndpoint(url, key_field="X-Request-Id"),
             Order("POST", "/exports"),
             reply(b"", "Location: /queue/7", status="202 Accepted"),
         ),
@@ -121,7 +124,10 @@ async def test_a_start_with_a_key_is_sent_again(make: Any, order: Any, answer: b
 async def test_a_start_without_a_key_is_not_sent_again() -> None:
     """Its loss is told."""
     script = Script(lost=True)
-    async with raw_server(script) as script.server, JobWatcher(HttpAsync(script.server.url), **OPTIONS) as watcher:
+    async with (
+        raw_server(script) as script.server,
+        JobWatcher(HttpAsyncEndpoint(script.server.url), **OPTIONS) as watcher,
+    ):
         with pytest.raises(SubmitDoubtful):
             await watcher.submit(Order("POST", "/exports"))
     assert len(script.server.requests) == 1

@@ -1,6 +1,6 @@
 """Google AIP-151: `google.longrunning.Operation`, as the APIs of Google and many others have it over HTTP.
 
-    endpoint = GoogleOperations("https://speech.googleapis.com", auth=BearerAuth(token))
+    endpoint = GoogleOperationsEndpoint("https://speech.googleapis.com", auth=BearerAuth(token))
     async with JobWatcher(endpoint, timeout_s=3600) as watcher:
         response = await watcher.watch(GoogleOperation("operations/7")).result()
 
@@ -41,7 +41,7 @@ from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.results import ResultPage
 
-__all__ = ["GoogleError", "GoogleOperation", "GoogleOperations", "GoogleOrder", "GoogleStatus"]
+__all__ = ["GoogleError", "GoogleOperation", "GoogleOperationsEndpoint", "GoogleOrder", "GoogleStatus"]
 
 _CANCELLED: Final = 1
 _CODES: Final = (
@@ -163,7 +163,7 @@ class GoogleStatus:
     response: Any = None
 
 
-class GoogleOperations(Endpoint[GoogleOperation, GoogleStatus]):
+class GoogleOperationsEndpoint(Endpoint[GoogleOperation, GoogleStatus]):
     """The operations of one API: `GET /v1/{name}`, and `POST /v1/{name}:cancel`.
 
     The result of `await watch.result()` is `response`. `await watch.cancel()` asks the API to cancel, which it may not do.
@@ -201,7 +201,7 @@ class GoogleOperations(Endpoint[GoogleOperation, GoogleStatus]):
         self.account = checked_account(account, auth)
 
     def __repr__(self) -> str:
-        return f"GoogleOperations({str(self._root)!r})"
+        return f"GoogleOperationsEndpoint({str(self._root)!r})"
 
     def request(self, job: GoogleOperation, /) -> Request:
         """`GetOperation`."""

@@ -1,6 +1,6 @@
 """`202 Accepted` and `Location`: the asynchronous exchange that HTTP itself defines, for any API.
 
-    endpoint = HttpAsync("https://api.example.com", auth=BearerAuth(token))
+    endpoint = HttpAsyncEndpoint("https://api.example.com", auth=BearerAuth(token))
     async with JobWatcher(endpoint, timeout_s=3600) as watcher:
         rows = await watcher.watch(AcceptedJob("https://api.example.com/queue/7")).result()
 
@@ -47,7 +47,7 @@ from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.results import ResultPage
 
-__all__ = ["AcceptedJob", "AcceptedStatus", "HttpAsync", "Order"]
+__all__ = ["AcceptedJob", "AcceptedStatus", "HttpAsyncEndpoint", "Order"]
 
 _MOVED: Final = frozenset({301, 302, 307, 308})
 _SEE_OTHER: Final = 303
@@ -88,7 +88,7 @@ class AcceptedStatus:
     body: Any = None
 
 
-class HttpAsync(Endpoint[AcceptedJob, AcceptedStatus]):
+class HttpAsyncEndpoint(Endpoint[AcceptedJob, AcceptedStatus]):
     """An API that answers 202, and says with header fields and status codes how the job goes on.
 
     The result of `await watch.result()` is the JSON of the last reply, or of the place that a 303 names. It is None for an
@@ -157,7 +157,7 @@ class HttpAsync(Endpoint[AcceptedJob, AcceptedStatus]):
             self.cancel_request: Callable[[AcceptedJob, AcceptedStatus | None], Request] = partial(_cancel, checked)
 
     def __repr__(self) -> str:
-        return f"HttpAsync({str(self._root)!r})"
+        return f"HttpAsyncEndpoint({str(self._root)!r})"
 
     def request(self, job: AcceptedJob, /, cursor: Cursor = None) -> Request:
         """The GET request for the status, at the URL that the newest reply named."""

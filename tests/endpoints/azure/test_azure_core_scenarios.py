@@ -14,7 +14,7 @@ from yarl import URL
 
 from azure_core_script import BASE, RESOURCE, Answer
 from pollwise import Abandoned, JobWatcher, Pacing, Retry, Succeeded
-from pollwise.endpoints.azure import AzureOperation, AzureOperations
+from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint
 from pollwise.errors import ConnectFailed, FinishedAtOnce, MalformedReply, PollwiseError
 from pollwise.model.messages import Reply, Request
 from pollwise.testing import ScriptedTransport, reply
@@ -48,7 +48,7 @@ async def watched(job: AzureOperation, **answers: Any) -> tuple[Any, list[str]]:
 
     transport = ScriptedTransport(answer)
     options: dict[str, Any] = {"timeout_s": 600.0, "pacing": Pacing.fixed(5.0), "retry": Retry(outage_s=30.0)}
-    async with JobWatcher(AzureOperations(BASE), transport=transport, **options) as watcher:
+    async with JobWatcher(AzureOperationsEndpoint(BASE), transport=transport, **options) as watcher:
         watch = watcher.watch(job)
         events = [event async for event in watch]
         made = await watch.result() if isinstance(events[-1], Succeeded) else events[-1]
@@ -171,14 +171,14 @@ def test_a_start_without_anything_to_poll() -> None:
 async def test_a_continuation_token() -> None:
     """An operation can be written down, and polled by another process."""
     job = started("PUT", 201, BOTH, via="location")
-    endpoint = AzureOperations(BASE)
+    endpoint = AzureOperationsEndpoint(BASE)
     transport = ScriptedTransport([{"status": "Running"}])
     async with JobWatcher(endpoint, timeout_s=600.0, transport=transport) as watcher:
         watch = watcher.watch(job)
         await anext(aiter(watch))
         token = watch.resume_token
     transport = ScriptedTransport([{"status": "Succeeded"}, FOO])
-    async with JobWatcher(AzureOperations(BASE), timeout_s=600.0, transport=transport) as watcher:
+    async with JobWatcher(AzureOperationsEndpoint(BASE), timeout_s=600.0, transport=transport) as watcher:
         again = watcher.watch_from_token(token)
         assert again.job == job
         assert await again.result() == FOO

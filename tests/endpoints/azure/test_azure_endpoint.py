@@ -29,14 +29,21 @@ from pollwise import (
     SqliteLedger,
     Succeeded,
 )
-from pollwise.endpoints.azure import AzureError, AzureOperation, AzureOperations, AzureOrder, AzureStatus, Monitor
+from pollwise.endpoints.azure import (
+    AzureError,
+    AzureOperation,
+    AzureOperationsEndpoint,
+    AzureOrder,
+    AzureStatus,
+    Monitor,
+)
 from pollwise.errors import MalformedReply, RateLimited, RequestRejected, UnsafeUrl
 from pollwise.testing import Sample, ScriptedTransport, check_endpoint, reply
 from raw_server import Line, RawServer, raw_server
 from raw_server import reply as raw
 
 BASE = "https://management.example.com"
-ENDPOINT = AzureOperations(BASE)
+ENDPOINT = AzureOperationsEndpoint(BASE)
 SECRET = "s3cr3t-s3cr3t-s3cr3t"
 
 
@@ -240,7 +247,7 @@ def test_a_status_is_kept_whole() -> None:
 def test_an_order_is_one_request() -> None:
     """Method, path, query, body and header fields as they were given. The key is not sent."""
     order = AzureOrder("PUT", "/things/a%2Fb?api-version=1", {"sku": 1}, headers={"Operation-Id": "7"})
-    request = AzureOperations(f"{BASE}/tenant").submit_request(order, "key")
+    request = AzureOperationsEndpoint(f"{BASE}/tenant").submit_request(order, "key")
     assert str(request.url) == f"{BASE}/tenant/things/a%2Fb?api-version=1"
     assert (request.method, request.body) == ("PUT", b'{"sku":1}')
     assert dict(request.headers) == {
@@ -308,7 +315,7 @@ def test_an_option_that_azure_does_not_have_is_refused() -> None:
 def test_a_base_url_that_cannot_be_right_is_refused(base_url: str) -> None:
     """As with every endpoint."""
     with pytest.raises(ConfigurationError, match="base_url"):
-        AzureOperations(base_url)
+        AzureOperationsEndpoint(base_url)
 
 
 # --- whole operations -------------------------------------------------------------------------
@@ -410,7 +417,7 @@ async def test_a_whole_operation_on_a_socket(tmp_path: Path) -> None:
         job = AzureOperation.from_reply(request, start)
         options: dict[str, Any] = {"timeout_s": 3600.0, "pacing": Pacing.fixed(5.0)}
         async with SqliteLedger(tmp_path / "l") as ledger:
-            endpoint = AzureOperations(server.raw.url, auth=BearerAuth("t0ken-t0ken-t0ken"))
+            endpoint = AzureOperationsEndpoint(server.raw.url, auth=BearerAuth("t0ken-t0ken-t0ken"))
             async with JobWatcher(endpoint, ledger=ledger, **options) as watcher:
                 watcher.watch(job)
                 await asyncio.sleep(12.0)
@@ -428,7 +435,7 @@ async def test_the_first_url_at_another_origin_gets_no_credentials() -> None:
     async with raw_server(other) as other.raw, raw_server() as api:
         job = AzureOperation(url=f"{other.raw.url}/op", method="DELETE", request_url=f"{api.url}/thing")
         for origins in ((), (other.raw.url,)):
-            endpoint = AzureOperations(api.url, auth=BearerAuth(SECRET), origins=origins)
+            endpoint = AzureOperationsEndpoint(api.url, auth=BearerAuth(SECRET), origins=origins)
             async with JobWatcher(endpoint, timeout_s=60.0) as watcher:
                 await watcher.watch(job)
         assert [SECRET.encode() in request for request in other.raw.requests] == [False, True]
@@ -440,7 +447,7 @@ async def test_the_first_url_at_another_origin_gets_no_credentials() -> None:
 async def test_an_unsafe_url_of_the_start_is_not_asked(url: str) -> None:
     """A private address, where the API has a public one, or a password."""
     job = AzureOperation(url=url, method="DELETE", request_url="https://203.0.113.7/thing")
-    async with JobWatcher(AzureOperations("https://203.0.113.7"), timeout_s=60.0) as watcher:
+    async with JobWatcher(AzureOperationsEndpoint("https://203.0.113.7"), timeout_s=60.0) as watcher:
         outcome = (await watcher.gather([job]))[0]
     assert isinstance(outcome, Abandoned)
     assert isinstance(outcome.error, UnsafeUrl)

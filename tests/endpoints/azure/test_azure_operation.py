@@ -10,12 +10,12 @@ import pytest
 from yarl import URL
 
 from pollwise import ConfigurationError
-from pollwise.endpoints.azure import AzureOperation, AzureOperations, FinalStateVia, Monitor
+from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint, FinalStateVia, Monitor
 from pollwise.errors import FinishedAtOnce, MalformedReply
 from pollwise.model.messages import Reply, Request
 
 URL_OF_START = "https://management.example.com/subscriptions/s/vm/7/start?api-version=1&sig=s3cr3t"
-CODEC = AzureOperations.codec
+CODEC = AzureOperationsEndpoint.codec
 
 
 def started(method: str, status: int, headers: Mapping[str, str], body: bytes = b"") -> AzureOperation:

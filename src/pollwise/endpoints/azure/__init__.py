@@ -5,7 +5,15 @@ Rule: no client of Azure's is needed. `AzureOperation.from_reply` reads the repl
 
 from __future__ import annotations
 
-from pollwise.endpoints.azure.endpoint import AzureError, AzureOperations, AzureOrder, AzureStatus
+from pollwise.endpoints.azure.endpoint import AzureError, AzureOperationsEndpoint, AzureOrder, AzureStatus
 from pollwise.endpoints.azure.operation import AzureOperation, FinalStateVia, Monitor
 
-__all__ = ["AzureError", "AzureOperation", "AzureOperations", "AzureOrder", "AzureStatus", "FinalStateVia", "Monitor"]
+__all__ = [
+    "AzureError",
+    "AzureOperation",
+    "AzureOperationsEndpoint",
+    "AzureOrder",
+    "AzureStatus",
+    "FinalStateVia",
+    "Monitor",
+]

@@ -46,7 +46,7 @@ from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.results import ResultPage
 
-__all__ = ["AzureError", "AzureOperations", "AzureOrder", "AzureStatus"]
+__all__ = ["AzureError", "AzureOperationsEndpoint", "AzureOrder", "AzureStatus"]
 
 _MAY_BE_FAILURES: Final = frozenset({400, 409, 412, 422})  # rule 3
 _HINTS: Final = ("Retry-After", "retry-after-ms", "x-ms-retry-after-ms")
@@ -109,7 +109,7 @@ class AzureStatus:
     body: Any = None
 
 
-class AzureOperations(Endpoint[AzureOperation, AzureStatus]):
+class AzureOperationsEndpoint(Endpoint[AzureOperation, AzureStatus]):
     """Azure long-running operations, of Azure Resource Manager and of other Azure services.
 
     The result of `await watch.result()` is the JSON at the place that `FinalStateVia` says, or None if the reply is empty.
@@ -150,7 +150,7 @@ class AzureOperations(Endpoint[AzureOperation, AzureStatus]):
         self.origins = origins
 
     def __repr__(self) -> str:
-        return f"AzureOperations({str(self._root)!r})"
+        return f"AzureOperationsEndpoint({str(self._root)!r})"
 
     def request(self, job: AzureOperation, /, cursor: Cursor = None) -> Request:
         """The GET request for the status, at the URL that the newest reply named."""

@@ -86,7 +86,7 @@ def _absolute_or_empty(operation: object, field: attrs.Attribute[Any], value: ob
 
 @attrs.frozen(repr=False)
 class AzureOperation:
-    """A long-running operation. `from_reply` makes it from the reply that started it, and `AzureOperations` from an order.
+    """A long-running operation. `from_reply` makes it from the reply that started it; `submit` makes it from an `AzureOrder`.
 
     Ledgers and resume tokens keep its URLs whole, because it cannot be polled without them. Its text has no query.
 
