@@ -170,10 +170,10 @@ class GoogleOperationsEndpoint(Endpoint[GoogleOperation, GoogleStatus]):
 
     Args:
         base_url: The API, such as `https://speech.googleapis.com`.
-        version: The path before the names, such as `v1`, or `v1/operations` for an API whose names are bare.
         auth: Adds the credentials, such as `BearerAuth`.
         account: A name for these credentials, if one ledger has the operations of several accounts.
         name: Its name in logs, ledgers and tokens. The operations of two APIs in one ledger need two names.
+        version: The path before the names, such as `v1`, or `v1/operations` for an API whose names are bare.
 
     Raises:
         ConfigurationError: An argument is invalid.
@@ -187,10 +187,10 @@ class GoogleOperationsEndpoint(Endpoint[GoogleOperation, GoogleStatus]):
         self,
         base_url: str,
         *,
-        version: str = "v1",
         auth: Auth | None = None,
         account: str = "",
         name: str = "google-operations",
+        version: str = "v1",
     ) -> None:
         self._root = root = ApiRoot.parse(base_url)
         self._prefix = "/".join(map(segment, _checked_path("version", version).split("/")))

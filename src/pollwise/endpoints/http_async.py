@@ -97,10 +97,10 @@ class HttpAsyncEndpoint(Endpoint[AcceptedJob, AcceptedStatus]):
     Args:
         base_url: The API. Credentials go to its origin and to `origins`. A URL at another origin that a reply names is
             asked without them, or refused with `UnsafeUrl`.
-        name: Its name in logs, ledgers and tokens. Two such APIs in one ledger need two names.
         auth: Adds the credentials.
         account: A name for these credentials, if one ledger has the jobs of several accounts.
         origins: Further origins of the API.
+        name: Its name in logs, ledgers and tokens. Two such APIs in one ledger need two names.
         gone: What 404 and 410 mean. `refused`: as for any endpoint, a 404 may be a job that is not visible yet, and a 410
             is `JobNotFound`. `succeeded`: the job was a deletion. `failed`: the server forgets jobs that failed.
         failed: Status codes that say that the job failed, such as `{422}`; from 400 to 599, without 401 and 429.
@@ -124,10 +124,10 @@ class HttpAsyncEndpoint(Endpoint[AcceptedJob, AcceptedStatus]):
         self,
         base_url: str,
         *,
-        name: str = "http-async",
         auth: Auth | None = None,
         account: str = "",
         origins: tuple[str, ...] = (),
+        name: str = "http-async",
         gone: Literal["refused", "succeeded", "failed"] = "refused",
         failed: Collection[int] = (),
         raw: bool = False,

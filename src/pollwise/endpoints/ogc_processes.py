@@ -216,16 +216,19 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
         base_url: The URL of the landing page, such as `https://example.com/ogcapi`. May have a path.
         auth: The credentials, or None.
         account: A name for these credentials, if one ledger has the jobs of several accounts.
+        name: Its name in logs, ledgers and tokens. Two servers in one ledger need two names.
 
     Raises:
         ConfigurationError: `base_url` is not an http or https URL with a host, or has credentials, a query or a fragment.
             Or `account` is not a valid name.
     """
 
-    name = "ogc-processes"
     answer_statuses = frozenset({404, 410})
 
-    def __init__(self, base_url: str, *, auth: Auth | None = None, account: str = "") -> None:
+    def __init__(
+        self, base_url: str, *, auth: Auth | None = None, account: str = "", name: str = "ogc-processes"
+    ) -> None:
+        self.name = name
         super().__init__(
             base_url,
             auth=auth,
@@ -235,6 +238,7 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
             reader=_STATUS,
             problem=_problem_in,
         )
+        self.fixed_origin = str(self._root.origin)
 
     def request(self, job: ProcessJob, /) -> Request:
         """The GET request for the job's status, without credentials."""

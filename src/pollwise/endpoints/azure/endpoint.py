@@ -140,7 +140,7 @@ class AzureOperationsEndpoint(Endpoint[AzureOperation, AzureStatus]):
         auth: Auth | None = None,
         account: str = "",
         origins: tuple[str, ...] = (),
-        name: str = "azure",
+        name: str = "azure-operations",
     ) -> None:
         self._root = ApiRoot.parse(base_url)
         self.name = name

@@ -31,8 +31,9 @@ class BulkEndpoint(Endpoint[J, S]):
     Args:
         base_url: The base URL of the FHIR server, such as `https://fhir.example.com/r4`.
         auth: The credentials, such as those of SMART Backend Services, or None.
-        origins: Further origins that get the credentials.
         account: A name for these credentials, if one ledger has the jobs of several accounts.
+        origins: Further origins that get the credentials.
+        name: Its name in logs, ledgers and tokens. None for that of the class. Two servers in one ledger need two names.
 
     Raises:
         ConfigurationError: `base_url` is not an http or https URL with a host, or has credentials, a query or a fragment.
@@ -42,9 +43,17 @@ class BulkEndpoint(Endpoint[J, S]):
     server_named_urls = True
 
     def __init__(
-        self, base_url: str, *, auth: Auth | None = None, origins: tuple[str, ...] = (), account: str = ""
+        self,
+        base_url: str,
+        *,
+        auth: Auth | None = None,
+        account: str = "",
+        origins: tuple[str, ...] = (),
+        name: str | None = None,
     ) -> None:
         self._root = root = ApiRoot.parse(base_url)
+        if name is not None:
+            self.name = name
         self.auth = auth
         self.account = checked_account(account, auth)
         self.fixed_origin = str(root.origin)

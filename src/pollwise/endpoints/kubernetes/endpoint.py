@@ -54,18 +54,19 @@ class ResourceEndpoint(Endpoint[Resource, ResourceStatus]):
         base_url: The URL of the API server, such as `https://10.0.0.1:6443`. May have a path. Certificates that it needs are
             those of the transport: `AiohttpTransport(ssl=ssl.create_default_context(cafile="ca.crt"))`.
         resource: The resource's plural name, such as `pods`.
-        group: Its API group, such as `batch`. Empty for the core group.
-        version: The version of the group.
-        namespaced: Whether objects of this resource are in namespaces.
         until: What to wait for, in the words of `kubectl wait --for=`: `condition=Ready`, `condition=Ready=False`, `delete`,
             `create`, `jsonpath={.status.phase}=Running`.
+        auth: The credentials: `ServiceAccountToken()`, `BearerAuth(token)`, or None.
+        account: A name for the cluster or the credentials, if one ledger has the jobs of several.
+        name: Its name in logs, ledgers and tokens. The default says the resource and `until`, so that a ledger can tell waits
+            apart.
+        group: The API group of the resource, such as `batch`. Empty for the core group.
+        version: The version of the group.
+        namespaced: Whether objects of this resource are in namespaces.
         failed_when: Conditions and JSONPaths that show that the wait is in vain.
         done: The path of the number of parts that are done, such as `("status", "succeeded")`, and the path of their total
             number. None if there are no such numbers.
         propagation: What a deletion does to dependent objects: `Background`, `Foreground` or `Orphan`.
-        auth: The credentials: `ServiceAccountToken()`, `BearerAuth(token)`, or None.
-        account: A name for the cluster or the credentials, if one ledger has the jobs of several.
-        name: The endpoint's name. The default says the resource and `until`, so that a ledger can tell waits apart.
 
     Raises:
         ConfigurationError: An argument is invalid.
@@ -80,16 +81,16 @@ class ResourceEndpoint(Endpoint[Resource, ResourceStatus]):
         base_url: str,
         resource: str,
         *,
-        group: str = "",
-        version: str = "v1",
-        namespaced: bool = True,
         until: str,
-        failed_when: Iterable[str] = (),
-        done: tuple[tuple[str, ...], tuple[str, ...]] | None = None,
-        propagation: str = "Background",
         auth: Auth | None = None,
         account: str = "",
         name: str | None = None,
+        group: str = "",
+        version: str = "v1",
+        namespaced: bool = True,
+        failed_when: Iterable[str] = (),
+        done: tuple[tuple[str, ...], tuple[str, ...]] | None = None,
+        propagation: str = "Background",
     ) -> None:
         if propagation not in _POLICIES:
             raise ConfigurationError(f"propagation must be one of {', '.join(_POLICIES)}, got {propagation!r}")

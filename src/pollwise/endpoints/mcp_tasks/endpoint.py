@@ -82,15 +82,15 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
     Args:
         url: The URL of the MCP endpoint, such as `https://example.com/mcp`.
         auth: `McpSession(url, auth=...)` for a server with sessions; else the credentials of the server, or None.
+        account: A name for these credentials, if one ledger has the tasks of several accounts.
+        name: Its name in logs, ledgers and tokens. Two servers in one ledger need two names.
         session_id: The ID of a session that another client has opened, in place of an `McpSession`.
         revision: The revision of the protocol: `2025-11-25` or `2026-07-28`.
-        account: A name for these credentials, if one ledger has the tasks of several accounts.
 
     Raises:
         ConfigurationError: An argument is invalid.
     """
 
-    name = "mcp-tasks"
     heeded_headers = ()
     answer_statuses = frozenset({404})
     result_answer_statuses = answer_statuses
@@ -102,9 +102,10 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
         url: str,
         *,
         auth: Auth | None = None,
+        account: str = "",
+        name: str = "mcp-tasks",
         session_id: str | None = None,
         revision: str = _EXPERIMENTAL,
-        account: str = "",
     ) -> None:
         if revision not in {_EXPERIMENTAL, _EXTENSION}:
             raise ConfigurationError(f"revision must be {_EXPERIMENTAL!r} or {_EXTENSION!r}, got {revision!r}")
@@ -113,6 +114,7 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
             raise ConfigurationError(
                 f"pass one of McpSession and session_id, and neither with revision {_EXTENSION}, which has no sessions"
             )
+        self.name = name
         self.fixed_origin = str(ApiRoot.parse(url).origin)
         self._url = URL(url)
         self._opens_sessions = opens
