@@ -145,6 +145,21 @@ def test_jobs_and_statuses_are_kept_whole() -> None:
     assert codec.status_from_json(orjson.loads(orjson.dumps(codec.status_to_json(status)))) == status
 
 
+def test_a_text_of_a_status_has_no_signature() -> None:
+    """The URL of a result may be signed, and the text stands in logs."""
+    status = read(303, b"", location="https://user:s3cr3t@x.example/a@b?sig=s3cr3t").status
+    assert status.result_url == "https://user:s3cr3t@x.example/a@b?sig=s3cr3t"
+    assert "https://x.example/a@b" in repr(status)
+    assert "s3cr3t" not in repr(status)
+
+
+def test_a_job_keeps_no_password() -> None:
+    """Its URL would be written to ledgers. The error does not show it."""
+    with pytest.raises(ConfigurationError, match="without a user name") as caught:
+        AcceptedJob("https://user:s3cr3t@api.example.com/queue/7")
+    assert "s3cr3t" not in str(caught.value)
+
+
 # --- starting ---------------------------------------------------------------------------------
 
 

@@ -14,14 +14,15 @@ from pollwise.endpoints._address import ApiRoot
 from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Request
 
-__all__ = ["Order"]
+__all__ = ["Order", "check_method"]
 
 _METHOD: Final = re.compile(r"[A-Z]{1,20}", re.ASCII).fullmatch
 _PATH: Final = re.compile(r"/(?!/)[\x21-\x7e]*", re.ASCII).fullmatch
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
-def _check_method(_order: object, _field: attrs.Attribute[Any], method: object) -> None:
+def check_method(_instance: object, _field: attrs.Attribute[Any], method: object) -> None:
+    """The attrs validator of a method of HTTP."""
     if not isinstance(method, str) or not _METHOD(method):
         raise ConfigurationError("method must be a method of HTTP in capitals, such as 'POST'")
 
@@ -48,7 +49,7 @@ class Order:
         ConfigurationError: `method` or `path` is invalid.
     """
 
-    method: str = attrs.field(validator=_check_method)
+    method: str = attrs.field(validator=check_method)
     path: str = attrs.field(validator=_check_path)
     json: Any = attrs.field(default=None, repr=False)
     headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False, kw_only=True)

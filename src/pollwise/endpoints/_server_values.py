@@ -18,6 +18,7 @@ from pollwise.model.messages import Reply
 
 __all__ = [
     "absolute_url",
+    "checked_url",
     "field_of",
     "is_surely_whole",
     "json_or_none",
@@ -26,11 +27,13 @@ __all__ = [
     "shown_url",
     "url_in",
     "whole_body",
+    "without_query",
 ]
 
 T = TypeVar("T")
 
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]").search
+_LONGEST_URL: Final = 8_192  # characters, as in core/url_rules.py
 _SHORT: Final = 1_024  # bytes of JSON; of a list that was cut, a thousand items are left
 _SHALLOW: Final = 64  # brackets; what was cut for its depth has a hundred
 
@@ -48,20 +51,29 @@ def url_in(value: object, base: URL | None) -> URL | None:
     return url
 
 
-def absolute_url(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+def absolute_url(value: object, reply: Reply) -> str | None:
+    """The absolute URL in a value of a reply, or None. A relative one is relative to the URL of the request."""
+    url = url_in(value, None if reply.request is None else reply.request.url)
+    return None if url is None or not url.absolute else str(url)
+
+
+def checked_url(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
     """The attrs validator of a URL that a job keeps. The error has no part of it, because its query may have a signature."""
-    try:
-        url = URL(value, encoded=True) if isinstance(value, str) else URL()
-        valid = url.scheme in {"http", "https"} and bool(url.host) and url.port is not None
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ConfigurationError(f"{field.name} must be an absolute http or https URL")
+    url = url_in(value, None) if isinstance(value, str) and len(value) <= _LONGEST_URL else None
+    if url is None or url.scheme not in {"http", "https"} or not url.raw_host or "@" in url.raw_authority:
+        raise ConfigurationError(
+            f"{field.name} must be an absolute http or https URL without a user name, of at most {_LONGEST_URL:,} characters"
+        )
 
 
 def shown_url(url: str) -> str:
     """A URL without its query, which may have a signature, for a text."""
-    return str(URL(url, encoded=True).with_query(None).with_fragment(None))
+    return str(URL(url, encoded=True).with_user(None).with_query(None).with_fragment(None))
+
+
+def without_query(url: object) -> str:
+    """The same for the `repr` of a field, whatever it holds."""
+    return repr(re.sub("//[^/?#]*@", "//", url.partition("?")[0])) if isinstance(url, str) else repr(url)
 
 
 def field_of(headers: Mapping[str, str], name: str) -> str | None:

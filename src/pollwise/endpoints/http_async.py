@@ -28,13 +28,14 @@ from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._order import Order
 from pollwise.endpoints._reader import clipped, json_object_in
 from pollwise.endpoints._server_values import (
-    absolute_url,
+    checked_url,
     is_surely_whole,
     json_or_none,
     located_at,
     of_reply,
     shown_url,
     whole_body,
+    without_query,
 )
 from pollwise.endpoints.attrs_codec import AttrsCodec
 from pollwise.errors import ConfigurationError, FinishedAtOnce, Problem
@@ -64,10 +65,10 @@ class AcceptedJob:
         url: The URL of its status. Ledgers and resume tokens keep it whole. The text of the job has no query.
 
     Raises:
-        ConfigurationError: It is no absolute http or https URL.
+        ConfigurationError: It is no absolute http or https URL, or has a user name.
     """
 
-    url: str = attrs.field(validator=absolute_url)
+    url: str = attrs.field(validator=checked_url)
 
     def __repr__(self) -> str:
         return f"AcceptedJob({shown_url(self.url)})"
@@ -79,12 +80,12 @@ class AcceptedStatus:
 
     Attributes:
         http_status: Its status code.
-        result_url: Where the result is. None if `body` is the result, or if there is none yet.
+        result_url: Where the result is. None if `body` is the result, or if there is none yet. The `repr` has no query of it.
         body: The JSON of the reply, or None if it has none.
     """
 
     http_status: int
-    result_url: str | None = None
+    result_url: str | None = attrs.field(default=None, repr=without_query)
     body: Any = None
 
 

@@ -443,9 +443,9 @@ async def test_the_first_url_at_another_origin_gets_no_credentials() -> None:
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/op", "http://169.254.169.254/op", "https://u:p@x.example/op"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/op", "http://169.254.169.254/op"])
 async def test_an_unsafe_url_of_the_start_is_not_asked(url: str) -> None:
-    """A private address, where the API has a public one, or a password."""
+    """A private address, where the API has a public one."""
     job = AzureOperation(url=url, method="DELETE", request_url="https://203.0.113.7/thing")
     async with JobWatcher(AzureOperationsEndpoint("https://203.0.113.7"), timeout_s=60.0) as watcher:
         outcome = (await watcher.gather([job]))[0]

@@ -92,6 +92,34 @@ def test_the_text_of_an_operation_has_no_query() -> None:
     assert repr(job) == "AzureOperation(POST https://management.example.com/subscriptions/s/vm/7/start)"
 
 
+def test_an_operation_keeps_no_password() -> None:
+    """Its URLs would be written to ledgers. The error does not show them."""
+    with pytest.raises(MalformedReply, match="without a user name") as caught:
+        started("POST", 202, {"Location": "https://user:s3cr3t@x.example/1"})
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_the_text_of_a_start_has_no_password() -> None:
+    """The request may be that of another client."""
+    with pytest.raises(FinishedAtOnce) as caught:
+        AzureOperation.from_reply(Request(URL("https://user:s3cr3t@x.example/1"), method="POST"), Reply(200, {}, b""))
+    assert "s3cr3t" not in str(caught.value) + repr(caught.value)
+
+
+def test_the_result_does_not_depend_on_the_letter_case_of_the_method() -> None:
+    """`put` is PUT: the result is the resource, and not the last status."""
+    job = AzureOperation(url="https://x.example/1", method="put", request_url=URL_OF_START)
+    assert job == AzureOperation(url="https://x.example/1", method="PUT", request_url=URL_OF_START)
+    assert job.final_url(None) == URL_OF_START
+
+
+@pytest.mark.parametrize("method", ["", "P T", None, 7])
+def test_a_method_that_is_none_is_refused(method: Any) -> None:
+    """The error says what to write."""
+    with pytest.raises(ConfigurationError, match="such as 'POST'"):
+        AzureOperation(url="https://x.example/1", method=method, request_url=URL_OF_START)
+
+
 @pytest.mark.parametrize("via", FinalStateVia)
 @pytest.mark.parametrize("monitor", Monitor)
 def test_an_operation_is_kept_whole(via: FinalStateVia, monitor: Monitor) -> None:

@@ -25,7 +25,14 @@ from pollwise.endpoints._address import ApiRoot
 from pollwise.endpoints._lenient import lenient_number
 from pollwise.endpoints._order import Order
 from pollwise.endpoints._reader import clipped, json_object_in
-from pollwise.endpoints._server_values import field_of, is_surely_whole, json_or_none, located_at, url_in
+from pollwise.endpoints._server_values import (
+    absolute_url,
+    field_of,
+    is_surely_whole,
+    json_or_none,
+    located_at,
+    without_query,
+)
 from pollwise.endpoints._strict import shown
 from pollwise.endpoints.attrs_codec import AttrsCodec
 from pollwise.endpoints.azure.operation import (
@@ -98,14 +105,15 @@ class AzureStatus:
             status code says so.
         percent_complete: `percentComplete`, 0 to 100, or None.
         error: The error object, or None.
-        result_url: Where the result of an operation that succeeded is. None if `body` is the result.
+        result_url: Where the result of an operation that succeeded is. None if `body` is the result. The `repr` has no query of
+            it.
         body: The JSON of the reply, or None if it has none.
     """
 
     state: str
     percent_complete: float | None = None
     error: AzureError | None = None
-    result_url: str | None = None
+    result_url: str | None = attrs.field(default=None, repr=without_query)
     body: Any = None
 
 
@@ -273,8 +281,8 @@ def _reading(
 def _result_url(job: AzureOperation | None, reply: Reply, data: Any) -> str | None:
     """Where the result is. A long last reply may have been cut, so it is asked for once more."""
     asked = None if reply.request is None else reply.request.url
-    named = url_in(data.get("resourceLocation") or None, asked) if isinstance(data, dict) else None
-    found = None if job is None else job.final_url(None if named is None or not named.absolute else str(named))
+    named = absolute_url(data.get("resourceLocation") or None, reply) if isinstance(data, dict) else None
+    found = None if job is None else job.final_url(named)
     if found is not None or asked is None or not reply.body:
         return found
     return None if data is not None and is_surely_whole(data) else str(asked)

@@ -20,7 +20,8 @@ from typing import Any, Final
 import attrs
 from yarl import URL
 
-from pollwise.endpoints._server_values import absolute_url, located_at, of_reply, shown_url, whole_body
+from pollwise.endpoints._order import check_method
+from pollwise.endpoints._server_values import checked_url, located_at, of_reply, shown_url, whole_body
 from pollwise.errors import ConfigurationError, FinishedAtOnce
 from pollwise.model.messages import Reply, Request
 
@@ -79,9 +80,14 @@ def as_monitor(value: Monitor | str) -> Monitor:
     raise ConfigurationError(f"monitor must be one of {', '.join(Monitor)}")
 
 
+def _in_capitals(method: Any) -> Any:
+    """The method as rule 2 compares it. What is no text is left to the validator."""
+    return method.upper() if isinstance(method, str) else method
+
+
 def _absolute_or_empty(operation: object, field: attrs.Attribute[Any], value: object) -> None:
     if value != "":
-        absolute_url(operation, field, value)
+        checked_url(operation, field, value)
 
 
 @attrs.frozen(repr=False)
@@ -92,19 +98,20 @@ class AzureOperation:
 
     Args:
         url: The URL that is polled first.
-        method: The method that started it, in capitals.
+        method: The method that started it.
         request_url: The URL that started it.
         monitor: What is polled.
         location: The URL in the `Location` of the start, or an empty text.
         final_state_via: `final-state-via` in the description of the API, as a member or as its text.
 
     Raises:
-        ConfigurationError: A URL is not absolute, or `monitor` or `final_state_via` is none of the values.
+        ConfigurationError: A URL is not absolute or has a user name, `method` is no method of HTTP, or `monitor` or
+            `final_state_via` is none of the values.
     """
 
-    url: str = attrs.field(validator=absolute_url)
-    method: str
-    request_url: str = attrs.field(validator=absolute_url)
+    url: str = attrs.field(validator=checked_url)
+    method: str = attrs.field(converter=_in_capitals, validator=check_method)
+    request_url: str = attrs.field(validator=checked_url)
     monitor: Monitor = attrs.field(default=Monitor.STATUS, converter=as_monitor)
     location: str = attrs.field(default="", validator=_absolute_or_empty)
     final_state_via: FinalStateVia = attrs.field(default=FinalStateVia.DEFAULT, converter=as_final_state_via)

@@ -22,7 +22,7 @@ from yarl import URL
 
 from pollwise.core.header_values import field_value
 from pollwise.endpoints._reader import json_object_in
-from pollwise.endpoints._server_values import field_of, located_at
+from pollwise.endpoints._server_values import checked_url, field_of, located_at, without_query
 from pollwise.endpoints._strict import shown
 from pollwise.endpoints.attrs_codec import AttrsCodec
 from pollwise.endpoints.fhir_bulk_data._server import ACCEPT_JSON, BulkEndpoint
@@ -30,10 +30,8 @@ from pollwise.endpoints.fhir_bulk_data.kick_off import FHIR_JSON, SEPARATE, Bulk
 from pollwise.endpoints.fhir_bulk_data.manifest import (
     MANIFEST,
     BulkManifest,
-    checked_url,
     manifest_in,
     next_page,
-    without_query,
 )
 from pollwise.endpoints.fhir_bulk_data.outcomes import OutcomeIssue, issues_in, problem_in, reason_of
 from pollwise.errors import ConfigurationError, RateLimited, ServerUnavailable

@@ -15,6 +15,7 @@ from yarl import URL
 
 from pollwise.endpoints._left_out import total
 from pollwise.endpoints._reader import json_object_in
+from pollwise.endpoints._server_values import absolute_url
 from pollwise.endpoints.attrs_codec import AttrsCodec
 from pollwise.endpoints.fhir_bulk_data._server import ACCEPT_JSON, BulkEndpoint
 from pollwise.endpoints.fhir_bulk_data.export import export_code
@@ -22,7 +23,6 @@ from pollwise.endpoints.fhir_bulk_data.manifest import (
     MANIFEST,
     BulkFile,
     BulkFileJob,
-    absolute_url,
     manifest_in,
 )
 from pollwise.endpoints.fhir_bulk_data.outcomes import problem_in

@@ -16,7 +16,7 @@ import attrs
 from pollwise.endpoints._left_out import shortened
 from pollwise.endpoints._lenient import lenient_text, lenient_whole_number
 from pollwise.endpoints._reader import Reader, ReplyReader
-from pollwise.endpoints._server_values import url_in
+from pollwise.endpoints._server_values import absolute_url, checked_url, without_query
 from pollwise.endpoints._strict import Hook, json_value, text, text_or_null, yes_or_no
 from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Reply
@@ -28,31 +28,12 @@ __all__ = [
     "BulkFileJob",
     "BulkManifest",
     "ManifestLink",
-    "absolute_url",
-    "checked_url",
     "manifest_in",
     "next_page",
-    "without_query",
 ]
 
 LISTS: Final = ("output", "deleted", "outcome", "error")
 """The lists of files. STU 4 has `outcome` in place of `error`."""
-
-_LONGEST_URL: Final = 8_192
-
-
-def checked_url(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    """The attrs validator of a URL that a server named. Raises ConfigurationError."""
-    url = url_in(value, None) if isinstance(value, str) and len(value) <= _LONGEST_URL else None
-    if url is None or url.scheme not in {"http", "https"} or not url.raw_host or "@" in url.raw_authority:
-        raise ConfigurationError(
-            f"{field.name} must be an absolute http or https URL without a user name, of at most {_LONGEST_URL:,} characters"
-        )
-
-
-def without_query(url: object) -> str:
-    """A URL for a `repr`. Its query may have a signature."""
-    return repr(url.partition("?")[0]) if isinstance(url, str) else repr(url)
 
 
 def _check_list(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -217,9 +198,3 @@ def next_page(manifest: BulkManifest, reply: Reply) -> str | None:
                 raise reply.malformed("the link to the next page of the manifest is no URL")
             return url
     return None
-
-
-def absolute_url(value: object, reply: Reply) -> str | None:
-    """A URL that stands in a reply, as an absolute one, or None."""
-    url = url_in(value, None if reply.request is None else reply.request.url)
-    return None if url is None or not url.absolute else str(url)
