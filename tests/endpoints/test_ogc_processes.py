@@ -116,11 +116,12 @@ def test_a_status_of_version_2_is_read() -> None:
 
 
 def test_a_job_that_was_seen_and_is_unknown_then_was_dismissed() -> None:
-    """Clause 14: some servers remove the jobs that they dismiss."""
+    """Clause 14: some servers remove the jobs that they dismiss. Further polls confirm it."""
     gone = reply(NO_SUCH_JOB, 404)
     seen = ENDPOINT.read_for(JOB, reply(RUNNING)).cursor
     reading = ENDPOINT.read_for(JOB, gone, seen)
-    assert (reading.phase, reading.final, reading.status.status) == (Phase.CANCELLED, True, "dismissed")
+    assert (reading.phase, reading.unconfirmed, reading.status.status) == (Phase.CANCELLED, True, "dismissed")
+    assert ENDPOINT.read_for(JOB, gone, reading.cursor) == reading
     with pytest.raises(MalformedReply):  # so it stays a refusal
         ENDPOINT.read_for(JOB, gone)
 
@@ -247,6 +248,15 @@ async def test_a_job_is_awaited_and_its_results_are_fetched() -> None:
             results = await watch.result()
     assert results.outputs == {"doubleOutput": "3.14159"}
     assert server.lines == [f"GET {path}"] * 4 + [f"GET {path}/results"]
+
+
+@pytest.mark.looptime
+async def test_a_job_that_one_server_does_not_know_yet_goes_on() -> None:
+    """Behind a balancer, one 404 between good replies is no end."""
+    path = f"/jobs/{ID}"
+    script = {f"GET {path}": [answer(RUNNING), answer(NO_SUCH_JOB, status="404 Not Found"), answer(SUCCESSFUL)]}
+    async with scripted_server(script) as server, JobWatcher(ProcessesEndpoint(server.url), timeout_s=600) as watcher:
+        assert (await watcher.watch(JOB)).status == "successful"
 
 
 @pytest.mark.looptime

@@ -4,7 +4,8 @@ Rule 1: `status` alone decides (7.12, statusInfo.yaml): accepted, running, succe
 running, and is kept as sent.
 Rule 2: a status with another job's `jobID` is malformed. Version 2.0 of the standard, which is a draft, calls that field `id`.
 Rule 3: a job that was seen, and that the server then does not know any more, was dismissed (clause 14), because some servers
-remove the jobs that they dismiss. A job that was never seen is unknown.
+remove the jobs that they dismiss. Further polls confirm that, because one server of several may not know the job yet. A job
+that was never seen is unknown.
 Rule 4: the exception types of the standard are problem documents (RFC 7807). `no-such-job` says that the job is unknown.
 Rule 5: whether a process runs asynchronously is up to the server (RFC 7240, 4.1). A reply with the outputs themselves has a
 job only if it links to one with `rel=monitor` (/req/core/job-results-success-sync). A reply with a job has the status code
@@ -285,7 +286,8 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
         problem = _problem_in(reply)
         if cursor != _SEEN or problem is None or not (problem.job_unknown or reply.status == 410):
             raise reply.malformed("it does not say that the job was dismissed")
-        return Reading.cancelled(ProcessStatus(status="dismissed"), reason=str(problem))
+        status = ProcessStatus(status="dismissed")
+        return Reading.unconfirmed_end(Phase.CANCELLED, status, reason=str(problem), cursor=cursor)
 
     # --- the rest of a job's life -------------------------------------------------------------
 
