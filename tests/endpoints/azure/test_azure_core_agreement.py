@@ -60,7 +60,8 @@ PLACES: Mapping[str, dict[str, list[Answer]]] = {
     "ends with 201": {LOCATION: [Answer(202), Answer(201, {"at": "location"})]},
     "ends with 204": {LOCATION: [Answer(202), Answer(204)]},
     "ends at once": {LOCATION: [Answer(body={"at": "location"})]},
-    "ends with a state that does not count": {LOCATION: [Answer(body={"properties": {"provisioningState": "Failed"}})]},
+    "ends with a resource": {LOCATION: [Answer(202), Answer(body={"properties": {"provisioningState": "Succeeded"}})]},
+    "ends with a resource without a state": {LOCATION: [Answer(202), Answer(body={"properties": {"size": 3}})]},
     "moves": {
         LOCATION: [Answer(202, headers={"Location": LOCATION_2})],
         LOCATION_2: [Answer(202), Answer(body={"at": "there"})],
@@ -187,6 +188,15 @@ def test_difference_a_resource_is_asked_how_it_is(method: str, status: int) -> N
     assert by_us(start, answers) == Run(
         [RESOURCE, RESOURCE], "succeeded", {"properties": {"provisioningState": "Succeeded"}}
     )
+
+
+@pytest.mark.parametrize(("state", "end"), [("Failed", "failed"), ("Canceled", "failed"), ("Deleting", "succeeded")])
+def test_difference_a_resource_at_a_location_says_how_it_is(state: str, end: str) -> None:
+    """azure-core for Python takes any 200 as a success. azcore for Go reads the state of the resource, and so do we."""
+    start = Start("DELETE", Answer(202, headers={"Location": LOCATION}))
+    answers = {LOCATION: [Answer(body={"properties": {"provisioningState": state}}), Answer(204)]}
+    assert by_azure_core(start, answers) == Run([LOCATION], "succeeded", {"properties": {"provisioningState": state}})
+    assert (by_us(start, answers).end, len(by_us(start, answers).urls)) == (end, 2 if end == "succeeded" else 1)
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])

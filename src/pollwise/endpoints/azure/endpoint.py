@@ -5,7 +5,8 @@ because a resource provider chooses its own. `NotStarted` is queued.
 Rule 2: of a status monitor, `status` decides, and a reply without it is malformed; but an empty 202 is running. A reply
 outside 2xx is a failure to read the status, and not of the operation.
 Rule 3: at a `Location`, the status code decides: 202 is running. The end is the reply that the operation would have had if
-it had been synchronous. So 400, 409, 412 and 422 with an error object are a failed operation.
+it had been synchronous. So 400, 409, 412 and 422 with an error object are a failed operation. If a resource is there, with a
+`provisioningState`, rule 4 decides, as azcore for Go and azure_core for Rust have it. Otherwise a failure would be a success.
 Rule 4: of a resource, `provisioningState` decides. A resource without one has succeeded.
 Rule 5: a URL in the newest reply wins: `Operation-Location` or `Azure-AsyncOperation` for a monitor, `Location` for the other.
 Rule 6: no reply names its operation dependably, so none is compared with the job's.
@@ -225,21 +226,27 @@ def _of_monitor(job: AzureOperation | None, reply: Reply, cursor: Cursor) -> Rea
 
 
 def _of_location(job: AzureOperation, reply: Reply, cursor: Cursor) -> Reading[AzureStatus]:
-    state = "InProgress" if reply.status == 202 else "Succeeded"
-    return _reading(job, reply, json_or_none(reply), state, "status", lambda: located_at(reply, "Location") or cursor)
+    data = json_or_none(reply)
+    state: object = "InProgress" if reply.status == 202 else _state_in_properties(data) or "Succeeded"
+    return _reading(job, reply, data, state, "provisioningState", lambda: located_at(reply, "Location") or cursor)
 
 
 def _of_resource(job: AzureOperation, reply: Reply, cursor: Cursor) -> Reading[AzureStatus]:
     data = reply.json()
     if not isinstance(data, dict) or not data:
         raise reply.malformed(f"expected a resource, got {shown(data)}")
-    inner = data.get("properties")
-    state = inner.get("provisioningState") if isinstance(inner, dict) else None
+    state = _state_in_properties(data)
     if state is None:
         state = data.get("provisioningState")
     if state is None:
         state = "InProgress" if reply.status == 202 else "Succeeded"
     return _reading(job, reply, data, state, "provisioningState", lambda: cursor)
+
+
+def _state_in_properties(data: object) -> object:
+    """`properties.provisioningState` of a resource, as sent, or None."""
+    inner = data.get("properties") if isinstance(data, dict) else None
+    return inner.get("provisioningState") if isinstance(inner, dict) else None
 
 
 def _of_refusal(job: AzureOperation, reply: Reply) -> Reading[AzureStatus]:

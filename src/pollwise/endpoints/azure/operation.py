@@ -9,7 +9,7 @@ Rule 3: a reply without such a field that is no PUT or PATCH is the end (200, 20
 Sources: "Track asynchronous Azure operations" (learn.microsoft.com); "Asynchronous API Reference" of
 azure-resource-manager-rpc, v1.0; "Long-Running Operations & Jobs" of microsoft/api-guidelines, azure/Guidelines.md;
 `x-ms-long-running-operation-options` in the extensions of AutoRest; the pollers of azure-core 1.41 and azure-mgmt-core for
-Python, and of core-lro for JavaScript. No live service was seen.
+Python, of core-lro for JavaScript, and of azcore for Go. No live service was seen.
 """
 
 from __future__ import annotations
