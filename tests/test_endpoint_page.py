@@ -107,6 +107,16 @@ async def test_a_location_is_followed() -> None:
 
 
 @pytest.mark.looptime
+async def test_a_signed_location_is_asked_to_the_letter() -> None:
+    """Another spelling of the same characters would break its signature."""
+    moved = [reply(None, status=202, headers={"Location": url}) for url in ("/q/%7E1?sig=%7Ea%2Fb+c", "q?sig=%7e%2f")]
+    watcher, transport = watcher_of("MovingExports", [*moved, DONE])
+    async with watcher:
+        await watcher.watch(EXPORT)
+    assert lines(transport)[1:] == ["GET /q/%7E1?sig=%7Ea%2Fb+c", "GET /q/q?sig=%7e%2f"]
+
+
+@pytest.mark.looptime
 async def test_a_result_has_pages() -> None:
     """They are joined. A refusal may say that the job has failed after all."""
     watcher, transport = watcher_of("ExportsWithRows", [DONE, {"rows": ["a"], "next": 2}, {"rows": ["b"]}])
@@ -139,6 +149,29 @@ async def test_a_job_is_started(body: dict[str, Any], wait_s: int) -> None:
     (_, start), _ = transport.requests
     assert (start.method, start.headers["Idempotency-Key"], start.body) == ("POST", "order-17", b'{"rows":3}')
     assert transport.times[1] - transport.times[0] == pytest.approx(wait_s, abs=0.5)
+
+
+@pytest.mark.looptime
+async def test_a_cancellation_may_be_refused_in_a_good_reply() -> None:
+    """Then it was too late, and the watch goes on."""
+    for accepted in (True, False):
+        answers = [{"state": "running"}, {"accepted": accepted}, DONE]
+        watcher, _ = watcher_of("AskedExports", answers)
+        async with watcher:
+            watch = watcher.watch(EXPORT)
+            async for _ in watch:
+                break
+            assert await watch.cancel() is accepted
+            assert (await watch).state == "done"
+
+
+@pytest.mark.looptime
+async def test_a_server_names_the_url_of_a_job() -> None:
+    """It gets credentials at the API alone."""
+    watcher, transport = watcher_of("ExportQueue", [{"state": "running"}, DONE])
+    async with watcher:
+        assert (await watcher.watch(NAMES["Queued"](f"{BASE}/q/%7E7"))).state == "done"
+    assert lines(transport) == ["GET /q/%7E7"] * 2
 
 
 def test_origins_and_signatures() -> None:

@@ -132,7 +132,7 @@ class Endpoint(ABC, Generic[J, S]):
     reading, and None at the start:
 
         def request(self, job: Export, /, cursor: Cursor = None) -> Request:
-            return Request(URL(cursor) if isinstance(cursor, str) else self._base / "exports" / job.id)
+            return Request(URL(cursor, encoded=True) if isinstance(cursor, str) else self._base / "exports" / job.id)
 
         def read(self, reply: Reply, /, cursor: Cursor = None) -> Reading[str]:
             if reply.status == 202:
