@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
-import orjson
 from yarl import URL
 
 from pollwise.endpoints._address import ApiRoot
+from pollwise.endpoints._starting import json_bytes
 from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Request
 
@@ -63,9 +63,6 @@ class Order:
         body = None
         fields = {"Accept": "application/json", **headers}
         if self.json is not None:
-            try:
-                body = orjson.dumps(self.json)
-            except TypeError as exc:
-                raise ConfigurationError(f"json must hold JSON values: {exc}") from None
+            body = json_bytes(self.json, "json of the order")
             fields["Content-Type"] = "application/json"
         return Request(URL(f"{root}{self.path}", encoded=True), {**fields, **self.headers}, self.method, body)

@@ -19,21 +19,27 @@ from pollwise.endpoints._strict import shown
 from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Reply, Request
 
-__all__ = ["id_after", "post_request", "started_id"]
+__all__ = ["id_after", "json_bytes", "post_request", "started_id"]
 
 _LONGEST: Final = 8_192
 _JSON: Final[Mapping[str, str]] = {"Accept": "application/json", "Content-Type": "application/json"}
 
 
-def post_request(url: URL, body: Mapping[str, Any], more_headers: Mapping[str, str] | None = None) -> Request:
-    """The POST request with this JSON. Raises ConfigurationError if it is no JSON."""
+def json_bytes(value: object, what: str = "the order") -> bytes:
+    """The value as JSON, for a body. Raises ConfigurationError, which begins with `what`, if it is none."""
     try:
-        encoded = orjson.dumps(body)
+        return orjson.dumps(value)
     except TypeError as exc:
         why = str(exc)
-    else:
-        return Request(url, _JSON if more_headers is None else {**_JSON, **more_headers}, method="POST", body=encoded)
-    raise ConfigurationError(f"the order has a value that JSON does not have: {why}")
+    raise ConfigurationError(f"{what} has a value that JSON does not have: {why}")
+
+
+def post_request(
+    url: URL, body: Mapping[str, Any], more_headers: Mapping[str, str] | None = None, what: str = "the order"
+) -> Request:
+    """The POST request with this JSON. Raises ConfigurationError, which begins with `what`, if it is no JSON."""
+    headers = _JSON if more_headers is None else {**_JSON, **more_headers}
+    return Request(url, headers, method="POST", body=json_bytes(body, what))
 
 
 def id_after(segment: str, url: object) -> str | None:

@@ -23,12 +23,12 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import attrs
-import orjson
 
 from pollwise.core.header_values import field_value
 from pollwise.endpoints._address import one_segment, segment
 from pollwise.endpoints._lenient import lenient_id, lenient_number, lenient_text
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
+from pollwise.endpoints._starting import post_request
 from pollwise.endpoints._strict import Hook, json_value, shown, text, text_or_null, unknown
 from pollwise.endpoints._vendor import VendorEndpoint
 from pollwise.errors import ConfigurationError, FinishedAtOnce, Problem
@@ -324,12 +324,9 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
             "response": order.response,
             "subscriber": order.subscriber,
         }
-        try:
-            encoded = orjson.dumps({name: value for name, value in body.items() if value is not None})
-        except TypeError as exc:
-            raise ConfigurationError(f"the order of process {order.process} cannot be written as JSON: {exc}") from None
-        headers = {**_ACCEPT_JSON, "Content-Type": "application/json", "Prefer": "respond-async"}
-        return Request(self._root.url(f"/processes/{segment(order.process)}/execution"), headers, "POST", encoded)
+        url = self._root.url(f"/processes/{segment(order.process)}/execution")
+        wanted = {name: value for name, value in body.items() if value is not None}
+        return post_request(url, wanted, {"Prefer": "respond-async"}, f"the order of process {order.process}")
 
     def read_submitted(self, order: ProcessOrder, reply: Reply, /) -> ProcessJob:
         """The job in the reply to an execution: its `jobID`, or else the last segment of the job's URL.

@@ -285,7 +285,7 @@ def test_the_reply_to_an_order_is_the_operation() -> None:
         ("POST", "/x\\y", None, "path must be"),
         ("POST", "/x\r\nHost: y", None, "path must be"),
         ("POST", "/ä", None, "path must be"),
-        ("POST", "/x", {"a": object()}, "json must hold JSON values"),
+        ("POST", "/x", {"a": object()}, "json of the order has a value that JSON does not have"),
     ],
 )
 def test_an_order_that_cannot_be_right_is_refused(method: str, path: str, json: Any, words: str) -> None:

@@ -87,3 +87,14 @@ def test_a_parameter_that_cannot_be_sent_is_named(method: str, value: object) ->
     """Before anything is sent."""
     with pytest.raises(ConfigurationError, match="_type"):
         ENDPOINT.submit_request(BulkExportOrder(method=method, parameters={"_type": value}), "key")
+
+
+@pytest.mark.parametrize(
+    ("method", "value"),
+    [("POST", {"valueCoding": {"code": object()}}), ("POST", {"valueString": "\ud800"}), ("GET", "\ud800")],
+)
+def test_a_value_that_json_does_not_have_is_an_error_of_the_order(method: str, value: Any) -> None:
+    """The caller is told, and nothing is sent. No query has a lone surrogate either."""
+    order = BulkExportOrder(parameters={"_typeFilter": value}, method=method)
+    with pytest.raises(ConfigurationError, match="JSON does not have"):
+        ENDPOINT.submit_request(order, "key")

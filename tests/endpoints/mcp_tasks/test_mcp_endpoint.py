@@ -264,6 +264,8 @@ def test_a_tool_is_called_as_a_task() -> None:
     assert (newer.headers["Mcp-Method"], newer.headers["Mcp-Name"]) == ("tools/call", "get_weather")
     with pytest.raises(ConfigurationError, match="get_weather"):
         OLD.submit_request(McpToolCall(name="get_weather", arguments={"city": object()}), "key")
+    with pytest.raises(ConfigurationError, match="JSON does not have"):
+        NEW.submit_request(McpToolCall(name="\ud800"), "key")
 
 
 @pytest.mark.parametrize(("endpoint", "result"), [(OLD, {"task": TASK}), (NEW, {**NEW_TASK, "resultType": "task"})])

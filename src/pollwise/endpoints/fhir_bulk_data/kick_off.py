@@ -12,10 +12,10 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import attrs
-import orjson
 from yarl import URL
 
 from pollwise.endpoints._address import ApiRoot, checked_id, segment
+from pollwise.endpoints._starting import json_bytes
 from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Request
 
@@ -78,7 +78,7 @@ class BulkExportOrder:
             query = urlencode(pairs)
             return Request(URL(f"{url}?{query}" if query else str(url), encoded=True), headers, "GET", idempotent=False)
         parameters = [{"name": name, **_fhir_value(name, value)} for name, value in _single(self.parameters)]
-        body = orjson.dumps({"resourceType": "Parameters", "parameter": parameters})
+        body = json_bytes({"resourceType": "Parameters", "parameter": parameters})
         return Request(url, {**headers, "Content-Type": FHIR_JSON}, "POST", body, idempotent=False)
 
 
@@ -94,6 +94,7 @@ def _query_text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
+        json_bytes(value, f"parameter {name}")  # a lone surrogate cannot be sent in a query either
         return value
     raise ConfigurationError(f"parameter {name} must be a text, a bool or a list of them, got {type(value).__name__}")
 

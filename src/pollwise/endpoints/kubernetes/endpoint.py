@@ -21,6 +21,7 @@ import orjson
 from pollwise.core.identity import checked_account
 from pollwise.endpoints._address import ApiRoot, checked_id, segment
 from pollwise.endpoints._reader import clipped, json_object_in
+from pollwise.endpoints._starting import json_bytes
 from pollwise.endpoints._strict import shown
 from pollwise.endpoints.attrs_codec import AttrsCodec
 from pollwise.endpoints.kubernetes.objects import Resource, ResourceOrder, ResourceStatus, int_in, text_in
@@ -238,11 +239,8 @@ class ResourceEndpoint(Endpoint[Resource, ResourceStatus]):
         manifest = order.manifest
         if not (text_in(manifest, "metadata", "name") or text_in(manifest, "metadata", "generateName")):
             raise ConfigurationError("the manifest needs metadata.name or metadata.generateName")
-        try:
-            body = orjson.dumps(manifest)
-        except TypeError as exc:
-            raise ConfigurationError(f"the manifest cannot be written as JSON: {exc}") from None
         namespace = text_in(manifest, "metadata", "namespace") or order.namespace
+        body = json_bytes(manifest, "the manifest")
         return Request(self._root.url(self._collection(namespace)), _SENDS_JSON, "POST", body)
 
     def read_submitted(self, order: ResourceOrder, reply: Reply, /) -> Resource:

@@ -143,14 +143,12 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
         return self._request(method, job.task_id, {"taskId": job.task_id}, idempotent=True)
 
     def _request(self, method: str, subject: str, params: Mapping[str, Any], *, idempotent: bool | None) -> Request:
+        extended = self._revision == _EXTENSION
+        params = {**params, "_meta": _meta()} if extended else params
+        body = rpc(method, params, self._next_id(), what=f"the request {method} for {shown(subject)}")
         headers: dict[str, str] = {**ACCEPT, VERSION: self._revision, **self._session}
-        if self._revision == _EXTENSION:
+        if extended:
             headers |= {"Mcp-Method": method, "Mcp-Name": _header_value(subject)}
-            params = {**params, "_meta": _meta()}
-        try:
-            body = rpc(method, params, self._next_id())
-        except TypeError as exc:
-            raise ConfigurationError(f"the arguments of {shown(subject)} cannot be written as JSON: {exc}") from None
         return Request(self._url, headers, "POST", body, idempotent=idempotent)
 
     # --- replies ------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import attrs
 import orjson
 
 from pollwise.endpoints._reader import clipped
+from pollwise.endpoints._starting import json_bytes
 from pollwise.endpoints._strict import shown
 from pollwise.errors import MalformedReply, Problem
 from pollwise.model.bounded_reply import bounded
@@ -41,10 +42,14 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LIMITS: Final = ReplyLimits()
 
 
-def rpc(method: str, params: Mapping[str, Any], number: int | str | None = None) -> bytes:
-    """The body of a request, or of a notification if it has no number. Raises TypeError for what is no JSON."""
+def rpc(method: str, params: Mapping[str, Any], number: int | str | None = None, *, what: str = "the message") -> bytes:
+    """The body of a request, or of a notification if it has no number.
+
+    Raises:
+        ConfigurationError: The parameters are no JSON. The error begins with `what`.
+    """
     identified = {} if number is None else {"id": number}
-    return orjson.dumps({"jsonrpc": "2.0", **identified, "method": method, "params": params})
+    return json_bytes({"jsonrpc": "2.0", **identified, "method": method, "params": params}, what)
 
 
 def is_event_stream(reply: Reply) -> bool:

@@ -23,10 +23,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
-import orjson
 
 from pollwise.endpoints._address import one_segment, segment
 from pollwise.endpoints._reader import ReplyReader, json_object_in
+from pollwise.endpoints._starting import post_request
 from pollwise.endpoints._strict import shown, unknown
 from pollwise.endpoints._vendor import VendorEndpoint, make_reading, same_id
 from pollwise.endpoints.oracle_content._extraction_values import (
@@ -54,9 +54,6 @@ __all__ = [
 ]
 
 _FILES: Final = "/documents/api/1.2/files/"
-_HEADERS: Final[Mapping[str, str]] = {
-    "Accept": "application/json"
-}  # the API also sends XML; the transport adds this field to polls
 _MAYBE_STARTED: Final = (
     "The extraction may be running, and the API has no call that finds its job ID. Look into the destination folder: new"
     " files there come from the lost job. To have a job to watch, start it again with DuplicateResolution.SKIP, which skips"
@@ -198,8 +195,7 @@ class ExtractionEndpoint(VendorEndpoint[ExtractionJob, ExtractionStatus]):
         wanted = {"duplicateResolution": str(order.duplicate_resolution)}
         if order.destination_id is not None:
             wanted["destinationID"] = order.destination_id
-        headers = {**_HEADERS, "Content-Type": "application/json"}
-        return Request(url, headers, method="POST", body=orjson.dumps(wanted))
+        return post_request(url, wanted)
 
     def read_submitted(self, order: ExtractionOrder, reply: Reply, /) -> ExtractionJob:
         """The job that was started.
