@@ -10,7 +10,14 @@ import re
 
 from pollwise.endpoints._strict import shown
 
-__all__ = ["lenient_bool", "lenient_id", "lenient_number", "lenient_text", "lenient_whole_number"]
+__all__ = [
+    "lenient_bool",
+    "lenient_id",
+    "lenient_number",
+    "lenient_number_or_null",
+    "lenient_text",
+    "lenient_whole_number",
+]
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?").fullmatch
 _ROUNDED = 2.0**53  # above this, a float may be a rounded integer
@@ -27,6 +34,11 @@ def lenient_number(value: object) -> float:
         if found:
             return float(found[0]) if found[1] else int(found[0])
     raise ValueError(f"expected a number, got {shown(value)}")
+
+
+def lenient_number_or_null(value: object, _type: object = None, /) -> float | None:
+    """The same as a hook, and null."""
+    return None if value is None else lenient_number(value)
 
 
 def lenient_whole_number(value: object) -> int:

@@ -1,4 +1,4 @@
-"""Reads a vendor's word for the state of a job into an enum of the documented words.
+"""Reads a vendor's word for the state of a job into an enum of the documented words, and spells the keys of JSON.
 
 Rule 1: letter case, blanks, `_` and `-` do not matter, because a vendor's own APIs spell the same word in several ways.
 Rule 2: an undocumented word is kept as sent. What is no text, and an empty text, is refused: it says nothing.
@@ -12,9 +12,15 @@ from typing import TypeVar
 
 from pollwise.endpoints._strict import Hook, shown, text
 
-__all__ = ["words"]
+__all__ = ["camel_case", "words"]
 
 E = TypeVar("E", bound=enum.StrEnum)
+
+
+def camel_case(name: str) -> str:
+    """The key of JSON for a field's name: `lastUpdatedAt` for `last_updated_at`."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def words(documented: type[E], **others: E) -> Hook:

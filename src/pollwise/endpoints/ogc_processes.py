@@ -26,7 +26,7 @@ import attrs
 
 from pollwise.core.header_values import field_value
 from pollwise.endpoints._address import one_segment, segment
-from pollwise.endpoints._lenient import lenient_id, lenient_number, lenient_text
+from pollwise.endpoints._lenient import lenient_id, lenient_number_or_null, lenient_text
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
 from pollwise.endpoints._starting import post_request
 from pollwise.endpoints._strict import Hook, json_value, shown, text, text_or_null, unknown
@@ -172,15 +172,11 @@ class ProcessResults:
         }
 
 
-def _number_or_null(value: object, _type: object = None, /) -> float | None:
-    return None if value is None else lenient_number(value)
-
-
 _STRICT_HOOKS: Final[Mapping[Any, Hook]] = {
     str: text,
     str | None: text_or_null,
     str | int | None: text_or_null,
-    float | None: _number_or_null,
+    float | None: lenient_number_or_null,
     Any: json_value,
 }
 _LENIENT_HOOKS: Final[Mapping[Any, Hook]] = {str | None: lenient_text, str | int | None: lenient_id}

@@ -18,6 +18,7 @@ from pollwise.endpoints._lenient import lenient_text, lenient_whole_number
 from pollwise.endpoints._reader import Reader, ReplyReader
 from pollwise.endpoints._server_values import absolute_url, checked_url, without_query
 from pollwise.endpoints._strict import Hook, json_value, text, text_or_null, yes_or_no
+from pollwise.endpoints._words import camel_case
 from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Reply
 
@@ -152,11 +153,6 @@ def _int_or_null(value: object, _type: object = None, /) -> int | None:
     raise ValueError("expected a whole number or null")
 
 
-def _camel_case(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
 _STRICT_HOOKS: Final[Mapping[Any, Hook]] = {
     bool: yes_or_no,
     str: text,
@@ -172,7 +168,7 @@ MANIFEST: Final = Reader(
     lenient_hooks=_LENIENT_HOOKS,
     main_text={BulkFile: "url", ManifestLink: "url"},
     often_absent=frozenset(field.name for field in attrs.fields(BulkManifest) if field.name != "requires_access_token"),
-    wire_name=_camel_case,
+    wire_name=camel_case,
 )
 
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 import attrs
 
 from pollwise.endpoints._address import one_segment
-from pollwise.endpoints._lenient import lenient_number, lenient_text
+from pollwise.endpoints._lenient import lenient_number_or_null, lenient_text
 from pollwise.endpoints._reader import Reader
 from pollwise.endpoints._strict import Hook, json_value, text, text_or_null
+from pollwise.endpoints._words import camel_case
 
 __all__ = ["OLD_NAMES", "STATUS", "McpTask", "McpTaskStatus", "McpToolCall", "reason_of"]
 
@@ -77,22 +78,13 @@ class McpTaskStatus:
     error: Any = None
 
 
-def _number_or_null(value: object, _type: object = None, /) -> float | None:
-    return None if value is None else lenient_number(value)
-
-
-def _camel_case(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
 _STRICT_HOOKS: Final[Mapping[Any, Hook]] = {
     str: text,
     str | None: text_or_null,
-    float | None: _number_or_null,
+    float | None: lenient_number_or_null,
     Any: json_value,
 }
-STATUS: Final = Reader(McpTaskStatus, _STRICT_HOOKS, lenient_hooks={str | None: lenient_text}, wire_name=_camel_case)
+STATUS: Final = Reader(McpTaskStatus, _STRICT_HOOKS, lenient_hooks={str | None: lenient_text}, wire_name=camel_case)
 OLD_NAMES: Final[Mapping[str, str]] = {"ttl": "ttlMs", "pollInterval": "pollIntervalMs"}  # of revision 2025-11-25
 
 

@@ -12,7 +12,8 @@ from pollwise.endpoints._left_out import left_out_of, total
 from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_text, lenient_whole_number
 from pollwise.endpoints._reader import Reader
 from pollwise.endpoints._strict import Hook, text, text_or_null, whole_number_or_null, yes_or_no_or_null
-from pollwise.endpoints.oracle_content._progress import camel_case, lenient_percentage, percentage
+from pollwise.endpoints._words import camel_case
+from pollwise.endpoints.oracle_content._progress import lenient_percentage, percentage
 
 __all__ = ["STARTED", "STATUS", "ExtractionItem", "ExtractionProgress", "ExtractionStatus", "Started"]
 

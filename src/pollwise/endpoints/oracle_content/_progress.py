@@ -17,7 +17,14 @@ from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 
-from pollwise.endpoints._lenient import lenient_bool, lenient_id, lenient_number, lenient_text, lenient_whole_number
+from pollwise.endpoints._lenient import (
+    lenient_bool,
+    lenient_id,
+    lenient_number,
+    lenient_number_or_null,
+    lenient_text,
+    lenient_whole_number,
+)
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
 from pollwise.endpoints._strict import (
     Hook,
@@ -30,7 +37,7 @@ from pollwise.endpoints._strict import (
     yes_or_no_or_null,
 )
 from pollwise.endpoints._vendor import JobEndpoint, make_reading
-from pollwise.endpoints._words import words
+from pollwise.endpoints._words import camel_case, words
 from pollwise.errors import Problem
 from pollwise.model.messages import Reply
 from pollwise.model.reading import Phase, Reading
@@ -43,7 +50,6 @@ __all__ = [
     "JobProgress",
     "OracleContentEndpoint",
     "OracleTime",
-    "camel_case",
     "lenient_percentage",
     "percentage",
     "problem_in",
@@ -134,12 +140,6 @@ def lenient_percentage(value: object) -> int:
     raise ValueError(f"expected 0 to 100, got {shown(value)}")
 
 
-def camel_case(name: str) -> str:
-    """The vendor's key for a field's name."""
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
-
-
 def _time(value: object, _type: object = None, /) -> OracleTime | None:
     if value is None:
         return None
@@ -180,15 +180,11 @@ LENIENT_FIELD_HOOKS: Final[Mapping[str, Hook]] = {
 }
 
 
-def _milliseconds(value: object, _type: object = None, /) -> float | None:
-    return None if value is None else lenient_number(value)
-
-
 def status_reader(made: type[T], *, often_absent: Container[str]) -> Reader[T]:
     """The reader of a class of statuses, for calls with the words of `JobProgress`."""
     return Reader(
         made,
-        {**STRICT_HOOKS, float | None: _milliseconds},
+        {**STRICT_HOOKS, float | None: lenient_number_or_null},
         lenient_hooks=LENIENT_HOOKS,
         field_hooks=FIELD_HOOKS,
         lenient_field_hooks=LENIENT_FIELD_HOOKS,

@@ -27,14 +27,13 @@ from pollwise.endpoints._reader import Reader
 from pollwise.endpoints._starting import id_after, post_request, started_id
 from pollwise.endpoints._strict import Hook, shown, text, text_or_null, whole_number_or_null
 from pollwise.endpoints._vendor import Parts, check_same_job
-from pollwise.endpoints._words import words
+from pollwise.endpoints._words import camel_case, words
 from pollwise.endpoints.oracle_content._progress import (
     FIELD_HOOKS,
     LENIENT_FIELD_HOOKS,
     LENIENT_HOOKS,
     STRICT_HOOKS,
     OracleContentEndpoint,
-    camel_case,
     problem_in,
 )
 from pollwise.errors import ConfigurationError, RequestRejected
