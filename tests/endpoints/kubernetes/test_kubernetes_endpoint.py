@@ -187,6 +187,19 @@ def test_a_pod_that_ends_can_be_awaited() -> None:
     assert reading(endpoint, made("Pod", phase="Running", conditions=[condition("Ready")])).phase is Phase.RUNNING
 
 
+@pytest.mark.parametrize("state", ["Failed", "Succeeded", "Running"])
+def test_a_pod_in_any_phase_can_be_deleted(state: str) -> None:
+    """A pod that has failed is awaited until it is gone, too."""
+    endpoint = kubernetes.pods(BASE, until="Delete")
+    assert reading(endpoint, made("Pod", phase=state)).phase is Phase.RUNNING
+
+
+def test_a_pod_that_has_ended_is_not_awaited_until_it_is_ready() -> None:
+    """It will never be ready, so the wait fails with the phase, and not at its deadline."""
+    found = reading(kubernetes.pods(BASE), made("Pod", phase="Succeeded", conditions=[condition("Ready", "False")]))
+    assert (found.phase, found.reason) == (Phase.FAILED, "{.status.phase}=Succeeded")
+
+
 STALLED = condition("Progressing", "False", reason="ProgressDeadlineExceeded", message="it has timed out")
 
 

@@ -41,6 +41,7 @@ _POLICIES: Final = ("Background", "Foreground", "Orphan")
 _LONGEST_NAME: Final = 100
 _KEYS: Final = ("kind", "metadata", "name", "namespace", "uid", "generation", "status", "observedGeneration", "phase")
 _GONE: Final = ResourceStatus(None)
+_READY: Final = "condition=Ready"
 _TTL: Final = "ttlSecondsAfterFinished"
 
 
@@ -319,21 +320,21 @@ def jobs(base_url: str, *, auth: Auth | None = None, account: str = "") -> Resou
     )
 
 
-def pods(
-    base_url: str, *, until: str = "condition=Ready", auth: Auth | None = None, account: str = ""
-) -> ResourceEndpoint:
+def pods(base_url: str, *, until: str = _READY, auth: Auth | None = None, account: str = "") -> ResourceEndpoint:
     """Pods until they are ready, or `until` another thing; they fail in the phase Failed.
 
-    For pods that end, write `until="jsonpath={.status.phase}=Succeeded"`.
+    A pod that has ended without an error will never be ready, so a wait for that fails, too. For pods that end, write
+    `until="jsonpath={.status.phase}=Succeeded"`. A wait for `delete` never fails.
     """
+    phases = {"delete": (), _READY.lower(): ("Failed", "Succeeded")}.get(str(until).lower(), ("Failed",))
     return ResourceEndpoint(
         base_url,
         "pods",
         until=until,
-        failed_when=["jsonpath={.status.phase}=Failed"],
+        failed_when=[f"jsonpath={{.status.phase}}={phase}" for phase in phases],
         auth=auth,
         account=account,
-        name="kubernetes-pods" if until == "condition=Ready" else None,
+        name="kubernetes-pods" if until == _READY else None,
     )
 
 
