@@ -190,6 +190,17 @@ def test_an_export_that_was_seen_and_is_gone_was_deleted() -> None:
     assert (found.phase, found.final, found.reason) == (Phase.CANCELLED, True, "deleted")
 
 
+@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("transient", ServerUnavailable), ("throttled", RateLimited), ("forbidden", MalformedReply)],
+)
+def test_an_export_is_not_deleted_by_a_passing_fault(status: int, code: str, error: type[Exception]) -> None:
+    """A transient issue, or one about the credentials, says nothing about an export that was seen."""
+    with pytest.raises(error):
+        ENDPOINT.read_for(JOB, reply(outcome(code), status), "seen")
+
+
 @pytest.mark.parametrize(
     "status",
     [

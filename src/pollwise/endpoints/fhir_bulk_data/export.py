@@ -5,7 +5,7 @@ says so in place of the status code.
 Rule 2: a 4xx or 5xx is the failure of the export only if it has an OperationOutcome. It is a refusal of the request, and no
 failure, if the export has a status of its own (`separate-export-status`), if the reply says when to come back, if it asks for
 other credentials, if all issues are transient, or if one is about security. Such a poll is repeated, or ends the watch with its error.
-Rule 3: a 404 with an OperationOutcome is cancelled if the export was seen before ("Bulk Data Delete Request"). Otherwise the
+Rule 3: otherwise, a 404 with an OperationOutcome is cancelled if the export was seen before ("Bulk Data Delete Request"). Otherwise the
 export may not be visible yet.
 Rule 4: `X-Progress` has no form. A percentage in it is the fraction.
 Rule 5: the manifest is fetched once more for the result, because the status may have been cut, and because its links may
@@ -155,26 +155,15 @@ class BulkExportEndpoint(BulkEndpoint[BulkExport, BulkExportStatus]):
             raise reply.malformed(f"the status code of an export is 200, 202, 4xx or 5xx, not {code}")
         is_refusal = not 200 <= reply.status < 300
         issues = issues_in(reply)
-        if is_refusal:
-            if is_separate or not issues or _asks_for_more(reply):
-                raise reply.malformed("it says nothing about the export")
-            if code in {404, 410}:
-                if cursor != _SEEN:
-                    raise reply.malformed("the export was not seen before")
-                return Reading.cancelled(self._status(reply, code, None), reason=reason_of(issues))
-        return self._failure(reply, code, issues, is_refusal=is_refusal)
-
-    def _failure(
-        self, reply: Reply, code: int, issues: tuple[OutcomeIssue, ...], *, is_refusal: bool
-    ) -> Reading[BulkExportStatus]:
-        codes = {issue.code for issue in issues}
-        if codes and codes <= _TRANSIENT:
-            if "throttled" in codes:
-                raise RateLimited(None, problem_in(reply), code)
-            raise ServerUnavailable(code, None, problem_in(reply))
-        if is_refusal and codes & _SECURITY:
-            raise reply.malformed("it is about the credentials")
-        return Reading.failed(self._status(reply, code, None), reason=reason_of(issues) or f"status code {code}")
+        if is_refusal and (is_separate or not issues or _asks_for_more(reply)):
+            raise reply.malformed("it says nothing about the export")
+        _check_lasting(reply, code, {issue.code for issue in issues}, is_refusal=is_refusal)
+        status, reason = self._status(reply, code, None), reason_of(issues)
+        if is_refusal and code in {404, 410}:
+            if cursor != _SEEN:
+                raise reply.malformed("the export was not seen before")
+            return Reading.cancelled(status, reason=reason)
+        return Reading.failed(status, reason=reason or f"status code {code}")
 
     def _status(self, reply: Reply, code: int, manifest: BulkManifest | None) -> BulkExportStatus:
         return BulkExportStatus(
@@ -236,6 +225,16 @@ def export_code(reply: Reply) -> int:
     if found is None:
         raise reply.malformed(f"X-Export-Status is no status code: {shown(own)}")
     return int(found[1])
+
+
+def _check_lasting(reply: Reply, code: int, codes: set[str | None], *, is_refusal: bool) -> None:
+    """Raise what issues mean that say nothing about the export: rule 2."""
+    if codes and codes <= _TRANSIENT:
+        if "throttled" in codes:
+            raise RateLimited(None, problem_in(reply), code)
+        raise ServerUnavailable(code, None, problem_in(reply))
+    if is_refusal and codes & _SECURITY:
+        raise reply.malformed("it is about the credentials")
 
 
 def _asks_for_more(reply: Reply) -> bool:
