@@ -46,7 +46,7 @@ def _watcher(url: str, watched: int, ledger: SqliteLedger | None) -> Watcher:
 
 
 def _polls(watcher: Watcher) -> int:
-    return sum(watch.machine.polls for watch in watcher._open.values())  # noqa: SLF001
+    return sum(watch.machine.polls for watch in watcher._parts().watches.values())  # noqa: SLF001
 
 
 class Cpu:

@@ -111,6 +111,10 @@ class MemoryLedger(Ledger):
             failures=0,
             status=None,
         )
+        if watch.outcome is not None:
+            known = attrs.asdict(self.rows[number], recurse=False)
+            end = attrs.asdict(attrs.evolve(watch.outcome, id=number), recurse=False)
+            self.rows[number] = Concluded(**{**known, **end, "acknowledged": False})
         return Recorded(id=number, known=None)
 
     async def update(self, changes: Sequence[Change], /) -> None:

@@ -285,8 +285,8 @@ async def test_a_caller_that_leaves_ends_no_fetch_of_another() -> None:
         with pytest.raises(asyncio.CancelledError):
             await last
         await asyncio.sleep(1.0)
-        assert watcher._dispatcher is not None
-        assert not watcher._dispatcher._calls
+        assert watcher._parts().dispatcher is not None
+        assert not watcher._parts().dispatcher._calls
 
 
 async def test_a_job_that_failed_has_no_result() -> None:

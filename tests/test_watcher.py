@@ -386,7 +386,7 @@ async def test_a_budget_whose_requests_were_all_in_flight_at_the_end_serves_the_
 async def test_a_pool_that_is_closed_takes_no_watch() -> None:
     """A closed watcher refuses new jobs, because it would never poll them."""
     async with watching([RUNNING]) as (watcher, _):
-        pollers = watcher._dispatcher
+        pollers = watcher._parts().dispatcher
         assert pollers is not None
         watch = watcher.watch(ToyJob())
     with pytest.raises(WatcherClosed):

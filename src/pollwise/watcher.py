@@ -13,26 +13,24 @@ import random
 import time
 from collections.abc import AsyncIterable, Callable, Collection, Hashable, Iterable
 from contextlib import aclosing
-from functools import partial
 from operator import itemgetter
 from types import TracebackType
 from typing import Generic, Never, Self, Unpack, overload
 
 from typing_extensions import TypeVar
 
-from pollwise.core.callbacks import checked_clock, checked_dice
+from pollwise.core.callbacks import checked_clock
 from pollwise.core.forecast import Forecast
 from pollwise.core.identity import Origins, checked_account, origins_of
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget, engine_of
-from pollwise.durable import MachineFactory, Patience, Recorder, WatchRows, on_machine_end
+from pollwise.durable import Patience, Recorder
 from pollwise.durable.bulk_recording import record_jobs
-from pollwise.durable.closing import close_watcher
 from pollwise.durable.codec import check_codec
 from pollwise.durable.delivery import Deliveries
-from pollwise.durable.intents import UnfinishedSubmit, WithLedger
+from pollwise.durable.intents import UnfinishedSubmit
+from pollwise.durable.opened import OpenedParts, Setup
 from pollwise.durable.resume import Stagger, learn_durations, resume_all
-from pollwise.durable.resume_token import read_token, write_token
 from pollwise.errors import ConfigurationError, WatcherClosed
 from pollwise.http.transport import AiohttpTransport
 from pollwise.ledger import Ledger
@@ -44,11 +42,8 @@ from pollwise.model.protocols import EndpointLike, Transport
 from pollwise.model.results import HasPagedResult, HasResult, check_result_methods
 from pollwise.model.submitting import CanSubmit, CanSubmitWithPagedResult, CanSubmitWithResult
 from pollwise.runtime.batch import Batch
-from pollwise.runtime.dispatcher import Dispatcher
-from pollwise.runtime.driven_watch import CancellingWatch, DrivenWatch, end_open, forget_open
-from pollwise.runtime.job_calls import JobCalls, check_can_cancel
+from pollwise.runtime.job_calls import check_can_cancel
 from pollwise.runtime.options import WatcherOptions, check_first_delay, check_parts, check_seconds, policy_for
-from pollwise.runtime.submits import Starts, Submits, WithoutLedger
 from pollwise.runtime.watch import Watch
 
 __all__ = ["JobWatcher"]
@@ -157,16 +152,13 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         check_parts(pacing=pacing, retry=retry, transport=transport, budget=budget, limits=limits, ledger=ledger)
         check_seconds(ledger_patience_s=ledger_patience_s)
         self.endpoint = endpoint
-        self._endpoint = whole = with_defaults(endpoint)
+        whole = with_defaults(endpoint)
         check_result_methods(whole)
         if cancel_on_deadline:
             check_can_cancel(whole)
-        self._cancels = cancel_on_deadline
-        self._watch_class = CancellingWatch if cancel_on_deadline else DrivenWatch
         checked_account(whole.account, whole.auth)
         if ledger is not None:
             check_codec(whole)
-        self._origins: Origins[J] = Origins(whole, origins_of(moved_from))
         self._policy = policy_for(
             pacing=pacing,
             retry=retry,
@@ -181,25 +173,27 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             call=status_call(whole),
         )
         self.budget = budget or RateBudget.documented(whole.documented_limit, longest_hint_s=longest_hint_s)
-        self._limits = limits or Limits()
-        self._ledger = ledger
-        self._ledger_patience_s = ledger_patience_s
+        self._setup: Setup[J, S] = Setup(
+            endpoint=whole,
+            origins=Origins(whole, origins_of(moved_from)),
+            policy=self._policy,
+            budget=self.budget,
+            limits=limits or Limits(),
+            cancels=cancel_on_deadline,
+            ledger=ledger,
+            ledger_patience_s=ledger_patience_s,
+        )
         self._seeded = ledger is None  # whether the forecast knows of the jobs that the ledger has seen to end
         self._untaught: Forecast | None = self._policy.forecast  # if it does not know of those that it has open
         self._dice: Callable[[], float] = random.random
         self._clock: Callable[[], float] = checked_clock(time.time)
         self._given_transport = transport
         self._own_transport: AiohttpTransport | None = None
-        self._dispatcher: Dispatcher[J, S] | None = None
-        self._recorder: Recorder[J, S] | None = None
-        self._open: dict[J, DrivenWatch[J, S]] = {}
-        self._machines: MachineFactory  # while the watcher is open
-        self._submits: Submits[J, S]  # likewise
-        self._kept_starts: WithLedger[J, S] | None = None
+        self._opened: OpenedParts[J, S] | None = None
 
     def __repr__(self) -> str:
-        state = "closed" if self._dispatcher is None else f"{len(self._open)} watches"
-        return f"<JobWatcher {self._endpoint.name} {state}>"
+        state = "closed" if self._opened is None else f"{len(self._opened.watches)} watches"
+        return f"<JobWatcher {self._setup.endpoint.name} {state}>"
 
     async def __aenter__(self) -> Self:
         """Open the watcher.
@@ -208,69 +202,30 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             ConfigurationError: The watcher is open already.
             LedgerError: The ledger is not open, or cannot be read.
         """
-        if self._ledger is not None and not self._seeded:
-            now, endpoint, durations = asyncio.get_running_loop().time, self._endpoint, self._policy.forecast.durations
-            patience = Patience("calls", patience_s=self._ledger_patience_s, now=now, closing=asyncio.Event())
-            await learn_durations(self._ledger, endpoint.name, endpoint.account, durations, patience)
+        setup = self._setup
+        if setup.ledger is not None and not self._seeded:
+            now, durations = asyncio.get_running_loop().time, self._policy.forecast.durations
+            patience = Patience("calls", patience_s=setup.ledger_patience_s, now=now, closing=asyncio.Event())
+            await learn_durations(setup.ledger, setup.endpoint.name, setup.endpoint.account, durations, patience)
             self._seeded = True
-        if self._dispatcher is not None:
+        if self._opened is not None:
             raise ConfigurationError("this watcher is open already; make another one")
         if self._given_transport is None:
-            self._own_transport = AiohttpTransport(connections=self._limits.concurrency)
-        self._open = {}
-        end: Callable[[DrivenWatch[J, S]], None] = (
-            partial(end_open, self._open) if self._ledger is None else on_machine_end
-        )
-        self._dispatcher = Dispatcher(
-            endpoint=self._endpoint,
-            transport=self.transport,
-            budget=engine_of(self.budget),
-            forecast=self._policy.forecast,
-            concurrency=self._limits.concurrency,
-            request_timeout_s=self._limits.request_timeout_s,
-            reply_limits=self._limits.reply,
-            dice=self._dice if self._dice is random.random else checked_dice(self._dice),
-            clock=self._clock,
-            on_over=(lambda watch: calls.over(watch)) if self._cancels else end,  # noqa: PLW0108  # made below
-            write_token=partial(write_token, self._endpoint),
-        )
-        calls = JobCalls(
-            self._endpoint,
-            self._dispatcher,
-            self._policy,
-            self._limits,
-            end,
-            can_stream=hasattr(self.transport, "stream"),
-        )
-        self._dispatcher.calls = calls
-        now, grace_s = asyncio.get_running_loop().time, self._limits.request_timeout_s
-        self._machines = MachineFactory(policy=self._policy, grace_s=grace_s, now=now, clock=self._clock)
-        self._recorder = None if self._ledger is None else self._recorder_for(self._ledger, self._dispatcher)
-        watch = partial(self._watch_here, self._dispatcher)
-        self._kept_starts = None if self._recorder is None else WithLedger(self._recorder, self._open, watch)
-        starts: Starts[J] = self._kept_starts or WithoutLedger(watch)
-        self._submits = Submits(self._endpoint, self._dispatcher, calls.policy_for, starts)
+            self._own_transport = AiohttpTransport(connections=setup.limits.concurrency)
+        self._opened = OpenedParts(setup, self.transport, self._own_transport, self._dice, self._clock)
         return self
-
-    def _recorder_for(self, ledger: Ledger, dispatcher: Dispatcher[J, S]) -> Recorder[J, S]:
-        endpoint, origins, machines = self._endpoint, self._origins, self._machines
-        return Recorder(
-            ledger=ledger,
-            rows=WatchRows(endpoint=endpoint, origins=origins, machines=machines, limits=self._limits.reply),
-            dispatcher=dispatcher,
-            patience_s=self._ledger_patience_s,
-            on_end=partial(forget_open, self._open),
-        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        pollers, self._dispatcher = self._dispatcher, None
-        recorder, self._recorder = self._recorder, None
-        transport, self._own_transport = self._own_transport, None
-        watches, self._open = self._open, {}
-        if pollers is not None:
-            await close_watcher(pollers, self._submits, recorder, transport, watches.values())
+        opened, self._opened, self._own_transport = self._opened, None, None
+        if opened is not None:
+            await opened.aclose()
+
+    def _parts(self, job: J | None = None) -> OpenedParts[J, S]:
+        if self._opened is None:
+            raise WatcherClosed(job)
+        return self._opened
 
     @property
     def transport(self) -> Transport:
@@ -287,7 +242,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
     @property
     def open_count(self) -> int:
         """The number of open watches."""
-        return len(self._open)
+        return 0 if self._opened is None else len(self._opened.watches)
 
     def watch(self, job: J, *, first_after_s: float = 0.0) -> Watch[J, S, R_co]:
         """Follow this job to its outcome. A job with an open watch gets that watch.
@@ -306,32 +261,10 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             ConfigurationError: The job is not hashable, or the ledger cannot keep its keys.
             RuntimeError: It was opened in another event loop.
         """
-        if self._dispatcher is None:
-            raise WatcherClosed(job)
+        opened = self._parts(job)
         if first_after_s != 0.0:
             check_first_delay(first_after_s)
-        try:
-            watch = self._open.get(job)
-        except TypeError as exc:
-            raise ConfigurationError(
-                f"a job must be hashable, as attrs.frozen makes it; got {type(job).__name__}"
-            ) from exc
-        if watch is None:
-            if self._recorder is None:
-                watch = self._watch_class(self._machines.new(job, first_after_s), self._dispatcher)
-                self._dispatcher.add(watch)
-            else:
-                self._dispatcher.check_loop()
-                watch = self._recorder.admit(job, first_after_s)
-            self._open[job] = watch
-        return watch
-
-    def _watch_here(self, pollers: Dispatcher[J, S] | None, job: J, *, first_after_s: float = 0.0) -> DrivenWatch[J, S]:
-        """The same for a call that outlasts its first step: it ends with this dispatcher, even if a new one is opened."""
-        if self._dispatcher is not pollers:
-            raise WatcherClosed(job)
-        self.watch(job, first_after_s=first_after_s)
-        return self._open[job]
+        return opened.watch(job, first_after_s=first_after_s)
 
     async def submit(
         self, order: O_contra, *, key: str | None = None, timeout_s: float | None = None
@@ -365,9 +298,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             WatcherClosed: The watcher is not open.
             RuntimeError: It was opened in another event loop.
         """
-        if self._dispatcher is None:
-            raise WatcherClosed
-        return await self._submits.submit(order, key, timeout_s)
+        return await self._parts().submits.submit(order, key, timeout_s)
 
     async def unfinished_submits(self) -> list[UnfinishedSubmit[J, S]]:
         """The starts of this endpoint and account of which it is not known whether there is a job, in the order recorded.
@@ -381,8 +312,9 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             WatcherClosed: The watcher is not open.
         """
         self._needs_ledger()
-        assert self._kept_starts is not None  # noqa: S101  # there is a ledger
-        return await self._kept_starts.unfinished(lambda: self._submits.keys)
+        opened = self._parts()
+        assert opened.kept_starts is not None  # noqa: S101  # there is a ledger
+        return await opened.kept_starts.unfinished(lambda: opened.submits.keys)
 
     def watch_from_token(self, text: str) -> Watch[J, S, R_co]:
         """Resume the watch of this `Watch.resume_token`.
@@ -396,22 +328,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             WatcherClosed: The watcher is not open.
             RuntimeError: It was opened in another event loop.
         """
-        if self._dispatcher is None:
-            raise WatcherClosed
-        self._dispatcher.check_loop()
-        token = read_token(self._endpoint, text)
-        self._origins.check(token.job, token.origin)
-        watch = self._open.get(token.job)
-        if watch is None:
-            moved = token.cursor is not None and self._origins.moved(token.job, token.origin)
-            state = token.resume_state(self._clock(), moved=moved).at_most(self._policy.timeout_s)
-            if self._recorder is None:
-                watch = self._watch_class(self._machines.resumed(token.job, state), self._dispatcher)
-                self._dispatcher.add(watch)
-            else:
-                watch = self._recorder.admit_resumed(token.job, state)
-            self._open[token.job] = watch
-        return watch
+        return self._parts().watch_from_token(text)
 
     async def record(self, job: J) -> Watch[J, S, R_co]:
         """Follow this job, and return when its watch is on disk. From then on no crash loses the watch.
@@ -435,7 +352,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         Jobs are read from the iterable as the ledger writes them, some thousands ahead. Errors are those of `record`;
         the watches that are on disk by then go on. An error of the iterable is raised when the jobs before it are on disk.
         """
-        return await record_jobs(self._needs_ledger(), partial(self._watch_here, self._dispatcher), jobs)
+        return await record_jobs(self._needs_ledger(), self._parts().watch, jobs)
 
     async def resume(self) -> list[Watch[J, S, R_co]]:
         """Resume every watch of this endpoint and account that is open in the ledger, in the order recorded.
@@ -451,11 +368,11 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             ConfigurationError: There is no ledger.
             WatcherClosed: The watcher is not open, or was closed meanwhile.
         """
-        recorder = self._needs_ledger()
-        spread = Stagger(engine_of(self.budget).spacing_s, self._policy.pacing, self._limits.concurrency)
-        watches = await resume_all(recorder, watches=self._open, spread=spread, forecast=self._untaught)
+        recorder, watches = self._needs_ledger(), self._parts().watches
+        spread = Stagger(engine_of(self.budget).spacing_s, self._policy.pacing, self._setup.limits.concurrency)
+        resumed = await resume_all(recorder, watches=watches, spread=spread, forecast=self._untaught)
         self._untaught = None
-        return list(watches)
+        return list(resumed)
 
     def outcomes(self, *, follow: bool = False) -> Deliveries[J, S]:
         """Every outcome of this endpoint and account that is not acknowledged: first those of earlier runs.
@@ -479,14 +396,14 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             ConfigurationError: There is no ledger.
             WatcherClosed: The watcher is not open.
         """
-        return Deliveries(self._needs_ledger(), watches=self._open, follow=follow)
+        return Deliveries(self._needs_ledger(), watches=self._parts().watches, follow=follow)
 
     def _needs_ledger(self) -> Recorder[J, S]:
-        if self._ledger is None:
+        if self._setup.ledger is None:
             raise ConfigurationError("this needs a ledger: JobWatcher(..., ledger=SqliteLedger(path))")
-        if self._recorder is None:
-            raise WatcherClosed
-        return self._recorder
+        recorder = self._parts().recorder
+        assert recorder is not None  # noqa: S101  # there is a ledger
+        return recorder
 
     def as_completed(self, jobs: Iterable[J] | AsyncIterable[J]) -> Batch[J, S]:
         """Watch all of these jobs, and yield each outcome when it comes; as many outcomes as jobs.
@@ -498,9 +415,8 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         Raises:
             WatcherClosed: The watcher is not open, or was closed before all jobs were read.
         """
-        if self._dispatcher is None:
-            raise WatcherClosed
-        return Batch(partial(self._watch_here, self._dispatcher), self._dispatcher.start, jobs, self._limits.capacity)
+        opened = self._parts()
+        return Batch(opened.watch, opened.dispatcher.start, jobs, self._setup.limits.capacity)
 
     async def gather(self, jobs: Iterable[J] | AsyncIterable[J]) -> list[Outcome[J, S]]:
         """The outcomes of these jobs, in the order of the jobs. It raises what `as_completed` raises, without outcomes."""

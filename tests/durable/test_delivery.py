@@ -509,7 +509,7 @@ async def test_an_iterator_that_is_dropped_is_forgotten() -> None:
     async with keeping(MemoryLedger(), [SUCCEEDED]) as (watcher, _):
         deliveries = watcher.outcomes()
         await watcher.watch(ToyJob())
-        recorder = watcher._recorder
+        recorder = watcher._parts().recorder
         assert recorder is not None
         assert recorder._notified() == [deliveries._inbox]
         del deliveries

@@ -27,8 +27,8 @@ async def test_the_fetch_of_a_result_is_no_open_watch() -> None:
     async with watching([SUCCEEDED, {"made": "orders"}], endpoint=WithResult()) as (watcher, _):
         assert await watcher.watch(ToyJob()).result() == "orders"
         assert watcher.open_count == 0
-        assert watcher._dispatcher is not None
-        calls = watcher._dispatcher.calls
+        assert watcher._parts().dispatcher is not None
+        calls = watcher._parts().dispatcher.calls
         assert isinstance(calls, JobCalls)
         gc.collect()
         assert not calls._pending
@@ -37,8 +37,8 @@ async def test_the_fetch_of_a_result_is_no_open_watch() -> None:
 async def test_the_policy_of_the_calls_is_made_once() -> None:
     """Because making its forecast takes a millisecond."""
     async with watching([RUNNING], endpoint=WithResult()) as (watcher, _):
-        assert watcher._dispatcher is not None
-        calls = watcher._dispatcher.calls
+        assert watcher._parts().dispatcher is not None
+        calls = watcher._parts().dispatcher.calls
         assert isinstance(calls, JobCalls)
         one, two = calls.policy_for(object(), None), calls.policy_for(object(), 5.0)
         assert one.forecast is two.forecast

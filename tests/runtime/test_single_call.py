@@ -70,7 +70,7 @@ MADE = {"made": "orders.zip"}
 
 
 async def _call(watcher: JobWatcher[Any, Any], fetch: Fetch | None = None, **changes: Any) -> Outcome[ToyJob, str]:
-    pool = watcher._dispatcher
+    pool = watcher._parts().dispatcher
     assert pool is not None
     policy = attrs.evolve(call_policy(watcher._policy, fetch or Fetch()), **changes)
     return await outcome_of_call(pool, CallMachine(JOB, policy, now=asyncio.get_running_loop().time()))
@@ -272,7 +272,7 @@ async def test_a_call_may_keep_more_of_a_reply_than_a_poll(limits: ReplyLimits |
 
     body = reply([{"row": "x" * 100}] * 500)
     async with watching([body]) as (watcher, _):
-        watcher._dispatcher._reply_limits = ReplyLimits(items=10)  # type: ignore[union-attr]
+        watcher._parts().dispatcher._reply_limits = ReplyLimits(items=10)  # type: ignore[union-attr]
         outcome = await _call(watcher, Counting(limits=limits))
     assert isinstance(outcome, Succeeded)
     assert outcome.status == str(kept)
@@ -288,15 +288,15 @@ async def test_a_call_that_is_cancelled_sends_nothing_more() -> None:
             await task
         await asyncio.sleep(100.0)
         assert len(transport.requests) == 1
-        assert watcher._dispatcher is not None
-        assert not watcher._dispatcher._calls
+        assert watcher._parts().dispatcher is not None
+        assert not watcher._parts().dispatcher._calls
 
 
 async def test_leaving_the_watcher_ends_calls() -> None:
     """Each ends as a watch does, and later ones are refused."""
     async with watching([Hang()]) as (watcher, _):
         tasks = [asyncio.create_task(_call(watcher)) for _ in range(3)]
-        pool = watcher._dispatcher
+        pool = watcher._parts().dispatcher
         await settle()
     for task in tasks:
         outcome = await task

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.looptime
 async def test_nothing_of_a_start_is_kept_after_it() -> None:
     """However it ends."""
     async with Starting(Vendor(STARTED, b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", b"")) as watcher:
-        submits = watcher._submits
+        submits = watcher._parts().submits
         await watcher.submit("print", key="a")
         await asyncio.gather(watcher.submit("print", key="a"), return_exceptions=True)
         assert not submits._under_way
@@ -34,7 +34,7 @@ async def test_nothing_of_a_start_is_kept_after_it() -> None:
 async def test_a_job_that_was_started_while_the_watcher_closed_is_named() -> None:
     """The error has the job and says that it was started."""
 
-    def closed(job: ToyJob, /, *, first_after_s: float = 0.0) -> None:
+    def closed(job: ToyJob, /, *, first_after_s: float = 0.0, reading: object = None) -> None:
         raise WatcherClosed(job)
 
     starts: WithoutLedger[ToyJob] = WithoutLedger(closed)  # type: ignore[arg-type]

@@ -155,8 +155,8 @@ class OnceMachine(CallMachine[J, S]):
         return super().on_error(error, now=now, dice=dice)
 
 
-class SubmitMachine(CallMachine[str, None]):
-    """The start of a job. Its `job` is a text that names the order.
+class SubmitMachine(CallMachine[str, Reading[Any] | None]):
+    """The start of a job. Its `job` is a text that names the order. Its status is the first reading of the job, or None.
 
     Args:
         subject: How errors name the order.
@@ -178,7 +178,13 @@ class SubmitMachine(CallMachine[str, None]):
         self._lost = in_doubt
 
     def on_reading(
-        self, reading: Reading[None], *, now: float, dice: float, hint_s: float | None = None, reply_hash: int = 0
+        self,
+        reading: Reading[Reading[Any] | None],
+        *,
+        now: float,
+        dice: float,
+        hint_s: float | None = None,
+        reply_hash: int = 0,
     ) -> StepResult:
         """The job was started."""
         self.hint_s = hint_s
@@ -206,7 +212,7 @@ class SubmitMachine(CallMachine[str, None]):
         """Whether the job may have been started, as far as is known now."""
         return not isinstance(self.outcome, Succeeded) and (self._lost or self.call.sent)
 
-    def _end(self, outcome: Outcome[str, None]) -> StepResult:
+    def _end(self, outcome: Outcome[str, Reading[Any] | None]) -> StepResult:
         if isinstance(outcome, Abandoned) and self._is_doubtful(outcome.error):
             outcome = attrs.evolve(outcome, error=self.call.doubtful(outcome.error))
         return super()._end(outcome)

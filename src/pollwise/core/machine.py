@@ -126,6 +126,22 @@ class WatchMachine(WatchState[J, S]):
         """The first poll is sent after so long, and not after the last one before the deadline."""
         self.due_at = min(self.started_at + after_s, max(self.started_at, self.last_poll_at))
 
+    def begin_with(self, reading: Reading[S], after_s: float, *, now: float, dice: float) -> StepResult:
+        """The reply to the start of the job has this reading, which counts as the first poll.
+
+        An end teaches the forecast nothing, because the job did not run while it was watched. The next poll is due in
+        `after_s` seconds at the earliest.
+        """
+        self.polls += 1
+        if reading.final:
+            return self._end(self.outcome_of(reading, now))
+        step = self.on_reading(reading, now=now, dice=dice)
+        if self.outcome is None:
+            paced_at = self.due_at
+            self.wait_first(after_s)
+            self.defer(paced_at)
+        return step
+
     def defer(self, until: float) -> None:
         """The next poll waits until then. An earlier time than `due_at` changes nothing."""
         if until >= self.due_at:

@@ -9,7 +9,7 @@ from pollwise.durable.recorder import Recorder
 from pollwise.runtime.dispatcher import Dispatcher
 from pollwise.runtime.driven_watch import DrivenWatch
 
-__all__ = ["close_watcher"]
+__all__ = ["Closable", "close_watcher"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")

@@ -5,6 +5,8 @@ Rule 2: a key whose job is known gives the watch of that job, and no request.
 Rule 3: a key whose intent is unfinished may have started a job in an earlier run. Its request is sent again if it is
 idempotent. Otherwise the caller gets `SubmitDoubtful`, until the intent is settled or forgotten.
 Rule 4: an intent is removed when it is certain that no job was started.
+Rule 5: the outcome of a job that was over in the reply to its start is in the transaction of its row. So after a crash there
+is no row that would have to be polled for a result which came in that reply.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from pollwise.durable.codec import utc_datetime
 from pollwise.durable.recorded_watch import safe_message
 from pollwise.durable.recorder import Recorder
 from pollwise.errors import ConfigurationError, WatcherClosed
-from pollwise.ledger import Intent, KeepsIntents, Ledger, NewIntent, NewWatch, OpenWatch
+from pollwise.ledger import Intent, KeepsIntents, Ledger, NewIntent, NewWatch, OpenWatch, Recorded
 from pollwise.model.protocols import Endpoint
+from pollwise.model.reading import Reading
 from pollwise.model.submitting import SubmitCall
 from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.submits import Starts, StartWatch, other_order, started_note
@@ -74,25 +77,56 @@ class WithLedger(Starts[J], Generic[J, S]):
         call.intent = intended.id
         return known is not None
 
-    async def watch(self, call: SubmitCall[Any], job: J, after_s: float, /) -> DrivenWatch[Any, Any]:
-        """Write the row of the job and the end of the intent, then watch the job."""
+    async def watch(
+        self, call: SubmitCall[Any], job: J, after_s: float, reading: Reading[Any] | None = None, /
+    ) -> DrivenWatch[Any, Any]:
+        """Write the row of the job, with its outcome if it is over, and the end of the intent. Then watch the job."""
         try:
-            return await self.settle(call.intent, job, after_s)
+            if reading is None:
+                return await self.settle(call.intent, job, after_s)
+            return await self._begin(call.intent, job, after_s, reading)
         except Exception as exc:
             exc.add_note(f"{started_note(job)}. Its key is {call.key!r}, and `unfinished_submits` may list it.")
             raise
 
     async def settle(self, intent: int | None, job: J, after_s: float = 0.0) -> DrivenWatch[Any, Any]:
         """The job of this intent is known."""
-        recorder, ledger = self._recorder, self._ledger()
+        recorder = self._recorder
         row = attrs.evolve(recorder.rows.new(job), intent=intent)
-        (recorded,) = await recorder.patience.call(lambda: ledger.record([row]))
+        recorded = await self._record(row)
         if recorder.closing:
             raise WatcherClosed(job)
         known = self._watches.get(job)
         if known is None and recorded.known is None:
             known = self._watches[job] = recorder.resume(job, _open_row(recorded.id, row), after_s=after_s)
         return known or self._watch(job)
+
+    async def _begin(self, intent: int | None, job: J, after_s: float, reading: Reading[S]) -> DrivenWatch[Any, Any]:
+        """The job of this intent is known, and has its first reading."""
+        recorder, rows = self._recorder, self._recorder.rows
+        row, machine = attrs.evolve(rows.new(job), intent=intent), rows.machines.new(job, after_s, reading)
+        whole = rows.started(row, machine)
+        try:
+            recorded = await self._record(whole)
+        except ConfigurationError:  # of a status that the ledger cannot keep, perhaps; the outbox reports that
+            if whole.outcome is None:
+                raise
+            whole = row
+            recorded = await self._record(whole)
+        if recorder.closing:
+            raise WatcherClosed(job)
+        known = self._watches.get(job)
+        if known is not None or recorded.known is not None:
+            return known or self._watch(job)
+        watch = self._watches[job] = recorder.begin(machine, recorded.id)
+        if machine.outcome is not None:
+            recorder.end_begun(watch, is_written=whole.outcome is not None)
+        return watch
+
+    async def _record(self, row: NewWatch) -> Recorded:
+        ledger = self._ledger()
+        (recorded,) = await self._recorder.patience.call(lambda: ledger.record([row]))
+        return recorded
 
     async def give_up(self, call: SubmitCall[Any], /) -> None:
         """No job was started: remove the intent."""

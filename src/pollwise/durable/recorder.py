@@ -167,6 +167,25 @@ class Recorder(Generic[J, S]):
         self._dispatcher.add(watch)
         return watch
 
+    def begin(self, machine: WatchMachine[J, S], row_id: int) -> RecordedWatch[J, S]:
+        """The watch of a job whose row is on disk, and of which the reply to its start had a reading.
+
+        If its machine has an outcome, call `end_begun` after the watch was added to the open ones.
+        """
+        watch = RecordedWatch(machine, self._dispatcher, self, row_id)
+        if machine.outcome is None:
+            self._dispatcher.add(watch)
+            self.checkpoints.add(watch)
+        return watch
+
+    def end_begun(self, watch: RecordedWatch[J, S], *, is_written: bool) -> None:
+        """The job of this watch was over in the reply to its start. `is_written` says that its row has the outcome."""
+        if is_written:
+            advance(watch, RecordEvent.OUTCOME_KNOWN)
+            self.apply(watch, RecordEvent.OUTCOME_WRITTEN)
+        else:
+            self.on_machine_end(watch)
+
     async def wait_recorded(self, watch: Watch[J, S]) -> None:
         """Return when the watch's row is on disk.
 

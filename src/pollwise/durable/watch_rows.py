@@ -7,6 +7,7 @@ Rule 3: a row that is opened again has the watcher's whole `timeout_s`, and no f
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Hashable
 from typing import Any, Final, Generic, TypeVar
 
@@ -17,11 +18,21 @@ from pollwise.core.identity import Origins
 from pollwise.core.machine import WatchMachine
 from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
-from pollwise.durable.codec import deadline_of, new_watch, outcome_of, resume_state_of, unreadable_outcome, utc_datetime
+from pollwise.durable.codec import (
+    conclusion_of,
+    deadline_of,
+    new_watch,
+    outcome_of,
+    resume_state_of,
+    unreadable_outcome,
+    utc_datetime,
+)
+from pollwise.errors import CallbackFailed
 from pollwise.ledger import Concluded, NewWatch, OpenWatch, Relocation, Renewal
 from pollwise.model.events import Outcome
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint
+from pollwise.model.reading import Reading
 
 __all__ = ["MachineFactory", "WatchRows"]
 
@@ -40,20 +51,31 @@ class MachineFactory:
         grace_s: Seconds that an overdue watch has for one last poll.
         now: Returns monotonic seconds.
         clock: Returns epoch seconds.
+        dice: Returns a random number in [0, 1).
     """
 
     policy: Policy
     grace_s: float
     now: Callable[[], float]
     clock: Callable[[], float]
+    dice: Callable[[], float] = random.random
     _class: type[WatchMachine[Any, Any]] = attrs.field(
         init=False, default=attrs.Factory(lambda factory: machine_class(factory.policy), takes_self=True)
     )
 
-    def new(self, job: J, after_s: float = 0.0) -> WatchMachine[J, S]:
-        """The machine of a watch that begins now. Its first poll is due in `after_s` seconds."""
+    def new(self, job: J, after_s: float = 0.0, reading: Reading[S] | None = None) -> WatchMachine[J, S]:
+        """The machine of a watch that begins now. Its first poll is due in `after_s` seconds.
+
+        `reading` is what the reply to the start of the job says about it. After a final one the machine has its outcome.
+        """
         machine = self._class(job, self.policy, now=self.now())
-        if after_s > 0.0:
+        if reading is not None:
+            try:
+                dice = 0.0 if reading.final else self.dice()
+            except CallbackFailed:  # the first poll reports it
+                dice = 0.0
+            machine.begin_with(reading, after_s, now=machine.started_at, dice=dice)
+        elif after_s > 0.0:
             machine.wait_first(after_s)
         return machine
 
@@ -90,6 +112,19 @@ class WatchRows(Generic[J, S]):
     def _row(self, job: J, first_seen_s: float, timeout_s: float | None) -> NewWatch:
         origin = self.origins.of(job)
         return new_watch(self.endpoint, job, first_seen_s=first_seen_s, timeout_s=timeout_s, origin=origin)
+
+    def started(self, row: NewWatch, machine: WatchMachine[J, S]) -> NewWatch:
+        """The row with the outcome of its machine, if the job was over in the reply to its start.
+
+        Without it if the endpoint's codec cannot write the status. Then the outbox reports that.
+        """
+        outcome = machine.outcome
+        if outcome is None:
+            return row
+        try:
+            return attrs.evolve(row, outcome=conclusion_of(0, outcome, self.endpoint, limits=self.limits))
+        except Exception:  # noqa: BLE001  # foreign code
+            return row
 
     def machine(self, job: J, known: OpenWatch | Concluded, after_s: float = 0.0) -> WatchMachine[J, S]:
         """The machine that continues this row. A row with an outcome has been opened again."""

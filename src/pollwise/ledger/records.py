@@ -81,6 +81,8 @@ class NewWatch:
         first_seen: When the watch began; aware.
         deadline: When the watch ends at the latest; aware. None: never.
         intent: The number of the intent that started the job, which has its job from then on. None without one.
+        outcome: The outcome of a job that was over when its watch began, in the same transaction. Its `id` does not count. A
+            job that has a row keeps that row as it is. None for a job that goes on.
     """
 
     endpoint: str
@@ -90,6 +92,7 @@ class NewWatch:
     first_seen: datetime = attrs.field(validator=_aware)
     deadline: datetime | None = attrs.field(validator=_aware)
     intent: int | None = None
+    outcome: Conclusion | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -13,6 +13,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import attrs
+
 from pollwise.ledger.checksums import checksum, state_checksum
 from pollwise.ledger.intent_rows import finish
 from pollwise.ledger.records import (
@@ -97,6 +99,13 @@ def _record(db: sqlite3.Connection, watches: Sequence[NewWatch]) -> Sequence[Rec
     for watch, recorded in zip(watches, found, strict=True):
         if watch.intent is not None:
             finish(db, watch.intent, recorded.id)
+    ended = [
+        attrs.evolve(watch.outcome, id=recorded.id)
+        for watch, recorded in zip(watches, found, strict=True)
+        if watch.outcome is not None and recorded.known is None
+    ]
+    if ended:
+        _conclude(db, ended)
     return found
 
 

@@ -41,6 +41,8 @@ _VALUES: Final = (
     "answer_statuses",
     "first_after_s",
     "result_answer_statuses",
+    "submit_answer_statuses",
+    "submit_advice",
 )
 _METHODS: Final = (
     "request",
@@ -54,7 +56,6 @@ _METHODS: Final = (
     "submit_request",
     "read_submitted",
 )
-_FURTHER: Final = ("submit_answer_statuses", "submit_advice")  # without a default
 
 
 def with_defaults(endpoint: EndpointLike[J, S]) -> Endpoint[J, S]:
@@ -106,7 +107,7 @@ class _Structural(Endpoint[J, S]):
 
     def __init__(self, own: EndpointLike[J, S]) -> None:
         self.name = own.name
-        for name in (*_VALUES, *_METHODS, *_FURTHER):
+        for name in (*_VALUES, *_METHODS):
             if hasattr(own, name):
                 setattr(self, name, getattr(own, name))
 
@@ -179,6 +180,8 @@ _WANTED: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "deciding_keys": (_is_texts, "a tuple of texts, such as ('state', 'error')"),
     "answer_statuses": (_is_answer_statuses, _ANSWER_STATUSES),
     "result_answer_statuses": (_is_answer_statuses, _ANSWER_STATUSES),
+    "submit_answer_statuses": (_is_answer_statuses, _ANSWER_STATUSES),
+    "submit_advice": (lambda value: isinstance(value, str), "a text, such as 'Look at the list of exports.'"),
     "first_after_s": (
         lambda value: is_number(value) and 0.0 <= value < math.inf,
         "a number of seconds of at least 0, such as 5.0",

@@ -216,6 +216,16 @@ class Endpoint(ABC, Generic[J, S]):
     failed after all; then `result()` and `save_result()` raise JobFailed. The codes are those of `answer_statuses`.
     """
 
+    submit_answer_statuses: frozenset[int] = frozenset()
+    """Status codes outside 2xx whose replies to the start of a job are answers, such as 303 for a job that exists.
+
+    `read_submitted` gets these replies, too, and looks at `reply.status`. The codes are those of `answer_statuses`.
+    """
+
+    submit_advice: str = ""
+    """What a user should look at if it is not known whether a job was started: one or two sentences, which `SubmitDoubtful`
+    adds to its message. Empty for none."""
+
     @abstractmethod
     def request(self, job: J, /) -> Request:
         """The request that asks for the job's status, without credentials. Cheap: called for every poll."""

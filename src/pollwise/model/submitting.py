@@ -4,6 +4,7 @@ Rule 1: the endpoint makes the request once. Every time that it is sent, it is t
 Rule 2: the call knows whether the request may have left. What that means is decided in `core/call_machine.py`.
 Rule 3: the job of the reply is not masked, because its ID may look like a secret. Errors do not show the order, which may
 have one. They name its key.
+Rule 4: a first reading is an extra. One that cannot be kept is left out, and the job is polled.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import attrs
 
-from pollwise.errors import ConfigurationError, PollwiseError, Problem, SubmitDoubtful
+from pollwise.errors import ConfigurationError, MalformedReply, PollwiseError, Problem, SubmitDoubtful
+from pollwise.model.calls import cursor_in
 from pollwise.model.cursor import Cursor
 from pollwise.model.limits import ReplyLimits, is_number
 from pollwise.model.messages import Reply, Request
 from pollwise.model.misuse import wrong_with_request
 from pollwise.model.protocols import Endpoint, EndpointLike
-from pollwise.model.reading import Reading
+from pollwise.model.reading import Phase, Reading
 from pollwise.model.results import WHOLE, HasPagedResult, HasResult
 from pollwise.model.tracebacks import endpoint_bug
 
@@ -52,15 +54,18 @@ _KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?").fullmatch
 
 @attrs.frozen(weakref_slot=False)
 class Submitted(Generic[J]):
-    """A job that was started. `read_submitted` returns it where the reply's body says when to ask first.
+    """A job that was started. `read_submitted` returns it where the reply says more than which job it is.
 
     Attributes:
         job: The job.
         poll_after_s: Seconds until the first poll that the body asks for. The longer of this and `Retry-After` counts.
+        reading: What the reply says about the job, or None. It counts as the reading of a first poll. A final one ends the
+            watch, and the job is not polled; such as where the server did the work before it answered.
     """
 
     job: J
     poll_after_s: float | None = None
+    reading: Reading[Any] | None = attrs.field(default=None, kw_only=True)
 
 
 class CanSubmit(EndpointLike[J, S], Protocol[J, S, O_contra]):
@@ -124,7 +129,7 @@ class SubmitCall(Generic[J]):
         ability: Any = endpoint
         self.key = key
         self.made = _made(ability.submit_request, order, key)
-        self.answer_statuses: frozenset[int] = getattr(endpoint, "submit_answer_statuses", frozenset())
+        self.answer_statuses: frozenset[int] = endpoint.submit_answer_statuses
         self.problem: Callable[[Reply], Problem | None] = endpoint.problem
         self.job: J | None = None
         self.intent: int | None = None
@@ -132,7 +137,8 @@ class SubmitCall(Generic[J]):
         self.was_read = False
         self._read: Callable[[Any, Reply], Any] = ability.read_submitted
         self._order = order
-        self._advice: str = getattr(endpoint, "submit_advice", "")
+        self._advice: str = endpoint.submit_advice
+        self._first: Reading[Any] | None = None
 
     @property
     def is_idempotent(self) -> bool:
@@ -159,13 +165,15 @@ class SubmitCall(Generic[J]):
         """The request is given to the transport."""
         self.sent = True
 
-    def read(self, _subject: object, reply: Reply, _cursor: Cursor, /) -> Reading[None]:
-        """Read the job. A reading with it is final."""
+    def read(self, _subject: object, reply: Reply, _cursor: Cursor, /) -> Reading[Reading[Any] | None]:
+        """Read the job. A reading with it is final. Its status is the first reading of the job, or None."""
         self.was_read = True
         made = self._read(self._order, reply)
-        wait_s = None
+        wait_s = first = None
         if isinstance(made, Submitted):
-            made, wait_s = made.job, made.poll_after_s if is_number(made.poll_after_s) else None
+            wait_s = made.poll_after_s if is_number(made.poll_after_s) else None
+            first = _first_reading(made.reading, reply)
+            made = made.job
         try:
             hash(made)
         except TypeError:
@@ -175,8 +183,22 @@ class SubmitCall(Generic[J]):
         if made is None:
             raise ConfigurationError("read_submitted must return a job; it returned None")
         self.job = made
-        done = Reading.succeeded(None)
-        return done if wait_s is None else attrs.evolve(done, poll_after_s=wait_s)
+        self._first = first
+        if first is None:
+            done: Reading[Reading[Any] | None] = Reading.succeeded(None)
+            return done if wait_s is None else attrs.evolve(done, poll_after_s=wait_s)
+        if wait_s is None:
+            wait_s = first.poll_after_s
+        return Reading(status=first, phase=Phase.SUCCEEDED, final=True, unknown=first.unknown, poll_after_s=wait_s)
+
+    def first_reading(self, read: Reading[Any] | None, /) -> Reading[Any] | None:
+        """The first reading of the job, of the status of `read`, which may have been masked since.
+
+        None for one that is not final and whose cursor has a secret, because a cursor is sent as it is.
+        """
+        if read is None or self._first is None or read.final or read.cursor == self._first.cursor:
+            return read
+        return None
 
     def doubtful(self, error: PollwiseError | None, /) -> SubmitDoubtful:
         """The error if it is not known whether the job was started."""
@@ -204,6 +226,19 @@ def checked_key(key: object) -> str:
 def subject_of(key: str) -> str:
     """How errors name an order of which there is no job yet."""
     return f"the order with the key {key!r}"
+
+
+def _first_reading(reading: object, reply: Reply) -> Reading[Any] | None:
+    """The reading, or None if there is none, or its cursor is too large. Raises ConfigurationError for another value."""
+    if reading is None:
+        return None
+    if not isinstance(reading, Reading):
+        raise ConfigurationError(f"the reading of Submitted must be a Reading or None, got {type(reading).__name__}")
+    try:
+        cursor = cursor_in(reply, reading.cursor, "its cursor")
+    except MalformedReply:
+        return None
+    return reading if cursor is reading.cursor else attrs.evolve(reading, cursor=cursor)
 
 
 def _made(submit_request: Callable[[Any, str], Any], order: Any, key: str) -> Request:

@@ -23,6 +23,7 @@ from pollwise.errors import ConfigurationError, PollwiseError, UnsafeUrl, Watche
 from pollwise.model.events import Succeeded
 from pollwise.model.limits import require_seconds
 from pollwise.model.protocols import Endpoint
+from pollwise.model.reading import Reading
 from pollwise.model.submitting import SubmitCall, check_can_submit, checked_key, subject_of
 from pollwise.model.tracebacks import strip_tracebacks
 from pollwise.runtime.dispatcher import Dispatcher
@@ -49,8 +50,10 @@ class Starts(Protocol[J_contra]):
         """
         ...
 
-    async def watch(self, call: SubmitCall[Any], job: J_contra, after_s: float, /) -> DrivenWatch[Any, Any]:
-        """The job was started: watch it. Its first poll is due in `after_s` seconds."""
+    async def watch(
+        self, call: SubmitCall[Any], job: J_contra, after_s: float, reading: Reading[Any] | None = None, /
+    ) -> DrivenWatch[Any, Any]:
+        """The job was started: watch it. Its first poll is due in `after_s` seconds. `reading` is its first one, if any."""
         ...
 
     async def give_up(self, call: SubmitCall[Any], /) -> None:
@@ -61,8 +64,10 @@ class Starts(Protocol[J_contra]):
 class StartWatch(Protocol[J_contra]):
     """Watches a job."""
 
-    def __call__(self, job: J_contra, /, *, first_after_s: float = 0.0) -> DrivenWatch[Any, Any]:
-        """As `JobWatcher.watch`."""
+    def __call__(
+        self, job: J_contra, /, *, first_after_s: float = 0.0, reading: Reading[Any] | None = None
+    ) -> DrivenWatch[Any, Any]:
+        """As `JobWatcher.watch`. `reading` is the first one of the job, if the reply to its start has one."""
         ...
 
 
@@ -80,10 +85,12 @@ class WithoutLedger(Starts[J]):
         """Nothing is known of earlier runs."""
         return False
 
-    async def watch(self, _call: SubmitCall[Any], job: J, after_s: float, /) -> DrivenWatch[Any, Any]:
+    async def watch(
+        self, _call: SubmitCall[Any], job: J, after_s: float, reading: Reading[Any] | None = None, /
+    ) -> DrivenWatch[Any, Any]:
         """Watch the job."""
         try:
-            return self._watch(job, first_after_s=after_s)
+            return self._watch(job, first_after_s=after_s, reading=reading)
         except PollwiseError as exc:
             exc.add_note(started_note(job))
             raise
@@ -251,7 +258,8 @@ class Submits(Generic[J, S]):
             exc.add_note(started_note(job))
             raise
         hint_s = min(machine.hint_s or 0.0, policy.longest_hint_s)
-        return await starts.watch(call, job, max(self._endpoint.first_after_s, hint_s))
+        reading = call.first_reading(outcome.status)
+        return await starts.watch(call, job, max(self._endpoint.first_after_s, hint_s), reading)
 
     async def _ended_badly(self, machine: SubmitMachine, error: PollwiseError) -> PollwiseError:
         if machine.in_doubt:
