@@ -123,7 +123,7 @@ async def test_any_watch_may_have_a_first_delay() -> None:
         ("409 Conflict", RequestRejected),
         ("404 Not Found", JobNotFound),
         ("410 Gone", JobNotFound),
-        ("302 Found", RequestRejected),
+        ("308 Permanent Redirect", RequestRejected),
     ],
 )
 async def test_a_refusal_has_the_problem_of_the_vendor(status: str, kind: type[Any]) -> None:
@@ -184,7 +184,9 @@ async def test_a_server_that_is_not_there_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "lost", [*LOST, said("303 See Other"), said("304 Not Modified")], ids=[*LOST_IDS, "303", "304"]
+    "lost",
+    [*LOST, said("302 Found"), said("303 See Other"), said("304 Not Modified")],
+    ids=[*LOST_IDS, "302", "303", "304"],
 )
 async def test_a_lost_reply_is_told_and_not_repeated(lost: bytes | None) -> None:
     """A second request could start a second job."""

@@ -82,12 +82,13 @@ LOST: list[PollError | WatchError] = [
     ServerUnavailable(408),
     MalformedReply("no id", 200),
     RequestRejected("the order", 303),
+    RequestRejected("the order", 302),
 ]
 NOTHING_DONE: list[PollError] = [RateLimited(1.0), RateLimited(None, None, 403), _unsent()]
 REFUSED: list[WatchError] = [
     RequestRejected("the order", 400),
     RequestRejected("the order", 409),
-    RequestRejected("the order", 302),
+    RequestRejected("the order", 308),
     PermissionDenied("the order", 403),
     JobNotFound("the order", 410),
 ]

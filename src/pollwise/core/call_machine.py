@@ -5,8 +5,8 @@ Rule 2: the cursor is that of the last reading. No failed poll and no unchanged 
 Rule 3: a request that is not idempotent is sent again only if the server said that it did nothing (401 and 429), or if there
 was no connection.
 Rule 4: a job that is started is in doubt once a request for it may have left, and its reply is lost. Then each end but the job
-itself is a `SubmitDoubtful`. A lost reply is a connection that broke, a time-out, 408, 425, 5xx, 303, and a 2xx that cannot be
-read. RFC 9110 (9.2.2) allows no repetition then, also after a 503. A request whose connection was never made is sent again.
+itself is a `SubmitDoubtful`. A lost reply is a connection that broke, a time-out, 408, 425, 5xx, 302, 303, and a 2xx that
+cannot be read. RFC 9110 (9.2.2) allows no repetition then, also after a 503. A request whose connection was never made is sent again.
 """
 
 from __future__ import annotations
@@ -226,6 +226,9 @@ class SubmitMachine(CallMachine[str, Reading[Any] | None]):
         return self.call.sent and (self.call.was_read or not unsent)
 
 
+_MAYBE_DONE = frozenset(
+    {302, 303}
+)  # 303 says that it was done, and web frameworks send 302 for that (RFC 9110, 15.4.3)
 _BEFORE_SENDING = (AuthenticationError, ConfigurationError, UnsafeUrl)  # of a transport: it has sent nothing
 
 
@@ -233,7 +236,7 @@ def _loses_the_reply(error: PollError | WatchError) -> bool:
     """Whether the server may have done what was asked."""
     if isinstance(error, PollError):
         return error.sent and not isinstance(error, (RateLimited, NotVisibleYet))
-    return isinstance(error, RequestRejected) and error.http_status == 303  # it was done (RFC 9110, 15.4.4)
+    return isinstance(error, RequestRejected) and error.http_status in _MAYBE_DONE
 
 
 def call_policy(policy: Policy, call: Call[Any, Any]) -> Policy:
