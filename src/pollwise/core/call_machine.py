@@ -226,9 +226,8 @@ class SubmitMachine(CallMachine[str, Reading[Any] | None]):
         return self.call.sent and (self.call.was_read or not unsent)
 
 
-_MAYBE_DONE = frozenset(
-    {302, 303}
-)  # 303 says that it was done, and web frameworks send 302 for that (RFC 9110, 15.4.3)
+# 303 says that it was done, and web frameworks send 302 for that (RFC 9110, 15.4.3 and 15.4.4)
+_MAYBE_DONE = frozenset({302, 303})
 _BEFORE_SENDING = (AuthenticationError, ConfigurationError, UnsafeUrl)  # of a transport: it has sent nothing
 
 
