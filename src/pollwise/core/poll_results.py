@@ -193,7 +193,11 @@ class PollResults(Generic[J, S]):
         except BaseException:
             self._release(poll, machine, hints, now)
             raise
-        self._release(poll, machine, hints, now)
+        if hints is None:  # as `_release`, and written out, because two calls cost a hundredth of a poll
+            permit, poll.permit = poll.permit, 0
+            self._budget.release(permit, now)
+        else:
+            self._release(poll, machine, hints, now)
         if self._secrets.mask.weak:
             reading = _masked(self._secrets.mask, reading, machine)  # rule 7
         if reading.unknown is not None:
