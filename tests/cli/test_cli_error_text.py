@@ -181,6 +181,12 @@ def test_every_class_is_walked() -> None:
     assert len(found) >= 35
 
 
+def test_a_bug_of_an_endpoint_may_come_before_any_reply() -> None:
+    """So its sentence says nothing of one."""
+    bug = errors.EndpointBug(JOB, "KeyError", "submit_request raised it")
+    assert error_text(bug) == "the endpoint's code failed (KeyError). This is a bug of the endpoint."
+
+
 def test_a_job_is_named_as_in_a_jobs_file() -> None:
     """Its endpoint, then its keys with their values; safe to print."""
     assert job_text(JOB) == "document360 task_id=t-1"

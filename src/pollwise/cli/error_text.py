@@ -200,7 +200,7 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     ),
     ConfigurationError: _configuration,
     DeadlineExceeded: _deadline,
-    EndpointBug: lambda error: f"the reply could not be read ({error.kind}). This is a bug of the endpoint.",
+    EndpointBug: lambda error: f"the endpoint's code failed ({error.kind}). This is a bug of the endpoint.",
     FinishedAtOnce: lambda error: (
         f"the server finished the work at once (HTTP {error.http_status}), so there is no job to watch."
     ),
