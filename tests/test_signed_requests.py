@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import re
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from yarl import URL
 from pollwise import Abandoned, ConfigurationError, JobWatcher, Pacing, Reading, Reply, Request
 from pollwise.endpoints import Cursor, Endpoint, ResultPage
 from pollwise.errors import AuthenticationError, ClockSkewed, EndpointBug, PermissionDenied, SubmitDoubtful
-from pollwise.http import SigningAuth
+from pollwise.http import SigningAuth, Transport
 from raw_server import Line, RawServer, raw_server, reply
 
 pytestmark = pytest.mark.looptime
@@ -222,6 +223,35 @@ async def test_a_small_difference_of_clocks_is_no_reason() -> None:
         outcome = [event async for event in watcher.watch(Export())][-1]
     assert isinstance(outcome, Abandoned)
     assert isinstance(outcome.error, PermissionDenied)
+
+
+class Renewed(HmacAuth):
+    """Asks another server for the ID of its key."""
+
+    def __init__(self, keys: str, *, fresh: bool) -> None:
+        super().__init__()
+        self._keys = URL(keys)
+        self._known: Mapping[str, str] | None = {"X-Key": "1"} if fresh else None
+
+    def headers(self, _now: float, /) -> Mapping[str, str] | None:  # type: ignore[override]  # None: to be renewed first
+        return self._known
+
+    async def renew(self, via: Transport, _now: float, _stale: Mapping[str, str] | None, /) -> None:
+        await via.send(Request(self._keys))
+        self._known = {"X-Key": "2"}
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["before the first poll", "after a 401"])
+async def test_a_renewal_is_not_signed(fresh: bool) -> None:
+    """Its request goes to a server that is not the API's, and that could use the signature."""
+    answers = [reply(b"", status="401 Unauthorized")] * fresh + [reply(b'{"state": "done"}')]
+    async with raw_server(reply(b"{}")) as other, raw_server(lambda line: line.say(answers.pop(0))) as server:
+        auth = Renewed(other.url, fresh=fresh)
+        async with JobWatcher(Exports(server.url, auth), timeout_s=600.0) as watcher:
+            assert await watcher.watch(Export()) == "done"
+        assert len(other.requests) == 1
+        assert b"x-signature" not in other.requests[0].lower()
+        assert all(b"x-signature" in request.lower() for request in server.requests)
 
 
 class Startable(Exports):
