@@ -149,7 +149,7 @@ def test_an_exception_is_told_in_the_servers_words() -> None:
 
 def test_an_order_is_executed_asynchronously() -> None:
     """`POST /processes/{id}/execution` with `Prefer: respond-async` and the inputs."""
-    order = ProcessOrder(process="EchoProcess", inputs={"doubleInput": 3.14159}, response="document")
+    order = ProcessOrder(process_id="EchoProcess", inputs={"doubleInput": 3.14159}, response="document")
     request = ENDPOINT.submit_request(order, "key")
     assert (request.method, request.url.path) == ("POST", "/oapi-p/processes/EchoProcess/execution")
     assert request.headers["Prefer"] == "respond-async"
@@ -172,7 +172,7 @@ def test_an_order_is_executed_asynchronously() -> None:
 )
 def test_the_job_is_named_by_its_id_or_its_url(accepted: Reply) -> None:
     """By `jobID`, by the Location, or by the `monitor` link of a process that ran at once."""
-    assert ENDPOINT.read_submitted(ProcessOrder(process="EchoProcess"), accepted) == JOB
+    assert ENDPOINT.read_submitted(ProcessOrder(process_id="EchoProcess"), accepted) == JOB
 
 
 @pytest.mark.parametrize(
@@ -182,21 +182,21 @@ def test_the_job_is_named_by_its_id_or_its_url(accepted: Reply) -> None:
 def test_a_created_job_without_a_name_is_malformed(accepted: Reply) -> None:
     """It exists, and nothing says which one it is."""
     with pytest.raises(MalformedReply, match="neither a jobID nor a Location"):
-        ENDPOINT.read_submitted(ProcessOrder(process="EchoProcess"), accepted)
+        ENDPOINT.read_submitted(ProcessOrder(process_id="EchoProcess"), accepted)
 
 
 @pytest.mark.parametrize(("body", "result"), [({"value": 3}, {"value": 3}), (b"", None)])
 def test_a_process_that_ran_at_once_has_no_job(body: Any, result: Any) -> None:
     """`Prefer` is a wish (RFC 7240, 4.1). The error has the outputs."""
     with pytest.raises(FinishedAtOnce) as caught:
-        ENDPOINT.read_submitted(ProcessOrder(process="EchoProcess"), reply(body))
+        ENDPOINT.read_submitted(ProcessOrder(process_id="EchoProcess"), reply(body))
     assert caught.value.result == result
 
 
 def test_an_order_that_is_no_json_is_refused_before_it_is_sent() -> None:
     """The error names the process."""
     with pytest.raises(ConfigurationError, match="EchoProcess"):
-        ENDPOINT.submit_request(ProcessOrder(process="EchoProcess", inputs={"a": object()}), "key")
+        ENDPOINT.submit_request(ProcessOrder(process_id="EchoProcess", inputs={"a": object()}), "key")
 
 
 # --- results ----------------------------------------------------------------------------------

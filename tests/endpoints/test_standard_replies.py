@@ -28,7 +28,7 @@ BASE = "https://api.example.com"
 PRESETS: list[tuple[Any, Any, Any]] = [
     (kubernetes.deployments(BASE), Resource("a", "b"), ResourceOrder({"metadata": {"name": "a"}}, "b")),
     (ResourceEndpoint(BASE, "pods", until="delete"), Resource("a", "b", "u-1"), ResourceOrder({}, "b")),
-    (ProcessesEndpoint(BASE), ProcessJob("a"), ProcessOrder(process="a")),
+    (ProcessesEndpoint(BASE), ProcessJob("a"), ProcessOrder(process_id="a")),
     (BulkExportEndpoint(BASE), BulkExport(f"{BASE}/a"), BulkExportOrder()),
     (BulkFileEndpoint(BASE), BulkFileJob(manifest_url=f"{BASE}/a"), None),
     (McpTasksEndpoint(BASE), McpTask("a"), McpToolCall(name="a")),

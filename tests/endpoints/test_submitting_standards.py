@@ -42,7 +42,7 @@ async def test_a_process_is_executed_and_its_results_are_fetched() -> None:
         "GET /jobs/7/results": [answer({"echo": 1})],
     }
     async with scripted_server(script) as server, JobWatcher(ProcessesEndpoint(server.url), timeout_s=600) as watcher:
-        watch = await watcher.submit(ProcessOrder(process="echo"))
+        watch = await watcher.submit(ProcessOrder(process_id="echo"))
         assert (await watch.result()).outputs == {"echo": 1}
 
 
@@ -51,7 +51,7 @@ async def test_a_process_that_ran_at_once_is_told() -> None:
     script = {"POST /processes/echo/execution": [answer({"echo": 1})]}
     async with scripted_server(script) as server, JobWatcher(ProcessesEndpoint(server.url), timeout_s=600) as watcher:
         with pytest.raises(FinishedAtOnce) as caught:
-            await watcher.submit(ProcessOrder(process="echo"))
+            await watcher.submit(ProcessOrder(process_id="echo"))
     assert caught.value.result == {"echo": 1}
 
 

@@ -82,17 +82,17 @@ class ProcessOrder:
     """What to execute (7.11, execute.yaml).
 
     Args:
-        process: The ID of the process.
+        process_id: The process.
         inputs: The inputs by name, as JSON: values, or references such as `{"href": "https://..."}`.
         outputs: The outputs to make, as in execute.yaml. None for all of them.
         response: `document` or `raw`, or None for the server's default. Version 2.0 has no such field.
         subscriber: URLs that the server calls, as in execute.yaml. None for none.
 
     Raises:
-        ConfigurationError: `process` cannot be one segment of a path.
+        ConfigurationError: `process_id` cannot be one segment of a path.
     """
 
-    process: str = attrs.field(validator=one_segment)
+    process_id: str = attrs.field(validator=one_segment)
     inputs: Mapping[str, Any] = attrs.Factory(dict)
     outputs: Mapping[str, Any] | None = None
     response: str | None = None
@@ -320,9 +320,9 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
             "response": order.response,
             "subscriber": order.subscriber,
         }
-        url = self._root.url(f"/processes/{segment(order.process)}/execution")
+        url = self._root.url(f"/processes/{segment(order.process_id)}/execution")
         wanted = {name: value for name, value in body.items() if value is not None}
-        return post_request(url, wanted, {"Prefer": "respond-async"}, f"the order of process {order.process}")
+        return post_request(url, wanted, {"Prefer": "respond-async"}, f"the order of process {order.process_id}")
 
     def read_submitted(self, order: ProcessOrder, reply: Reply, /) -> ProcessJob:
         """The job in the reply to an execution: its `jobID`, or else the last segment of the job's URL.
