@@ -119,6 +119,27 @@ def test_what_the_last_reply_has_is_asked_for_once_more_unless_it_is_whole(docum
     assert read(200, document, endpoint=endpoint).status.result_url == (None if document == b"" else own)
 
 
+PAGES = [
+    (b"<!DOCTYPE html><html><title>Sign in</title></html>", "text/html; charset=utf-8"),
+    (b"\xef\xbb\xbf\n <HTML>Scheduled maintenance</HTML>", "text/plain"),
+    (b"Please sign in.", "text/html"),
+]
+
+
+@pytest.mark.parametrize(("page", "content_type"), PAGES)
+def test_a_web_page_is_no_end(page: bytes, content_type: str) -> None:
+    """A proxy or a sign-in answers 200, and the job may be running. With `raw`, a page is a result like any other bytes."""
+    with pytest.raises(MalformedReply, match="web page"):
+        read(200, page, **{"Content-Type": content_type})
+    assert HttpAsyncEndpoint(BASE, raw=True).read(Reply(200, {"Content-Type": content_type}, page)).final
+
+
+def test_a_result_with_the_content_type_of_a_page_is_one() -> None:
+    """A gateway may name a wrong one. JSON is JSON, and an empty reply is the end."""
+    for body in (b'{"rows": 1}', b""):
+        assert read(200, body, **{"Content-Type": "text/html"}).phase is Phase.SUCCEEDED
+
+
 def test_the_words_of_a_refusal() -> None:
     """Problem details (RFC 9457)."""
     problem = ENDPOINT.problem(reply({"type": "/errors/7", "title": "No", "detail": "Not yours."}, status=403))

@@ -21,6 +21,7 @@ __all__ = [
     "checked_url",
     "field_of",
     "is_surely_whole",
+    "is_web_page",
     "json_or_none",
     "located_at",
     "of_reply",
@@ -34,6 +35,9 @@ T = TypeVar("T")
 
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]").search
 _LONGEST_URL: Final = 8_192  # characters, as in core/url_rules.py
+_IS_PAGE: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(?:html|!doctype\s+html)\b", re.IGNORECASE
+).match
 _SHORT: Final = 1_024  # bytes of JSON; of a list that was cut, a thousand items are left
 _SHALLOW: Final = 64  # brackets; what was cut for its depth has a hundred
 
@@ -121,6 +125,11 @@ def json_or_none(reply: Reply) -> Any:
         return reply.json() if reply.body else None
     except MalformedReply:
         return None
+
+
+def is_web_page(reply: Reply) -> bool:
+    """Whether the body is a web page, as of a proxy or a sign-in. Look for JSON first: it may have a page's content type."""
+    return bool(reply.body) and (reply.content_type == "text/html" or _IS_PAGE(reply.body) is not None)
 
 
 def whole_body(reply: Reply) -> Any:

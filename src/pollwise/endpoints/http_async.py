@@ -5,7 +5,7 @@
         rows = await watcher.watch(AcceptedJob("https://api.example.com/queue/7")).result()
 
 Rule 1: 202 is running (RFC 9110, 15.3.3). If it names a URL, that one is asked next. Any other 2xx is the end, and is the
-result.
+result. But a web page is none, as of a proxy or a sign-in, unless results are bytes (`raw`).
 Rule 2: 303 is the end, and its `Location` has the result (15.4.4). 301, 302, 307 and 308 say where the status is now (15.4).
 Rule 3: any other status code is a refusal and says nothing about the job, but for what `gone` and `failed` say.
 Rule 4: `Retry-After` is obeyed as everywhere (10.2.3). A relative URL is relative to that of the request (10.2.2).
@@ -30,6 +30,7 @@ from pollwise.endpoints._reader import clipped, json_object_in
 from pollwise.endpoints._server_values import (
     checked_url,
     is_surely_whole,
+    is_web_page,
     json_or_none,
     located_at,
     of_reply,
@@ -168,7 +169,7 @@ class HttpAsyncEndpoint(Endpoint[AcceptedJob, AcceptedStatus]):
         """The reading, by the rules of this module.
 
         Raises:
-            MalformedReply: A redirect names no URL, or what stands in its place is none.
+            MalformedReply: A redirect names no URL, or what stands in its place is none. Or the last reply is a web page.
         """
         code = reply.status
         status = AcceptedStatus(http_status=code, body=json_or_none(reply))
@@ -180,6 +181,8 @@ class HttpAsyncEndpoint(Endpoint[AcceptedJob, AcceptedStatus]):
             return Reading.failed(status, reason=_reason(reply))
         if code in _GONE:
             return Reading.succeeded(status) if self._gone == "succeeded" else Reading.failed(status, reason="gone")
+        if code != _SEE_OTHER and not self._raw and status.body is None and is_web_page(reply):
+            raise reply.malformed("it is a web page, as of a proxy or a sign-in; if that is the result, pass raw=True")
         url = _target(reply) if code == _SEE_OTHER else self._own_url(reply, status.body)
         return Reading.succeeded(attrs.evolve(status, result_url=url))
 

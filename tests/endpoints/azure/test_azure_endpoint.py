@@ -38,6 +38,7 @@ from pollwise.endpoints.azure import (
     Monitor,
 )
 from pollwise.errors import MalformedReply, RateLimited, RequestRejected, UnsafeUrl
+from pollwise.model.messages import Reply
 from pollwise.testing import Sample, ScriptedTransport, check_endpoint, reply
 from raw_server import Line, RawServer, raw_server
 from raw_server import reply as raw
@@ -111,6 +112,12 @@ def test_a_resource_that_cannot_be_read_is_malformed(document: Any) -> None:
     """It is no success."""
     with pytest.raises(MalformedReply):
         read(document, Monitor.RESOURCE)
+
+
+def test_a_web_page_at_a_location_is_no_end() -> None:
+    """A proxy or a sign-in answers 200, and the operation may be running."""
+    with pytest.raises(MalformedReply, match="web page"):
+        ENDPOINT.read_for(operation(Monitor.LOCATION), Reply(200, {}, b"<!DOCTYPE html><html></html>"))
 
 
 def test_a_resource_that_is_still_accepted_runs() -> None:

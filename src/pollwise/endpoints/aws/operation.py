@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import re
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -29,6 +28,7 @@ from botocore.signers import RequestSigner
 from botocore.validate import ParamValidator
 from yarl import URL
 
+from pollwise.endpoints._server_values import is_web_page
 from pollwise.endpoints.aws.credentials import AwsAuth, CredentialSource
 from pollwise.errors import AuthenticationError, ConfigurationError
 from pollwise.model.messages import Reply, Request
@@ -39,7 +39,6 @@ _SIGNER: Final = "pollwise_signer"
 _KEPT: Final = 4_096  # contexts of requests; each poll renews that of its own
 _NO_KEY: Final = "unused"  # else botocore looks for credentials
 _XML: Final = frozenset({"query", "ec2", "rest-xml"})
-_is_page = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:html|!doctype html)\b", re.IGNORECASE).match
 _NOT_IN_BODY: Final = frozenset({"header", "headers", "statusCode"})  # where else a member of a reply may be
 _INTEGERS: Final = range(-(2**63), 2**64)  # what orjson writes
 _SIGNATURES: Final = frozenset(
@@ -232,7 +231,7 @@ class Operation:
             return
         if not reply.body:
             raise reply.malformed(f"a reply of {self._model.name} has a body, and this one is empty")
-        if reply.content_type == "text/html" or _is_page(reply.body):
+        if is_web_page(reply):
             raise reply.malformed("it is a web page")
         if self.protocol in _XML:
             self._check_xml(reply)

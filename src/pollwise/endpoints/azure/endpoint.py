@@ -30,6 +30,7 @@ from pollwise.endpoints._server_values import (
     absolute_url,
     field_of,
     is_surely_whole,
+    is_web_page,
     json_or_none,
     located_at,
     without_query,
@@ -227,6 +228,8 @@ def _of_monitor(job: AzureOperation | None, reply: Reply, cursor: Cursor) -> Rea
 
 def _of_location(job: AzureOperation, reply: Reply, cursor: Cursor) -> Reading[AzureStatus]:
     data = json_or_none(reply)
+    if reply.status != 202 and data is None and is_web_page(reply):
+        raise reply.malformed("it is a web page, as of a proxy or a sign-in")
     state: object = "InProgress" if reply.status == 202 else _state_in_properties(data) or "Succeeded"
     return _reading(job, reply, data, state, "provisioningState", lambda: located_at(reply, "Location") or cursor)
 
