@@ -115,6 +115,27 @@ def test_a_status_of_version_2_is_read() -> None:
     assert (status.id, status.exception) == (ID, exception)
 
 
+@pytest.mark.parametrize("exception", [{"type": "about:blank", "title": "no input"}, "no input"])
+def test_a_success_with_an_exception_has_failed(exception: Any) -> None:
+    """A status that contradicts itself is no success."""
+    found = ENDPOINT.read_for(JOB, reply({**SUCCESSFUL, "exception": exception}))
+    assert found.phase is Phase.FAILED
+    assert "no input" in str(found.reason)
+
+
+@pytest.mark.parametrize("exception", [None, {}, "", []])
+def test_a_success_with_an_empty_exception_is_one(exception: Any) -> None:
+    """Some servers send all fields."""
+    assert ENDPOINT.read_for(JOB, reply({**SUCCESSFUL, "exception": exception})).phase is Phase.SUCCEEDED
+
+
+def test_a_failure_is_told_in_the_words_of_its_exception() -> None:
+    """Version 2.0 has them there. Without them, the message is the reason."""
+    failed = {"id": ID, "status": "failed", "exception": {"title": "Bad", "detail": "no input"}}
+    assert ENDPOINT.read_for(JOB, reply(failed)).reason == "Bad: no input"
+    assert ENDPOINT.read_for(JOB, reply({**failed, "exception": {}, "message": "It failed."})).reason == "It failed."
+
+
 def test_a_job_that_was_seen_and_is_unknown_then_was_dismissed() -> None:
     """Clause 14: some servers remove the jobs that they dismiss. Further polls confirm it."""
     gone = reply(NO_SUCH_JOB, 404)

@@ -1,7 +1,7 @@
 """OGC API - Processes, Part 1: Core 1.0 (OGC 18-062r2): execute a process, await its job, fetch its results, dismiss it.
 
 Rule 1: `status` alone decides (7.12, statusInfo.yaml): accepted, running, successful, failed or dismissed. Any other word is
-running, and is kept as sent.
+running, and is kept as sent. A success that also has an `exception` has failed.
 Rule 2: a status with another job's `jobID` is malformed. Version 2.0 of the standard, which is a draft, calls that field `id`.
 Rule 3: a job that was seen, and that the server then does not know any more, was dismissed (clause 14), because some servers
 remove the jobs that they dismiss. Further polls confirm that, because one server of several may not know the job yet. A job
@@ -253,13 +253,15 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
         percent = status.progress
         fraction = None if percent is None or not 0 <= percent <= 100 else percent / 100
         phase = _PHASES.get(status.status)
+        if phase is Phase.SUCCEEDED and status.exception:
+            phase = Phase.FAILED
         over = phase in TERMINAL
         return Reading(
             status=status,
             phase=phase or Phase.RUNNING,
             final=over,
             fraction=fraction,
-            reason=status.message if phase is Phase.FAILED or phase is Phase.CANCELLED else None,
+            reason=_reason(status) if phase is Phase.FAILED or phase is Phase.CANCELLED else None,
             unknown=unknown("status", status.status) if phase is None else None,
             cursor=None if over else _SEEN,
         )
@@ -343,6 +345,13 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
         if reply.status == 201:
             raise reply.malformed("the job that was created has neither a jobID nor a Location")
         raise FinishedAtOnce(order, reply.status, _json_or_body(reply))
+
+
+def _reason(status: ProcessStatus) -> str | None:
+    """The server's words for an end that is no success: those of the exception, or else the message."""
+    exception = status.exception
+    words = (exception.get("title"), exception.get("detail")) if isinstance(exception, dict) else (exception,)
+    return ": ".join(clipped(words)) or status.message
 
 
 def _json_or_body(reply: Reply) -> Any:
