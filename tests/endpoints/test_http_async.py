@@ -174,6 +174,18 @@ def test_a_text_of_a_status_has_no_signature() -> None:
     assert "s3cr3t" not in repr(status)
 
 
+@pytest.mark.parametrize("url", ["https://\u00e4.example/1", "https://x.example/\u00fc?x=\u00df"])
+def test_a_url_that_is_not_encoded_is_refused(url: str) -> None:
+    """It is asked to the letter, and no request has other characters than ASCII."""
+    with pytest.raises(ConfigurationError, match="percent-encoded"):
+        AcceptedJob(url)
+
+
+def test_a_location_that_is_not_encoded_is_encoded() -> None:
+    """As a browser does."""
+    assert read(202, None, location="/\u00fc?x=\u00df").cursor == f"{BASE}/%C3%BC?x=%C3%9F"
+
+
 def test_a_job_keeps_no_password() -> None:
     """Its URL would be written to ledgers. The error does not show it."""
     with pytest.raises(ConfigurationError, match="without a user name") as caught:

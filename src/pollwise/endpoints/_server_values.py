@@ -63,10 +63,12 @@ def absolute_url(value: object, reply: Reply) -> str | None:
 
 def checked_url(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
     """The attrs validator of a URL that a job keeps. The error has no part of it, because its query may have a signature."""
-    url = url_in(value, None) if isinstance(value, str) and len(value) <= _LONGEST_URL else None
+    kept = isinstance(value, str) and value.isascii() and len(value) <= _LONGEST_URL
+    url = url_in(value, None) if kept else None
     if url is None or url.scheme not in {"http", "https"} or not url.raw_host or "@" in url.raw_authority:
         raise ConfigurationError(
-            f"{field.name} must be an absolute http or https URL without a user name, of at most {_LONGEST_URL:,} characters"
+            f"{field.name} must be an absolute http or https URL, percent-encoded, without a user name, and of at most"
+            f" {_LONGEST_URL:,} characters"
         )
 
 
