@@ -5,8 +5,8 @@ says so in place of the status code.
 Rule 2: a 4xx or 5xx is the failure of the export only if it has an OperationOutcome. It is a refusal of the request, and no
 failure, if the export has a status of its own (`separate-export-status`), if the reply says when to come back, if it asks for
 other credentials, if all issues are transient, or if one is about security. Such a poll is repeated, or ends the watch with its error.
-Rule 3: otherwise, a 404 with an OperationOutcome is cancelled if the export was seen before ("Bulk Data Delete Request"). Otherwise the
-export may not be visible yet.
+Rule 3: a 404 with an OperationOutcome that rule 2 leaves is cancelled if the export was seen before ("Bulk Data Delete
+Request"). If it was not, it may not be visible yet.
 Rule 4: `X-Progress` has no form. A percentage in it is the fraction.
 Rule 5: the manifest is fetched once more for the result, because the status may have been cut, and because its links may
 have expired.
