@@ -196,6 +196,20 @@ def test_a_job_keeps_no_password() -> None:
 # --- starting ---------------------------------------------------------------------------------
 
 
+def test_a_header_field_of_the_order_takes_the_place_of_the_usual_one() -> None:
+    """In any letter case. A field that is sent twice has no certain meaning."""
+    own = {"content-type": "application/merge-patch+json", "PREFER": "respond-async, wait=1", "accept": "text/csv"}
+    request = ENDPOINT.submit_request(Order("PATCH", "/exports", {"rows": 7}, headers=own), "key-1")
+    assert dict(request.headers) == own
+
+
+def test_an_order_cannot_set_the_field_of_the_key() -> None:
+    """Each start would have the same key, and a second one would do nothing."""
+    endpoint = HttpAsyncEndpoint(BASE, key_field="Idempotency-Key")
+    with pytest.raises(ConfigurationError, match="submit"):
+        endpoint.submit_request(Order("POST", "/exports", headers={"idempotency-key": "7"}), "key-1")
+
+
 def test_an_order_prefers_an_asynchronous_reply() -> None:
     """RFC 7240, 4.1 and 4.3. The key goes where the API takes it."""
     order = Order("POST", "/exports?format=csv", {"rows": 7}, headers={"X-Trace": "1"})

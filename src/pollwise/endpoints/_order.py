@@ -43,7 +43,8 @@ class Order:
         method: The HTTP method, such as `POST`.
         path: The path and the query below the base URL of the endpoint, percent-encoded.
         json: The body as JSON values. None for no body.
-        headers: Further header fields. Credentials go into `auth=` of the endpoint.
+        headers: Further header fields. They take the place of the usual ones, such as `Accept`. Credentials go into `auth=`
+            of the endpoint.
 
     Raises:
         ConfigurationError: `method` or `path` is invalid.
@@ -65,4 +66,6 @@ class Order:
         if self.json is not None:
             body = json_bytes(self.json, "json of the order")
             fields["Content-Type"] = "application/json"
-        return Request(URL(f"{root}{self.path}", encoded=True), {**fields, **self.headers}, self.method, body)
+        own = {name.lower() for name in self.headers}
+        usual = {name: value for name, value in fields.items() if name.lower() not in own}
+        return Request(URL(f"{root}{self.path}", encoded=True), {**usual, **self.headers}, self.method, body)

@@ -29,6 +29,7 @@ from pollwise.endpoints._order import Order
 from pollwise.endpoints._reader import clipped, json_object_in
 from pollwise.endpoints._server_values import (
     checked_url,
+    field_of,
     is_surely_whole,
     is_web_page,
     json_or_none,
@@ -211,9 +212,18 @@ class HttpAsyncEndpoint(Endpoint[AcceptedJob, AcceptedStatus]):
         return reply.json() if reply.body else None
 
     def submit_request(self, order: Order, key: str, /) -> Request:
-        """The request that starts a job, with `Prefer: respond-async` (RFC 7240, 4.1)."""
+        """The request that starts a job, with `Prefer: respond-async` (RFC 7240, 4.1).
+
+        Raises:
+            ConfigurationError: The order sets the header field of the key, or its `json` is none.
+        """
         if self._key_field is None:
             return order.request(self._root, {"Prefer": self._prefer})
+        if field_of(order.headers, self._key_field) is not None:
+            raise ConfigurationError(
+                f"the order sets {self._key_field}, and key_field says that the key goes there; leave it out of the order,"
+                " and pass a key of your own to submit(order, key=...)"
+            )
         request = order.request(self._root, {"Prefer": self._prefer, self._key_field: key})
         return attrs.evolve(request, idempotent=True)
 
