@@ -41,6 +41,7 @@ class BulkExportOrder:
         group_id: The ID of the group, for the level `group`.
         parameters: The parameters by name, such as `{"_type": ["Patient", "Observation"], "_since": "2026-01-01T00:00:00Z"}`:
             texts, booleans and lists of them. A mapping is a value of FHIR, such as `{"valueCoding": {...}}`, for POST only.
+            A text in `includeAssociatedData` is sent as a code, as STU 3 has it. STU 4 has a Coding there, so pass a mapping.
         method: `POST` or `GET`. STU 4 has POST only. A server of STU 3 must know GET, and may know POST.
         separate_status: Whether to ask for a status of the export that is separate from that of the request.
         lenient: Whether the server may ignore parameters that it does not know (`Prefer: handling=lenient`).
