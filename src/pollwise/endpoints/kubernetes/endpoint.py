@@ -339,7 +339,10 @@ def pods(base_url: str, *, until: str = _READY, auth: Auth | None = None, accoun
 
 
 def deployments(base_url: str, *, auth: Auth | None = None, account: str = "") -> ResourceEndpoint:
-    """Deployments (apps/v1) until they are available; they fail when their progress deadline is exceeded."""
+    """Deployments (apps/v1) until they are available; they fail when their progress deadline is exceeded.
+
+    Pods of the version before count as available, too, as for `kubectl wait`. So an update may still go on.
+    """
     return ResourceEndpoint(
         base_url,
         "deployments",
