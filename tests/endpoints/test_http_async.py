@@ -134,6 +134,13 @@ def test_a_web_page_is_no_end(page: bytes, content_type: str) -> None:
     assert HttpAsyncEndpoint(BASE, raw=True).read(Reply(200, {"Content-Type": content_type}, page)).final
 
 
+@pytest.mark.parametrize(("page", "content_type"), PAGES)
+def test_a_web_page_starts_no_job_and_is_no_result(page: bytes, content_type: str) -> None:
+    """Whether the server got the order is in doubt."""
+    with pytest.raises(MalformedReply, match="web page"):
+        ENDPOINT.read_submitted(Order("POST", "/exports"), Reply(200, {"Content-Type": content_type}, page))
+
+
 def test_a_result_with_the_content_type_of_a_page_is_one() -> None:
     """A gateway may name a wrong one. JSON is JSON, and an empty reply is the end."""
     for body in (b'{"rows": 1}', b""):

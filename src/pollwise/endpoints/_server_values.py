@@ -135,11 +135,13 @@ def is_web_page(reply: Reply) -> bool:
 
 
 def whole_body(reply: Reply) -> Any:
-    """The JSON in a reply, its bytes if it is no JSON, or None if it is empty."""
+    """The JSON in a reply, its bytes if it is no JSON, or None if it is empty. Raises MalformedReply for a web page."""
     try:
         return reply.json() if reply.body else None
     except MalformedReply:
-        return reply.body
+        if not is_web_page(reply):
+            return reply.body
+    raise reply.malformed("it is a web page, as of a proxy or a sign-in")
 
 
 def is_surely_whole(data: Any) -> bool:

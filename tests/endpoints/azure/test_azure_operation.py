@@ -92,6 +92,12 @@ def test_the_text_of_an_operation_has_no_query() -> None:
     assert repr(job) == "AzureOperation(POST https://management.example.com/subscriptions/s/vm/7/start)"
 
 
+def test_a_web_page_is_no_end_of_a_start() -> None:
+    """Whether the server got the request is in doubt."""
+    with pytest.raises(MalformedReply, match="web page"):
+        started("POST", 200, {"Content-Type": "text/html"}, b"<html>Sign in</html>")
+
+
 def test_an_operation_keeps_no_password() -> None:
     """Its URLs would be written to ledgers. The error does not show them."""
     with pytest.raises(MalformedReply, match="without a user name") as caught:
