@@ -135,7 +135,7 @@ async def test_a_raw_result_is_its_bytes(tmp_path: Path) -> None:
     """Whatever they are. Without `raw` they are JSON, or malformed. Both can be saved to a file."""
     found, _ = await result_of(b'{"state": "done"}', raw(CSV), then={"ask": "GET /rows", "raw": True})
     assert found == CSV
-    with pytest.raises(MalformedReply):
+    with pytest.raises(MalformedReply, match="for a result of bytes, write raw = true"):
         endpoint(then={"ask": "GET /rows"}).read_result(Reply(200, {}, CSV))
 
     def say(line: Line) -> None:

@@ -66,7 +66,14 @@ class ResultPlan:
             return self.pages.page(reply)
         if self.raw:
             return reply.body
-        return reply.json() if self._path is None else self._path(reply.json())
+        try:
+            document = reply.json()
+        except MalformedReply as exc:
+            reason = exc.reason
+        else:
+            return document if self._path is None else self._path(document)
+        # Raised out here, so that the error has no context.
+        raise reply.malformed(f"the result is no JSON: {reason}; for a result of bytes, write raw = true")
 
     @classmethod
     def parse(cls, declared: Declaration, to: Problems) -> ResultPlan | None:
