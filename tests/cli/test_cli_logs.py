@@ -35,6 +35,15 @@ def test_warnings_are_shown_and_the_rest_is_not(capsys: pytest.CaptureFixture[st
     assert err == "pollwise: warning: unknown value x\npollwise: error: it broke\n"
 
 
+def test_a_request_that_is_sent_again_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """No event says it, and the command may wait for minutes. After the command the log is as quiet as before."""
+    tries = logging.getLogger("pollwise.runtime.single_call")
+    with log_to_stderr():
+        tries.info("sent again")
+    assert capsys.readouterr().err == "pollwise: info: sent again\n"
+    assert not tries.isEnabledFor(logging.INFO)
+
+
 def test_verbose_shows_the_whole_log(capsys: pytest.CaptureFixture[str]) -> None:
     """-v shows all of pollwise's own log with logger names and tracebacks, but no debug lines of other libraries."""
     with log_to_stderr() as show_all:

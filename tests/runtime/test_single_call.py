@@ -85,6 +85,19 @@ async def test_a_call_comes_to_an_outcome_like_a_watch() -> None:
     assert [str(request.url) for _, request in transport.requests] == ["https://toy.example/a/result?page=0"]
 
 
+async def test_a_call_that_is_tried_again_says_why_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Once for each new reason, because a call has no events. A call that succeeds at once says nothing."""
+    caplog.set_level("INFO", "pollwise.runtime.single_call")
+    async with watching([MADE, 502, 502, 503, MADE]) as (watcher, _):
+        await _call(watcher)
+        assert not caplog.records
+        assert isinstance(await _call(watcher), Succeeded)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert lines[0].startswith(f"{JOB}: the status call failed, and is sent again: ")
+    assert ("502" in lines[0], "503" in lines[1]) == (True, True)
+
+
 async def test_a_call_is_no_open_watch() -> None:
     """Nor does it end the watch of its job, or teach how long jobs take."""
     async with watching(lambda request: Hang() if "result" in request.url.path else RUNNING) as (watcher, _):

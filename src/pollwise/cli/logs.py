@@ -1,6 +1,7 @@
 """The log on stderr.
 
-Rule 1: warnings and errors are shown, one line each. -v shows all of pollwise's own log, with tracebacks.
+Rule 1: warnings and errors are shown, one line each, and why a single request such as for a result is sent again: no event
+says that. -v shows all of pollwise's own log, with tracebacks.
 Rule 2: a log line can contain foreign text, so every line is made safe (safe_text.py).
 Rule 3: the handler is installed only while a command runs, so a program that calls `main` keeps its own logging.
 """
@@ -17,6 +18,7 @@ from pollwise.cli.safe_text import safe
 __all__ = ["log_to_stderr"]
 
 _LONGEST_LINE = 2000
+_TRIES = "pollwise.runtime.single_call"  # its records of the level INFO
 
 
 class _SafeFormatter(logging.Formatter):
@@ -43,8 +45,8 @@ class _StderrHandler(logging.Handler):
 @contextlib.contextmanager
 def log_to_stderr() -> Iterator[Callable[[], None]]:
     """Show the log while the block runs. Yields a function that shows all of it (-v)."""
-    root, ours = logging.getLogger(), logging.getLogger("pollwise")
-    formatter, handler, level_before = _SafeFormatter(), _StderrHandler(), ours.level
+    root, ours, tries = logging.getLogger(), logging.getLogger("pollwise"), logging.getLogger(_TRIES)
+    formatter, handler, levels_before = _SafeFormatter(), _StderrHandler(), (ours.level, tries.level)
     handler.setFormatter(formatter)
 
     def show_all() -> None:
@@ -52,11 +54,13 @@ def log_to_stderr() -> Iterator[Callable[[], None]]:
         ours.setLevel(logging.DEBUG)
 
     root.addHandler(handler)
+    tries.setLevel(logging.INFO)
     try:
         yield show_all
     finally:
         root.removeHandler(handler)
-        ours.setLevel(level_before)
+        for logger, level in zip((ours, tries), levels_before, strict=True):
+            logger.setLevel(level)
 
 
 def _indented(line: str) -> str:

@@ -2,14 +2,17 @@
 
 Rule 1: a call is driven by the pool like a watch, so it has the same credentials, retries, deadline, budget, masks and logs.
 Rule 2: a call is no watch of the caller's. It has no row in a ledger, and is not counted.
+Rule 3: a call has no events that a caller could read. So its failed tries are logged as INFO: one record for each new reason.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from pollwise.core.call_machine import CallMachine
+from pollwise.core.call_machine import CallMachine, FetchMachine, OnceMachine, SubmitMachine
+from pollwise.core.watch_state import StepResult
 from pollwise.model.events import Outcome
 from pollwise.runtime.dispatcher import Dispatcher
 from pollwise.runtime.driven_watch import DrivenWatch
@@ -19,6 +22,32 @@ __all__ = ["outcome_of_call"]
 J = TypeVar("J", bound=Hashable)
 R = TypeVar("R")
 
+_log = logging.getLogger(__name__)
+
+_WHAT: Final[dict[type[CallMachine[Any, Any]], str]] = {
+    CallMachine: "the status call",
+    FetchMachine: "the request for its result",
+    OnceMachine: "the cancel request",
+    SubmitMachine: "the request to start a job",
+}
+
+
+class _LoggedCall(DrivenWatch[J, R]):
+    """A call that logs why it is tried again. `_reason` is the reason that was logged last."""
+
+    __slots__ = ("_kind", "_reason")
+
+    def __init__(self, machine: CallMachine[J, R], dispatcher: Dispatcher[Any, Any]) -> None:
+        super().__init__(machine, dispatcher)
+        self._kind = type(machine)
+        self._reason: str | None = None
+
+    def notify(self, step: StepResult, now: float) -> None:
+        if step is StepResult.RETRYING and (reason := str(self.machine.retrying(now).error)) != self._reason:
+            self._reason = reason
+            _log.info("%s: %s failed, and is sent again: %s", self.job, _WHAT[self._kind], reason)
+        super().notify(step, now)
+
 
 async def outcome_of_call(dispatcher: Dispatcher[Any, Any], machine: CallMachine[J, R]) -> Outcome[J, R]:
     """Drive the call to its end, and return its outcome. If this is cancelled, the call is stopped.
@@ -27,7 +56,7 @@ async def outcome_of_call(dispatcher: Dispatcher[Any, Any], machine: CallMachine
         WatcherClosed: The watcher is not open any more.
         RuntimeError: This is not the event loop that the watcher was opened in.
     """
-    call: DrivenWatch[J, R] = DrivenWatch(machine, dispatcher)
+    call: DrivenWatch[J, R] = _LoggedCall(machine, dispatcher)
     dispatcher.add_call(call)
     over = dispatcher.loop.create_future()
 
