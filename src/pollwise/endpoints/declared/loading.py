@@ -24,7 +24,7 @@ from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError
 
 from pollwise.endpoints.declared.plan import compiled
 from pollwise.endpoints.declared.problems import DeclarationErrors, DeclarationProblem, Problems
-from pollwise.endpoints.declared.vocabulary import Call, Declaration, Fetch, JobKeys, Submit, Word
+from pollwise.endpoints.declared.vocabulary import Call, Declaration, Fetch, JobKeys, Progress, Submit, Wait, Word
 from pollwise.model.limits import RateLimit
 
 __all__ = ["declarations_of", "load_declarations"]
@@ -132,6 +132,10 @@ def _converter() -> Converter:
     converter.register_structure_hook_func(partial(operator.eq, str | Fetch | None), fetch)
     converter.register_structure_hook_func(partial(operator.eq, Fetch | None), partial(_fetch_table, converter))
     converter.register_structure_hook_func(partial(operator.eq, Submit | None), partial(_submit_table, converter))
+    converter.register_structure_hook_func(partial(operator.eq, tuple[int, ...]), _codes)
+    for kind in (Progress, Wait):
+        read = converter.get_structure_hook(kind)
+        converter.register_structure_hook(kind, partial(_of_table, read))
     converter.register_structure_hook(RateLimit, _rate_limit)
     return converter
 
@@ -156,6 +160,16 @@ def _table(value: object, _type: object = None, /) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError(f"it must be a table, got {_kind(value)}")
     return value
+
+
+def _of_table(read: Callable[[Any, Any], Any], value: object, kind: Any, /) -> Any:
+    return read(_table(value), kind)
+
+
+def _codes(value: object, _type: object, /) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"it must be a list of status codes, got {_kind(value)}")
+    return tuple(_exactly(int, code) for code in value)
 
 
 def _texts(value: object, _type: object, /) -> dict[str, str]:
