@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pollwise.cli.endpoint_check import keys_text
-from pollwise.cli.endpoint_names import further_form, usual_files
+from pollwise.cli.endpoint_names import further_form
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.job_forms import KEYS
 from pollwise.cli.safe_text import safe
+from pollwise.cli.usual_files import present_files
 from pollwise.cli.vendors import FURTHER
 from pollwise.endpoints.catalog import catalog
 from pollwise.endpoints.declared import load_declarations
@@ -26,6 +27,7 @@ def list_names(file: Path | None) -> ExitStatus:
 
     Raises:
         ConfigurationError: A file is wrong.
+        UsageError: Another user can change a file of the usual places.
     """
     for line in _all() if file is None else _of_file(file):
         print(safe(line, 300))
@@ -37,9 +39,8 @@ def _all() -> Iterator[str]:
         yield f"{name}: keys {', '.join(f'{key} (str)' for key in keys)}; included"
     for name in FURTHER:
         yield f"{name}: keys {', '.join(f'{key} (str)' for key in further_form(name).columns)}; included"
-    for path in usual_files():
-        if path.is_file():
-            yield from _of_file(path)
+    for path in present_files():
+        yield from _of_file(path)
     for name, there in installed().items():
         yield f"{name}: of the package {there.package}"
     for name, entry in catalog().items():

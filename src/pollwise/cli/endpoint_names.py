@@ -24,6 +24,7 @@ from pollwise.cli.event_text import AnyEndpoint
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.job_forms import VENDORS, JobForm, UnknownEndpoint
 from pollwise.cli.safe_text import safe
+from pollwise.cli.usual_files import present_files, usual_files
 from pollwise.core.identity import checked_account
 from pollwise.endpoints.declared import Declaration, DeclarationErrors, DeclaredEndpoint, load_declarations
 from pollwise.endpoints.declared.plan import KEY_TYPES
@@ -34,7 +35,7 @@ from pollwise.model.protocols import NO_CODEC
 if TYPE_CHECKING:
     from pollwise.endpoints.installed import InstalledEndpoint
 
-__all__ = ["EndpointNames", "NamedEndpoint", "form_of", "further_form", "usual_files"]
+__all__ = ["EndpointNames", "NamedEndpoint", "form_of", "further_form"]
 
 _UNSENT: Final = BearerAuth("unsent")  # an endpoint that only checks keys needs no credentials
 _MOST_NEAR: Final = 2
@@ -150,7 +151,7 @@ class EndpointNames:
     def _files(self) -> list[Path]:
         if self._file is not None:
             return [self._file]
-        return [path for path in usual_files() if path.is_file()]
+        return present_files()
 
     def _declarations(self, path: Path) -> Mapping[str, Declaration]:
         if path not in self._declared:
@@ -270,9 +271,3 @@ def _job(endpoint: AnyEndpoint, keys: Mapping[str, str]) -> Any:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(safe(name, 60) for name in names)
-
-
-def usual_files() -> list[Path]:
-    """Where declarations are if the user names no file, in the order of reading. They may not exist."""
-    folder = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return [Path("pollwise.toml"), Path(folder) / "pollwise" / "endpoints.toml"]
