@@ -183,7 +183,7 @@ async def watch_named(name: str | None = None, /, *keys: str, options: EndpointO
     from pollwise.cli.watch import named_job, watch_job
 
     if name is None:
-        _watch.help_print()
+        app.help_print(["watch"])
         return 0
     return await watch_job(*named_job(name, keys, options), options)
 
