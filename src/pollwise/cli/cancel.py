@@ -22,7 +22,7 @@ from pollwise.cli.options import CancelOptions
 from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
 from pollwise.cli.stdout import StdoutWriter
-from pollwise.cli.watch import close_with, watching
+from pollwise.cli.watch import MAY_RUN, close_with, watching
 from pollwise.endpoints.declared import DeclaredEndpoint
 from pollwise.errors import (
     AuthenticationError,
@@ -67,7 +67,14 @@ async def cancel_job(endpoint: Endpoint[J, Any], job: J, options: CancelOptions)
         declared = ": its declaration has no cancel" if isinstance(endpoint, DeclaredEndpoint) else ""
         raise UsageError(f"jobs of {safe(endpoint.name)} cannot be cancelled{declared}")
     screen: Screen = open_screen(json=options.json) if options.wait or options.json else LineScreen()
-    async with watching(endpoint, options, screen) as watcher:
+    answer: _Answer | None = None
+
+    def stopped(_: BaseException) -> str:
+        return (
+            MAY_RUN if answer is not None else f"stopped; {_SENTENCES['no answer']}, and the job may still be running"
+        )
+
+    async with watching(endpoint, options, screen, stopped=stopped) as watcher:
         watch = watcher.watch(job)
         if options.wait:
             screen.add_job(endpoint, job)

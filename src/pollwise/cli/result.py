@@ -25,14 +25,22 @@ from pollwise.cli.options import ResultOptions
 from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import open_screen
 from pollwise.cli.stdout import StdoutWriter
-from pollwise.cli.watch import close_with, watching
+from pollwise.cli.watch import MAY_RUN, close_with, watching
 from pollwise.endpoints.declared import DeclaredEndpoint, Fetch
 from pollwise.errors import JobError, PollwiseError
 from pollwise.model.events import Succeeded
 from pollwise.model.protocols import Endpoint
 from pollwise.runtime.watch import Watch
 
-__all__ = ["FetchedResult", "check_has_result", "deliver_result", "fetch_result", "fetched_result", "in_memory"]
+__all__ = [
+    "FetchedResult",
+    "check_has_result",
+    "deliver_result",
+    "fetch_result",
+    "fetched_result",
+    "in_memory",
+    "stopped_text",
+]
 
 J = TypeVar("J", bound=Hashable)
 
@@ -49,13 +57,25 @@ async def fetch_result(endpoint: Endpoint[J, Any], job: J, options: ResultOption
     """
     check_has_result(endpoint, options)
     screen = open_screen(json=options.json, on_stderr=True)
-    async with watching(endpoint, options, screen, result_bytes=in_memory(endpoint, options)) as watcher:
+    watch: Watch[J, Any, Any] | None = None
+
+    def stopped(_: BaseException) -> str:
+        return stopped_text(watch)
+
+    result_bytes = in_memory(endpoint, options)
+    async with watching(endpoint, options, screen, result_bytes=result_bytes, stopped=stopped) as watcher:
         screen.add_job(endpoint, job)
         watch = watcher.watch(job)
         record = await follow_watch(watch, endpoint, screen)
         fetched = await fetched_result(watch, endpoint, options) if isinstance(record.outcome, Succeeded) else None
     status = await close_with(record, screen)
     return status if fetched is None else await deliver_result(fetched, options)
+
+
+def stopped_text(watch: Watch[Any, Any, Any] | None) -> str:
+    """What is known of this job if a signal ends the command."""
+    succeeded = watch is not None and isinstance(watch.outcome, Succeeded)
+    return "stopped; the job succeeded, and its result was not fetched" if succeeded else MAY_RUN
 
 
 def check_has_result(endpoint: AnyEndpoint, options: ResultOptions) -> None:

@@ -22,7 +22,7 @@ from pollwise.cli.follow import follow_watch
 from pollwise.cli.job_forms import VENDORS
 from pollwise.cli.options import SubmitOptions
 from pollwise.cli.orders import order_for
-from pollwise.cli.result import check_has_result, deliver_result, fetched_result, in_memory
+from pollwise.cli.result import check_has_result, deliver_result, fetched_result, in_memory, stopped_text
 from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import LineScreen, Screen, open_screen
 from pollwise.cli.stdout import StderrWriter, StdoutWriter
@@ -30,6 +30,7 @@ from pollwise.cli.watch import close_with, watching
 from pollwise.endpoints.declared import DeclaredEndpoint
 from pollwise.errors import ConfigurationError, SubmitDoubtful, UnsafeUrl, WatchError
 from pollwise.model.events import Succeeded
+from pollwise.runtime.watch import Watch
 
 __all__ = ["submit_job"]
 
@@ -49,7 +50,12 @@ async def submit_job(endpoint: AnyEndpoint, order: Mapping[str, Any], options: S
         screen = open_screen(json=options.json, on_stderr=options.wants_result)
     fetched = None
     result_bytes = in_memory(endpoint, options) if options.wants_result else None
-    async with watching(endpoint, options, screen, result_bytes=result_bytes) as watcher:
+    watch: Watch[Any, Any, Any] | None = None
+
+    def stopped(cancelled: BaseException) -> str:
+        return _unstarted_text(cancelled) if watch is None else stopped_text(watch)
+
+    async with watching(endpoint, options, screen, result_bytes=result_bytes, stopped=stopped) as watcher:
         starter: Any = watcher  # the endpoint has the ability, which its type does not show
         try:
             watch = await starter.submit(made, key=options.key)
@@ -109,6 +115,14 @@ async def _not_started(error: WatchError, endpoint: AnyEndpoint, options: Submit
         what = "" if doubtful else "no job was started: "
         print(f"pollwise: {label_of(endpoint)}: {what}{safe(message, 2000)}", file=sys.stderr)
     return ExitStatus.ABANDONED if doubtful else ExitStatus.FAILED
+
+
+def _unstarted_text(cancelled: BaseException) -> str:
+    """What is known of the start if a signal ends the command. `JobWatcher.submit` adds it to the cancellation."""
+    if isinstance(cancelled.__cause__, SubmitDoubtful):
+        return "stopped; the job may have been started. Look on the server whether it is there"
+    known = getattr(cancelled, "__notes__", None)
+    return f"stopped. {known[-1]}" if known else "stopped; no job was started"
 
 
 def _json(endpoint: AnyEndpoint, job: Mapping[str, str] | None, error: Mapping[str, str] | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -14,16 +14,18 @@ from pollwise.cli.event_text import AnyEndpoint
 from pollwise.cli.exit_status import ExitStatus, exit_status_for
 from pollwise.cli.follow import WatchRecord, follow_watch, outcome_text
 from pollwise.cli.options import EndpointOptions, WatchOptions
+from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import Screen, open_screen
 from pollwise.http.transport import AiohttpTransport
 from pollwise.model.limits import Limits
 from pollwise.model.protocols import Endpoint
 from pollwise.watcher import JobWatcher
 
-__all__ = ["close_with", "named_endpoint", "named_job", "watch_job", "watching"]
+__all__ = ["MAY_RUN", "close_with", "named_endpoint", "named_job", "watch_job", "watching"]
 
 J = TypeVar("J", bound=Hashable)
 
+MAY_RUN: Final = "stopped watching; the job may still be running"
 _USUAL_BODY: Final = 1_048_576  # bytes, as the transport has it
 
 
@@ -51,7 +53,12 @@ def _names(name: str, options: EndpointOptions) -> EndpointNames:
 
 @asynccontextmanager
 async def watching(
-    endpoint: Endpoint[J, Any], options: WatchOptions, screen: Screen, *, result_bytes: int | None = None
+    endpoint: Endpoint[J, Any],
+    options: WatchOptions,
+    screen: Screen,
+    *,
+    result_bytes: int | None = None,
+    stopped: Callable[[BaseException], str] = lambda _: MAY_RUN,
 ) -> AsyncIterator[JobWatcher[J, Any, Any]]:
     """The open watcher of a command, while its screen is open.
 
@@ -60,6 +67,7 @@ async def watching(
         options: How to watch.
         screen: Shows the events.
         result_bytes: Most bytes of a result in memory, if the command fetches one.
+        stopped: Says what is known, if the command is cancelled by a signal. It takes the cancellation.
     """
     body = _USUAL_BODY if result_bytes is None else max(_USUAL_BODY, result_bytes)
     transport = AiohttpTransport(allow_plain_http=options.allow_plain_http, max_body=body)
@@ -71,8 +79,8 @@ async def watching(
     try:
         async with transport, screen, watcher:
             yield watcher
-    except asyncio.CancelledError:
-        print("pollwise: stopped watching; the job may still be running", file=sys.stderr)
+    except asyncio.CancelledError as cancelled:
+        print(f"pollwise: {safe(stopped(cancelled), 1000)}", file=sys.stderr)
         raise
 
 
