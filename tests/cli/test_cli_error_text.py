@@ -217,3 +217,9 @@ def test_an_unknown_class_keeps_its_message() -> None:
     """An error of a class without a row in the table keeps its own message."""
     assert error_text(errors.ConnectFailed("refused")) == str(errors.ConnectFailed("refused"))
     assert error_text(ValueError("five")) == "five"
+
+
+def test_a_url_without_a_host_is_said_to_have_none() -> None:
+    """Such as `file:///etc/passwd`."""
+    text = error_text(errors.UnsafeUrl("", "it is no absolute http or https URL"))
+    assert text == "the server named a URL at no host, which was not asked: it is no absolute http or https URL."

@@ -245,7 +245,9 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     TokenError: lambda error: f"the resume token cannot be used: {error.reason}.",
     UnknownOutcome: _unknown,
     UnrestoredError: lambda error: error.message or f"an earlier run stopped watching it with {error.kind}.",
-    UnsafeUrl: lambda error: f"the server named a URL at {error.host}, which was not asked: {error.reason}.",
+    UnsafeUrl: lambda error: (
+        f"the server named a URL at {error.host or 'no host'}, which was not asked: {error.reason}."
+    ),
     WatchStopped: lambda _: f"the watch was stopped; {_MAY_RUN}. Watch it again to continue.",
     WatcherClosed: lambda _: f"the watch was closed; {_MAY_RUN}. Watch it again to continue.",
 }
