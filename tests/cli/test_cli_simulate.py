@@ -26,22 +26,24 @@ async def test_what_it_prints_can_be_pasted(start: Start) -> None:
     """Its commands work as printed, a job's time begins with its first poll, and Ctrl-C ends the server."""
     server = await start("simulator", "--seconds", "0.2", "--jobs", "14")
     lines = await instructions(server)
-    exports = dict(re.findall(r"(\w+)=(\S+)", "".join(line for line in lines if "export" in line)))
+    exports = dict(re.findall(r"(\w+)=(\S+)", "".join(line for line in lines if line.strip().startswith("export "))))
     assert set(exports) == {
         "DOCUMENT360_BASE_URL",
         "DOCUMENT360_API_TOKEN",
         "ORACLE_CONTENT_BASE_URL",
         "ORACLE_CONTENT_TOKEN",
     }
-    commands = [line.strip().partition("#") for line in lines if line.strip().startswith("pollwise watch")]
+    watches = [line.strip() for line in lines if line.strip().startswith("pollwise watch")]
+    commands = [line.partition("#") for line in watches if "#" in line]
     assert len(commands) == 14
-    further = [line.strip().rpartition("# ")[2] for line in lines if "curl" in line and "#" in line]
-    assert {"document360-v3-export", "oracle-content-download"} <= set(further)
+    further = [shlex.split(line)[1:] for line in watches if "#" not in line]
+    assert {"document360-v3-export", "oracle-content-download"} <= {arguments[1] for arguments in further}
     by_outcome = {outcome.strip(): shlex.split(command)[1:] for command, _, outcome in commands}
     assert set(by_outcome) == {"succeeded", "failed", "cancelled", "abandoned"}
     environment = {**os.environ, **exports}
-    children = [await start(*by_outcome[outcome], env=environment) for outcome in ("succeeded", "abandoned")]
-    assert [(await child.end())[0] for child in children] == [0, 3]
+    pasted = [by_outcome["succeeded"], by_outcome["abandoned"], further[-1]]
+    children = [await start(*arguments, env=environment) for arguments in pasted]
+    assert [(await child.end())[0] for child in children] == [0, 3, 0]
     server.process.send_signal(signal.SIGINT)
     status, _, err = await server.end()
     assert status == 130

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from pollwise.cli.demo_jobs import DemoJob, demo_jobs
+from pollwise.cli.endpoint_names import further_form
 from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.safe_text import duration, safe
 from pollwise.simulator import CALLS, ODD, PROMPT, Fault, Faults, RateLimit, SimulatedJob, Simulator
@@ -93,6 +94,8 @@ def _instructions(
     yield ""
     yield "Further calls, each with a job:"
     for job in further:
-        yield f"  curl -i {simulator.document360_url}{job.path}  # {job.vendor.call}"
+        name = job.vendor.call
+        keys = (f"{key}={value}" for key, value in zip(further_form(name).columns, _KEYS, strict=False))
+        yield f"  pollwise watch {name} {' '.join(keys)}"
     yield ""
     yield "Ctrl-C stops it."
