@@ -63,6 +63,32 @@ async def test_bytes_never_go_to_a_terminal(exports: Any, command: Run, monkeypa
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("result", "exports", "id=7", "-o", "pollwise.toml"),
+        ("result", "exports", "id=7", "--endpoints", "pollwise.toml", "-o", "./pollwise.toml"),
+        ("submit", "exports", "-o", "pollwise.toml"),
+        ("submit", "exports", "--order", "order.json", "-o", "order.json"),
+        ("batch", "jobs.jsonl", "--out", "pollwise.toml"),
+        ("batch", "jobs.jsonl", "--report", "pollwise.toml", "--endpoints", "pollwise.toml"),
+    ],
+)
+async def test_no_output_replaces_what_the_command_reads(
+    arguments: tuple[str, ...], exports: Any, command: Run, tmp_path: Path
+) -> None:
+    """A declaration or an order is not overwritten by a result. Nothing is sent."""
+    (tmp_path / "jobs.jsonl").write_text('{"endpoint": "exports", "id": 7}\n')
+    (tmp_path / "order.json").write_text("{}")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    status, _, err = await command(*arguments)
+    assert status == 2
+    assert "are the same file" in err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert not exports.polls
+    assert not exports.orders
+
+
+@pytest.mark.parametrize(
     ("end", "status", "states"),
     [("error", 1, "exports 7 failed"), ("stopped", 1, "exports 7 cancelled"), ("forbidden", 3, "exports 7 abandoned")],
 )

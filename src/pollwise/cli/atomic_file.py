@@ -26,24 +26,23 @@ _PRIVATE = 0o600
 _BESIDE_A_LEDGER = ("-lock", "-wal", "-shm", "-journal", "-pollwise-new")  # as ledger/files.py and SQLite call them
 
 
-def check_distinct(files: Mapping[str, Path | str | None], *, ledger: Path) -> None:
+def check_distinct(files: Mapping[str, Path | str | None], *, ledger: Path | None = None) -> None:
     """Find out before anything is lost whether all of these are files of their own.
 
     Args:
         files: What the command writes or reads, by what the user calls it, in the order of the complaint.
-        ledger: The ledger, which is one of them; what belongs to it stands beside it.
+        ledger: The ledger, if it is one of them; what belongs to it stands beside it.
 
     Raises:
         UsageError: Two of them are one, or one of them is a part of the ledger.
     """
-    whole = os.path.realpath(ledger)
-    demo_jobs = {f"{whole}{end}" for end in _BESIDE_A_LEDGER}
+    parts = set() if ledger is None else {f"{os.path.realpath(ledger)}{end}" for end in _BESIDE_A_LEDGER}
     seen: dict[str, str] = {}
     for name, path in files.items():
         if path is None:
             continue
         place = os.path.realpath(path)
-        if place in demo_jobs:
+        if place in parts:
             raise UsageError(f"{path} is a part of the ledger {ledger}; name another file for {name}")
         first = seen.setdefault(place, name)
         if first != name:

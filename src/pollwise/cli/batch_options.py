@@ -24,6 +24,7 @@ from pollwise.cli.options import (
     to_timeout,
 )
 from pollwise.cli.safe_text import safe
+from pollwise.cli.usual_files import read_files
 
 if TYPE_CHECKING:
     from pollwise.cli.endpoint_names import EndpointNames
@@ -170,6 +171,7 @@ class BatchOptions(WatchOptions):
         ledger = self.ledger_of(jobs)
         named = {
             "JOBS": None if jobs == "-" else jobs,
+            **read_files(self.endpoints),
             "--ledger": ledger,
             "--out": self.out,
             "--report": self.report,

@@ -16,15 +16,16 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from pollwise.cli.atomic_file import atomic_write, check_writable
+from pollwise.cli.atomic_file import atomic_write, check_distinct, check_writable
 from pollwise.cli.error_text import call_error_text
 from pollwise.cli.event_text import AnyEndpoint
 from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.follow import follow_watch
-from pollwise.cli.options import ResultOptions
+from pollwise.cli.options import ResultOptions, SubmitOptions
 from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import open_screen
 from pollwise.cli.stdout import StdoutWriter
+from pollwise.cli.usual_files import read_files
 from pollwise.cli.watch import MAY_RUN, close_with, watching
 from pollwise.endpoints.declared import DeclaredEndpoint, Fetch
 from pollwise.errors import JobError, PollwiseError
@@ -82,13 +83,15 @@ def check_has_result(endpoint: AnyEndpoint, options: ResultOptions) -> None:
     """Find out before the watch rather than after it.
 
     Raises:
-        UsageError: The endpoint has no result, or its bytes would go to a terminal.
+        UsageError: The endpoint has no result, its bytes would go to a terminal, or its file is one that the command reads.
         OSError: The file cannot be written.
     """
     if not hasattr(endpoint, "result_request"):
         declared = ": its declaration has no result" if isinstance(endpoint, DeclaredEndpoint) else ""
         raise UsageError(f"jobs of {safe(endpoint.name)} have no result to fetch{declared}")
     if options.out is not None:
+        order = options.order if isinstance(options, SubmitOptions) else None
+        check_distinct({**read_files(options.endpoints), "--order": order, "--out": options.out})
         check_writable(options.out)
     elif (fetch := _fetch_of(endpoint)) is not None and fetch.raw and sys.stdout.isatty():
         raise UsageError(f"the result of {safe(endpoint.name)} is bytes; name a file for it with -o FILE")

@@ -15,7 +15,7 @@ from pathlib import Path
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.safe_text import safe
 
-__all__ = ["present_files", "usual_files"]
+__all__ = ["present_files", "read_files", "usual_files"]
 
 
 def usual_files() -> list[Path]:
@@ -40,6 +40,11 @@ def present_files() -> list[Path]:
     for path in found:
         _check_safe(path)
     return found
+
+
+def read_files(named: Path | None) -> dict[str, Path]:
+    """The files that are read if `--endpoints` names this one or none, by what the user calls them. No result may replace one."""
+    return {str(path): path for path in usual_files()} if named is None else {"--endpoints": named}
 
 
 def _check_safe(path: Path) -> None:
