@@ -19,11 +19,12 @@ from azure.core.rest import HttpRequest
 from multidict import CIMultiDict
 from yarl import URL
 
-from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint, FinalStateVia
-from pollwise.errors import FinishedAtOnce, MalformedReply
+from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint, AzureOrder, FinalStateVia, Monitor
+from pollwise.errors import MalformedReply
 from pollwise.model.messages import Reply, Request
 from pollwise.model.reading import Phase
 from pollwise.model.results import ResultPage
+from pollwise.model.submitting import Submitted
 
 __all__ = ["BASE", "RESOURCE", "Answer", "Run", "Start", "by_azure_core", "by_us"]
 
@@ -153,10 +154,16 @@ def by_us(start: Start, answers: Mapping[str, Sequence[Answer]]) -> Run:
     via = FinalStateVia.DEFAULT if start.via is None else start.via
     try:
         job = AzureOperation.from_reply(request, _reply(start.answer), final_state_via=via)
-    except FinishedAtOnce as done:
-        return Run(script.urls, "succeeded", done.result)
     except MalformedReply:
         return Run(script.urls, "error")
+    if job.monitor is Monitor.NOTHING:
+        order = AzureOrder(start.method, URL(RESOURCE, encoded=True).raw_path_qs)
+        made = ENDPOINT.read_submitted(order, _reply(start.answer))
+        assert isinstance(made, Submitted)
+        assert made.reading is not None
+        page = ENDPOINT.result_request(made.job, made.reading.status)
+        assert isinstance(page, ResultPage)
+        return Run(script.urls, "succeeded", page.value)
     try:
         return _watched(job, script)
     except MalformedReply:

@@ -15,7 +15,7 @@ import attrs
 from yarl import URL
 
 from pollwise import JobWatcher, Pacing, Reading, Reply, Request, Retry, SqliteLedger
-from pollwise.endpoints import AttrsCodec, Cursor, Endpoint, ResultPage
+from pollwise.endpoints import AttrsCodec, Cursor, Endpoint, ResultPage, Submitted
 from pollwise.errors import SubmitDoubtful
 
 
@@ -44,8 +44,9 @@ class Exports(Endpoint[Export, Length]):
         headers = {} if self.key_field is None else {self.key_field: key}
         return Request(URL(f"{self._base}/start/{order}"), headers, "POST", b"{}")
 
-    def read_submitted(self, order: str, reply: Reply, /) -> Export:
-        return Export(str(reply.json()["id"]))
+    def read_submitted(self, order: str, reply: Reply, /) -> Submitted[Export]:
+        document = reply.json()  # some have the end of the job already
+        return Submitted(Export(str(document["id"])), reading=self.read(reply) if "pages" in document else None)
 
     def request(self, job: Export, /, cursor: Cursor = None) -> Request:
         return Request(URL(f"{self._base}/status/{job.id}/{cursor or 0}"))

@@ -28,6 +28,8 @@ PATIENCE_S = 120.0  # for a machine that does much else
 class Vendor:
     """Starts jobs, one for each POST, and one for each idempotency key. Some replies are late, and some are lost.
 
+    Every third job is over in the reply to its start.
+
     Attributes:
         posts: How many requests came to start each order.
         jobs: The order of each job, by ID.
@@ -61,7 +63,8 @@ class Vendor:
         if self.dice.random() < 0.05:
             asyncio.get_running_loop().call_later(late_s, line.hang_up)
         else:
-            asyncio.get_running_loop().call_later(late_s, self._say, line, {"id": job})
+            at_once = {"pages": RESULT_PAGES} if int(job) % 3 == 0 else {}
+            asyncio.get_running_loop().call_later(late_s, self._say, line, {"id": job, **at_once})
 
     def _say(self, line: Line, document: object) -> None:
         if not line.transport.is_closing():

@@ -7,6 +7,7 @@ import math
 import attrs
 import pytest
 
+from pollwise.core.forecast import Forecast
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.policy import Policy
@@ -22,7 +23,7 @@ from pollwise.errors import (
     ServerUnavailable,
     WatchStopped,
 )
-from pollwise.model.events import Abandoned
+from pollwise.model.events import Abandoned, Succeeded
 from pollwise.model.reading import Phase, Reading
 
 BEGAN = 1_000.0
@@ -120,3 +121,22 @@ def test_after_a_restart_no_reply_is_unchanged() -> None:
     past = ResumeState(age_s=5.0, left_s=None, polls=1, phase=Phase.RUNNING, status="working")
     machine = WatchMachine.resumed("job", RULES, past, now=BEGAN)
     assert not any(machine.is_unchanged(reply_hash) for reply_hash in range(1, 10))
+
+
+def test_an_end_in_the_reply_to_the_start_is_the_first_poll() -> None:
+    """It took no time, and no other job is expected to be as fast."""
+    machine = make(forecast=Forecast())
+    assert machine.begin_with(DONE, 5.0, now=BEGAN, dice=0.5) is StepResult.OVER
+    assert isinstance(machine.outcome, Succeeded)
+    assert (machine.outcome.polls, machine.outcome.elapsed_s, machine.outcome.status) == (1, 0.0, "over")
+    assert machine._policy.forecast.durations.ended == 0
+    assert math.isinf(machine.due_at)
+
+
+@pytest.mark.parametrize(("after_s", "due_s"), [(0.0, 1.0), (0.5, 1.0), (7.0, 7.0), (100.0, 59.0)])
+def test_another_reading_in_that_reply_is_followed_by_a_wait(after_s: float, due_s: float) -> None:
+    """The longer one of the pacing's and the asked one. The last poll before the deadline is sent all the same."""
+    machine = make(pacing=Pacing.fixed(1.0))
+    assert machine.begin_with(RUNNING, after_s, now=BEGAN, dice=0.0) is StepResult.PROGRESSED
+    assert (machine.due_at - BEGAN, machine.polls, machine.phase) == (due_s, 1, Phase.RUNNING)
+    assert machine.progressed().polls == 1

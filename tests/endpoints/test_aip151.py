@@ -28,6 +28,7 @@ from pollwise.endpoints.aip151 import GoogleError, GoogleOperation, GoogleOperat
 from pollwise.endpoints.azure import AzureOperationsEndpoint
 from pollwise.endpoints.http_async import HttpAsyncEndpoint
 from pollwise.errors import CancelDoubtful, JobNotFound, MalformedReply, RequestRejected, UnknownOutcome
+from pollwise.model.submitting import Submitted
 from pollwise.testing import Sample, ScriptedTransport, check_endpoint, reply
 from raw_server import Line, raw_server
 from raw_server import reply as raw
@@ -226,10 +227,13 @@ def test_the_key_goes_where_the_api_takes_it() -> None:
 
 
 def test_the_reply_to_an_order_is_the_operation() -> None:
-    """One without a valid name is malformed. An operation that is done already is asked for once."""
+    """One without a valid name is malformed. An operation that is done already has its end."""
     order = GoogleOrder("POST", "/v1/books")
     assert ENDPOINT.read_submitted(order, reply({"name": NAME, "metadata": {}})) == JOB
-    assert ENDPOINT.read_submitted(order, reply({"name": NAME, "done": True, "response": {}})) == JOB
+    made = ENDPOINT.read_submitted(order, reply({"name": NAME, "done": True, "response": {}}))
+    assert isinstance(made, Submitted)
+    assert made.reading is not None
+    assert (made.job, made.reading.phase) == (JOB, Phase.SUCCEEDED)
     for document in ({}, [], {"done": True}, {"name": ""}, {"name": 7}, {"name": "../x"}):
         with pytest.raises(MalformedReply):
             ENDPOINT.read_submitted(order, reply(document))

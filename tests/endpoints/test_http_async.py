@@ -25,7 +25,9 @@ from pollwise import (
     Succeeded,
 )
 from pollwise.endpoints.http_async import AcceptedJob, AcceptedStatus, HttpAsyncEndpoint, Order
-from pollwise.errors import FinishedAtOnce, JobNotFound, MalformedReply, RequestRejected, RetriesExhausted
+from pollwise.errors import JobNotFound, MalformedReply, RequestRejected, RetriesExhausted
+from pollwise.model.results import ResultPage
+from pollwise.model.submitting import Submitted
 from pollwise.testing import Sample, check_endpoint, reply
 from raw_server import Line, RawServer, raw_server
 from raw_server import reply as raw
@@ -246,15 +248,35 @@ def test_the_reply_to_an_order_is_the_job() -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 204])
 def test_a_server_may_answer_at_once(status: int) -> None:
-    """RFC 7240, 2: a preference may be ignored. The error has the result."""
+    """RFC 7240, 2: a preference may be ignored. The status has the result, and the job no query, which may have a signature."""
     answer = attrs.evolve(reply({"rows": 3}, status=status), body=b"" if status == 204 else b'{"rows": 3}')
-    with pytest.raises(FinishedAtOnce) as caught:
-        ENDPOINT.read_submitted(Order("POST", "/exports?sig=s3cr3t"), answer)
-    assert (caught.value.http_status, caught.value.result) == (status, None if status == 204 else {"rows": 3})
-    assert "s3cr3t" not in str(caught.value)
-    with pytest.raises(FinishedAtOnce) as caught:
-        HttpAsyncEndpoint(BASE, raw=True).read_submitted(Order("POST", "/exports"), answer)
-    assert caught.value.result == answer.body
+    made = ENDPOINT.read_submitted(Order("POST", "/exports?sig=s3cr3t"), answer)
+    assert isinstance(made, Submitted)
+    assert made.reading is not None
+    assert made.reading.status.http_status == status
+    result = None if status == 204 else {"rows": 3}
+    assert ENDPOINT.result_request(made.job, made.reading.status) == ResultPage(result)
+    assert "s3cr3t" not in made.job.url
+    raw = HttpAsyncEndpoint(BASE, raw=True)
+    made = raw.read_submitted(Order("POST", "/exports"), answer)
+    assert isinstance(made, Submitted)
+    assert made.reading is not None
+    assert raw.result_request(made.job, made.reading.status) == ResultPage(answer.body)
+
+
+def test_a_result_that_a_ledger_has_cut_is_not_taken_for_whole() -> None:
+    """The error says which limit to raise."""
+    made = ENDPOINT.read_submitted(Order("POST", "/exports"), reply({"rows": [1, 2, 3]}, status=200))
+    assert isinstance(made, Submitted)
+    with pytest.raises(ConfigurationError, match="row="):
+        ENDPOINT.result_request(made.job, AcceptedStatus(http_status=200, body={"rows": [1, 2]}))
+
+
+def test_an_acceptance_that_is_not_expected_is_no_end() -> None:
+    """202 is never one (RFC 9110, 15.3.3)."""
+    answer = reply(status=202, headers={"Location": "7"})
+    made = HttpAsyncEndpoint(BASE, started={201}).read_submitted(Order("POST", "/exports/new"), answer)
+    assert made == AcceptedJob(f"{BASE}/exports/7")
 
 
 def test_a_202_that_names_no_monitor_cannot_be_followed() -> None:

@@ -17,7 +17,9 @@ from pollwise.endpoints.ogc_processes import (
     ProcessResults,
     ProcessStatus,
 )
-from pollwise.errors import FinishedAtOnce, JobNotFound, MalformedReply
+from pollwise.errors import JobNotFound, MalformedReply
+from pollwise.model.results import ResultPage
+from pollwise.model.submitting import Submitted
 from pollwise.testing import Sample, check_endpoint
 from scripted_server import answer, scripted_server
 
@@ -206,12 +208,26 @@ def test_a_created_job_without_a_name_is_malformed(accepted: Reply) -> None:
         ENDPOINT.read_submitted(ProcessOrder(process_id="EchoProcess"), accepted)
 
 
-@pytest.mark.parametrize(("body", "result"), [({"value": 3}, {"value": 3}), (b"", None)])
-def test_a_process_that_ran_at_once_has_no_job(body: Any, result: Any) -> None:
-    """`Prefer` is a wish (RFC 7240, 4.1). The error has the outputs."""
-    with pytest.raises(FinishedAtOnce) as caught:
-        ENDPOINT.read_submitted(ProcessOrder(process_id="EchoProcess"), reply(body))
-    assert caught.value.result == result
+@pytest.mark.parametrize(("body", "outputs"), [({"value": 3}, {"value": 3}), (b"", {})])
+def test_a_process_that_ran_at_once_is_over(body: Any, outputs: Any) -> None:
+    """`Prefer` is a wish (RFC 7240, 4.1). The status has the outputs."""
+    made = ENDPOINT.read_submitted(ProcessOrder(process_id="EchoProcess"), reply(body))
+    assert isinstance(made, Submitted)
+    assert made.reading is not None
+    assert made.reading.phase is Phase.SUCCEEDED
+    page = ENDPOINT.result_request(made.job, made.reading.status)
+    assert isinstance(page, ResultPage)
+    assert page.value == ENDPOINT.read_result(reply(body))
+    assert page.value.outputs == outputs
+
+
+def test_a_process_that_is_over_in_the_reply_to_its_start_has_its_end() -> None:
+    """A job with `successful` need not be polled."""
+    over = reply({"jobID": ID, "status": "successful"}, 201)
+    made = ENDPOINT.read_submitted(ProcessOrder(process_id="EchoProcess"), over)
+    assert isinstance(made, Submitted)
+    assert made.reading is not None
+    assert (made.job, made.reading.final) == (JOB, True)
 
 
 def test_an_order_that_is_no_json_is_refused_before_it_is_sent() -> None:

@@ -14,7 +14,7 @@ from pollwise import Phase, Reply, Request
 from pollwise.endpoints.aip151 import GoogleOperation, GoogleOperationsEndpoint, GoogleOrder
 from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint, FinalStateVia, Monitor
 from pollwise.endpoints.http_async import AcceptedJob, HttpAsyncEndpoint, Order
-from pollwise.errors import FinishedAtOnce, MalformedReply
+from pollwise.errors import MalformedReply
 
 BASE = "https://api.example.com"
 AZURE, GOOGLE = AzureOperationsEndpoint(BASE), GoogleOperationsEndpoint(BASE)
@@ -59,7 +59,7 @@ REPLIES = st.builds(Reply, CODES, FIELDS.map(CIMultiDict), BODIES, st.none() | R
 def _tried(call: Any, *arguments: Any) -> Any:
     try:
         return call(*arguments)
-    except (MalformedReply, FinishedAtOnce):
+    except MalformedReply:
         return None
 
 

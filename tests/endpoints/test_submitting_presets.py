@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pollwise import BearerAuth, JobWatcher, Pacing, SqliteLedger
+from pollwise import BearerAuth, JobWatcher, Pacing, SqliteLedger, Succeeded, WatchError
 from pollwise.endpoints.aip151 import GoogleOperationsEndpoint, GoogleOrder
 from pollwise.endpoints.azure import AzureOperationsEndpoint, AzureOrder
 from pollwise.endpoints.http_async import HttpAsyncEndpoint, Order
-from pollwise.errors import FinishedAtOnce, SubmitDoubtful
+from pollwise.errors import SubmitDoubtful
 from raw_server import Line, RawServer, raw_server, reply
 
 pytestmark = pytest.mark.looptime
 
+DONE_AT_ONCE = reply(b'{"name": "operations/7", "done": true, "response": {"a": 1}}')
 OPTIONS: dict[str, Any] = {"timeout_s": 600.0, "pacing": Pacing.fixed(5.0)}
 
 
@@ -57,18 +59,48 @@ async def test_an_azure_operation_is_started_and_its_result_fetched() -> None:
     assert script.asked == [f"PUT {url}", "GET /operations/7", "GET /operations/7", f"GET {url}"]
 
 
-async def test_work_that_is_done_at_once_leaves_nothing_to_settle(tmp_path: Path) -> None:
-    """The error has the result, and the ledger no intent."""
-    script = Script(reply(b'{"value": 1}'))
-    async with (
-        raw_server(script) as script.server,
-        SqliteLedger(tmp_path / "l") as ledger,
-        JobWatcher(AzureOperationsEndpoint(script.server.url), ledger=ledger, **OPTIONS) as watcher,
-    ):
-        with pytest.raises(FinishedAtOnce) as caught:
-            await watcher.submit(AzureOrder("POST", "/vm/7/start"))
-        assert caught.value.result == {"value": 1}
-        assert await watcher.unfinished_submits() == []
+AT_ONCE: list[tuple[Any, Any, bytes, Any]] = [
+    (AzureOperationsEndpoint, AzureOrder("POST", "/vm/7/start"), reply(b'{"value": 1}'), {"value": 1}),
+    (AzureOperationsEndpoint, AzureOrder("DELETE", "/vm/7"), reply(b"", status="204 No Content"), None),
+    (AzureOperationsEndpoint, AzureOrder("PUT", "/vm/7"), reply(b'{"name": "vm-7"}'), {"name": "vm-7"}),
+    (HttpAsyncEndpoint, Order("POST", "/exports"), reply(b'{"rows": 3}'), {"rows": 3}),
+    (partial(HttpAsyncEndpoint, raw=True), Order("POST", "/exports"), reply(b"a,b\n\xff"), b"a,b\n\xff"),
+    (GoogleOperationsEndpoint, GoogleOrder("POST", "/v1/books"), DONE_AT_ONCE, {"a": 1}),
+]
+
+
+@pytest.mark.parametrize(("make", "order", "answer", "result"), AT_ONCE)
+async def test_work_that_is_done_at_once_is_a_watch_that_is_over(
+    make: Any, order: Any, answer: bytes, result: Any, tmp_path: Path
+) -> None:
+    """Nothing more is sent, the result is there, and the ledger delivers the outcome once, and settles the intent."""
+    script = Script(answer)
+    async with raw_server(script) as script.server, SqliteLedger(tmp_path / "l") as ledger:
+        endpoint = make(script.server.url)
+        async with JobWatcher(endpoint, ledger=ledger, **OPTIONS) as watcher:
+            watch = await watcher.submit(order, key="key-1")
+            assert isinstance(watch.outcome, Succeeded)
+            assert [event async for event in watch] == [watch.outcome]
+            assert await watch.result() == result
+            assert await watcher.unfinished_submits() == []
+        async with JobWatcher(endpoint, ledger=ledger, **OPTIONS) as watcher:
+            again = await watcher.submit(order, key="key-1")
+            assert await again.result() == result
+            assert [(one.outcome.job, await one.ack()) async for one in watcher.outcomes()] == [(watch.job, True)]
+            assert [one async for one in watcher.outcomes()] == []
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize(("make", "order", "answer"), [AT_ONCE[0][:3], AT_ONCE[3][:3]])
+async def test_work_that_was_done_at_once_is_never_asked_about(make: Any, order: Any, answer: bytes) -> None:
+    """The URL of the start says nothing about it. Two such starts are two jobs."""
+    script = Script(answer, answer)
+    async with raw_server(script) as script.server, JobWatcher(make(script.server.url), **OPTIONS) as watcher:
+        first, second = await watcher.submit(order), await watcher.submit(order)
+        assert first.job != second.job
+        with pytest.raises(WatchError, match="has no status of it"):
+            await watcher.watch(first.job)
+    assert len(script.asked) == 2
 
 
 async def test_an_accepted_job_is_started_and_its_result_fetched() -> None:

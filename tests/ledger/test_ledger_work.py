@@ -53,6 +53,18 @@ async def test_the_same_job_again_is_no_second_row(ledger: SqliteLedger) -> None
     assert open_one.first_seen == NOON
 
 
+async def test_a_job_that_was_over_is_recorded_with_its_outcome(ledger: SqliteLedger) -> None:
+    """In one call, which never replaces what is known. Its number is not that of the given outcome."""
+    first, second, _ = await ledger.record([new(1), new(2, outcome=success(77)), new(3)])
+    assert (first.known, second.known) == (None, None)
+    ((known,),) = [page async for page in ledger.unacknowledged(ENDPOINT)]
+    assert (known.id, known.outcome, known.acknowledged) == (second.id, OutcomeKind.SUCCEEDED, False)
+    assert [one.id for one in await every(ledger.open_watches(ENDPOINT))] == [first.id, second.id + 1]
+    again, ended = await ledger.record([new(1, outcome=success(1)), new(2, outcome=abandoned(2))])
+    assert isinstance(again.known, OpenWatch)
+    assert ended.known == known
+
+
 async def test_the_same_job_twice_in_one_call(ledger: SqliteLedger) -> None:
     """Within one call too, the second mention finds the first."""
     first, second = await ledger.record([new(1), new(1)])

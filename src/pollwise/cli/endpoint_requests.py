@@ -21,6 +21,7 @@ from pollwise.model.masking import mask_of
 from pollwise.model.messages import Reply, Request
 from pollwise.model.reading import Phase, Reading
 from pollwise.model.results import ResultPage
+from pollwise.model.submitting import Submitted
 
 __all__ = ["further_readings", "own_requests"]
 
@@ -74,13 +75,14 @@ def _result(endpoint: Any, job: DeclaredJob, status: Any) -> str:
 
 def _started(endpoint: Any, reply: Reply) -> str:
     try:
-        job = endpoint.read_submitted({}, reply)
+        made = endpoint.read_submitted({}, reply)
     except ConfigurationError as error:
         return f"no job without an order: {error}"
     except MalformedReply as error:
         return f"no job: {error.reason}"
     except PollwiseError as error:
         return f"no job: {error}"
+    job = made.job if isinstance(made, Submitted) else made
     return " ".join(f"{name}={value}" for name, value in job.keys)
 
 

@@ -22,7 +22,6 @@ from pollwise.errors import (
     ConfigurationError,
     DeadlineExceeded,
     EndpointBug,
-    FinishedAtOnce,
     InsecureUrl,
     JobCancelled,
     JobFailed,
@@ -201,9 +200,6 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     ConfigurationError: _configuration,
     DeadlineExceeded: _deadline,
     EndpointBug: lambda error: f"the endpoint's code failed ({error.kind}). This is a bug of the endpoint.",
-    FinishedAtOnce: lambda error: (
-        f"the server finished the work at once (HTTP {error.http_status}), so there is no job to watch."
-    ),
     InsecureUrl: _insecure,
     JobCancelled: lambda error: f"cancelled: {error.reason or 'no reason given'}",
     JobFailed: lambda error: f"failed: {error.reason or 'no reason given'}",

@@ -42,7 +42,8 @@ async def learn_durations(
 ) -> None:
     """Learn how long the account's earlier jobs took. Raises LedgerError if the ledger cannot be read."""
     known = await patience.call(lambda: ledger.durations(endpoint, account))
-    took_s = [max(0.0, elapsed_s) for elapsed_s in reversed(known) if math.isfinite(elapsed_s)]
+    # a job that was over in the reply to its start took no time, and teaches nothing of those that take some
+    took_s = [max(0.0, elapsed_s) for elapsed_s in reversed(known) if math.isfinite(elapsed_s) and elapsed_s != 0.0]
     for begin in range(0, len(took_s), _MANY):
         durations.learn((_SEEN_LATE * took, took) for took in took_s[begin : begin + _MANY])
         await asyncio.sleep(0)

@@ -27,6 +27,7 @@ from yarl import URL
 
 from pollwise.core.identity import checked_account
 from pollwise.endpoints._address import ApiRoot, checked_id, segment
+from pollwise.endpoints._at_once import with_end
 from pollwise.endpoints._lenient import lenient_number, lenient_whole_number
 from pollwise.endpoints._order import Order
 from pollwise.endpoints._reader import clipped, json_object_in
@@ -40,6 +41,7 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.results import ResultPage
+from pollwise.model.submitting import Submitted
 
 __all__ = ["GoogleError", "GoogleOperation", "GoogleOperationsEndpoint", "GoogleOrder", "GoogleStatus"]
 
@@ -256,13 +258,16 @@ class GoogleOperationsEndpoint(Endpoint[GoogleOperation, GoogleStatus]):
         request = order.with_key(key).request(self._root)
         return request if order.request_id is None else attrs.evolve(request, idempotent=True)
 
-    def read_submitted(self, _order: GoogleOrder, reply: Reply, /) -> GoogleOperation:
-        """The operation in the reply. Raises MalformedReply if it has no valid name."""
-        name = _operation_in(reply).get("name")
+    def read_submitted(self, _order: GoogleOrder, reply: Reply, /) -> GoogleOperation | Submitted[GoogleOperation]:
+        """The operation in the reply, with its end if it is done. Raises MalformedReply if it has no valid name."""
+        data = _operation_in(reply)
+        name = data.get("name")
         try:
-            return GoogleOperation(name)  # type: ignore[arg-type]  # its validator says what is wrong
+            job = GoogleOperation(name)  # type: ignore[arg-type]  # its validator says what is wrong
         except ConfigurationError:
             why = f"field name: expected the name of an operation, got {shown(name)}"
+        else:
+            return with_end(job, lambda: _reading(reply, data))
         raise reply.malformed(why)
 
 

@@ -8,7 +8,9 @@ Rule 1: 202 is running (RFC 9110, 15.3.3). If it names a URL, that one is asked 
 result. But a web page is none, as of a proxy or a sign-in, unless results are bytes (`raw`).
 Rule 2: 303 is the end, and its `Location` has the result (15.4.4). 301, 302, 307 and 308 say where the status is now (15.4).
 Rule 3: any other status code is a refusal and says nothing about the job, but for what `gone` and `failed` say.
-Rule 4: `Retry-After` is obeyed as everywhere (10.2.3). A relative URL is relative to that of the request (10.2.2).
+Rule 4: a start that is not answered with 202 was done at once (RFC 7240, 4.1). Its job has the URL of the start, with a
+fragment that names it, and is not asked about.
+Rule 5: `Retry-After` is obeyed as everywhere (10.2.3). A relative URL is relative to that of the request (10.2.2).
 
 Sources: RFC 9110, RFC 7240 (`Prefer: respond-async`), RFC 9457 (problem details). How a 202 names its status monitor is not
 standardised; a `Location` is the usual way, and `monitor_field` names another header field.
@@ -25,6 +27,7 @@ from yarl import URL
 
 from pollwise.core.identity import checked_account
 from pollwise.endpoints._address import ApiRoot
+from pollwise.endpoints._at_once import check_asked, content_of, is_at_once, named_at_once
 from pollwise.endpoints._order import Order
 from pollwise.endpoints._reader import clipped, json_object_in
 from pollwise.endpoints._server_values import (
@@ -40,7 +43,7 @@ from pollwise.endpoints._server_values import (
     without_query,
 )
 from pollwise.endpoints.attrs_codec import AttrsCodec
-from pollwise.errors import ConfigurationError, FinishedAtOnce, Problem
+from pollwise.errors import ConfigurationError, Problem
 from pollwise.http.credentials import is_field_name
 from pollwise.model.abilities import NEVER_ANSWERS
 from pollwise.model.cursor import Cursor
@@ -49,6 +52,7 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.results import ResultPage
+from pollwise.model.submitting import Submitted
 
 __all__ = ["AcceptedJob", "AcceptedStatus", "HttpAsyncEndpoint", "Order"]
 
@@ -64,7 +68,8 @@ class AcceptedJob:
     """A job that a server has accepted.
 
     Args:
-        url: The URL of its status. Ledgers and resume tokens keep it whole. The text of the job has no query.
+        url: The URL of its status. Ledgers and resume tokens keep it whole. The text of the job has no query. The job of work
+            that was done at once has the URL of its start, with a fragment.
 
     Raises:
         ConfigurationError: It is no absolute http or https URL, or has a user name.
@@ -83,7 +88,7 @@ class AcceptedStatus:
     Attributes:
         http_status: Its status code.
         result_url: Where the result is. None if `body` is the result, or if there is none yet. The `repr` has no query of it.
-        body: The JSON of the reply, or None if it has none.
+        body: The JSON of the reply, or None if it has none. Of work that was done at once, bytes are a base64 text.
     """
 
     http_status: int
@@ -163,7 +168,12 @@ class HttpAsyncEndpoint(Endpoint[AcceptedJob, AcceptedStatus]):
         return f"HttpAsyncEndpoint({str(self._root)!r})"
 
     def request(self, job: AcceptedJob, /, cursor: Cursor = None) -> Request:
-        """The GET request for the status, at the URL that the newest reply named."""
+        """The GET request for the status, at the URL that the newest reply named.
+
+        Raises:
+            ConfigurationError: The work was done at once, so there is no status.
+        """
+        check_asked(_fragment(job))
         return Request(URL(cursor if isinstance(cursor, str) else job.url, encoded=True))
 
     def read(self, reply: Reply, /, cursor: Cursor = None) -> Reading[AcceptedStatus]:
@@ -197,8 +207,14 @@ class HttpAsyncEndpoint(Endpoint[AcceptedJob, AcceptedStatus]):
         )
         return masked_value(reply.mask, problem)
 
-    def result_request(self, _job: AcceptedJob, status: AcceptedStatus, /) -> Request | ResultPage[Any]:
-        """The GET request for the result, or the result itself if the last status has it."""
+    def result_request(self, job: AcceptedJob, status: AcceptedStatus, /) -> Request | ResultPage[Any]:
+        """The GET request for the result, or the result itself if the last status has it.
+
+        Raises:
+            ConfigurationError: The result was in the reply to the start, and a ledger has cut it.
+        """
+        if is_at_once(_fragment(job)):
+            return ResultPage(content_of(_fragment(job), status.body))
         if status.result_url is None:
             return ResultPage(b"" if self._raw else status.body)
         return Request(URL(status.result_url, encoded=True))
@@ -227,17 +243,17 @@ class HttpAsyncEndpoint(Endpoint[AcceptedJob, AcceptedStatus]):
         request = order.request(self._root, {"Prefer": self._prefer, self._key_field: key})
         return attrs.evolve(request, idempotent=True)
 
-    def read_submitted(self, order: Order, reply: Reply, /) -> AcceptedJob:
-        """The job that a reply has accepted.
+    def read_submitted(self, order: Order, reply: Reply, /) -> AcceptedJob | Submitted[AcceptedJob]:
+        """The job that a reply has accepted. If the server did the work at once, its end is there, too, with the result.
 
         Raises:
-            FinishedAtOnce: The server did the work at once, as it may (RFC 7240, 4.1). The error has the result.
             MalformedReply: It accepts the job and does not say where its status is.
         """
         request = order.request(self._root)
-        if reply.status not in self._started:
-            subject = f"{order.method} {shown_url(str(request.url))}"
-            raise FinishedAtOnce(subject, reply.status, reply.body if self._raw else whole_body(reply))
+        if reply.status != 202 and reply.status not in self._started:
+            name, body = named_at_once(reply.body if self._raw else whole_body(reply))
+            job = of_reply(reply, AcceptedJob, url=str(request.url.with_query(None).with_fragment(name)))
+            return Submitted(job, reading=Reading.succeeded(AcceptedStatus(http_status=reply.status, body=body)))
         url = located_at(reply, self._monitor_field, request.url)
         if url is None:
             raise reply.malformed(f"it has no {self._monitor_field}, so it does not say where the job can be followed")
@@ -249,6 +265,10 @@ class HttpAsyncEndpoint(Endpoint[AcceptedJob, AcceptedStatus]):
             return None
         kept = not self._raw and body is not None and is_surely_whole(body)
         return None if kept else str(reply.request.url)
+
+
+def _fragment(job: AcceptedJob) -> str:
+    return job.url.partition("#")[2]
 
 
 def _target(reply: Reply) -> str:

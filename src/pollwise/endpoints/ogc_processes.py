@@ -17,6 +17,7 @@ Source: github.com/opengeospatial/ogcapi-processes, branch 1.0.0-maintenance (re
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -26,16 +27,19 @@ import attrs
 
 from pollwise.core.header_values import field_value
 from pollwise.endpoints._address import one_segment, segment
+from pollwise.endpoints._at_once import check_asked, content_of, is_at_once, named_at_once, with_end
 from pollwise.endpoints._lenient import lenient_id, lenient_number_or_null, lenient_text
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
 from pollwise.endpoints._starting import post_request
 from pollwise.endpoints._strict import Hook, json_value, shown, text, text_or_null, unknown
 from pollwise.endpoints._vendor import VendorEndpoint
-from pollwise.errors import ConfigurationError, FinishedAtOnce, Problem
+from pollwise.errors import ConfigurationError, Problem
 from pollwise.model.cursor import Cursor
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth
 from pollwise.model.reading import TERMINAL, Phase, Reading
+from pollwise.model.results import ResultPage
+from pollwise.model.submitting import Submitted
 
 __all__ = [
     "ProcessJob",
@@ -128,6 +132,7 @@ class ProcessStatus:
         finished: When it ended.
         updated: When the status changed last.
         links: In the server's order.
+        at_once: The results of a process that ran at once, in a form of pollwise. None for any other job.
     """
 
     status: str
@@ -143,6 +148,7 @@ class ProcessStatus:
     finished: str | None = None
     updated: str | None = None
     links: tuple[ProcessLink, ...] = ()
+    at_once: Any = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -238,7 +244,12 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
         self.fixed_origin = str(self._root.origin)
 
     def request(self, job: ProcessJob, /) -> Request:
-        """The GET request for the job's status, without credentials."""
+        """The GET request for the job's status, without credentials.
+
+        Raises:
+            ConfigurationError: The process ran at once, so the server has no job.
+        """
+        check_asked(job.job_id)
         return Request(self._root.url(f"/jobs/{segment(job.job_id)}"), _ACCEPT_JSON)
 
     def read(self, reply: Reply, /, cursor: Cursor = None) -> Reading[ProcessStatus]:
@@ -289,19 +300,19 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
 
     # --- the rest of a job's life -------------------------------------------------------------
 
-    def result_request(self, job: ProcessJob, _status: ProcessStatus, /) -> Request:
-        """The GET request for the results (/req/core/job-results-op)."""
+    def result_request(self, job: ProcessJob, status: ProcessStatus, /) -> Request | ResultPage[ProcessResults]:
+        """The GET request for the results (/req/core/job-results-op), or the results of a process that ran at once.
+
+        Raises:
+            ConfigurationError: The results were in the reply to the start, and a ledger has cut them.
+        """
+        if is_at_once(job.job_id):
+            return ResultPage(_results_kept(content_of(job.job_id, status.at_once)))
         return Request(self._root.url(f"/jobs/{segment(job.job_id)}/results"), _ACCEPT_ANY)
 
     def read_result(self, reply: Reply, /) -> ProcessResults:
         """The results in the reply, in whatever form the server sent them."""
-        document = reply.json() if reply.is_json and reply.body else None
-        return ProcessResults(
-            outputs=document if isinstance(document, dict) else {},
-            body=reply.body,
-            media_type=reply.content_type,
-            links=_links(reply),
-        )
+        return _results(reply)
 
     def cancel_request(self, job: ProcessJob, _status: ProcessStatus | None, /) -> Request:
         """The DELETE request that dismisses the job (/req/dismiss/job-dismiss-op).
@@ -326,12 +337,14 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
         wanted = {name: value for name, value in body.items() if value is not None}
         return post_request(url, wanted, {"Prefer": "respond-async"}, f"the order of process {order.process_id}")
 
-    def read_submitted(self, order: ProcessOrder, reply: Reply, /) -> ProcessJob:
+    def read_submitted(self, order: ProcessOrder, reply: Reply, /) -> ProcessJob | Submitted[ProcessJob]:
         """The job in the reply to an execution: its `jobID`, or else the last segment of the job's URL.
 
+        If the server has executed the process at once, and has made no job, the job has a name of pollwise's, and its end
+        is there, too.
+
         Raises:
-            FinishedAtOnce: The server has executed the process at once, and has made no job.
-            MalformedReply: The server has made a job that the reply does not name.
+            MalformedReply: The server has made a job that the reply does not name. Or its outputs are no JSON, and say so.
         """
         body = json_object_in(reply) or {}
         found = body.get("jobID", body.get("id")) if "status" in body else None
@@ -339,12 +352,23 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
             url = reply.headers.get("Location") or _links(reply).get("monitor")
             found = None if url is None else unquote(url.partition("?")[0].rstrip("/").rpartition("/")[2])
         try:
-            return ProcessJob(found)  # type: ignore[arg-type]  # the class checks it
+            job = ProcessJob(found)  # type: ignore[arg-type]  # the class checks it
         except ConfigurationError:
             pass
+        else:
+            return with_end(job, lambda: self.read_for(job, reply)) if "status" in body else job
         if reply.status == 201:
             raise reply.malformed("the job that was created has neither a jobID nor a Location")
-        raise FinishedAtOnce(order, reply.status, _json_or_body(reply))
+        results = _results(reply)
+        name, kept = named_at_once(
+            {
+                "base64": base64.b64encode(results.body).decode(),
+                "media_type": results.media_type,
+                "links": dict(results.links),
+            }
+        )
+        status = ProcessStatus(status="successful", process_id=order.process_id, at_once=kept)
+        return Submitted(ProcessJob(name), reading=Reading.succeeded(status))
 
 
 def _reason(status: ProcessStatus) -> str | None:
@@ -354,8 +378,21 @@ def _reason(status: ProcessStatus) -> str | None:
     return ": ".join(clipped(words)) or status.message
 
 
-def _json_or_body(reply: Reply) -> Any:
-    return reply.json() if reply.is_json and reply.body else reply.body or None
+def _results(reply: Reply) -> ProcessResults:
+    document = reply.json() if reply.is_json and reply.body else None
+    return ProcessResults(
+        outputs=document if isinstance(document, dict) else {},
+        body=reply.body,
+        media_type=reply.content_type,
+        links=_links(reply),
+    )
+
+
+def _results_kept(kept: Mapping[str, Any]) -> ProcessResults:
+    """The results of a process that ran at once, as its status has kept them."""
+    headers = {} if kept["media_type"] is None else {"Content-Type": kept["media_type"]}
+    results = _results(Reply(200, headers, base64.b64decode(kept["base64"])))
+    return attrs.evolve(results, links=kept["links"])
 
 
 def _links(reply: Reply) -> dict[str, str]:

@@ -14,7 +14,6 @@
     │   ├── ClockSkewed
     │   ├── UnknownOutcome
     │   ├── EndpointBug
-    │   ├── FinishedAtOnce            (the work is done, and its result is in the error)
     │   ├── CallbackFailed
     │   ├── LedgerWriteFailed
     │   ├── UnrestoredError
@@ -71,7 +70,6 @@ from pollwise.errors._watches import (
     ClockSkewed,
     DeadlineExceeded,
     EndpointBug,
-    FinishedAtOnce,
     JobNotFound,
     LedgerWriteFailed,
     PermissionDenied,
@@ -96,7 +94,6 @@ __all__ = [
     "ConnectFailed",
     "DeadlineExceeded",
     "EndpointBug",
-    "FinishedAtOnce",
     "InsecureUrl",
     "JobCancelled",
     "JobError",

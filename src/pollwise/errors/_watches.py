@@ -17,7 +17,6 @@ __all__ = [
     "ClockSkewed",
     "DeadlineExceeded",
     "EndpointBug",
-    "FinishedAtOnce",
     "JobNotFound",
     "LedgerWriteFailed",
     "PermissionDenied",
@@ -226,27 +225,6 @@ class EndpointBug(WatchError):
 
     def __str__(self) -> str:
         return f"{self.job}: the endpoint's code raised {self.kind}: {self.detail}. Correct the endpoint, or report this bug."
-
-
-@attrs.define
-class FinishedAtOnce(WatchError):
-    """The server finished the work before it answered the request to start it. So there is no job to watch.
-
-    Attributes:
-        job: What was to be started.
-        http_status: The status code of that reply.
-        result: The JSON of that reply, its bytes if it is no JSON, or None if it is empty.
-    """
-
-    job: Any
-    http_status: int
-    result: Any = attrs.field(default=None, repr=False)
-
-    def __str__(self) -> str:
-        return (
-            f"{_subject(self.job)}The server finished the work at once (HTTP {self.http_status}), so there is no job to"
-            " watch. The attribute `result` has its reply."
-        )
 
 
 @attrs.define

@@ -14,8 +14,8 @@ from yarl import URL
 
 from azure_core_script import BASE, RESOURCE, Answer
 from pollwise import Abandoned, JobWatcher, Pacing, Retry, Succeeded
-from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint
-from pollwise.errors import ConnectFailed, FinishedAtOnce, MalformedReply, PollwiseError
+from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint, Monitor
+from pollwise.errors import ConfigurationError, ConnectFailed, MalformedReply, PollwiseError
 from pollwise.model.messages import Reply, Request
 from pollwise.testing import ScriptedTransport, reply
 
@@ -162,10 +162,11 @@ async def test_final_get_via_location_of_a_put() -> None:
 
 
 def test_a_start_without_anything_to_poll() -> None:
-    """A POST with 200 and no header field is over: the error has its JSON."""
-    with pytest.raises(FinishedAtOnce) as caught:
-        started("POST", 200, {}, FOO)
-    assert (caught.value.http_status, caught.value.result) == (200, FOO)
+    """A POST with 200 and no header field is over, and its operation is not polled."""
+    job = started("POST", 200, {}, FOO)
+    assert job.monitor is Monitor.NOTHING
+    with pytest.raises(ConfigurationError, match="has no status of it"):
+        AzureOperationsEndpoint(BASE).request(job)
 
 
 async def test_a_continuation_token() -> None:

@@ -10,9 +10,11 @@ import pytest
 from yarl import URL
 
 from pollwise import ConfigurationError
-from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint, FinalStateVia, Monitor
-from pollwise.errors import FinishedAtOnce, MalformedReply
+from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint, AzureOrder, FinalStateVia, Monitor
+from pollwise.errors import MalformedReply
 from pollwise.model.messages import Reply, Request
+from pollwise.model.results import ResultPage
+from pollwise.model.submitting import Submitted
 
 URL_OF_START = "https://management.example.com/subscriptions/s/vm/7/start?api-version=1&sig=s3cr3t"
 CODEC = AzureOperationsEndpoint.codec
@@ -77,13 +79,16 @@ def test_a_202_without_a_way_to_follow_it_says_so() -> None:
 
 
 @pytest.mark.parametrize(("body", "result"), [(b"", None), (b'{"a": 1}', {"a": 1}), (b"done", b"done")])
-def test_an_operation_that_is_over_has_its_result_in_the_error(body: bytes, result: Any) -> None:
-    """Nothing is to be polled. The error shows neither the query nor the result."""
-    with pytest.raises(FinishedAtOnce) as caught:
-        started("POST", 200, {}, body)
-    assert caught.value.result == result
-    assert "POST https://management.example.com/subscriptions/s/vm/7/start" in str(caught.value)
-    assert "s3cr3t" not in str(caught.value) + repr(caught.value)
+def test_an_operation_that_is_over_has_its_result_in_its_first_status(body: bytes, result: Any) -> None:
+    """Nothing is to be polled. The operation keeps no query, which may have a signature."""
+    job = started("POST", 200, {}, body)
+    assert job.monitor is Monitor.NOTHING
+    assert "s3cr3t" not in job.url + job.request_url
+    endpoint = AzureOperationsEndpoint("https://management.example.com")
+    made = endpoint.read_submitted(AzureOrder("POST", "/subscriptions/s/vm/7/start"), Reply(200, {}, body))
+    assert isinstance(made, Submitted)
+    assert made.reading is not None
+    assert endpoint.result_request(made.job, made.reading.status) == ResultPage(result)
 
 
 def test_the_text_of_an_operation_has_no_query() -> None:
@@ -106,8 +111,8 @@ def test_an_operation_keeps_no_password() -> None:
 
 
 def test_the_text_of_a_start_has_no_password() -> None:
-    """The request may be that of another client."""
-    with pytest.raises(FinishedAtOnce) as caught:
+    """The request may be that of another client. Its URL cannot be kept."""
+    with pytest.raises(MalformedReply) as caught:
         AzureOperation.from_reply(Request(URL("https://user:s3cr3t@x.example/1"), method="POST"), Reply(200, {}, b""))
     assert "s3cr3t" not in str(caught.value) + repr(caught.value)
 

@@ -24,12 +24,12 @@ from pollwise import (
 from pollwise.endpoints.mcp_tasks import McpSession, McpTask, McpTasksEndpoint, McpTaskStatus, McpToolCall
 from pollwise.errors import (
     AuthenticationError,
-    FinishedAtOnce,
     JobNotFound,
     MalformedReply,
     RequestRejected,
     ServerUnavailable,
 )
+from pollwise.model.results import ResultPage
 from pollwise.testing import Sample, check_endpoint
 from raw_server import reply as raw_reply
 
@@ -272,10 +272,11 @@ def test_a_tool_is_called_as_a_task() -> None:
 def test_a_task_that_was_created_is_named(endpoint: McpTasksEndpoint, result: dict[str, Any]) -> None:
     """`CreateTaskResult` of each revision."""
     order = McpToolCall(name="get_weather")
-    assert endpoint.read_submitted(order, response(result)) == JOB
-    with pytest.raises(FinishedAtOnce) as caught:
-        endpoint.read_submitted(order, response(TOOL_RESULT))
-    assert caught.value.result == TOOL_RESULT
+    started = endpoint.read_submitted(order, response(result))
+    assert (started.job, started.poll_after_s, started.reading) == (JOB, 5.0, None)
+    at_once = endpoint.read_submitted(order, response(TOOL_RESULT))
+    assert at_once.reading is not None
+    assert endpoint.result_request(at_once.job, at_once.reading.status) == ResultPage(TOOL_RESULT)
     with pytest.raises(RequestRejected):
         endpoint.read_submitted(order, error(-32602))
     with pytest.raises(MalformedReply, match="code -32603"):  # it is not known whether there is a task

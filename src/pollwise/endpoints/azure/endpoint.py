@@ -23,6 +23,7 @@ from yarl import URL
 
 from pollwise.core.identity import checked_account
 from pollwise.endpoints._address import ApiRoot
+from pollwise.endpoints._at_once import check_asked, content_of, is_at_once, named_at_once, with_end
 from pollwise.endpoints._lenient import lenient_number
 from pollwise.endpoints._order import Order
 from pollwise.endpoints._reader import clipped, json_object_in
@@ -33,6 +34,7 @@ from pollwise.endpoints._server_values import (
     is_web_page,
     json_or_none,
     located_at,
+    whole_body,
     without_query,
 )
 from pollwise.endpoints._strict import shown
@@ -54,6 +56,7 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.results import ResultPage
+from pollwise.model.submitting import Submitted
 
 __all__ = ["AzureError", "AzureOperationsEndpoint", "AzureOrder", "AzureStatus"]
 
@@ -109,7 +112,7 @@ class AzureStatus:
         error: The error object, or None.
         result_url: Where the result of an operation that succeeded is. None if `body` is the result. The `repr` has no query of
             it.
-        body: The JSON of the reply, or None if it has none.
+        body: The JSON of the reply, or None if it has none. Of an operation whose start was its end, bytes are a base64 text.
     """
 
     state: str
@@ -163,7 +166,12 @@ class AzureOperationsEndpoint(Endpoint[AzureOperation, AzureStatus]):
         return f"AzureOperationsEndpoint({str(self._root)!r})"
 
     def request(self, job: AzureOperation, /, cursor: Cursor = None) -> Request:
-        """The GET request for the status, at the URL that the newest reply named."""
+        """The GET request for the status, at the URL that the newest reply named.
+
+        Raises:
+            ConfigurationError: The start of the operation was its end, so there is no status.
+        """
+        check_asked(job.name_at_once)
         return Request(URL(cursor if isinstance(cursor, str) else job.url, encoded=True))
 
     def read(self, reply: Reply, /, cursor: Cursor = None) -> Reading[AzureStatus]:
@@ -194,8 +202,14 @@ class AzureOperationsEndpoint(Endpoint[AzureOperation, AzureStatus]):
             return None
         return masked_value(reply.mask, Problem(codes=clipped([error.code]), descriptions=clipped([error.message])))
 
-    def result_request(self, _job: AzureOperation, status: AzureStatus, /) -> Request | ResultPage[Any]:
-        """The GET request for the result, or the result itself if the last status has it."""
+    def result_request(self, job: AzureOperation, status: AzureStatus, /) -> Request | ResultPage[Any]:
+        """The GET request for the result, or the result itself if the last status has it.
+
+        Raises:
+            ConfigurationError: The result was in the reply to the start, and a ledger has cut it.
+        """
+        if is_at_once(job.name_at_once):
+            return ResultPage(content_of(job.name_at_once, status.body))
         if status.result_url is None:
             return ResultPage(status.body)
         return Request(URL(status.result_url, encoded=True))
@@ -208,10 +222,22 @@ class AzureOperationsEndpoint(Endpoint[AzureOperation, AzureStatus]):
         """The request that starts an operation. Azure has no common idempotency key, so the key is not sent."""
         return order.request(self._root)
 
-    def read_submitted(self, order: AzureOrder, reply: Reply, /) -> AzureOperation:
-        """The operation that a reply has started. Raises what `AzureOperation.from_reply` raises."""
+    def read_submitted(self, order: AzureOrder, reply: Reply, /) -> AzureOperation | Submitted[AzureOperation]:
+        """The operation that a reply has started. Its end is there, too, if the reply is the end.
+
+        A resource says so with its `provisioningState`, or with 200 and without one.
+
+        Raises:
+            MalformedReply: As `AzureOperation.from_reply`.
+        """
         request = order.request(self._root)
-        return AzureOperation.from_reply(request, reply, final_state_via=order.final_state_via, monitor=order.monitor)
+        job = AzureOperation.from_reply(request, reply, final_state_via=order.final_state_via, monitor=order.monitor)
+        if job.monitor is Monitor.NOTHING:
+            _, body = named_at_once(whole_body(reply))
+            return Submitted(job, reading=Reading.succeeded(AzureStatus(state="Succeeded", body=body)))
+        if job.monitor is Monitor.RESOURCE:
+            return with_end(job, lambda: _of_new_resource(job, reply))
+        return job
 
 
 def _of_monitor(job: AzureOperation | None, reply: Reply, cursor: Cursor) -> Reading[AzureStatus]:
@@ -250,6 +276,17 @@ def _state_in_properties(data: object) -> object:
     """`properties.provisioningState` of a resource, as sent, or None."""
     inner = data.get("properties") if isinstance(data, dict) else None
     return inner.get("provisioningState") if isinstance(inner, dict) else None
+
+
+def _of_new_resource(job: AzureOperation, reply: Reply) -> Reading[AzureStatus]:
+    """The reading of the reply to a PUT or PATCH. A 201 without a state may be the beginning, as for azure-mgmt-core."""
+    reading = _of_resource(job, reply, None)
+    data = reading.status.body
+    inner = data.get("properties")
+    named = data.get("provisioningState") or (isinstance(inner, dict) and inner.get("provisioningState"))
+    if reply.status != 200 and not named:
+        raise reply.malformed("it has no provisioningState")
+    return reading
 
 
 def _of_refusal(job: AzureOperation, reply: Reply) -> Reading[AzureStatus]:

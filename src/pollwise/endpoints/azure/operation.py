@@ -4,7 +4,8 @@ Rule 1: the reply that started the operation decides how it is polled. `Operatio
 `Azure-AsyncOperation`, then `Location`. Without any of them, PUT and PATCH are polled at their own URL.
 Rule 2: where the result is depends on the method, on `resourceLocation` in the last status, and on `final-state-via` of the
 API's description. Only an operation with a status monitor has a final GET.
-Rule 3: a reply without such a field that is no PUT or PATCH is the end (200, 201, 204), or cannot be followed (202).
+Rule 3: a reply without such a field that is no PUT or PATCH is the end (200, 201, 204), or cannot be followed (202). The
+operation has the URL of its start then, with a fragment that names it, and is not polled.
 
 Sources: "Track asynchronous Azure operations" (learn.microsoft.com); "Asynchronous API Reference" of
 azure-resource-manager-rpc, v1.0; "Long-Running Operations & Jobs" of microsoft/api-guidelines, azure/Guidelines.md;
@@ -20,9 +21,10 @@ from typing import Any, Final
 import attrs
 from yarl import URL
 
+from pollwise.endpoints._at_once import named_at_once
 from pollwise.endpoints._order import check_method
 from pollwise.endpoints._server_values import checked_url, located_at, of_reply, shown_url, whole_body
-from pollwise.errors import ConfigurationError, FinishedAtOnce
+from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Reply, Request
 
 __all__ = [
@@ -49,6 +51,8 @@ class Monitor(enum.StrEnum):
     """The URL in `Location`: 202 is running, and any other 2xx is the end and the result."""
     RESOURCE = "resource"
     """The resource itself: `properties.provisioningState` in its body decides."""
+    NOTHING = "nothing"
+    """Nothing, because the reply to the start was the end."""
 
 
 class FinalStateVia(enum.StrEnum):
@@ -128,7 +132,7 @@ class AzureOperation:
         final_state_via: FinalStateVia | str = FinalStateVia.DEFAULT,
         monitor: Monitor | str | None = None,
     ) -> AzureOperation:
-        """The operation that a reply to this request has started.
+        """The operation that a reply to this request has started. If that reply is the end, the monitor is `NOTHING`.
 
             AzureOperation.from_reply(
                 Request(URL(str(sent.url)), method="PUT"), Reply(got.status_code, got.headers, got.content)
@@ -142,7 +146,6 @@ class AzureOperation:
                 has a status in its body, such as Azure Maps.
 
         Raises:
-            FinishedAtOnce: The reply is the end already. The error has its JSON.
             MalformedReply: Its status code is none of 200, 201, 202 and 204, a URL in it is invalid, or it is a 202 that
                 cannot be followed.
         """
@@ -175,7 +178,22 @@ class AzureOperation:
                 "it is a 202 without Operation-Location, Azure-AsyncOperation and Location, so nothing says where the"
                 " operation can be followed"
             )
-        raise FinishedAtOnce(f"{method} {shown_url(str(request.url))}", reply.status, whole_body(reply))
+        name, _ = named_at_once(whole_body(reply))
+        own = request.url.with_query(None)  # it is asked no more, so a signature need not be kept
+        return of_reply(
+            reply,
+            cls,
+            url=str(own.with_fragment(name)),
+            method=method,
+            request_url=str(own),
+            monitor=Monitor.NOTHING,
+            final_state_via=via,
+        )
+
+    @property
+    def name_at_once(self) -> str:
+        """The name of an operation whose start was its end, or an empty text."""
+        return self.url.partition("#")[2] if self.monitor is Monitor.NOTHING else ""
 
     def final_url(self, resource_location: str | None) -> str | None:
         """Where the result is once the operation has succeeded, or None if the last reply has it.

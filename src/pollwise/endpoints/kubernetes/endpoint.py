@@ -20,6 +20,7 @@ import orjson
 
 from pollwise.core.identity import checked_account
 from pollwise.endpoints._address import ApiRoot, checked_id, segment
+from pollwise.endpoints._at_once import with_end
 from pollwise.endpoints._reader import clipped, json_object_in
 from pollwise.endpoints._starting import json_bytes
 from pollwise.endpoints._strict import shown
@@ -32,6 +33,7 @@ from pollwise.model.masked_values import masked_value
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import Phase, Reading
+from pollwise.model.submitting import Submitted
 
 __all__ = ["ResourceEndpoint", "deployments", "jobs", "pods", "volume_claims"]
 
@@ -244,15 +246,20 @@ class ResourceEndpoint(Endpoint[Resource, ResourceStatus]):
         body = json_bytes(manifest, "the manifest")
         return Request(self._root.url(self._collection(namespace)), _SENDS_JSON, "POST", body)
 
-    def read_submitted(self, order: ResourceOrder, reply: Reply, /) -> Resource:
-        """The object that was created, with its UID. Raises MalformedReply if the reply has none."""
+    def read_submitted(self, order: ResourceOrder, reply: Reply, /) -> Resource | Submitted[Resource]:
+        """The object that was created, with its UID, and with its end if what is waited for is there already.
+
+        Raises MalformedReply if the reply has no object.
+        """
         document = _object(reply, None)
         namespace = text_in(document, "metadata", "namespace") or (order.namespace if self._namespaced else "")
         name, uid = text_in(document, "metadata", "name"), text_in(document, "metadata", "uid")
         try:
-            return Resource(name or "", namespace, uid or "")
+            job = Resource(name or "", namespace, uid or "")
         except ConfigurationError as exc:
             why = f"field metadata: {exc}"
+        else:
+            return with_end(job, lambda: self._read(job, reply, None))
         raise reply.malformed(why)
 
 

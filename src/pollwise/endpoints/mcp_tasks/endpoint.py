@@ -27,6 +27,7 @@ from yarl import URL
 
 from pollwise.core.identity import checked_account
 from pollwise.endpoints._address import ApiRoot
+from pollwise.endpoints._at_once import check_asked, content_of, is_at_once, named_at_once
 from pollwise.endpoints._reader import ReplyReader
 from pollwise.endpoints._strict import shown, unknown
 from pollwise.endpoints.attrs_codec import AttrsCodec
@@ -43,7 +44,6 @@ from pollwise.endpoints.mcp_tasks.tasks import OLD_NAMES, STATUS, McpTask, McpTa
 from pollwise.errors import (
     AuthenticationError,
     ConfigurationError,
-    FinishedAtOnce,
     JobNotFound,
     MalformedReply,
     Problem,
@@ -51,11 +51,13 @@ from pollwise.errors import (
     ServerUnavailable,
 )
 from pollwise.http.credentials import header_fields
+from pollwise.model.limits import is_number
 from pollwise.model.masked_values import masked_value
 from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Auth, Endpoint
 from pollwise.model.reading import TERMINAL, Phase, Reading
-from pollwise.model.results import ResultCall
+from pollwise.model.results import ResultCall, ResultPage
+from pollwise.model.submitting import Submitted
 
 __all__ = ["McpTasksEndpoint"]
 
@@ -136,7 +138,12 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
     # --- requests -----------------------------------------------------------------------------
 
     def request(self, job: McpTask, /) -> Request:
-        """The POST request with `tasks/get`, without credentials. Each has another ID of JSON-RPC."""
+        """The POST request with `tasks/get`, without credentials. Each has another ID of JSON-RPC.
+
+        Raises:
+            ConfigurationError: The tool ran at once, so there is no task.
+        """
+        check_asked(job.task_id)
         return self._about(job, "tasks/get")
 
     def _about(self, job: McpTask, method: str) -> Request:
@@ -226,8 +233,16 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
 
     # --- the rest of a task's life ------------------------------------------------------------
 
-    def result_request(self, job: McpTask, _status: McpTaskStatus, /) -> Request:
-        """The POST request with `tasks/result`. In revision 2026-07-28 it is `tasks/get`, whose task has the result."""
+    def result_request(self, job: McpTask, status: McpTaskStatus, /) -> Request | ResultPage[dict[str, Any]]:
+        """The POST request with `tasks/result`. In revision 2026-07-28 it is `tasks/get`, whose task has the result.
+
+        Of a tool that ran at once, it is the result itself.
+
+        Raises:
+            ConfigurationError: The result was in the reply to the start, and a ledger has cut it.
+        """
+        if is_at_once(job.task_id):
+            return ResultPage(content_of(job.task_id, status.result))
         return self._about(job, "tasks/result" if self._revision == _EXPERIMENTAL else "tasks/get")
 
     def read_result(self, reply: Reply, /) -> dict[str, Any]:
@@ -267,11 +282,12 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
             params["task"] = {} if order.ttl_ms is None else {"ttl": order.ttl_ms}
         return self._request("tools/call", order.name, params, idempotent=None)
 
-    def read_submitted(self, order: McpToolCall, reply: Reply, /) -> McpTask:
-        """The task in the reply to `tools/call`.
+    def read_submitted(self, order: McpToolCall, reply: Reply, /) -> Submitted[McpTask]:
+        """The task in the reply to `tools/call`, with its `pollInterval`.
+
+        If the tool has run at once, the task has a name of pollwise's, and its end is there, too, with the result.
 
         Raises:
-            FinishedAtOnce: The tool has run at once. The error has its result.
             RequestRejected: The server refuses the call.
             MalformedReply: The reply has no task that could be watched.
         """
@@ -279,12 +295,31 @@ class McpTasksEndpoint(Endpoint[McpTask, McpTaskStatus]):
         task = result.get("task") if self._revision == _EXPERIMENTAL else result
         is_task = isinstance(task, dict) and (self._revision == _EXPERIMENTAL or result.get("resultType") == "task")
         if not is_task or not isinstance(task, dict):
-            raise FinishedAtOnce(order, reply.status, result)
+            return self._ran_at_once(result)
         try:
-            return McpTask(task["taskId"])
+            job = McpTask(task["taskId"])
         except (KeyError, ConfigurationError):
-            pass
-        raise reply.malformed("field taskId: the task has no ID that could be asked for")
+            raise reply.malformed("field taskId: the task has no ID that could be asked for") from None
+        interval_ms = task.get("pollIntervalMs", task.get("pollInterval"))
+        return Submitted(job, interval_ms / 1_000 if is_number(interval_ms) else None)
+
+    def _ran_at_once(self, result: dict[str, Any]) -> Submitted[McpTask]:
+        """The end of a tool that ran at once. What `isError` means is rule 1."""
+        name, kept = named_at_once(result)
+        has_failed = self._revision == _EXPERIMENTAL and result.get("isError") is True
+        state = "failed" if has_failed else "completed"
+        status = McpTaskStatus(task_id=name, status=state, status_message=_text_in(result), result=kept)
+        reading = Reading.failed(status, reason=reason_of(status)) if has_failed else Reading.succeeded(status)
+        return Submitted(McpTask(name), reading=reading)
+
+
+def _text_in(result: Mapping[str, Any]) -> str | None:
+    """The first text in the content of a failed tool's result ("Tools", "Error Handling"), or None."""
+    content = result.get("content") if result.get("isError") is True else None
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, dict) and isinstance(part.get("text"), str):
+            return part["text"]  # type: ignore[no-any-return]  # looked at above
+    return None
 
 
 def _raise(job: Any, reply: Reply, code: int | None, problem: Problem) -> NoReturn:
