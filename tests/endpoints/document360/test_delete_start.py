@@ -19,10 +19,10 @@ def started(**fields: object) -> DeleteFileJob:
 
 
 def test_the_request_deletes_one_file() -> None:
-    """It is the documented DELETE, with each ID as one segment of the path, and may be sent again."""
+    """It is the documented DELETE, with each ID as one segment of the path. It is not sent again after a lost reply."""
     request = ENDPOINT.submit_request(ORDER, "key")
     assert (request.method, str(request.url)) == ("DELETE", "https://api.example.com/eu/v2/Drive/Folders/F%2F1/a%20b")
-    assert (request.is_idempotent, request.body, dict(request.headers)) == (True, None, {})
+    assert (request.is_idempotent, request.body, dict(request.headers)) == (False, None, {})
 
 
 @pytest.mark.parametrize("more", [{}, {"success": False}, {"errors": [{"description": "one warning"}]}])

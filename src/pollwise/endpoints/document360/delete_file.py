@@ -217,6 +217,10 @@ class DeleteFileEndpoint(JobEndpoint[DeleteFileJob, DeleteFileStatus]):
     """
 
     name = "document360"
+    submit_advice = (
+        "The file may be gone, or about to go, and no call finds the task's ID. A second deletion deletes nothing more, and"
+        " may be refused."
+    )
     documented_limit = RateLimit(60, per_s=60.0)  # of each token; Enterprise and Trial plans have 100, says the server
 
     _parts = Parts(job=DeleteFileJob, path=_status_path, reader=_STATUS, problem=problem_in)
@@ -250,10 +254,11 @@ class DeleteFileEndpoint(JobEndpoint[DeleteFileJob, DeleteFileStatus]):
     def submit_request(self, order: DeleteFileOrder, _key: str, /) -> Request:
         """The DELETE request that starts the task. The API has no idempotency key.
 
-        A second request for the same file deletes nothing more. It may be refused, because the file is gone.
+        It is not sent again if its reply was lost. A second request deletes nothing more, but it may be refused, because the
+        file is gone. Then no reply names the task that the first one has started.
         """
         path = f"{_FOLDERS}{segment(order.folder_id)}/{segment(order.file_id)}"
-        return Request(self._root.url(path), method="DELETE")
+        return Request(self._root.url(path), method="DELETE", idempotent=False)
 
     def read_submitted(self, order: DeleteFileOrder, reply: Reply, /) -> DeleteFileJob:
         """The task in the reply.
