@@ -24,7 +24,7 @@ from pollwise import (
     Succeeded,
 )
 from pollwise.endpoints import Cursor, Reply, ResultPage, Submitted
-from pollwise.errors import CallbackFailed, EndpointBug, SubmitDoubtful, UnknownOutcome
+from pollwise.errors import CallbackFailed, EndpointBug, ResultTooLarge, SubmitDoubtful, UnknownOutcome
 from pollwise.ledger import Concluded, LedgerFull, OpenWatch
 from pollwise.testing import controlled
 from submitting import BUSY, DONE, STARTED, Presses, Starting, Vendor, said, serving
@@ -144,6 +144,26 @@ async def test_an_end_of_unknown_kind_is_no_success() -> None:
     async with Starting(vendor, kind=kind) as watcher:
         with pytest.raises(UnknownOutcome, match="state=gone"):
             await (await watcher.submit("print"))
+
+
+async def test_a_result_of_bytes_that_came_with_the_start_can_be_saved(tmp_path: Path) -> None:
+    """As one that is fetched. `max_bytes` counts, and a result of another type is no file."""
+
+    class Bytes(Telling):
+        def result_request(self, job: ToyJob, status: ToyStatus, /) -> Any:
+            return ResultPage(status.state.encode() if job.id == "7" else status.state)
+
+    vendor = Vendor(OVER, OVER, said("200 OK", b'{"id": "8", "state": "succeeded"}'))
+    async with Starting(vendor, kind=Bytes) as watcher:
+        watch = await watcher.submit("print")
+        assert await watch.save_result(tmp_path / "result", max_bytes=9) == 9
+        with pytest.raises(ResultTooLarge):
+            await watch.save_result(tmp_path / "small", max_bytes=8)
+        await watcher.submit("print")
+        other = await watcher.submit("print")
+        with pytest.raises(ConfigurationError, match="no file"):
+            await other.save_result(tmp_path / "none", max_bytes=9)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("result", b"succeeded")]
 
 
 # --- the ledger -----------------------------------------------------------------------------------

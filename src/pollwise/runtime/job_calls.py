@@ -39,7 +39,7 @@ from pollwise.model.tracebacks import endpoint_bug
 from pollwise.runtime.dispatcher import Dispatcher
 from pollwise.runtime.driven_watch import DrivenWatch, copy_for_raise
 from pollwise.runtime.pending_result import PendingResult
-from pollwise.runtime.result_file import ResultFile, SaveCall
+from pollwise.runtime.result_file import ResultFile, SaveCall, WriteFailed
 from pollwise.runtime.single_call import outcome_of_call
 from pollwise.runtime.watch import Watch
 
@@ -267,8 +267,20 @@ def _check_timeout(timeout_s: float | None) -> None:
 
 
 def _in_status(result: object, status: Any, file: ResultFile | None) -> Any:
-    """The result if there is no request for it: a value of the status, or the status itself. Neither can be saved."""
-    return None if file is not None else result.value if isinstance(result, ResultPage) else status
+    """The result if there is no request for it: a value of the status, or the status itself. Of these, bytes can be saved."""
+    value = result.value if isinstance(result, ResultPage) else status
+    if file is None:
+        return value
+    if not isinstance(result, ResultPage) or not isinstance(value, bytes):
+        return None
+    try:
+        file.write(value)
+    except WriteFailed:
+        if file.failure is None:
+            raise
+    else:
+        return file.size
+    raise file.failure
 
 
 def _is_over(outcome: Outcome[Any, Any] | None) -> bool:

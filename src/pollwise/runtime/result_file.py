@@ -23,7 +23,7 @@ from pollwise.model.messages import Reply, Request
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Reading
 
-__all__ = ["ResultFile", "SaveCall"]
+__all__ = ["ResultFile", "SaveCall", "WriteFailed"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
