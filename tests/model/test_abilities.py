@@ -42,6 +42,8 @@ class Able(Structural):
     account = "acme"
     heeded_headers = ("ETag",)
     result_answer_statuses = frozenset({422})
+    submit_answer_statuses = frozenset({303})
+    submit_advice = "Look at the list of exports."
     documented_limit = RateLimit(7, per_s=1.0)
     codec = KeptToyEndpoint().codec
 
@@ -73,7 +75,8 @@ def test_an_object_of_another_class_keeps_what_it_has() -> None:
     """Each further member of `Endpoint` counts."""
     whole = with_defaults(Able())
     assert (whole.account, whole.heeded_headers, whole.documented_limit) == ("acme", ("ETag",), RateLimit(7, per_s=1.0))
-    assert whole.result_answer_statuses == {422}
+    assert (whole.result_answer_statuses, whole.submit_answer_statuses) == ({422}, {303})
+    assert whole.submit_advice == Able.submit_advice
     assert whole.problem(REPLY) == Problem(codes=("X",))
     assert whole.read_for(ToyJob("x"), REPLY) == Reading.running(ToyStatus("x"))
     assert whole.codec is Able.codec
@@ -131,6 +134,9 @@ async def _waits(*_values: Any) -> Any:
         ({"answer_statuses": frozenset({404, 429})}, "without 401 and 429"),
         ({"result_answer_statuses": [422]}, r"result_answer_statuses .* such as frozenset\(\{404\}\), got list"),
         ({"result_answer_statuses": frozenset({401})}, "without 401 and 429"),
+        ({"submit_answer_statuses": [303]}, r"submit_answer_statuses .* such as frozenset\(\{404\}\), got list"),
+        ({"submit_answer_statuses": frozenset({200})}, "from 300 to 599"),
+        ({"submit_advice": None}, "submit_advice .* must be a text, such as .*, got NoneType"),
         ({"first_after_s": "5"}, "first_after_s .* a number of seconds of at least 0, such as 5.0, got str"),
         ({"first_after_s": -1.0}, "first_after_s"),
         ({"first_after_s": float("nan")}, "first_after_s"),
