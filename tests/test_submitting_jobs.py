@@ -17,6 +17,7 @@ from pollwise.errors import (
     JobNotFound,
     PermissionDenied,
     RequestRejected,
+    RetriesExhausted,
     StaleConnection,
     SubmitDoubtful,
     UnsafeUrl,
@@ -176,7 +177,9 @@ async def test_a_server_that_is_not_there_is_asked_again() -> None:
         with pytest.raises(WatchError) as caught:
             await watcher.submit("print")
         assert _now() - began >= 15.0
-    assert not isinstance(caught.value, SubmitDoubtful)
+    assert isinstance(caught.value, RetriesExhausted)
+    assert "may still be running" not in str(caught.value)
+    assert "requests within 20 s to start it failed" in str(caught.value)
     assert "No job was started" in caught.value.__notes__[-1]
 
 
@@ -387,8 +390,9 @@ async def test_a_start_has_its_own_time_limit() -> None:
         assert _now() - began == pytest.approx(5.0, abs=0.5)
     limited = Vendor(said("429 Too Many Requests", b"{}", "Retry-After: 50"))
     async with Starting(limited) as watcher:
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(DeadlineExceeded, match=r"was not submitted within 5 s\. Submit it again") as late:
             await watcher.submit("print", timeout_s=5.0)
+        assert late.value.not_started
     for wrong in (0, -1.0, float("nan")):
         async with Starting(limited) as watcher:
             with pytest.raises(ConfigurationError, match="timeout_s"):

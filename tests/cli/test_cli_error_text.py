@@ -36,6 +36,7 @@ VALUES: dict[str, Any] = {
     "asked": True,
     "read_only": False,
     "repeatable": True,
+    "not_started": False,
     "most_bytes": 1_000,
 }
 PYTHON = re.compile(

@@ -44,19 +44,27 @@ SLOW = "no whole reply within 30 s. Raise request_timeout_s if the server is onl
 LATE = "it may still be running. Watch it again, or allow more time with timeout_s."
 TIRED = "failed; the job may still be running. Watch it again, or allow longer outages with Retry(outage_s=...)."
 FROZEN: list[tuple[str, type[WatchError], tuple[Any, ...]]] = [
-    (f"{{job}} was not over within 3600 s; {LATE}", DeadlineExceeded, (3600.0, None, None)),
-    (f"{{job}} was not over within 1e-09 s; {LATE} The last poll said: {SLOW}", DeadlineExceeded, (1e-9, SLOW, None)),
+    (f"{{job}} was not over within 3600 s; {LATE}", DeadlineExceeded, (3600.0, None, None, False)),
+    (
+        f"{{job}} was not over within 1e-09 s; {LATE} The last poll said: {SLOW}",
+        DeadlineExceeded,
+        (1e-9, SLOW, None, False),
+    ),
     (
         f"{{job}} was not over within its deadline; {LATE} The last poll said: {SLOW}",
         DeadlineExceeded,
-        (None, SLOW, None),
+        (None, SLOW, None, False),
     ),
-    (f"{{job}}: all of the last 8 polls {TIRED} The last poll said: {SLOW}", RetriesExhausted, (8, SLOW, None)),
-    (f"{{job}}: all of the last 8 polls within 600 s {TIRED} The last poll said: x", RetriesExhausted, (8, "x", 600.0)),
+    (f"{{job}}: all of the last 8 polls {TIRED} The last poll said: {SLOW}", RetriesExhausted, (8, SLOW, None, False)),
+    (
+        f"{{job}}: all of the last 8 polls within 600 s {TIRED} The last poll said: x",
+        RetriesExhausted,
+        (8, "x", 600.0, False),
+    ),
     (
         "{job}: gave up after 8 polls in a row that taught nothing; it may still be running. The last one said: x",
         RetriesExhausted,
-        (8, "x", None),
+        (8, "x", None, False),
     ),
     (
         "{job} is not known to the server (HTTP 404). Check its IDs, and that these credentials started it.",

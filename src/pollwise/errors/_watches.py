@@ -54,16 +54,21 @@ class DeadlineExceeded(WatchError, TimeoutError):
         last_error: The error of the latest poll, or None if that poll had none.
         cancel: What became of the cancel request of `JobWatcher(cancel_on_deadline=True)`: `accepted`, `too late` or
             `failed`. None if none was sent. A note (`__notes__`) says why it failed.
+        not_started: Whether it was the start of a job, and no job was started.
     """
 
     job: Any
     timeout_s: float | None
     last_error: PollError | None = None
     cancel: str | None = None
+    not_started: bool = False
 
     def __str__(self) -> str:
         limit = "its deadline" if self.timeout_s is None else f"{self.timeout_s:g} s"
-        last = f" The last poll said: {self.last_error}" if self.last_error is not None else ""
+        what = "request" if self.not_started else "poll"
+        last = f" The last {what} said: {self.last_error}" if self.last_error is not None else ""
+        if self.not_started:
+            return f"{self.job} was not submitted within {limit}. Submit it again, or allow more time with timeout_s.{last}"
         cancel = "" if self.cancel is None else f" The cancel request at the deadline: {printable(self.cancel)}."
         return (
             f"{self.job} was not over within {limit}; it may still be running."
@@ -80,15 +85,22 @@ class RetriesExhausted(WatchError):
         failures: The failed polls in a row.
         last_error: The latest poll's error.
         outage_s: Seconds from the first of these polls to the last, or None where that was not recorded.
+        not_started: Whether it was the start of a job, and no job was started.
     """
 
     job: Any
     failures: int
     last_error: PollError
     outage_s: float | None = None
+    not_started: bool = False
 
     def __str__(self) -> str:
         span = "" if self.outage_s is None else f" within {self.outage_s:.0f} s"
+        if self.not_started:
+            return (
+                f"{self.job}: all {self.failures} requests{span} to start it failed. Submit it again, or allow longer outages"
+                f" with Retry(outage_s=...). The last request said: {self.last_error}"
+            )
         return (
             f"{self.job}: all of the last {self.failures} polls{span} failed; the job may still be running."
             f" Watch it again, or allow longer outages with Retry(outage_s=...). The last poll said: {self.last_error}"

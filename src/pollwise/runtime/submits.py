@@ -19,7 +19,15 @@ from typing import Any, Generic, Protocol, TypeVar
 from pollwise.core.call_machine import SubmitMachine
 from pollwise.core.policy import Policy
 from pollwise.core.url_rules import UrlRules
-from pollwise.errors import ConfigurationError, PollwiseError, UnsafeUrl, WatcherClosed, WatchStopped
+from pollwise.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    PollwiseError,
+    RetriesExhausted,
+    UnsafeUrl,
+    WatcherClosed,
+    WatchStopped,
+)
 from pollwise.model.events import Succeeded
 from pollwise.model.limits import require_seconds
 from pollwise.model.protocols import Endpoint
@@ -266,6 +274,8 @@ class Submits(Generic[J, S]):
             return error
         await self._starts.give_up(machine.call)
         told = copy_for_raise(error)
+        if isinstance(told, (DeadlineExceeded, RetriesExhausted)):
+            told.not_started = True
         told.add_note("No job was started: no request was sent, or the server refused it.")
         return told
 
