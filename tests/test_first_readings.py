@@ -292,6 +292,32 @@ async def test_an_open_watch_of_the_job_is_polled_soon() -> None:
     assert vendor.polls[-1] - vendor.starts[0] == pytest.approx(2.0, abs=0.5)
 
 
+async def test_an_open_watch_with_a_ledger_is_polled_soon_too() -> None:
+    """Its row is on disk already."""
+    vendor = Vendor(OVER, status=BUSY)
+    options = {"pacing": Pacing(min_s=2.0, max_s=100.0), "ledger": MemoryLedger()}
+    async with Starting(vendor, kind=Telling, **options) as watcher:
+        watch = await watcher.record(ToyJob("7"))
+        await asyncio.sleep(300.0)
+        vendor.status = DONE
+        assert await watcher.submit("print") is watch
+        await watch
+    assert vendor.polls[-1] - vendor.starts[0] == pytest.approx(2.0, abs=0.5)
+
+
+async def test_a_watcher_that_cancels_at_deadlines_takes_an_end_as_it_is() -> None:
+    """No request is sent for a job that is over."""
+
+    class Cancelling(Telling):
+        def cancel_request(self, job: ToyJob, status: ToyStatus | None, /) -> Request:
+            raise AssertionError(job)
+
+    async with Starting(Vendor(OVER), kind=Cancelling, cancel_on_deadline=True) as watcher:
+        watch = await watcher.submit("print")
+        assert not await watch.cancel()
+        assert isinstance(watch.outcome, Succeeded)
+
+
 async def test_a_cursor_of_the_reading_is_that_of_the_next_request() -> None:
     """One that is too large to be kept is left out with its reading, and the job is polled from the start."""
 

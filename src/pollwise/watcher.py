@@ -271,6 +271,8 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
     ) -> Watch[J, S, R_co]:
         """Start a job at the server, and follow it. Returns its watch when the server has named the job.
 
+        If the server did the work before it answered, that watch is over, and has the outcome and the result.
+
         The request has the credentials, retries and rate budget of the polls. It is sent again only if it certainly did
         nothing (no connection, 401, 429), or if it is idempotent (`Request.is_idempotent`). `Retry-After` of the reply,
         or `Endpoint.first_after_s` if that is longer, is the delay of the first poll.

@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
-from pollwise import BearerAuth, JobWatcher, Pacing, SqliteLedger, Succeeded, WatchError
+from pollwise import BearerAuth, ConfigurationError, JobWatcher, Pacing, SqliteLedger, Succeeded, WatchError
 from pollwise.endpoints.aip151 import GoogleOperationsEndpoint, GoogleOrder
 from pollwise.endpoints.azure import AzureOperationsEndpoint, AzureOrder
 from pollwise.endpoints.http_async import HttpAsyncEndpoint, Order
@@ -88,6 +89,21 @@ async def test_work_that_is_done_at_once_is_a_watch_that_is_over(
             assert await again.result() == result
             assert [(one.outcome.job, await one.ack()) async for one in watcher.outcomes()] == [(watch.job, True)]
             assert [one async for one in watcher.outcomes()] == []
+    assert len(script.asked) == 1
+
+
+async def test_a_long_result_is_whole_in_its_run_and_refused_in_a_later_one(tmp_path: Path) -> None:
+    """A ledger keeps only a part of a long status, and no part is taken for the result."""
+    rows = [{"id": number, "name": "x" * 50} for number in range(4_000)]
+    script = Script(reply(orjson.dumps(rows)))
+    async with raw_server(script) as script.server, SqliteLedger(tmp_path / "l") as ledger:
+        async with JobWatcher(HttpAsyncEndpoint(script.server.url), ledger=ledger, **OPTIONS) as watcher:
+            watch = await watcher.submit(Order("POST", "/exports"), key="key-1")
+            assert await watch.result() == rows
+        async with JobWatcher(HttpAsyncEndpoint(script.server.url), ledger=ledger, **OPTIONS) as watcher:
+            again = await watcher.submit(Order("POST", "/exports"), key="key-1")
+            with pytest.raises(ConfigurationError, match=r"ReplyLimits\(row="):
+                await again.result()
     assert len(script.asked) == 1
 
 

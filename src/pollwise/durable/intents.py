@@ -115,9 +115,8 @@ class WithLedger(Starts[J], Generic[J, S]):
             recorded = await self._record(whole)
         if recorder.closing:
             raise WatcherClosed(job)
-        known = self._watches.get(job)
-        if known is not None or recorded.known is not None:
-            return known or self._watch(job)
+        if job in self._watches or recorded.known is not None:
+            return self._watch(job, reading=reading)
         watch = self._watches[job] = recorder.begin(machine, recorded.id)
         if machine.outcome is not None:
             recorder.end_begun(watch, is_written=whole.outcome is not None)

@@ -82,7 +82,10 @@ class CanSubmit(EndpointLike[J, S], Protocol[J, S, O_contra]):
         ...
 
     def read_submitted(self, order: O_contra, reply: Reply, /) -> J | Submitted[J]:
-        """The job in a 2xx reply.
+        """The job in a 2xx reply, or in one whose status code is in `submit_answer_statuses`.
+
+        An API that may do the work before it answers, and names no job then, needs a job with an ID of the endpoint's own:
+        `Submitted(job, reading=Reading.succeeded(status))`. The ID must be new each time.
 
         Raises:
             MalformedReply: The reply has no job. It is not known whether one was started.

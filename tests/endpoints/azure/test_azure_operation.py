@@ -9,7 +9,7 @@ import attrs
 import pytest
 from yarl import URL
 
-from pollwise import ConfigurationError
+from pollwise import ConfigurationError, Phase
 from pollwise.endpoints.azure import AzureOperation, AzureOperationsEndpoint, AzureOrder, FinalStateVia, Monitor
 from pollwise.errors import MalformedReply
 from pollwise.model.messages import Reply, Request
@@ -89,6 +89,35 @@ def test_an_operation_that_is_over_has_its_result_in_its_first_status(body: byte
     assert isinstance(made, Submitted)
     assert made.reading is not None
     assert endpoint.result_request(made.job, made.reading.status) == ResultPage(result)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "phase"),
+    [
+        (200, b'{"properties": {"provisioningState": "Succeeded"}}', Phase.SUCCEEDED),
+        (201, b'{"properties": {"provisioningState": "Failed"}}', Phase.FAILED),
+        (200, b'{"name": "vm-7"}', Phase.SUCCEEDED),
+        (201, b'{"name": "vm-7"}', None),
+        (200, b'{"properties": {"provisioningState": "Creating"}}', None),
+        (202, b'{"properties": {"provisioningState": "Succeeded"}}', None),
+        (200, b"", None),
+    ],
+)
+def test_a_resource_may_be_there_in_the_reply_to_its_start(status: int, body: bytes, phase: Phase | None) -> None:
+    """Where azure-mgmt-core takes it for the end, too. Any other is polled at once."""
+    endpoint = AzureOperationsEndpoint("https://management.example.com")
+    made = endpoint.read_submitted(AzureOrder("PUT", "/vm/7"), Reply(status, {}, body))
+    reading = made.reading if isinstance(made, Submitted) else None
+    assert (None if reading is None else reading.phase) is phase
+
+
+def test_a_resource_that_is_followed_elsewhere_is_polled_there() -> None:
+    """The reply to its start says nothing about that place."""
+    order = AzureOrder("PUT", "/vm/7", monitor="resource")
+    endpoint = AzureOperationsEndpoint("https://management.example.com")
+    made = endpoint.read_submitted(order, Reply(200, {"Location": "/vm/7/state"}, b'{"name": "vm-7"}'))
+    assert isinstance(made, AzureOperation)
+    assert made.url.endswith("/state")
 
 
 def test_the_text_of_an_operation_has_no_query() -> None:

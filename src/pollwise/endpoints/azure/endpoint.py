@@ -235,7 +235,7 @@ class AzureOperationsEndpoint(Endpoint[AzureOperation, AzureStatus]):
         if job.monitor is Monitor.NOTHING:
             _, body = named_at_once(whole_body(reply))
             return Submitted(job, reading=Reading.succeeded(AzureStatus(state="Succeeded", body=body)))
-        if job.monitor is Monitor.RESOURCE:
+        if job.monitor is Monitor.RESOURCE and job.url == job.request_url:
             return with_end(job, lambda: _of_new_resource(job, reply))
         return job
 
@@ -279,13 +279,13 @@ def _state_in_properties(data: object) -> object:
 
 
 def _of_new_resource(job: AzureOperation, reply: Reply) -> Reading[AzureStatus]:
-    """The reading of the reply to a PUT or PATCH. A 201 without a state may be the beginning, as for azure-mgmt-core."""
+    """The reading of the reply to a PUT or PATCH. A 202, and a 201 without a state, is a beginning, as for azure-mgmt-core."""
     reading = _of_resource(job, reply, None)
     data = reading.status.body
     inner = data.get("properties")
     named = data.get("provisioningState") or (isinstance(inner, dict) and inner.get("provisioningState"))
-    if reply.status != 200 and not named:
-        raise reply.malformed("it has no provisioningState")
+    if reply.status == 202 or (reply.status == 201 and not named):
+        raise reply.malformed("it says nothing about an end")
     return reading
 
 
