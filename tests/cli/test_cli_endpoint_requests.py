@@ -43,6 +43,14 @@ state = "state"
 succeeded = ["done"]
 result = "rows"
 submit = { ask = "POST /{region}/values", id = { id = "{region}" } }
+
+[hinting]
+base = "https://api.example.com"
+poll = "GET /hinting/{id}"
+state = "state"
+succeeded = ["done"]
+after = { s = "wait" }
+submit = { ask = "POST /hinting", id = "id" }
 """
 
 
@@ -126,6 +134,12 @@ async def test_the_result_is_shown(name: str, body: Any, line: str, check: Run) 
     """As a value of the status, or as a request; or why there is none."""
     lines = await check(name, body, "id=7")
     assert any(found.startswith(f"reply: result: {line}") for found in lines)
+
+
+async def test_a_start_with_a_wait_is_shown(check: Run) -> None:
+    """By the keys of its job."""
+    lines = await check("hinting", {"id": "9", "state": "busy", "wait": 5}, "id=7")
+    assert lines[-1] == "reply: as the reply to submit: id=9"
 
 
 async def test_a_reply_without_a_job_is_no_start(check: Run) -> None:
