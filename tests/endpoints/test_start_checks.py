@@ -86,6 +86,7 @@ _COUNT: list[int] = []
         (lambda _self, _order, reply: reply.json()["ID"], "it raised KeyError"),
         (lambda _self, _order, reply: ToyJob(reply.json()["id"]), "it raised TypeError"),
         (lambda *_: ToyJob("7"), "it gave a job"),
+        (lambda *_: Submitted(ToyJob("7"), reading="done"), "must be a Reading, such as self.read(reply); it is a str"),
     ],
 )
 def test_a_wrong_reading_is_a_problem(read: Any, words: str) -> None:

@@ -19,6 +19,7 @@ from pollwise.http.credentials import CREDENTIAL_FIELDS
 from pollwise.model.messages import Reply, Request
 from pollwise.model.misuse import wrong_with_request
 from pollwise.model.protocols import Endpoint
+from pollwise.model.reading import Reading
 from pollwise.model.submitting import Submitted, check_can_submit
 
 __all__ = ["StartSample", "start_problems"]
@@ -92,6 +93,9 @@ def _of_reply(endpoint: Any, sample: StartSample[Any], first: Request) -> Iterat
     if error or job != sample.job:
         yield f"read_submitted must give the job of the sample: {f'it raised {error}' if error else 'it gave another one'}"
         return
+    first_reading: object = made.reading if isinstance(made, Submitted) else None
+    if first_reading is not None and not isinstance(first_reading, Reading):
+        yield f"the reading of Submitted must be a Reading, such as self.read(reply); it is a {type(first_reading).__name__}"
     try:
         UrlRules(endpoint).check_started(job, first.url)
     except UnsafeUrl:
