@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -115,6 +115,7 @@ def _tls(kind: type[ssl.SSLError]) -> Any:
         (aiohttp.ClientConnectorSSLError(_HOST, _tls(ssl.SSLError)), False),
         (aiohttp.ClientConnectorCertificateError(_HOST, _tls(ssl.SSLCertVerificationError)), False),
         (aiohttp.ServerFingerprintMismatch(b"a", b"b", "api.example", 443), False),
+        (aiohttp.ClientHttpProxyError(cast("Any", None), (), status=502), False),  # of the proxy, before there is TLS
         (aiohttp.ServerDisconnectedError(), True),
         (aiohttp.ClientPayloadError(), True),
         (aiohttp.ClientOSError(104, "Connection reset by peer"), True),

@@ -66,11 +66,10 @@ def test_the_next_takes_the_place_of_a_value() -> None:
 
 @pytest.mark.looptime
 async def test_a_link_may_name_the_next() -> None:
-    """As GitHub's (RFC 8288). The JSON of a page is the list then."""
-    links = 'Link: </p?n=1>; rel="first", </p?n=2>; title="a, b"; rel="last next"'
-    found, targets = await result_of(
-        raw(b"[1]", links), raw(b"[2]", "Link: </p?n=1>; rel=prev"), items=None, next="$Link"
-    )
+    """As GitHub's (RFC 8288), in any letter case. The JSON of a page is the list then."""
+    links = 'Link: </p?n=1>; rel="first", </p?n=2>; title="a, b"; rel="last Next"'
+    others = "Link: </p?n=1>; rel=prev, </p?n=9>; rel=nextpage"
+    found, targets = await result_of(raw(b"[1]", links), raw(b"[2]", others), items=None, next="$Link")
     assert (found, targets[1:]) == ([1, 2], ["/p?n=2"])
 
 
