@@ -213,3 +213,13 @@ async def test_a_named_file_is_the_only_one(declared: Path, command: Run) -> Non
     assert status == 2
     assert "no endpoint openai-batch" in err
     assert "pollwise endpoint list" in err
+
+
+async def test_each_problem_of_a_file_has_a_line(declared: Path, command: Run) -> None:
+    """As in `pollwise endpoint check`. Nothing is sent."""
+    (declared / "pollwise.toml").write_text(EXPORTS.replace("succeeded", "succeded").replace("percent", "per[").strip())
+    status, out, err = await command("watch", "exports", "id=7")
+    assert (status, out) == (2, "")
+    lines = err.splitlines()
+    assert len(lines) > 1
+    assert all(line.startswith("pollwise: pollwise.toml: [exports] ") for line in lines)

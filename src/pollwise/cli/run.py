@@ -1,6 +1,7 @@
 """Runs one command: from its arguments to its exit status.
 
-Rule 1: every end has an exit status (exit_status.py) and at most one line on stderr; -v adds the traceback of a bug.
+Rule 1: every end has an exit status (exit_status.py) and at most one line on stderr; -v adds the traceback of a bug. Declarations
+with several problems have a line for each.
 Rule 2: Ctrl-C and SIGTERM cancel the command, which closes what it opened. A second signal ends the process at once.
 Rule 3: if the reader of stdout has closed it, the command ends without a message.
 """
@@ -68,7 +69,8 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
     except CycloptsError as error:
         return _usage_error(_usage_text(error))
     except (UsageError, ConfigurationError, LedgerMissing) as error:
-        return _usage_error(_error_text(error))
+        problems = getattr(error, "problems", ())  # of `DeclarationErrors`; `--help` imports no endpoint
+        return _usage_error(*(map(str, problems) if problems else [_error_text(error)]))
     except LedgerError as error:
         _log.debug("the ledger ended the command", exc_info=True)
         _print_error(_error_text(error))
@@ -154,8 +156,9 @@ def _usage_text(error: CycloptsError) -> str:
     return f"{text} Try: {' '.join(['pollwise', *(error.command_chain or ()), '--help'])}"
 
 
-def _usage_error(text: str) -> ExitStatus:
-    _print_error(text)
+def _usage_error(*texts: str) -> ExitStatus:
+    for text in texts:
+        _print_error(text)
     return ExitStatus.USAGE
 
 
