@@ -110,6 +110,7 @@ class MemoryLedger(Ledger):
             polls=0,
             failures=0,
             status=None,
+            cursor=watch.cursor,
         )
         if watch.outcome is not None:
             known = attrs.asdict(self.rows[number], recurse=False)

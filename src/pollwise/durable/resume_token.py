@@ -11,7 +11,9 @@ must check the job like keys from outside. A token never gives a watch more time
 a cursor may choose every URL that the endpoint follows, so take such a token only from where you would take a URL from.
 Rule 4: version 1 has no account and no origin. A token with either is of version 2, because a release that reads only
 version 1 would ignore them and poll with another account or another server. Version 3 has a cursor. All versions are read.
-Rule 5: a cursor that makes a token too long is left out. The job is then asked about from the start.
+Rule 5: a token may have the W3C traceparent of the code that began the watch. A release that does not know it ignores it, and
+so does this one if it has another form.
+Rule 6: a cursor that makes a token too long is left out. The job is then asked about from the start.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from pollwise.model.cursor import Cursor, CursorTooLarge, own_cursor
 from pollwise.model.limits import is_number
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Phase
+from pollwise.model.traceparent import checked_traceparent
 
 __all__ = ["Token", "read_token", "write_token"]
 
@@ -64,6 +67,7 @@ class Token(Generic[J]):
         phase: The phase last seen, or None.
         origin: Scheme, host and port at which the job was asked about, or None if the token has none.
         cursor: What the last reading handed on, or None.
+        traceparent: The W3C traceparent of the code that began the watch, or None.
     """
 
     job: J
@@ -74,6 +78,7 @@ class Token(Generic[J]):
     phase: Phase | None
     origin: str | None = None
     cursor: Cursor = None
+    traceparent: str | None = None
 
     def resume_state(self, wall_now: float, *, moved: bool = False) -> ResumeState[Any]:
         """The state of the watch at `wall_now`, in epoch seconds.
@@ -92,7 +97,14 @@ class Token(Generic[J]):
         )
 
 
-def write_token(endpoint: Endpoint[J, Any], machine: WatchMachine[J, Any], *, now: float, wall_now: float) -> str:
+def write_token(
+    endpoint: Endpoint[J, Any],
+    machine: WatchMachine[J, Any],
+    *,
+    now: float,
+    wall_now: float,
+    traceparent: str | None = None,
+) -> str:
     """The token of a watch.
 
     Args:
@@ -100,6 +112,7 @@ def write_token(endpoint: Endpoint[J, Any], machine: WatchMachine[J, Any], *, no
         machine: The machine of the watch.
         now: Monotonic seconds.
         wall_now: The same time in epoch seconds.
+        traceparent: Of the code that began the watch, or None.
 
     Raises:
         TokenError: It would be too long to be read.
@@ -121,6 +134,8 @@ def write_token(endpoint: Endpoint[J, Any], machine: WatchMachine[J, Any], *, no
         fields["f"] = machine.failures
     if machine.phase is not None:
         fields["h"] = machine.phase.value
+    if traceparent is not None:
+        fields["t"] = traceparent
     if machine.kept_cursor is not None:
         token = _encoded(_WITH_CURSOR, {**fields, "c": machine.kept_cursor})
         if len(token) <= _LONGEST:
@@ -171,6 +186,7 @@ def read_token(endpoint: Endpoint[J, Any], text: str) -> Token[J]:
         phase=None if phase is None else _PHASES[phase],
         origin=origin,
         cursor=_cursor(fields.get("c")),
+        traceparent=checked_traceparent(fields.get("t")),
     )
 
 

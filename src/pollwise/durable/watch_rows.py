@@ -24,6 +24,7 @@ from pollwise.durable.codec import (
     new_watch,
     outcome_of,
     resume_state_of,
+    traceparent_of,
     unreadable_outcome,
     utc_datetime,
 )
@@ -93,12 +94,14 @@ class WatchRows(Generic[J, S]):
         origins: The origins of these jobs.
         machines: Makes the machines.
         limits: How large a status and an error may be.
+        traces: The traceparent of each open watch that has one. That of a row is added when its watch goes on.
     """
 
     endpoint: Endpoint[J, S]
     origins: Origins[J]
     machines: MachineFactory
     limits: ReplyLimits = _LIMITS
+    traces: dict[J, str] = attrs.Factory(dict)
 
     def new(self, job: J) -> NewWatch:
         """The row of a watch that begins now. Raises ConfigurationError if the job's keys cannot be kept."""
@@ -110,8 +113,18 @@ class WatchRows(Generic[J, S]):
         return self._row(job, self.machines.clock() - state.age_s, allowed_s)
 
     def _row(self, job: J, first_seen_s: float, timeout_s: float | None) -> NewWatch:
-        origin = self.origins.of(job)
-        return new_watch(self.endpoint, job, first_seen_s=first_seen_s, timeout_s=timeout_s, origin=origin)
+        return new_watch(
+            self.endpoint,
+            job,
+            first_seen_s=first_seen_s,
+            timeout_s=timeout_s,
+            origin=self.origins.of(job),
+            traceparent=self.trace(job),
+        )
+
+    def trace(self, job: J) -> str | None:
+        """The traceparent of the job's watch, or None."""
+        return self.traces.get(job) if self.traces else None
 
     def started(self, row: NewWatch, machine: WatchMachine[J, S]) -> NewWatch:
         """The row with the outcome of its machine, if the job was over in the reply to its start.
@@ -129,6 +142,8 @@ class WatchRows(Generic[J, S]):
     def machine(self, job: J, known: OpenWatch | Concluded, after_s: float = 0.0) -> WatchMachine[J, S]:
         """The machine that continues this row. A row with an outcome has been opened again."""
         state = resume_state_of(known, self.endpoint, self.machines.clock(), self.limits)
+        if known.cursor is not None and (traceparent := traceparent_of(known)) is not None:
+            self.traces[job] = traceparent
         if state.cursor is not None and self.origins.moved(job, known.origin):
             state = attrs.evolve(state, cursor=None)  # a URL in the cursor is one of the old origin
         if isinstance(known, Concluded):

@@ -80,6 +80,7 @@ class NewWatch:
         origin: Scheme, host and port at which the job is asked about, or None if that is unknown.
         first_seen: When the watch began; aware.
         deadline: When the watch ends at the latest; aware. None: never.
+        cursor: As in `Change`.
         intent: The number of the intent that started the job, which has its job from then on. None without one.
         outcome: The outcome of a job that was over when its watch began, in the same transaction. Its `id` does not count. A
             job that has a row keeps that row as it is. None for a job that goes on.
@@ -91,6 +92,7 @@ class NewWatch:
     keys: Mapping[str, str] = attrs.field(converter=_own, validator=_texts)
     first_seen: datetime = attrs.field(validator=_aware)
     deadline: datetime | None = attrs.field(validator=_aware)
+    cursor: bytes | None = attrs.field(default=None, repr=False)
     intent: int | None = None
     outcome: Conclusion | None = None
 
@@ -106,7 +108,8 @@ class Change:
         failures: Polls in a row without a reading.
         status: The last status as one JSON document, or None before the first good reading.
         seen_s: Seconds from the beginning of the watch until a reading last said that the job goes on, or None.
-        cursor: Where or how the job is asked about next, as one JSON document, or None for the start.
+        cursor: Where or how the job is asked about next, as one JSON document, or None for the start. It may hold the
+            traceparent of the watch, too.
     """
 
     id: int
@@ -391,8 +394,8 @@ class Ledger(KeepsIntents, Protocol):
             where there is none), `job` (its keys), `phase`, `first_seen`, `deadline` (RFC 3339, or null), `elapsed_s`,
             `detected_within_s` (as in `Succeeded`), `polls`, `failures`, `status`, `error` (`type`,
             `message` and `data`, or null; `data` is what the error is made from, left out where schema version 1 or 2
-            wrote the outcome), `acknowledged`, `origin` (left out if it is unknown), `cursor` (left out where there is
-            none).
+            wrote the outcome), `acknowledged`, `origin` (left out if it is unknown), `cursor` and `traceparent` (left
+            out where there is none).
         """
         ...
 

@@ -19,6 +19,7 @@ from pollwise.errors import ConfigurationError
 from pollwise.ledger.checksums import OLDER, checksum, state_checksum
 from pollwise.ledger.records import Change, Concluded, Conclusion, DamagedRow, OpenWatch, OutcomeKind
 from pollwise.model.reading import Phase
+from pollwise.model.traceparent import without_traceparent
 
 __all__ = [
     "COLUMNS",
@@ -273,6 +274,16 @@ def _part(name: str, document: bytes | None) -> dict[str, orjson.Fragment]:
         return {}
 
 
+def _cursor_parts(document: bytes | None) -> dict[str, orjson.Fragment]:
+    """The cursor and the traceparent that share a column, as parts of their row's line."""
+    try:
+        cursor, traceparent = without_traceparent(orjson.loads(document or b"null"))
+        parts = {"cursor": cursor, "traceparent": traceparent}
+        return {name: orjson.Fragment(orjson.dumps(part)) for name, part in parts.items() if part is not None}
+    except (TypeError, ValueError):  # as in `_part`
+        return {}
+
+
 def line_of(row: Row) -> bytes:
     """A row of `COLUMNS` as one line of JSON. Raises UnsoundRow if the row is not as it was written."""
     known = known_watch(row)
@@ -300,7 +311,7 @@ def line_of(row: Row) -> bytes:
         "error": error,
         "acknowledged": ended is not None and ended.acknowledged,
         **({} if known.origin is None else {"origin": known.origin}),
-        **_part("cursor", known.cursor),
+        **_cursor_parts(known.cursor),
     }
     try:
         return orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)

@@ -67,6 +67,7 @@ _INSERT = (
     "INSERT INTO watches (id, endpoint, account, job, origin, first_seen_us, deadline_us, job_checksum, state_checksum)"
     " VALUES {} ON CONFLICT (endpoint, account, job) DO NOTHING"
 )
+_START = "UPDATE watches SET cursor = ? WHERE id = ?"  # of a new row; few rows begin with a cursor
 _AT_ONCE = 100  # rows; every SQLite takes 999 parameters
 _UPDATE = (
     "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, seen_s = ?, cursor = ?, state_checksum = ?"
@@ -112,10 +113,16 @@ def _record(db: sqlite3.Connection, watches: Sequence[NewWatch]) -> Sequence[Rec
 def _insert(db: sqlite3.Connection, given: Sequence[tuple[NewWatch, _Job]], first: int) -> None:
     """Insert these rows, with numbers from `first` on. The number of a job that has a row is left out."""
     values: list[Any] = []
+    cursors: list[Row] = []
     for number, (watch, job) in enumerate(given, first):
         row = (number, *job, watch.origin, microseconds(watch.first_seen), microseconds(watch.deadline))
-        values += (*row, checksum((*row, 0)), checksum((number, *UNSEEN)))
+        cursor = json_of(watch.cursor, "cursor")
+        if cursor is not None:
+            cursors.append((cursor, number))
+        values += (*row, checksum((*row, 0)), state_checksum(number, UNSEEN, cursor))
     db.execute(_INSERT.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(given))), values)
+    if cursors:
+        _each(db, _START, cursors)
 
 
 def _recorded(db: sqlite3.Connection, job: _Job, new: int | None) -> Recorded:
