@@ -26,9 +26,11 @@ from pollwise.ledger import Change, Concluded, Conclusion, NewWatch, OpenWatch, 
 from pollwise.model.cursor import Cursor, own_cursor
 from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
 from pollwise.model.limits import ReplyLimits
+from pollwise.model.log_fields import log_fields
 from pollwise.model.protocols import NO_CODEC, Endpoint
 from pollwise.model.reading import Phase
 from pollwise.model.tracebacks import endpoint_bug
+from pollwise.model.traceparent import with_traceparent, without_traceparent
 
 __all__ = [
     "change_of",
@@ -39,6 +41,7 @@ __all__ = [
     "new_watch",
     "outcome_of",
     "resume_state_of",
+    "traceparent_of",
     "unreadable_outcome",
     "unwritable_outcome",
     "utc_datetime",
@@ -77,7 +80,13 @@ def utc_datetime(epoch_s: float) -> datetime:
 
 
 def new_watch(
-    endpoint: Endpoint[J, Any], job: J, *, first_seen_s: float, timeout_s: float | None, origin: str | None = None
+    endpoint: Endpoint[J, Any],
+    job: J,
+    *,
+    first_seen_s: float,
+    timeout_s: float | None,
+    origin: str | None = None,
+    traceparent: str | None = None,
 ) -> NewWatch:
     """The row of a watch that begins at `first_seen_s`, in epoch seconds, and is polled at `origin`.
 
@@ -92,6 +101,7 @@ def new_watch(
         origin=origin,
         first_seen=first_seen,
         deadline=deadline_of(first_seen, timeout_s),
+        cursor=_cursor_json(None, traceparent),
     )
 
 
@@ -104,13 +114,22 @@ def deadline_of(since: datetime, timeout_s: float | None) -> datetime | None:
 
 
 def change_of(
-    number: int, machine: WatchMachine[Any, S], endpoint: Endpoint[Any, S], limits: ReplyLimits = _LIMITS
+    number: int,
+    machine: WatchMachine[Any, S],
+    endpoint: Endpoint[Any, S],
+    limits: ReplyLimits = _LIMITS,
+    traceparent: str | None = None,
 ) -> Change:
     """The change that records the state of this machine."""
     try:
         status = _json(machine.status, endpoint, limits)
     except Exception as exc:  # noqa: BLE001  # the endpoint's code; the outcome reports it
-        _log.error("%s: a status could not be put in JSON (%s), and is left out", endpoint.name, type(exc).__name__)
+        _log.error(
+            "%s: a status could not be put in JSON (%s), and is left out",
+            endpoint.name,
+            type(exc).__name__,
+            extra=log_fields(endpoint=endpoint.name, row=number, error_type=type(exc).__name__),
+        )
         status = None
     return Change(
         id=number,
@@ -119,7 +138,9 @@ def change_of(
         failures=machine.failures,
         status=status,
         seen_s=machine.seen_s,
-        cursor=None if machine.cursor is None else _cursor_json(machine.kept_cursor),  # tested here, to save calls
+        cursor=None  # tested here, to save calls
+        if machine.cursor is None and traceparent is None
+        else _cursor_json(machine.kept_cursor, traceparent),
     )
 
 
@@ -132,6 +153,7 @@ def conclusion_of(
     seen_s: float | None = None,
     cursor: Cursor = None,
     limits: ReplyLimits = _LIMITS,
+    traceparent: str | None = None,
 ) -> Conclusion:
     """The row's conclusion for this outcome. Raises what the endpoint raises for a status that it cannot put in JSON.
 
@@ -143,6 +165,7 @@ def conclusion_of(
         seen_s: Seconds from the beginning of the watch until a reading last said that the job goes on.
         cursor: What the last reading handed on. Only an abandoned watch can be asked with it again.
         limits: How large its status and its error may be.
+        traceparent: Of the code that began the watch. As the cursor, it is kept for an abandoned watch.
     """
     kind = OutcomeKind(type(outcome).__name__.lower())
     error = None if isinstance(outcome, Succeeded) else outcome.error
@@ -158,7 +181,7 @@ def conclusion_of(
         error_type=None if error is None else type(error).__name__,
         error_message=None if error is None else bounded_message(str(error)),
         error_data=None if error is None else ErrorCodec(outcome.job, outcome.status, endpoint).write(error, limits),
-        cursor=_cursor_json(cursor) if isinstance(outcome, Abandoned) else None,
+        cursor=_cursor_json(cursor, traceparent) if isinstance(outcome, Abandoned) else None,
     )
 
 
@@ -172,8 +195,9 @@ def _bug(job: J, exc: Exception, what: str, elapsed_s: float, polls: int) -> Aba
     return Abandoned(job=job, error=bug, status=None, phase=None, elapsed_s=elapsed_s, polls=polls)
 
 
-def _cursor_json(cursor: Cursor) -> bytes | None:
-    return None if cursor is None else orjson.dumps(cursor)
+def _cursor_json(cursor: Cursor, traceparent: str | None) -> bytes | None:
+    kept = with_traceparent(cursor, traceparent)
+    return None if kept is None else orjson.dumps(kept)
 
 
 def _json(status: S | None, endpoint: Endpoint[Any, S], limits: ReplyLimits) -> bytes | None:
@@ -221,9 +245,21 @@ def resume_state_of(
 def _cursor_of(known: OpenWatch | Concluded) -> Cursor:
     """The cursor of a row, or None for one that this version does not keep: the job is asked about from the start."""
     try:
-        return None if known.cursor is None else own_cursor(orjson.loads(known.cursor))
+        return own_cursor(_kept_of(known)[0])
     except ValueError:  # another program's
         return None
+
+
+def traceparent_of(known: OpenWatch | Concluded) -> str | None:
+    """The traceparent of the code that began the row's watch, or None."""
+    try:
+        return _kept_of(known)[1]
+    except ValueError:  # another program's
+        return None
+
+
+def _kept_of(known: OpenWatch | Concluded) -> tuple[Cursor, str | None]:
+    return (None, None) if known.cursor is None else without_traceparent(orjson.loads(known.cursor))
 
 
 def outcome_of(known: Concluded, job: J, endpoint: Endpoint[J, S], limits: ReplyLimits = _LIMITS) -> Outcome[J, S]:
@@ -290,4 +326,10 @@ def _status_if_any(known: OpenWatch | Concluded, endpoint: Endpoint[Any, S], lim
 
 def _complain(what: str, known: OpenWatch | Concluded, exc: Exception) -> None:
     # without the message, which may hold a part of the status
-    _log.error("%s: " + what, known.endpoint, known.id, type(exc).__name__)
+    _log.error(
+        "%s: " + what,
+        known.endpoint,
+        known.id,
+        type(exc).__name__,
+        extra=log_fields(endpoint=known.endpoint, row=known.id, error_type=type(exc).__name__),
+    )

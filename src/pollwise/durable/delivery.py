@@ -21,6 +21,7 @@ from pollwise.durable.codec import job_of, outcome_of
 from pollwise.errors import WatcherClosed
 from pollwise.ledger import Acknowledgement, Concluded
 from pollwise.model.events import Outcome
+from pollwise.model.log_fields import log_fields
 
 __all__ = ["Deliveries", "Delivery"]
 
@@ -199,7 +200,13 @@ class Deliveries(Generic[J, S]):
         try:
             return outcome_of(known, job, endpoint, limits)
         except Exception as exc:  # noqa: BLE001  # foreign code; its message may hold a part of the status
-            _log.error("%s: outcome %d cannot be read (%s) and stays", known.endpoint, known.id, type(exc).__name__)
+            _log.error(
+                "%s: outcome %d cannot be read (%s) and stays",
+                known.endpoint,
+                known.id,
+                type(exc).__name__,
+                extra=log_fields(endpoint=known.endpoint, row=known.id, error_type=type(exc).__name__),
+            )
             return None
 
     async def _acknowledge(self, acknowledgement: Acknowledgement) -> bool:

@@ -21,6 +21,7 @@ from pollwise.durable.background_job import pause
 from pollwise.durable.recorded_watch import safe_message
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerTooNew, LedgerUnwritable, NotALedger
+from pollwise.model.log_fields import log_fields
 
 __all__ = ["Patience", "Pending", "in_halves"]
 
@@ -115,7 +116,11 @@ class Patience:
                     raise
                 level = logging.WARNING if pause_s == _FIRST_PAUSE_S else logging.DEBUG
                 _log.log(
-                    level, "the ledger fails (%s: %s); the call is repeated", type(exc).__name__, safe_message(exc)
+                    level,
+                    "the ledger fails (%s: %s); the call is repeated",
+                    type(exc).__name__,
+                    safe_message(exc),
+                    extra=log_fields(error_type=type(exc).__name__),
                 )
             await pause(pause_s, self._closing)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -132,4 +137,12 @@ class Patience:
         why = f"{type(error).__name__}: {'' if error is None else safe_message(error)}"
         known, self._logged = why == self._logged and again == count, why
         level = logging.DEBUG if known else logging.WARNING
-        _log.log(level, "the ledger does not take %d %s (%s); %d are tried again", count, self._what, why, again)
+        _log.log(
+            level,
+            "the ledger does not take %d %s (%s); %d are tried again",
+            count,
+            self._what,
+            why,
+            again,
+            extra=log_fields(error_type=type(error).__name__, rows=count),
+        )

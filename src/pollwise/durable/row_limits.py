@@ -18,6 +18,7 @@ import orjson
 from pollwise.model.bounded_reply import SHORT
 from pollwise.model.json_cutting import BrokenJson, cut_json
 from pollwise.model.limits import ReplyLimits
+from pollwise.model.log_fields import log_fields
 from pollwise.model.protocols import Endpoint
 from pollwise.model.steps import in_one_go
 
@@ -64,7 +65,11 @@ def bounded_status(text: bytes, endpoint: Endpoint[Any, Any], limits: ReplyLimit
     if cut is None or not _is_readable(cut, endpoint):
         cut = orjson.dumps({_NOTE: len(text)})
     _log.warning(
-        "%s: a status of %d bytes is too large for the ledger; %d are kept", endpoint.name, len(text), len(cut)
+        "%s: a status of %d bytes is too large for the ledger; %d are kept",
+        endpoint.name,
+        len(text),
+        len(cut),
+        extra=log_fields(endpoint=endpoint.name, bytes=len(text)),
     )
     return cut
 

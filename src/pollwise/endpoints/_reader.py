@@ -27,6 +27,7 @@ from pollwise.endpoints._strict import Hook, shown
 from pollwise.errors import ConfigurationError, MalformedReply, Problem
 from pollwise.model.bounded_reply import SHORT, bounded
 from pollwise.model.construction import fast_constructor
+from pollwise.model.log_fields import log_fields
 from pollwise.model.messages import Reply
 
 __all__ = ["Reader", "ReplyReader", "clipped", "json_object_in"]
@@ -248,6 +249,7 @@ class ReplyReader(Generic[T]):
                 self._name,
                 field,
                 reply.mask.text(why),
+                extra=log_fields(endpoint=self._name, field=field),
             )
 
 

@@ -33,6 +33,7 @@ from pollwise.errors import (
 )
 from pollwise.http.credentials import Credential, basic, bearer, checked_text, header_fields
 from pollwise.http.oauth import ClientCredentialsGrant
+from pollwise.model.log_fields import log_fields
 from pollwise.model.messages import Request
 from pollwise.model.protocols import Transport
 
@@ -275,7 +276,12 @@ class RenewingAuth:
         self._failure, self._pause_until = failure, clock() + offset_s + _pause_s(failure)
         if isinstance(failure, PollError):
             self._renew_at = min(self._expire_at, self._pause_until)
-        _log.debug("%r: renewal failed: %s", self, type(failure).__name__)
+        _log.debug(
+            "%r: renewal failed: %s",
+            self,
+            type(failure).__name__,
+            extra=log_fields(error_type=type(failure).__name__),
+        )
         return failure
 
     def _store(self, credential: Credential, now: float) -> None:
@@ -288,7 +294,7 @@ class RenewingAuth:
         self._expire_at = now + lifetime_s
         self._renew_at = self._expire_at - min(self._early_s, _MAX_EARLY_FRACTION * lifetime_s)
         self._failure = None
-        _log.debug("%r: renewed, valid for %g s", self, lifetime_s)
+        _log.debug("%r: renewed, valid for %g s", self, lifetime_s, extra=log_fields(lifetime_s=lifetime_s))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***, early_s={self._early_s:g})"

@@ -30,6 +30,7 @@ from pollwise.errors import (
 )
 from pollwise.model.events import Succeeded
 from pollwise.model.limits import require_seconds
+from pollwise.model.log_fields import log_fields
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.submitting import SubmitCall, check_can_submit, checked_key, subject_of
@@ -212,7 +213,7 @@ class Submits(Generic[J, S]):
                 doubt = start.call.doubtful(WatchStopped(machine.job))
                 exc.__cause__ = doubt
                 exc.add_note(str(doubt))
-                _log.warning("%s: %s", self._endpoint.name, doubt)
+                _log.warning("%s: %s", self._endpoint.name, doubt, extra=log_fields(endpoint=self._endpoint.name))
             start.is_stopped = True  # the next call with this key is a new start
             start.task.cancel()
         elif machine is not None and isinstance(machine.outcome, Succeeded):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from pollwise.model.log_fields import log_fields
+
 __all__ = ["UnknownValues"]
 
 _MOST_VALUES = 1_000
@@ -28,4 +30,9 @@ class UnknownValues:
         value = value[:_LONGEST_VALUE]
         if value not in self._logged and len(self._logged) < _MOST_VALUES:
             self._logged.add(value)
-            _log.warning("%s: unknown value %s", self._endpoint, ascii(value))
+            _log.warning(
+                "%s: unknown value %s",
+                self._endpoint,
+                ascii(value),
+                extra=log_fields(endpoint=self._endpoint, value=ascii(value)),
+            )
