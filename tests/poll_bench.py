@@ -48,6 +48,7 @@ class Hand:
 
     permit: int = 0
     refusal: AuthenticationError | None = None
+    sent_at: float = 0.0
 
 
 class Bench:

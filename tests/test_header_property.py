@@ -120,6 +120,7 @@ class Bench:
         )
         self.permit = 0
         self.refusal: object = None
+        self.sent_at = 0.0
         if seen:
             self.take(200, CIMultiDict(), 0.0)
 

@@ -170,6 +170,7 @@ def test_a_watcher_shows_what_is_documented() -> None:
         "record",
         "record_all",
         "resume",
+        "stats",
         "submit",
         "transport",
         "unfinished_submits",

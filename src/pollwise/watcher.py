@@ -38,8 +38,10 @@ from pollwise.model.abilities import with_defaults
 from pollwise.model.calls import status_call
 from pollwise.model.events import Outcome
 from pollwise.model.limits import Limits
+from pollwise.model.observer import Observer
 from pollwise.model.protocols import EndpointLike, Transport
 from pollwise.model.results import HasPagedResult, HasResult, check_result_methods
+from pollwise.model.stats import WatcherStats
 from pollwise.model.submitting import CanSubmit, CanSubmitWithPagedResult, CanSubmitWithResult
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.job_calls import check_can_cancel
@@ -86,6 +88,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             or outcome is not written ends with `LedgerWriteFailed`, and other calls raise the ledger's error.
         moved_from: URLs at which the API was before, such as `"https://old.example.com"`. Watches that were polled
             there go on at the endpoint's present origin. Without it they are refused with `OriginChanged`.
+        observer: Is told of watches, outcomes and requests, such as `pollwise.telemetry.otel.WatchSpans()`.
 
     Raises:
         ConfigurationError: An argument cannot be right.
@@ -148,8 +151,10 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         ledger: Ledger | None = None,
         ledger_patience_s: float = 60.0,
         moved_from: str | Collection[str] = (),
+        observer: Observer | None = None,
     ) -> None:
-        check_parts(pacing=pacing, retry=retry, transport=transport, budget=budget, limits=limits, ledger=ledger)
+        check_parts(pacing=pacing, retry=retry, transport=transport, budget=budget, limits=limits)
+        check_parts(ledger=ledger, observer=observer)
         check_seconds(ledger_patience_s=ledger_patience_s)
         self.endpoint = endpoint
         whole = with_defaults(endpoint)
@@ -182,6 +187,8 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             cancels=cancel_on_deadline,
             ledger=ledger,
             ledger_patience_s=ledger_patience_s,
+            observer=observer,
+            clock=lambda: self._clock(),  # noqa: PLW0108  # a test may replace it
         )
         self._seeded = ledger is None  # whether the forecast knows of the jobs that the ledger has seen to end
         self._untaught: Forecast | None = self._policy.forecast  # if it does not know of those that it has open
@@ -208,6 +215,8 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             patience = Patience("calls", patience_s=setup.ledger_patience_s, now=now, closing=asyncio.Event())
             await learn_durations(setup.ledger, setup.endpoint.name, setup.endpoint.account, durations, patience)
             self._seeded = True
+        if setup.ledger is not None and self._opened is None:
+            await setup.ledger_counts.count_unacknowledged(setup.ledger)
         if self._opened is not None:
             raise ConfigurationError("this watcher is open already; make another one")
         if self._given_transport is None:
@@ -243,6 +252,14 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
     def open_count(self) -> int:
         """The number of open watches."""
         return 0 if self._opened is None else len(self._opened.watches)
+
+    def stats(self) -> WatcherStats:
+        """What the watcher has done so far and does now: polls, watches, outcomes, durations, budget and ledger.
+
+        Counts go on when the watcher is opened again. Any thread may call it. It takes some microseconds, and some tens
+        of milliseconds with a hundred thousand open watches.
+        """
+        return self._setup.stats(self._opened)
 
     def watch(self, job: J, *, first_after_s: float = 0.0) -> Watch[J, S, R_co]:
         """Follow this job to its outcome. A job with an open watch gets that watch.

@@ -122,6 +122,11 @@ class ObservedLedger(Ledger):
         """Call the ledger."""
         return self._ledger.unacknowledged(endpoint, account)
 
+    async def count_unacknowledged(self, endpoint: str, account: str = "", /) -> int | None:
+        """Call the ledger, if it can count them."""
+        count = getattr(self._ledger, "count_unacknowledged", None)
+        return None if count is None else await count(endpoint, account)
+
     async def durations(self, endpoint: str, account: str = "", /, *, newest: int = 1_000) -> Sequence[float]:
         """Call the ledger."""
         return await self._ledger.durations(endpoint, account, newest=newest)

@@ -8,11 +8,13 @@ Rule 4: the deadline wins over every result that is not a reading.
 Rule 5: whatever an endpoint, a transport or an auth raises ends no other watch. What the caller's own functions raise is
 not called the endpoint's bug.
 Rule 6: a short reply that may be too deep is cut down to limits before it is read. A long one has been cut already.
-Rule 7: a secret that may be a word of the reply's own is masked after the reply was read, so that it decides nothing.
+Rule 7: every reply and every error is counted (`counters.py`), before and after it is read.
+Rule 8: a secret that may be a word of the reply's own is masked after the reply was read, so that it decides nothing.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -20,6 +22,7 @@ import attrs
 
 from pollwise.core.call_machine import CallMachine
 from pollwise.core.classification import refusal
+from pollwise.core.counters import CANCELLED, CUT_OFF, READ, SUM, UNCHANGED, RequestCounts
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
 from pollwise.core.header_values import moment
 from pollwise.core.machine import WatchMachine
@@ -33,6 +36,7 @@ from pollwise.errors import (
     MalformedReply,
     PermissionDenied,
     PollError,
+    PollTimeout,
     RateLimited,
     RequestRejected,
     ServerUnavailable,
@@ -40,7 +44,7 @@ from pollwise.errors import (
 )
 from pollwise.model.abilities import sign_method
 from pollwise.model.bounded_reply import bounded
-from pollwise.model.calls import Call, cursor_in
+from pollwise.model.calls import Call, StatusCall, cursor_in
 from pollwise.model.cursor import cursor_hash
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.masked_values import masked_error, masked_value
@@ -50,6 +54,7 @@ from pollwise.model.misuse import explained
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.secrets import KnownSecrets
+from pollwise.model.stats import REQUEST_BOUNDS
 from pollwise.model.tracebacks import endpoint_bug, strip_tracebacks
 
 __all__ = ["Poll", "PollResults", "stop_with", "taken_permit"]
@@ -68,10 +73,12 @@ class Poll(Protocol):
     Attributes:
         permit: The number of the request at the budget, until it is released; 0 for none.
         refusal: The server's refusal of the credentials, or None.
+        sent_at: When the request could go, in monotonic seconds.
     """
 
     permit: int
     refusal: AuthenticationError | None
+    sent_at: float
 
 
 class PollResults(Generic[J, S]):
@@ -85,17 +92,21 @@ class PollResults(Generic[J, S]):
         on_unknown: Called with an enum value that the endpoint does not know, as `field=value`.
         secrets: The secrets of the requests. They are masked in readings and errors.
         limits: How much of a reply is kept.
+        polls: Counts the polls.
+        calls: Counts other requests.
     """
 
     __slots__ = (
         "_answer_statuses",
         "_budget",
+        "_calls",
         "_dice",
         "_endpoint",
         "_heeded",
         "_hints",
         "_limits",
         "_on_unknown",
+        "_polls",
         "_read_for",
         "_reads_all",
         "_secrets",
@@ -113,8 +124,12 @@ class PollResults(Generic[J, S]):
         on_unknown: Callable[[str], object],
         secrets: KnownSecrets | None = None,
         limits: ReplyLimits = _LIMITS,
+        polls: RequestCounts | None = None,
+        calls: RequestCounts | None = None,
     ) -> None:
         self._endpoint = endpoint
+        self._polls = RequestCounts() if polls is None else polls
+        self._calls = RequestCounts() if calls is None else calls
         read_for = endpoint.read_for
         # None where `read_for` only calls `read`. Then `read` is called directly.
         self._read_for = None if getattr(read_for, "__func__", None) is Endpoint.read_for else read_for
@@ -139,22 +154,35 @@ class PollResults(Generic[J, S]):
         try:
             if not isinstance(result, Exception):
                 return self._on_reply(poll, machine, result, now)
+            counts, took_s = self._counts_of(machine.call), now - poll.sent_at
+            if machine.outcome is not None and isinstance(result, PollTimeout):
+                counts.lose(CUT_OFF, took_s)
+                counts.errors[CANCELLED, CUT_OFF] += 1
+                return StepResult.QUIET
+            counts.lose(type(result).__name__, took_s)
             if isinstance(result, PollError):
                 return self._fail(poll, machine, result, now)
+            counts.fail(result)
             return stop_with(machine, masked_error(self._secrets.mask, result), now)
         except Exception as exc:  # noqa: BLE001  # rule 5
+            self._counts_of(machine.call).fail(exc)
             return stop_with(machine, masked_error(self._secrets.mask, exc), now)
 
-    def _on_reply(  # noqa: C901, PLR0911, PLR0912  # the one road of every reply: a call for each part of it would cost a hundredth
+    def _on_reply(  # noqa: C901, PLR0911, PLR0912, PLR0915  # the one road of every reply: a call for each part of it would cost a hundredth
         self, poll: Poll, machine: WatchMachine[J, S], reply: Reply, now: float
     ) -> StepResult:
         status, call = reply.status, machine.call
+        took_s = now - poll.sent_at
+        row = (self._polls if call is None else self._counts_of(call)).rows[status]
+        row[bisect_left(REQUEST_BOUNDS, took_s)] += 1  # here and not in a function, to save a call
+        row[SUM] += took_s
         hints = wait_s = None
         if tuple(reply.headers) not in self._hints.silent:  # compared here, to save a call
             hints = self._hints.read(reply.headers, self._wall_now)
             wait_s = None if hints is None else hints.retry_after_s
         if not 200 <= status < 300 and status not in (self._answer_statuses if call is None else call.answer_statuses):
             if status == 304 and machine.phase is not None:
+                row[UNCHANGED] += 1
                 self._release(poll, machine, hints, now)
                 return machine.on_unchanged(now=now, dice=self._dice(), hint_s=wait_s)
             if status == 304 and machine.cursor is not None and isinstance(machine, CallMachine):
@@ -172,6 +200,7 @@ class PollResults(Generic[J, S]):
             if call is not None:
                 reply_hash = hash((reply_hash, cursor_hash(machine.cursor))) & _HASH_BITS
             if machine.is_unchanged(reply_hash):
+                row[UNCHANGED] += 1
                 self._release(poll, machine, hints, now)
                 return machine.on_unchanged(now=now, dice=self._dice(), hint_s=wait_s)
         if reply.bounds is None and len(body) - len(body.replace(b"{", b"").replace(b"[", b"")) > self._limits.depth:
@@ -199,11 +228,12 @@ class PollResults(Generic[J, S]):
         else:
             self._release(poll, machine, hints, now)
         if self._secrets.mask.weak:
-            reading = _masked(self._secrets.mask, reading, machine)  # rule 7
+            reading = _masked(self._secrets.mask, reading, machine)  # rule 8
         if reading.unknown is not None:
             self._on_unknown(reading.unknown)
         if reading.poll_after_s is not None:
             reply_hash, wait_s = 0, _longer_s(reading.poll_after_s, wait_s)  # 0: an equal reply gives the hint again
+        row[READ] += 1
         dice = 0.0 if reading.final else self._dice()  # an end needs no wait, so no fault of `dice` may hide it
         return machine.on_reading(reading, now=now, dice=dice, hint_s=wait_s, reply_hash=reply_hash)
 
@@ -211,6 +241,9 @@ class PollResults(Generic[J, S]):
         if call is None:
             return bounded(reply, self._limits, self._endpoint.deciding_keys)
         return bounded(reply, call.limits or self._limits, call.deciding_keys)
+
+    def _counts_of(self, call: Call[Any, Any] | None) -> RequestCounts:
+        return self._polls if call is None or isinstance(call, StatusCall) else self._calls
 
     # --- what is no reading -------------------------------------------------------------------
 
@@ -267,11 +300,14 @@ class PollResults(Generic[J, S]):
     def _fail(self, poll: Poll, machine: WatchMachine[J, S], error: PollError | WatchError, now: float) -> StepResult:
         """The poll failed, or showed that another poll cannot help."""
         if now >= machine.deadline:
+            self._counts_of(machine.call).fail(error)
             return machine.on_deadline(now=now)
         masked_error(self._secrets.mask, error)
         if isinstance(error, AuthenticationError):
             poll.refusal = error
-        return machine.on_error(strip_tracebacks(error), now=now, dice=self._dice())
+        dice = self._dice()
+        self._counts_of(machine.call).fail(error)
+        return machine.on_error(strip_tracebacks(error), now=now, dice=dice)
 
     def _release(self, poll: Poll, machine: WatchMachine[J, S], hints: ReplyHints | None, now: float) -> None:
         """Give the permit back, with what the reply says about the rate limit."""

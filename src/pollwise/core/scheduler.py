@@ -164,6 +164,11 @@ class Scheduler(Generic[W]):
         self._sleep = SleepUntil()
         self.in_flight = 0
 
+    @property
+    def held(self) -> int:
+        """How many watches are due and not sent."""
+        return self._queue.held
+
     def put(self, watch: W, now: float) -> float:
         """Ask this watch when it is due. Returns that time, which is rounded up a little."""
         machine = watch.machine

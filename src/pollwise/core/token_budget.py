@@ -139,6 +139,15 @@ class TokenBudget:
             left = places if left is None else min(places, left)
         return None if left is None else max(0, left)
 
+    def seen_left(self, now: float) -> int | None:
+        """As `left`, but nothing is changed, so any thread may call it."""
+        freed = tuple(self._freed_at)
+        filled = sum(at > now for at in freed)
+        left = None if self._left is None else self._left + len(freed) - filled
+        if self.limit is not None and self.per_s is not None:
+            left = min(self.limit - self._in_flight - filled, self.limit if left is None else left)
+        return None if left is None else max(0, left)
+
     def ration_s(self, now: float, among: int) -> float:
         """How soon each of `among` watches, and of those in flight, may ask again, so that the window lasts until its end.
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from pollwise.core.failure_streak import FailureStreak
 from pollwise.core.policy import Policy
-from pollwise.errors import JobCancelled, JobFailed, UnknownOutcome, WatchError
+from pollwise.errors import JobCancelled, JobFailed, PollError, UnknownOutcome, WatchError
 from pollwise.model.calls import Call
 from pollwise.model.cursor import Cursor
 from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Retrying, Succeeded, Throttled
@@ -140,6 +140,11 @@ class WatchState(Generic[J, S]):
     def failures(self) -> int:
         """Failed polls in a row that count towards `Retry.min_failures`."""
         return 0 if self._streak is None else self._streak.failures
+
+    @property
+    def last_error(self) -> PollError | None:
+        """The error of the last failed poll since the last good reading, or None."""
+        return None if self._streak is None else self._streak.last_error
 
     @property
     def is_new(self) -> bool:

@@ -131,6 +131,11 @@ class Admission(Generic[J, S]):
             self._sweep_at(watch.machine.deadline)
         self._job.wake()
 
+    @property
+    def backlog(self) -> int:
+        """How many new rows wait to be written."""
+        return len(self._entries)
+
     async def wait_settled(self, watch: RecordedWatch[J, S]) -> None:
         """Wait until its row is written, or will certainly not be."""
         entry = self._entries.get(watch)

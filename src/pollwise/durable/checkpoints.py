@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Hashable
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
 from pollwise.durable.background_job import BackgroundJob, StartTask
 from pollwise.durable.codec import change_of
 from pollwise.durable.recorded_watch import RecordedWatch, rows_to_update, safe_message
+from pollwise.durable.timed_ledger import LedgerCounts
 from pollwise.ledger import Ledger
 from pollwise.model.limits import ReplyLimits
+from pollwise.model.log_fields import log_fields
 from pollwise.model.protocols import Endpoint
+from pollwise.model.stats import REQUEST_BOUNDS
 
 __all__ = ["Checkpoints"]
 
@@ -39,10 +43,26 @@ class Checkpoints(Generic[J, S]):
         endpoint: The endpoint of their jobs.
         limits: How large a status may be.
         start: Starts tasks.
+        counts: Counts the calls of the ledger.
+        now: Returns monotonic seconds.
+        traces: The traceparent of each watch that has one.
     """
 
-    def __init__(self, *, ledger: Ledger, endpoint: Endpoint[J, S], limits: ReplyLimits, start: StartTask) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        endpoint: Endpoint[J, S],
+        limits: ReplyLimits,
+        start: StartTask,
+        counts: LedgerCounts,
+        now: Callable[[], float],
+        traces: Mapping[J, str],
+    ) -> None:
         self._ledger = ledger
+        self._counts = counts
+        self._now = now
+        self._traces = traces
         self._limits = limits
         self._endpoint = endpoint
         self._changed: dict[RecordedWatch[J, S], None] = {}
@@ -52,6 +72,11 @@ class Checkpoints(Generic[J, S]):
         self._draining = False
         self._failing = False
         self._job = BackgroundJob(self._work, start, "pollwise-checkpoints")
+
+    @property
+    def backlog(self) -> int:
+        """How many states wait to be written."""
+        return len(self._changed)
 
     def add(self, watch: RecordedWatch[Any, Any]) -> None:
         """The state of this watch has changed."""
@@ -96,14 +121,28 @@ class Checkpoints(Generic[J, S]):
         """Write these, and return those that could not be written."""
         for begin in range(0, len(changed), _PAGE):
             rows = rows_to_update(changed[begin : begin + _PAGE])
+            traces, row, began = self._traces, self._counts.rows["update"], self._now()
             try:
-                await self._ledger.update([change_of(n, machine, self._endpoint, self._limits) for n, machine in rows])
+                await self._ledger.update(
+                    [
+                        change_of(n, machine, self._endpoint, self._limits, traces.get(machine.job) if traces else None)
+                        for n, machine in rows
+                    ]
+                )
             except Exception as exc:  # noqa: BLE001  # foreign code
+                self._counts.errors["update", type(exc).__name__] += 1
                 if not self._failing:  # logged once, until a write succeeds
                     _log.warning(
-                        "the ledger does not take how far watches got (%s: %s)", type(exc).__name__, safe_message(exc)
+                        "the ledger does not take how far watches got (%s: %s)",
+                        type(exc).__name__,
+                        safe_message(exc),
+                        extra=log_fields(endpoint=self._endpoint.name, error_type=type(exc).__name__),
                     )
                 self._failing = True
                 return changed[begin:]
+            finally:  # here and not in `timed_ledger.py`: a steady poll leads to this call
+                took_s = self._now() - began
+                row[bisect_left(REQUEST_BOUNDS, took_s)] += 1
+                row[-1] += took_s
             self._failing = False
         return []

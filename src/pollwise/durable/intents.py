@@ -21,8 +21,10 @@ import attrs
 from pollwise.durable.codec import utc_datetime
 from pollwise.durable.recorded_watch import safe_message
 from pollwise.durable.recorder import Recorder
+from pollwise.durable.timed_ledger import untimed
 from pollwise.errors import ConfigurationError, WatcherClosed
 from pollwise.ledger import Intent, KeepsIntents, Ledger, NewIntent, NewWatch, OpenWatch, Recorded
+from pollwise.model.log_fields import log_fields
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.submitting import SubmitCall
@@ -92,29 +94,32 @@ class WithLedger(Starts[J], Generic[J, S]):
     async def settle(self, intent: int | None, job: J, after_s: float = 0.0) -> DrivenWatch[Any, Any]:
         """The job of this intent is known."""
         recorder = self._recorder
-        row = attrs.evolve(recorder.rows.new(job), intent=intent)
-        recorded = await self._record(row)
-        if recorder.closing:
-            raise WatcherClosed(job)
+        with recorder.announced(job, is_open=job in self._watches) as new:
+            row = attrs.evolve(new, intent=intent)
+            recorded = await self._record(row)
+            if recorder.closing:
+                raise WatcherClosed(job)
         known = self._watches.get(job)
         if known is None and recorded.known is None:
-            known = self._watches[job] = recorder.resume(job, _open_row(recorded.id, row), after_s=after_s)
+            machine = recorder.rows.machine(job, _open_row(recorded.id, row), after_s)
+            known = self._watches[job] = recorder.begin(machine, recorded.id)
         return known or self._watch(job)
 
     async def _begin(self, intent: int | None, job: J, after_s: float, reading: Reading[S]) -> DrivenWatch[Any, Any]:
         """The job of this intent is known, and has its first reading."""
         recorder, rows = self._recorder, self._recorder.rows
-        row, machine = attrs.evolve(rows.new(job), intent=intent), rows.machines.new(job, after_s, reading)
-        whole = rows.started(row, machine)
-        try:
-            recorded = await self._record(whole)
-        except ConfigurationError:  # of a status that the ledger cannot keep, perhaps; the outbox reports that
-            if whole.outcome is None:
-                raise
-            whole = row
-            recorded = await self._record(whole)
-        if recorder.closing:
-            raise WatcherClosed(job)
+        with recorder.announced(job, is_open=job in self._watches) as new:
+            row, machine = attrs.evolve(new, intent=intent), rows.machines.new(job, after_s, reading)
+            whole = rows.started(row, machine)
+            try:
+                recorded = await self._record(whole)
+            except ConfigurationError:  # of a status that the ledger cannot keep, perhaps; the outbox reports that
+                if whole.outcome is None:
+                    raise
+                whole = row
+                recorded = await self._record(whole)
+            if recorder.closing:
+                raise WatcherClosed(job)
         if job in self._watches or recorded.known is not None:
             return self._watch(job, reading=reading)
         watch = self._watches[job] = recorder.begin(machine, recorded.id)
@@ -138,6 +143,7 @@ class WithLedger(Starts[J], Generic[J, S]):
                 call.key,
                 type(exc).__name__,
                 safe_message(exc),
+                extra=log_fields(endpoint=self._recorder.rows.endpoint.name, error_type=type(exc).__name__),
             )
 
     async def forget(self, intent: int) -> None:
@@ -157,7 +163,7 @@ class WithLedger(Starts[J], Generic[J, S]):
 
     def _ledger(self) -> Ledger:
         ledger = self._recorder.ledger
-        kind = type(ledger)
+        kind = type(untimed(ledger))
         missing = [name for name in _CALLS if getattr(kind, name, None) in {None, getattr(KeepsIntents, name)}]
         if missing:
             raise ConfigurationError(
@@ -180,6 +186,7 @@ def _open_row(number: int, row: NewWatch) -> OpenWatch:
         polls=0,
         failures=0,
         status=None,
+        cursor=row.cursor,
     )
 
 

@@ -25,16 +25,21 @@ from pollwise.durable.intents import WithLedger
 from pollwise.durable.recorded_watch import on_machine_end
 from pollwise.durable.recorder import Recorder
 from pollwise.durable.resume_token import read_token, write_token
+from pollwise.durable.timed_ledger import LedgerCounts
 from pollwise.durable.watch_rows import MachineFactory, WatchRows
 from pollwise.errors import ConfigurationError, WatcherClosed
 from pollwise.ledger import Ledger
 from pollwise.model.limits import Limits
+from pollwise.model.observer import Observer
 from pollwise.model.protocols import Endpoint, Transport
 from pollwise.model.reading import Reading
+from pollwise.model.stats import WatcherStats
 from pollwise.runtime.dispatcher import Dispatcher
 from pollwise.runtime.driven_watch import CancellingWatch, DrivenWatch, end_open, forget_open
 from pollwise.runtime.job_calls import JobCalls
+from pollwise.runtime.observing import Observing
 from pollwise.runtime.submits import Starts, Submits, WithoutLedger
+from pollwise.runtime.watcher_stats import stats_of
 
 __all__ = ["OpenedParts", "Setup"]
 
@@ -54,6 +59,10 @@ class Setup(Generic[J, S]):
         limits: As in `JobWatcher`.
         cancels: Whether jobs are cancelled at the deadline of their watch.
         ledger: As in `JobWatcher`. Likewise `ledger_patience_s`.
+        observer: As in `JobWatcher`.
+        clock: Returns the time in epoch seconds.
+        observing: Counts polls and watches, and tells the observer. It goes on when the watcher is opened again.
+        ledger_counts: Counts the calls of the ledger, likewise.
     """
 
     endpoint: Endpoint[J, S]
@@ -64,6 +73,28 @@ class Setup(Generic[J, S]):
     cancels: bool
     ledger: Ledger | None
     ledger_patience_s: float
+    observer: Observer | None
+    clock: Callable[[], float]
+    observing: Observing[J, S] = attrs.field(
+        init=False,
+        default=attrs.Factory(lambda setup: _observing(setup), takes_self=True),  # noqa: PLW0108  # below
+    )
+    ledger_counts: LedgerCounts = attrs.field(
+        init=False,
+        default=attrs.Factory(lambda setup: LedgerCounts(setup.endpoint.name, setup.endpoint.account), takes_self=True),
+    )
+
+    def stats(self, opened: OpenedParts[J, S] | None) -> WatcherStats:
+        """As `JobWatcher.stats`. `opened` is None while the watcher is closed."""
+        recorder = None if opened is None else opened.recorder
+        backlog = {} if recorder is None else recorder.backlog
+        ledger = None if self.ledger is None else self.ledger_counts.stats(backlog)
+        dispatcher, watches = (None, ()) if opened is None else (opened.dispatcher, opened.watches.values())
+        return stats_of(self.observing, dispatcher, watches, self.budget, ledger)
+
+
+def _observing(setup: Setup[J, S]) -> Observing[J, S]:
+    return Observing(setup.endpoint, setup.observer, durable=setup.ledger is not None, clock=setup.clock)
 
 
 class OpenedParts(Generic[J, S]):
@@ -101,7 +132,7 @@ class OpenedParts(Generic[J, S]):
         dice = dice if dice is random.random else checked_dice(dice)
         self.watches: dict[J, DrivenWatch[J, S]] = {}
         end: Callable[[DrivenWatch[J, S]], None] = (
-            partial(end_open, self.watches) if setup.ledger is None else on_machine_end
+            partial(setup.observing.ended, partial(end_open, self.watches)) if setup.ledger is None else on_machine_end
         )
         self._on_over: Callable[[DrivenWatch[J, S]], None] = end
         self.dispatcher: Dispatcher[J, S] = Dispatcher(
@@ -115,7 +146,8 @@ class OpenedParts(Generic[J, S]):
             dice=dice,
             clock=clock,
             on_over=(lambda watch: calls.over(watch)) if setup.cancels else end,  # noqa: PLW0108  # made below
-            write_token=partial(write_token, endpoint),
+            write_token=self._token_of,
+            observing=setup.observing,
         )
         calls: JobCalls[J, S] = JobCalls(
             endpoint, self.dispatcher, setup.policy, limits, end, can_stream=hasattr(transport, "stream")
@@ -134,16 +166,29 @@ class OpenedParts(Generic[J, S]):
         self.submits: Submits[J, S] = Submits(endpoint, self.dispatcher, calls.policy_for, starts)
 
     def _recorder(self, ledger: Ledger) -> Recorder[J, S]:
-        setup, machines = self._setup, self._machines
+        setup, observing = self._setup, self._setup.observing
+        rows = WatchRows(
+            endpoint=setup.endpoint,
+            origins=setup.origins,
+            machines=self._machines,
+            limits=setup.limits.reply,
+            traces=observing.traces,
+        )
         return Recorder(
             ledger=ledger,
-            rows=WatchRows(
-                endpoint=setup.endpoint, origins=setup.origins, machines=machines, limits=setup.limits.reply
-            ),
+            counts=setup.ledger_counts,
+            rows=rows,
             dispatcher=self.dispatcher,
             patience_s=setup.ledger_patience_s,
-            on_end=partial(forget_open, self.watches),
+            on_end=partial(observing.ended, partial(forget_open, self.watches)),
+            on_lost=partial(observing.ended, lambda _watch: None),
+            on_start=observing.started,
+            on_resume=partial(observing.started, resumed=True),
         )
+
+    def _token_of(self, machine: WatchMachine[J, S], /, *, now: float, wall_now: float) -> str:
+        traceparent = self._setup.observing.traces.get(machine.job)
+        return write_token(self._setup.endpoint, machine, now=now, wall_now=wall_now, traceparent=traceparent)
 
     async def aclose(self) -> None:
         """End the watches and the starts, and close what was opened."""
@@ -193,20 +238,23 @@ class OpenedParts(Generic[J, S]):
         if watch is None:
             moved = token.cursor is not None and setup.origins.moved(token.job, token.origin)
             state = token.resume_state(self._clock(), moved=moved).at_most(setup.policy.timeout_s)
+            setup.observing.keep_trace(token.job, token.traceparent)
             if self.recorder is None:
-                watch = self._begin(self._machines.resumed(token.job, state))
+                watch = self._begin(self._machines.resumed(token.job, state), resumed=True)
             else:
                 watch = self.watches[token.job] = self.recorder.admit_resumed(token.job, state)
         return watch
 
-    def _begin(self, machine: WatchMachine[J, Any]) -> DrivenWatch[J, S]:
+    def _begin(self, machine: WatchMachine[J, Any], *, resumed: bool = False) -> DrivenWatch[J, S]:
         """The watch of this machine, without a ledger."""
-        watch = self._watch_class(machine, self.dispatcher)
-        if machine.outcome is None:
-            self.dispatcher.add(watch)
-            self.watches[machine.job] = watch
-        else:  # the reply to its start had the end
+        watch, job = self._watch_class(machine, self.dispatcher), machine.job
+        is_over = machine.outcome is not None  # the reply to its start had the end
+        if is_over:
             self.dispatcher.check_loop()
-            self.watches[machine.job] = watch
+        else:
+            self.dispatcher.add(watch)
+        self.watches[job] = watch
+        self._setup.observing.started(job, resumed=resumed)
+        if is_over:
             self._on_over(watch)
         return watch

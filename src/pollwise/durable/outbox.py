@@ -58,6 +58,7 @@ class Outbox(Generic[J, S]):
         start: Starts tasks.
         now: Returns monotonic seconds.
         patience: Says what is tried again.
+        trace: Returns the traceparent of a job's watch, or None.
     """
 
     def __init__(
@@ -70,10 +71,12 @@ class Outbox(Generic[J, S]):
         start: StartTask,
         now: Callable[[], float],
         patience: Patience,
+        trace: Callable[[J], str | None],
     ) -> None:
         self._ledger = ledger
         self._endpoint = endpoint
         self._limits = limits
+        self._trace = trace
         self._apply = apply
         self._now = now
         self._patience = patience
@@ -89,6 +92,11 @@ class Outbox(Generic[J, S]):
         self._queue.append(_Entry(watch, conclusion, self._now()))
         self._job.wake()
 
+    @property
+    def backlog(self) -> int:
+        """How many outcomes wait to be written."""
+        return len(self._queue)
+
     async def join(self) -> None:
         """Wait until all outcomes are published."""
         await self._job.join()
@@ -103,6 +111,7 @@ class Outbox(Generic[J, S]):
             seen_s=machine.seen_s,
             cursor=machine.kept_cursor,
             limits=self._limits,
+            traceparent=self._trace(watch.job),
         )
 
     def _without_status(self, watch: RecordedWatch[J, S], exc: Exception) -> Conclusion:

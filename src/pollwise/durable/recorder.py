@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import ref
@@ -30,7 +31,9 @@ from pollwise.durable.recorded_watch import (
     publish_outcome,
     row_id_of,
     state_of,
+    write_failed,
 )
+from pollwise.durable.timed_ledger import LedgerCounts, timed_ledger
 from pollwise.durable.watch_rows import WatchRows
 from pollwise.errors import ConfigurationError, LedgerWriteFailed, WatcherClosed
 from pollwise.ledger import Acknowledgement, Ledger, LedgerError, NewWatch, OpenWatch
@@ -79,14 +82,18 @@ class Recorder(Generic[J, S]):
 
     Args:
         ledger: Where to write. It is open, and is not closed here.
+        counts: Counts the calls of the ledger.
         rows: Translates between watches and rows.
         dispatcher: Polls the jobs.
         patience_s: How long a call that fails in the ledger is repeated, in seconds.
         on_end: Called with each watch whose outcome may be published, before its subscribers are notified.
+        on_lost: Called with a watch that could not begin, although `on_start` was called with its job.
+        on_start: Called with each job whose watch begins. Afterwards `rows` knows its traceparent.
+        on_resume: The same for each job whose watch is resumed.
 
     Attributes:
         checkpoints: Notes which watches got further.
-        ledger: Where to write.
+        ledger: Where to write. Its calls are counted.
         patience: Repeats calls of the ledger that fail.
         readers: For each reader of the open rows, the IDs of the rows that were concluded since it began.
         rows: Translates between watches and rows.
@@ -96,12 +103,20 @@ class Recorder(Generic[J, S]):
         self,
         *,
         ledger: Ledger,
+        counts: LedgerCounts,
         rows: WatchRows[J, S],
         dispatcher: PollDriver,
         patience_s: float,
         on_end: Callable[[DrivenWatch[J, S]], None],
+        on_lost: Callable[[DrivenWatch[J, S]], None],
+        on_start: Callable[[J], object],
+        on_resume: Callable[[J], object],
     ) -> None:
-        self.ledger = ledger
+        self._on_lost = on_lost
+        self._on_start = on_start
+        self._announced: set[J] = set()  # jobs that the observer was told of, and whose watch is to begin
+        self.ledger = timed = timed_ledger(ledger, counts, rows.machines.now)
+        self._on_resume = on_resume
         self.rows = rows
         self.readers: list[set[int]] = []
         self._dispatcher = dispatcher
@@ -115,10 +130,16 @@ class Recorder(Generic[J, S]):
         patience = partial(Patience, patience_s=patience_s, now=self._now, closing=self._closing)
         self.patience = patience("calls")
         self.checkpoints: Checkpoints[J, S] = Checkpoints(
-            ledger=ledger, endpoint=rows.endpoint, limits=rows.limits, start=start
+            ledger=ledger,
+            counts=counts,
+            endpoint=rows.endpoint,
+            limits=rows.limits,
+            start=start,
+            now=self._now,
+            traces=rows.traces,
         )
         self._admission: Admission[J, S] = Admission(
-            ledger=ledger,
+            ledger=timed,
             rows=rows,
             apply=self.apply,
             start=start,
@@ -127,13 +148,14 @@ class Recorder(Generic[J, S]):
             generations=self._generations,
         )
         self._outbox: Outbox[J, S] = Outbox(
-            ledger=ledger,
+            ledger=timed,
             endpoint=rows.endpoint,
             limits=rows.limits,
             apply=self.apply,
             start=start,
             now=self._now,
             patience=patience("outcomes"),
+            trace=rows.trace,
         )
 
     # --- for the watcher ----------------------------------------------------------------------
@@ -144,7 +166,7 @@ class Recorder(Generic[J, S]):
         Raises:
             ConfigurationError: The endpoint's keys for it cannot be kept.
         """
-        return self._admit(self.rows.new(job), self.rows.machines.new(job, after_s))
+        return self._admit(partial(self.rows.new, job), self._begins, self.rows.machines.new(job, after_s))
 
     def admit_resumed(self, job: J, state: ResumeState[S]) -> RecordedWatch[J, S]:
         """Continue the watch of a resume token, once its row is on disk. If the ledger has the job, its row takes precedence.
@@ -152,9 +174,16 @@ class Recorder(Generic[J, S]):
         Raises:
             ConfigurationError: The endpoint's keys for it cannot be kept.
         """
-        return self._admit(self.rows.resumed(job, state), self.rows.machines.resumed(job, state))
+        machine = self.rows.machines.resumed(job, state)
+        return self._admit(partial(self.rows.resumed, job, state), self._on_resume, machine)
 
-    def _admit(self, row: NewWatch, machine: WatchMachine[J, S]) -> RecordedWatch[J, S]:
+    def _admit(
+        self, new_row: Callable[[], NewWatch], tell: Callable[[J], object], machine: WatchMachine[J, S]
+    ) -> RecordedWatch[J, S]:
+        row = new_row()
+        tell(machine.job)  # only if the row can be written
+        if self.rows.trace(machine.job) is not None:
+            row = new_row()  # with the traceparent
         watch = RecordedWatch(machine, self._dispatcher, self)
         self._admission.add(watch, row)
         return watch
@@ -164,18 +193,56 @@ class Recorder(Generic[J, S]):
         if known.generation:
             self._generations[known.id] = known.generation
         watch = RecordedWatch(self.rows.machine(job, known, after_s), self._dispatcher, self, known.id)
+        self._on_resume(job)
         self._dispatcher.add(watch)
         return watch
 
+    @contextmanager
+    def announced(self, job: J, *, is_open: bool) -> Iterator[NewWatch]:
+        """The row of a job that was started. The observer is told of its watch, because the row has the traceparent.
+
+        If the block raises, the observer is told that there is no watch. Otherwise call `begin` or `admit`. With `is_open`
+        the job has a watch already. Raises ConfigurationError as `admit` does.
+        """
+        row = self.rows.new(job)
+        if not is_open and job not in self._announced:
+            self._on_start(job)
+            self._announced.add(job)
+            row = self.rows.new(job)
+        try:
+            yield row
+        except BaseException as exc:
+            if job in self._announced:
+                self._announced.remove(job)
+                self._on_unwritten(job, exc)
+            raise
+
+    def _begins(self, job: J) -> None:
+        if job in self._announced:
+            self._announced.remove(job)
+        else:
+            self._on_start(job)
+
+    def _on_unwritten(self, job: J, exc: BaseException) -> None:
+        machine: WatchMachine[J, S] = self.rows.machines.new(job)
+        watch, now = RecordedWatch(machine, self._dispatcher, self), self._now()
+        if isinstance(exc, Exception) and not self.closing:
+            machine.replace_outcome(write_failed(watch, exc, now, asked=False))
+        else:
+            machine.replace_outcome(machine.abandoned(WatcherClosed(job), now=now))
+        self._on_lost(watch)
+
     def begin(self, machine: WatchMachine[J, S], row_id: int) -> RecordedWatch[J, S]:
-        """The watch of a job whose row is on disk, and of which the reply to its start had a reading.
+        """The watch of a job that was started, and whose row was written just now.
 
         If its machine has an outcome, call `end_begun` after the watch was added to the open ones.
         """
         watch = RecordedWatch(machine, self._dispatcher, self, row_id)
         if machine.outcome is None:
             self._dispatcher.add(watch)
-            self.checkpoints.add(watch)
+            if machine.polls:
+                self.checkpoints.add(watch)  # its row has no reading yet
+        self._begins(machine.job)
         return watch
 
     def end_begun(self, watch: RecordedWatch[J, S], *, is_written: bool) -> None:
@@ -213,6 +280,15 @@ class Recorder(Generic[J, S]):
     def closing(self) -> bool:
         """Whether the watcher has been left."""
         return self._closing.is_set()
+
+    @property
+    def backlog(self) -> Mapping[str, int]:
+        """How many rows wait to be written, by what they are."""
+        return {
+            "watches": self._admission.backlog,
+            "states": self.checkpoints.backlog,
+            "outcomes": self._outbox.backlog,
+        }
 
     def begin_closing(self) -> None:
         """The watcher is left. No watch is resumed any more, and a write that fails gets one last try."""

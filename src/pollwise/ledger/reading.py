@@ -16,7 +16,7 @@ from pollwise.ledger.records import Concluded, DamagedRow, OpenWatch, OriginCoun
 from pollwise.ledger.rows import COLUMNS, Row, UnsoundRow, damaged_row, known_watch, line_of
 from pollwise.ledger.statements import Found, Work, fetch, sound_rows
 
-__all__ = ["DURATIONS", "EXPORT", "OPEN", "ORIGINS", "UNACKNOWLEDGED", "Page"]
+__all__ = ["COUNT_UNACKNOWLEDGED", "DURATIONS", "EXPORT", "OPEN", "ORIGINS", "UNACKNOWLEDGED", "Page"]
 
 R = TypeVar("R")
 
@@ -43,6 +43,7 @@ _UNACKNOWLEDGED = (
     f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NOT NULL AND acknowledged = 0"  # noqa: S608
     f" AND {_NEXT}"
 )
+_COUNT = "SELECT count(*) FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NOT NULL AND acknowledged = 0"
 _EXPORT = f"SELECT {COLUMNS} FROM watches WHERE {_NEXT}"  # noqa: S608
 # The plus keeps SQLite from using the endpoint's index, for which it would sort all rows of the endpoint.
 _DURATIONS = (
@@ -96,6 +97,10 @@ def _page(db: sqlite3.Connection, sql: str, values: Sequence[object], read: Call
     return Found(*sound_rows(rows, read), rows[-1][0] if rows else 0)
 
 
+def _count_unacknowledged(db: sqlite3.Connection, wanted: tuple[str, str]) -> int:
+    return int(db.execute(_COUNT, wanted).fetchone()[0])
+
+
 def _durations(db: sqlite3.Connection, wanted: tuple[str, str, int]) -> Found[float]:
     known, damaged = sound_rows(fetch(db, _DURATIONS, wanted), known_watch)
     ended = [one for one in known if isinstance(one, Concluded) and one.outcome is OutcomeKind.SUCCEEDED]
@@ -131,5 +136,6 @@ def _first_at(
 OPEN = Work(_open)
 UNACKNOWLEDGED = Work(_unacknowledged)
 EXPORT = Work(_export)
+COUNT_UNACKNOWLEDGED = Work(_count_unacknowledged)
 DURATIONS = Work(_durations)
 ORIGINS = Work(_origins)

@@ -30,7 +30,7 @@ from pollwise.ledger.errors import LedgerClosed, LedgerCorrupt, LedgerUnwritable
 from pollwise.ledger.files import Opening, Synchronous
 from pollwise.ledger.intent_rows import FORGET, INTEND, UNFINISHED
 from pollwise.ledger.intents import Intended, Intent, NewIntent
-from pollwise.ledger.reading import DURATIONS, EXPORT, OPEN, ORIGINS, UNACKNOWLEDGED, Page
+from pollwise.ledger.reading import COUNT_UNACKNOWLEDGED, DURATIONS, EXPORT, OPEN, ORIGINS, UNACKNOWLEDGED, Page
 from pollwise.ledger.records import (
     Acknowledgement,
     Change,
@@ -48,6 +48,7 @@ from pollwise.ledger.records import (
 from pollwise.ledger.statements import DamagedRows, Found, Work
 from pollwise.ledger.work import ACKNOWLEDGE, CONCLUDE, RECORD, RELOCATE, REOPEN, UPDATE
 from pollwise.ledger.writer import Call, Inbox, Settled, serve
+from pollwise.model.log_fields import log_fields
 
 __all__ = ["SqliteLedger"]
 
@@ -234,6 +235,10 @@ class SqliteLedger(Ledger):
         async for chunk in self._pages(UNACKNOWLEDGED, Page(0, _CHUNK, endpoint, account)):
             yield chunk
 
+    async def count_unacknowledged(self, endpoint: str, account: str = "", /) -> int:
+        """How many outcomes of this endpoint and account are not acknowledged. Damaged rows may be among them."""
+        return await self._call(COUNT_UNACKNOWLEDGED, (endpoint, account))
+
     async def durations(self, endpoint: str, account: str = "", /, *, newest: int = 1_000) -> Sequence[float]:
         """See `Ledger.durations`."""
         return (await self._read(DURATIONS, (endpoint, account, newest))).rows
@@ -281,6 +286,7 @@ class SqliteLedger(Ledger):
                 self.path,
                 row_names([row.id for row in new]),
                 new[0].reason,
+                extra=log_fields(path=self.path, rows=len(new)),
             )
 
     # --- calls for the writer -------------------------------------------------------------

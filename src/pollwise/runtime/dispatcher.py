@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterable
@@ -35,8 +34,9 @@ from pollwise.http.turns import Turns
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.protocols import Endpoint, Transport
 from pollwise.model.secrets import KnownSecrets
-from pollwise.runtime.driven_watch import Calls, DrivenWatch, WriteToken, summary_of
+from pollwise.runtime.driven_watch import Calls, DrivenWatch, WriteToken
 from pollwise.runtime.fairness import Yielder
+from pollwise.runtime.observing import Observing
 from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, Unasked
 from pollwise.runtime.task_owner import TaskOwner
 from pollwise.runtime.unknown_values import UnknownValues
@@ -49,8 +49,6 @@ S = TypeVar("S")
 _RESPAWN_S = 1.0  # after foreign code cancelled a poller: the program is probably exiting, so start no new one at once
 _DENSE_S = 0.0003  # replies that come sooner after one another are processed together
 _TOGETHER = 16  # most replies in one tick: with more, a slow server would be idle meanwhile
-
-_log = logging.getLogger(__name__)
 
 
 class Dispatcher(Generic[J, S]):
@@ -68,6 +66,7 @@ class Dispatcher(Generic[J, S]):
         clock: Returns the time in epoch seconds.
         on_over: Called with each watch at its end; it notifies the watch's subscribers.
         write_token: Writes the resume token of a watch.
+        observing: Counts the requests, and tells the observer and the log of them.
     """
 
     def __init__(
@@ -84,6 +83,7 @@ class Dispatcher(Generic[J, S]):
         clock: Callable[[], float],
         on_over: Callable[[DrivenWatch[J, S]], None],
         write_token: WriteToken,
+        observing: Observing[J, S],
     ) -> None:
         self.calls: Calls  # of the watches; the watcher sets it
         self._endpoint = endpoint
@@ -114,7 +114,10 @@ class Dispatcher(Generic[J, S]):
             on_unknown=UnknownValues(endpoint.name).log_once,
             secrets=self._secrets,
             limits=reply_limits,
+            polls=observing.polls,
+            calls=observing.calls,
         )
+        self._on_request = observing.on_request(lambda: self._secrets.mask)
         self._calls: set[DrivenWatch[Any, Any]] = set()  # single calls under way
         self._pollers: set[Poller[J, S]] = set()
         self._idle: list[Poller[J, S]] = []
@@ -125,7 +128,6 @@ class Dispatcher(Generic[J, S]):
         self._next_limit = math.inf  # no request in flight is cancelled before; its reply may have come since
         self._next_tick: asyncio.Handle | None = None
         self._ticked_at = -math.inf  # the end of the last tick
-        self._logs_polls = _log.isEnabledFor(logging.DEBUG)  # looked up once, because each poll needs it
 
     # --- from outside -------------------------------------------------------------------------
 
@@ -221,6 +223,16 @@ class Dispatcher(Generic[J, S]):
         self._timer_at = -math.inf  # no timer is set any more
         await self._tasks.aclose()
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests are sent and not answered."""
+        return len(self._pollers) - len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many watches are due, and wait for a permit or for a free place in flight."""
+        return self._scheduler.held
+
     # --- ticks --------------------------------------------------------------------------------
 
     def _tick_soon(self) -> None:
@@ -253,7 +265,7 @@ class Dispatcher(Generic[J, S]):
     def _obey(self, now: float) -> float:
         """Do what the scheduler says until it says to sleep. Returns until when."""
         scheduler = self._scheduler
-        scheduler.in_flight = len(self._pollers) - len(self._idle)
+        scheduler.in_flight = len(self._pollers) - len(self._idle)  # as `in_flight`, to save a call
         while True:
             action = scheduler.next_action(now)
             if isinstance(action, Send):
@@ -342,9 +354,8 @@ class Dispatcher(Generic[J, S]):
             finally:
                 if poller.permit:
                     self._budget.release(taken_permit(poller), now)  # no reply has released it
-            if self._logs_polls:
-                done = summary_of(watch.machine, step, now)
-                _log.debug("%s: %r: poll %d: %s", self._endpoint.name, watch.job, watch.machine.polls, done)
+            if self._on_request is not None:
+                self._on_request(poller, watch, result, step, now)
             if step is not StepResult.RENEW or not self._renew(poller, watch, now):
                 self._idle.append(poller)
                 self._after_poll(watch, step, now)

@@ -29,7 +29,6 @@ __all__ = [
     "copy_for_raise",
     "end_open",
     "forget_open",
-    "summary_of",
 ]
 
 J = TypeVar("J", bound=Hashable)
@@ -342,12 +341,3 @@ def end_open(watches: dict[J, DrivenWatch[J, S]], watch: DrivenWatch[J, S]) -> N
 
 def _number(kept: tuple[int, Event[Any, Any]]) -> int:
     return kept[0]
-
-
-def summary_of(machine: WatchMachine[Any, Any], step: StepResult, now: float) -> str:
-    """The result of a poll, for the log: its step and its times, and no word of the vendor's."""
-    outcome, phase = machine.outcome, machine.phase
-    if outcome is not None:
-        return type(outcome).__name__.lower()
-    seen = "not seen yet" if phase is None else phase.value
-    return f"{seen}, {step.name.lower()}, asked again in {max(0.0, machine.due_at - now):.3g} s"

@@ -17,6 +17,8 @@ from pollwise.errors import ConfigurationError
 from pollwise.ledger import Ledger
 from pollwise.model.calls import Call
 from pollwise.model.limits import Limits, is_number, require_seconds
+from pollwise.model.log_fields import log_fields
+from pollwise.model.observer import Observer
 from pollwise.model.protocols import Transport
 
 __all__ = ["WatcherOptions", "check_first_delay", "check_parts", "check_seconds", "fraction_warning", "policy_for"]
@@ -37,6 +39,10 @@ _VALUES: Final[dict[str, tuple[type, str]]] = {
 _METHODS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "transport": (("send",), "AiohttpTransport()"),
     "ledger": (("record", "update", "conclude"), "the opened SqliteLedger('jobs.ledger')"),
+    "observer": (
+        ("on_start", "on_outcome", "on_request"),
+        "one of a class that derives from pollwise.telemetry.Observer",
+    ),
 }
 
 
@@ -58,6 +64,7 @@ class WatcherOptions(TypedDict, total=False):
     ledger: Ledger | None
     ledger_patience_s: float
     moved_from: str | Collection[str]
+    observer: Observer | None
 
 
 def check_parts(**parts: object) -> None:
@@ -145,6 +152,7 @@ def fraction_warning(endpoint_name: str) -> Callable[[float], None]:
                 " this is logged once.",
                 endpoint_name,
                 fraction,
+                extra=log_fields(endpoint=endpoint_name, value=fraction),
             )
 
     return warn

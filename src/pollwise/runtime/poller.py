@@ -73,13 +73,13 @@ class Poller(Generic[J, S]):
         permit: The permit of the request, until it is released; 0 for none.
         refusal: The server's refusal of the credentials that were sent last, or None.
         result: The result of the last poll.
+        sent_at: When the watch was assigned, in monotonic seconds.
         task: The task that runs it, once there is one.
         watch: The watch that is polled, until its result has been processed.
     """
 
     __slots__ = (
         "_assigned",
-        "_assigned_at",
         "_auth",
         "_cancelled",
         "_credentials",
@@ -101,6 +101,7 @@ class Poller(Generic[J, S]):
         "permit",
         "refusal",
         "result",
+        "sent_at",
         "task",
         "watch",
     )
@@ -128,7 +129,7 @@ class Poller(Generic[J, S]):
         self._now = loop.time
         self._on_result = on_result
         self._assigned: asyncio.Future[None] | None = None  # resolved when a watch is assigned
-        self._assigned_at = 0.0
+        self.sent_at = 0.0
         self._credentials: Mapping[str, str] | None = None  # as last sent
         self._secrets = KnownSecrets() if secrets is None else secrets
         self._reads_headers = endpoint.heeded_headers != ()
@@ -154,7 +155,7 @@ class Poller(Generic[J, S]):
             call.set_result(None)
         self.watch = watch
         self.permit = permit
-        self._assigned_at = now
+        self.sent_at = now
         limit_at, deadline = now + self._timeout_s, watch.machine.deadline
         self.limit_at = deadline if deadline < limit_at else limit_at
         return True
@@ -192,7 +193,7 @@ class Poller(Generic[J, S]):
                 elif self._renewing:
                     self.result = await self._renew()
                 else:
-                    machine.asked(self._assigned_at)
+                    machine.asked(self.sent_at)
                     if self._auth is not None:
                         reply = await self._authorised(machine, self._auth)
                     elif machine.call is not None:
