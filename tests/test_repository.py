@@ -45,7 +45,13 @@ TESTED_ELSEWHERE: dict[str, str] = {
 TESTED_ELSEWHERE["__init__.py"] = "what it shows is tested in tests/test_public_names.py"
 
 # Packages that are another package's interface (no aiohttp comes without them), or are imported by another name.
-COMES_WITH = {"multidict": "aiohttp", "typing_extensions": "typing-extensions", "yarl": "aiohttp"}
+COMES_WITH = {
+    "multidict": "aiohttp",
+    "opentelemetry": "opentelemetry-api",
+    "prometheus_client": "prometheus-client",
+    "typing_extensions": "typing-extensions",
+    "yarl": "aiohttp",
+}
 
 # Traces of a developer's machine. The patterns are concatenated, so that this file does not match them.
 MACHINE_TRACES = [
@@ -157,9 +163,13 @@ def test_what_is_imported_is_required(path: Path) -> None:
     """A module imports only what the install brings; other code also what its own extra brings."""
     extras = {
         "cli": "cli",
+        "cli/metrics_server.py": "prometheus",
+        "endpoints/declared/expressions.py": "declared",
+        "telemetry/otel.py": "otel",
+        "telemetry/otel_sdk.py": "otel",
+        "telemetry/prometheus.py": "prometheus",
         "testing.py": "testing",
         "endpoints/aws": "aws",
-        "endpoints/declared/expressions.py": "declared",
     }
     inside = Path(relative(path))
     extra = next((extras[str(place)] for place in (inside, *inside.parents) if str(place) in extras), None)

@@ -1,0 +1,111 @@
+"""The dashboard for Grafana: every query of it has an answer in a real scrape."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from kept_toy import MemoryLedger, keeping
+from pollwise.core.rate_budget import RateBudget
+from pollwise.ledger import LedgerFailed
+from pollwise.telemetry.prometheus import WatcherCollector, prometheus_name
+from pollwise.telemetry.series import METRICS
+from pollwise.testing import run
+from toy import FAILED, RUNNING, SUCCEEDED, ToyJob, by_job
+
+DASHBOARD: dict[str, Any] = json.loads((Path(__file__).parents[2] / "docs" / "grafana" / "pollwise.json").read_text())
+_SELECTOR = re.compile(r"\b(pollwise_\w+|http_client_\w+)\{([^}]*)\}")
+_MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
+_GROUPED = re.compile(r"\bby \(([^)]*)\)")
+
+
+def queries() -> Iterator[tuple[str, str, str]]:
+    for panel in DASHBOARD["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"], target["legendFormat"]
+
+
+class Counting(MemoryLedger):
+    async def count_unacknowledged(self, _endpoint: str, _account: str = "", /) -> int:
+        return 0
+
+
+@pytest.fixture(scope="module")
+def scrape() -> list[tuple[str, dict[str, str]]]:
+    """Names and labels of the samples after a run with successes, failures, a rate limit and a ledger that fails."""
+
+    async def demo() -> bytes:
+        ledger = Counting()
+        ledger.failures["record"] = [LedgerFailed("toy", "no")]
+        script = by_job({"a": [RUNNING, 503, 429, SUCCEEDED], "b": [FAILED], "c": [RUNNING]})
+        registry = CollectorRegistry()
+        async with keeping(ledger, script, budget=RateBudget(60, per_s=60)) as (watcher, _):
+            registry.register(WatcherCollector(watcher))
+            await watcher.gather([ToyJob("a"), ToyJob("b")])
+            watcher.watch(ToyJob("c"))
+            await asyncio.sleep(2.0)
+            return generate_latest(registry)
+
+    text = run(demo()).decode()
+    return [
+        (sample.name, dict(sample.labels))
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    ]
+
+
+def matches(labels: dict[str, str], matchers: str) -> bool:
+    """Whether Prometheus would select a sample with these labels. A label that is not there is an empty text."""
+    for name, how, text in _MATCHER.findall(matchers):
+        value = labels.get(name, "")
+        wanted = re.sub(r"\$\w+", ".*", text)
+        found = re.fullmatch(wanted, value) is not None if "~" in how else value == wanted
+        if found is how.startswith("!"):
+            return False
+    return True
+
+
+@pytest.mark.parametrize(("title", "query", "legend"), list(queries()), ids=lambda text: text[:40])
+def test_every_query_has_an_answer(
+    scrape: list[tuple[str, dict[str, str]]], title: str, query: str, legend: str
+) -> None:
+    """Each metric is there, with labels that match, and with the labels of groups and legends."""
+    selectors = _SELECTOR.findall(query)
+    assert len(selectors) == len(re.findall(r"\b(?:pollwise|http_client)_\w+\{", query)) > 0
+    grouped = {name.strip() for group in _GROUPED.findall(query) for name in group.split(",")}
+    assert set(re.findall(r"{{(\w+)}}", legend)) <= grouped
+    for metric, matchers in selectors:
+        found = [labels for name, labels in scrape if name == metric and matches(labels, matchers)]
+        assert found, f"{title}: nothing matches {metric}{{{matchers}}}"
+        assert all(grouped <= labels.keys() for labels in found)
+
+
+def test_its_variables_are_labels_of_a_metric(scrape: list[tuple[str, dict[str, str]]]) -> None:
+    """The lists of endpoints and accounts are filled from one metric, which every watcher has."""
+    found = [variable["definition"] for variable in DASHBOARD["templating"]["list"] if variable["type"] == "query"]
+    assert found
+    for definition in found:
+        parts = re.fullmatch(r"label_values\((\w+), (\w+)\)", definition)
+        assert parts is not None
+        assert [labels for name, labels in scrape if name == parts[1] and parts[2] in labels]
+
+
+def test_every_metric_is_on_it() -> None:
+    """What is measured can be seen."""
+    text = " ".join(query for _, query, _ in queries())
+    assert [name for metric in METRICS.values() if (name := prometheus_name(metric)) not in text] == []
+
+
+def test_no_panel_has_the_number_or_the_place_of_another() -> None:
+    """Grafana would show one of the two."""
+    panels = DASHBOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels)
