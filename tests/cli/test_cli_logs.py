@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 
 import pytest
@@ -45,7 +46,7 @@ def test_a_request_that_is_sent_again_is_shown(capsys: pytest.CaptureFixture[str
 
 
 def test_verbose_shows_the_whole_log(capsys: pytest.CaptureFixture[str]) -> None:
-    """-v shows all of pollwise's own log with logger names and tracebacks, but no debug lines of other libraries."""
+    """-v shows all of pollwise's own log with times, logger names and tracebacks, but no debug lines of other libraries."""
     with log_to_stderr() as show_all:
         show_all()
         logging.getLogger("asyncio").debug("other chatter")
@@ -54,7 +55,8 @@ def test_verbose_shows_the_whole_log(capsys: pytest.CaptureFixture[str]) -> None
         except ValueError:
             log.debug("it broke", exc_info=True)
     err = capsys.readouterr().err
-    assert err.startswith("pollwise: debug: it broke [pollwise.somewhere]\nTraceback (most recent call last):\n  File ")
+    line = r"pollwise: \d\d:\d\d:\d\d\.\d{3} debug: it broke \[pollwise\.somewhere\]\n"
+    assert re.match(rf"{line}Traceback \(most recent call last\):\n  File ", err)
     assert err.endswith("ValueError: inside\n")
 
 

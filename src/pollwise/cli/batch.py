@@ -28,6 +28,7 @@ from pollwise.cli.event_text import AnyEndpoint
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.job_table import JobTable
 from pollwise.cli.ledger_commands import reason_texts, summarize
+from pollwise.cli.metrics_server import AddWatcher, metrics_served
 from pollwise.cli.observed_ledger import ObservedLedger
 from pollwise.cli.origin_checks import check_job_origins, check_urls
 from pollwise.cli.read_jobs import read_jobs
@@ -91,8 +92,8 @@ class _Batch:
         progress = BatchProgress(sum(jobs.values()), jobs, now())
         screen = open_batch_screen(progress, budgets, json=self.options.json)
         try:
-            async with screen:
-                await self._watch(progress, budgets, screen)
+            async with metrics_served(self.options.metrics_port, self.options.metrics_host) as add, screen:
+                await self._watch(progress, budgets, screen, add)
             await self._write()
         except asyncio.CancelledError:
             await self._stop_early(progress)
@@ -109,19 +110,27 @@ class _Batch:
 
     # --- watching -----------------------------------------------------------------------------
 
-    async def _watch(self, progress: BatchProgress, budgets: Mapping[str, RateBudget], screen: Screen) -> None:
+    async def _watch(
+        self, progress: BatchProgress, budgets: Mapping[str, RateBudget], screen: Screen, add: AddWatcher
+    ) -> None:
         ledger = ObservedLedger(self.ledger, progress, asyncio.get_running_loop().time)
         try:
             async with asyncio.TaskGroup() as group:
                 for endpoint in self.endpoints:
-                    work = self._follow(endpoint, ledger, progress, budgets[endpoint.name], screen)
+                    work = self._follow(endpoint, ledger, progress, budgets[endpoint.name], screen, add)
                     group.create_task(work, name=f"pollwise batch {endpoint.name}")
         except* Exception as broken:  # noqa: BLE001  the first one is reported
             error = broken.exceptions[0]
             raise error from None
 
     async def _follow(
-        self, endpoint: AnyEndpoint, ledger: ObservedLedger, progress: BatchProgress, budget: RateBudget, screen: Screen
+        self,
+        endpoint: AnyEndpoint,
+        ledger: ObservedLedger,
+        progress: BatchProgress,
+        budget: RateBudget,
+        screen: Screen,
+        add: AddWatcher,
     ) -> None:
         options = self.options
         transport = AiohttpTransport(connections=options.concurrency, allow_plain_http=options.allow_plain_http)
@@ -138,6 +147,7 @@ class _Batch:
             ledger_patience_s=_LEDGER_PATIENCE_S,
             moved_from=options.moved(),
         )
+        add(watcher)
         async with transport, watcher:
             jobs = map(endpoint.codec.job_from_keys, self.job_table.jobs(endpoint.name))
             await _run_unless_failed(batch_transport.fatal_error, _show_outcomes(watcher, jobs, endpoint, screen))

@@ -19,6 +19,7 @@ from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import (
     Count,
     FilePath,
+    Port,
     Seconds,  # noqa: F401  the annotations of WatchOptions are resolved in this file, too
     WatchOptions,
     to_timeout,
@@ -120,6 +121,12 @@ class BatchOptions(WatchOptions):
 
     oracle_content_url: Annotated[_Url, Parameter(env_var="ORACLE_CONTENT_BASE_URL")] = None
     """The root of Oracle Content Management: https://host[:port]"""
+
+    metrics_port: Annotated[Port | None, Parameter(metavar="PORT", show_default=False)] = None
+    """Serve metrics for Prometheus at this port while the batch runs; 0 takes a free one."""
+
+    metrics_host: Annotated[str, Parameter(metavar="ADDRESS")] = "127.0.0.1"
+    """The address for --metrics-port. Any other one than this machine's own shows the metrics to the network."""
 
     moved_from: Annotated[tuple[str, ...], Parameter(metavar="URL", negative="", show_default=False)] = ()
     """The former URL of an API that moved: its open jobs are polled at the new URL. May be repeated."""

@@ -1,7 +1,7 @@
 """The log on stderr.
 
 Rule 1: warnings and errors are shown, one line each, and why a single request such as for a result is sent again: no event
-says that. -v shows all of pollwise's own log, with tracebacks.
+says that. -v shows all of pollwise's own log, with the time of day (local) and tracebacks.
 Rule 2: a log line can contain foreign text, so every line is made safe (safe_text.py).
 Rule 3: the handler is installed only while a command runs, so a program that calls `main` keeps its own logging.
 """
@@ -27,9 +27,10 @@ class _SafeFormatter(logging.Formatter):
     tracebacks = False
 
     def format(self, record: logging.LogRecord) -> str:
-        head = f"pollwise: {record.levelname.lower()}: {safe(record.getMessage(), _LONGEST_LINE)}"
+        said = f"{record.levelname.lower()}: {safe(record.getMessage(), _LONGEST_LINE)}"
         if not self.tracebacks:
-            return head
+            return f"pollwise: {said}"
+        head = f"pollwise: {self.formatTime(record, '%H:%M:%S')}.{record.msecs:03.0f} {said}"
         trace = "" if record.exc_info is None else self.formatException(record.exc_info)
         return "\n".join([f"{head} [{record.name}]", *(_indented(line) for line in trace.splitlines())])
 
