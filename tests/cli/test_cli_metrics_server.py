@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from dashboard import queries, scrape_of, unanswered
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.metrics_server import metrics_served
 from pollwise.simulator import Simulator
@@ -31,22 +32,29 @@ async def test_a_running_batch_can_be_scraped(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    """Stderr says where. The metrics are those of the batch while it runs."""
+    """Stderr says where. Every query of the dashboard has an answer."""
     environment.setenv("DOCUMENT360_BASE_URL", simulator.document360_url)
     simulator.add_delete("T1", duration_s=3600.0)
+    simulator.add_delete("T2", duration_s=0.0)
+    simulator.add_delete("T3", duration_s=0.2, outcome="failed")
+    simulator.refuse(2, of=4, status=503)
     jobs = tmp_path / "jobs.jsonl"
-    jobs.write_text('{"endpoint": "document360", "task_id": "T1"}\n')
+    jobs.write_text("".join(f'{{"endpoint": "document360", "task_id": "T{n}"}}\n' for n in (1, 2, 3)))
     said = ""
     running = asyncio.create_task(
-        command("batch", str(jobs), "--metrics-port", "0", "--timeout", "1", "--interval", "0.05", "--rate", "1000/s")
+        command("batch", str(jobs), "--metrics-port", "0", "--timeout", "60", "--interval", "0.05", "--rate", "1000/s")
     )
     while (found := re.search(r"metrics at (http://127\.0\.0\.1:\d+/metrics)", said)) is None:
         await asyncio.sleep(0.01)
         said += capsys.readouterr().err
-    text = ""
-    while not re.search(r'pollwise_polls_total{[^}]*endpoint="document360",pollwise_poll_result="read"} [1-9]', text):
-        text = await asyncio.to_thread(fetched, found[1])
+    asked = [(query, legend) for _, query, legend in queries() if not query.endswith(" or vector(0)")]
+    missing = [query for query, _ in asked]
+    while missing and not running.done():
+        scrape = scrape_of(await asyncio.to_thread(fetched, found[1]))
+        missing = [query for query, legend in asked if unanswered(scrape, query, legend)]
+    simulator.finish("T1")
     await running
+    assert missing == []
 
 
 async def test_a_port_that_is_in_use_is_a_usage_error() -> None:

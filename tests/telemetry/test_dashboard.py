@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
 
+from dashboard import DASHBOARD, Scrape, queries, scrape_of, unanswered
 from kept_toy import MemoryLedger, keeping
 from pollwise.core.rate_budget import RateBudget
 from pollwise.ledger import LedgerFailed
@@ -21,17 +17,6 @@ from pollwise.telemetry.series import METRICS
 from pollwise.testing import run
 from toy import FAILED, RUNNING, SUCCEEDED, ToyJob, by_job
 
-DASHBOARD: dict[str, Any] = json.loads((Path(__file__).parents[2] / "docs" / "grafana" / "pollwise.json").read_text())
-_SELECTOR = re.compile(r"\b(pollwise_\w+|http_client_\w+)\{([^}]*)\}")
-_MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
-_GROUPED = re.compile(r"\bby \(([^)]*)\)")
-
-
-def queries() -> Iterator[tuple[str, str, str]]:
-    for panel in DASHBOARD["panels"]:
-        for target in panel["targets"]:
-            yield panel["title"], target["expr"], target["legendFormat"]
-
 
 class Counting(MemoryLedger):
     async def count_unacknowledged(self, _endpoint: str, _account: str = "", /) -> int:
@@ -39,7 +24,7 @@ class Counting(MemoryLedger):
 
 
 @pytest.fixture(scope="module")
-def scrape() -> list[tuple[str, dict[str, str]]]:
+def scrape() -> Scrape:
     """Names and labels of the samples after a run with successes, failures, a rate limit and a ledger that fails."""
 
     async def demo() -> bytes:
@@ -54,41 +39,16 @@ def scrape() -> list[tuple[str, dict[str, str]]]:
             await asyncio.sleep(2.0)
             return generate_latest(registry)
 
-    text = run(demo()).decode()
-    return [
-        (sample.name, dict(sample.labels))
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    ]
-
-
-def matches(labels: dict[str, str], matchers: str) -> bool:
-    """Whether Prometheus would select a sample with these labels. A label that is not there is an empty text."""
-    for name, how, text in _MATCHER.findall(matchers):
-        value = labels.get(name, "")
-        wanted = re.sub(r"\$\w+", ".*", text)
-        found = re.fullmatch(wanted, value) is not None if "~" in how else value == wanted
-        if found is how.startswith("!"):
-            return False
-    return True
+    return scrape_of(run(demo()).decode())
 
 
 @pytest.mark.parametrize(("title", "query", "legend"), list(queries()), ids=lambda text: text[:40])
-def test_every_query_has_an_answer(
-    scrape: list[tuple[str, dict[str, str]]], title: str, query: str, legend: str
-) -> None:
+def test_every_query_has_an_answer(scrape: Scrape, title: str, query: str, legend: str) -> None:
     """Each metric is there, with labels that match, and with the labels of groups and legends."""
-    selectors = _SELECTOR.findall(query)
-    assert len(selectors) == len(re.findall(r"\b(?:pollwise|http_client)_\w+\{", query)) > 0
-    grouped = {name.strip() for group in _GROUPED.findall(query) for name in group.split(",")}
-    assert set(re.findall(r"{{(\w+)}}", legend)) <= grouped
-    for metric, matchers in selectors:
-        found = [labels for name, labels in scrape if name == metric and matches(labels, matchers)]
-        assert found, f"{title}: nothing matches {metric}{{{matchers}}}"
-        assert all(grouped <= labels.keys() for labels in found)
+    assert unanswered(scrape, query, legend) == [], title
 
 
-def test_its_variables_are_labels_of_a_metric(scrape: list[tuple[str, dict[str, str]]]) -> None:
+def test_its_variables_are_labels_of_a_metric(scrape: Scrape) -> None:
     """The lists of endpoints and accounts are filled from one metric, which every watcher has."""
     found = [variable["definition"] for variable in DASHBOARD["templating"]["list"] if variable["type"] == "query"]
     assert found
