@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from kept_toy import KeptToyEndpoint, keeping
 from pollwise.durable.codec import new_watch
 from pollwise.ledger import SqliteLedger
+from pollwise.model.messages import Reply
 from pollwise.model.observer import Observer, WatchStart
-from toy import RUNNING, ToyJob
+from pollwise.model.reading import Reading
+from pollwise.model.submitting import Submitted
+from submitting import STARTED, Presses, Starting, Vendor
+from toy import RUNNING, ToyJob, ToyStatus
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -38,6 +43,29 @@ async def test_a_row_has_its_traceparent_from_the_beginning(tmp_path: Path) -> N
     async with SqliteLedger(path) as ledger:
         (line,) = await exported(ledger)
         assert (line["traceparent"], line["outcome"], ledger.damaged) == (TRACE, None, [])
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_row_that_is_written_with_its_outcome_is_sound(tmp_path: Path, *, known: bool) -> None:
+    """As any other one, a watch that may be opened again has its traceparent still."""
+    status = ToyStatus("succeeded")
+    reading = Reading.succeeded(status) if known else Reading.unknown_end(status, unknown="state=gone")
+
+    class AtOnce(Presses):
+        def read_submitted(self, order: str, reply: Reply, /) -> Submitted[ToyJob]:
+            return Submitted(ToyJob("7"), reading=reading)
+
+    path = tmp_path / "a.ledger"
+    async with (
+        SqliteLedger(path) as ledger,
+        Starting(Vendor(STARTED), kind=AtOnce, ledger=ledger, observer=Traced()) as watcher,
+    ):
+        await watcher.submit("print")
+    async with SqliteLedger(path) as ledger:
+        (line,) = await exported(ledger)
+        assert (line["outcome"], ledger.damaged) == ("succeeded" if known else "abandoned", [])
+    assert line.get("traceparent") == (None if known else TRACE)
 
 
 async def test_a_row_without_a_traceparent_is_as_before(tmp_path: Path) -> None:

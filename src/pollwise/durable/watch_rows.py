@@ -135,7 +135,10 @@ class WatchRows(Generic[J, S]):
         if outcome is None:
             return row
         try:
-            return attrs.evolve(row, outcome=conclusion_of(0, outcome, self.endpoint, limits=self.limits))
+            concluded = conclusion_of(
+                0, outcome, self.endpoint, limits=self.limits, traceparent=self.trace(outcome.job)
+            )
+            return attrs.evolve(row, outcome=concluded)
         except Exception:  # noqa: BLE001  # foreign code
             return row
 
