@@ -12,7 +12,7 @@ import pytest
 import pollwise
 from pollwise import RateBudget, errors
 
-PARTS = ["endpoints", "errors", "http", "ledger", "simulator", "testing"]
+PARTS = ["endpoints", "errors", "http", "ledger", "simulator", "sync", "testing"]
 
 
 def test_the_root_shows_no_internals() -> None:

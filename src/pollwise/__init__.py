@@ -10,6 +10,7 @@ What most callers need is here. The rest:
     pollwise.http       transport and credentials
     pollwise.ledger     the durable record, and its errors
     pollwise.simulator  a server that behaves, and misbehaves, like the vendors
+    pollwise.sync       the same without asyncio: for scripts, notebooks and threads
     pollwise.testing    a virtual clock, a scripted transport, and checks for an endpoint
 """
 
