@@ -44,6 +44,7 @@ from pollwise.model.submitting import CanSubmit, CanSubmitWithPagedResult, CanSu
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.job_calls import check_can_cancel
 from pollwise.runtime.options import WatcherOptions, check_first_delay, check_parts, check_seconds, policy_for
+from pollwise.runtime.suspension import suspended_clock
 from pollwise.runtime.watch import Watch
 
 __all__ = ["JobWatcher"]
@@ -81,6 +82,9 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         heartbeat_s: Report an unchanged status when nothing was reported for this many seconds. None for never.
         cancel_on_deadline: Ask the server to cancel a job whose watch its deadline has ended. The outcome waits for the
             reply, at most `request_timeout_s`, and `DeadlineExceeded.cancel` says what became of the request.
+        count_suspended: Count the time in which the computer was suspended towards deadlines, as a wall clock would. By
+            default it does not count, because the event loop's clock stands still. A watch whose deadline has passed
+            meanwhile is polled once more. Not counted is the time in which a virtual machine was paused.
         ledger: An open ledger, in which watches are recorded. The caller closes it after the watcher.
         ledger_patience_s: How long a failed call of the ledger is repeated, in seconds. After that, a watch whose row
             or outcome is not written ends with `LedgerWriteFailed`, and other calls raise the ledger's error.
@@ -145,6 +149,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         longest_hint_s: float = 3600.0,
         heartbeat_s: float | None = None,
         cancel_on_deadline: bool = False,
+        count_suspended: bool = False,
         ledger: Ledger | None = None,
         ledger_patience_s: float = 60.0,
         moved_from: str | Collection[str] = (),
@@ -187,6 +192,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         self._untaught: Forecast | None = self._policy.forecast  # if it does not know of those that it has open
         self._dice: Callable[[], float] = random.random
         self._clock: Callable[[], float] = checked_clock(time.time)
+        self._suspended_clock = suspended_clock() if count_suspended else None
         self._given_transport = transport
         self._own_transport: AiohttpTransport | None = None
         self._opened: OpenedParts[J, S] | None = None
@@ -212,7 +218,9 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             raise ConfigurationError("this watcher is open already; make another one")
         if self._given_transport is None:
             self._own_transport = AiohttpTransport(connections=setup.limits.concurrency)
-        self._opened = OpenedParts(setup, self.transport, self._own_transport, self._dice, self._clock)
+        self._opened = OpenedParts(
+            setup, self.transport, self._own_transport, self._dice, self._clock, self._suspended_clock
+        )
         return self
 
     async def __aexit__(

@@ -259,3 +259,63 @@ def test_only_good_polls_slow_the_pace_of_a_resumed_watch(polls: int, failures: 
     machine = WatchMachine.resumed("job", attrs.evolve(RULES, forecast=Forecast()), past, now=BEGAN)
     machine.on_reading(running(), now=BEGAN, dice=0.5)
     assert machine.due_at == BEGAN + wait_s
+
+
+# --- time in which the computer was suspended -----------------------------------------------------
+
+
+def test_suspended_time_brings_the_deadline_and_the_last_poll_nearer() -> None:
+    """A wait that would now end after the deadline ends with the last poll before it."""
+    machine = make(timeout_s=100.0, pacing=Pacing.fixed(60.0))
+    machine.asked(BEGAN)
+    machine.on_reading(running(), now=BEGAN, dice=0.5)
+    machine.on_suspended(30.0, now=BEGAN + 10.0, grace_s=5.0)
+    assert machine.deadline == BEGAN + 70.0
+    assert machine.due_at == BEGAN + 60.0
+    machine.on_suspended(30.0, now=BEGAN + 10.0, grace_s=5.0)
+    assert machine.due_at == BEGAN + 39.0
+
+
+def test_a_deadline_that_passed_in_a_suspension_leaves_one_poll() -> None:
+    """It is sent at once, may take the grace, and a reading that is not final ends the watch."""
+    machine = make(timeout_s=100.0, pacing=Pacing.fixed(60.0))
+    machine.asked(BEGAN)
+    machine.on_reading(running(), now=BEGAN, dice=0.5)
+    now = BEGAN + 10.0
+    machine.on_suspended(3600.0, now=now, grace_s=5.0)
+    machine.on_suspended(3600.0, now=now, grace_s=5.0)
+    assert machine.due_at == now
+    assert machine.agreed_deadline == BEGAN + 100.0 - 3600.0
+    machine.asked(now + 2.0)
+    assert machine.deadline == now + 7.0
+    assert machine.on_reading(running(), now=now + 3.0, dice=0.5) is StepResult.OVER
+
+
+def test_a_suspension_does_not_shorten_the_wait_after_a_refusal() -> None:
+    """A ban that lasts beyond the deadline ends the watch at the deadline; a short delay stands."""
+    banned = make(timeout_s=1000.0)
+    banned.asked(BEGAN)
+    banned.on_error(RateLimited(429, 600.0), now=BEGAN, dice=0.5)
+    due_at = banned.due_at
+    banned.on_suspended(100.0, now=BEGAN + 1.0, grace_s=5.0)
+    assert banned.due_at == due_at
+    banned.on_suspended(5000.0, now=BEGAN + 1.0, grace_s=5.0)
+    assert banned.due_at == banned.deadline < BEGAN
+    failed = make(timeout_s=1000.0, retry=Retry(base_s=2.0))
+    failed.asked(BEGAN)
+    failed.on_error(ConnectFailed("reset"), now=BEGAN, dice=1.0)
+    due_at = failed.due_at
+    failed.on_suspended(5000.0, now=BEGAN, grace_s=5.0)
+    assert BEGAN < failed.due_at == due_at
+    assert failed.deadline == float("inf")
+
+
+def test_a_watch_without_a_deadline_ignores_suspensions() -> None:
+    """So does one that is over."""
+    machine = make()
+    machine.on_suspended(3600.0, now=BEGAN, grace_s=5.0)
+    assert machine.due_at == BEGAN
+    over = make(timeout_s=10.0)
+    over.on_deadline(now=BEGAN + 10.0)
+    over.on_suspended(3600.0, now=BEGAN + 10.0, grace_s=5.0)
+    assert over.deadline == BEGAN + 10.0

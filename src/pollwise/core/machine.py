@@ -154,6 +154,23 @@ class WatchMachine(WatchState[J, S]):
             if now + self._policy.pacing.min_s < self.due_at:
                 self.due_reason, self.due_at = DueReason.GIVEN, now + self._policy.pacing.min_s
 
+    def on_suspended(self, suspended_s: float, *, now: float, grace_s: float) -> None:
+        """The computer was suspended for so long, which counts: the deadline comes sooner. One that has passed leaves one poll.
+
+        Put the watch into its queue anew.
+        """
+        streak = self._streak
+        if self.outcome is not None or self.deadline == math.inf or (streak is not None and streak.overdue is not None):
+            return
+        self.deadline -= suspended_s
+        failed = streak is not None and streak.failed > 0  # the delay after it stands
+        last = max(now, self.last_poll_at)
+        if self.deadline <= now and not (failed and self.due_at > now + grace_s):
+            streak = self._needs_streak()
+            streak.overdue, streak.grace_s = self.deadline, grace_s
+            self.deadline, last = math.inf, now
+        self.due_at = min(self.due_at, self.deadline if failed else last)
+
     def mark_throttled(self) -> bool:
         """The budget holds the next poll back. Returns whether to report it: once for each poll, and never after the end."""
         is_first = self.outcome is None and self.due_reason is not DueReason.HELD

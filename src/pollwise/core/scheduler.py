@@ -188,6 +188,12 @@ class Scheduler(Generic[W]):
             self.put(watch, now)
         return hastened
 
+    def requeue(self, now: float) -> None:
+        """Put every watch anew, because deadlines have changed. Those that are being asked are in no queue."""
+        watches, self._queue = self._queue.items(), self._empty_queue()
+        for watch in watches:
+            self.put(watch, now)
+
     def next_action(self, now: float) -> Action[W]:
         """What to do now. The returned value is reused: it is valid until the next call."""
         queue, budget = self._queue, self._budget

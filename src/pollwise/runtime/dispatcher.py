@@ -180,6 +180,14 @@ class Dispatcher(Generic[J, S]):
         if watch.machine.outcome is None:
             self._conclude_step(watch, watch.machine.on_stop(error, now=now), now)
 
+    def on_suspended(self, watches: Iterable[DrivenWatch[J, S]], suspended_s: float) -> None:
+        """The computer was suspended for so long: count that towards the deadlines of these watches."""
+        now = self._now()
+        for watch in watches:
+            watch.machine.on_suspended(suspended_s, now=now, grace_s=self._request_timeout_s)
+        self._scheduler.requeue(now)
+        self._tick_soon()
+
     def resume_token(self, watch: DrivenWatch[J, S]) -> str:
         """The watch as a text from which it can be resumed."""
         return self._write_token(watch.machine, now=self._now(), wall_now=self._clock())
