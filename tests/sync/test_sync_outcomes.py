@@ -113,3 +113,6 @@ def test_closing_the_watcher_ends_the_iteration() -> None:
             gate.polled.wait()
         with pytest.raises(WatcherClosed):
             iterating.result()
+    with toy_watcher([SUCCEEDED]) as watcher:
+        outcomes = watcher.as_completed(JOBS)
+    outcomes.close()

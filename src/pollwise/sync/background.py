@@ -18,7 +18,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -47,6 +47,7 @@ class BackgroundLoop:
         self._accepting = threading.RLock()  # guards `_loop`; garbage may be collected, and closed, while it is held
         self._started = threading.Event()
         self._failure: Exception | None = None
+        self._is_unwanted = False  # the call that started it was interrupted
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event
         self._closers: dict[int, Closer] = {}
@@ -140,6 +141,7 @@ class BackgroundLoop:
             raise WatcherClosed from None
         finally:
             future.cancel()  # does nothing once it is done
+            del future  # its error refers to this frame
 
     def call(self, function: Callable[[], T]) -> T:
         """Call this function in the loop, and return what it returns."""
@@ -167,7 +169,12 @@ class BackgroundLoop:
 
     def _start(self) -> None:
         self._thread.start()
-        self._started.wait()
+        try:
+            self._started.wait()
+        except BaseException:  # Ctrl-C
+            self._is_unwanted = True
+            self._end()
+            raise
         if self._failure is not None:
             raise self._failure
 
@@ -193,7 +200,8 @@ class BackgroundLoop:
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._started.set()
-        await self._stop.wait()
+        if not self._is_unwanted:
+            await self._stop.wait()
 
     async def _close_open(self) -> None:
         """Close what is open: at the exit of the interpreter, or because foreign code has ended the loop."""
@@ -218,16 +226,15 @@ class BackgroundLoop:
 
 def _result_of(future: Future[T], timeout_s: float | None) -> T:
     """The result of the future, as soon as it is done."""
-    if timeout_s is None and _STEP_S is not None:
-        while not future.done():
-            with suppress(TimeoutError):
-                return future.result(_STEP_S)
     try:
-        return future.result(timeout_s)
-    except TimeoutError:
-        if future.done():  # it raised this itself, or was done in the last moment
-            return future.result()
-        raise TimeoutError(f"it was not over after {timeout_s:g} s") from None
+        if timeout_s is None and _STEP_S is not None:
+            while not future.done():
+                wait([future], _STEP_S)
+        if timeout_s is not None and not wait([future], timeout_s).done:
+            raise TimeoutError(f"it was not over after {timeout_s:g} s")
+        return future.result()
+    finally:
+        del future  # its error refers to this frame
 
 
 def get_before(messages: queue.SimpleQueue[T]) -> T:

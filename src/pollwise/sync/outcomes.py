@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any, Generic, Self, TypeVar
 
 import attrs
@@ -110,7 +111,8 @@ class SyncOutcomes(Generic[J, S]):
 
     def close(self) -> None:
         """Read no more jobs, give no more outcomes. The watches that were begun go on."""
-        self._background.run(self._batch.aclose())
+        with suppress(WatcherClosed):  # then there is nothing to read
+            self._background.run(self._batch.aclose())
 
     def _answer(self, asked: asyncio.Future[Any] | None) -> None:
         """Read one job for the background loop."""

@@ -148,8 +148,10 @@ class SyncWatcher(Generic[J, S, R_co, O_contra]):
 
         In a fork it does nothing: what is open belongs to the parent.
         """
-        opened, self._opened = self._opened, None
+        opened = self._opened
         if opened is not None:
+            opened.check()
+            self._opened = None
             opened.close()
 
     def __del__(self) -> None:
@@ -245,6 +247,11 @@ class _Opened:
     def open(self) -> None:
         self.background = BackgroundLoop.join(self, self._stack.aclose)
         self.background.run(self._enter())
+
+    def check(self) -> None:
+        """Raise ConfigurationError if this is the background thread, which would wait for itself."""
+        if self.background is not None and not self.background.is_forked:
+            self.background.check()
 
     def close(self) -> None:
         background = self.background
