@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import pytest
 
-from pollwise import Abandoned, JobFailed, Phase, Progressed, Retrying, Succeeded, Throttled
+from pollwise import Abandoned, ConfigurationError, JobFailed, Phase, Progressed, Retrying, Succeeded, Throttled
+from pollwise.endpoints.http_async import AcceptedJob
 from pollwise.errors import JobNotFound, ServerUnavailable
 from pollwise.progress import Bars
 from pollwise.progress.bars import label_of, text_of
@@ -57,7 +58,7 @@ async def test_a_watch_is_followed_on_its_bar() -> None:
         status = await bars.follow(watcher.watch(ToyJob("seven")))
     assert status.state == "succeeded"
     (bar,) = bars.made
-    assert bar.label == "seven"
+    assert bar.label == "id='seven'"
     assert [done for done, _ in bar.shown] == [None, 0.4, 0.4, 1.0]
     assert bar.shown[2][1].startswith("ServerUnavailable, retrying in ")
     assert bar.ended == "succeeded"
@@ -103,14 +104,29 @@ def test_bars_work_without_asyncio() -> None:
         outcomes = list(bars.outcomes(watcher.as_completed([ToyJob("b")])))
     assert [type(event) for event in [*events, *outcomes]] == [Succeeded, Succeeded]
     assert [bar.shown for bar in bars.made] == [[(1.0, "succeeded")], [(1.0, "")]]
-    assert [bar.label for bar in bars.made] == ["a", "jobs"]
+    assert [bar.label for bar in bars.made] == ["id='a'", "jobs"]
 
 
 def test_a_label_is_one_printable_line() -> None:
     """The keys of a job may be any text: no control character reaches a terminal."""
-    assert label_of(ToyJob("a\x1b[31m\nb")) == "a[31mb"
-    assert label_of("x" * 100) == "x" * 39 + "…"
+    assert label_of("a\x1b[31m\nb") == "a[31mb"
+    assert label_of("x" * 100 + "y") == "…" + "x" * 38 + "y"
     assert label_of(7) == "7"
+
+
+def test_a_label_shows_no_secret_of_a_url() -> None:
+    """The query of a status URL may be a credential."""
+    assert label_of(AcceptedJob("https://api.example.com/jobs/7?sig=s3cret")) == "https://api.example.com/jobs/7"
+
+
+@pytest.mark.looptime
+async def test_what_is_no_watch_is_refused() -> None:
+    """The error says what to pass."""
+    bars = NotedBars()
+    with pytest.raises(ConfigurationError, match=r"such as watcher\.watch\(job\); got ToyJob"):
+        await bars.follow(ToyJob())  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="got ToyJob"):
+        list(bars.outcomes([ToyJob()]))  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(

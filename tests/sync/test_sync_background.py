@@ -23,7 +23,9 @@ from pollwise import ConfigurationError, sync
 from toy import SUCCEEDED, ToyEndpoint, ToyJob
 
 gate = Gate()
-with toy_watcher(gate) as watcher:
+with toy_watcher([SUCCEEDED]) as other, toy_watcher(gate) as watcher:
+    over = other.watch(ToyJob())
+    over.wait()
     watch = watcher.watch(ToyJob())
     gate.polled.wait()
     sys.stdout.flush()
@@ -36,6 +38,7 @@ with toy_watcher(gate) as watcher:
                 assert "is a fork of it" in str(error), error
             else:
                 raise AssertionError
+        assert over.wait().state == "succeeded"
         print("child:", sync.wait(ToyJob(), ToyEndpoint(), **toy_options([SUCCEEDED])).state)
         sys.exit()
     assert os.waitpid(child, 0)[1] == 0

@@ -2,20 +2,21 @@
 
 Rule 1: a bar shows the events that pass through it. It starts no task and polls nothing, and what passes through is
 unchanged.
-Rule 2: a text on a bar has one line. It is made of our own words and of the job's keys, never of a server's message.
+Rule 2: a text on a bar has one line. It is made of our own words and of the job's own text, which masks the secrets of its
+keys; never of a server's message.
 Rule 3: leaving a loop early leaves nothing behind but a bar that stays as it is, until the `with` of its Bars ends.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Hashable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
-import attrs
-
+from pollwise.errors import ConfigurationError
 from pollwise.model.events import (
     Abandoned,
     Cancelled,
@@ -85,7 +86,7 @@ class Bars(ABC):
 
         Args:
             watch: The watch.
-            label: What stands before the bar; by default the job's keys.
+            label: What stands before the bar; by default the text of the job.
 
         Raises:
             JobError: The job failed or was cancelled.
@@ -105,8 +106,13 @@ class Bars(ABC):
 
         Args:
             watch: A `Watch`, or a `SyncWatch` of `pollwise.sync`.
-            label: What stands before the bar; by default the job's keys.
+            label: What stands before the bar; by default the text of the job.
+
+        Raises:
+            ConfigurationError: It is no watch.
         """
+        if not hasattr(watch, "job"):
+            raise ConfigurationError(f"a bar follows a watch, such as watcher.watch(job); got {type(watch).__name__}")
         name = label_of(watch.job) if label is None else _one_line(label)
         return _stream(watch, _WatchBar(self.add(name, total=1, is_share=True)))
 
@@ -126,6 +132,9 @@ class Bars(ABC):
             stream: What `JobWatcher.as_completed` or `SyncWatcher.as_completed` returns.
             total: The number of jobs; None for unknown.
             label: What stands before the bar.
+
+        Raises:
+            ConfigurationError: The stream yields something else. The iteration raises this.
         """
         return _stream(stream, _CountBar(self.add(_one_line(label), total=total, is_share=False)))
 
@@ -164,6 +173,10 @@ class _CountBar:
         self._ends: Counter[str] = Counter()
 
     def show(self, event: Outcome[Any, Any]) -> None:
+        if not isinstance(event, (Succeeded, Failed, Cancelled, Abandoned)):
+            raise ConfigurationError(
+                f"`outcomes` takes what `as_completed` returns; got {type(event).__name__} from it"
+            )
         self._ends[type(event).__name__.lower()] += 1
         self._bar.show(done=float(self._ends.total()), text=self._text)
 
@@ -239,14 +252,16 @@ def text_of(event: Event[Any, Any]) -> str:
 
 
 def label_of(job: object) -> str:
-    """The keys of the job, in one line of at most 40 characters."""
-    keys = attrs.astuple(job, recurse=False) if attrs.has(type(job)) else (job,)  # type: ignore[arg-type]  # it is an attrs value
-    return _one_line("/".join(map(str, keys)))
+    """The job's own text without the name of its class, in one line of at most 40 characters. It shows no secret of a URL."""
+    text = job if isinstance(job, str) else repr(job)
+    named = re.fullmatch(r"\w+\((.*)\)", text, re.DOTALL)
+    return _one_line(text if named is None else named[1])
 
 
 def _one_line(text: str) -> str:
-    line = "".join(character for character in text[: 8 * _LONGEST_LABEL] if character.isprintable())
-    return line if len(line) <= _LONGEST_LABEL else line[: _LONGEST_LABEL - 1] + "…"
+    """The printable characters of the text. Of a long one the end, which tells jobs apart."""
+    line = "".join(character for character in text[-8 * _LONGEST_LABEL :] if character.isprintable())
+    return line if len(line) <= _LONGEST_LABEL else "…" + line[1 - _LONGEST_LABEL :]
 
 
 def _duration(seconds: float) -> str:
