@@ -37,6 +37,7 @@ from pollwise.ledger import Ledger
 from pollwise.model.abilities import with_defaults
 from pollwise.model.calls import status_call
 from pollwise.model.events import Outcome
+from pollwise.model.hosts import HostOutage
 from pollwise.model.limits import Limits
 from pollwise.model.protocols import EndpointLike, Transport
 from pollwise.model.results import HasPagedResult, HasResult, check_result_methods
@@ -251,6 +252,17 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
     def open_count(self) -> int:
         """The number of open watches."""
         return 0 if self._opened is None else len(self._opened.watches)
+
+    @property
+    def hosts_down(self) -> tuple[HostOutage, ...]:
+        """The hosts that fail for every watch of this token now, each as one value. Empty while all of them answer.
+
+        Watchers with the same budget share them. `str()` of such a value is one line to show. `Limits.concurrency` polls of
+        different jobs may fail before an outage is noticed, or a few.
+        """
+        if self._dispatcher is None:
+            return ()
+        return engine_of(self.budget).hosts.outages(self._dispatcher.loop.time())
 
     def watch(self, job: J, *, first_after_s: float = 0.0) -> Watch[J, S, R_co]:
         """Follow this job to its outcome. A job with an open watch gets that watch.

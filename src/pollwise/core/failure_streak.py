@@ -1,6 +1,7 @@
 """The failed polls since the last good reading, and the ends that are not confirmed yet.
 
 Rule 1: outages are counted in time. A watch ends only if all polls of the last `Retry.outage_s` seconds failed.
+A probe of another watch counts, too, while the host is down (`host_health.py`).
 Rule 2: the pause that a 429 asks for is no part of an outage, because the server answered.
 Rule 3: an unconfirmed end is believed when enough polls have shown it, over enough time. If the job went on after one,
 the next takes four times as many polls, and then eight times. Otherwise polls a minute apart could meet only the failures
@@ -11,6 +12,7 @@ Most watches have no streak most of the time, so the machine creates one when it
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pollwise.core.pacing import Retry
@@ -27,6 +29,7 @@ class FailureStreak:
 
     Attributes:
         failed: Failed polls in a row, 429 and 404 included, by which `Retry` counts.
+        failed_at: When the last poll that counts as an outage failed; minus infinity without one.
         failures: Those of them that count as an outage.
         failing_since: When the first poll that counts failed, moved on by the pauses of 429s; None without one.
         flaps: How often the job went on after an unconfirmed end, or showed another end.
@@ -46,6 +49,7 @@ class FailureStreak:
 
     __slots__ = (
         "failed",
+        "failed_at",
         "failing_since",
         "failures",
         "flaps",
@@ -66,6 +70,7 @@ class FailureStreak:
     def __init__(self) -> None:
         self.failed = self.failures = self.not_found = self.unconfirmed = self.flaps = 0
         self.failing_since: float | None = None
+        self.failed_at = -math.inf
         self.not_found_since = self.looked_over_at = 0.0
         self.last_error: PollError | None = None
         self.grace_s: float | None = None
@@ -90,6 +95,7 @@ class FailureStreak:
     def on_failure(self, now: float) -> None:
         """A poll failed in a way that counts as an outage."""
         self.failures += 1
+        self.failed_at = now
         self.not_found = 0
         if self.failing_since is None:
             self.failing_since = now

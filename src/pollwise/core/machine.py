@@ -118,9 +118,8 @@ class WatchMachine(WatchState[J, S]):
         if self.due_reason is DueReason.HELD:
             self.due_reason = DueReason.GIVEN
         self.polls += 1
-        streak = self._streak
-        if streak is not None and streak.grace_s is not None:
-            self.deadline, streak.grace_s = now + streak.grace_s, None
+        if self._streak is not None:
+            self._begin_grace(now)
 
     def wait_first(self, after_s: float) -> None:
         """The first poll is sent after so long, and not after the last one before the deadline."""
@@ -240,6 +239,22 @@ class WatchMachine(WatchState[J, S]):
             streak.refused = True
             self.due_at = now
             return StepResult.RENEW
+        return self._failed(error, streak, now=now, dice=dice)
+
+    def on_host_down(self, error: PollError, *, now: float, dice: float) -> StepResult:
+        """The poll was due and was not sent, because its host is down: the failure of the last probe counts in its place."""
+        if self.outcome is not None:
+            return StepResult.QUIET
+        streak = self._needs_streak()
+        self._begin_grace(now)
+        return self._failed(error, streak, now=now, dice=dice)
+
+    def ask_now(self, now: float) -> None:
+        """The host of the job answers again, or this poll is to show whether it does. A later `due_at` is moved."""
+        if self.outcome is None and now < self.due_at:
+            self.due_reason, self.due_at = DueReason.GIVEN, now
+
+    def _failed(self, error: PollError, streak: FailureStreak, *, now: float, dice: float) -> StepResult:
         streak.last_error = error
         streak.failed += 1
         if isinstance(error, NotVisibleYet) and self.phase is None and not streak.visible:
@@ -316,7 +331,25 @@ class WatchMachine(WatchState[J, S]):
         """When the last poll before the deadline is to be asked, in monotonic seconds."""
         return self.deadline - self._policy.last_poll_s
 
+    @property
+    def failed_at(self) -> float:
+        """When the last poll failed that counts as an outage, in monotonic seconds; minus infinity without one."""
+        return -math.inf if self._streak is None else self._streak.failed_at
+
+    @property
+    def decides_at(self) -> float:
+        """When a poll decides something: the last before the deadline, and the one that may end an outage."""
+        ends_at = None if self._streak is None else self._streak.ends_at(self._policy.retry)
+        last = self.last_poll_at
+        return last if ends_at is None or last < ends_at else ends_at
+
     # --- what next ----------------------------------------------------------------------------
+
+    def _begin_grace(self, now: float) -> None:
+        """The time of grace of an overdue watch begins with its first poll."""
+        streak = self._streak
+        if streak is not None and streak.grace_s is not None:
+            self.deadline, streak.grace_s = now + streak.grace_s, None
 
     def _recover(self, now: float) -> None:
         streak = self._streak

@@ -22,6 +22,7 @@ from pollwise.core.call_machine import CallMachine
 from pollwise.core.classification import refusal
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
 from pollwise.core.header_values import moment
+from pollwise.core.host_health import WatchedHosts, is_host_failure
 from pollwise.core.machine import WatchMachine
 from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
@@ -85,6 +86,7 @@ class PollResults(Generic[J, S]):
         on_unknown: Called with an enum value that the endpoint does not know, as `field=value`.
         secrets: The secrets of the requests. They are masked in readings and errors.
         limits: How much of a reply is kept.
+        hosts: The hosts of the watches. By default those of the budget.
     """
 
     __slots__ = (
@@ -94,12 +96,14 @@ class PollResults(Generic[J, S]):
         "_endpoint",
         "_heeded",
         "_hints",
+        "_hosts",
         "_limits",
         "_on_unknown",
         "_read_for",
         "_reads_all",
         "_secrets",
         "_signs",
+        "_troubled",
         "_wall_now",
     )
 
@@ -113,6 +117,7 @@ class PollResults(Generic[J, S]):
         on_unknown: Callable[[str], object],
         secrets: KnownSecrets | None = None,
         limits: ReplyLimits = _LIMITS,
+        hosts: WatchedHosts[J] | None = None,
     ) -> None:
         self._endpoint = endpoint
         read_for = endpoint.read_for
@@ -129,6 +134,8 @@ class PollResults(Generic[J, S]):
         self._secrets = KnownSecrets() if secrets is None else secrets
         self._limits = limits
         self._signs = sign_method(endpoint.auth) is not None
+        self._hosts = WatchedHosts(budget.hosts, endpoint) if hosts is None else hosts
+        self._troubled = self._hosts.troubled
 
     def on_result(self, poll: Poll, machine: WatchMachine[J, S], result: Reply | Exception, now: float) -> StepResult:
         """What the result of this poll means for the watch. The machine knows it afterwards.
@@ -145,10 +152,19 @@ class PollResults(Generic[J, S]):
         except Exception as exc:  # noqa: BLE001  # rule 5
             return stop_with(machine, masked_error(self._secrets.mask, exc), now)
 
+    def on_host_down(self, machine: WatchMachine[J, S], error: PollError, now: float) -> StepResult:
+        """The host of this watch is down, so its poll was not sent. `error` is that of the last probe."""
+        try:
+            return machine.on_host_down(error, now=now, dice=self._dice())
+        except Exception as exc:  # noqa: BLE001  # rule 5
+            return stop_with(machine, masked_error(self._secrets.mask, exc), now)
+
     def _on_reply(  # noqa: C901, PLR0911, PLR0912  # the one road of every reply: a call for each part of it would cost a hundredth
         self, poll: Poll, machine: WatchMachine[J, S], reply: Reply, now: float
     ) -> StepResult:
         status, call = reply.status, machine.call
+        if self._troubled and not 502 <= status <= 504:
+            self._hosts.on_answer(machine, now)
         hints = wait_s = None
         if tuple(reply.headers) not in self._hints.silent:  # compared here, to save a call
             hints = self._hints.read(reply.headers, self._wall_now)
@@ -271,7 +287,11 @@ class PollResults(Generic[J, S]):
         masked_error(self._secrets.mask, error)
         if isinstance(error, AuthenticationError):
             poll.refusal = error
-        return machine.on_error(strip_tracebacks(error), now=now, dice=self._dice())
+        error = strip_tracebacks(error)
+        step = machine.on_error(error, now=now, dice=self._dice())
+        if step is not StepResult.QUIET and isinstance(error, PollError) and is_host_failure(error):
+            self._hosts.on_failure(machine, error, now, self._dice())
+        return step
 
     def _release(self, poll: Poll, machine: WatchMachine[J, S], hints: ReplyHints | None, now: float) -> None:
         """Give the permit back, with what the reply says about the rate limit."""

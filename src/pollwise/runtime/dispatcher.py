@@ -25,8 +25,9 @@ from typing import Any, Generic, TypeVar
 
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import Forecast
+from pollwise.core.host_health import WatchedHosts
 from pollwise.core.poll_results import PollResults, stop_with, taken_permit
-from pollwise.core.scheduler import Expire, Scheduler, Send
+from pollwise.core.scheduler import Expire, Scheduler, Send, SleepUntil
 from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopped
@@ -37,6 +38,7 @@ from pollwise.model.protocols import Endpoint, Transport
 from pollwise.model.secrets import KnownSecrets
 from pollwise.runtime.driven_watch import Calls, DrivenWatch, WriteToken, summary_of
 from pollwise.runtime.fairness import Yielder
+from pollwise.runtime.host_outages import log_host
 from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, Unasked
 from pollwise.runtime.task_owner import TaskOwner
 from pollwise.runtime.unknown_values import UnknownValues
@@ -98,12 +100,14 @@ class Dispatcher(Generic[J, S]):
         self._tasks = TaskOwner()
         self.loop = self._tasks.loop
         self._now = self.loop.time
+        self._hosts = WatchedHosts(budget.hosts, endpoint, partial(log_host, endpoint.name, self._now, clock))
         self._scheduler: Scheduler[DrivenWatch[J, S]] = Scheduler(
             forecast,
             budget,
             ConcurrencyLimiter(concurrency),
             cpu_s=thread_time,
             on_throttled=DrivenWatch.notify_throttled,
+            hosts=self._hosts,
         )
         self._secrets = KnownSecrets()
         self._results = PollResults(
@@ -114,6 +118,7 @@ class Dispatcher(Generic[J, S]):
             on_unknown=UnknownValues(endpoint.name).log_once,
             secrets=self._secrets,
             limits=reply_limits,
+            hosts=self._hosts,
         )
         self._calls: set[DrivenWatch[Any, Any]] = set()  # single calls under way
         self._pollers: set[Poller[J, S]] = set()
@@ -266,10 +271,12 @@ class Dispatcher(Generic[J, S]):
             action = scheduler.next_action(now)
             if isinstance(action, Send):
                 self._dispatch(action.watch, action.permit, now)
+            elif isinstance(action, SleepUntil):
+                return action.at
             elif isinstance(action, Expire):
                 self._expire(action.watch, now)
             else:
-                return action.at
+                self._after_poll(action.watch, self._results.on_host_down(action.watch.machine, action.error, now), now)
 
     def _wake_at(self, at: float) -> None:
         if self._timer is not None:
