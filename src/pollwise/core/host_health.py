@@ -44,6 +44,7 @@ _SHARE = 1 / 30  # of the time that the outage has taken: the longest pause in a
 _MOST_S = 15.0  # the longest pause of all
 _JITTER = 0.1  # a pause is shorter by up to this share, so that clients do not probe in step
 _FRESH_S = 1.0  # a failure is believed for so long where a poll decides something
+_LOOK_AGAIN_S = 1 / 16  # between two looks whether a probe has shown what a poll was to decide
 _FLAPPING = 2  # by so many pauses the next outage of a host begins later, if it has answered a few polls only
 _MOST_DOUBLINGS = 20  # the longest pause is reached long before, and many more overflow a float
 _RETURNED_S = 5.0  # the slow start ends after this time at the latest
@@ -212,9 +213,9 @@ class HostHealth:
         pause_s = min(_LONGEST_S, _FIRST_S * _GROWTH ** min(tried, _MOST_DOUBLINGS))
         self.probe_at = max(self.probe_at, now + pause_s)
 
-    def again_at(self, *, decides: bool) -> float:
+    def again_at(self, now: float, *, decides: bool) -> float:
         """When a watch that has to wait may be looked at again."""
-        return min(self.probe_at, self._probed_at + _FRESH_S) if decides else self.probe_at
+        return min(self.probe_at, now + _LOOK_AGAIN_S) if decides else self.probe_at
 
     # --- after an outage ----------------------------------------------------------------------
 

@@ -232,7 +232,9 @@ class Scheduler(Generic[W]):
         for watch in watches:
             self.put(watch, now)
 
-    def next_action(self, now: float) -> Action[W]:
+    def next_action(  # noqa: C901, PLR0911, PLR0912  # the one road of every poll: a call for each part of it would cost a hundredth
+        self, now: float
+    ) -> Action[W]:
         """What to do now. The returned value is reused: it is valid until the next call."""
         queue, budget = self._queue, self._budget
         if queue.next_at <= now:
@@ -352,8 +354,9 @@ class Scheduler(Generic[W]):
         """Deal with the watches that wait for their hosts. None if the others are next."""
         self._hosts_at = math.inf
         for waiting in list(self._host_queues.values()):
-            action = self._probe(waiting, now) if waiting.host.is_closed else self._release(waiting, now)
-            if action is not None:
+            if not waiting.host.is_closed:
+                self._release(waiting, now)
+            elif (action := self._probe(waiting, now)) is not None:
                 self._hosts_at = now
                 return action
             if not waiting.size:
@@ -408,7 +411,7 @@ class Scheduler(Generic[W]):
             self._expire.watch = watch
             return self._expire
         decides = now >= machine.decides_at
-        again_at = host.again_at(decides=decides)
+        again_at = host.again_at(now, decides=decides)
         if host.may_probe(now, decides=decides):
             again_at = self._next_permit_at(now)
             if again_at <= now:
