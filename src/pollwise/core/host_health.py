@@ -34,10 +34,10 @@ __all__ = ["HostHealth", "HostState", "Hosts", "WatchedHosts", "is_host_failure"
 
 J = TypeVar("J", bound=Hashable)
 
-_WATCHES = 3  # different watches that must fail
-_FAILURES = 5  # failures in a row that show an outage
+_WATCHES = 4  # different watches that must fail
+_FAILURES = 8  # failures in a row that show an outage
 _DOWN_AFTER_S = 0.5  # the shortest time without an answer that shows an outage
-_FIRST_S = 0.125  # the first pause between two probes
+_FIRST_S = 1 / 16  # the first pause between two probes
 _GROWTH = 2.0  # of one pause to the next
 _LONGEST_S = 4.25  # the longest pause in an outage of minutes
 _SHARE = 1 / 30  # of the time that the outage has taken: the longest pause in a longer outage
@@ -45,7 +45,7 @@ _MOST_S = 15.0  # the longest pause of all
 _JITTER = 0.1  # a pause is shorter by up to this share, so that clients do not probe in step
 _FRESH_S = 1.0  # a failure is believed for so long where a poll decides something
 _LOOK_AGAIN_S = 1 / 16  # between two looks whether a probe has shown what a poll was to decide
-_FLAPPING = 2  # by so many pauses the next outage of a host begins later, if it has answered a few polls only
+_FLAPPING = 2  # with this pause the next outage begins at most, if the host has answered a few polls only
 _MOST_DOUBLINGS = 20  # the longest pause is reached long before, and many more overflow a float
 _RETURNED_S = 5.0  # the slow start ends after this time at the latest
 _FORGET_S = 3600.0  # a host that was not asked for so long is forgotten
@@ -180,7 +180,7 @@ class HostHealth:
             self._released = self._replies = 0
             self._returned_at = now
             self._slow_start.begin(now, 0)
-            self._pauses = max(0, self._pauses - _FLAPPING)
+            self._pauses = min(self._pauses, _FLAPPING)
         elif self.state is HostState.RETURNING:
             self._replies += 1
             if self._slow_start.is_over(self._replies) or now >= self._returned_at + _RETURNED_S:

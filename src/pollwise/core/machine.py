@@ -241,20 +241,37 @@ class WatchMachine(WatchState[J, S]):
             return StepResult.RENEW
         return self._failed(error, streak, now=now, dice=dice)
 
-    def on_host_down(self, error: PollError, *, now: float, dice: float) -> StepResult:
-        """The poll was due and was not sent, because its host is down: the failure of the last probe counts in its place."""
+    def on_host_down(self, error: PollError, *, down_since: float, now: float, dice: float) -> StepResult:
+        """The poll was due and was not sent, because its host is down: the failure of the last probe counts in its place.
+
+        Args:
+            error: The error of that probe.
+            down_since: When the host last began to fail, in monotonic seconds.
+            now: Monotonic seconds.
+            dice: A random number in [0, 1).
+        """
         if self.outcome is not None:
             return StepResult.QUIET
         streak = self._needs_streak()
+        if streak.failed_at < down_since:
+            streak.on_host_answer()
         self._begin_grace(now)
-        return self._failed(error, streak, now=now, dice=dice)
+        return self._failed(error, streak, now=now, dice=dice, own=False)
+
+    def on_host_answer(self, now: float) -> None:
+        """The host of the job answers again: the poll is due, and failed probes of other watches count no more."""
+        if self._streak is not None:
+            self._streak.on_host_answer()
+        self.ask_now(now)
 
     def ask_now(self, now: float) -> None:
-        """The host of the job answers again, or this poll is to show whether it does. A later `due_at` is moved."""
+        """The poll is due now, if it was due later."""
         if self.outcome is None and now < self.due_at:
             self.due_reason, self.due_at = DueReason.GIVEN, now
 
-    def _failed(self, error: PollError, streak: FailureStreak, *, now: float, dice: float) -> StepResult:
+    def _failed(
+        self, error: PollError, streak: FailureStreak, *, now: float, dice: float, own: bool = True
+    ) -> StepResult:
         streak.last_error = error
         streak.failed += 1
         if isinstance(error, NotVisibleYet) and self.phase is None and not streak.visible:
@@ -262,7 +279,7 @@ class WatchMachine(WatchState[J, S]):
         hint_s = error.retry_after_s if isinstance(error, (RateLimited, ServerUnavailable, NotVisibleYet)) else None
         limited = isinstance(error, RateLimited)
         if not limited:
-            streak.on_failure(now)
+            streak.on_failure(now, own=own)
             if streak.outlasts(self._policy.retry, now):
                 return self._end(self.abandoned(self._outage(error, streak, now), now=now))
         at_most = None if limited else streak.ends_at(self._policy.retry)

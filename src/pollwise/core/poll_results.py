@@ -152,10 +152,10 @@ class PollResults(Generic[J, S]):
         except Exception as exc:  # noqa: BLE001  # rule 5
             return stop_with(machine, masked_error(self._secrets.mask, exc), now)
 
-    def on_host_down(self, machine: WatchMachine[J, S], error: PollError, now: float) -> StepResult:
+    def on_host_down(self, machine: WatchMachine[J, S], error: PollError, down_since: float, now: float) -> StepResult:
         """The host of this watch is down, so its poll was not sent. `error` is that of the last probe."""
         try:
-            return machine.on_host_down(error, now=now, dice=self._dice())
+            return machine.on_host_down(error, down_since=down_since, now=now, dice=self._dice())
         except Exception as exc:  # noqa: BLE001  # rule 5
             return stop_with(machine, masked_error(self._secrets.mask, exc), now)
 

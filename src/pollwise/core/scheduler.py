@@ -96,12 +96,14 @@ class Fail(Generic[W]):
     """The host of this watch is down: its poll fails without a request. Then put it again.
 
     Attributes:
+        down_since: When its host began to fail, in monotonic seconds.
         error: The error of the last probe.
         watch: The watch. It has left the queues.
     """
 
-    __slots__ = ("error", "watch")
+    __slots__ = ("down_since", "error", "watch")
 
+    down_since: float
     error: PollError
     watch: W
 
@@ -397,7 +399,7 @@ class Scheduler(Generic[W]):
             self._steps -= 1
             if watch.machine.outcome is None:
                 waiting.host.on_release()
-                watch.machine.ask_now(now)
+                watch.machine.on_host_answer(now)
                 self._queue.put(watch, now, now)
         if waiting.size:
             self._hosts_at = min(self._hosts_at, now if self._steps <= 0 else now + _RELEASE_AGAIN_S)
@@ -419,8 +421,9 @@ class Scheduler(Generic[W]):
                 machine.ask_now(now)
                 return self._sent(watch, now)
         elif host.error is not None and host.failed_at > machine.failed_at and (not decides or host.is_fresh(now)):
-            self._fail.watch, self._fail.error = watch, host.error
-            return self._fail
+            fail = self._fail
+            fail.watch, fail.error, fail.down_since = watch, host.error, host.since
+            return fail
         self._wait_for(host, watch, max(again_at, now + _RELEASE_AGAIN_S), now)
         return None
 

@@ -27,7 +27,7 @@ from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import Forecast
 from pollwise.core.host_health import WatchedHosts
 from pollwise.core.poll_results import PollResults, stop_with, taken_permit
-from pollwise.core.scheduler import Expire, Scheduler, Send, SleepUntil
+from pollwise.core.scheduler import Expire, Fail, Scheduler, Send, SleepUntil
 from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopped
@@ -276,7 +276,7 @@ class Dispatcher(Generic[J, S]):
             elif isinstance(action, Expire):
                 self._expire(action.watch, now)
             else:
-                self._after_poll(action.watch, self._results.on_host_down(action.watch.machine, action.error, now), now)
+                self._fail(action, now)
 
     def _wake_at(self, at: float) -> None:
         if self._timer is not None:
@@ -387,6 +387,11 @@ class Dispatcher(Generic[J, S]):
         if result is Unasked.RENEWED:
             watch.machine.on_renewed(now=now)
         return StepResult.QUIET
+
+    def _fail(self, action: Fail[DrivenWatch[J, S]], now: float) -> None:
+        """The host of this watch is down."""
+        watch = action.watch
+        self._after_poll(watch, self._results.on_host_down(watch.machine, action.error, action.down_since, now), now)
 
     # --- ends ---------------------------------------------------------------------------------
 
