@@ -34,12 +34,12 @@ __all__ = ["HostHealth", "HostState", "Hosts", "WatchedHosts", "is_host_failure"
 
 J = TypeVar("J", bound=Hashable)
 
-_WATCHES = 4  # different watches that must fail
+_WATCHES = 3  # different watches that must fail
 _FAILURES = 8  # failures in a row that show an outage
 _DOWN_AFTER_S = 0.5  # the shortest time without an answer that shows an outage
-_FIRST_S = 1 / 16  # the first pause between two probes
+_FIRST_S = 0.125  # the first pause between two probes
 _GROWTH = 2.0  # of one pause to the next
-_LONGEST_S = 4.25  # the longest pause in an outage of minutes
+_LONGEST_S = 4.5  # the longest pause in an outage of minutes
 _SHARE = 1 / 30  # of the time that the outage has taken: the longest pause in a longer outage
 _MOST_S = 15.0  # the longest pause of all
 _JITTER = 0.1  # a pause is shorter by up to this share, so that clients do not probe in step

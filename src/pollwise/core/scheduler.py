@@ -270,7 +270,10 @@ class Scheduler(Generic[W]):
                 continue
             if ranked or self._price > 0.0:
                 self._learn_price(machine, now, ranked=ranked)
-            return self._sent(watch, now)
+            self.in_flight += 1
+            self._send.watch = watch
+            self._send.permit = 0 if budget is None else self._acquire(budget, now)
+            return self._send
         return self._idle(math.inf, now)
 
     def clear(self) -> None:
