@@ -356,9 +356,13 @@ class WatchMachine(WatchState[J, S]):
     @property
     def decides_at(self) -> float:
         """When a poll decides something: the last before the deadline, and the one that may end an outage."""
+        return min(self.last_poll_at, self.outage_ends_at)
+
+    @property
+    def outage_ends_at(self) -> float:
+        """When the next failed poll would end the watch, in monotonic seconds; infinite if it would not."""
         ends_at = None if self._streak is None else self._streak.ends_at(self._policy.retry)
-        last = self.last_poll_at
-        return last if ends_at is None or last < ends_at else ends_at
+        return math.inf if ends_at is None else ends_at
 
     # --- what next ----------------------------------------------------------------------------
 

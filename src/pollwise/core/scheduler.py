@@ -25,7 +25,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import LEVELS_TO_DOUBLE, Forecast, level_of, worth_of
-from pollwise.core.host_health import HostHealth, WatchedHosts
+from pollwise.core.host_health import HostHealth, HostState, WatchedHosts
 from pollwise.core.host_queue import HostQueue
 from pollwise.core.machine import WatchMachine
 from pollwise.core.ready_queue import ReadyQueue
@@ -423,7 +423,11 @@ class Scheduler(Generic[W]):
                 host.on_probe(id(machine), now)
                 machine.ask_now(now)
                 return self._sent(watch, now)
-        elif host.error is not None and host.failed_at > machine.failed_at and (not decides or host.is_fresh(now)):
+        elif (
+            host.error is not None
+            and (host.is_fresh(now) if decides else host.state is HostState.DOWN)
+            and (host.failed_at > machine.failed_at or now >= machine.outage_ends_at)
+        ):
             fail = self._fail
             fail.watch, fail.error, fail.down_since = watch, host.error, host.since
             return fail

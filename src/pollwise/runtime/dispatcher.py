@@ -100,14 +100,14 @@ class Dispatcher(Generic[J, S]):
         self._tasks = TaskOwner()
         self.loop = self._tasks.loop
         self._now = self.loop.time
-        self._hosts = WatchedHosts(budget.hosts, endpoint, partial(log_host, endpoint.name, self._now, clock))
+        hosts = WatchedHosts(budget.hosts, endpoint, partial(log_host, endpoint.name, self._now, clock))
         self._scheduler: Scheduler[DrivenWatch[J, S]] = Scheduler(
             forecast,
             budget,
             ConcurrencyLimiter(concurrency),
             cpu_s=thread_time,
             on_throttled=DrivenWatch.notify_throttled,
-            hosts=self._hosts,
+            hosts=hosts,
         )
         self._secrets = KnownSecrets()
         self._results = PollResults(
@@ -118,7 +118,7 @@ class Dispatcher(Generic[J, S]):
             on_unknown=UnknownValues(endpoint.name).log_once,
             secrets=self._secrets,
             limits=reply_limits,
-            hosts=self._hosts,
+            hosts=hosts,
         )
         self._calls: set[DrivenWatch[Any, Any]] = set()  # single calls under way
         self._pollers: set[Poller[J, S]] = set()
