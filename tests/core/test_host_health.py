@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import random
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.core.call_machine import CallMachine
 from pollwise.core.host_health import HostHealth, Hosts, HostState, WatchedHosts, is_host_failure
 from pollwise.core.machine import WatchMachine
 from pollwise.core.pacing import Pacing, Retry
@@ -25,7 +26,6 @@ from pollwise.errors import (
     ServerUnavailable,
     TlsFailed,
 )
-from pollwise.model.results import ResultCall
 from toy import ToyEndpoint, ToyJob
 
 REFUSED = ConnectFailed("Connection refused")
@@ -226,8 +226,7 @@ def test_nothing_is_kept_of_a_host_that_answers() -> None:
 
 def test_a_single_call_says_nothing_about_the_host_of_the_jobs() -> None:
     """A result may be at another server, such as a store of files."""
-    policy = Policy(pacing=Pacing(), retry=Retry(), timeout_s=None, call=ResultCall(ToyEndpoint(), None, most_bytes=1))
-    fetch = CallMachine(ToyJob("1"), policy, now=0.0)
+    fetch: Any = SimpleNamespace(job=ToyJob("1"), call=object())
     hosts = WatchedHosts(Hosts(), ToyEndpoint())
     hosts.on_failure(fetch, REFUSED, 0.0, 0.5)
     assert not hosts.troubled
