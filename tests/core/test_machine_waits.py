@@ -319,3 +319,69 @@ def test_a_watch_without_a_deadline_ignores_suspensions() -> None:
     over.on_deadline(now=BEGAN + 10.0)
     over.on_suspended(3600.0, now=BEGAN + 10.0, grace_s=5.0)
     assert over.deadline == BEGAN + 10.0
+
+
+# --- a host that is down ------------------------------------------------------------------------
+
+REFUSED = ConnectFailed("refused")
+
+
+def host_down(machine: WatchMachine[str, str], now: float, *, down_since: float = BEGAN) -> StepResult:
+    return machine.on_host_down(REFUSED, down_since=down_since, now=now, dice=0.5)
+
+
+def test_a_poll_that_is_not_sent_fails_with_the_error_of_the_probe() -> None:
+    """It is reported and retried like any other, and no poll is counted."""
+    machine = make()
+    assert host_down(machine, BEGAN) is StepResult.RETRYING
+    event = machine.retrying(BEGAN)
+    assert (event.error, event.failures, event.polls) == (REFUSED, 1, 0)
+    assert machine.due_at == BEGAN + 0.5
+    assert machine.failed_at == BEGAN
+
+
+def test_an_outage_that_the_watch_was_not_asked_in_ends_it_on_time() -> None:
+    """At `outage_s` after its first poll that was due, and not before."""
+    machine = make(retry=Retry(outage_s=60.0, min_failures=3))
+    for now in (BEGAN, BEGAN + 10.0, BEGAN + 59.0):
+        assert host_down(machine, now) is StepResult.RETRYING
+    assert machine.decides_at == machine.outage_ends_at == BEGAN + 60.0
+    assert machine.due_at <= BEGAN + 60.0
+    assert host_down(machine, BEGAN + 60.0) is StepResult.OVER
+
+
+def test_an_answer_of_the_host_makes_the_poll_due_and_voids_the_probes() -> None:
+    """The outage of this watch begins anew with its next failure."""
+    machine = make(retry=Retry(outage_s=60.0, min_failures=2))
+    host_down(machine, BEGAN)
+    machine.on_host_answer(BEGAN + 0.1)
+    assert (machine.due_at, machine.failures) == (BEGAN + 0.1, 0)
+    machine.on_host_answer(BEGAN + 5.0)
+    assert machine.due_at == BEGAN + 0.1  # never later
+
+
+def test_probes_before_an_answer_do_not_count_in_the_next_outage() -> None:
+    """Also if the watch was not asked in between."""
+    machine = make(retry=Retry(outage_s=60.0, min_failures=1))
+    host_down(machine, BEGAN)
+    assert host_down(machine, BEGAN + 70.0, down_since=BEGAN + 65.0) is StepResult.RETRYING
+    assert machine.failures == 1
+
+
+def test_the_grace_of_an_overdue_watch_begins_with_a_poll_that_is_not_sent() -> None:
+    """Otherwise a resumed watch would wait for its host for ever."""
+    state: ResumeState[str] = ResumeState(
+        age_s=100.0, left_s=-5.0, polls=3, failures=0, status="working", seen_s=90.0, phase=Phase.RUNNING
+    )
+    machine = WatchMachine.resumed("job", RULES, state, now=BEGAN, grace_s=30.0)
+    host_down(machine, BEGAN + 1.0)
+    assert machine.deadline == BEGAN + 31.0
+
+
+def test_a_watch_that_is_over_takes_no_failure() -> None:
+    """There is no event after the outcome."""
+    machine = make()
+    machine.on_deadline(now=BEGAN)
+    assert host_down(machine, BEGAN) is StepResult.QUIET
+    machine.on_host_answer(BEGAN)
+    assert machine.due_at == float("inf")
