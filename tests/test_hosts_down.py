@@ -303,3 +303,22 @@ async def test_a_watch_can_be_stopped_while_it_waits_for_a_host() -> None:
             watch.stop()
         await asyncio.sleep(40.0)
         assert sorted(server.back) == sorted(f"/{n}" for n in range(10, 20))
+
+
+@pytest.mark.looptime
+async def test_a_suspension_counts_for_watches_that_wait_for_their_host() -> None:
+    """Their deadlines come earlier, as those of all others."""
+    slept_s = 0.0
+    server = Server(10_000.0, up_s=30.0)
+    watcher = server.watcher(timeout_s=2_000.0, retry=Retry(outage_s=5_000.0))
+    watcher._suspended_clock = lambda: asyncio.get_running_loop().time() + slept_s
+    async with watcher:
+        watches = [watcher.watch(job) for job in jobs(20)]
+        await asyncio.sleep(200.0)
+        (outage,) = watcher.hosts_down
+        assert outage.waiting > 15
+        slept_s = 1_790.0
+        for watch in watches:
+            with pytest.raises(DeadlineExceeded):
+                await watch
+        assert 209.0 < server.now < 212.0

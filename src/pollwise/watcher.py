@@ -260,9 +260,9 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         Watchers with the same budget share them. `str()` of such a value is one line to show. `Limits.concurrency` polls of
         different jobs may fail before an outage is noticed, or a few.
         """
-        if self._dispatcher is None:
+        if self._opened is None:
             return ()
-        return engine_of(self.budget).hosts.outages(self._dispatcher.loop.time())
+        return engine_of(self.budget).hosts.outages(self._opened.dispatcher.loop.time())
 
     def watch(self, job: J, *, first_after_s: float = 0.0) -> Watch[J, S, R_co]:
         """Follow this job to its outcome. A job with an open watch gets that watch.

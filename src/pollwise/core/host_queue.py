@@ -74,6 +74,10 @@ class HostQueue(Generic[T]):
         self.host.waiting -= 1
         return self._due.popleft()
 
+    def items(self) -> list[T]:
+        """Every watch that waits here, in no order."""
+        return [*self._due, *self._timers]
+
     def clear(self) -> None:
         """Forget every watch."""
         self.host.waiting -= self.size

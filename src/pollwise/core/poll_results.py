@@ -159,7 +159,7 @@ class PollResults(Generic[J, S]):
         except Exception as exc:  # noqa: BLE001  # rule 5
             return stop_with(machine, masked_error(self._secrets.mask, exc), now)
 
-    def _on_reply(  # noqa: C901, PLR0911, PLR0912  # the one road of every reply: a call for each part of it would cost a hundredth
+    def _on_reply(  # noqa: C901, PLR0911, PLR0912, PLR0915  # the one road of every reply: a call for each part of it would cost a hundredth
         self, poll: Poll, machine: WatchMachine[J, S], reply: Reply, now: float
     ) -> StepResult:
         status, call = reply.status, machine.call

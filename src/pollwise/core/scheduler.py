@@ -231,6 +231,9 @@ class Scheduler(Generic[W]):
     def requeue(self, now: float) -> None:
         """Put every watch anew, because deadlines have changed. Those that are being asked are in no queue."""
         watches, self._queue = self._queue.items(), self._empty_queue()
+        for waiting in self._host_queues.values():
+            watches += waiting.items()
+            waiting.clear()
         for watch in watches:
             self.put(watch, now)
 
