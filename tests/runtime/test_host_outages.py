@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 
 import pytest
 
 from pollwise.core.host_health import HostHealth, HostState
 from pollwise.errors import ConnectFailed
-from pollwise.runtime.host_outages import log_host
+from pollwise.model.hosts import HostOutage
+from pollwise.runtime.host_outages import line_since, log_host
 
 
 def test_an_outage_is_one_warning_and_its_end_another(caplog: pytest.LogCaptureFixture) -> None:
@@ -31,3 +33,14 @@ def test_an_outage_is_one_warning_and_its_end_another(caplog: pytest.LogCaptureF
         ("INFO", "toy: a.example has not answered sin"),
         ("WARNING", "toy: a.example answers again"),
     ]
+
+
+def test_the_line_names_the_time_of_day() -> None:
+    """In the local time zone."""
+    now = datetime(2026, 11, 30, 12, 4, 22, tzinfo=UTC)
+    began = datetime(2026, 11, 30, 12, 3, 11, tzinfo=UTC).astimezone()
+    refused = ConnectFailed("refused")
+    outage = HostOutage(origin="https://a.example", error=refused, down_s=71.0, waiting=1, next_try_s=2.0)
+    assert f"a.example has not answered since {began:%H:%M:%S} (refused); 1 job waits" in line_since(
+        outage, now.timestamp()
+    )

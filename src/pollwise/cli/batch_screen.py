@@ -30,6 +30,7 @@ from pollwise.cli.live_screen import LiveScreen
 from pollwise.cli.safe_text import clock, duration, safe, shorten_keys
 from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
 from pollwise.core.rate_budget import RateBudget, engine_of
+from pollwise.runtime.host_outages import line_since
 
 __all__ = ["LiveBatch", "PlainBatch", "counts_text", "open_batch_screen", "progress_text"]
 
@@ -138,7 +139,7 @@ class LiveBatch(LiveScreen):
     def _hosts_down(self, now: float) -> list[Text]:
         """A line for each host that fails for every job."""
         found = [outage for budget in self._budgets.values() for outage in engine_of(budget).hosts.outages(now)]
-        lines = [Text(safe(outage.since(time.time())), style="yellow") for outage in found[:_MOST_HOSTS]]
+        lines = [Text(safe(line_since(outage, time.time())), style="yellow") for outage in found[:_MOST_HOSTS]]
         for line in lines:
             line.truncate(_HOST_LINES * self._console.width - _HOST_LINES * 8, overflow="ellipsis")
         return lines

@@ -312,7 +312,14 @@ class WatchedHosts(Generic[J]):
 
     def _origin(self, machine: WatchState[J, Any]) -> str | None:
         call = machine.call
-        return self._origins.of(machine.job) if call is None or isinstance(call, StatusCall) else None
+        if call is not None and not isinstance(call, StatusCall):
+            return None
+        try:
+            return self._origins.of(machine.job)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # noqa: BLE001  # foreign code, which may raise even a CancelledError; its poll reports it
+            return None
 
 
 def is_host_failure(error: PollError) -> bool:

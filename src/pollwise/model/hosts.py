@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import attrs
 
 from pollwise.errors import ConnectFailed, PollError, PollTimeout, ServerUnavailable, TlsFailed
@@ -32,14 +30,10 @@ class HostOutage:
     next_try_s: float
 
     def __str__(self) -> str:
-        return self._line(f"for {self.down_s:,.0f} s")
+        return self.line(f"for {self.down_s:,.0f} s")
 
-    def since(self, wall_now: float) -> str:
-        """The same line with the time of day when it began, in the local time zone. `wall_now` is in epoch seconds."""
-        began = datetime.fromtimestamp(wall_now - self.down_s, UTC).astimezone()
-        return self._line(f"since {began:%H:%M:%S}")
-
-    def _line(self, how_long: str) -> str:
+    def line(self, how_long: str) -> str:
+        """What is known, in one line. `how_long` says for how long or since when, such as `since 12:03:11`."""
         jobs = "1 job waits" if self.waiting == 1 else f"{self.waiting:,} jobs wait"
         host, reason = self.origin.removeprefix("https://"), _reason(self.error)
         return f"{host} has not answered {how_long} ({reason}); {jobs}; next try in {self.next_try_s:.0f} s"
