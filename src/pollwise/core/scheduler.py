@@ -299,7 +299,9 @@ class Scheduler(Generic[W]):
         self._steps = _MOST_AT_ONCE
         share = self._share
         if share is not None:
-            share.size = self._queue.size + sum(waiting.size for waiting in self._host_queues.values())
+            share.size = self._queue.size
+            if self._host_queues:
+                share.size += sum(waiting.size for waiting in self._host_queues.values())
             self._others = share.others if len(share.all) > 1 else 0
 
     # --- permits ------------------------------------------------------------------------------
