@@ -13,8 +13,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-PUBLIC = ["pollwise", "pollwise.endpoints.document360", "pollwise.endpoints.oracle_content", "pollwise.errors"]
-OF_EXTRAS = ["cyclopts", "jmespath", "looptime", "pytest", "rich", "uvloop"]
+PUBLIC = [
+    "pollwise",
+    "pollwise.endpoints.document360",
+    "pollwise.endpoints.oracle_content",
+    "pollwise.errors",
+    "pollwise.progress",
+    "pollwise.sync",
+]
+OF_EXTRAS = ["cyclopts", "jmespath", "looptime", "pytest", "rich", "tqdm", "uvloop"]
 
 
 def main() -> None:

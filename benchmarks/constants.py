@@ -32,6 +32,8 @@ __all__ = ["CATALOGUE", "MODULES", "committed", "main", "values_in"]
 MODULES = (
     "forecast",
     "scheduler",
+    "host_health",
+    "host_queue",
     "share",
     "token_budget",
     "slow_start",

@@ -69,7 +69,7 @@ class Watched(Holder):
         self.calls_s = time.perf_counter() - began
 
     def polled(self) -> int:
-        return sum(watch.machine.phase is not None for watch in self._watcher._open.values())  # noqa: SLF001
+        return sum(watch.machine.phase is not None for watch in self._watcher._parts().watches.values())  # noqa: SLF001
 
 
 class Completed(Watched):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import re
 import shutil
@@ -57,6 +58,18 @@ async def test_many_jobs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert len(lines) == 100
     assert len({line.split()[0] for line in lines}) == 100
     assert sum("did not succeed" in line for line in lines) == 1
+
+
+async def test_plain_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The program without asyncio reports each job once, also in a thread of an async program."""
+    async with Simulator(api_token="t0ken-of-a-test") as sim:
+        for name in ("one", "two"):
+            sim.add_delete(name, duration_s=0.0)
+        monkeypatch.setenv("DOCUMENT360_BASE_URL", sim.document360_url)
+        monkeypatch.setenv("DOCUMENT360_API_TOKEN", "t0ken-of-a-test")
+        await asyncio.to_thread(main_of("plain_script"), "one", "two")
+    assert sorted(capsys.readouterr().out.splitlines()) == ["one done", "two done"]
+    assert (ROOT / "examples" / "plain_script.py").read_text() in (ROOT / "docs" / "sync.md").read_text()
 
 
 async def test_survive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import pollwise
 from pollwise import RateBudget, errors
 
-PARTS = ["endpoints", "errors", "http", "ledger", "simulator", "testing"]
+PARTS = ["endpoints", "errors", "http", "ledger", "progress", "simulator", "sync", "testing"]
 
 
 def test_the_root_shows_no_internals() -> None:
@@ -62,5 +62,5 @@ def test_a_budget_shows_what_a_caller_can_use() -> None:
 
 def test_importing_the_package_loads_what_every_program_needs() -> None:
     """One without a ledger, a declaration or a waiter of AWS does not pay for them."""
-    code = "import sys, pollwise; sys.exit(bool({'botocore', 'cattrs', 'jmespath'} & sys.modules.keys()))"
+    code = "import sys, pollwise, pollwise.progress; sys.exit(bool({'botocore', 'cattrs', 'jmespath', 'rich', 'tqdm'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -168,6 +168,7 @@ def test_what_is_imported_is_required(path: Path) -> None:
         "telemetry/otel.py": "otel",
         "telemetry/otel_sdk.py": "otel",
         "telemetry/prometheus.py": "prometheus",
+        "progress/rich_bars.py": "rich",
         "testing.py": "testing",
         "endpoints/aws": "aws",
     }

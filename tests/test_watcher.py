@@ -165,6 +165,7 @@ def test_a_watcher_shows_what_is_documented() -> None:
         "budget",
         "endpoint",
         "gather",
+        "hosts_down",
         "open_count",
         "outcomes",
         "record",

@@ -9,7 +9,9 @@ What most callers need is here. The rest:
     pollwise.errors     every error, but the ledger's
     pollwise.http       transport and credentials
     pollwise.ledger     the durable record, and its errors
+    pollwise.progress   progress bars for your program, with rich or tqdm
     pollwise.simulator  a server that behaves, and misbehaves, like the vendors
+    pollwise.sync       the same without asyncio: for scripts, notebooks and threads
     pollwise.telemetry  what a watcher counts, and whom it tells: `stats()`, observers, OpenTelemetry and Prometheus
     pollwise.testing    a virtual clock, a scripted transport, and checks for an endpoint
 """

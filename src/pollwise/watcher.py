@@ -37,6 +37,7 @@ from pollwise.ledger import Ledger
 from pollwise.model.abilities import with_defaults
 from pollwise.model.calls import status_call
 from pollwise.model.events import Outcome
+from pollwise.model.hosts import HostOutage
 from pollwise.model.limits import Limits
 from pollwise.model.observer import Observer
 from pollwise.model.protocols import EndpointLike, Transport
@@ -46,6 +47,7 @@ from pollwise.model.submitting import CanSubmit, CanSubmitWithPagedResult, CanSu
 from pollwise.runtime.batch import Batch
 from pollwise.runtime.job_calls import check_can_cancel
 from pollwise.runtime.options import WatcherOptions, check_first_delay, check_parts, check_seconds, policy_for
+from pollwise.runtime.suspension import suspended_clock
 from pollwise.runtime.watch import Watch
 
 __all__ = ["JobWatcher"]
@@ -83,6 +85,9 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         heartbeat_s: Report an unchanged status when nothing was reported for this many seconds. None for never.
         cancel_on_deadline: Ask the server to cancel a job whose watch its deadline has ended. The outcome waits for the
             reply, at most `request_timeout_s`, and `DeadlineExceeded.cancel` says what became of the request.
+        count_suspended: Count the time in which the computer was suspended towards deadlines, as a wall clock would. By
+            default it does not count, because the event loop's clock stands still. A watch whose deadline has passed
+            meanwhile is polled once more. Not counted is the time in which a virtual machine was paused.
         ledger: An open ledger, in which watches are recorded. The caller closes it after the watcher.
         ledger_patience_s: How long a failed call of the ledger is repeated, in seconds. After that, a watch whose row
             or outcome is not written ends with `LedgerWriteFailed`, and other calls raise the ledger's error.
@@ -148,6 +153,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         longest_hint_s: float = 3600.0,
         heartbeat_s: float | None = None,
         cancel_on_deadline: bool = False,
+        count_suspended: bool = False,
         ledger: Ledger | None = None,
         ledger_patience_s: float = 60.0,
         moved_from: str | Collection[str] = (),
@@ -194,6 +200,7 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         self._untaught: Forecast | None = self._policy.forecast  # if it does not know of those that it has open
         self._dice: Callable[[], float] = random.random
         self._clock: Callable[[], float] = checked_clock(time.time)
+        self._suspended_clock = suspended_clock() if count_suspended else None
         self._given_transport = transport
         self._own_transport: AiohttpTransport | None = None
         self._opened: OpenedParts[J, S] | None = None
@@ -221,7 +228,9 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             raise ConfigurationError("this watcher is open already; make another one")
         if self._given_transport is None:
             self._own_transport = AiohttpTransport(connections=setup.limits.concurrency)
-        self._opened = OpenedParts(setup, self.transport, self._own_transport, self._dice, self._clock)
+        self._opened = OpenedParts(
+            setup, self.transport, self._own_transport, self._dice, self._clock, self._suspended_clock
+        )
         return self
 
     async def __aexit__(
@@ -252,6 +261,17 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
     def open_count(self) -> int:
         """The number of open watches."""
         return 0 if self._opened is None else len(self._opened.watches)
+
+    @property
+    def hosts_down(self) -> tuple[HostOutage, ...]:
+        """The hosts that fail for every watch of this token now, each as one value. Empty while all of them answer.
+
+        Watchers with the same budget share them. `str()` of such a value is one line to show. `Limits.concurrency` polls of
+        different jobs may fail before an outage is noticed, or a few.
+        """
+        if self._opened is None:
+            return ()
+        return engine_of(self.budget).hosts.outages(self._opened.dispatcher.loop.time())
 
     def stats(self) -> WatcherStats:
         """What the watcher has done so far and does now: polls, watches, outcomes, durations, budget and ledger.

@@ -13,8 +13,10 @@ from pollwise.cli import batch_screen
 from pollwise.cli.batch_progress import BatchProgress
 from pollwise.cli.batch_screen import LiveBatch, PlainBatch, open_batch_screen, progress_text
 from pollwise.cli.screen import JsonScreen
-from pollwise.core.rate_budget import RateBudget
+from pollwise.core.host_health import HostState
+from pollwise.core.rate_budget import RateBudget, engine_of
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
+from pollwise.errors import ConnectFailed
 from pollwise.ledger import Conclusion, OutcomeKind
 from pollwise.model.events import Succeeded
 from pollwise.model.reading import Phase
@@ -178,3 +180,21 @@ async def test_an_event_draws_nothing(deletions: DeleteFileEndpoint, deletion_st
     file.flush()
     assert isinstance(file.buffer, io.BytesIO)
     assert "10 of 30 over" in file.buffer.getvalue().decode()
+
+
+@pytest.mark.looptime
+async def test_a_host_that_fails_for_every_job_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says since when, why, how many jobs wait and when it is asked next, and the frame still fits."""
+    budget = RateBudget()
+    monkeypatch.setitem(BUDGETS, "oracle-content", budget)
+    host = engine_of(budget).hosts.needed("https://content.example.com", 0.0)
+    host.state, host.error = (
+        HostState.DOWN,
+        ConnectFailed("cannot connect to content.example.com:443: Connection refused"),
+    )
+    host.since, host.waiting, host.probe_at = 0.0, 1_000, 0.0
+    lines = frame(busy(30, 1_000.0))
+    text = " ".join(line.strip() for line in lines)
+    assert "content.example.com has not answered since" in text
+    assert "(Connection refused); 1,000 jobs wait; next try in 0 s" in text
+    assert len(lines) <= 24

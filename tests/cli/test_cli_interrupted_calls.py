@@ -19,14 +19,24 @@ from pollwise.endpoints.declared import DeclaredEndpoint
 Interrupt = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
+class SetsEvent(logging.Handler):
+    """Sets an event at each record."""
+
+    def __init__(self, event: asyncio.Event) -> None:
+        super().__init__()
+        self.event = event
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.event.set()
+
+
 @pytest.fixture
 def interrupted(capsys: pytest.CaptureFixture[str]) -> Interrupt:
     """Cancels a command, as a signal does, once its request has failed. Returns the last line on stderr."""
 
     async def run(command: Coroutine[Any, Any, Any]) -> str:
         failed = asyncio.Event()
-        logger, handler = logging.getLogger("pollwise.runtime.single_call"), logging.Handler()
-        handler.emit = lambda _: failed.set()  # type: ignore[method-assign]
+        logger, handler = logging.getLogger("pollwise.runtime.single_call"), SetsEvent(failed)
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         try:

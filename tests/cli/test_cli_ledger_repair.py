@@ -126,7 +126,7 @@ async def test_a_changed_row_is_named_with_its_job(tmp_path: Path, command: Run)
     status, out, err = await command("ledger", "recover", str(path), str(new))
     assert (status, err) == (1, "")
     assert out.splitlines() == [
-        f"1 rows were written to {new}, 2 are damaged",
+        f"1 row was written to {new}, 2 are damaged",
         "row 2: its state is not as it was written; document360 task-000002",
         "row 3: its job is not as it was written; document360 [31m (may be wrong)",
     ]

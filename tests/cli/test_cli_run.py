@@ -256,7 +256,8 @@ def test_a_cancellation_without_a_signal_is_a_bug(commands: App) -> None:
 
 def test_an_output_without_a_reader(commands: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """A closed stdout ends the command without a message and with status 141, also at the last flush."""
-    monkeypatch.setattr(sys, "stdout", io.StringIO())  # because the command puts the null device in the place of its file
+    # The command puts the null device in the place of the file of stdout.
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
     raising(commands, BrokenPipeError())
     assert run(["go"]) == 141
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollwise.cli.safe_text import clock, duration, safe, shorten_keys
+from pollwise.cli.safe_text import clock, counted, duration, safe, shorten_keys
 
 
 @given(st.text(alphabet=st.characters(), max_size=600))
@@ -85,3 +85,9 @@ def test_a_job_keeps_the_ends_of_its_keys() -> None:
 def test_a_shortened_job_fits(keys: list[str], limit: int) -> None:
     """Shortened keys are never longer than `limit`."""
     assert len(shorten_keys(keys, limit)) <= limit
+
+
+def test_a_number_has_its_noun() -> None:
+    """One job is not `1 jobs`."""
+    assert [counted(number, "job") for number in (0, 1, 2, 1000)] == ["0 jobs", "1 job", "2 jobs", "1,000 jobs"]
+    assert [counted(number, "watch", "watches") for number in (1, 2)] == ["1 watch", "2 watches"]

@@ -47,7 +47,7 @@ async def test_what_it_prints_can_be_pasted(start: Start) -> None:
     server.process.send_signal(signal.SIGINT)
     status, _, err = await server.end()
     assert status == 130
-    assert re.fullmatch(r"pollwise: simulator stopped after \d+ requests\n", err)
+    assert re.fullmatch(r"pollwise: simulator stopped after [\d,]+ requests\n", err)
 
 
 async def test_a_port_in_use(command: Run) -> None:

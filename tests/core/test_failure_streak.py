@@ -104,3 +104,26 @@ def test_doubt_asks_for_more_polls_over_more_time(flaps: int, polls: int, over_s
         streak.on_unconfirmed(unsure(), 100.0 + n)
     assert not streak.is_confirmed(2, 60.0, 100.0 + over_s - 0.001)
     assert streak.is_confirmed(2, 60.0, 100.0 + over_s)
+
+
+def test_probes_of_other_watches_count_until_the_host_has_answered() -> None:
+    """Then only the failures of the watch itself are left, from the first of them on."""
+    streak = FailureStreak()
+    streak.on_failure(100.0, own=False)
+    streak.on_failure(110.0)
+    streak.on_failure(120.0, own=False)
+    streak.failed = 3
+    assert (streak.failures, streak.failing_since, streak.failed_at) == (3, 100.0, 120.0)
+    streak.on_host_answer()
+    assert (streak.failures, streak.failed, streak.failing_since) == (1, 1, 110.0)
+    streak.on_host_answer()
+    assert (streak.failures, streak.failed, streak.failing_since) == (1, 1, 110.0)
+
+
+def test_an_outage_that_other_watches_have_seen_alone_ends_with_an_answer() -> None:
+    """The watch was not asked, so nothing is known against its job."""
+    streak = FailureStreak()
+    streak.on_failure(100.0, own=False)
+    streak.on_host_answer()
+    assert (streak.failures, streak.failing_since) == (0, None)
+    assert streak.ends_at(Retry(outage_s=600.0, min_failures=1)) is None

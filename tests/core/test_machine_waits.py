@@ -259,3 +259,129 @@ def test_only_good_polls_slow_the_pace_of_a_resumed_watch(polls: int, failures: 
     machine = WatchMachine.resumed("job", attrs.evolve(RULES, forecast=Forecast()), past, now=BEGAN)
     machine.on_reading(running(), now=BEGAN, dice=0.5)
     assert machine.due_at == BEGAN + wait_s
+
+
+# --- time in which the computer was suspended -----------------------------------------------------
+
+
+def test_suspended_time_brings_the_deadline_and_the_last_poll_nearer() -> None:
+    """A wait that would now end after the deadline ends with the last poll before it."""
+    machine = make(timeout_s=100.0, pacing=Pacing.fixed(60.0))
+    machine.asked(BEGAN)
+    machine.on_reading(running(), now=BEGAN, dice=0.5)
+    machine.on_suspended(30.0, now=BEGAN + 10.0, grace_s=5.0)
+    assert machine.deadline == BEGAN + 70.0
+    assert machine.due_at == BEGAN + 60.0
+    machine.on_suspended(30.0, now=BEGAN + 10.0, grace_s=5.0)
+    assert machine.due_at == BEGAN + 39.0
+
+
+def test_a_deadline_that_passed_in_a_suspension_leaves_one_poll() -> None:
+    """It is sent at once, may take the grace, and a reading that is not final ends the watch."""
+    machine = make(timeout_s=100.0, pacing=Pacing.fixed(60.0))
+    machine.asked(BEGAN)
+    machine.on_reading(running(), now=BEGAN, dice=0.5)
+    now = BEGAN + 10.0
+    machine.on_suspended(3600.0, now=now, grace_s=5.0)
+    machine.on_suspended(3600.0, now=now, grace_s=5.0)
+    assert machine.due_at == now
+    assert machine.agreed_deadline == BEGAN + 100.0 - 3600.0
+    machine.asked(now + 2.0)
+    assert machine.deadline == now + 7.0
+    assert machine.on_reading(running(), now=now + 3.0, dice=0.5) is StepResult.OVER
+
+
+def test_a_suspension_does_not_shorten_the_wait_after_a_refusal() -> None:
+    """A ban that lasts beyond the deadline ends the watch at the deadline; a short delay stands."""
+    banned = make(timeout_s=1000.0)
+    banned.asked(BEGAN)
+    banned.on_error(RateLimited(429, 600.0), now=BEGAN, dice=0.5)
+    due_at = banned.due_at
+    banned.on_suspended(100.0, now=BEGAN + 1.0, grace_s=5.0)
+    assert banned.due_at == due_at
+    banned.on_suspended(5000.0, now=BEGAN + 1.0, grace_s=5.0)
+    assert banned.due_at == banned.deadline < BEGAN
+    failed = make(timeout_s=1000.0, retry=Retry(base_s=2.0))
+    failed.asked(BEGAN)
+    failed.on_error(ConnectFailed("reset"), now=BEGAN, dice=1.0)
+    due_at = failed.due_at
+    failed.on_suspended(5000.0, now=BEGAN, grace_s=5.0)
+    assert BEGAN < failed.due_at == due_at
+    assert failed.deadline == float("inf")
+
+
+def test_a_watch_without_a_deadline_ignores_suspensions() -> None:
+    """So does one that is over."""
+    machine = make()
+    machine.on_suspended(3600.0, now=BEGAN, grace_s=5.0)
+    assert machine.due_at == BEGAN
+    over = make(timeout_s=10.0)
+    over.on_deadline(now=BEGAN + 10.0)
+    over.on_suspended(3600.0, now=BEGAN + 10.0, grace_s=5.0)
+    assert over.deadline == BEGAN + 10.0
+
+
+# --- a host that is down ------------------------------------------------------------------------
+
+REFUSED = ConnectFailed("refused")
+
+
+def host_down(machine: WatchMachine[str, str], now: float, *, down_since: float = BEGAN) -> StepResult:
+    return machine.on_host_down(REFUSED, down_since=down_since, now=now, dice=0.5)
+
+
+def test_a_poll_that_is_not_sent_fails_with_the_error_of_the_probe() -> None:
+    """It is reported and retried like any other, and no poll is counted."""
+    machine = make()
+    assert host_down(machine, BEGAN) is StepResult.RETRYING
+    event = machine.retrying(BEGAN)
+    assert (event.error, event.failures, event.polls) == (REFUSED, 1, 0)
+    assert machine.due_at == BEGAN + 0.5
+    assert machine.failed_at == BEGAN
+
+
+def test_an_outage_that_the_watch_was_not_asked_in_ends_it_on_time() -> None:
+    """At `outage_s` after its first poll that was due, and not before."""
+    machine = make(retry=Retry(outage_s=60.0, min_failures=3))
+    for now in (BEGAN, BEGAN + 10.0, BEGAN + 59.0):
+        assert host_down(machine, now) is StepResult.RETRYING
+    assert machine.decides_at == machine.outage_ends_at == BEGAN + 60.0
+    assert machine.due_at <= BEGAN + 60.0
+    assert host_down(machine, BEGAN + 60.0) is StepResult.OVER
+
+
+def test_an_answer_of_the_host_makes_the_poll_due_and_voids_the_probes() -> None:
+    """The outage of this watch begins anew with its next failure."""
+    machine = make(retry=Retry(outage_s=60.0, min_failures=2))
+    host_down(machine, BEGAN)
+    machine.on_host_answer(BEGAN + 0.1)
+    assert (machine.due_at, machine.failures) == (BEGAN + 0.1, 0)
+    machine.on_host_answer(BEGAN + 5.0)
+    assert machine.due_at == BEGAN + 0.1  # never later
+
+
+def test_probes_before_an_answer_do_not_count_in_the_next_outage() -> None:
+    """Also if the watch was not asked in between."""
+    machine = make(retry=Retry(outage_s=60.0, min_failures=1))
+    host_down(machine, BEGAN)
+    assert host_down(machine, BEGAN + 70.0, down_since=BEGAN + 65.0) is StepResult.RETRYING
+    assert machine.failures == 1
+
+
+def test_the_grace_of_an_overdue_watch_begins_with_a_poll_that_is_not_sent() -> None:
+    """Otherwise a resumed watch would wait for its host for ever."""
+    state: ResumeState[str] = ResumeState(
+        age_s=100.0, left_s=-5.0, polls=3, failures=0, status="working", seen_s=90.0, phase=Phase.RUNNING
+    )
+    machine = WatchMachine.resumed("job", RULES, state, now=BEGAN, grace_s=30.0)
+    host_down(machine, BEGAN + 1.0)
+    assert machine.deadline == BEGAN + 31.0
+
+
+def test_a_watch_that_is_over_takes_no_failure() -> None:
+    """There is no event after the outcome."""
+    machine = make()
+    machine.on_deadline(now=BEGAN)
+    assert host_down(machine, BEGAN) is StepResult.QUIET
+    machine.on_host_answer(BEGAN)
+    assert machine.due_at == float("inf")

@@ -321,3 +321,19 @@ def test_each_thing_falls_due_once_and_not_before_its_time(at_times: list[float]
     assert sorted(found) == [n for n, at in enumerate(at_times) if at <= now]
     assert [at_times[n] for n in found] == sorted(at_times[n] for n in found)
     assert queue.next_at == min((at for at in at_times if at > now), default=math.inf)
+
+
+@given(st.lists(st.tuples(times, st.floats(0, 100)), max_size=60), st.integers(0, 20), st.booleans())
+def test_all_items_can_be_listed(dues: list[tuple[float, float]], popped: int, held: bool) -> None:
+    """What waits, is due, is held back or is ranked; and nothing that was handed out or has expired."""
+    queue = plain({item: due + left for item, (due, left) in enumerate(dues)})
+    for item, (due, _) in enumerate(dues):
+        queue.put(item, due, 0.0)
+    left = set(range(len(dues)))
+    queue.ripen(5e4)
+    if held:
+        queue.hold(5e4)
+    left -= set(queue.expired(5e4))
+    left -= {queue.pop(5e4) for _ in range(popped)}  # type: ignore[arg-type]  # None is no item
+    assert sorted(queue.items()) == sorted(left)
+    assert len(left) == queue.size

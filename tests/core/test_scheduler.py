@@ -311,3 +311,19 @@ def test_when_the_pressure_is_gone_each_watch_goes_at_its_own_pace_again() -> No
     begun = driver.now
     driver.run(begun + 200)
     assert sum(at > begun + 100 for at, _ in driver.sent) >= 18
+
+
+@pytest.mark.parametrize("limit", [1, 1000])
+def test_new_deadlines_count_when_the_watches_are_put_anew(limit: int) -> None:
+    """Also of watches that are held back: each is asked before its deadline or expires, once."""
+    driver = Driver(TokenBudget(limit, per_s=30.0), timeout_s=1000.0, pacing=Pacing.fixed(300.0))
+    watches = driver.add(20, math.inf)
+    driver.run(50)
+    for watch in watches:
+        watch.machine.on_suspended(800.0, now=driver.now, grace_s=10.0)
+    driver.turns.requeue(driver.now)
+    driver.run(250)
+    assert sorted(watch.machine.job for watch in driver.expired) == sorted(watch.machine.job for watch in watches)
+    assert all(at < 200 for at, _ in driver.sent)
+    if limit == 1000:
+        assert sum(at > 190 for at, _ in driver.sent) == 20

@@ -203,3 +203,30 @@ def test_a_status_need_not_be_an_attrs_class() -> None:
     assert repr(codec) == "AttrsCodec(Job, dict)"
     with pytest.raises(ConfigurationError, match="this is no dict"):
         codec.status_from_json({"a": "1"})
+
+
+@attrs.frozen
+class Narrow:
+    """A job whose keys are no texts."""
+
+    number: int = 7
+    whole: bool = True
+    kind: Kind = Kind.FULL
+    key: uuid.UUID = SEVEN
+
+
+@pytest.mark.parametrize(
+    ("key", "form"),
+    [
+        ("number", "a whole number, such as 7"),
+        ("whole", "true or false"),
+        ("kind", f"one of {', '.join(Kind)}"),
+        ("key", "a UUID, such as 123e4567-e89b-12d3-a456-426614174000"),
+    ],
+)
+def test_a_wrong_key_says_what_to_write(key: str, form: str) -> None:
+    """Without Python's names of types, because the key may be an argument of the command."""
+    codec = AttrsCodec(Narrow, Status)
+    with pytest.raises(ConfigurationError) as caught:
+        codec.job_from_keys({**codec.job_to_keys(Narrow()), key: "x"})
+    assert str(caught.value) == f"key {key} of a Narrow must be {form}"

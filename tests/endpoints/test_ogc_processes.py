@@ -230,6 +230,14 @@ def test_a_process_that_is_over_in_the_reply_to_its_start_has_its_end() -> None:
     assert (made.job, made.reading.final) == (JOB, True)
 
 
+def test_a_web_page_executes_no_process() -> None:
+    """A proxy or a sign-in answers 200. An output may be a page if raw outputs were asked for."""
+    page = Reply(200, {"Content-Type": "text/html"}, b"<!doctype html><html></html>")
+    with pytest.raises(MalformedReply, match="web page"):
+        ENDPOINT.read_submitted(ProcessOrder(process_id="EchoProcess"), page)
+    assert isinstance(ENDPOINT.read_submitted(ProcessOrder(process_id="a", response="raw"), page), Submitted)
+
+
 def test_an_order_that_is_no_json_is_refused_before_it_is_sent() -> None:
     """The error names the process."""
     with pytest.raises(ConfigurationError, match="EchoProcess"):

@@ -41,15 +41,6 @@ phases = st.none() | st.sampled_from(Phase)
 counts = st.integers(0, 2**40)
 texts = st.text(st.characters(codec="utf-8"), max_size=5)
 numbers = st.integers(1, 12)  # few, so that the same watches are met again and again
-new_watches = st.builds(
-    NewWatch,
-    endpoint=st.sampled_from([endpoint for endpoint, _ in OWNERS]),
-    account=st.sampled_from(["", "acme"]),
-    origin=st.none() | st.sampled_from(ORIGINS),
-    keys=st.dictionaries(st.sampled_from("ab"), st.sampled_from(["", "1", "\0"]), max_size=2),
-    first_seen=moments,
-    deadline=st.none() | moments,
-)
 ages = st.floats(0, 1e9)
 changes = st.builds(
     Change, id=numbers, phase=phases, polls=counts, failures=counts, status=statuses, seen_s=st.none() | ages
@@ -68,6 +59,16 @@ conclusions = st.builds(
     error_message=st.none() | texts,
     error_data=statuses,
 )
+new_watches = st.builds(
+    NewWatch,
+    endpoint=st.sampled_from([endpoint for endpoint, _ in OWNERS]),
+    account=st.sampled_from(["", "acme"]),
+    origin=st.none() | st.sampled_from(ORIGINS),
+    keys=st.dictionaries(st.sampled_from("ab"), st.sampled_from(["", "1", "\0"]), max_size=2),
+    first_seen=moments,
+    deadline=st.none() | moments,
+    outcome=st.none() | conclusions,
+)
 generations = st.sampled_from([0, 0, 0, 1, 2])
 acknowledgements = st.builds(Acknowledgement, id=numbers, generation=generations)
 renewals = st.builds(
@@ -78,6 +79,11 @@ renewals = st.builds(
     origin=st.none() | st.sampled_from(ORIGINS),
 )
 relocations = st.builds(Relocation, id=numbers, origin=st.sampled_from(ORIGINS))
+
+
+def _ended(known: OpenWatch, end: Conclusion) -> Concluded:
+    fields = {**attrs.asdict(known, recurse=False), **attrs.asdict(end, recurse=False)}
+    return Concluded(**fields, acknowledged=False)
 
 
 class Model(RuleBasedStateMachine):
@@ -119,7 +125,9 @@ class Model(RuleBasedStateMachine):
         assert number > max(self.known, default=0)
         fields = attrs.asdict(watch, recurse=False)
         del fields["intent"]
-        self.known[number] = OpenWatch(id=number, phase=None, polls=0, failures=0, status=None, **fields)
+        end = fields.pop("outcome")
+        known = OpenWatch(id=number, phase=None, polls=0, failures=0, status=None, **fields)
+        self.known[number] = known if end is None else _ended(known, attrs.evolve(end, id=number))
         return Recorded(id=number, known=None)
 
     @rule(batches=st.lists(st.lists(changes, max_size=3), max_size=3))
@@ -139,8 +147,7 @@ class Model(RuleBasedStateMachine):
         known = self.known.get(end.id)
         if not isinstance(known, OpenWatch):
             return False
-        fields = {**attrs.asdict(known, recurse=False), **attrs.asdict(end, recurse=False)}
-        self.known[end.id] = Concluded(acknowledged=False, **fields)
+        self.known[end.id] = _ended(known, end)
         return True
 
     @rule(batches=st.lists(st.lists(acknowledgements, max_size=4), max_size=3))

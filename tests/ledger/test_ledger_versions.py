@@ -32,7 +32,10 @@ SAMPLES = Path(__file__).parents[1] / "samples" / "ledger"
 VERSIONS = [1, 2, 3, 4, 5]
 _REOPENED_IN_4 = {11: 1, 12: 1, 13: 1, 14: 1, 43: 1, 44: 2}
 REOPENED = {4: _REOPENED_IN_4, 5: _REOPENED_IN_4}  # by version, the generations of the rows that were reopened
-NEWER_FIELDS = {"DeadlineExceeded": {"cancel": None}}  # of later releases, by error
+NEWER_FIELDS: dict[str, dict[str, Any]] = {  # of later releases, by error
+    "DeadlineExceeded": {"cancel": None, "not_started": False},
+    "RetriesExhausted": {"not_started": False},
+}
 ODD_WORDS = "No such job.; Really; !csCloudKey; code -96, 7"
 ENDPOINTS: dict[str, Any] = {
     endpoint.name: endpoint

@@ -168,6 +168,19 @@ async def test_many_tasks_wait_at_once() -> None:
     assert len(transport.times) == 3
 
 
+async def test_a_task_group_takes_the_wait_for_a_watch() -> None:
+    """`group.create_task(watch.wait())` needs no function of the caller's; a cancelled wait leaves the watch open."""
+    async with watching([RUNNING, RUNNING, RUNNING, SUCCEEDED]) as (watcher, _):
+        watch = watcher.watch(ToyJob())
+        async with asyncio.TaskGroup() as group:
+            left = group.create_task(watch.wait())
+            stays = group.create_task(watch.wait())
+            await asyncio.sleep(1.5)
+            left.cancel()
+        assert left.cancelled()
+        assert stays.result() == ToyStatus("succeeded", 10)
+
+
 async def test_a_late_reader_begins_with_the_newest_event() -> None:
     """An iteration that begins late starts from what is known, and misses nothing after that."""
     async with watching([running(1), running(2), running(3), SUCCEEDED]) as (watcher, _):
@@ -576,5 +589,6 @@ async def test_completion_shows_a_caller_no_internals() -> None:
             "resume_token",
             "save_result",
             "stop",
+            "wait",
         ]
         assert [name for name in dir(Watch) if not name.startswith("_")] == offered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -57,3 +58,29 @@ def test_another_event_loop_is_refused() -> None:
             owner.start(_for_ever(), name="foreign")
 
     asyncio.run(start(asyncio.run(make())))
+
+
+async def test_a_task_factory_of_the_loop_is_used() -> None:
+    """Tasks of a tracing factory work as others do: cancelled before their first step, and to their end."""
+    made: list[asyncio.Task[Any]] = []
+
+    def factory(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(coro, loop=loop, **options)
+        made.append(task)
+        return task
+
+    async def short() -> None:
+        await asyncio.sleep(0)
+
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(factory)
+    try:
+        owner = TaskOwner()
+        never = owner.start(short(), name="never")
+        never.cancel()
+        await owner.start(short(), name="short")
+    finally:
+        loop.set_task_factory(None)
+    assert never.cancelled()
+    assert [task.get_name() for task in made] == ["never", "short"]
+    await owner.aclose()

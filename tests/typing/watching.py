@@ -53,6 +53,12 @@ def a_watch_can_be_looked_at(watch: Watch[ExtractionJob, ExtractionStatus]) -> N
     watch.on_outcome(lambda over: assert_type(over, Watch[ExtractionJob, ExtractionStatus]))
 
 
+async def a_watch_can_become_a_task(watch: Watch[ExtractionJob, ExtractionStatus]) -> None:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(watch.wait())
+    assert_type(task.result(), ExtractionStatus)
+
+
 async def every_event_has_its_own_attributes(watch: Watch[ExtractionJob, ExtractionStatus]) -> None:
     async for event in watch:
         assert_type(event, Event[ExtractionJob, ExtractionStatus])

@@ -34,7 +34,7 @@ from pollwise.cli.origin_checks import check_job_origins, check_urls
 from pollwise.cli.read_jobs import read_jobs
 from pollwise.cli.report import write_report
 from pollwise.cli.result_file import write_results
-from pollwise.cli.safe_text import duration, safe
+from pollwise.cli.safe_text import counted, duration, safe
 from pollwise.cli.screen import Screen
 from pollwise.core.pacing import Retry
 from pollwise.core.rate_budget import RateBudget
@@ -169,8 +169,8 @@ class _Batch:
         """Print the counts, the commonest reasons and the names of the written files."""
         polls = sum(counter.sent for counter in progress.request_counters.values())
         known = f", {progress.known:,} of them before" if progress.known else ""
-        text = Text(f"{progress.total:,} jobs in {duration(took_s)}{known}: ").append(counts_text(progress))
-        text.append(f". {polls:,} requests.")
+        text = Text(f"{counted(progress.total, 'job')} in {duration(took_s)}{known}: ").append(counts_text(progress))
+        text.append(f". {counted(polls, 'request')}.")
         await screen.print_text(text if progress.total else Text("There are no jobs."))
         if progress.ended > progress.counts["succeeded"] and not self.options.json:
             for reason in reason_texts(await summarize(self.ledger), _MOST_REASONS):

@@ -4,7 +4,8 @@ Rule 1: a frame fits one screen for any number of jobs: counts of all jobs, and 
 for ten jobs and for a hundred thousand.
 Rule 2: in a pipe, stdout gets a line for each outcome. Stderr gets a line with the progress every 30 seconds.
 Rule 3: with JSON, stdout gets a line for each outcome, and stderr gets nothing.
-Rule 4: each run shows every outcome, also those of earlier runs.
+Rule 4: a host that fails for every job is one line, and not one for each job.
+Rule 5: each run shows every outcome, also those of earlier runs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +30,7 @@ from pollwise.cli.live_screen import LiveScreen
 from pollwise.cli.safe_text import clock, duration, safe, shorten_keys
 from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
 from pollwise.core.rate_budget import RateBudget, engine_of
+from pollwise.runtime.host_outages import line_since
 
 __all__ = ["LiveBatch", "PlainBatch", "counts_text", "open_batch_screen", "progress_text"]
 
@@ -35,6 +38,7 @@ _EVERY_S = 30.0
 _WORD_CELLS, _TIME_CELLS, _POLLS_CELLS = 12, 8, 5
 _LEAST_LINES, _MOST_LINES = 1, 6
 _OTHER_LINES = 12  # lines of a frame that show neither an endpoint nor a job
+_MOST_HOSTS, _HOST_LINES = 3, 2  # hosts that are down, and lines for each of them
 
 
 def open_batch_screen(progress: BatchProgress, budgets: Mapping[str, RateBudget], *, json: bool) -> Screen:
@@ -112,7 +116,8 @@ class LiveBatch(LiveScreen):
 
     def _frame(self) -> RenderableType:
         progress, now = self._progress, asyncio.get_running_loop().time()
-        spare = self._console.height - _OTHER_LINES - len(progress.request_counters)
+        hosts = self._hosts_down(now)
+        spare = self._console.height - _OTHER_LINES - len(progress.request_counters) - _HOST_LINES * len(hosts)
         room = min(_MOST_LINES, max(_LEAST_LINES, spare // 3))
         ended = [state for state in STATES if state in ENDED]
         parts: list[RenderableType] = [
@@ -121,6 +126,7 @@ class LiveBatch(LiveScreen):
             counts_text(progress, ended),
             counts_text(progress, [state for state in STATES if state not in ENDED]),
             self._requests(now),
+            *hosts,
         ]
         jobs = [
             ("longest", progress.longest(room), True),
@@ -129,6 +135,14 @@ class LiveBatch(LiveScreen):
         ]
         parts += [self._jobs(title, lines, now, running=running) for title, lines, running in jobs if lines]
         return Group(*parts)
+
+    def _hosts_down(self, now: float) -> list[Text]:
+        """A line for each host that fails for every job."""
+        found = [outage for budget in self._budgets.values() for outage in engine_of(budget).hosts.outages(now)]
+        lines = [Text(safe(line_since(outage, time.time())), style="yellow") for outage in found[:_MOST_HOSTS]]
+        for line in lines:
+            line.truncate(_HOST_LINES * self._console.width - _HOST_LINES * 8, overflow="ellipsis")
+        return lines
 
     def _requests(self, now: float) -> Table:
         table = Table.grid(padding=(0, 2), pad_edge=False)

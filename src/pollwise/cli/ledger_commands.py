@@ -27,7 +27,7 @@ from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.ledger_entries import read_entries
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
 from pollwise.cli.report import write_report
-from pollwise.cli.safe_text import safe
+from pollwise.cli.safe_text import counted, safe
 from pollwise.cli.screen import open_screen
 from pollwise.cli.stdout import StdoutWriter
 from pollwise.cli.stored_error import StoredError
@@ -190,8 +190,8 @@ def _summary_texts(path: Path, summary: LedgerSummary) -> Iterator[Text]:
     since = datetime.fromtimestamp(min(summary.began), UTC)
     open_ = summary.total - summary.ended
     yield Text(
-        f"{summary.total:,} watches since {since:%Y-%m-%d %H:%M:%S} UTC, {open_:,} of them open;"
-        f" {summary.unacknowledged:,} outcomes not acknowledged; {summary.polls:,} requests"
+        f"{counted(summary.total, 'watch', 'watches')} since {since:%Y-%m-%d %H:%M:%S} UTC, {open_:,} of them open;"
+        f" {counted(summary.unacknowledged, 'outcome')} not acknowledged; {counted(summary.polls, 'request')}"
     )
     for name, states in summary.states_by_label.items():
         counts = (

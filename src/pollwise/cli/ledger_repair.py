@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pollwise.cli.exit_status import ExitStatus, UsageError
-from pollwise.cli.safe_text import safe
+from pollwise.cli.safe_text import counted, safe
 from pollwise.cli.stdout import StdoutWriter
 from pollwise.ledger import DamagedRow
 from pollwise.ledger.recovery import Survey, check_ledger, recover_ledger
@@ -26,7 +26,7 @@ async def check(path: Path, *, json_wanted: bool) -> ExitStatus:
         LedgerError: No row can be read.
     """
     survey = await _in_thread(lambda stop: check_ledger(str(path), stop), "The check was interrupted.")
-    await _print(survey, f"{survey.sound:,} rows are sound", json_wanted=json_wanted)
+    await _print(survey, counted(survey.sound, "row is sound", "rows are sound"), json_wanted=json_wanted)
     return _status(survey)
 
 
@@ -43,7 +43,9 @@ async def recover(path: Path, new: Path, *, json_wanted: bool) -> ExitStatus:
         survey = await _in_thread(lambda stop: recover_ledger(str(path), str(new), stop), interrupted)
     except FileExistsError as exc:
         raise UsageError(f"{exc.filename} exists and is left as it is. Name another file.") from exc
-    await _print(survey, f"{survey.sound:,} rows were written to {safe(new)}", json_wanted=json_wanted)
+    await _print(
+        survey, f"{counted(survey.sound, 'row was', 'rows were')} written to {safe(new)}", json_wanted=json_wanted
+    )
     return _status(survey)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["clock", "duration", "endpoint_label", "safe", "shorten_keys"]
+__all__ = ["clock", "counted", "duration", "endpoint_label", "safe", "shorten_keys"]
 
 _LIMIT = 400
 _SPACES = (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029)
@@ -45,6 +45,11 @@ def safe(text: object, limit: int = _LIMIT) -> str:
 def endpoint_label(endpoint: str, account: str, limit: int = _LIMIT) -> str:
     """The endpoint's name, and the account if there is one; safe to print."""
     return f"{safe(endpoint, limit)} ({safe(account, limit)})" if account else safe(endpoint, limit)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 job`, `2 jobs`; `many` is the plural if it is not the singular with an s."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pollwise.cli.demo_jobs import DemoJob, demo_jobs
 from pollwise.cli.endpoint_names import further_form
 from pollwise.cli.exit_status import ExitStatus, UsageError
-from pollwise.cli.safe_text import duration, safe
+from pollwise.cli.safe_text import counted, duration, safe
 from pollwise.simulator import CALLS, ODD, PROMPT, Fault, Faults, RateLimit, SimulatedJob, Simulator
 
 __all__ = ["run_simulator"]
@@ -65,7 +65,7 @@ async def run_simulator(
         return ExitStatus.SUCCEEDED
     finally:
         await simulator.aclose()
-        print(f"pollwise: simulator stopped after {simulator.requests.total} requests", file=sys.stderr)
+        print(f"pollwise: simulator stopped after {counted(simulator.requests.total, 'request')}", file=sys.stderr)
 
 
 def _parse_faults(names: Sequence[str], allowed: Sequence[Fault]) -> list[Fault]:

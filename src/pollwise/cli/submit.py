@@ -50,19 +50,20 @@ async def submit_job(endpoint: AnyEndpoint, order: Mapping[str, Any], options: S
         screen = open_screen(json=options.json, on_stderr=options.wants_result)
     fetched = None
     result_bytes = in_memory(endpoint, options) if options.wants_result else None
-    watch: Watch[Any, Any, Any] | None = None
+    started: Watch[Any, Any, Any] | None = None
 
     def stopped(cancelled: BaseException) -> str:
-        return _unstarted_text(cancelled) if watch is None else stopped_text(watch)
+        return _unstarted_text(cancelled) if started is None else stopped_text(started)
 
     async with watching(endpoint, options, screen, result_bytes=result_bytes, stopped=stopped) as watcher:
         starter: Any = watcher  # the endpoint has the ability, which its type does not show
         try:
-            watch = await starter.submit(made, key=options.key)
+            watch: Watch[Any, Any, Any] = await starter.submit(made, key=options.key)
         except ConfigurationError:
             raise
         except WatchError as error:
             return await _not_started(error, endpoint, options)
+        started = watch
         await _show(endpoint, watch.job, screen, options)
         if not options.waits:
             return ExitStatus.SUCCEEDED

@@ -1,6 +1,7 @@
 """The failed polls since the last good reading, and the ends that are not confirmed yet.
 
 Rule 1: outages are counted in time. A watch ends only if all polls of the last `Retry.outage_s` seconds failed.
+A probe of another watch counts, too, while the host is down (`host_health.py`), until the host has answered one.
 Rule 2: the pause that a 429 asks for is no part of an outage, because the server answered.
 Rule 3: an unconfirmed end is believed when enough polls have shown it, over enough time. If the job went on after one,
 the next takes four times as many polls, and then eight times. Otherwise polls a minute apart could meet only the failures
@@ -11,6 +12,7 @@ Most watches have no streak most of the time, so the machine creates one when it
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pollwise.core.pacing import Retry
@@ -27,6 +29,7 @@ class FailureStreak:
 
     Attributes:
         failed: Failed polls in a row, 429 and 404 included, by which `Retry` counts.
+        failed_at: When the last poll that counts as an outage failed; minus infinity without one.
         failures: Those of them that count as an outage.
         failing_since: When the first poll that counts failed, moved on by the pauses of 429s; None without one.
         flaps: How often the job went on after an unconfirmed end, or showed another end.
@@ -35,7 +38,9 @@ class FailureStreak:
         looked_over_at: When the end that is to be confirmed was seen first.
         not_found: 404s in a row, of a job that was never seen. Another failure starts the row again.
         not_found_since: When the first of these 404s came.
+        own_since: As `failing_since`, of the polls of this watch alone.
         overdue: The deadline, if it passed before the watch was resumed. The next reading is the last then.
+        probes: Those of `failures` that were probes of other watches.
         reading: The last unconfirmed reading, until the end is confirmed or the job goes on.
         refused: The credentials were refused, and renewed.
         seen_s: Age of the watch when the job was last seen running, before the unconfirmed end; None if it never was.
@@ -46,6 +51,7 @@ class FailureStreak:
 
     __slots__ = (
         "failed",
+        "failed_at",
         "failing_since",
         "failures",
         "flaps",
@@ -55,6 +61,8 @@ class FailureStreak:
         "not_found",
         "not_found_since",
         "overdue",
+        "own_since",
+        "probes",
         "reading",
         "refused",
         "seen_s",
@@ -64,8 +72,10 @@ class FailureStreak:
     )
 
     def __init__(self) -> None:
-        self.failed = self.failures = self.not_found = self.unconfirmed = self.flaps = 0
+        self.failed = self.failures = self.probes = self.not_found = self.unconfirmed = self.flaps = 0
         self.failing_since: float | None = None
+        self.own_since: float | None = None
+        self.failed_at = -math.inf
         self.not_found_since = self.looked_over_at = 0.0
         self.last_error: PollError | None = None
         self.grace_s: float | None = None
@@ -81,24 +91,38 @@ class FailureStreak:
 
     def on_good_poll(self) -> None:
         """A good reading came."""
-        self.failed = self.failures = self.not_found = 0
-        self.failing_since = self.last_error = None
+        self.failed = self.failures = self.probes = self.not_found = 0
+        self.failing_since = self.own_since = self.last_error = None
         self.refused = self.stale = self.visible = False
 
     # --- outages ------------------------------------------------------------------------------
 
-    def on_failure(self, now: float) -> None:
-        """A poll failed in a way that counts as an outage."""
+    def on_failure(self, now: float, *, own: bool = True) -> None:
+        """A poll failed in a way that counts as an outage: one of this watch, or a probe of another one in its place."""
         self.failures += 1
+        self.failed_at = now
         self.not_found = 0
         if self.failing_since is None:
             self.failing_since = now
+        if not own:
+            self.probes += 1
+        elif self.own_since is None:
+            self.own_since = now
+
+    def on_host_answer(self) -> None:
+        """The host answered a poll of another watch: failed probes count no more."""
+        self.failures -= self.probes
+        self.failed -= self.probes
+        if self.probes:
+            self.failing_since, self.probes = self.own_since, 0
 
     def on_pause(self, pause_s: float) -> None:
         """A 429 asks for a pause. It is no part of an outage, and no part of the grace of a 404."""
         self.not_found_since += pause_s
         if self.failing_since is not None:
             self.failing_since += pause_s
+        if self.own_since is not None:
+            self.own_since += pause_s
 
     def outlasts(self, retry: Retry, now: float) -> bool:
         """Whether the outage is too long."""

@@ -118,9 +118,8 @@ class WatchMachine(WatchState[J, S]):
         if self.due_reason is DueReason.HELD:
             self.due_reason = DueReason.GIVEN
         self.polls += 1
-        streak = self._streak
-        if streak is not None and streak.grace_s is not None:
-            self.deadline, streak.grace_s = now + streak.grace_s, None
+        if self._streak is not None:
+            self._begin_grace(now)
 
     def wait_first(self, after_s: float) -> None:
         """The first poll is sent after so long, and not after the last one before the deadline."""
@@ -153,6 +152,23 @@ class WatchMachine(WatchState[J, S]):
             self._good = 0
             if now + self._policy.pacing.min_s < self.due_at:
                 self.due_reason, self.due_at = DueReason.GIVEN, now + self._policy.pacing.min_s
+
+    def on_suspended(self, suspended_s: float, *, now: float, grace_s: float) -> None:
+        """The computer was suspended for so long, which counts: the deadline comes sooner. One that has passed leaves one poll.
+
+        Put the watch into its queue anew.
+        """
+        streak = self._streak
+        if self.outcome is not None or self.deadline == math.inf or (streak is not None and streak.overdue is not None):
+            return
+        self.deadline -= suspended_s
+        failed = streak is not None and streak.failed > 0  # the delay after it stands
+        last = max(now, self.last_poll_at)
+        if self.deadline <= now and not (failed and self.due_at > now + grace_s):
+            streak = self._needs_streak()
+            streak.overdue, streak.grace_s = self.deadline, grace_s
+            self.deadline, last = math.inf, now
+        self.due_at = min(self.due_at, self.deadline if failed else last)
 
     def mark_throttled(self) -> bool:
         """The budget holds the next poll back. Returns whether to report it: once for each poll, and never after the end."""
@@ -223,6 +239,39 @@ class WatchMachine(WatchState[J, S]):
             streak.refused = True
             self.due_at = now
             return StepResult.RENEW
+        return self._failed(error, streak, now=now, dice=dice)
+
+    def on_host_down(self, error: PollError, *, down_since: float, now: float, dice: float) -> StepResult:
+        """The poll was due and was not sent, because its host is down: the failure of the last probe counts in its place.
+
+        Args:
+            error: The error of that probe.
+            down_since: When the host last began to fail, in monotonic seconds.
+            now: Monotonic seconds.
+            dice: A random number in [0, 1).
+        """
+        if self.outcome is not None:
+            return StepResult.QUIET
+        streak = self._needs_streak()
+        if streak.failed_at < down_since:
+            streak.on_host_answer()
+        self._begin_grace(now)
+        return self._failed(error, streak, now=now, dice=dice, own=False)
+
+    def on_host_answer(self, now: float) -> None:
+        """The host of the job answers again: the poll is due, and failed probes of other watches count no more."""
+        if self._streak is not None:
+            self._streak.on_host_answer()
+        self.ask_now(now)
+
+    def ask_now(self, now: float) -> None:
+        """The poll is due now, if it was due later."""
+        if self.outcome is None and now < self.due_at:
+            self.due_reason, self.due_at = DueReason.GIVEN, now
+
+    def _failed(
+        self, error: PollError, streak: FailureStreak, *, now: float, dice: float, own: bool = True
+    ) -> StepResult:
         streak.last_error = error
         streak.failed += 1
         if isinstance(error, NotVisibleYet) and self.phase is None and not streak.visible:
@@ -230,7 +279,7 @@ class WatchMachine(WatchState[J, S]):
         hint_s = error.retry_after_s if isinstance(error, (RateLimited, ServerUnavailable, NotVisibleYet)) else None
         limited = isinstance(error, RateLimited)
         if not limited:
-            streak.on_failure(now)
+            streak.on_failure(now, own=own)
             if streak.outlasts(self._policy.retry, now):
                 return self._end(self.abandoned(self._outage(error, streak, now), now=now))
         at_most = None if limited else streak.ends_at(self._policy.retry)
@@ -299,7 +348,29 @@ class WatchMachine(WatchState[J, S]):
         """When the last poll before the deadline is to be asked, in monotonic seconds."""
         return self.deadline - self._policy.last_poll_s
 
+    @property
+    def failed_at(self) -> float:
+        """When the last poll failed that counts as an outage, in monotonic seconds; minus infinity without one."""
+        return -math.inf if self._streak is None else self._streak.failed_at
+
+    @property
+    def decides_at(self) -> float:
+        """When a poll decides something: the last before the deadline, and the one that may end an outage."""
+        return min(self.last_poll_at, self.outage_ends_at)
+
+    @property
+    def outage_ends_at(self) -> float:
+        """When the next failed poll would end the watch, in monotonic seconds; infinite if it would not."""
+        ends_at = None if self._streak is None else self._streak.ends_at(self._policy.retry)
+        return math.inf if ends_at is None else ends_at
+
     # --- what next ----------------------------------------------------------------------------
+
+    def _begin_grace(self, now: float) -> None:
+        """The time of grace of an overdue watch begins with its first poll."""
+        streak = self._streak
+        if streak is not None and streak.grace_s is not None:
+            self.deadline, streak.grace_s = now + streak.grace_s, None
 
     def _recover(self, now: float) -> None:
         streak = self._streak

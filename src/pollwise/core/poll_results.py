@@ -25,6 +25,7 @@ from pollwise.core.classification import refusal
 from pollwise.core.counters import CANCELLED, CUT_OFF, READ, SUM, UNCHANGED, RequestCounts
 from pollwise.core.header_hints import HintReader, RateHints, ReplyHints
 from pollwise.core.header_values import moment
+from pollwise.core.host_health import WatchedHosts, is_host_failure
 from pollwise.core.machine import WatchMachine
 from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
@@ -94,6 +95,7 @@ class PollResults(Generic[J, S]):
         limits: How much of a reply is kept.
         polls: Counts the polls.
         calls: Counts other requests.
+        hosts: The hosts of the watches. By default those of the budget.
     """
 
     __slots__ = (
@@ -104,6 +106,7 @@ class PollResults(Generic[J, S]):
         "_endpoint",
         "_heeded",
         "_hints",
+        "_hosts",
         "_limits",
         "_on_unknown",
         "_polls",
@@ -111,6 +114,7 @@ class PollResults(Generic[J, S]):
         "_reads_all",
         "_secrets",
         "_signs",
+        "_troubled",
         "_wall_now",
     )
 
@@ -126,6 +130,7 @@ class PollResults(Generic[J, S]):
         limits: ReplyLimits = _LIMITS,
         polls: RequestCounts | None = None,
         calls: RequestCounts | None = None,
+        hosts: WatchedHosts[J] | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._polls = RequestCounts() if polls is None else polls
@@ -144,6 +149,8 @@ class PollResults(Generic[J, S]):
         self._secrets = KnownSecrets() if secrets is None else secrets
         self._limits = limits
         self._signs = sign_method(endpoint.auth) is not None
+        self._hosts = WatchedHosts(budget.hosts, endpoint) if hosts is None else hosts
+        self._troubled = self._hosts.troubled
 
     def on_result(self, poll: Poll, machine: WatchMachine[J, S], result: Reply | Exception, now: float) -> StepResult:
         """What the result of this poll means for the watch. The machine knows it afterwards.
@@ -168,6 +175,13 @@ class PollResults(Generic[J, S]):
             self._counts_of(machine.call).fail(exc)
             return stop_with(machine, masked_error(self._secrets.mask, exc), now)
 
+    def on_host_down(self, machine: WatchMachine[J, S], error: PollError, down_since: float, now: float) -> StepResult:
+        """The host of this watch is down, so its poll was not sent. `error` is that of the last probe."""
+        try:
+            return machine.on_host_down(error, down_since=down_since, now=now, dice=self._dice())
+        except Exception as exc:  # noqa: BLE001  # rule 5
+            return stop_with(machine, masked_error(self._secrets.mask, exc), now)
+
     def _on_reply(  # noqa: C901, PLR0911, PLR0912, PLR0915  # the one road of every reply: a call for each part of it would cost a hundredth
         self, poll: Poll, machine: WatchMachine[J, S], reply: Reply, now: float
     ) -> StepResult:
@@ -176,6 +190,8 @@ class PollResults(Generic[J, S]):
         row = (self._polls if call is None else self._counts_of(call)).rows[status]
         row[bisect_left(REQUEST_BOUNDS, took_s)] += 1  # here and not in a function, to save a call
         row[SUM] += took_s
+        if self._troubled and not 502 <= status <= 504:
+            self._hosts.on_answer(machine, now)
         hints = wait_s = None
         if tuple(reply.headers) not in self._hints.silent:  # compared here, to save a call
             hints = self._hints.read(reply.headers, self._wall_now)
@@ -307,7 +323,11 @@ class PollResults(Generic[J, S]):
             poll.refusal = error
         dice = self._dice()
         self._counts_of(machine.call).fail(error)
-        return machine.on_error(strip_tracebacks(error), now=now, dice=dice)
+        error = strip_tracebacks(error)
+        step = machine.on_error(error, now=now, dice=dice)
+        if step is not StepResult.QUIET and isinstance(error, PollError) and is_host_failure(error):
+            self._hosts.on_failure(machine, error, now, self._dice())
+        return step
 
     def _release(self, poll: Poll, machine: WatchMachine[J, S], hints: ReplyHints | None, now: float) -> None:
         """Give the permit back, with what the reply says about the rate limit."""

@@ -15,8 +15,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable, Hashable
-from itertools import count, islice
+from collections.abc import Callable, Hashable, Iterator
+from itertools import chain, count, islice
 from typing import Generic, TypeVar
 
 __all__ = ["ReadyQueue", "TimerQueue"]
@@ -64,6 +64,9 @@ class TimerQueue(Generic[T]):
             return False
         slot[1].remove(item)
         return True
+
+    def __iter__(self) -> Iterator[T]:
+        return chain.from_iterable(items for _, items in self._slots.values())
 
     def due(self, now: float) -> list[T]:
         """Take out the first slot that is due by now; empty when there is none."""
@@ -184,6 +187,12 @@ class ReadyQueue(Generic[T]):
             if soonest < self.next_expiry:
                 self.next_expiry = soonest
         self.held += len(due)
+
+    def items(self) -> list[T]:
+        """Every watch that waits or is due, in no order."""
+        ranked = (item for heap in self._levels.values() for _, _, item in heap)
+        due = (item for item in chain(self._due, self._overflow, self._newcomers, ranked) if item not in self._expired)
+        return [*self._waiting, *due]
 
     # --- handing out --------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from collections import deque
 from typing import Final
 
 from pollwise.core.header_hints import RateHints
+from pollwise.core.host_health import Hosts
 from pollwise.core.pacing import GROWTH
 from pollwise.core.pauses import End, Pause
 from pollwise.core.rate_limiter import Limiter
@@ -52,6 +53,7 @@ class TokenBudget:
             longer pause, one request goes after this time, and the others after its reply.
 
     Attributes:
+        hosts: The hosts of this token, as far as polls of them fail.
         refused: How many requests the server has refused with 429.
         starting: Whether the start is slow, because no reply has stated a limit. It holds a watch back for a moment only.
     """
@@ -75,6 +77,7 @@ class TokenBudget:
         "_stated",
         "_stated_window",
         "_window",
+        "hosts",
         "limit",
         "longest_hint_s",
         "per_s",
@@ -108,6 +111,7 @@ class TokenBudget:
         self._pause = Pause()
         self._limiter = Limiter()
         self._shares = Shares()
+        self.hosts = Hosts()
 
     @classmethod
     def documented(cls, limit: RateLimit | None, *, longest_hint_s: float = 3600.0) -> TokenBudget:

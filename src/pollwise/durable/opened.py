@@ -39,6 +39,7 @@ from pollwise.runtime.driven_watch import CancellingWatch, DrivenWatch, end_open
 from pollwise.runtime.job_calls import JobCalls
 from pollwise.runtime.observing import Observing
 from pollwise.runtime.submits import Starts, Submits, WithoutLedger
+from pollwise.runtime.suspension import SuspensionTimer
 from pollwise.runtime.watcher_stats import stats_of
 
 __all__ = ["OpenedParts", "Setup"]
@@ -106,6 +107,7 @@ class OpenedParts(Generic[J, S]):
         own_transport: The same, if it is to be closed with the watcher; else None.
         dice: Returns a random number in [0, 1).
         clock: Returns the time in epoch seconds.
+        suspended_clock: Goes on while the computer is suspended, in seconds, if that time counts towards deadlines.
 
     Attributes:
         dispatcher: Drives the watches.
@@ -113,6 +115,7 @@ class OpenedParts(Generic[J, S]):
         kept_starts: The starts in the ledger. None without one.
         submits: Starts jobs.
         watches: The open watches by job.
+        suspension: Counts the time in which the computer was suspended. None if that does not count.
     """
 
     def __init__(
@@ -122,6 +125,7 @@ class OpenedParts(Generic[J, S]):
         own_transport: Closable | None,
         dice: Callable[[], float],
         clock: Callable[[], float],
+        suspended_clock: Callable[[], float] | None = None,
     ) -> None:
         endpoint, limits = setup.endpoint, setup.limits
         self._setup = setup
@@ -164,6 +168,10 @@ class OpenedParts(Generic[J, S]):
         self.kept_starts = None if self.recorder is None else WithLedger(self.recorder, self.watches, self.watch)
         starts: Starts[J] = self.kept_starts or WithoutLedger(self.watch)
         self.submits: Submits[J, S] = Submits(endpoint, self.dispatcher, calls.policy_for, starts)
+        self.suspension: SuspensionTimer | None = None
+        if suspended_clock is not None:
+            count = partial(self.dispatcher.on_suspended, self.watches.values())
+            self.suspension = SuspensionTimer(suspended_clock, count)
 
     def _recorder(self, ledger: Ledger) -> Recorder[J, S]:
         setup, observing = self._setup, self._setup.observing
@@ -193,6 +201,8 @@ class OpenedParts(Generic[J, S]):
     async def aclose(self) -> None:
         """End the watches and the starts, and close what was opened."""
         self._is_closed = True
+        if self.suspension is not None:
+            self.suspension.close()
         watches, transport = self.watches.values(), self._own_transport
         await close_watcher(self.dispatcher, self.submits, self.recorder, transport, watches)
 

@@ -85,7 +85,7 @@ class AttrsCodec(Generic[J, S]):
             try:
                 values[key.argument] = key.read(given[key.name])
             except (ValueError, TypeError, KeyError, AttributeError):
-                wrong = f"key {key.name} of a {self._job_type.__name__} must be the text of a {key.kind.__name__}"
+                wrong = f"key {key.name} of a {self._job_type.__name__} must be {_form(key.kind)}"
                 break
         else:
             return self._job_type(**values)
@@ -152,6 +152,13 @@ def _key(job_type: type, field: attrs.Attribute[Any], kind: Any) -> _Key:
     )
 
 
+def _form(kind: type) -> str:
+    """How the text of a key of this type looks."""
+    if isinstance(kind, enum.EnumType):
+        return f"one of {', '.join(str(member.value) for member in cast('type[enum.Enum]', kind))}"
+    return _FORMS[kind]
+
+
 def _name(kind: Any) -> str:
     return str(getattr(kind, "__name__", kind))
 
@@ -210,6 +217,12 @@ def _reason(exc: BaseException, _type: type | None) -> str:
     return f"it cannot be read ({type(exc).__name__})"
 
 
+_FORMS: Final[Mapping[type, str]] = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number, such as 7",
+    uuid.UUID: "a UUID, such as 123e4567-e89b-12d3-a456-426614174000",
+}
 _TEXTS: Final[Mapping[Any, tuple[Callable[[Any], str], Callable[[str], Any]]]] = {
     str: (_same_text, _same_text),
     bool: (_truth_text, _TRUTHS.__getitem__),

@@ -30,6 +30,7 @@ from pollwise.endpoints._address import one_segment, segment
 from pollwise.endpoints._at_once import check_asked, content_of, is_at_once, named_at_once, with_end
 from pollwise.endpoints._lenient import lenient_id, lenient_number_or_null, lenient_text
 from pollwise.endpoints._reader import Reader, clipped, json_object_in
+from pollwise.endpoints._server_values import is_web_page
 from pollwise.endpoints._starting import post_request
 from pollwise.endpoints._strict import Hook, json_value, shown, text, text_or_null, unknown
 from pollwise.endpoints._vendor import VendorEndpoint
@@ -359,6 +360,10 @@ class ProcessesEndpoint(VendorEndpoint[ProcessJob, ProcessStatus]):
             return with_end(job, lambda: self.read_for(job, reply)) if "status" in body else job
         if reply.status == 201:
             raise reply.malformed("the job that was created has neither a jobID nor a Location")
+        if not body and order.response != "raw" and is_web_page(reply):
+            raise reply.malformed(
+                "it is a web page, as of a proxy or a sign-in; if that is an output, ask for response='raw'"
+            )
         results = _results(reply)
         name, kept = named_at_once(
             {

@@ -96,18 +96,25 @@ def _record(db: sqlite3.Connection, watches: Sequence[NewWatch]) -> Sequence[Rec
     for n in range(0, len(given), _AT_ONCE):
         _insert(db, given[n : n + _AT_ONCE], last + n + 1)
     new = {tuple(job): number for *job, number in db.execute(_SINCE, (last,))}
+    if any(watch.outcome is not None for watch in watches):
+        _conclude(db, _ended(given, new))
     found = [_recorded(db, job, new.pop(job, None)) for _, job in given]
     for watch, recorded in zip(watches, found, strict=True):
         if watch.intent is not None:
             finish(db, watch.intent, recorded.id)
-    ended = [
-        attrs.evolve(watch.outcome, id=recorded.id)
-        for watch, recorded in zip(watches, found, strict=True)
-        if watch.outcome is not None and recorded.known is None
-    ]
-    if ended:
-        _conclude(db, ended)
     return found
+
+
+def _ended(given: Sequence[tuple[NewWatch, _Job]], new: Mapping[tuple[Any, ...], int]) -> list[Conclusion]:
+    """The outcomes of new rows. Of a job that is there twice, the first one is the row."""
+    first: dict[_Job, NewWatch] = {}
+    for watch, job in given:
+        first.setdefault(job, watch)
+    return [
+        attrs.evolve(watch.outcome, id=new[job])
+        for job, watch in first.items()
+        if watch.outcome is not None and job in new
+    ]
 
 
 def _insert(db: sqlite3.Connection, given: Sequence[tuple[NewWatch, _Job]], first: int) -> None:

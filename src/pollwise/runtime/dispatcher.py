@@ -24,8 +24,9 @@ from typing import Any, Generic, TypeVar
 
 from pollwise.core.concurrency_limiter import ConcurrencyLimiter
 from pollwise.core.forecast import Forecast
+from pollwise.core.host_health import WatchedHosts
 from pollwise.core.poll_results import PollResults, stop_with, taken_permit
-from pollwise.core.scheduler import Expire, Scheduler, Send
+from pollwise.core.scheduler import Expire, Fail, Scheduler, Send, SleepUntil
 from pollwise.core.token_budget import TokenBudget
 from pollwise.core.watch_state import StepResult
 from pollwise.errors import ConnectFailed, WatcherClosed, WatchError, WatchStopped
@@ -36,6 +37,7 @@ from pollwise.model.protocols import Endpoint, Transport
 from pollwise.model.secrets import KnownSecrets
 from pollwise.runtime.driven_watch import Calls, DrivenWatch, WriteToken
 from pollwise.runtime.fairness import Yielder
+from pollwise.runtime.host_outages import log_host
 from pollwise.runtime.observing import Observing
 from pollwise.runtime.poller import CANCELLED_WITHIN, Poller, Unasked
 from pollwise.runtime.task_owner import TaskOwner
@@ -98,12 +100,14 @@ class Dispatcher(Generic[J, S]):
         self._tasks = TaskOwner()
         self.loop = self._tasks.loop
         self._now = self.loop.time
+        hosts = WatchedHosts(budget.hosts, endpoint, partial(log_host, endpoint.name, self._now, clock))
         self._scheduler: Scheduler[DrivenWatch[J, S]] = Scheduler(
             forecast,
             budget,
             ConcurrencyLimiter(concurrency),
             cpu_s=thread_time,
             on_throttled=DrivenWatch.notify_throttled,
+            hosts=hosts,
         )
         self._secrets = KnownSecrets()
         self._results = PollResults(
@@ -116,6 +120,7 @@ class Dispatcher(Generic[J, S]):
             limits=reply_limits,
             polls=observing.polls,
             calls=observing.calls,
+            hosts=hosts,
         )
         self._on_request = observing.on_request(lambda: self._secrets.mask)
         self._calls: set[DrivenWatch[Any, Any]] = set()  # single calls under way
@@ -181,6 +186,14 @@ class Dispatcher(Generic[J, S]):
         now = self._now()
         if watch.machine.outcome is None:
             self._conclude_step(watch, watch.machine.on_stop(error, now=now), now)
+
+    def on_suspended(self, watches: Iterable[DrivenWatch[J, S]], suspended_s: float) -> None:
+        """The computer was suspended for so long: count that towards the deadlines of these watches."""
+        now = self._now()
+        for watch in watches:
+            watch.machine.on_suspended(suspended_s, now=now, grace_s=self._request_timeout_s)
+        self._scheduler.requeue(now)
+        self._tick_soon()
 
     def resume_token(self, watch: DrivenWatch[J, S]) -> str:
         """The watch as a text from which it can be resumed."""
@@ -270,10 +283,12 @@ class Dispatcher(Generic[J, S]):
             action = scheduler.next_action(now)
             if isinstance(action, Send):
                 self._dispatch(action.watch, action.permit, now)
+            elif isinstance(action, SleepUntil):
+                return action.at
             elif isinstance(action, Expire):
                 self._expire(action.watch, now)
             else:
-                return action.at
+                self._fail(action, now)
 
     def _wake_at(self, at: float) -> None:
         if self._timer is not None:
@@ -383,6 +398,11 @@ class Dispatcher(Generic[J, S]):
         if result is Unasked.RENEWED:
             watch.machine.on_renewed(now=now)
         return StepResult.QUIET
+
+    def _fail(self, action: Fail[DrivenWatch[J, S]], now: float) -> None:
+        """The host of this watch is down."""
+        watch = action.watch
+        self._after_poll(watch, self._results.on_host_down(watch.machine, action.error, action.down_since, now), now)
 
     # --- ends ---------------------------------------------------------------------------------
 

@@ -160,8 +160,18 @@ class DrivenWatch(Watch[J, S, Any]):
     def stop(self) -> None:
         self._owner.stop(self)
 
+    async def wait(self) -> S:
+        while (outcome := self.outcome) is None:
+            subscribers = self._need_subscribers()
+            if subscribers.outcome_waiters is None:
+                subscribers.outcome_waiters = set()
+            await self._wait_on(subscribers.outcome_waiters)
+        if isinstance(outcome, Succeeded):
+            return outcome.status
+        raise copy_for_raise(outcome.error)
+
     def __await__(self) -> Generator[Any, None, S]:
-        return self._status().__await__()
+        return self.wait().__await__()
 
     def __aiter__(self) -> AsyncIterator[Event[J, S]]:
         return _View(self, max(0, self._events - 1))
@@ -219,16 +229,6 @@ class DrivenWatch(Watch[J, S, Any]):
         if self._last_progress > seen:
             found.append((self._last_progress, self.machine.progressed()))
         return min(found, key=_number, default=None)
-
-    async def _status(self) -> S:
-        while (outcome := self.outcome) is None:
-            subscribers = self._need_subscribers()
-            if subscribers.outcome_waiters is None:
-                subscribers.outcome_waiters = set()
-            await self._wait_on(subscribers.outcome_waiters)
-        if isinstance(outcome, Succeeded):
-            return outcome.status
-        raise copy_for_raise(outcome.error)
 
     async def _wait_for_event(self) -> None:
         subscribers = self._need_subscribers()

@@ -61,6 +61,7 @@ class WatcherOptions(TypedDict, total=False):
     longest_hint_s: float
     heartbeat_s: float | None
     cancel_on_deadline: bool
+    count_suspended: bool
     ledger: Ledger | None
     ledger_patience_s: float
     moved_from: str | Collection[str]

@@ -45,7 +45,7 @@ class _LoggedCall(DrivenWatch[J, R]):
     def notify(self, step: StepResult, now: float) -> None:
         if step is StepResult.RETRYING and (reason := str(self.machine.retrying(now).error)) != self._reason:
             self._reason = reason
-            _log.info("%s: %s failed, and is sent again: %s", self.job, _WHAT[self._kind], reason)
+            _log.info("%s: %s failed, and is sent again: %s", self.job, _WHAT.get(self._kind, "the request"), reason)
         super().notify(step, now)
 
 

@@ -1,14 +1,16 @@
 """Starts and ends every task of a watcher.
 
 Rule 1: a task runs in the context of the code that opened the watcher, unless it is given another.
-Rule 2: `aclose` returns when every task is over, also if it is cancelled meanwhile.
+Rule 2: a task takes its first step in the next turn of the event loop, also with `asyncio.eager_task_factory`. Else it would
+begin within the call that starts it, before the caller has noted what the task needs.
+Rule 3: `aclose` returns when every task is over, also if it is cancelled meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 from pollwise.errors import WatcherClosed
@@ -60,6 +62,8 @@ class TaskOwner:
         if self.closed:
             work.close()
             raise WatcherClosed
+        if self.loop.get_task_factory() is not None:  # it may be an eager one, which enters the context at once
+            work, context = _Deferred(work), None if context is None else context.copy()
         task = self.loop.create_task(work, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -80,3 +84,32 @@ class TaskOwner:
             pending = {task for task in pending if not task.done()}
         if cancelled is not None:
             raise cancelled
+
+
+class _Deferred(Coroutine[Any, Any, None]):
+    """The same work, which begins in the next turn of the event loop."""
+
+    def __init__(self, work: Coroutine[Any, Any, None]) -> None:
+        self._work = work
+        self._is_begun = False
+        self.__qualname__ = getattr(work, "__qualname__", type(work).__name__)  # for the repr of its task
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield
+        return (yield from self._work.__await__())
+
+    def send(self, value: Any, /) -> Any:
+        """Take a step. The first one only lets the loop run, as `asyncio.sleep(0)` does."""
+        if self._is_begun:
+            return self._work.send(value)
+        self._is_begun = True
+        return None
+
+    def throw(self, *exc_info: Any) -> Any:
+        """Raise this in the work. A step was taken, whichever it was."""
+        self._is_begun = True
+        return self._work.throw(*exc_info)
+
+    def close(self) -> None:
+        """End the work."""
+        self._work.close()

@@ -148,6 +148,17 @@ class Watch(ABC, Generic[J, S, R_co]):
         """
 
     @abstractmethod
+    async def wait(self) -> S:
+        """What `await watch` does, as a coroutine: for `TaskGroup.create_task` and `asyncio.create_task`, which take no watch.
+
+        If the task is cancelled, the watch goes on.
+
+        Raises:
+            JobError: The job failed or was cancelled.
+            WatchError: The watch ended, and the job may still be running.
+        """
+
+    @abstractmethod
     def __await__(self) -> Generator[Any, None, S]:
         """Wait for the outcome.
 

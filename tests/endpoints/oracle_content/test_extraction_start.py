@@ -169,7 +169,7 @@ async def test_a_renewal_that_fails_started_nothing() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (302, RequestRejected),
+        (308, RequestRejected),
         (400, RequestRejected),
         (403, PermissionDenied),
         (404, JobNotFound),
