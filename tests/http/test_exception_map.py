@@ -11,7 +11,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from pollwise.errors import ConfigurationError, ConnectFailed, PollError
+from pollwise.errors import ConfigurationError, ConnectFailed, PollError, ProxyFailed, UnknownHost
 from pollwise.http.exception_map import map_exception
 from pollwise.http.transport import AiohttpTransport
 from pollwise.model.messages import Request
@@ -53,7 +53,7 @@ async def test_a_proxy_that_refuses_keeps_its_password() -> None:
     [
         (TimeoutError(), "timed out"),
         (OSError(113, "as the system says it"), "cannot connect to api.example:443: No route to host"),
-        (socket.gaierror(-2, "Name or service not known"), "cannot connect to api.example:443: Name or service"),
+        (socket.gaierror(-3, "Try again"), "cannot connect to api.example:443: Try again"),
         (OSError("nothing more is known"), "cannot connect to api.example:443: OSError"),
     ],
 )
@@ -130,3 +130,25 @@ async def test_only_what_was_never_connected_was_certainly_not_sent(raised: Exce
         error, _ = map_exception(raised, session)
     assert isinstance(error, PollError)
     assert error.sent is sent
+
+
+@pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_AGAIN])
+async def test_a_name_that_does_not_exist_is_told_from_a_resolver_that_fails(code: int) -> None:
+    """Only the first cannot pass. Its error has the name."""
+    connector = aiohttp.TCPConnector(resolver=BrokenResolver(socket.gaierror(code, "no such name")))
+    with pytest.raises(ConnectFailed, match=r"cannot connect to api\.example:443: no such name") as caught:
+        await send(aiohttp.ClientSession(connector=connector), "https://api.example/")
+    unknown = isinstance(caught.value, UnknownHost)
+    assert unknown is (code == socket.EAI_NONAME)
+    assert not unknown or caught.value.host == "api.example"  # type: ignore[attr-defined]
+    assert caught.value.sent is False
+
+
+async def test_a_proxy_that_is_down_is_named() -> None:
+    """The proxy is unreachable, and not the server."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        session = aiohttp.ClientSession(proxy=f"http://me:{SECRET}@127.0.0.1:{port}")
+        with pytest.raises(ProxyFailed, match=rf"the proxy 127\.0\.0\.1:{port} is unreachable: Connection refused"):
+            await send(session, "https://api.example/")

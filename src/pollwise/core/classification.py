@@ -8,7 +8,8 @@ There are exceptions. 401 and `invalid_token` need new credentials. 404 may be a
 are faults of the server. 410, or the vendor's code for an unknown job, is final.
 Rule 4: a status code below 200 is malformed, because a final reply has 200 or above (RFC 9110, 15.2). One above 599 is
 a fault of the server (RFC 9110, 15).
-Rule 5: 304 is no redirect. It repeats an earlier reply, and is malformed without one.
+Rule 5: 407 is a proxy's refusal, and no server's.
+Rule 6: 304 is no redirect. It repeats an earlier reply, and is malformed without one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pollwise.errors import (
     PermissionDenied,
     PollError,
     Problem,
+    ProxyFailed,
     RateLimited,
     RequestRejected,
     ServerUnavailable,
@@ -40,7 +42,7 @@ _LONGEST_CHALLENGE = 4_096
 _CHALLENGE_PART = re.compile(r"([\w!#$%&'*+.^`|~-]+)(?:[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*\"|[^\s,\"]*))?", re.ASCII)
 
 
-def refusal(  # noqa: PLR0911  # a table: one return a row
+def refusal(  # noqa: C901, PLR0911  # a table: one return a row
     reply: Reply, problem: Problem | None, job: Any, *, hints: ReplyHints | None
 ) -> PollError | WatchError:
     """The error that a reply outside 2xx stands for.
@@ -64,6 +66,8 @@ def refusal(  # noqa: PLR0911  # a table: one return a row
             return reply.malformed("there is no earlier reply that it could repeat")
         case 404:
             return NotVisibleYet(problem, wait_s)
+        case 407:  # RFC 9110, 15.5.8: only a proxy sends it, in place of the server
+            return _proxy_failed(status)
         case 410:
             return JobNotFound(job, status, problem)
         case _ if status in {408, 425} or status >= 500:
@@ -74,6 +78,12 @@ def refusal(  # noqa: PLR0911  # a table: one return a row
             return PermissionDenied(job, status, problem)
         case _:
             return RequestRejected(job, status, problem)
+
+
+def _proxy_failed(status: int) -> ProxyFailed:
+    error = ProxyFailed(f"the proxy answered with HTTP {status}", status)
+    error.sent = False
+    return error
 
 
 def _wrong_with_code(status: int) -> str:

@@ -44,6 +44,7 @@ class FailureStreak:
         reading: The last unconfirmed reading, until the end is confirmed or the job goes on.
         refused: The credentials were refused, and renewed.
         seen_s: Age of the watch when the job was last seen running, before the unconfirmed end; None if it never was.
+        setup_faults: Failures in a row that waiting cannot mend, before any poll has worked.
         stale: The last poll met a closed kept-alive connection, and is repeated at once.
         unconfirmed: Polls in a row that showed the same unconfirmed end.
         visible: The job was seen by an earlier process, whose status is not known here.
@@ -66,13 +67,16 @@ class FailureStreak:
         "reading",
         "refused",
         "seen_s",
+        "setup_faults",
         "stale",
         "unconfirmed",
         "visible",
     )
 
     def __init__(self) -> None:
-        self.failed = self.failures = self.probes = self.not_found = self.unconfirmed = self.flaps = 0
+        self.failed = self.failures = self.probes = self.not_found = self.unconfirmed = self.flaps = (
+            self.setup_faults
+        ) = 0
         self.failing_since: float | None = None
         self.own_since: float | None = None
         self.failed_at = -math.inf

@@ -8,6 +8,7 @@ rules:
  2. Only changes are events. A reading equal to the last is quiet, unless a heartbeat is wanted and due.
  3. A failed poll is repeated, paced by `Retry`. Outages are counted in time, not in tries: the watch ends when all polls
     of the last `outage_s` failed. A good reading ends the outage. A 429 does not count.
+    A failure that waiting cannot mend ends the watch, while no poll of the watcher has worked yet (setup_faults.py).
     A kept-alive connection that the server had closed is no failure. The poll is repeated at once and quietly; a second
     such connection in a row is a failed poll.
  4. A 404 is tolerated for `not_found_grace_s` and at least three polls in a row; then the job does not exist. Another
@@ -37,6 +38,7 @@ from typing import Self, TypeVar
 from pollwise.core.failure_streak import FailureStreak
 from pollwise.core.policy import Policy
 from pollwise.core.resume_state import ResumeState
+from pollwise.core.setup_faults import SECOND_LOOK_AFTER_S, SECOND_LOOK_S, looks_needed
 from pollwise.core.watch_state import DueReason, StepResult, WatchState
 from pollwise.errors import (
     AuthenticationError,
@@ -47,6 +49,7 @@ from pollwise.errors import (
     RateLimited,
     RetriesExhausted,
     ServerUnavailable,
+    SetupError,
     StaleConnection,
     WatchError,
 )
@@ -190,6 +193,8 @@ class WatchMachine(WatchState[J, S]):
         """
         if self.outcome is not None:
             return StepResult.QUIET
+        if not self._reply_hash:  # the first reading of this process
+            self._policy.history.has_worked = True
         # An unconfirmed reading is read again each time, because each reading of it counts.
         self._reply_hash = 0 if reading.unconfirmed else reply_hash
         doubtful = reading.unconfirmed or self._streak is not None
@@ -276,14 +281,18 @@ class WatchMachine(WatchState[J, S]):
         streak.failed += 1
         if isinstance(error, NotVisibleYet) and self.phase is None and not streak.visible:
             return self._not_visible(error, streak, now=now, dice=dice)
+        looks = 0 if self._has_worked else looks_needed(error)
+        streak.setup_faults = streak.setup_faults + 1 if looks else 0
         hint_s = error.retry_after_s if isinstance(error, (RateLimited, ServerUnavailable, NotVisibleYet)) else None
         limited = isinstance(error, RateLimited)
         if not limited:
             streak.on_failure(now, own=own)
-            if streak.outlasts(self._policy.retry, now):
-                return self._end(self.abandoned(self._outage(error, streak, now), now=now))
-        at_most = None if limited else streak.ends_at(self._policy.retry)
+        if (looks and streak.setup_faults >= looks) or (not limited and streak.outlasts(self._policy.retry, now)):
+            return self._end(self.abandoned(self._outage(error, streak, looks, now), now=now))
+        at_most = now + SECOND_LOOK_S if looks else None if limited else streak.ends_at(self._policy.retry)
         self._ask_again(streak, hint_s, now=now, dice=dice, at_most=at_most)
+        if looks:
+            self.defer(min(now + SECOND_LOOK_AFTER_S, self.last_poll_at))
         if limited:
             streak.on_pause(self.due_at - now)
         return StepResult.RETRYING
@@ -384,6 +393,13 @@ class WatchMachine(WatchState[J, S]):
             if not streak.is_needed:
                 self._streak = None
 
+    @property
+    def _has_worked(self) -> bool:
+        """Whether a poll of this watcher, or of an earlier one that had this watch, gave a reading."""
+        streak = self._streak
+        was_seen = self.phase is not None or (streak is not None and streak.visible)
+        return was_seen or self._good > 0 or self._policy.history.has_worked
+
     def _needs_streak(self) -> FailureStreak:
         if self._streak is None:
             self._streak = FailureStreak()
@@ -472,10 +488,12 @@ class WatchMachine(WatchState[J, S]):
             at = min(at, max(at_most, earliest))
         self._ask_at(at, now, earliest=earliest)
 
-    def _outage(self, error: PollError, streak: FailureStreak, now: float) -> WatchError:
+    def _outage(self, error: PollError, streak: FailureStreak, looks: int, now: float) -> WatchError:
         since = streak.failing_since
         gone: WatchError
-        if isinstance(error, NotVisibleYet):
+        if looks:
+            gone = SetupError(self.job, error)
+        elif isinstance(error, NotVisibleYet):
             gone = JobNotFound(self.job, 404, error.problem)
         else:
             gone = RetriesExhausted(self.job, streak.failures, error, None if since is None else now - since)

@@ -9,6 +9,7 @@ import attrs
 
 from pollwise.core.forecast import Forecast, level_of
 from pollwise.core.pacing import Pacing, Retry
+from pollwise.core.setup_faults import PollHistory
 from pollwise.model.calls import Call
 
 __all__ = ["Policy"]
@@ -29,6 +30,7 @@ class Policy:
         renewable: Whether there are credentials to renew after a 401.
         forecast: What these watches teach about when jobs end.
         call: Asks about the jobs, if the endpoint takes a cursor; else None.
+        history: What the polls of all these watches have shown.
         patience_level: The pacing's patience, as a level of worth.
         on_odd_fraction: Called with a fraction that is no share of 0..1. The reading counts without it.
         pause_s: Shortest wait between a poll and the last one before the deadline.
@@ -47,6 +49,7 @@ class Policy:
     forecast: Forecast = attrs.field(factory=Forecast)
     on_odd_fraction: Callable[[float], object] = bool
     call: Call[Any, Any] | None = None
+    history: PollHistory = attrs.field(factory=PollHistory)
     patience_level: int = attrs.field(init=False)
     pause_s: float = attrs.field(init=False)
 

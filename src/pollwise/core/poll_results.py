@@ -56,7 +56,7 @@ from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Reading
 from pollwise.model.secrets import KnownSecrets
 from pollwise.model.stats import REQUEST_BOUNDS
-from pollwise.model.tracebacks import endpoint_bug, strip_tracebacks
+from pollwise.model.tracebacks import endpoint_bug, own_words, strip_tracebacks
 
 __all__ = ["Poll", "PollResults", "stop_with", "taken_permit"]
 
@@ -345,8 +345,7 @@ def stop_with(machine: WatchMachine[Any, Any], exc: BaseException, now: float) -
         exc.job = machine.job
     if isinstance(exc, WatchError):
         return machine.on_stop(strip_tracebacks(exc), now=now)
-    # a ConfigurationError holds no part of a reply
-    detail = str(exc) if isinstance(exc, ConfigurationError) else explained(exc) or "see __cause__"
+    detail = str(exc) if isinstance(exc, ConfigurationError) else explained(exc) or own_words(exc)
     return machine.on_stop(endpoint_bug(machine.job, exc, detail), now=now)
 
 

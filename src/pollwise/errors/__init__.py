@@ -7,6 +7,7 @@
     ├── WatchError                the watch ended before the job did
     │   ├── DeadlineExceeded          (also a TimeoutError)
     │   ├── RetriesExhausted
+    │   ├── SetupError                (nothing has worked yet, and waiting cannot mend that)
     │   ├── JobNotFound
     │   ├── RequestRejected
     │   ├── AuthenticationError
@@ -25,8 +26,11 @@
     │   └── WatcherClosed
     ├── PollError                 one poll brought no reading; the job is asked about again
     │   ├── ConnectFailed             (also a ConnectionError)
-    │   │   └── StaleConnection
+    │   │   ├── StaleConnection
+    │   │   ├── UnknownHost
+    │   │   └── ProxyFailed
     │   ├── TlsFailed                 (also a ConnectionError)
+    │   │   └── CertificateRejected
     │   ├── PollTimeout               (also a TimeoutError)
     │   ├── ServerUnavailable
     │   ├── RateLimited
@@ -50,16 +54,19 @@ from __future__ import annotations
 from pollwise.errors._configuration import ConfigurationError, InsecureUrl, OriginChanged, TokenError
 from pollwise.errors._jobs import JobCancelled, JobError, JobFailed
 from pollwise.errors._polls import (
+    CertificateRejected,
     ConnectFailed,
     MalformedReply,
     NotVisibleYet,
     PollError,
     PollTimeout,
+    ProxyFailed,
     RateLimited,
     ReplyTooLarge,
     ServerUnavailable,
     StaleConnection,
     TlsFailed,
+    UnknownHost,
     UnrestoredPollError,
 )
 from pollwise.errors._root import PollwiseError, Problem
@@ -76,6 +83,7 @@ from pollwise.errors._watches import (
     RequestRejected,
     ResultTooLarge,
     RetriesExhausted,
+    SetupError,
     SubmitDoubtful,
     UnknownOutcome,
     UnrestoredError,
@@ -89,6 +97,7 @@ __all__ = [
     "AuthenticationError",
     "CallbackFailed",
     "CancelDoubtful",
+    "CertificateRejected",
     "ClockSkewed",
     "ConfigurationError",
     "ConnectFailed",
@@ -108,16 +117,19 @@ __all__ = [
     "PollTimeout",
     "PollwiseError",
     "Problem",
+    "ProxyFailed",
     "RateLimited",
     "ReplyTooLarge",
     "RequestRejected",
     "ResultTooLarge",
     "RetriesExhausted",
     "ServerUnavailable",
+    "SetupError",
     "StaleConnection",
     "SubmitDoubtful",
     "TlsFailed",
     "TokenError",
+    "UnknownHost",
     "UnknownOutcome",
     "UnrestoredError",
     "UnrestoredPollError",

@@ -7,21 +7,29 @@ from typing import Any
 
 import attrs
 
-from pollwise.errors._root import PollwiseError, Problem, server_said
+from pollwise.errors._root import PollwiseError, Problem, printable, server_said
 
 __all__ = [
+    "CertificateRejected",
     "ConnectFailed",
     "MalformedReply",
     "NotVisibleYet",
     "PollError",
     "PollTimeout",
+    "ProxyFailed",
     "RateLimited",
     "ReplyTooLarge",
     "ServerUnavailable",
     "StaleConnection",
     "TlsFailed",
+    "UnknownHost",
     "UnrestoredPollError",
 ]
+
+# X509_V_ERR_* of OpenSSL, x509_vfy.h
+_NOT_YET_VALID, _EXPIRED, _OTHER_NAMES = 9, 10, (62, 64)
+_PROXY_WANTS_CREDENTIALS = 407
+_PAGES = ("text/html", "application/xhtml+xml")
 
 
 class PollError(PollwiseError):
@@ -57,6 +65,45 @@ class StaleConnection(ConnectFailed):
 
 
 @attrs.define
+class UnknownHost(ConnectFailed):
+    """The host name in the URL does not exist, as the resolver says for sure (`EAI_NONAME` or `EAI_NODATA`).
+
+    Attributes:
+        detail: The host, the port, and the resolver's words.
+        host: The name.
+    """
+
+    host: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"the host name {printable(self.host)!r} does not exist ({self.detail}). Check the host of the base URL, and"
+            " whether this network needs a VPN or a proxy: AiohttpTransport(proxy=...)."
+        )
+
+
+@attrs.define
+class ProxyFailed(ConnectFailed):
+    """The proxy could not be reached, or it refused to connect to the server.
+
+    Attributes:
+        detail: The proxy's host and port, or its answer.
+        http_status: The status code of the proxy's answer, or None if there was none.
+    """
+
+    http_status: int | None = None
+
+    def __str__(self) -> str:
+        if self.http_status is None:
+            check = "Check the host and the port of the proxy."
+        elif self.http_status == _PROXY_WANTS_CREDENTIALS:
+            check = "Put the user name and the password for the proxy into its URL."
+        else:
+            check = "Check that the proxy may connect to this host, or that the host needs no proxy."
+        return f"no reply from the server, because {self.detail}. {check}"
+
+
+@attrs.define
 class TlsFailed(PollError, ConnectionError):
     """The server's TLS certificate or handshake was not accepted."""
 
@@ -64,6 +111,44 @@ class TlsFailed(PollError, ConnectionError):
 
     def __str__(self) -> str:
         return f"no trusted TLS connection ({self.detail}). Check the host name and its certificate."
+
+
+@attrs.define
+class CertificateRejected(TlsFailed):
+    """The server's certificate does not verify. That does not pass by itself.
+
+    Attributes:
+        detail: OpenSSL's words.
+        verify_code: OpenSSL's code, `X509_V_ERR_*`, or None for a certificate that is not the pinned one.
+    """
+
+    verify_code: int | None = None
+
+    @property
+    def flaw(self) -> str:
+        """What is wrong: `expired`, `not yet valid`, `other name`, `not pinned` or `unknown issuer`."""
+        match self.verify_code:
+            case None:
+                return "not pinned"
+            case code if code == _EXPIRED:
+                return "expired"
+            case code if code == _NOT_YET_VALID:
+                return "not yet valid"
+            case code if code in _OTHER_NAMES:
+                return "other name"
+        return "unknown issuer"
+
+    def __str__(self) -> str:
+        return f"the server's certificate was not accepted ({self.detail}). {_CERTIFICATE_CHECKS[self.flaw]}"
+
+
+_CERTIFICATE_CHECKS: Mapping[str, str] = {
+    "expired": "Check the clock of this machine. If it is right, the operator of the server must renew the certificate.",
+    "not yet valid": "Check the clock of this machine.",
+    "other name": "Check the host of the base URL.",
+    "not pinned": "Check the pinned fingerprint.",
+    "unknown issuer": "If you trust its issuer, pass AiohttpTransport(ssl=...) with the issuer's certificate.",
+}
 
 
 @attrs.define
@@ -91,6 +176,12 @@ class ServerUnavailable(PollError):
     problem: Problem | None = None
 
     def __str__(self) -> str:
+        if self.http_status in {501, 505}:  # RFC 9110, 15.6.2 and 15.6.6
+            lacks = "this kind of request" if self.http_status == 501 else "this version of HTTP"
+            return (
+                f"the server does not support {lacks} (HTTP {self.http_status}). Check the base URL, and the version of"
+                f" the API.{server_said(self.problem)}"
+            )
         return (
             f"the server could not answer just now (HTTP {self.http_status}). Ask again later."
             f"{server_said(self.problem)}"
@@ -152,6 +243,14 @@ class MalformedReply(PollError):
     http_status: int
     content_type: str | None = None
     excerpt: str = ""
+
+    @property
+    def is_web_page(self) -> bool:
+        """Whether a successful reply is a page for people, such as a login page, where the API answers with data."""
+        begins = self.excerpt.lstrip()[:20].lower()
+        if not 200 <= self.http_status < 300 or not begins or begins.startswith(("{", "[")):
+            return False
+        return self.content_type in _PAGES or begins.startswith(("<!doctype html", "<html"))
 
     def __str__(self) -> str:
         seen = f" Body starts: {self.excerpt}" if self.excerpt else ""

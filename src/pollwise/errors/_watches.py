@@ -23,6 +23,7 @@ __all__ = [
     "RequestRejected",
     "ResultTooLarge",
     "RetriesExhausted",
+    "SetupError",
     "SubmitDoubtful",
     "UnknownOutcome",
     "UnrestoredError",
@@ -105,6 +106,26 @@ class RetriesExhausted(WatchError):
             f"{self.job}: all of the last {self.failures} polls{span} failed; the job may still be running."
             f" Watch it again, or allow longer outages with Retry(outage_s=...). The last poll said: {self.last_error}"
         )
+
+
+@attrs.define
+class SetupError(WatchError):
+    """No poll has worked yet, and the last one failed in a way that waiting cannot mend.
+
+    Such a failure is a certificate that does not verify, HTTP 501 or 505, a proxy that refuses, a host name that does not
+    exist (twice in a row), or a web page in place of the API's data (three times in a row). Once a poll of the watcher has
+    worked, each of them is an outage like any other, which `Retry(outage_s=...)` bounds.
+
+    Attributes:
+        job: What was watched.
+        last_error: The error of that poll.
+    """
+
+    job: Any
+    last_error: PollError
+
+    def __str__(self) -> str:
+        return f"{self.job}: waiting cannot mend this, and no poll has worked yet: {self.last_error}"
 
 
 @attrs.define
@@ -228,7 +249,8 @@ class EndpointBug(WatchError):
     Attributes:
         job: What was watched.
         kind: The class name of the exception.
-        detail: What the endpoint did. The exception's message is left out, because it may hold a part of the reply.
+        detail: What the endpoint did, or the exception's own words without secrets. They may hold a part of the reply, so
+            they are untrusted text.
     """
 
     job: Any
@@ -236,7 +258,7 @@ class EndpointBug(WatchError):
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.job}: the endpoint's code raised {self.kind}: {self.detail}. Correct the endpoint, or report this bug."
+        return f"{self.job}: the endpoint's code raised {self.kind}: {printable(self.detail)}. Correct the endpoint, or report this bug."
 
 
 @attrs.define

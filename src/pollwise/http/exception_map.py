@@ -12,22 +12,35 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from ssl import SSLCertVerificationError, SSLError
 from typing import Final, TypeVar
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
 
-from pollwise.errors import ConfigurationError, ConnectFailed, PollError, PollwiseError, TlsFailed, WatcherClosed
+from pollwise.errors import (
+    CertificateRejected,
+    ConfigurationError,
+    ConnectFailed,
+    PollError,
+    PollwiseError,
+    ProxyFailed,
+    TlsFailed,
+    UnknownHost,
+    WatcherClosed,
+)
 from pollwise.http.connections import RetryDisabled
 
-__all__ = ["MAPPED", "closed_before_reply", "map_exception"]
+__all__ = ["MAPPED", "closed_before_reply", "map_exception", "os_error", "tls_error"]
 
 # aiohttp raises AssertionError or RuntimeError if its session is closed while it sends.
 MAPPED: Final = (aiohttp.ClientError, HttpProcessingError, OSError, RuntimeError, ValueError, AssertionError)
 
 E = TypeVar("E", bound=PollError)
 
+# EAI_NODATA is a name without addresses. glibc and the BSDs have it, and not every system.
+_UNKNOWN_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 _TOO_MUCH = re.compile(r"Got more than|Too many headers")
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z0-9 -]|'t)+")
 
@@ -43,21 +56,25 @@ def map_exception(  # noqa: C901, PLR0911, PLR0912  # a table: one return a row
     cause = _cause(exc)
     match exc:
         case aiohttp.ServerFingerprintMismatch():
-            return _unsent(TlsFailed("the certificate does not match the pinned fingerprint")), None
+            return _unsent(CertificateRejected("the certificate does not match the pinned fingerprint")), None
         case aiohttp.ClientConnectorError() if isinstance(cause, SSLError):
-            return _unsent(TlsFailed(_tls_reason(cause))), cause
+            return _unsent(tls_error(cause)), cause
         case _ if isinstance(cause, SSLError):
-            return TlsFailed(_tls_reason(cause)), cause
+            return tls_error(cause), cause
         case ValueError():  # not chained: an encoding error holds the header fields
             return ConfigurationError("the request's URL, method or a header field cannot be sent"), None
+        case aiohttp.ClientProxyConnectionError():
+            return _unsent(
+                ProxyFailed(f"the proxy {exc.host}:{exc.port} is unreachable: {_reason(exc.os_error)}")
+            ), cause
         case aiohttp.ClientConnectorError():
-            return _unsent(ConnectFailed(f"cannot connect to {exc.host}:{exc.port}: {_reason(exc.os_error)}")), cause
+            return os_error(exc.os_error, exc.host, exc.port), cause
         case aiohttp.ServerDisconnectedError():
             return ConnectFailed("the server closed the connection instead of replying"), None
         case aiohttp.ClientPayloadError():
             return ConnectFailed("the connection was closed before the end of the reply's body"), cause
         case aiohttp.ClientHttpProxyError():
-            return _unsent(ConnectFailed(f"the proxy answered with HTTP {exc.status}")), None
+            return _unsent(ProxyFailed(f"the proxy answered with HTTP {exc.status}", exc.status)), None
         case aiohttp.ClientResponseError() | HttpProcessingError() if _TOO_MUCH.match(exc.message):
             return ConnectFailed(f"the reply's header is larger than the limit: {_plain(exc.message)}"), None
         case aiohttp.ClientResponseError() | HttpProcessingError():
@@ -107,8 +124,23 @@ def _reason(exc: OSError) -> str:
     )  # the errno of a failed DNS lookup is negative, and strerror() does not know it
 
 
-def _tls_reason(exc: SSLError) -> str:
-    return exc.verify_message if isinstance(exc, SSLCertVerificationError) else exc.reason or "handshake failed"
+def _is_unknown_name(exc: OSError) -> bool:
+    """Whether the resolver is sure that there is no such name. The resolver of aiodns does not say so in this form."""
+    return isinstance(exc, socket.gaierror) and exc.errno in _UNKNOWN_NAME
+
+
+def os_error(exc: OSError, host: str | None, port: int | None) -> ConnectFailed:
+    """The error for a connection that could not be made."""
+    detail = f"cannot connect to {host}:{port}: {_reason(exc)}"
+    return _unsent(UnknownHost(detail, host or "") if _is_unknown_name(exc) else ConnectFailed(detail))
+
+
+def tls_error(exc: SSLError) -> TlsFailed:
+    """The error for a handshake that failed."""
+    if isinstance(exc, SSLCertVerificationError):
+        words = getattr(exc, "verify_message", "") or "it does not verify"  # a handshake sets it
+        return CertificateRejected(words, getattr(exc, "verify_code", 0))
+    return TlsFailed(exc.reason or "handshake failed")
 
 
 def _plain(message: str) -> str:

@@ -28,7 +28,7 @@ from multidict import CIMultiDict
 
 from pollwise.model.steps import in_one_go
 
-__all__ = ["STARS", "Mask", "mask_of"]
+__all__ = ["STARS", "Mask", "mask_of", "without_tokens"]
 
 STARS: Final = "***"
 _STARS: Final = STARS.encode()
@@ -55,6 +55,12 @@ _HALF_ESCAPE: Final = re.compile(  # also of an escape that is percent-encoded i
 ).search
 _BASE64_BEFORE: Final = re.compile(rb"[^%\\]*[A-Za-z0-9+/_-]").fullmatch  # else the digit may be of an escape
 _BASE64_AFTER: Final = re.compile(rb"[A-Za-z0-9+/_-]?={0,2}").match
+_TOKEN_LIKE: Final = re.compile(r"[A-Za-z0-9+/_.~=-]{24,}")
+
+
+def without_tokens(text: str) -> str:
+    """The text without what may be a credential that is not known: long words without a space."""
+    return _TOKEN_LIKE.sub(STARS, text)
 
 
 @lru_cache(maxsize=256)

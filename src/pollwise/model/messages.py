@@ -6,7 +6,6 @@ Rule 2: a credential is on a `Request` only on its way out, and never in a `repr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Hashable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -18,7 +17,7 @@ from yarl import URL
 from pollwise.errors import MalformedReply
 from pollwise.model.bounded_reply import SHORT, Bounds, bounded
 from pollwise.model.json_body import body_text, decoded
-from pollwise.model.masking import Mask, mask_of
+from pollwise.model.masking import Mask, mask_of, without_tokens
 from pollwise.model.secrets import secrets_in, secrets_named_in
 
 __all__ = ["Reply", "Request"]
@@ -47,7 +46,6 @@ _HARMLESS = frozenset(
 _EXCERPT_CHARS = 160
 _TYPE_CHARS = 60
 _BYTES_TO_MASK = 16_384  # of which the excerpt is taken, so that no secret is cut before it is masked
-_TOKEN_LIKE = re.compile(r"[A-Za-z0-9+/_.~=-]{24,}")
 
 
 @attrs.frozen(weakref_slot=False)
@@ -204,7 +202,7 @@ class Reply:
     def excerpt(self) -> str:
         """The first characters of the body, escaped, with everything that may be a credential masked."""
         text = self.mask.text(body_text(self.body[:_BYTES_TO_MASK], self.headers.get("Content-Type")))
-        text = _TOKEN_LIKE.sub("***", text[: 4 * _EXCERPT_CHARS])[:_EXCERPT_CHARS]
+        text = without_tokens(text[: 4 * _EXCERPT_CHARS])[:_EXCERPT_CHARS]
         return ascii(text)[1:-1]
 
     @property

@@ -10,10 +10,13 @@ import traceback
 from typing import Any, TypeVar
 
 from pollwise.errors import EndpointBug
+from pollwise.model.masking import without_tokens
 
-__all__ = ["endpoint_bug", "strip_tracebacks"]
+__all__ = ["endpoint_bug", "own_words", "strip_tracebacks"]
 
 E = TypeVar("E", bound=BaseException)
+
+_WORDS_CHARS = 300
 
 
 def strip_tracebacks(error: E) -> E:
@@ -36,3 +39,14 @@ def endpoint_bug(job: Any, exc: BaseException, detail: str) -> EndpointBug:
         bug.add_note("It was raised here:\n" + "".join(lines).rstrip())
     bug.__cause__ = strip_tracebacks(exc) if isinstance(exc, Exception) else exc
     return bug
+
+
+def own_words(exc: BaseException) -> str:
+    """The message of an exception whose known secrets are masked, without what looks like another one. Untrusted text."""
+    try:
+        text = str(exc)
+    except Exception:  # noqa: BLE001  # a foreign class may raise anything
+        text = ""
+    words = without_tokens(text[: 4 * _WORDS_CHARS]).strip()
+    cut = words[:_WORDS_CHARS]
+    return (cut if len(cut) == len(words) else f"{cut}...") or "it gave no message"
