@@ -13,12 +13,26 @@ import pytest
 from yarl import URL
 
 from pollwise import JobWatcher, Pacing, RateBudget, Request, Retry
-from pollwise.errors import ConnectFailed, DeadlineExceeded, RetriesExhausted
+from pollwise.errors import (
+    CertificateRejected,
+    ConnectFailed,
+    DeadlineExceeded,
+    PollError,
+    ProxyFailed,
+    RetriesExhausted,
+    SetupError,
+    UnknownHost,
+)
 from pollwise.model.events import Retrying
 from pollwise.testing import Answer, ScriptedTransport, Slow, controlled
 from toy import RUNNING, SUCCEEDED, ToyEndpoint, ToyJob
 
 REFUSED = ConnectFailed("cannot connect to toy.example:443: Connection refused")
+SET_UP = [
+    CertificateRejected("certificate has expired", 10),
+    UnknownHost("cannot connect to toy.example:443: Name or service not known", "toy.example"),
+    ProxyFailed("the proxy answered with HTTP 407", 407),
+]
 UP_S, LATENCY_S = 55.0, 0.02
 PACING = Pacing(min_s=20.0, max_s=20.0, jitter=1.0, adaptive=False)  # spreads the polls over the time
 
@@ -146,6 +160,36 @@ async def test_a_watch_is_abandoned_when_its_own_outage_has_lasted_long_enough(r
         assert outcome.error.outage_s == pytest.approx(60.0, abs=0.2)
         assert UP_S + 60.0 <= outcome.elapsed_s <= UP_S + 60.0 + 40.5
     assert server.asked < 80
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("error", SET_UP, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("latency_s", [0.0, 0.3])
+async def test_a_wrong_set_up_ends_many_watches_within_seconds(error: PollError, latency_s: float) -> None:
+    """Also those that were never asked, because the host was down for all of them."""
+    server = Server(300.0, lambda _: Slow(error, latency_s), up_s=0.0)
+    async with server.watcher() as watcher:
+        outcomes = await watcher.gather(jobs(50))
+    for outcome in outcomes:
+        assert isinstance(outcome.error, SetupError)
+        assert outcome.error.last_error == error
+        assert outcome.elapsed_s < 4.0
+    assert min(outcome.polls for outcome in outcomes) == 0
+    assert server.asked < 20
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("error", SET_UP, ids=lambda error: type(error).__name__)
+async def test_a_set_up_that_has_worked_is_waited_for_by_many_watches(error: PollError) -> None:
+    """A certificate that has expired is an outage of the host like any other, and all watches go on after it."""
+    server = Server(60.0, lambda _: error)
+    async with server.watcher() as watcher:
+        watches = [watcher.watch(job) for job in jobs(50)]
+        await asyncio.sleep(UP_S + 55.0)
+        assert [outage.error for outage in watcher.hosts_down] == [error]
+        await asyncio.sleep(10.0)
+        assert len(server.back) == 50
+        assert not any(watch.outcome for watch in watches)
 
 
 @pytest.mark.looptime

@@ -171,3 +171,24 @@ def test_a_certificate_says_its_flaw(code: int | None, flaw: str) -> None:
     error = CertificateRejected("OpenSSL's words", code)
     assert error.flaw == flaw
     assert len(str(error).split(". ")) >= 2
+
+
+def test_failures_of_probes_count_like_polls_of_the_watch() -> None:
+    """The host is down for every watch, so one probe asks in place of all of them."""
+    machine = machine_of(policy())
+    assert machine.on_host_down(NAME, down_since=-9.0, now=0.0, dice=0.5) is StepResult.RETRYING
+    assert 0.5 <= machine.due_at <= 2.0
+    assert machine.on_host_down(NAME, down_since=-9.0, now=machine.due_at, dice=0.5) is StepResult.OVER
+    assert isinstance(machine.outcome, Abandoned)
+    assert isinstance(machine.outcome.error, SetupError)
+
+
+def test_an_answer_to_another_watch_shows_that_the_name_exists() -> None:
+    """The failures before it are not in a row with those after it."""
+    machine = machine_of(policy())
+    machine.on_host_down(NAME, down_since=-9.0, now=0.0, dice=0.5)
+    machine.on_host_answer(1.0)
+    assert machine.on_error(NAME, now=1.0, dice=0.5) is StepResult.RETRYING
+    machine = machine_of(policy())
+    machine.on_host_down(NAME, down_since=-9.0, now=0.0, dice=0.5)
+    assert machine.on_host_down(NAME, down_since=1.0, now=2.0, dice=0.5) is StepResult.RETRYING

@@ -5,7 +5,17 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from pollwise.errors import ConnectFailed, PollError, PollTimeout, RateLimited, ServerUnavailable, TlsFailed
+from pollwise.errors import (
+    CertificateRejected,
+    ConnectFailed,
+    PollError,
+    PollTimeout,
+    ProxyFailed,
+    RateLimited,
+    ServerUnavailable,
+    TlsFailed,
+    UnknownHost,
+)
 from pollwise.model.hosts import HostOutage
 
 OUTAGE = HostOutage(
@@ -34,7 +44,17 @@ def test_the_line_can_name_the_time_of_day() -> None:
     [
         (ServerUnavailable(503), "HTTP 503"),
         (PollTimeout(30.0), "no reply within 30 s"),
-        (TlsFailed("certificate has expired"), "certificate has expired"),
+        (TlsFailed("handshake failed"), "handshake failed"),
+        (
+            CertificateRejected("certificate has expired", 10),
+            "its certificate was not accepted: certificate has expired",
+        ),
+        (UnknownHost("cannot connect to api.example.com:443: no name", "api.example.com"), "its name does not exist"),
+        (
+            ProxyFailed("the proxy p:1 is unreachable: Connection refused"),
+            "the proxy p:1 is unreachable: Connection refused",
+        ),
+        (ProxyFailed("the proxy answered with HTTP 407", 407), "the proxy answered with HTTP 407"),
         (RateLimited(None), "RateLimited"),
     ],
 )

@@ -118,7 +118,7 @@ class FailureStreak:
         self.failures -= self.probes
         self.failed -= self.probes
         if self.probes:
-            self.failing_since, self.probes = self.own_since, 0
+            self.failing_since, self.probes, self.setup_faults = self.own_since, 0, 0
 
     def on_pause(self, pause_s: float) -> None:
         """A 429 asks for a pause. It is no part of an outage, and no part of the grace of a 404."""

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import attrs
 
-from pollwise.errors import ConnectFailed, PollError, PollTimeout, ServerUnavailable, TlsFailed
+from pollwise.errors import (
+    CertificateRejected,
+    ConnectFailed,
+    PollError,
+    PollTimeout,
+    ProxyFailed,
+    ServerUnavailable,
+    TlsFailed,
+    UnknownHost,
+)
 
 __all__ = ["HostOutage"]
 
@@ -42,10 +51,17 @@ class HostOutage:
 def _reason(error: PollError) -> str:
     match error:
         case ServerUnavailable():
-            return f"HTTP {error.http_status}"
+            reason = f"HTTP {error.http_status}"
         case PollTimeout():
-            return f"no reply within {error.seconds:g} s"
+            reason = f"no reply within {error.seconds:g} s"
+        case UnknownHost():
+            reason = "its name does not exist"
+        case CertificateRejected():
+            reason = f"its certificate was not accepted: {error.detail}"
+        case ProxyFailed():
+            reason = error.detail
         case ConnectFailed() | TlsFailed():
-            return error.detail.rpartition(": ")[2][:_LONGEST_REASON]
+            reason = error.detail.rpartition(": ")[2]
         case _:
-            return type(error).__name__
+            reason = type(error).__name__
+    return reason[:_LONGEST_REASON]
