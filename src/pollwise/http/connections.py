@@ -5,7 +5,8 @@ reply. Such a retry would bypass the rate budget, so this file disables it.
 Rule 2: a connection is used for `age_s` seconds, because DNS may point to another address by then. A request that is in
 flight at that moment is finished first.
 Rule 3: connections that were opened together do not expire together.
-Rule 4: a request over an open connection of our own session calls nothing in this file.
+Rule 4: a proxy for https is looked up when a connection is opened, and never at a request.
+Rule 5: a request over an open connection of our own session calls nothing in this file.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.tracing import Trace
+from multidict import CIMultiDict
+
+from pollwise.http.proxies import Proxies
 
 __all__ = ["Connector", "RetryDisabled", "disable_retries", "no_retry"]
 
@@ -36,6 +40,7 @@ class Connector(aiohttp.TCPConnector):
         connections: Max number of open connections.
         ssl: Which certificates to trust. None for those that the system trusts.
         resolver: Resolves names. None for the system's.
+        proxies: The proxies for https, or None for no proxy.
 
     Attributes:
         opened: Number of connections opened so far.
@@ -48,10 +53,12 @@ class Connector(aiohttp.TCPConnector):
         connections: int,
         ssl: SSLContext | None,
         resolver: AbstractResolver | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         trusted = True if ssl is None else ssl
         super().__init__(limit=connections, keepalive_timeout=_KEEPALIVE_S, ssl=trusted, resolver=resolver)
         self.opened = 0
+        self._proxies = proxies
         self._age_s = age_s
         self._openers: weakref.WeakKeyDictionary[asyncio.Task[Any], int] = weakref.WeakKeyDictionary()
         self._expires_at: weakref.WeakKeyDictionary[ResponseHandler, float] = weakref.WeakKeyDictionary()
@@ -79,7 +86,7 @@ class Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # aiohttp's signature
     ) -> ResponseHandler:
-        protocol = await super()._create_connection(req, traces, timeout)
+        protocol = await self._connected(req, traces, timeout)
         self.opened += 1
         task = asyncio.current_task()
         if task is not None:
@@ -90,6 +97,29 @@ class Connector(aiohttp.TCPConnector):
             if self._age_timer is None or expires_at < self._age_timer.when():
                 self._reschedule()
         return protocol
+
+    async def _connected(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # aiohttp's signature
+    ) -> ResponseHandler:
+        """A new connection. For https through a proxy it is a tunnel, through which requests go as they are.
+
+        With the proxy as an option of the request, aiohttp would make a second request object at each request.
+        """
+        proxy = None if self._proxies is None or not req.is_ssl() else self._proxies.of(req.url)
+        if proxy is None and req.proxy is None:
+            return await super()._create_connection(req, traces, timeout)
+        if proxy is not None:
+            req.update_proxy(proxy.url, None, CIMultiDict(proxy.headers))
+        try:
+            return await super()._create_connection(req, traces, timeout)
+        except aiohttp.ClientConnectorDNSError as exc:  # of the proxy's name: that of the server is not looked up here
+            raise aiohttp.ClientProxyConnectionError(exc._conn_key, exc.os_error) from exc.os_error  # noqa: SLF001
+        finally:
+            if proxy is not None:
+                req.update_proxy(None, None, None)
 
     def _expire(self) -> None:
         """Keep expired connections from going back to the pool. An idle one serves one more request."""

@@ -1,7 +1,7 @@
 """The only file that sends an HTTP request.
 
-Rule 1: a request goes to its own URL only. No redirect is followed and no cookie stored. No proxy or password is read
-from the environment. Plain http goes to this machine only.
+Rule 1: a request goes to its own URL only. No redirect is followed and no cookie stored. No password is read from the
+environment, and no proxy unless `trust_env` asks for it. Plain http goes to this machine only.
 Rule 2: at most `max_body` bytes of a body are kept, compressed or decompressed.
 Rule 3: a connection goes back to the pool when its reply is complete. In every other case it is closed, a cancelled
 `send` included.
@@ -19,7 +19,6 @@ import math
 import warnings
 from collections.abc import Callable
 from http.cookies import SimpleCookie
-from ipaddress import ip_address
 from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Final, Self
@@ -47,6 +46,7 @@ from pollwise.http.connections import Connector, disable_retries, no_retry
 from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body, decoding_body
 from pollwise.http.exception_map import MAPPED, closed_before_reply, map_exception
 from pollwise.http.foreign import ForeignRequests
+from pollwise.http.proxies import Proxies, is_this_machine
 from pollwise.http.turns import Turns
 from pollwise.model.construction import fast_constructor
 from pollwise.model.masking import Mask, mask_of
@@ -104,6 +104,10 @@ class AiohttpTransport:
         max_body: Max size of a body in bytes, compressed and decompressed.
         allow_plain_http: Whether to send unencrypted requests to other machines. The network can then read them.
         ssl: Which certificates the transport's session trusts. None for those that the system trusts.
+        proxy: The URL of the proxy for the transport's session, such as "http://user:password@proxy.example:3128". None for
+            no proxy. Requests to this machine go through none, and neither do those of a `first_host`.
+        trust_env: Whether to take the proxy from `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, and to heed `NO_PROXY`. They are
+            looked up for each new connection, so a request costs nothing more. System settings and netrc are not read.
         connection_age_s: Max age of a connection of the transport's session, in seconds. None for no limit. A request
             in flight is finished first. The next connection resolves the name again, so a DNS change takes effect.
 
@@ -120,6 +124,8 @@ class AiohttpTransport:
         allow_plain_http: bool = False,
         ssl: SSLContext | None = None,
         connection_age_s: float | None = 300.0,
+        proxy: str | URL | None = None,
+        trust_env: bool = False,
     ) -> None:
         if connections < 1 or max_body < 1:
             raise ConfigurationError(
@@ -131,6 +137,9 @@ class AiohttpTransport:
             raise ConfigurationError(
                 "ssl must be an SSLContext; with session=, pass ssl to that session's connector instead"
             )
+        if session is not None and (proxy is not None or trust_env):
+            raise ConfigurationError("proxy and trust_env are for the transport's own session; pass them to yours")
+        self._proxies = Proxies(proxy, trust_env=trust_env) if proxy is not None or trust_env else None
         self._session = session
         self._owns_session = session is None
         self._extra_headers = None if session is None else extra_headers(session)
@@ -146,7 +155,7 @@ class AiohttpTransport:
         self._resolver: AbstractResolver | None = None  # of the transport's own session; None for the system's
         self._foreign: ForeignRequests | None = None  # once there was a request of a `first_host`
         self._closed = False
-        self._checked_origins: set[tuple[str, str]] = set()
+        self._checked_origins: dict[tuple[str, str], dict[str, Any]] = {}  # the options of requests to them
 
     async def __aenter__(self) -> Self:
         if self._session is None:
@@ -200,8 +209,9 @@ class AiohttpTransport:
             return await self._send_foreign(request)
         session = self._session or self._open()
         url = request.url
-        if (url.scheme, url.raw_authority) not in self._checked_origins:
-            self._check_origin(url)
+        options = self._checked_origins.get((url.scheme, url.raw_authority))
+        if options is None:
+            options = self._check_origin(url)
         headers = request.headers if self._extra_headers is None else merged(request.headers, self._extra_headers)
         data = request.body
         if data is not None and not isinstance(data, bytes):
@@ -211,7 +221,7 @@ class AiohttpTransport:
         response: aiohttp.ClientResponse | None = None
         try:
             response = await session.request(
-                request.method, url, headers=headers, data=data, allow_redirects=False, **self._options
+                request.method, url, headers=headers, data=data, allow_redirects=False, **options
             )
             try:
                 content = response.content
@@ -247,7 +257,7 @@ class AiohttpTransport:
         if request.first_host is not None:
             return await self._send_foreign(request, sink)
         session = self._session or self._open()
-        self._check_origin(request.url)
+        options = self._check_origin(request.url)
         headers: CIMultiDict[str] = (
             CIMultiDict({hdrs.ACCEPT: "*/*"}) if self._extra_headers is None else self._extra_headers.copy()
         )
@@ -258,7 +268,7 @@ class AiohttpTransport:
         response: aiohttp.ClientResponse | None = None
         try:
             response = await session.request(
-                request.method, request.url, headers=headers, data=request.body, allow_redirects=False, **self._options
+                request.method, request.url, headers=headers, data=request.body, allow_redirects=False, **options
             )
             try:
                 body = b""
@@ -311,17 +321,22 @@ class AiohttpTransport:
         # a larger block was freed once.
         bytearray(_MALLOC_HINT)
         self._connector = Connector(
-            age_s=self._age_s, connections=self._connections, ssl=self._ssl, resolver=self._resolver
+            age_s=self._age_s,
+            connections=self._connections,
+            ssl=self._ssl,
+            resolver=self._resolver,
+            proxies=self._proxies,
         )
         self._session = aiohttp.ClientSession(
             connector=self._connector, cookie_jar=_NoCookies(), headers=own_headers(), **_OPTIONS
         )
         if not disable_retries(self._session):
             self._options = {"middlewares": (no_retry,)}
+        self._checked_origins.clear()  # with other options, if `check` was called before
         return self._session
 
-    def _check_origin(self, url: URL) -> None:
-        """Raise if requests to this origin are not allowed. An allowed origin is checked once."""
+    def _check_origin(self, url: URL) -> dict[str, Any]:
+        """The options of requests to this origin. Raises if none are allowed. An allowed origin is checked once."""
         try:
             host = url.raw_host
         except ValueError:  # an invalid port
@@ -332,11 +347,21 @@ class AiohttpTransport:
             )
         if "@" in url.raw_authority:
             raise ConfigurationError("a request's URL must not have credentials; pass them as auth=")
-        if url.scheme == "http" and not self._allow_plain_http and not _is_this_machine(host):
+        if url.scheme == "http" and not self._allow_plain_http and not is_this_machine(host):
             raise InsecureUrl(str(url.origin()))
         if len(self._checked_origins) >= _MAX_ORIGINS:
             self._checked_origins.clear()
-        self._checked_origins.add((url.scheme, url.raw_authority))
+        options = self._checked_origins[url.scheme, url.raw_authority] = self._options_at(url)
+        return options
+
+    def _options_at(self, url: URL) -> dict[str, Any]:
+        """The options of requests to this origin. A proxy for https is known to the connector alone."""
+        proxy = None if self._proxies is None else self._proxies.of(url)
+        if proxy is None or url.scheme != "http":
+            return self._options
+        if proxy.headers and self._mask is None:  # such a proxy sees the replies, and may repeat them
+            self._mask = mask_of(secrets_in(proxy.headers))
+        return {**self._options, "proxy": proxy.full_url}  # of which aiohttp makes a header field of each request
 
     def _failure(
         self, exc: Exception, request: Request, session: aiohttp.ClientSession, opened: int | None
@@ -394,16 +419,6 @@ class AiohttpTransport:
 
 
 # --- origins and header fields ----------------------------------------------------------------
-
-
-def _is_this_machine(host: str) -> bool:
-    name = host.lower().removesuffix(".")
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 6.3
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _options_for(session: aiohttp.ClientSession) -> dict[str, Any]:
