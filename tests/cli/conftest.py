@@ -81,7 +81,8 @@ async def simulator() -> AsyncIterator[Simulator]:
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The environment without settings of this machine; a test sets the variables that it needs."""
     for name in list(os.environ):
-        if name.startswith(("DOCUMENT360_", "ORACLE_CONTENT_")) or name in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}:
+        settings = name.startswith(("DOCUMENT360_", "ORACLE_CONTENT_")) or name.upper().endswith("_PROXY")
+        if settings or name in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}:
             monkeypatch.delenv(name)
     monkeypatch.setenv("DOCUMENT360_API_TOKEN", "test-api-token")
     monkeypatch.setenv("ORACLE_CONTENT_TOKEN", "test-bearer-token")

@@ -19,7 +19,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "states"),
     [
         ("", ["demo", "watch", "simulator", "Examples:", "pollwise demo", "130  interrupted with Ctrl-C"]),
-        ("--help", ["Examples:", "3    abandoned"]),
+        ("--help", ["Examples:", "3    gave up"]),
         ("watch", ["document360", "oracle-content"]),
         (
             "watch document360 --help",

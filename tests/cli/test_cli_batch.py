@@ -227,7 +227,7 @@ async def test_refused_credentials_end_the_batch(environment: pytest.MonkeyPatch
         jobs = write(tmp_path / "jobs.jsonl", [{"endpoint": "document360", "task_id": f"T{n}"} for n in range(50)])
         environment.setenv("DOCUMENT360_BASE_URL", simulator.document360_url)
         status, out, err = await command("batch", jobs, "--concurrency", "4", *QUICK)
-        assert (status, out) == (3, "")
+        assert (status, out) == (5, "")
         assert "document360 refused the credentials (HTTP 401)" in err
         assert "0 of 50 jobs are over" in err
         assert "test-api-token" not in err

@@ -12,6 +12,7 @@ from yarl import URL
 from kept_toy import ToyCodec
 from pollwise import Request
 from pollwise.cli.cancel import cancel_job
+from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.options import CancelOptions
 from pollwise.http import SigningAuth
 from raw_server import Line, raw_server, reply
@@ -46,7 +47,7 @@ async def test_with_wait_the_job_is_watched_to_its_end(exports: Any, command: Ru
     assert lines[-1].startswith("exports 7 cancelled (")
 
 
-@pytest.mark.parametrize(("end", "status"), [("done", 1), ("error", 1), ("forbidden", 3)])
+@pytest.mark.parametrize(("end", "status"), [("done", 1), ("error", 1), ("forbidden", 5)])
 async def test_with_wait_another_end_is_no_success(end: str, status: int, exports: Any, command: Run) -> None:
     """It was too late, or nothing is known."""
     exports.cancel_status = 404
@@ -89,7 +90,8 @@ async def test_the_answer_is_json(exports: Any, command: Run) -> None:
     }
     assert events[-1]["event"] == "cancelled"
     exports.cancel_status = 403
-    _, out, _ = await command("cancel", "exports", "id=8", "--json", *QUICK)
+    status, out, _ = await command("cancel", "exports", "id=8", "--json", *QUICK)
+    assert status == 5
     refused = json.loads(out.splitlines()[-1])
     assert (refused["answer"], refused["error"]["type"]) == ("refused", "PermissionDenied")
 
@@ -122,7 +124,7 @@ async def test_a_signature_that_is_refused_for_its_time_is_a_refusal(capsys: pyt
         line.say(reply(b"", old, status="403 Forbidden") if cancels else reply(b'{"state": "running"}'))
 
     async with raw_server(answer) as server:
-        assert await cancel_job(_Stoppable(server.url), ToyJob("7"), CancelOptions()) == 1
+        assert await cancel_job(_Stoppable(server.url), ToyJob("7"), CancelOptions()) == ExitStatus.SETUP
     err = capsys.readouterr().err
     assert "the server refused the cancel request: the signature was refused (HTTP 403)" in err
     assert err.endswith("Set the clock.\n")

@@ -24,6 +24,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8
         "result",
         "cancel",
         "submit",
+        "check",
         "endpoint check",
         "endpoint list",
         "batch",

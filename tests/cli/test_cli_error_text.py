@@ -183,9 +183,14 @@ def test_every_class_is_walked() -> None:
 
 
 def test_a_bug_of_an_endpoint_may_come_before_any_reply() -> None:
-    """So its sentence says nothing of one."""
-    bug = errors.EndpointBug(JOB, "KeyError", "submit_request raised it")
-    assert error_text(bug) == "the endpoint's code failed (KeyError). This is a bug of the endpoint."
+    """So its sentence says nothing of one, and nothing of Python beside the words of the exception."""
+    sentence = "the endpoint's code failed (KeyError{}). This is a bug of the endpoint."
+    for detail, words in [
+        ("submit_request raised it", ": submit_request raised it"),
+        ("the cursor cannot be kept, see __cause__", ": the cursor cannot be kept"),
+        ("see __cause__", ""),
+    ]:
+        assert error_text(errors.EndpointBug(JOB, "KeyError", detail)) == sentence.format(words)
 
 
 def test_a_job_is_named_as_in_a_jobs_file() -> None:

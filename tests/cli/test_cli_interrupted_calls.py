@@ -16,6 +16,7 @@ from pollwise.cli.result import fetch_result
 from pollwise.cli.submit import submit_job
 from pollwise.endpoints.declared import DeclaredEndpoint
 
+HOW_TO_WATCH = "Watch it with the same options: pollwise watch exports id=7"
 Interrupt = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
@@ -73,6 +74,8 @@ async def test_a_start_whose_reply_was_lost_is_in_doubt(exports: Any, tmp_path: 
     exports.submit_status = 500
     told = await interrupted(submit_job(endpoint_of(tmp_path), {}, SubmitOptions()))
     assert told == "pollwise: stopped; the job may have been started. Look on the server whether it is there"
+    told = await interrupted(submit_job(endpoint_of(tmp_path), {}, SubmitOptions(key="k")))
+    assert told == "pollwise: stopped; the job may have been started. Run the same command to go on"
 
 
 async def test_a_result_that_was_not_fetched_is_of_a_job_that_succeeded(
@@ -93,3 +96,28 @@ async def test_a_cancel_request_without_an_answer_is_said(exports: Any, tmp_path
     endpoint = endpoint_of(tmp_path)
     told = await interrupted(cancel_job(endpoint, endpoint.job(id=7), CancelOptions()))
     assert told.startswith("pollwise: stopped; the server did not answer the cancel request, and the job may still")
+    assert told.endswith(HOW_TO_WATCH)
+
+
+@pytest.mark.parametrize("starts", [True, False])
+async def test_a_job_that_was_started_or_cancelled_can_be_watched_on(
+    exports: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, starts: bool
+) -> None:
+    """After Ctrl-C the command says how."""
+    exports.ends["7"] = "never"
+    exports.cancel_status = 409
+    endpoint = endpoint_of(tmp_path)
+    starting = submit_job(endpoint, {}, SubmitOptions(wait=True))
+    waiting = cancel_job(endpoint, endpoint.job(id=7), CancelOptions(wait=True))
+    task = asyncio.create_task(starting if starts else waiting)
+    (waiting if starts else starting).close()
+    shown = ""
+    while ("id=7" if starts else "too late") not in shown:
+        await asyncio.sleep(0.01)
+        shown += capsys.readouterr().out
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (
+        capsys.readouterr().err.splitlines()[-1] == f"pollwise: stopped; the job may still be running. {HOW_TO_WATCH}"
+    )

@@ -7,7 +7,7 @@ import pytest
 from pollwise.cli import main
 
 
-@pytest.mark.parametrize("command", ["result", "cancel", "submit"])
+@pytest.mark.parametrize("command", ["result", "cancel", "submit", "check"])
 def test_help_fits_80_columns(
     command: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,7 +90,7 @@ async def test_no_output_replaces_what_the_command_reads(
 
 @pytest.mark.parametrize(
     ("end", "status", "states"),
-    [("error", 1, "exports 7 failed"), ("stopped", 1, "exports 7 cancelled"), ("forbidden", 3, "exports 7 abandoned")],
+    [("error", 1, "exports 7 failed"), ("stopped", 1, "exports 7 cancelled"), ("forbidden", 5, "exports 7 abandoned")],
 )
 async def test_a_job_without_success_has_no_result(
     end: str, status: int, states: str, exports: Any, command: Run, tmp_path: Path
@@ -104,22 +104,29 @@ async def test_a_job_without_success_has_no_result(
 
 
 @pytest.mark.parametrize(
-    ("code", "more", "states"),
+    ("code", "status", "more", "states"),
     [
-        (410, (), "the server does not know it (HTTP 410)."),
-        (403, (), "permission denied (HTTP 403)."),
-        (200, ("--max-bytes", "5"), "its result is larger than 5 bytes. Allow more with --max-bytes."),
-        (500, ("--timeout", "0.3"), "there was no answer within 0.3 s. Allow more time with --timeout."),
+        (410, 3, (), "the server does not know it (HTTP 410)."),
+        (403, 5, (), "permission denied (HTTP 403)."),
+        (200, 3, ("--max-bytes", "5"), "its result is larger than 5 bytes. Allow more with --max-bytes."),
+        (500, 3, ("--timeout", "0.3"), "there was no answer within 0.3 s. Allow more time with --timeout."),
     ],
 )
 @pytest.mark.parametrize("out", [(), ("-o", "out.bin")])
 async def test_a_result_that_cannot_be_fetched(
-    code: int, more: tuple[str, ...], states: str, out: tuple[str, ...], exports: Any, command: Run, tmp_path: Path
+    code: int,
+    status: int,
+    more: tuple[str, ...],
+    states: str,
+    out: tuple[str, ...],
+    exports: Any,
+    command: Run,
+    tmp_path: Path,
 ) -> None:
     """The command says that the job succeeded all the same. Nothing is written."""
     exports.file_status = code
-    status, text, err = await command("result", "exports", "id=7", *out, *QUICK, *more)
-    assert (status, text) == (3, "")
+    ended, text, err = await command("result", "exports", "id=7", *out, *QUICK, *more)
+    assert (ended, text) == (status, "")
     assert "pollwise: the job succeeded, but its result could not be fetched: " in err
     assert states in err
     assert not (tmp_path / "out.bin").exists()

@@ -16,6 +16,7 @@ from pollwise.simulator import Fault, Simulator
 Run = Callable[..., Any]
 Start = Callable[..., Any]
 QUICK = ("--interval", "0.05")
+LEFT = "stopped watching; the job may still be running. Run the same command to go on."
 
 
 def extraction(simulator: Simulator, *more: str, file_id: str = "F", job_id: str = "J") -> list[str]:
@@ -61,13 +62,13 @@ async def test_a_failure_as_json(simulator: Simulator, command: Run) -> None:
 
 
 async def test_a_cancellation_and_an_abandonment(simulator: Simulator, command: Run) -> None:
-    """A cancelled job gives status 1, an abandoned one status 3."""
+    """A cancelled job gives status 1, a deadline status 3, and an unknown job status 4."""
     simulator.add_delete("T", duration_s=0.0, outcome="cancelled")
     simulator.add_extraction("F", "J", duration_s=60.0)
     for arguments, status, kind, error in (
         (deletion(simulator), 1, "cancelled", "JobCancelled"),
         (extraction(simulator, "--timeout", "0.3"), 3, "abandoned", "DeadlineExceeded"),
-        (extraction(simulator, job_id="unknown"), 3, "abandoned", "JobNotFound"),
+        (extraction(simulator, job_id="unknown"), 4, "abandoned", "JobNotFound"),
     ):
         ended, out, err = await command(*arguments, "--json")
         assert (ended, err) == (status, "")
@@ -94,7 +95,7 @@ async def test_a_signal_ends_it_while_a_request_hangs(
     child = await start(*extraction(simulator, "--json"))
     await first_request(simulator)
     child.process.send_signal(number)
-    assert await child.end() == (status, "", "pollwise: stopped watching; the job may still be running\n")
+    assert await child.end() == (status, "", f"pollwise: {LEFT}\n")
 
 
 async def test_hostile_texts_are_safe_in_a_pipe(simulator: Simulator, command: Run, hostile: str) -> None:
@@ -179,6 +180,6 @@ async def test_ctrl_c_on_a_terminal(simulator: Simulator, on_terminal: Start) ->
     status, out = await on_terminal(*extraction(simulator), signal_when=first_request(simulator))
     assert status == 130
     assert out.rindex("\x1b[?25h") > out.rindex("\x1b[?25l")
-    assert out.endswith("pollwise: stopped watching; the job may still be running\r\n")
+    assert out.endswith(f"pollwise: {LEFT}\r\n")
     assert "· waiting" in out.rpartition("\x1b[2K")[2]
     assert "Traceback" not in out

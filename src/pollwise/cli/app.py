@@ -39,7 +39,10 @@ Exit status:
   0    succeeded
   1    failed or cancelled
   2    usage
-  3    abandoned: the job may still be running
+  3    gave up: deadline or outage; the job may still be running
+  4    the server does not know the job
+  5    the credentials were refused, or may not see the job
+  6    the set-up is wrong: base URL, certificate or proxy
   130  interrupted with Ctrl-C
 """
 _DEMO_EXITS = """\
@@ -60,6 +63,8 @@ Exit status:
   1    some failed or were cancelled, and none was abandoned
   2    usage, or bad rows in JOBS; no request was sent
   3    some were abandoned: those jobs may still be running
+  5    the credentials were refused
+  6    the set-up is wrong: base URL, certificate or proxy
   74   the ledger or another file cannot be written
   130  interrupted with Ctrl-C; run the same command to continue
   143  terminated; run the same command to continue
@@ -89,6 +94,7 @@ Examples:
   pollwise result openai-batch id=batch_7 -o output.jsonl
   pollwise cancel openai-batch id=batch_7 --wait
   pollwise submit openai-batch --order order.json --wait
+  pollwise check openai-batch id=batch_7
   pollwise endpoint check endpoints.toml --sample reply.json
   pollwise batch jobs.jsonl --out results.jsonl --report page.html
   pollwise ledger show jobs.jsonl.ledger

@@ -23,9 +23,10 @@ from pollwise.cli.batch_options import BatchOptions
 from pollwise.cli.batch_progress import BatchProgress
 from pollwise.cli.batch_screen import counts_text, open_batch_screen
 from pollwise.cli.batch_transport import BatchTransport
+from pollwise.cli.connections import transport_for
 from pollwise.cli.error_text import error_text
 from pollwise.cli.event_text import AnyEndpoint
-from pollwise.cli.exit_status import ExitStatus
+from pollwise.cli.exit_status import ExitStatus, exit_status_of
 from pollwise.cli.job_table import JobTable
 from pollwise.cli.ledger_commands import reason_texts, summarize
 from pollwise.cli.metrics_server import AddWatcher, metrics_served
@@ -38,8 +39,7 @@ from pollwise.cli.safe_text import counted, duration, safe
 from pollwise.cli.screen import Screen
 from pollwise.core.pacing import Retry
 from pollwise.core.rate_budget import RateBudget
-from pollwise.errors import AuthenticationError, LedgerWriteFailed, OriginChanged
-from pollwise.http.transport import AiohttpTransport
+from pollwise.errors import AuthenticationError, LedgerWriteFailed, OriginChanged, SetupError
 from pollwise.ledger import LedgerError, SqliteLedger
 from pollwise.model.events import Abandoned
 from pollwise.model.limits import Limits
@@ -63,6 +63,7 @@ async def run_batch(jobs: str, options: BatchOptions) -> ExitStatus:
     form, ledger_path = options.form_of(jobs), options.ledger_of(jobs)
     options.check_files(jobs)
     options.pacing()
+    transport_for(options)  # an option that cannot be used is found before the rows are read
     moved, names = options.moved(), options.names()
     with JobTable() as job_table:
         await read_jobs(jobs, form, options.endpoint, job_table, names.form)
@@ -101,10 +102,10 @@ class _Batch:
         except LedgerError:
             self._print_how_to_continue(progress)
             raise
-        except AuthenticationError as error:
+        except (AuthenticationError, SetupError) as error:
             print(f"pollwise: {safe(error_text(error))}", file=sys.stderr)
             await self._stop_early(progress)
-            return ExitStatus.ABANDONED
+            return exit_status_of(error)
         await self._print_summary(progress, screen, now() - progress.began_at)
         return batch_exit_status(progress)
 
@@ -133,7 +134,7 @@ class _Batch:
         add: AddWatcher,
     ) -> None:
         options = self.options
-        transport = AiohttpTransport(connections=options.concurrency, allow_plain_http=options.allow_plain_http)
+        transport = transport_for(options, connections=options.concurrency)
         batch_transport = BatchTransport(endpoint.name, transport, progress.request_counters[endpoint.name])
         watcher: JobWatcher[Any, Any] = JobWatcher(
             endpoint,
@@ -204,7 +205,7 @@ async def _show_outcomes(
         async for outcome in outcomes:
             if isinstance(outcome, Abandoned) and isinstance(outcome.error, LedgerWriteFailed):
                 raise outcome.error.__cause__ or outcome.error
-            if isinstance(outcome, Abandoned) and isinstance(outcome.error, OriginChanged):
+            if isinstance(outcome, Abandoned) and isinstance(outcome.error, (OriginChanged, SetupError)):
                 raise outcome.error
             await screen.show(endpoint, outcome)
 

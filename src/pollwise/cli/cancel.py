@@ -16,13 +16,14 @@ from rich.text import Text
 
 from pollwise.cli.error_text import call_error_text
 from pollwise.cli.event_text import AnyEndpoint, job_keys, label_of
-from pollwise.cli.exit_status import ExitStatus, UsageError
+from pollwise.cli.exit_status import ExitStatus, UsageError, exit_status_of
 from pollwise.cli.follow import follow_watch
 from pollwise.cli.options import CancelOptions
 from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
 from pollwise.cli.stdout import StdoutWriter
-from pollwise.cli.watch import MAY_RUN, close_with, watching
+from pollwise.cli.submit import how_to_watch
+from pollwise.cli.watch import close_with, watching
 from pollwise.endpoints.declared import DeclaredEndpoint
 from pollwise.errors import (
     AuthenticationError,
@@ -32,7 +33,7 @@ from pollwise.errors import (
     RequestRejected,
     WatchError,
 )
-from pollwise.model.events import Cancelled
+from pollwise.model.events import Abandoned, Cancelled
 from pollwise.model.protocols import Endpoint
 from pollwise.runtime.watch import Watch
 
@@ -70,9 +71,7 @@ async def cancel_job(endpoint: Endpoint[J, Any], job: J, options: CancelOptions)
     answer: _Answer | None = None
 
     def stopped(_: BaseException) -> str:
-        return (
-            MAY_RUN if answer is not None else f"stopped; {_SENTENCES['no answer']}, and the job may still be running"
-        )
+        return how_to_watch(endpoint, job, "" if answer is not None else f"{_SENTENCES['no answer']}, and ")
 
     async with watching(endpoint, options, screen, stopped=stopped) as watcher:
         watch = watcher.watch(job)
@@ -81,12 +80,12 @@ async def cancel_job(endpoint: Endpoint[J, Any], job: J, options: CancelOptions)
         answer = await _asked(watch)
         await _show(answer, endpoint, job, screen)
         if answer.error is not None:
-            return ExitStatus.FAILED if answer.word == "refused" else ExitStatus.ABANDONED
+            return _status_of(answer.error)
         if not options.wait:
             return ExitStatus.SUCCEEDED if answer.word == "accepted" else ExitStatus.FAILED
         record = await follow_watch(watch, endpoint, screen)
     status = await close_with(record, screen)
-    if status is ExitStatus.ABANDONED:
+    if isinstance(record.outcome, Abandoned):
         return status
     return ExitStatus.SUCCEEDED if isinstance(record.outcome, Cancelled) else ExitStatus.FAILED
 
@@ -100,6 +99,11 @@ async def _asked(watch: Watch[Any, Any, Any]) -> _Answer:
         return _Answer("refused", error)
     except WatchError as error:
         return _Answer("no answer", error)
+
+
+def _status_of(error: WatchError) -> ExitStatus:
+    status = exit_status_of(error)
+    return ExitStatus.FAILED if isinstance(error, RequestRejected) else status
 
 
 async def _show(answer: _Answer, endpoint: AnyEndpoint, job: Any, screen: Screen) -> None:

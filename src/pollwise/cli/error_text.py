@@ -16,8 +16,10 @@ from pollwise.cli.job_forms import JOB_TYPES, KEYS
 from pollwise.cli.safe_text import safe
 from pollwise.endpoints.declared import DeclaredJob
 from pollwise.errors import (
+    AuthenticationError,
     CallbackFailed,
     CancelDoubtful,
+    CertificateRejected,
     ClockSkewed,
     ConfigurationError,
     DeadlineExceeded,
@@ -27,17 +29,21 @@ from pollwise.errors import (
     JobFailed,
     JobNotFound,
     LedgerWriteFailed,
+    MalformedReply,
     NotVisibleYet,
     OriginChanged,
     PermissionDenied,
     PollTimeout,
     PollwiseError,
+    ProxyFailed,
     RateLimited,
     RequestRejected,
     ResultTooLarge,
     RetriesExhausted,
+    SetupError,
     SubmitDoubtful,
     TokenError,
+    UnknownHost,
     UnknownOutcome,
     UnrestoredError,
     UnsafeUrl,
@@ -45,11 +51,14 @@ from pollwise.errors import (
     WatchStopped,
 )
 from pollwise.ledger import LedgerClosed, LedgerFailed, LedgerFull, LedgerInUse, LedgerMissing, LedgerUnwritable
+from pollwise.model.events import Abandoned
 
-__all__ = ["call_error_text", "error_text", "job_text"]
+__all__ = ["abandoned_text", "call_error_text", "error_text", "job_text"]
 
 _Sentence: TypeAlias = Callable[[Any], str]
 _MAY_RUN = "the job may still be running"
+_NEVER_SEEN = "no poll has shown the job"
+_UNKEPT = "see __cause__"  # the detail in rows of ledgers that older versions wrote
 
 
 def error_text(error: BaseException) -> str:
@@ -59,6 +68,12 @@ def error_text(error: BaseException) -> str:
         if sentence is not None:
             return sentence(error)
     return str(error)
+
+
+def abandoned_text(event: Abandoned[Any, Any]) -> str:
+    """The sentence for the end of a watch. It does not say that a job may be running that no poll has shown."""
+    text = error_text(event.error)
+    return text if event.phase is not None else text.replace(_MAY_RUN, _NEVER_SEEN, 1)
 
 
 def call_error_text(error: BaseException) -> str:
@@ -170,6 +185,43 @@ def _configuration(error: ConfigurationError) -> str:
     return text.replace("base_url", "the base URL")
 
 
+def _bug(error: EndpointBug) -> str:
+    if error.kind == "ConfigurationError":
+        return error.detail
+    detail = "" if error.detail == _UNKEPT else error.detail.removesuffix(f", {_UNKEPT}")
+    words = f": {detail}" if detail else ""
+    return f"the endpoint's code failed ({error.kind}{words}). This is a bug of the endpoint."
+
+
+def _page(error: MalformedReply) -> str:
+    if not error.is_web_page:
+        return str(error)
+    return (
+        f"the server answered with a web page (HTTP {error.http_status}) and not with data. Check the base URL, and"
+        " whether the server wants a login or a VPN first."
+    )
+
+
+def _certificate(error: CertificateRejected) -> str:
+    check = {
+        "other name": "Check the host of the base URL.",
+        "unknown issuer": "If you trust its issuer, name the issuer's certificate with --ca-bundle FILE.",
+        "not yet valid": "Check the clock of this machine.",
+    }.get(error.flaw, "Check the clock of this machine; if it is right, the server needs a new certificate.")
+    return f"the server's certificate was not accepted ({error.detail}). {check}"
+
+
+def _proxy(error: ProxyFailed) -> str:
+    match error.http_status:
+        case None:
+            check = "Check the URL in HTTPS_PROXY, or --proxy."
+        case 407:
+            check = "Put the user name and the password for the proxy into the URL in HTTPS_PROXY."
+        case _:
+            check = "Check that the proxy may connect to this host, or name the host in NO_PROXY."
+    return f"{error.detail}. {check}"
+
+
 def _insecure(error: InsecureUrl) -> str:
     return (
         f"{error.origin} is plain http to another machine; use https, or --allow-plain-http if every machine on the way"
@@ -189,6 +241,11 @@ def _origin(error: OriginChanged) -> str:
 
 _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     CallbackFailed: lambda error: f"a part of pollwise raised {error.kind}: {error.detail}. This is a bug in pollwise.",
+    AuthenticationError: lambda error: (
+        f"{error.detail} Check that they are right and not expired, in the environment variables that have them."
+        f"{_server_said(error)}"
+    ),
+    CertificateRejected: _certificate,
     CancelDoubtful: lambda error: (
         "the cancel request may or may not have reached the server:"
         f" {error_text(error.last_error)} Cancel the job again if the API allows that."
@@ -199,7 +256,7 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     ),
     ConfigurationError: _configuration,
     DeadlineExceeded: _deadline,
-    EndpointBug: lambda error: f"the endpoint's code failed ({error.kind}). This is a bug of the endpoint.",
+    EndpointBug: _bug,
     InsecureUrl: _insecure,
     JobCancelled: lambda error: f"cancelled: {error.reason or 'no reason given'}",
     JobFailed: lambda error: f"failed: {error.reason or 'no reason given'}",
@@ -220,14 +277,17 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
         " writable; to look at it with `pollwise ledger show`, the file must be readable."
     ),
     LedgerWriteFailed: _unwritten,
+    MalformedReply: _page,
     NotVisibleYet: lambda _: "the job is not visible yet (HTTP 404); pollwise asks again for a while.",
     OriginChanged: _origin,
     PermissionDenied: _denied,
+    ProxyFailed: _proxy,
     PollTimeout: lambda error: f"no whole reply within {error.seconds:g} s.",
     RateLimited: _limited,
     RequestRejected: _rejected,
     ResultTooLarge: _too_large,
     RetriesExhausted: _retries,
+    SetupError: lambda error: error_text(error.last_error),
     SubmitDoubtful: lambda error: (
         f"the job of the order with the key {error.key!r} may have been started."
         + (f" {error.detail}" if error.detail else "")
@@ -239,6 +299,10 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
         + (f" {error.advice}" if error.advice else "")
     ),
     TokenError: lambda error: f"the resume token cannot be used: {error.reason}.",
+    UnknownHost: lambda error: (
+        f"the host name {error.host} does not exist. Check the base URL, and whether this network needs a VPN or a proxy"
+        " (--proxy URL)."
+    ),
     UnknownOutcome: _unknown,
     UnrestoredError: lambda error: error.message or f"an earlier run stopped watching it with {error.kind}.",
     UnsafeUrl: lambda error: (

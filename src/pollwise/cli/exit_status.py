@@ -3,14 +3,18 @@
 0    succeeded
 1    failed or cancelled: the job is over without success
 2    usage or configuration: no request was sent
-3    abandoned: pollwise stopped watching, the job may still be running
+3    gave up: the deadline passed, or the server failed for too long; the job may still be running
+4    the server does not know the job
+5    the credentials were refused, or they may not see the job
+6    the set-up is wrong, such as a base URL, a certificate or a proxy; waiting does not mend it
 70   a bug in pollwise
 74   the output or the ledger cannot be written, as when a disk is full
 130  interrupted with Ctrl-C
 141  stdout was closed by its reader, as after `| head -1`
 143  terminated (SIGTERM)
 
-For many jobs the worst status counts: 3 before 1 before 0, because an abandoned job can still change.
+For many jobs the worst status counts: 3 before 1 before 0, because an abandoned job can still change. A batch ends with 5 or
+6 if that ended the batch itself.
 """
 
 from __future__ import annotations
@@ -18,9 +22,18 @@ from __future__ import annotations
 import enum
 from typing import Any
 
+from pollwise.errors import (
+    AuthenticationError,
+    ClockSkewed,
+    JobNotFound,
+    PermissionDenied,
+    RequestRejected,
+    SetupError,
+    UnsafeUrl,
+)
 from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
 
-__all__ = ["ExitStatus", "UsageError", "exit_status_for"]
+__all__ = ["ExitStatus", "UsageError", "exit_status_for", "exit_status_of"]
 
 
 class ExitStatus(enum.IntEnum):
@@ -30,6 +43,9 @@ class ExitStatus(enum.IntEnum):
     FAILED = 1
     USAGE = 2
     ABANDONED = 3
+    NOT_FOUND = 4
+    DENIED = 5
+    SETUP = 6
     BUG = 70
     OUTPUT = 74
     INTERRUPTED = 130
@@ -48,5 +64,17 @@ def exit_status_for(outcome: Outcome[Any, Any]) -> ExitStatus:
             return ExitStatus.SUCCEEDED
         case Failed() | Cancelled():
             return ExitStatus.FAILED
-        case Abandoned():
-            return ExitStatus.ABANDONED
+        case Abandoned(error=error):
+            return exit_status_of(error)
+
+
+def exit_status_of(error: BaseException) -> ExitStatus:
+    """The exit status of a command that this error has ended."""
+    match error:
+        case JobNotFound():
+            return ExitStatus.NOT_FOUND
+        case AuthenticationError() | PermissionDenied():
+            return ExitStatus.DENIED
+        case SetupError() | RequestRejected() | ClockSkewed() | UnsafeUrl():
+            return ExitStatus.SETUP
+    return ExitStatus.ABANDONED

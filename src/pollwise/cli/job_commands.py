@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from pollwise.cli.options import CancelOptions, ResultOptions, SubmitOptions
+from pollwise.cli.options import CancelOptions, EndpointOptions, ResultOptions, SubmitOptions
 
 __all__ = ["add_to"]
 
@@ -18,7 +18,8 @@ Exit status:
   0    the result is written
   1    the job failed or was cancelled
   2    usage, or its endpoint has no result
-  3    abandoned: the job may still be running; or its result cannot be had
+  3    gave up: the job may still be running; or its result cannot be had
+  4-6  as `pollwise watch`
   74   the result cannot be written
   130  interrupted with Ctrl-C
 """
@@ -27,7 +28,8 @@ Exit status:
   0    the server accepted the request; with --wait: the job was cancelled
   1    too late, or refused; with --wait: the job ended in another way
   2    usage, or its endpoint cannot cancel
-  3    no answer; with --wait: abandoned, the job may still be running
+  3    no answer; with --wait: gave up, the job may still be running
+  4-6  as `pollwise watch`
   130  interrupted with Ctrl-C
 """
 
@@ -36,11 +38,23 @@ Exit status:
   0    the job was started; with --wait: it succeeded; with --result: written
   1    no job was started; with --wait: the job failed or was cancelled
   2    usage, or its endpoint cannot start jobs
-  3    in doubt: the job may have been started; with --wait: abandoned
+  3    in doubt: the job may have been started; with --wait: gave up
+  4-6  as `pollwise watch`
   74   the result cannot be written
   130  interrupted with Ctrl-C
 """
 
+_CHECK_EXITS = """\
+Exit status:
+  0    all is right; else the status of the worst line
+  2    usage
+  3    the server did not answer, or is not able to just now
+  4    the server does not know the job
+  5    the credentials were refused, or may not see the job
+  6    the set-up is wrong: base URL, proxy or certificate
+"""
+
+_USUAL = EndpointOptions()
 _USUAL_RESULT = ResultOptions()
 _USUAL_CANCEL = CancelOptions()
 _USUAL_SUBMIT = SubmitOptions()
@@ -51,6 +65,7 @@ def add_to(app: App) -> None:
     app.command(result, name="result", help_epilogue=_RESULT_EXITS)
     app.command(cancel, name="cancel", help_epilogue=_CANCEL_EXITS)
     app.command(submit, name="submit", help_epilogue=_SUBMIT_EXITS)
+    app.command(check, name="check", help_epilogue=_CHECK_EXITS)
 
 
 async def result(name: str, /, *keys: str, options: ResultOptions = _USUAL_RESULT) -> int:
@@ -97,3 +112,19 @@ async def submit(name: str, /, *fields: str, options: SubmitOptions = _USUAL_SUB
 
     order = order_of(fields, options.order)
     return await submit_job(named_endpoint(name, options), order, options)
+
+
+async def check(name: str, /, *keys: str, options: EndpointOptions = _USUAL) -> int:
+    """Check name resolution, proxy, TLS, credentials and one job: a line for each.
+
+    One status request is sent, and nothing is changed.
+
+    Args:
+        name: The endpoint, as for `pollwise watch`.
+        keys: The keys of the job, each as KEY=VALUE.
+        options: How to connect, and what to show.
+    """
+    from pollwise.cli.check import check_set_up
+    from pollwise.cli.watch import named_job
+
+    return await check_set_up(*named_job(name, keys, options), options)

@@ -130,6 +130,18 @@ class WatchOptions(CommonOptions):
     allow_plain_http: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Allow http:// to another machine. Every machine on the way can then read the credentials."""
 
+    proxy: Annotated[str | None, Parameter(metavar="URL|none", show_default=False)] = None
+    """Send requests through this proxy. Without it: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY; NO_PROXY names exceptions."""
+
+    ca_bundle: FilePath = None
+    """Trust the certificate authorities in this PEM file, instead of those of the system."""
+
+    cert: FilePath = None
+    """Send the client certificate in this PEM file, which has its private key, too, unless --cert-key names one."""
+
+    cert_key: FilePath = None
+    """The PEM file with the private key of --cert."""
+
     def pacing(self) -> Pacing:
         """How often to ask.
 

@@ -19,7 +19,7 @@ import attrs
 from pollwise.cli.atomic_file import atomic_write, check_distinct, check_writable
 from pollwise.cli.error_text import call_error_text
 from pollwise.cli.event_text import AnyEndpoint
-from pollwise.cli.exit_status import ExitStatus, UsageError
+from pollwise.cli.exit_status import ExitStatus, UsageError, exit_status_of
 from pollwise.cli.follow import follow_watch
 from pollwise.cli.options import ResultOptions, SubmitOptions
 from pollwise.cli.safe_text import safe
@@ -28,7 +28,7 @@ from pollwise.cli.stdout import StdoutWriter
 from pollwise.cli.usual_files import read_files
 from pollwise.cli.watch import MAY_RUN, close_with, watching
 from pollwise.endpoints.declared import DeclaredEndpoint, Fetch
-from pollwise.errors import JobError, PollwiseError
+from pollwise.errors import JobError, JobNotFound, PollwiseError
 from pollwise.model.events import Succeeded
 from pollwise.model.protocols import Endpoint
 from pollwise.runtime.watch import Watch
@@ -73,10 +73,10 @@ async def fetch_result(endpoint: Endpoint[J, Any], job: J, options: ResultOption
     return status if fetched is None else await deliver_result(fetched, options)
 
 
-def stopped_text(watch: Watch[Any, Any, Any] | None) -> str:
-    """What is known of this job if a signal ends the command."""
+def stopped_text(watch: Watch[Any, Any, Any] | None, may_run: str = MAY_RUN) -> str:
+    """What is known of this job if a signal ends the command. `may_run` is said of a job that is not over."""
     succeeded = watch is not None and isinstance(watch.outcome, Succeeded)
-    return "stopped; the job succeeded, and its result was not fetched" if succeeded else MAY_RUN
+    return "stopped; the job succeeded, and its result was not fetched" if succeeded else may_run
 
 
 def check_has_result(endpoint: AnyEndpoint, options: ResultOptions) -> None:
@@ -122,7 +122,9 @@ async def deliver_result(fetched: FetchedResult, options: ResultOptions) -> Exit
         failed = isinstance(fetched.error, JobError)
         what = "" if failed else "the job succeeded, but its result could not be fetched: "
         print(f"pollwise: {what}{safe(call_error_text(fetched.error), 1000)}", file=sys.stderr)
-        return ExitStatus.FAILED if failed else ExitStatus.ABANDONED
+        if failed or isinstance(fetched.error, JobNotFound):  # the job is known, but its result is not
+            return ExitStatus.FAILED if failed else ExitStatus.ABANDONED
+        return exit_status_of(fetched.error)
     size = fetched.size
     if size is None:
         value = fetched.value

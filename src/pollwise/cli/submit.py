@@ -11,13 +11,13 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rich.text import Text
 
 from pollwise.cli.error_text import call_error_text
 from pollwise.cli.event_text import AnyEndpoint, label_of
-from pollwise.cli.exit_status import ExitStatus, UsageError
+from pollwise.cli.exit_status import ExitStatus, UsageError, exit_status_of
 from pollwise.cli.follow import follow_watch
 from pollwise.cli.job_forms import VENDORS
 from pollwise.cli.options import SubmitOptions
@@ -28,11 +28,21 @@ from pollwise.cli.screen import LineScreen, Screen, open_screen
 from pollwise.cli.stdout import StderrWriter, StdoutWriter
 from pollwise.cli.watch import close_with, watching
 from pollwise.endpoints.declared import DeclaredEndpoint
-from pollwise.errors import ConfigurationError, SubmitDoubtful, UnsafeUrl, WatchError
+from pollwise.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    PermissionDenied,
+    SetupError,
+    SubmitDoubtful,
+    UnsafeUrl,
+    WatchError,
+)
 from pollwise.model.events import Succeeded
 from pollwise.runtime.watch import Watch
 
-__all__ = ["submit_job"]
+__all__ = ["how_to_watch", "job_arguments", "submit_job"]
+
+_GRACE_S: Final = 30.0  # a job that was just started may not be visible yet
 
 
 async def submit_job(endpoint: AnyEndpoint, order: Mapping[str, Any], options: SubmitOptions) -> ExitStatus:
@@ -53,9 +63,13 @@ async def submit_job(endpoint: AnyEndpoint, order: Mapping[str, Any], options: S
     started: Watch[Any, Any, Any] | None = None
 
     def stopped(cancelled: BaseException) -> str:
-        return _unstarted_text(cancelled) if started is None else stopped_text(started)
+        if started is None:
+            return _unstarted_text(cancelled, options)
+        return stopped_text(started, how_to_watch(endpoint, started.job))
 
-    async with watching(endpoint, options, screen, result_bytes=result_bytes, stopped=stopped) as watcher:
+    async with watching(
+        endpoint, options, screen, result_bytes=result_bytes, grace_s=_GRACE_S, stopped=stopped
+    ) as watcher:
         starter: Any = watcher  # the endpoint has the ability, which its type does not show
         try:
             watch: Watch[Any, Any, Any] = await starter.submit(made, key=options.key)
@@ -104,6 +118,12 @@ def job_arguments(endpoint: AnyEndpoint, job: Any) -> str:
     return " ".join(shlex.quote(safe(text, 10_000)) for text in (endpoint.name, *texts))
 
 
+def how_to_watch(endpoint: AnyEndpoint, job: Any, before: str = "") -> str:
+    """After a signal: what is left, and how to go on. `before` is what else is known."""
+    arguments = job_arguments(endpoint, job)
+    return f"stopped; {before}the job may still be running. Watch it with the same options: pollwise watch {arguments}"
+
+
 async def _not_started(error: WatchError, endpoint: AnyEndpoint, options: SubmitOptions) -> ExitStatus:
     doubtful = isinstance(error, (SubmitDoubtful, UnsafeUrl))
     message = call_error_text(error)
@@ -115,13 +135,18 @@ async def _not_started(error: WatchError, endpoint: AnyEndpoint, options: Submit
     if not options.json:
         what = "" if doubtful else "no job was started: "
         print(f"pollwise: {label_of(endpoint)}: {what}{safe(message, 2000)}", file=sys.stderr)
-    return ExitStatus.ABANDONED if doubtful else ExitStatus.FAILED
+    if doubtful:
+        return ExitStatus.ABANDONED
+    status = exit_status_of(error)
+    return status if isinstance(error, (SetupError, AuthenticationError, PermissionDenied)) else ExitStatus.FAILED
 
 
-def _unstarted_text(cancelled: BaseException) -> str:
+def _unstarted_text(cancelled: BaseException, options: SubmitOptions) -> str:
     """What is known of the start if a signal ends the command. `JobWatcher.submit` adds it to the cancellation."""
-    if isinstance(cancelled.__cause__, SubmitDoubtful):
-        return "stopped; the job may have been started. Look on the server whether it is there"
+    doubt = cancelled.__cause__
+    if isinstance(doubt, SubmitDoubtful):
+        again = "Run the same command to go on" if doubt.repeatable and options.key is not None else None
+        return f"stopped; the job may have been started. {again or 'Look on the server whether it is there'}"
     known = getattr(cancelled, "__notes__", None)
     return f"stopped. {known[-1]}" if known else "stopped; no job was started"
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
+from pollwise.cli.connections import transport_for
 from pollwise.cli.declared import keys_of
 from pollwise.cli.endpoint_names import EndpointNames
 from pollwise.cli.event_text import AnyEndpoint
@@ -16,7 +17,6 @@ from pollwise.cli.follow import WatchRecord, follow_watch, outcome_text
 from pollwise.cli.options import EndpointOptions, WatchOptions
 from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import Screen, open_screen
-from pollwise.http.transport import AiohttpTransport
 from pollwise.model.limits import Limits
 from pollwise.model.protocols import Endpoint
 from pollwise.watcher import JobWatcher
@@ -25,7 +25,8 @@ __all__ = ["MAY_RUN", "close_with", "named_endpoint", "named_job", "watch_job", 
 
 J = TypeVar("J", bound=Hashable)
 
-MAY_RUN: Final = "stopped watching; the job may still be running"
+MAY_RUN: Final = "stopped watching; the job may still be running. Run the same command to go on."
+_GRACE_S: Final = 3.0  # a user names a job that exists; three polls are sent in any case
 _USUAL_BODY: Final = 1_048_576  # bytes, as the transport has it
 
 
@@ -58,6 +59,7 @@ async def watching(
     screen: Screen,
     *,
     result_bytes: int | None = None,
+    grace_s: float | None = None,
     stopped: Callable[[BaseException], str] = lambda _: MAY_RUN,
 ) -> AsyncIterator[JobWatcher[J, Any, Any]]:
     """The open watcher of a command, while its screen is open.
@@ -67,14 +69,20 @@ async def watching(
         options: How to watch.
         screen: Shows the events.
         result_bytes: Most bytes of a result in memory, if the command fetches one.
-        stopped: Says what is known, if the command is cancelled by a signal. It takes the cancellation.
+        grace_s: How long a job may be unknown to the server. None for a job that a user has named.
+        stopped: Says what is known and how to go on, if a signal cancels the command. It takes the cancellation.
     """
     body = _USUAL_BODY if result_bytes is None else max(_USUAL_BODY, result_bytes)
-    transport = AiohttpTransport(allow_plain_http=options.allow_plain_http, max_body=body)
+    transport = transport_for(options, max_body=body)
     limits = None if result_bytes is None else Limits(result_bytes=result_bytes)
     pacing = options.pacing()
     watcher: JobWatcher[J, Any, Any] = JobWatcher(
-        endpoint, timeout_s=options.timeout, pacing=pacing, transport=transport, limits=limits
+        endpoint,
+        timeout_s=options.timeout,
+        pacing=pacing,
+        transport=transport,
+        limits=limits,
+        not_found_grace_s=_GRACE_S if grace_s is None else grace_s,
     )
     try:
         async with transport, screen, watcher:
