@@ -93,13 +93,14 @@ def test_a_retry_shows_its_error_and_its_delay(
 
 
 def test_throttled_and_abandoned(extractions: ExtractionEndpoint) -> None:
-    """A throttled watch shows its delay. An abandoned one says that the job may still be running."""
+    """A throttled watch shows its delay. An abandoned one says that the job may still be running, if a poll has shown it."""
     assert "throttled (2 polls, 3.0 s): rate budget spent for 2.0 s" in event_line(
         extractions, Throttled(delay_s=2.0, **SEEN)
     )
-    abandoned: Any = Abandoned(error=DeadlineExceeded(JOB, 60.0), status=None, phase=None, **SEEN)
-    assert view_of(abandoned).note == "DeadlineExceeded"
-    assert "the job may still be running" in event_line(extractions, abandoned)
+    for phase, left in ((Phase.RUNNING, "the job may still be running"), (None, "no poll has shown the job")):
+        abandoned: Any = Abandoned(error=DeadlineExceeded(JOB, 60.0), status=None, phase=phase, **SEEN)
+        assert view_of(abandoned).note == "DeadlineExceeded"
+        assert f"not over within 60 s; {left}. Watch it again" in event_line(extractions, abandoned)
 
 
 def test_hostile_texts_are_safe_to_print(

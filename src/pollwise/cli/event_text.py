@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from pollwise.cli.error_text import error_text
+from pollwise.cli.error_text import abandoned_text, error_text
 from pollwise.cli.safe_text import duration, endpoint_label, safe
 from pollwise.cli.status_text import status_text
 from pollwise.errors import NotVisibleYet, PollError, RateLimited, ServerUnavailable
@@ -134,7 +134,7 @@ def view_of(event: AnyEvent) -> EventView:
             reason = safe(event.error.reason or status_text(event.status, over=True) or "no reason given")
             return _view(event, type(event).__name__.lower(), reason, reason)
         case Abandoned(error=error):
-            return _view(event, "abandoned", type(error).__name__, safe(error_text(error)))
+            return _view(event, "abandoned", type(error).__name__, safe(abandoned_text(event)))
 
 
 def polls_text(polls: int) -> str:

@@ -27,7 +27,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pollwise.cli.error_text import error_text
+from pollwise.cli.error_text import abandoned_text, error_text
 from pollwise.model.events import Abandoned, Cancelled, Event, Failed, Progressed, Retrying, Succeeded, Throttled
 from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import Phase
@@ -51,7 +51,7 @@ def event_to_json(endpoint: Endpoint[Any, Any], event: Event[Any, Any]) -> str:
         "detected_within_s": milliseconds(getattr(event, "detected_within_s", None)),
         "polls": event.polls,
         "status": None if status is None else endpoint.codec.status_to_json(status),
-        "error": _error(getattr(event, "error", None)),
+        "error": _error(event),
     }
     return json.dumps(fields, ensure_ascii=True, separators=(",", ":"), default=str)
 
@@ -75,5 +75,9 @@ def milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def _error(error: Exception | None) -> dict[str, str] | None:
-    return None if error is None else {"type": type(error).__name__, "message": error_text(error)}
+def _error(event: Event[Any, Any]) -> dict[str, str] | None:
+    error: Exception | None = getattr(event, "error", None)
+    if error is None:
+        return None
+    text = abandoned_text(event) if isinstance(event, Abandoned) else error_text(error)
+    return {"type": type(error).__name__, "message": text}
