@@ -43,7 +43,7 @@ async def test_what_it_prints_can_be_pasted(start: Start) -> None:
     environment = {**os.environ, **exports}
     pasted = [by_outcome["succeeded"], by_outcome["abandoned"], further[-1]]
     children = [await start(*arguments, env=environment) for arguments in pasted]
-    assert [(await child.end())[0] for child in children] == [0, 3, 0]
+    assert [(await child.end())[0] for child in children] == [0, 4, 0]
     server.process.send_signal(signal.SIGINT)
     status, _, err = await server.end()
     assert status == 130

@@ -34,7 +34,7 @@ from pollwise.errors import (
     MalformedReply,
     PermissionDenied,
     RequestRejected,
-    RetriesExhausted,
+    SetupError,
 )
 from pollwise.model.bounded_reply import bounded
 from pollwise.model.messages import Reply
@@ -302,12 +302,12 @@ def test_a_reply_of_another_form_is_no_answer(
         endpoint.read_for(endpoint.job(**parameters), bounded(Reply(said.status, said.fields, said.body)))
 
 
-async def test_a_page_of_a_gateway_is_an_outage() -> None:
-    """The polls go on, and then the watch is abandoned."""
+async def test_a_page_of_a_gateway_is_a_wrong_set_up() -> None:
+    """It is no reply of AWS. If no poll has worked before, the watch ends soon."""
     aws = Aws(xml("<html><body>Sign in</body></html>"))
     outcome = (await events_of(aws, "ec2", "instance_running", {"InstanceIds": ["i-1"]}))[-1]
     assert isinstance(outcome, Abandoned)
-    assert isinstance(outcome.error, RetriesExhausted)
+    assert isinstance(outcome.error, SetupError)
     assert isinstance(outcome.error.last_error, MalformedReply)
 
 
