@@ -64,7 +64,7 @@ def _first_page(version: int) -> bytes:
 def _point_to_intents(db: sqlite3.Connection, root: int | None) -> None:
     """Correct where the table of intents begins. Its indexes are not read."""
     db.execute("PRAGMA writable_schema = ON")
-    db.execute("DELETE FROM sqlite_master WHERE tbl_name = 'submits' AND (type = 'index' OR ?1 IS NULL)", (root,))
+    db.execute("DELETE FROM sqlite_master WHERE tbl_name = 'submits' AND (type = 'index' OR ? IS NULL)", (root,))
     db.execute("UPDATE sqlite_master SET rootpage = ? WHERE name = 'submits'", (root,))
     db.commit()
     db.execute("PRAGMA writable_schema = RESET")

@@ -26,7 +26,7 @@ _BY_KEY = f"SELECT {_COLUMNS} FROM submits WHERE endpoint = ? AND account = ? AN
 _BY_ID = f"SELECT {_COLUMNS} FROM submits WHERE id = ?"  # noqa: S608
 _OPEN = (
     f"SELECT {_COLUMNS} FROM submits WHERE watch IS NULL"  # noqa: S608
-    " AND (?1 IS NULL OR endpoint = ?1) AND (?2 IS NULL OR account = ?2) ORDER BY id"
+    " AND endpoint = coalesce(?, endpoint) AND account = coalesce(?, account) ORDER BY id"
 )
 _ALL = f"SELECT {_COLUMNS} FROM submits NOT INDEXED"  # noqa: S608
 _INSERT = f"INSERT INTO submits ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
