@@ -121,7 +121,8 @@ def test_all_is_sorted_and_true(path: Path) -> None:
     if names is None:
         return
     assert names == sorted(set(names), key=reading_order)
-    module = importlib.import_module(".".join(["pollwise", *Path(relative(path)).with_suffix("").parts]))
+    parts = ["pollwise", *Path(relative(path)).with_suffix("").parts]
+    module = importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
     assert [name for name in names if not hasattr(module, name)] == []
 
 
