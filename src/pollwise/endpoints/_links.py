@@ -5,8 +5,7 @@ Rule: the URL is asked as it was sent, because it may be signed. Where it may go
 
 from __future__ import annotations
 
-from yarl import URL
-
+from pollwise.endpoints._server_values import url_in
 from pollwise.errors import ConfigurationError
 from pollwise.model.messages import Request
 
@@ -19,11 +18,9 @@ def link_request(url: str | None, field: str) -> Request:
     Raises:
         ConfigurationError: It is None, or no URL. The error does not show it, because it may be signed.
     """
-    if url:
-        try:
-            return Request(URL(url, encoded=url.isascii()))
-        except ValueError:
-            pass
+    found = url_in(url or None, None)
+    if found is not None:
+        return Request(found)
     raise ConfigurationError(
         f"the final status has no URL in {field}, so there is nothing to download; ask the vendor what became of the file"
     )

@@ -100,7 +100,7 @@ def test_the_result_is_the_file_at_the_link() -> None:
     assert EXPORTS.read_result(Reply(200, {}, b"PK\x03\x04")) == b"PK\x03\x04"
 
 
-@pytest.mark.parametrize("link", [None, "", "http://["])
+@pytest.mark.parametrize("link", [None, "", "http://[", "http://x.example:abc/", "https://x.example/a b"])
 def test_a_completed_export_without_a_link_has_no_result(link: str | None) -> None:
     """The error says so, without the link."""
     with pytest.raises(ConfigurationError, match="no URL in download_url"):
