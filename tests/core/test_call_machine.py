@@ -26,6 +26,7 @@ POLICY = Policy(pacing=Pacing.fixed(5.0), retry=Retry(), timeout_s=3600.0, call=
 
 class _Pages(StatusCall[str, str]):
     at_once = True
+    starts_own: bool = False
 
 
 def _machine(policy: Policy = POLICY) -> CallMachine[str, str]:

@@ -49,6 +49,7 @@ class Fetch:
     deciding_keys: Collection[str] = ()
     limits: ReplyLimits | None = None
     at_once: bool = True
+    starts_own: bool = False
     method: str = "GET"
 
     def request(self, job: ToyJob, cursor: Cursor, /) -> Request:

@@ -38,6 +38,7 @@ class Call(Protocol[J_contra, S]):
         limits: How much of a reply is kept. None for the limits of a status.
         at_once: Whether the next request is sent at once when a reading has another cursor than the one before, as for
             the pages of a list. Otherwise it is paced like any poll.
+        starts_own: Whether no server has had a part in the URL of the request without a cursor.
     """
 
     answer_statuses: frozenset[int]
@@ -45,6 +46,7 @@ class Call(Protocol[J_contra, S]):
     deciding_keys: Collection[str]
     limits: ReplyLimits | None
     at_once: bool
+    starts_own: bool
 
     def request(self, job: J_contra, cursor: Cursor, /) -> Request:
         """The request, without credentials. `cursor` is None at the start."""

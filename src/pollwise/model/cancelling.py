@@ -39,6 +39,7 @@ class CancelCall(Generic[J, S]):
     deciding_keys: Collection[str] = ()
     limits: ReplyLimits | None = None
     at_once: bool = False
+    starts_own: bool = False
 
     def __init__(self, endpoint: Endpoint[J, S], status: S | None) -> None:
         made: Any = endpoint

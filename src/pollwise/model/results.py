@@ -92,6 +92,7 @@ class ResultCall(Generic[J, S]):
     deciding_keys: Collection[str] = ()
     limits: ReplyLimits | None = WHOLE
     at_once: bool = True
+    starts_own: bool = False
 
     def __init__(self, endpoint: Endpoint[J, S], status: S, *, most_bytes: int) -> None:
         made: Any = endpoint

@@ -22,7 +22,7 @@ from pollwise.errors import AuthenticationError, ConnectFailed, PollTimeout
 from pollwise.http.signing import unsigned
 from pollwise.http.turns import Turns
 from pollwise.model.bounded_reply import SHORT, bounding
-from pollwise.model.calls import Call, StatusCall
+from pollwise.model.calls import Call
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.masked_values import masked_error
 from pollwise.model.masking import Mask, mask_of
@@ -345,7 +345,7 @@ class Poller(Generic[J, S]):
 def _is_own(machine: WatchMachine[Any, Any]) -> bool:
     """Whether no server has had a part in the URL of the next request."""
     call = machine.call
-    return call is None or (machine.cursor is None and isinstance(call, (StatusCall, SubmitCall)) and call.starts_own)
+    return call is None or (machine.cursor is None and call.starts_own)
 
 
 def _named_by_endpoint(request: Request, machine: WatchMachine[Any, Any]) -> frozenset[str]:

@@ -111,6 +111,7 @@ class SaveCall(Generic[J, S]):
     deciding_keys: Collection[str] = ()
     limits: ReplyLimits | None = None
     at_once: bool = False
+    starts_own: bool = False
 
     def __init__(self, endpoint: Endpoint[J, S], status: S, file: ResultFile) -> None:
         made: Any = endpoint
