@@ -64,7 +64,7 @@ class LedgerCounts:
             self.errors["count_unacknowledged", type(exc).__name__] += 1
 
     def add_unacknowledged(self, count: object, sign: int) -> None:
-        """The ledger says that it has written so many outcomes (`sign` 1), or acknowledged them (-1)."""
+        """Count outcomes that the ledger has written (`sign` 1) or acknowledged (-1)."""
         if self.unacknowledged is not None and isinstance(count, int):
             self.unacknowledged = max(0, self.unacknowledged + sign * count)
 

@@ -137,7 +137,7 @@ class Reading(Generic[S]):
         poll_after_s: float | None = None,
         cursor: Cursor = None,
     ) -> Reading[T]:
-        """The job is not over, and goes on only after somebody has answered it, such as with an approval."""
+        """A reading of a job that needs an answer from somebody before it goes on, such as an approval."""
         return Reading(
             status=status,
             phase=Phase.WAITING_FOR_INPUT,
