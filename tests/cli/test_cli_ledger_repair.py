@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -16,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from pollwise.cli.ledger_repair import check
+from pollwise.cli.ledger_repair import check, recover
 from pollwise.ledger import Conclusion, NewWatch, OutcomeKind, SqliteLedger
+from pollwise.ledger.recovery import Survey, recover_ledger
 from pollwise.ledger.schema import MIGRATIONS
 from pollwise.model.reading import Phase
 
@@ -369,20 +371,68 @@ async def begun(start: Start, tmp_path: Path) -> Any:
     return child
 
 
+INTERRUPTED = "The recovery was interrupted. Nothing was changed, and new.ledger was not written."
+
+
 async def test_ctrl_c(tmp_path: Path, start: Start) -> None:
-    """The recovery stops, removes its unfinished file and says that nothing was changed, with status 130."""
+    """The recovery stops, removes its unfinished file and says that nothing was changed, with status 130.
+
+    The command may notice the signal after its last row. Then the ledger is written, and its numbers are shown.
+    """
     path = await filled(tmp_path / "old.ledger", 5_000)
     with standing_still(path):
         before = path.read_bytes()
         child = await begun(start, tmp_path)
         child.process.send_signal(signal.SIGINT)
-    assert await child.end() == (
-        130,
-        "",
-        "pollwise: The recovery was interrupted. Nothing was changed, and new.ledger was not written.\n",
-    )
-    assert names(tmp_path) == ["old.ledger"]
+    end = await child.end()
+    if end[0] == 130:
+        assert end == (130, "", f"pollwise: {INTERRUPTED}\n")
+        assert names(tmp_path) == ["old.ledger"]
+    else:
+        assert end == (0, "all 5,000 rows were written to new.ledger\n", "")
+        assert names(tmp_path) == ["new.ledger", "old.ledger"]
     assert path.read_bytes() == before
+
+
+async def test_a_recovery_that_is_cancelled(tmp_path: Path, capsys: Any) -> None:
+    """The recovery stops at the next row, and removes its unfinished file."""
+    path = await filled(tmp_path / "old.ledger", 3)
+    with standing_still(path):
+        recovering = asyncio.create_task(recover(path, tmp_path / "new.ledger", json_wanted=False))
+        while not (tmp_path / "new.ledger-pollwise-recovery").exists():
+            await asyncio.sleep(0.001)
+        recovering.cancel()
+        for _ in range(3):
+            await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await recovering
+    assert "The recovery was interrupted. Nothing was changed, and " in capsys.readouterr().err
+    assert names(tmp_path) == ["old.ledger"]
+
+
+async def test_a_recovery_that_is_cancelled_too_late(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recovery that has written its ledger shows its numbers, although it is cancelled then."""
+    path = await filled(tmp_path / "old.ledger", 3)
+    written, checked = threading.Event(), threading.Event()
+
+    def late(old: str, new: str, stop: Callable[[], bool]) -> Survey:
+        survey = recover_ledger(old, new, stop)
+        written.set()
+        checked.wait()
+        return survey
+
+    monkeypatch.setattr("pollwise.cli.ledger_repair.recover_ledger", late)
+    recovering = asyncio.create_task(recover(path, tmp_path / "new.ledger", json_wanted=False))
+    while not written.is_set():
+        await asyncio.sleep(0.001)
+    recovering.cancel()
+    await asyncio.sleep(0)
+    checked.set()
+    assert await recovering == 0
+    assert capsys.readouterr().out.startswith("all 3 rows were written to ")
+    assert names(tmp_path) == ["new.ledger", "old.ledger"]
 
 
 async def test_ctrl_c_during_a_check(tmp_path: Path, capsys: Any) -> None:

@@ -50,7 +50,11 @@ async def recover(path: Path, new: Path, *, json_wanted: bool) -> ExitStatus:
 
 
 async def _in_thread(work: Callable[[Callable[[], bool]], Survey], interrupted: str) -> Survey:
-    """Do the work in a thread. If this is cancelled, stop it, and say so if it has not finished."""
+    """Do the work in a thread. If this is cancelled, stop the work and say so.
+
+    Work that finished all the same is a result like any other, and is returned. Otherwise it would not be known that
+    the new ledger is there.
+    """
     stop = threading.Event()
     running = asyncio.ensure_future(asyncio.to_thread(work, stop.is_set))
     try:
@@ -58,8 +62,9 @@ async def _in_thread(work: Callable[[Callable[[], bool]], Survey], interrupted: 
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait([running])
-        if running.exception() is not None:
-            print(f"pollwise: {interrupted}", file=sys.stderr, flush=True)
+        if running.exception() is None:
+            return running.result()
+        print(f"pollwise: {interrupted}", file=sys.stderr, flush=True)
         raise
 
 
