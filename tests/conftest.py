@@ -67,6 +67,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
 
 
+def pytest_collection_finish() -> None:
+    # Many tests collect garbage, and each pass would look at all that the collection of thousands of tests has made.
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of the vendors' documented payloads: `samples / "oracle_content" / "processing.json"`."""
