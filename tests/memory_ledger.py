@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import attrs
-import orjson
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import (
@@ -27,8 +27,13 @@ from pollwise.ledger import (
     Relocation,
     Renewal,
 )
+from pollwise.ledger.checksums import OLDER
+from pollwise.ledger.claims import Claims, check_claim
+from pollwise.ledger.rows import COLUMNS, json_of, key_text, line_of, microseconds, state_of, text_of
 
 Row = OpenWatch | Concluded
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MemoryLedger(Ledger):
@@ -53,6 +58,8 @@ class MemoryLedger(Ledger):
         self.broken: dict[str, Exception] = {}
         self.chunk = chunk
         self._numbers: dict[tuple[Any, ...], int] = {}
+        self._last_intent = 0
+        self._claims = Claims()
         self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -84,7 +91,7 @@ class MemoryLedger(Ledger):
         async with self._lock:
             await self._call("record", watches)
             for watch in watches:
-                _check_text(*watch.keys.values())
+                _check_new(watch)
             found = [self._record(watch) for watch in watches]
             for watch in watches:
                 intent = self.intents.get(watch.intent or 0)
@@ -104,8 +111,8 @@ class MemoryLedger(Ledger):
             account=watch.account,
             keys=watch.keys,
             origin=watch.origin,
-            first_seen=watch.first_seen,
-            deadline=watch.deadline,
+            first_seen=_kept_time(watch.first_seen),
+            deadline=_kept_time(watch.deadline),
             phase=None,
             polls=0,
             failures=0,
@@ -113,16 +120,16 @@ class MemoryLedger(Ledger):
             cursor=watch.cursor,
         )
         if watch.outcome is not None:
-            known = attrs.asdict(self.rows[number], recurse=False)
-            end = attrs.asdict(attrs.evolve(watch.outcome, id=number), recurse=False)
-            self.rows[number] = Concluded(**{**known, **end, "acknowledged": False})
+            self._conclude(attrs.evolve(watch.outcome, id=number))
         return Recorded(id=number, known=None)
 
     async def update(self, changes: Sequence[Change], /) -> None:
         async with self._lock:
             await self._call("update", changes)
             for change in changes:
-                row = self.rows[change.id]
+                _check_state(change)
+            for change in changes:
+                row = self.rows.get(change.id)
                 if isinstance(row, OpenWatch):
                     self.rows[change.id] = attrs.evolve(row, **attrs.asdict(change, recurse=False))
 
@@ -130,48 +137,78 @@ class MemoryLedger(Ledger):
         async with self._lock:
             await self._call("conclude", outcomes)
             for end in outcomes:
-                if end.status is not None:
-                    orjson.loads(end.status)
-            new = [end for end in outcomes if isinstance(self.rows[end.id], OpenWatch)]
-            for end in new:
-                known = attrs.asdict(self.rows[end.id], recurse=False)
-                self.rows[end.id] = Concluded(**{**known, **attrs.asdict(end, recurse=False), "acknowledged": False})
-            return len(new)
+                _check_state(end)
+            return sum(map(self._conclude, outcomes))
+
+    def _conclude(self, end: Conclusion) -> bool:
+        row = self.rows.get(end.id)
+        if not isinstance(row, OpenWatch):
+            return False
+        words = {"error_type": text_of(end.error_type), "error_message": text_of(end.error_message)}
+        known, given = attrs.asdict(row, recurse=False), attrs.asdict(end, recurse=False)
+        self.rows[end.id] = Concluded(**{**known, **given, **words, "acknowledged": False})
+        return True
 
     async def acknowledge(self, outcomes: Sequence[Acknowledgement], /) -> int:
         async with self._lock:
             await self._call("acknowledge", outcomes)
+            for one in outcomes:
+                _check_number(one.id)
             new = 0
             for one in outcomes:
-                row = self.rows[one.id]
+                row = self.rows.get(one.id)
                 if isinstance(row, Concluded) and not row.acknowledged and row.generation == one.generation:
                     self.rows[one.id] = attrs.evolve(row, acknowledged=True)
                     new += 1
+            self._claims.drop(one.id for one in outcomes)
             return new
+
+    async def claim(
+        self, endpoint: str, account: str = "", /, *, limit: int = 1_000, lease_s: float = 60.0
+    ) -> Sequence[Concluded]:
+        check_claim(limit, lease_s)
+        async with self._lock:
+            await self._call("claim")
+            now = asyncio.get_running_loop().time()
+            held = self._claims.held(now)
+            waiting = [row for row in self._of(endpoint, account) if isinstance(row, Concluded)]
+            free = [row for row in waiting if not row.acknowledged and row.id not in held][:limit]
+            self._claims.take((row.id for row in free), now + lease_s)
+            return free
+
+    async def release_claims(self, outcomes: Sequence[Acknowledgement], /) -> None:
+        async with self._lock:
+            await self._call("release_claims", outcomes)
+            self._claims.drop(one.id for one in outcomes)
 
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
         async with self._lock:
             await self._call("reopen", renewals)
             new = 0
             for renewal in renewals:
-                row = self.rows[renewal.id]
+                row = self.rows.get(renewal.id)
                 if (
                     isinstance(row, Concluded)
                     and row.outcome is OutcomeKind.ABANDONED
                     and row.generation == renewal.generation
                 ):
                     kept = {field.name: getattr(row, field.name) for field in attrs.fields(OpenWatch)}
-                    new_ones = {"deadline": renewal.deadline, "failures": 0, "origin": renewal.origin or row.origin}
+                    new_ones = {
+                        "deadline": _kept_time(renewal.deadline),
+                        "failures": 0,
+                        "origin": renewal.origin or row.origin,
+                    }
                     new_ones["generation"] = row.generation + 1
                     self.rows[row.id] = OpenWatch(**{**kept, **new_ones})
                     new += 1
+            self._claims.drop(renewal.id for renewal in renewals)
             return new
 
     async def relocate(self, relocations: Sequence[Relocation], /) -> None:
         async with self._lock:
             await self._call("relocate", relocations)
             for relocation in relocations:
-                row = self.rows[relocation.id]
+                row = self.rows.get(relocation.id)
                 if isinstance(row, OpenWatch):
                     self.rows[row.id] = attrs.evolve(row, origin=relocation.origin)
 
@@ -184,7 +221,7 @@ class MemoryLedger(Ledger):
         for known in self.intents.values():
             if (known.endpoint, known.account, known.key) == (new.endpoint, new.account, new.key):
                 return Intended(id=known.id, known=known)
-        number = 1 + max(self.intents, default=0)
+        self._last_intent = number = self._last_intent + 1
         self.intents[number] = Intent(id=number, **attrs.asdict(new, recurse=False))
         return Intended(id=number, known=None)
 
@@ -214,8 +251,9 @@ class MemoryLedger(Ledger):
     def _of(self, endpoint: str, account: str) -> list[Row]:
         return [row for _, row in sorted(self.rows.items()) if (row.endpoint, row.account) == (endpoint, account)]
 
-    async def _pages(self, name: str, endpoint: str, account: str, kind: type[Any]) -> AsyncIterator[Sequence[Any]]:
-        after = 0
+    async def _pages(
+        self, name: str, endpoint: str, account: str, kind: type[Any], after: int = 0
+    ) -> AsyncIterator[Sequence[Any]]:
         while True:
             async with self._lock:
                 await self._call(name)
@@ -230,8 +268,10 @@ class MemoryLedger(Ledger):
             yield page
             after = page[-1].id
 
-    def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
-        return self._pages("open_watches", endpoint, account, OpenWatch)
+    def open_watches(
+        self, endpoint: str, account: str = "", /, *, after: int = 0
+    ) -> AsyncIterator[Sequence[OpenWatch]]:
+        return self._pages("open_watches", endpoint, account, OpenWatch, after)
 
     def unacknowledged(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[Concluded]]:
         return self._pages("unacknowledged", endpoint, account, Concluded)
@@ -243,11 +283,45 @@ class MemoryLedger(Ledger):
         return [row.elapsed_s for row in ends[:newest]]
 
     async def export(self, *, include_open: bool = False) -> AsyncIterator[bytes]:
-        raise NotImplementedError
-        yield b""
+        rows = [row for _, row in sorted(self.rows.items()) if include_open or isinstance(row, Concluded)]
+        for n in range(0, len(rows), self.chunk):
+            yield b"".join(map(_line, rows[n : n + self.chunk]))
 
 
-def _check_text(*texts: str) -> None:
-    for text in texts:
-        if not text.isprintable():
-            raise ConfigurationError(f"{text!a} cannot be kept")
+def _check_new(watch: NewWatch) -> None:
+    key_text(watch.keys)
+    key_text({watch.endpoint: watch.account})
+    json_of(watch.cursor, "cursor")
+    if watch.outcome is not None:
+        _check_state(watch.outcome)
+
+
+def _check_state(known: Change | Conclusion) -> None:
+    state_of(known)
+    json_of(known.cursor, "cursor")
+
+
+def _check_number(number: int) -> None:
+    if not -(2**63) <= number < 2**63:
+        raise ConfigurationError(f"the number {number} cannot be kept")
+
+
+def _kept_time(time: datetime | None) -> Any:
+    """The same time in UTC."""
+    return None if time is None else _EPOCH + timedelta(microseconds=microseconds(time) or 0)
+
+
+def _line(row: Row) -> bytes:
+    """The row as a ledger in a file exports it."""
+    columns = {
+        **attrs.asdict(row, recurse=False),
+        "job": key_text(row.keys),
+        "first_seen_us": microseconds(row.first_seen),
+        "deadline_us": microseconds(row.deadline),
+        "phase": None if row.phase is None else row.phase.value,
+        "outcome": row.outcome.value if isinstance(row, Concluded) else None,
+        "acknowledged": int(isinstance(row, Concluded) and row.acknowledged),
+        "job_checksum": OLDER,
+        "state_checksum": OLDER,
+    }
+    return line_of(tuple(columns.get(name) for name in COLUMNS.split(", ")))

@@ -473,7 +473,7 @@ async def test_one_jobs_keys_do_not_harm_the_others() -> None:
     ledger = MemoryLedger()
     async with keeping(ledger, [SUCCEEDED]) as (watcher, _):
         jobs = toys(9)
-        jobs[4] = ToyJob("\x00")
+        jobs[4] = ToyJob("\ud800")
         watches = [watcher.watch(job) for job in jobs]
         with pytest.raises(ConfigurationError):
             await watcher.record(jobs[4])

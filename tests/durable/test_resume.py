@@ -80,8 +80,10 @@ class Overtaken(MemoryLedger):
 
     late_s = 0.0
 
-    async def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
-        async for page in super().open_watches(endpoint, account):
+    async def open_watches(
+        self, endpoint: str, account: str = "", /, *, after: int = 0
+    ) -> AsyncIterator[Sequence[OpenWatch]]:
+        async for page in super().open_watches(endpoint, account, after=after):
             await asyncio.sleep(self.late_s)
             yield page
 

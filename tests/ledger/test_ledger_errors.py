@@ -8,6 +8,7 @@ import pytest
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import (
+    LeaseLost,
     LedgerClosed,
     LedgerCorrupt,
     LedgerError,
@@ -17,9 +18,12 @@ from pollwise.ledger import (
     LedgerMissing,
     LedgerNotRecovered,
     LedgerTooNew,
+    LedgerTooOld,
+    LedgerUnreachable,
     LedgerUnsafe,
     LedgerUnwritable,
     NotALedger,
+    Shard,
 )
 from pollwise.ledger.errors import is_of_one, row_names
 
@@ -27,6 +31,9 @@ LEDGER_ERRORS = [
     LedgerMissing("a.ledger"),
     NotALedger("a.ledger", "why"),
     LedgerTooNew("a.ledger", 7, 1),
+    LedgerTooOld("a.ledger", 2, 3),
+    LedgerUnreachable("a.ledger", "why"),
+    LeaseLost("a.ledger", Shard("toy", "acme"), "why"),
     LedgerCorrupt("a.ledger", "why"),
     LedgerFull("a.ledger", "why"),
     LedgerUnwritable("a.ledger", "why"),
@@ -42,7 +49,7 @@ LEDGER_ERRORS = [
 def test_ledger_errors_cross_processes(error: LedgerError) -> None:
     """Every error of a ledger survives pickling and names the file in a sentence."""
     restored = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    assert (type(restored), str(restored), restored.path) == (type(error), str(error), "a.ledger")
+    assert (type(restored), str(restored), restored.where) == (type(error), str(error), "a.ledger")
     assert str(error).startswith("a.ledger")
     assert str(error).endswith(".")
 
@@ -117,6 +124,34 @@ def test_no_ledger_error_is_left_out() -> None:
         (
             LedgerFailed("a.ledger", "disk I/O error"),
             "a.ledger: disk I/O error. Nothing of this call was kept. Check the disk, then call again.",
+        ),
+        (
+            LedgerTooOld("postgresql://db:5432/jobs", 2, 3),
+            (
+                "postgresql://db:5432/jobs has schema version 2, and this pollwise needs version 3. Run `pollwise ledger"
+                " migrate LEDGER` once; the ledger was left as it is."
+            ),
+        ),
+        (
+            LedgerTooOld("postgresql://db:5432/jobs", 0, 3),
+            (
+                "postgresql://db:5432/jobs has no schema of a ledger yet, and this pollwise needs version 3. Run `pollwise"
+                " ledger migrate LEDGER` once; the ledger was left as it is."
+            ),
+        ),
+        (
+            LedgerUnreachable("postgresql://db:5432/jobs", "connection refused"),
+            (
+                "postgresql://db:5432/jobs cannot be reached: connection refused. Check that the server runs and that the"
+                " network leads to it, then call again; a repeated call changes nothing."
+            ),
+        ),
+        (
+            LeaseLost("postgresql://db:5432/jobs", Shard("toy", "acme"), "its epoch is 7, not 6"),
+            (
+                "postgresql://db:5432/jobs: this process no longer owns the shard 'toy/acme' (its epoch is 7, not 6)."
+                " Nothing of this call was kept. Stop watching its jobs here; another process watches them."
+            ),
         ),
         (
             LedgerClosed("a.ledger", "it was closed"),

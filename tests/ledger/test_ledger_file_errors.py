@@ -45,14 +45,14 @@ def complaint(code: int | None, kind: type[sqlite3.Error] = sqlite3.OperationalE
 def test_sqlite_in_our_words(path: Path, code: int | None, kind: type[Exception]) -> None:
     """Each of SQLite's complaints has its place in our tree, with the file and SQLite's words."""
     error: Any = ledger_error_of(complaint(code), str(path))
-    assert (type(error), error.path, error.detail) == (kind, str(path), "words")
+    assert (type(error), error.where, error.detail) == (kind, str(path), "words")
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY, sqlite3.SQLITE_LOCKED])
 def test_a_lock_of_sqlite_in_our_words(path: Path, code: int) -> None:
     """Whatever holds it, the ledger is in use."""
     error: Any = ledger_error_of(complaint(code), str(path))
-    assert (type(error), error.path) == (LedgerInUse, str(path))
+    assert (type(error), error.where) == (LedgerInUse, str(path))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_why_a_file_cannot_be_opened(path: Path, code: int, reason: str) -> None
 def test_the_system_in_our_words(path: Path, error: OSError, kind: type[Exception], detail: str) -> None:
     """Each error of the system has its place in our tree, with the file and the system's words."""
     found: Any = ledger_error_of(error, str(path))
-    assert (type(found), found.path, found.detail) == (kind, str(path), detail)
+    assert (type(found), found.where, found.detail) == (kind, str(path), detail)
 
 
 def test_what_is_neither_is_passed_on(path: Path) -> None:

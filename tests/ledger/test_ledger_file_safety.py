@@ -48,7 +48,7 @@ async def test_a_ledger_with_two_names(path: Path) -> None:
     for name in (path, link):
         with pytest.raises(LedgerUnsafe) as caught:
             await opened(name)
-        assert caught.value.path == str(name)
+        assert caught.value.where == str(name)
         assert caught.value.detail == "it has 2 names (hard links), and each name has a -wal of its own"
         assert caught.value.advice == (
             "Keep one name: copy the file if you need both, then delete the other name (`find -samefile` finds it)"
@@ -78,7 +78,7 @@ async def test_a_network_file_system(path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(file_safety, "file_system_of", lambda *_: kind)
     with pytest.raises(LedgerUnsafe) as caught:
         await opened(path)
-    assert caught.value.path == str(path)
+    assert caught.value.where == str(path)
     assert caught.value.detail == (
         f"it is on a network file system ({kind}), where SQLite's write-ahead log does not work"
     )
@@ -166,7 +166,7 @@ async def test_a_file_in_another_mount_than_its_folder(
     monkeypatch.setattr(file_safety, "mount_id", lambda place: 2 if place == str(path) else 1)
     with pytest.raises(LedgerUnsafe) as caught:
         await opened(path, read_only=read_only)
-    assert caught.value.path == str(path)
+    assert caught.value.where == str(path)
     assert caught.value.detail == (
         "it is mounted alone, as a single file, so its -wal and -lock are not those of other processes"
     )

@@ -211,7 +211,7 @@ async def test_why_a_file_is_not_a_ledger(path: Path, make: Callable[[Path], Non
     make(path)
     with pytest.raises(NotALedger) as caught:
         await opened(path)
-    assert (caught.value.path, caught.value.detail) == (str(path), detail)
+    assert (caught.value.where, caught.value.detail) == (str(path), detail)
 
 
 async def test_a_lock_file_that_leads_nowhere(path: Path) -> None:

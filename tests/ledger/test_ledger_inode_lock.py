@@ -157,7 +157,7 @@ async def test_locks_that_exclude_nothing(path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("fcntl.fcntl", lambda *_: b"")
     with pytest.raises(LedgerUnsafe) as caught:
         await opened(path)
-    assert caught.value.path == str(path)
+    assert caught.value.where == str(path)
     assert caught.value.detail == (
         "its file system gives one lock to two holders, so two processes could write the ledger at once"
     )
@@ -192,7 +192,7 @@ def test_a_file_replaced_while_it_is_locked(path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "open", replace)
     with pytest.raises(LedgerFailed) as caught, hold_inode(str(path), 0.0):
         pass
-    assert (caught.value.path, caught.value.detail) == (str(path), "it was replaced while it was opened")
+    assert (caught.value.where, caught.value.detail) == (str(path), "it was replaced while it was opened")
     assert inode_lock._uses == {}
 
 
@@ -203,7 +203,7 @@ def test_uses_are_counted(path: Path) -> None:
         assert one == locked == file_id(str(path))
         with pytest.raises(LedgerInUse) as caught, hold_inode(str(path), 0.0):
             pass
-        assert caught.value.path == str(path)
+        assert caught.value.where == str(path)
     with hold_inode(str(path), 0.0):
         pass
     assert inode_lock._uses == {}
@@ -267,7 +267,7 @@ def test_how_long_a_lock_is_waited_for(path: Path, clock: Clock, wait_s: float, 
     other = locked(path, LOCK_BYTE, 1)
     with pytest.raises(LedgerInUse) as caught, hold_inode(str(path), wait_s):
         pass
-    assert caught.value.path == str(path)
+    assert caught.value.where == str(path)
     assert clock.sleeps == sleeps
     os.close(other)
 

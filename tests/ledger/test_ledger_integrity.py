@@ -50,7 +50,7 @@ async def test_a_flipped_key_in_an_index_is_a_damaged_file(path: Path, *, read_o
     with pytest.raises(LedgerCorrupt, match="missing from index watches_by_job") as caught:
         await SqliteLedger(path, read_only=read_only).__aenter__()
     assert caught.value.rows == ()
-    assert caught.value.path == str(path)
+    assert caught.value.where == str(path)
 
 
 # --- indexes that do not fit the table ----------------------------------------------------------
@@ -145,7 +145,7 @@ async def test_an_index_that_lacks_a_sound_row(path: Path, index: str, change: s
     assert index in first or also_damaged
     with pytest.raises(LedgerCorrupt) as caught:
         await left_out(path)
-    assert (caught.value.path, caught.value.detail, caught.value.rows) == (str(path), first, ())
+    assert (caught.value.where, caught.value.detail, caught.value.rows) == (str(path), first, ())
 
 
 @pytest.mark.parametrize(("messages", "usable"), [(99, True), (100, False)])

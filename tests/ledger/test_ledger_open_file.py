@@ -145,7 +145,7 @@ async def test_a_foreign_log(path: Path, tmp_path: Path) -> None:
         for _ in range(2):
             with pytest.raises(LedgerUnsafe) as caught:
                 await ledger.record([new(3)])
-            assert caught.value.path == str(path)
+            assert caught.value.where == str(path)
             assert caught.value.detail == (
                 "a foreign file was put in the place of its -wal; all earlier rows are saved in the ledger itself"
             )
@@ -167,7 +167,7 @@ async def test_a_reader_in_the_way(path: Path, tmp_path: Path) -> None:
             Path(f"{path}-wal").unlink()
             with pytest.raises(LedgerUnsafe) as caught:
                 await ledger.record([new(2)])
-        assert caught.value.path == str(path)
+        assert caught.value.where == str(path)
         assert caught.value.detail == (
             "its -wal or -shm was deleted or replaced while it was in use, and another process reads the ledger, so the"
             " newest rows could not be saved yet"
@@ -207,7 +207,7 @@ async def test_a_folder_that_is_gone(path: Path, tmp_path: Path) -> None:
         folder.rename(tmp_path / "moved")
         with pytest.raises(LedgerFailed) as caught:
             await ledger.record([new(2)])
-        assert caught.value.path == str(folder / "jobs.ledger")
+        assert caught.value.where == str(folder / "jobs.ledger")
         assert caught.value.detail == "it was deleted, moved or replaced while it was in use"
         (tmp_path / "moved").rename(folder)
         await ledger.record([new(3)])

@@ -237,7 +237,7 @@ def test_no_file(path: Path) -> None:
     for call in (lambda: check_ledger(str(path)), lambda: recover_ledger(str(path), f"{path}.new")):
         with pytest.raises(LedgerMissing) as caught:
             call()
-        assert caught.value.path == str(path)
+        assert caught.value.where == str(path)
     assert folder_of(path) == {}
 
 
@@ -248,7 +248,7 @@ def test_another_programs_database(path: Path) -> None:
         raw(path, f"CREATE TABLE {table}")
         with pytest.raises(NotALedger) as caught:
             check_ledger(str(path))
-        assert (caught.value.path, caught.value.detail) == (str(path), "it is another program's SQLite database")
+        assert (caught.value.where, caught.value.detail) == (str(path), "it is another program's SQLite database")
 
 
 async def test_a_ledger_without_its_table(path: Path) -> None:
@@ -257,7 +257,7 @@ async def test_a_ledger_without_its_table(path: Path) -> None:
     raw(path, "DROP TABLE watches")
     with pytest.raises(LedgerCorrupt) as caught:
         check_ledger(str(path))
-    assert (caught.value.path, caught.value.detail) == (str(path), "it has no table of watches that can be read")
+    assert (caught.value.where, caught.value.detail) == (str(path), "it has no table of watches that can be read")
 
 
 async def test_a_newer_ledger(path: Path) -> None:
@@ -269,7 +269,7 @@ async def test_a_newer_ledger(path: Path) -> None:
     raw(path, "ALTER TABLE watches ADD COLUMN mood TEXT")
     with pytest.raises(LedgerTooNew) as caught:
         check_ledger(str(path))
-    assert (caught.value.path, caught.value.found, caught.value.supported) == (str(path), newer, len(MIGRATIONS))
+    assert (caught.value.where, caught.value.found, caught.value.supported) == (str(path), newer, len(MIGRATIONS))
     raw(path, f"PRAGMA user_version = {len(MIGRATIONS)}")
     assert check_ledger(str(path)).faults == ["its tables are not as they were made"]
 
@@ -310,7 +310,7 @@ async def test_a_ledger_that_another_program_locks(path: Path, monkeypatch: pyte
         db.execute("BEGIN EXCLUSIVE")
         with pytest.raises(LedgerInUse) as caught:
             check_ledger(str(path))
-        assert caught.value.path == str(path)
+        assert caught.value.where == str(path)
         db.execute("ROLLBACK")
 
 
@@ -379,7 +379,7 @@ async def test_a_new_file_that_cannot_be_written(path: Path) -> None:
     with pytest.raises(LedgerNotRecovered) as caught:
         recover_ledger(str(path), str(place))
     error = caught.value
-    assert (error.path, error.damaged, error.is_full) == (str(place), str(path), False)
+    assert (error.where, error.damaged, error.is_full) == (str(place), str(path), False)
     assert error.detail == "No such file or directory"
     assert "could not be written: No such file or directory. Nothing was changed" in str(error)
     assert "in a folder that can be written" in str(error)
@@ -400,7 +400,7 @@ async def test_a_new_file_without_room(path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(LedgerNotRecovered) as caught:
         recover_ledger(str(path), f"{path}.new")
     error = caught.value
-    assert (error.path, error.damaged, error.is_full) == (f"{path}.new", str(path), True)
+    assert (error.where, error.damaged, error.is_full) == (f"{path}.new", str(path), True)
     assert "the disk is full, or a quota or size limit is reached (database or disk is full)" in str(error)
     assert "Free some space" in str(error)
     assert folder_of(path) == before
@@ -430,7 +430,7 @@ async def test_a_new_file_on_a_network_file_system(path: Path, monkeypatch: pyte
     monkeypatch.setattr(file_safety, "file_system_of", lambda *_: "nfs")
     with pytest.raises(LedgerUnsafe) as caught:
         recover_ledger(str(path), f"{path}.new")
-    assert caught.value.path == f"{path}.new"
+    assert caught.value.where == f"{path}.new"
     assert not Path(f"{path}.new").exists()
 
 
@@ -444,7 +444,7 @@ async def test_a_damaged_file_that_may_not_be_read(path: Path, monkeypatch: pyte
     monkeypatch.setattr(recovery, "connect_to_read", refuse)
     with pytest.raises(LedgerUnwritable, match="Permission denied") as caught:
         recover_ledger(str(path), f"{path}.new")
-    assert caught.value.path == str(path)
+    assert caught.value.where == str(path)
     assert f"{path.name}.new" not in folder_of(path)
 
 

@@ -247,7 +247,7 @@ async def test_a_call_that_needs_damaged_rows_names_them(writer: Writer, *, writ
     writer.serve([writer.call(damaged, writes=writes)])
     (error,) = writer.errors()
     assert isinstance(error, LedgerCorrupt)
-    assert (error.path, error.detail, error.rows) == (str(writer.path), "its job is wrong", (5, 7))
+    assert (error.where, error.detail, error.rows) == (str(writer.path), "its job is wrong", (5, 7))
     assert isinstance(error.__cause__, DamagedRows)
 
 
@@ -274,7 +274,7 @@ async def test_another_tool_keeps_the_lock(writer: Writer) -> None:
     assert runs == []
     (error,) = writer.errors()
     assert isinstance(error, LedgerInUse)
-    assert error.path == str(writer.path)
+    assert error.where == str(writer.path)
 
 
 async def test_an_idle_writer_looks_at_its_log(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -261,19 +261,19 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     JobCancelled: lambda error: f"cancelled: {error.reason or 'no reason given'}",
     JobFailed: lambda error: f"failed: {error.reason or 'no reason given'}",
     JobNotFound: _not_found,
-    LedgerClosed: lambda error: f"{error.path} was closed while it was in use. Run the command again.",
-    LedgerFailed: lambda error: f"{error.path}: {error.detail}. Check the disk, then run the command again.",
+    LedgerClosed: lambda error: f"{error.where} was closed while it was in use. Run the command again.",
+    LedgerFailed: lambda error: f"{error.where}: {error.detail}. Check the disk, then run the command again.",
     LedgerFull: lambda error: (
-        f"{error.path} could not grow ({error.detail}): the disk is full, or a quota or size limit is reached."
+        f"{error.where} could not grow ({error.detail}): the disk is full, or a quota or size limit is reached."
         " Make room, then run the command again; the ledger is still usable."
     ),
     LedgerInUse: lambda error: (
-        f"{error.path} is in use: one ledger is written by one process at a time. Stop the other one, use another"
+        f"{error.where} is in use: one ledger is written by one process at a time. Stop the other one, use another"
         " file with --ledger, or only look at it with `pollwise ledger show`."
     ),
-    LedgerMissing: lambda error: f"{error.path} does not exist. Check the path.",
+    LedgerMissing: lambda error: f"{error.where} does not exist. Check the path.",
     LedgerUnwritable: lambda error: (
-        f"{error.path} cannot be opened here: {error.detail}. To write it, the file and its directory must be"
+        f"{error.where} cannot be opened here: {error.detail}. To write it, the file and its directory must be"
         " writable; to look at it with `pollwise ledger show`, the file must be readable."
     ),
     LedgerWriteFailed: _unwritten,

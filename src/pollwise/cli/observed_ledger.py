@@ -85,6 +85,16 @@ class ObservedLedger(Ledger):
         """Call the ledger."""
         return await self._ledger.acknowledge(outcomes)
 
+    async def claim(
+        self, endpoint: str, account: str = "", /, *, limit: int = 1_000, lease_s: float = 60.0
+    ) -> Sequence[Concluded]:
+        """Call the ledger."""
+        return await self._ledger.claim(endpoint, account, limit=limit, lease_s=lease_s)
+
+    async def release_claims(self, outcomes: Sequence[Acknowledgement], /) -> None:
+        """Call the ledger."""
+        await self._ledger.release_claims(outcomes)
+
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
         """Call the ledger, then add the jobs to the progress."""
         renewed = await self._ledger.reopen(renewals)
@@ -114,9 +124,11 @@ class ObservedLedger(Ledger):
         """Call the ledger."""
         return await self._ledger.origins(endpoint, account)
 
-    def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
+    def open_watches(
+        self, endpoint: str, account: str = "", /, *, after: int = 0
+    ) -> AsyncIterator[Sequence[OpenWatch]]:
         """Call the ledger."""
-        return self._ledger.open_watches(endpoint, account)
+        return self._ledger.open_watches(endpoint, account, after=after)
 
     def unacknowledged(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[Concluded]]:
         """Call the ledger."""

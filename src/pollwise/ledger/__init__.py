@@ -9,6 +9,8 @@
     work.py      the statements of the calls that write
     reading.py   the statements of the calls that read
     statements.py  what both have in common
+    claims.py    which consumer processes an outcome
+    shards.py    `Shard`: the watches of one endpoint and account
     rows.py      values as rows, and rows as values
     checksums.py  the checksums of a row
     files.py     opens and creates a ledger's file, without damage to any file
@@ -29,6 +31,7 @@ Rule 4: a ledger has no field for a credential.
 from __future__ import annotations
 
 from pollwise.ledger.errors import (
+    LeaseLost,
     LedgerClosed,
     LedgerCorrupt,
     LedgerError,
@@ -38,6 +41,8 @@ from pollwise.ledger.errors import (
     LedgerMissing,
     LedgerNotRecovered,
     LedgerTooNew,
+    LedgerTooOld,
+    LedgerUnreachable,
     LedgerUnsafe,
     LedgerUnwritable,
     NotALedger,
@@ -58,6 +63,7 @@ from pollwise.ledger.records import (
     Relocation,
     Renewal,
 )
+from pollwise.ledger.shards import Shard
 from pollwise.ledger.sqlite import SqliteLedger
 
 __all__ = [
@@ -69,6 +75,7 @@ __all__ = [
     "Intended",
     "Intent",
     "KeepsIntents",
+    "LeaseLost",
     "Ledger",
     "LedgerClosed",
     "LedgerCorrupt",
@@ -79,6 +86,8 @@ __all__ = [
     "LedgerMissing",
     "LedgerNotRecovered",
     "LedgerTooNew",
+    "LedgerTooOld",
+    "LedgerUnreachable",
     "LedgerUnsafe",
     "LedgerUnwritable",
     "NewIntent",
@@ -90,5 +99,6 @@ __all__ = [
     "Recorded",
     "Relocation",
     "Renewal",
+    "Shard",
     "SqliteLedger",
 ]

@@ -4,12 +4,15 @@
     ├── LedgerMissing
     ├── NotALedger
     ├── LedgerTooNew
+    ├── LedgerTooOld
     ├── LedgerCorrupt
     ├── LedgerFull
     ├── LedgerUnwritable
     ├── LedgerUnsafe
     ├── LedgerInUse
     ├── LedgerFailed
+    ├── LedgerUnreachable
+    ├── LeaseLost
     ├── LedgerNotRecovered
     └── LedgerClosed
 
@@ -23,8 +26,10 @@ from collections.abc import Sequence
 import attrs
 
 from pollwise.errors import ConfigurationError, PollwiseError
+from pollwise.ledger.shards import Shard
 
 __all__ = [
+    "LeaseLost",
     "LedgerClosed",
     "LedgerCorrupt",
     "LedgerError",
@@ -34,6 +39,8 @@ __all__ = [
     "LedgerMissing",
     "LedgerNotRecovered",
     "LedgerTooNew",
+    "LedgerTooOld",
+    "LedgerUnreachable",
     "LedgerUnsafe",
     "LedgerUnwritable",
     "NotALedger",
@@ -42,12 +49,12 @@ __all__ = [
 
 @attrs.define
 class LedgerError(PollwiseError):
-    """The ledger could not be opened, read or written. `path` is its file.
+    """The ledger could not be opened, read or written. `where` is its file, or the URL of its database without credentials.
 
     Nothing that an earlier call promised is lost, and no file was damaged or replaced by a new one.
     """
 
-    path: str
+    where: str
 
 
 @attrs.define
@@ -55,7 +62,7 @@ class LedgerMissing(LedgerError):
     """The file does not exist, and `read_only=True` makes no file."""
 
     def __str__(self) -> str:
-        return f"{self.path} does not exist. Check the path; a ledger is made when it is opened for writing."
+        return f"{self.where} does not exist. Check the path; a ledger is made when it is opened for writing."
 
 
 @attrs.define
@@ -66,7 +73,7 @@ class NotALedger(LedgerError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} is not a ledger ({self.detail}) and was left as it is."
+            f"{self.where} is not a ledger ({self.detail}) and was left as it is."
             " Check the path, or restore the ledger from a copy."
         )
 
@@ -80,8 +87,26 @@ class LedgerTooNew(LedgerError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} has schema version {self.found}, and this pollwise knows versions up to {self.supported}."
+            f"{self.where} has schema version {self.found}, and this pollwise knows versions up to {self.supported}."
             " Upgrade pollwise; the ledger was left as it is."
+        )
+
+
+@attrs.define
+class LedgerTooOld(LedgerError):
+    """The ledger's schema is older than this pollwise needs, or its database has none yet. It is migrated by a command only.
+
+    `found` and `supported` are schema versions. `found` is 0 if there is no schema.
+    """
+
+    found: int
+    supported: int
+
+    def __str__(self) -> str:
+        has = f"has schema version {self.found}" if self.found else "has no schema of a ledger yet"
+        return (
+            f"{self.where} {has}, and this pollwise needs version {self.supported}. Run `pollwise ledger migrate LEDGER`"
+            " once; the ledger was left as it is."
         )
 
 
@@ -99,12 +124,12 @@ class LedgerCorrupt(LedgerError):
     def __str__(self) -> str:
         if self.rows:
             return (
-                f"{self.path} is damaged in {row_names(self.rows)}: {self.detail}. All other rows can be used. To record"
+                f"{self.where} is damaged in {row_names(self.rows)}: {self.detail}. All other rows can be used. To record"
                 " the job again, write them to a new ledger: `pollwise ledger recover LEDGER NEW`."
                 " `pollwise ledger check LEDGER` lists all damaged rows."
             )
         return (
-            f"{self.path} is damaged: {self.detail}. It was left as it is. Restore a copy, or save its sound rows:"
+            f"{self.where} is damaged: {self.detail}. It was left as it is. Restore a copy, or save its sound rows:"
             " `pollwise ledger check LEDGER` lists what is damaged, and `pollwise ledger recover LEDGER NEW` writes the"
             " rest to a new ledger."
         )
@@ -118,7 +143,7 @@ class LedgerFull(LedgerError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} could not grow ({self.detail}): the disk is full, or a quota or size limit is reached."
+            f"{self.where} could not grow ({self.detail}): the disk is full, or a quota or size limit is reached."
             " Nothing of this call was kept. Make room and call again; the ledger is still usable."
         )
 
@@ -135,7 +160,7 @@ class LedgerUnwritable(LedgerError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} cannot be opened here: {self.detail}. To write it, make the file and its directory"
+            f"{self.where} cannot be opened here: {self.detail}. To write it, make the file and its directory"
             " writable. To read it with read_only=True, make the file readable."
         )
 
@@ -152,7 +177,7 @@ class LedgerUnsafe(LedgerError):
     advice: str
 
     def __str__(self) -> str:
-        return f"{self.path} cannot be kept safely: {self.detail}. {self.advice}."
+        return f"{self.where} cannot be kept safely: {self.detail}. {self.advice}."
 
 
 @attrs.define
@@ -164,7 +189,7 @@ class LedgerInUse(LedgerError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path} is in use: one ledger is written by one process at a time. Stop the other one, use another"
+            f"{self.where} is in use: one ledger is written by one process at a time. Stop the other one, use another"
             " file, or only look at it with read_only=True."
         )
 
@@ -176,12 +201,46 @@ class LedgerFailed(LedgerError):
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.detail}. Nothing of this call was kept. Check the disk, then call again."
+        return f"{self.where}: {self.detail}. Nothing of this call was kept. Check the disk, then call again."
+
+
+@attrs.define
+class LedgerUnreachable(LedgerError):
+    """The ledger's server cannot be reached, or the connection was lost, as `detail` says.
+
+    Whether a call that was under way was carried out is unknown. It may be repeated, because a repeated call changes nothing.
+    A watcher does so for `ledger_patience_s`.
+    """
+
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where} cannot be reached: {self.detail}. Check that the server runs and that the network leads to it,"
+            " then call again; a repeated call changes nothing."
+        )
+
+
+@attrs.define
+class LeaseLost(LedgerError):
+    """Another process owns this shard now. Nothing of the call was kept, and a repeated call fails in the same way.
+
+    Stop watching the jobs of `shard` in this process. The other process watches them. `detail` says how the lease was lost.
+    """
+
+    shard: Shard
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where}: this process no longer owns the shard {str(self.shard)!r} ({self.detail}). Nothing of this"
+            " call was kept. Stop watching its jobs here; another process watches them."
+        )
 
 
 @attrs.define
 class LedgerNotRecovered(LedgerError):
-    """The new file of a recovery could not be written. `path` is that file, and `damaged` is the damaged ledger.
+    """The new file of a recovery could not be written. `where` is that file, and `damaged` is the damaged ledger.
 
     Nothing was changed: the damaged ledger is as it was, and the unfinished file was removed. `detail` says what failed.
     `is_full` is True if the disk, a quota or a file size limit is full.
@@ -198,7 +257,7 @@ class LedgerNotRecovered(LedgerError):
             else (self.detail, "Name a file in a folder that can be written")
         )
         return (
-            f"{self.path} could not be written: {reason}. Nothing was changed: {self.damaged} is as it was, and the"
+            f"{self.where} could not be written: {reason}. Nothing was changed: {self.damaged} is as it was, and the"
             f" unfinished file was removed. {advice}, then recover again."
         )
 
@@ -210,7 +269,7 @@ class LedgerClosed(LedgerError):
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.path} is not open here: {self.detail}. Use it inside its own `async with` block."
+        return f"{self.where} is not open here: {self.detail}. Use it inside its own `async with` block."
 
 
 _MOST_NAMED = 10

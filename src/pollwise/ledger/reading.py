@@ -7,16 +7,28 @@ Rule 2: each row is checked when it is read. Damaged rows are returned beside th
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
+from itertools import islice
 from typing import TypeVar
 
 import attrs
 
 from pollwise.ledger.records import Concluded, DamagedRow, OpenWatch, OriginCount, OutcomeKind
 from pollwise.ledger.rows import COLUMNS, Row, UnsoundRow, damaged_row, known_watch, line_of
-from pollwise.ledger.statements import Found, Work, fetch, sound_rows
+from pollwise.ledger.statements import AT_ONCE, Found, Work, fetch, rows_by_id, sound_rows
 
-__all__ = ["COUNT_UNACKNOWLEDGED", "DURATIONS", "EXPORT", "OPEN", "ORIGINS", "UNACKNOWLEDGED", "Page"]
+__all__ = [
+    "COUNT_UNACKNOWLEDGED",
+    "DURATIONS",
+    "EXPORT",
+    "OPEN",
+    "ORIGINS",
+    "UNACKNOWLEDGED",
+    "UNCLAIMED",
+    "Page",
+    "Unclaimed",
+]
 
 R = TypeVar("R")
 
@@ -36,12 +48,26 @@ class Page:
     include_open: bool = False
 
 
+@attrs.frozen
+class Unclaimed:
+    """The first `limit` unacknowledged outcomes of one endpoint and account, without those that are claimed."""
+
+    endpoint: str
+    account: str
+    limit: int
+    claimed: Collection[int]
+
+
 # S608 below: the statements are made of constants alone.
 _NEXT = "id > ? ORDER BY id LIMIT ?"
 _OPEN = f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NULL AND {_NEXT}"  # noqa: S608
 _UNACKNOWLEDGED = (
     f"SELECT {COLUMNS} FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NOT NULL AND acknowledged = 0"  # noqa: S608
     f" AND {_NEXT}"
+)
+# Of the index alone. The row of a claimed outcome is not read.
+_FREE = (
+    "SELECT id FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NOT NULL AND acknowledged = 0 ORDER BY id"
 )
 _COUNT = "SELECT count(*) FROM watches WHERE endpoint = ? AND account = ? AND outcome IS NOT NULL AND acknowledged = 0"
 _EXPORT = f"SELECT {COLUMNS} FROM watches WHERE {_NEXT}"  # noqa: S608
@@ -66,6 +92,18 @@ def _open(db: sqlite3.Connection, page: Page) -> Found[OpenWatch]:
 
 def _unacknowledged(db: sqlite3.Connection, page: Page) -> Found[Concluded]:
     return _page(db, _UNACKNOWLEDGED, (page.endpoint, page.account, page.after, page.limit), _concluded)
+
+
+def _unclaimed(db: sqlite3.Connection, wanted: Unclaimed) -> Found[Concluded]:
+    sound: list[Concluded] = []
+    damaged: list[DamagedRow] = []
+    with closing(db.execute(_FREE, (wanted.endpoint, wanted.account))) as numbers:
+        free = (number for (number,) in numbers if number not in wanted.claimed)
+        while some := list(islice(free, min(AT_ONCE, wanted.limit - len(sound)))):
+            found, unsound = sound_rows(rows_by_id(db, some), _concluded)
+            sound += found
+            damaged += unsound
+    return Found(sound, damaged)
 
 
 def _open_watch(row: Row) -> OpenWatch:
@@ -134,6 +172,7 @@ def _first_at(
 
 
 OPEN = Work(_open)
+UNCLAIMED = Work(_unclaimed)
 UNACKNOWLEDGED = Work(_unacknowledged)
 EXPORT = Work(_export)
 COUNT_UNACKNOWLEDGED = Work(_count_unacknowledged)

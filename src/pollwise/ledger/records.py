@@ -309,7 +309,8 @@ class DamagedRow:
 class Ledger(KeepsIntents, Protocol):
     """A durable record of watches. Each call takes many items, and is carried out whole or not at all.
 
-    A call that is cancelled may still be carried out. A repeated call changes nothing.
+    A call that is cancelled may still be carried out. A repeated call changes nothing, except `claim`, which leaves out what
+    it has claimed before.
 
     Raises:
         LedgerError: From every call. Nothing of that call was kept.
@@ -345,6 +346,36 @@ class Ledger(KeepsIntents, Protocol):
         """
         ...
 
+    async def claim(
+        self, endpoint: str, account: str = "", /, *, limit: int = 1_000, lease_s: float = 60.0
+    ) -> Sequence[Concluded]:
+        """Claim outcomes that are not acknowledged, so that no other consumer processes them meanwhile.
+
+        An outcome that another call has claimed is left out until that claim is over. `acknowledge` ends a claim.
+        `unacknowledged` does not regard claims.
+
+        Args:
+            endpoint: The endpoint's name.
+            account: The account.
+            limit: How many outcomes at most.
+            lease_s: Seconds until they can be claimed again. A consumer that takes longer may process an outcome that
+                another consumer processes, too.
+
+        Returns:
+            The first ones that are free, in the order recorded. Empty if there are none.
+
+        Raises:
+            ConfigurationError: `limit` or `lease_s` cannot be right.
+        """
+        ...
+
+    async def release_claims(self, outcomes: Sequence[Acknowledgement], /) -> None:
+        """End the claims of outcomes that their consumer does not process, so that they can be claimed at once.
+
+        Only the consumer that has claimed them calls this, and before its `lease_s` are over.
+        """
+        ...
+
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
         """Open abandoned watches again, on disk on return. Their outcome is removed, acknowledged or not.
 
@@ -367,10 +398,17 @@ class Ledger(KeepsIntents, Protocol):
         """The origins at which the jobs of the open watches are asked about, and the number of watches at each."""
         ...
 
-    def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
+    def open_watches(
+        self, endpoint: str, account: str = "", /, *, after: int = 0
+    ) -> AsyncIterator[Sequence[OpenWatch]]:
         """The watches of this endpoint and account that have no outcome, in the order recorded.
 
-        They come in chunks of about 1,000.
+        They come in chunks of about 1,000, of which none is empty.
+
+        Args:
+            endpoint: The endpoint's name.
+            account: The account.
+            after: The number of a watch. Only watches that were recorded after it come.
         """
         ...
 
@@ -400,7 +438,7 @@ class Ledger(KeepsIntents, Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Finish all accepted calls, then close the file. A second call does nothing."""
+        """Finish all accepted calls, then close the ledger. A second call does nothing."""
         ...
 
     async def __aenter__(self) -> Self: ...

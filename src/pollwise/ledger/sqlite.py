@@ -26,11 +26,22 @@ from typing import Self, TypeVar
 import attrs
 
 from pollwise.errors import ConfigurationError
+from pollwise.ledger.claims import Claims, check_claim
 from pollwise.ledger.errors import LedgerClosed, LedgerCorrupt, LedgerUnwritable, row_names
 from pollwise.ledger.files import Opening, Synchronous
 from pollwise.ledger.intent_rows import FORGET, INTEND, UNFINISHED
 from pollwise.ledger.intents import Intended, Intent, NewIntent
-from pollwise.ledger.reading import COUNT_UNACKNOWLEDGED, DURATIONS, EXPORT, OPEN, ORIGINS, UNACKNOWLEDGED, Page
+from pollwise.ledger.reading import (
+    COUNT_UNACKNOWLEDGED,
+    DURATIONS,
+    EXPORT,
+    OPEN,
+    ORIGINS,
+    UNACKNOWLEDGED,
+    UNCLAIMED,
+    Page,
+    Unclaimed,
+)
 from pollwise.ledger.records import (
     Acknowledgement,
     Change,
@@ -110,6 +121,8 @@ class SqliteLedger(Ledger):
         )
         self._linger_s = linger_s
         self._damaged: dict[int, DamagedRow] = {}
+        self._claims = Claims()
+        self._claiming = asyncio.Lock()
         self._inbox: Inbox = queue.SimpleQueue()
         self._waiting: list[Call] = []
         self._flush: asyncio.Handle | None = None
@@ -211,11 +224,32 @@ class SqliteLedger(Ledger):
 
     async def acknowledge(self, outcomes: Sequence[Acknowledgement], /) -> int:
         """See `Ledger.acknowledge`."""
-        return await self._write(ACKNOWLEDGE, outcomes, 0)
+        count = await self._write(ACKNOWLEDGE, outcomes, 0)
+        self._claims.drop(one.id for one in outcomes)
+        return count
+
+    async def claim(
+        self, endpoint: str, account: str = "", /, *, limit: int = 1_000, lease_s: float = 60.0
+    ) -> Sequence[Concluded]:
+        """See `Ledger.claim`. Claims end with this object, because no other process could acknowledge them."""
+        check_claim(limit, lease_s)
+        loop = self._check_writable()
+        async with self._claiming:  # one call after another, so that no two of them see an outcome as free
+            held = self._claims.held(loop.time())
+            found = await self._read(UNCLAIMED, Unclaimed(endpoint, account, limit, held))
+            self._claims.take((one.id for one in found.rows), loop.time() + lease_s)
+        return found.rows
+
+    async def release_claims(self, outcomes: Sequence[Acknowledgement], /) -> None:
+        """See `Ledger.release_claims`."""
+        self._check_writable()
+        self._claims.drop(one.id for one in outcomes)
 
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
         """See `Ledger.reopen`."""
-        return await self._write(REOPEN, renewals, 0)
+        count = await self._write(REOPEN, renewals, 0)
+        self._claims.drop(one.id for one in renewals)
+        return count
 
     async def relocate(self, relocations: Sequence[Relocation], /) -> None:
         """See `Ledger.relocate`."""
@@ -225,9 +259,11 @@ class SqliteLedger(Ledger):
         """See `Ledger.origins`."""
         return (await self._read(ORIGINS, (endpoint, account))).rows
 
-    async def open_watches(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[OpenWatch]]:
+    async def open_watches(
+        self, endpoint: str, account: str = "", /, *, after: int = 0
+    ) -> AsyncIterator[Sequence[OpenWatch]]:
         """See `Ledger.open_watches`."""
-        async for chunk in self._pages(OPEN, Page(0, _CHUNK, endpoint, account)):
+        async for chunk in self._pages(OPEN, Page(after, _CHUNK, endpoint, account)):
             yield chunk
 
     async def unacknowledged(self, endpoint: str, account: str = "", /) -> AsyncIterator[Sequence[Concluded]]:
@@ -292,9 +328,7 @@ class SqliteLedger(Ledger):
     # --- calls for the writer -------------------------------------------------------------
 
     async def _write(self, work: Work[Sequence[P], R], items: Sequence[P], nothing: R) -> R:
-        self._check_open()
-        if self._opening.read_only:
-            raise LedgerUnwritable(self.path, "it was opened with read_only=True", read_only=True)
+        self._check_writable()
         # A copy, because the caller may change its list while the call waits.
         urgent = work.urgent or len(items) >= _URGENT_ITEMS
         try:
@@ -327,6 +361,12 @@ class SqliteLedger(Ledger):
         if self._waiting:
             self._inbox.put(self._waiting)
             self._waiting = []
+
+    def _check_writable(self) -> asyncio.AbstractEventLoop:
+        loop = self._check_open()
+        if self._opening.read_only:
+            raise LedgerUnwritable(self.path, "it was opened with read_only=True", read_only=True)
+        return loop
 
     def _check_open(self) -> asyncio.AbstractEventLoop:
         if os.getpid() != self._pid:

@@ -12,12 +12,26 @@ from typing import Generic, TypeVar
 import attrs
 
 from pollwise.ledger.records import DamagedRow
-from pollwise.ledger.rows import Row, UnsoundRow
+from pollwise.ledger.rows import COLUMNS, Row, UnsoundRow
 
-__all__ = ["DamagedIntents", "DamagedRows", "Found", "Work", "fetch", "sound_rows", "text_or_bytes"]
+__all__ = [
+    "AT_ONCE",
+    "DamagedIntents",
+    "DamagedRows",
+    "Found",
+    "Work",
+    "fetch",
+    "rows_by_id",
+    "sound_rows",
+    "text_or_bytes",
+]
 
 P = TypeVar("P")
 R = TypeVar("R")
+
+AT_ONCE = 100  # rows; every SQLite takes 999 parameters
+
+_BY_ID = f"SELECT {COLUMNS} FROM watches WHERE id IN ({{}})"  # noqa: S608  constants alone
 
 
 @attrs.frozen
@@ -73,6 +87,15 @@ def fetch(db: sqlite3.Connection, sql: str, values: Sequence[object] = ()) -> Se
         return db.execute(sql, values).fetchall()
     finally:
         db.text_factory = str
+
+
+def rows_by_id(db: sqlite3.Connection, ids: Sequence[int]) -> list[Row]:
+    """The rows of these numbers, as far as they exist, `AT_ONCE` of them in one statement."""
+    rows: list[Row] = []
+    for n in range(0, len(ids), AT_ONCE):
+        wanted = ids[n : n + AT_ONCE]
+        rows += fetch(db, _BY_ID.format(", ".join("?" * len(wanted))), wanted)
+    return rows
 
 
 def text_or_bytes(raw: bytes) -> str | bytes:

@@ -39,7 +39,7 @@ from pollwise.ledger.rows import (
     microseconds,
     state_of,
 )
-from pollwise.ledger.statements import DamagedRows, Work, fetch, sound_rows
+from pollwise.ledger.statements import AT_ONCE, DamagedRows, Work, fetch, rows_by_id, sound_rows
 
 __all__ = [
     "ACKNOWLEDGE",
@@ -59,7 +59,6 @@ _FIND = (
     f"SELECT {COLUMNS} FROM watches"  # noqa: S608
     " WHERE id = (SELECT id FROM watches WHERE endpoint = ? AND account = ? AND job = ?)"
 )
-_BY_ID = f"SELECT {COLUMNS} FROM watches WHERE id IN ({{}})"  # noqa: S608
 _LAST = "SELECT max(id) FROM watches UNION ALL SELECT seq FROM sqlite_sequence WHERE name = 'watches'"
 _SINCE = "SELECT endpoint, account, job, id FROM watches WHERE id > ?"
 # Many rows in one statement take a third of the CPU time, and the GIL is released once instead of once for each row.
@@ -68,7 +67,6 @@ _INSERT = (
     " VALUES {} ON CONFLICT (endpoint, account, job) DO NOTHING"
 )
 _START = "UPDATE watches SET cursor = ? WHERE id = ?"  # of a new row; few rows begin with a cursor
-_AT_ONCE = 100  # rows; every SQLite takes 999 parameters
 _UPDATE = (
     "UPDATE watches SET phase = ?, polls = ?, failures = ?, status = ?, seen_s = ?, cursor = ?, state_checksum = ?"
     " WHERE id = ? AND outcome IS NULL"
@@ -93,8 +91,8 @@ _RELOCATE = "UPDATE watches SET origin = ?, job_checksum = ? WHERE id = ? AND ou
 def _record(db: sqlite3.Connection, watches: Sequence[NewWatch]) -> Sequence[Recorded]:
     given = [(watch, (watch.endpoint, watch.account, key_text(watch.keys))) for watch in watches]
     last = max((number for (number,) in fetch(db, _LAST) if isinstance(number, int)), default=0)
-    for n in range(0, len(given), _AT_ONCE):
-        _insert(db, given[n : n + _AT_ONCE], last + n + 1)
+    for n in range(0, len(given), AT_ONCE):
+        _insert(db, given[n : n + AT_ONCE], last + n + 1)
     new = {tuple(job): number for *job, number in db.execute(_SINCE, (last,))}
     if any(watch.outcome is not None for watch in watches):
         _conclude(db, _ended(given, new))
@@ -204,10 +202,7 @@ def _relocated(row: Row, relocation: Relocation) -> Row:
 
 def _rows(db: sqlite3.Connection, ids: Sequence[int]) -> Mapping[int, Row]:
     """The rows of these numbers, as far as they exist. Raises DamagedRows for those that are damaged."""
-    rows: list[Row] = []
-    for n in range(0, len(ids), _AT_ONCE):
-        wanted = ids[n : n + _AT_ONCE]
-        rows += fetch(db, _BY_ID.format(", ".join("?" * len(wanted))), wanted)
+    rows = rows_by_id(db, ids)
     _, damaged = sound_rows(rows, known_watch)
     if damaged:
         raise DamagedRows(damaged)

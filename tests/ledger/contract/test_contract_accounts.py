@@ -6,12 +6,12 @@ import pytest
 from ledger_values import ENDPOINT, NOON, abandoned, every, new, success
 
 from pollwise.errors import ConfigurationError
-from pollwise.ledger import Concluded, OpenWatch, Relocation, Renewal, SqliteLedger
+from pollwise.ledger import Concluded, Ledger, OpenWatch, Relocation, Renewal
 
 OLD, NEW = "https://old.example", "https://new.example"
 
 
-async def test_equal_keys_of_two_accounts_have_two_rows(ledger: SqliteLedger) -> None:
+async def test_equal_keys_of_two_accounts_have_two_rows(ledger: Ledger) -> None:
     """Each is known by itself, and each is open, over and acknowledged by itself."""
     one, two, again = await ledger.record([new(1, account="a"), new(1, account="b"), new(1, account="a")])
     assert (one.known, two.known, again.id) == (None, None, one.id)
@@ -25,13 +25,13 @@ async def test_equal_keys_of_two_accounts_have_two_rows(ledger: SqliteLedger) ->
     assert await ledger.durations(ENDPOINT, "a") == await ledger.durations(ENDPOINT) == []
 
 
-async def test_no_account_is_an_account_of_its_own(ledger: SqliteLedger) -> None:
+async def test_no_account_is_an_account_of_its_own(ledger: Ledger) -> None:
     """An empty name means the rows without one, and not all of them."""
     plain, _ = await ledger.record([new(1), new(1, account="a")])
     assert [watch.id for watch in await every(ledger.open_watches(ENDPOINT))] == [plain.id]
 
 
-async def test_an_origin_stays_as_it_was_recorded(ledger: SqliteLedger) -> None:
+async def test_an_origin_stays_as_it_was_recorded(ledger: Ledger) -> None:
     """To record a job again changes nothing; only to relocate it, or to open it again, does."""
     one, two = await ledger.record([new(1, origin=OLD), new(2, origin=OLD)])
     (again,) = await ledger.record([new(1, origin=NEW)])
@@ -49,7 +49,7 @@ async def test_an_origin_stays_as_it_was_recorded(ledger: SqliteLedger) -> None:
     assert [watch.origin for watch in await every(ledger.open_watches(ENDPOINT))] == [NEW, NEW]
 
 
-async def test_where_the_open_ones_are(ledger: SqliteLedger) -> None:
+async def test_where_the_open_ones_are(ledger: Ledger) -> None:
     """How many at each origin, with the first of each; of one endpoint and account, and of what is open alone."""
     rows = [new(1, origin=OLD), new(2), new(3, origin=NEW), new(4, origin=OLD), new(5, origin=OLD)]
     recorded = await ledger.record([*rows, new(6, origin=NEW, account="a"), new(7, origin=NEW, endpoint="document360")])
@@ -60,7 +60,7 @@ async def test_where_the_open_ones_are(ledger: SqliteLedger) -> None:
     assert await ledger.origins(ENDPOINT, "b") == []
 
 
-async def test_an_export_has_what_there_is(ledger: SqliteLedger) -> None:
+async def test_an_export_has_what_there_is(ledger: Ledger) -> None:
     """`account` and `origin` are in the lines that have one; the others are as they were."""
     await ledger.record([new(1), new(2, account="acme", origin=NEW)])
     one, two = b"".join([lines async for lines in ledger.export(include_open=True)]).splitlines()
@@ -70,7 +70,7 @@ async def test_an_export_has_what_there_is(ledger: SqliteLedger) -> None:
     assert b"origin" not in one
 
 
-async def test_an_outcome_keeps_its_account_and_origin(ledger: SqliteLedger) -> None:
+async def test_an_outcome_keeps_its_account_and_origin(ledger: Ledger) -> None:
     """They come back with it."""
     (one,) = await ledger.record([new(1, account="acme", origin=NEW)])
     await ledger.conclude([success(one.id)])
