@@ -88,6 +88,7 @@ class MemoryLedger(Ledger):
             raise failure.with_traceback(None)
 
     async def record(self, watches: Sequence[NewWatch], /) -> Sequence[Recorded]:
+        watches = tuple(watches)
         async with self._lock:
             await self._call("record", watches)
             for watch in watches:
@@ -124,6 +125,7 @@ class MemoryLedger(Ledger):
         return Recorded(id=number, known=None)
 
     async def update(self, changes: Sequence[Change], /) -> None:
+        changes = tuple(changes)
         async with self._lock:
             await self._call("update", changes)
             for change in changes:
@@ -134,6 +136,7 @@ class MemoryLedger(Ledger):
                     self.rows[change.id] = attrs.evolve(row, **attrs.asdict(change, recurse=False))
 
     async def conclude(self, outcomes: Sequence[Conclusion], /) -> int:
+        outcomes = tuple(outcomes)
         async with self._lock:
             await self._call("conclude", outcomes)
             for end in outcomes:
@@ -150,6 +153,7 @@ class MemoryLedger(Ledger):
         return True
 
     async def acknowledge(self, outcomes: Sequence[Acknowledgement], /) -> int:
+        outcomes = tuple(outcomes)
         async with self._lock:
             await self._call("acknowledge", outcomes)
             for one in outcomes:
@@ -177,11 +181,13 @@ class MemoryLedger(Ledger):
             return free
 
     async def release_claims(self, outcomes: Sequence[Acknowledgement], /) -> None:
+        outcomes = tuple(outcomes)
         async with self._lock:
             await self._call("release_claims", outcomes)
             self._claims.drop(one.id for one in outcomes)
 
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
+        renewals = tuple(renewals)
         async with self._lock:
             await self._call("reopen", renewals)
             new = 0
@@ -205,6 +211,7 @@ class MemoryLedger(Ledger):
             return new
 
     async def relocate(self, relocations: Sequence[Relocation], /) -> None:
+        relocations = tuple(relocations)
         async with self._lock:
             await self._call("relocate", relocations)
             for relocation in relocations:
@@ -213,6 +220,7 @@ class MemoryLedger(Ledger):
                     self.rows[row.id] = attrs.evolve(row, origin=relocation.origin)
 
     async def intend_submits(self, intents: Sequence[NewIntent], /) -> Sequence[Intended]:
+        intents = tuple(intents)
         async with self._lock:
             await self._call("intend_submits", intents)
             return [self._intend(intent) for intent in intents]
@@ -222,7 +230,7 @@ class MemoryLedger(Ledger):
             if (known.endpoint, known.account, known.key) == (new.endpoint, new.account, new.key):
                 return Intended(id=known.id, known=known)
         self._last_intent = number = self._last_intent + 1
-        self.intents[number] = Intent(id=number, **attrs.asdict(new, recurse=False))
+        self.intents[number] = Intent(id=number, **{**attrs.asdict(new, recurse=False), "began": _kept_time(new.began)})
         return Intended(id=number, known=None)
 
     async def unfinished_submits(self, endpoint: str | None = None, account: str | None = None, /) -> Sequence[Intent]:
@@ -234,6 +242,7 @@ class MemoryLedger(Ledger):
         ]
 
     async def forget_submits(self, ids: Sequence[int], /) -> int:
+        ids = tuple(ids)
         async with self._lock:
             await self._call("forget_submits", ids)
             gone = [number for number in ids if number in self.intents and self.intents[number].keys is None]

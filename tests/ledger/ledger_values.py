@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
+
 import pollwise
-from pollwise.ledger import Acknowledgement, Change, Conclusion, NewWatch, OutcomeKind
+from pollwise.ledger import Acknowledgement, Change, Conclusion, Ledger, NewWatch, OutcomeKind
 from pollwise.ledger.checksums import register
 from pollwise.ledger.schema import MIGRATIONS
 from pollwise.model.reading import Phase
@@ -74,6 +76,12 @@ def acks(*numbers: int, generation: int = 0) -> list[Acknowledgement]:
 
 async def every(chunks: AsyncIterator[Sequence[T]]) -> list[T]:
     return [one async for chunk in chunks for one in chunk]
+
+
+async def exported(ledger: Ledger, *, include_open: bool = False) -> list[dict[str, Any]]:
+    """The lines of an export, as JSON."""
+    text = b"".join([lines async for lines in ledger.export(include_open=include_open)])
+    return [orjson.loads(line) for line in text.splitlines()]
 
 
 def raw(path: Path, *statements: str) -> list[Any]:

@@ -6,14 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_values import ENDPOINT, abandoned, acks, change, every, new, raw, success
+from ledger_values import ENDPOINT, abandoned, change, every, new, raw
 
-from pollwise.errors import ConfigurationError
-from pollwise.ledger import Change, Renewal, SqliteLedger
+from pollwise.ledger import Change, SqliteLedger
 from pollwise.ledger.checksums import checksum, state_checksum
 from pollwise.ledger.recovery import check_ledger, recover_ledger
 
@@ -22,55 +20,10 @@ URL = b'"https://a.example/monitor/2"'
 VALUES = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text() | st.binary()
 
 
-async def test_an_open_watch_has_the_cursor_of_its_last_change(ledger: SqliteLedger) -> None:
-    """A later change without one takes it away."""
-    await ledger.record([new(1), new(2)])
-    await ledger.update([change(1, cursor=b'{"page": 1}'), change(2, cursor=URL)])
-    await ledger.update([change(1, cursor=URL), change(2)])
-    assert [watch.cursor for watch in await every(ledger.open_watches(ENDPOINT))] == [URL, None]
-
-
-async def test_an_abandoned_watch_keeps_its_cursor_until_it_is_opened_again(ledger: SqliteLedger) -> None:
-    """Acknowledged or not."""
-    await ledger.record([new(1), new(2)])
-    await ledger.conclude([abandoned(1, cursor=URL), abandoned(2, cursor=b"7")])
-    assert [outcome.cursor for outcome in await every(ledger.unacknowledged(ENDPOINT))] == [URL, b"7"]
-    await ledger.acknowledge(acks(1))
-    assert [known.known.cursor for known in await ledger.record([new(1), new(2)]) if known.known] == [URL, b"7"]
-    assert await ledger.reopen([Renewal(id=number, generation=0, deadline=None) for number in (1, 2)]) == 2
-    assert [watch.cursor for watch in await every(ledger.open_watches(ENDPOINT))] == [URL, b"7"]
-    assert not ledger.damaged
-
-
-async def test_an_outcome_without_a_cursor_has_none(ledger: SqliteLedger) -> None:
-    """Whatever the last change had."""
-    await ledger.record([new(1)])
-    await ledger.update([change(1, cursor=URL)])
-    await ledger.conclude([success(1)])
-    assert [outcome.cursor for outcome in await every(ledger.unacknowledged(ENDPOINT))] == [None]
-
-
-async def test_a_cursor_is_one_json_document(ledger: SqliteLedger) -> None:
-    """Anything else is refused before it is written."""
-    await ledger.record([new(1)])
-    with pytest.raises(ConfigurationError, match="the cursor is not one JSON document"):
-        await ledger.update([change(1, cursor=b"a b")])
-
-
 async def test_a_cursor_is_in_no_repr() -> None:
     """It may be a URL that the server has signed."""
     for value in (change(1, cursor=URL), abandoned(1, cursor=URL)):
         assert "monitor" not in repr(value)
-
-
-async def test_an_export_has_the_cursor(ledger: SqliteLedger) -> None:
-    """As JSON, and left out where there is none."""
-    await ledger.record([new(1), new(2)])
-    await ledger.update([change(1, cursor=b'{"page":[1,null]}')])
-    lines = b"".join([part async for part in ledger.export(include_open=True)]).splitlines()
-    first, second = map(orjson.loads, lines)
-    assert first["cursor"] == {"page": [1, None]}
-    assert "cursor" not in second
 
 
 @pytest.mark.parametrize("harm", ["X'22'", "NULL", "'text'", "7"])

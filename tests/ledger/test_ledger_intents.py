@@ -43,44 +43,6 @@ async def test_an_intent_is_unfinished_until_its_job_is_recorded(path: Path) -> 
         assert again.known == known(1, intent(), keys=new(7).keys)
 
 
-async def test_a_known_key_stays_as_it_is(ledger: SqliteLedger) -> None:
-    """Its digest and its time are the first ones."""
-    await ledger.intend_submits([intent()])
-    (again,) = await ledger.intend_submits([intent(digest="1234")])
-    assert again.known == known(1, intent())
-
-
-async def test_a_key_is_one_of_its_endpoint_and_account(ledger: SqliteLedger) -> None:
-    """Equal keys of two accounts are two starts."""
-    others = [intent(), intent(account="acme"), intent(endpoint="other")]
-    found = await ledger.intend_submits(others)
-    assert [one.id for one in found] == [1, 2, 3]
-    assert [one.id for one in await ledger.unfinished_submits(ENDPOINT, "acme")] == [2]
-    assert [one.id for one in await ledger.unfinished_submits()] == [1, 2, 3]
-
-
-async def test_a_forgotten_intent_is_gone_and_a_finished_one_stays(ledger: SqliteLedger) -> None:
-    """So no key that has started a job starts a second one. No number is used twice."""
-    await ledger.intend_submits([intent("a"), intent("b")])
-    await ledger.record([started(1, by=1)])
-    assert await ledger.forget_submits([1, 2, 3]) == 1
-    (a, b) = await ledger.intend_submits([intent("a"), intent("b")])
-    assert a.known is not None
-    assert a.known.keys == new(1).keys
-    assert (b.known, b.id) == (None, 3)
-
-
-async def test_the_first_job_of_an_intent_stays(ledger: SqliteLedger) -> None:
-    """A job that is known already may be one's, too. An intent that was forgotten has none."""
-    await ledger.record([new(7)])
-    await ledger.intend_submits([intent("a"), intent("b")])
-    await ledger.record([started(7, by=1), started(8, by=1), started(9, by=5)])
-    (a, _) = await ledger.intend_submits([intent("a"), intent("b")])
-    assert a.known is not None
-    assert a.known.keys == new(7).keys
-    assert len(await every(ledger.open_watches(ENDPOINT))) == 3
-
-
 async def test_a_read_only_ledger_starts_nothing(path: Path) -> None:
     """It lists what is unfinished."""
     async with SqliteLedger(path) as ledger:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 
 import attrs
 import pytest
-from ledger_values import ENDPOINT, NOON, abandoned, every, new, success
+from ledger_values import new, success
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import (
@@ -82,17 +82,6 @@ def test_statuses_are_not_in_a_repr() -> None:
     assert "SUCCEEDED" not in repr(attrs.evolve(success(1), phase=None, outcome=None))
 
 
-async def test_every_zone_comes_back_in_utc(ledger: SqliteLedger) -> None:
-    """Times are moments: they come back equal, exact to the microsecond, and in UTC."""
-    zone = timezone(timedelta(hours=5, minutes=30))
-    times = [NOON.astimezone(zone), datetime.min.replace(tzinfo=zone) + timedelta(days=1), NOON.replace(year=9999)]
-    await ledger.record([new(n, first_seen=moment, deadline=moment) for n, moment in enumerate(times)])
-    found = await every(ledger.open_watches(ENDPOINT))
-    assert [watch.first_seen for watch in found] == times
-    assert [watch.deadline for watch in found] == times
-    assert {watch.first_seen.utcoffset() for watch in found} == {timedelta(0)}
-
-
 def test_values_have_no_place_for_a_credential() -> None:
     """The values have these fields and no others."""
     found = {
@@ -119,15 +108,6 @@ def test_the_protocol_says_what_is_left_out(name: str) -> None:
     """An argument that a caller leaves out has the value that `Ledger` documents."""
     said, done = (inspect.signature(getattr(kind, name)) for kind in (Ledger, SqliteLedger))
     assert said.parameters == done.parameters
-
-
-async def test_an_abandoned_watch_keeps_its_error(ledger: SqliteLedger) -> None:
-    """An outcome's error is kept as its type, its message and its data."""
-    await ledger.record([new(1)])
-    await ledger.conclude([abandoned(1, error_data=b'{"version": 1}')])
-    (found,) = await every(ledger.unacknowledged(ENDPOINT))
-    assert found.error_data == b'{"version": 1}'
-    assert (found.error_type, found.error_message, found.failures) == ("RetriesExhausted", "gave up", 8)
 
 
 def ended(**other: Any) -> Concluded:

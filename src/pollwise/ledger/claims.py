@@ -18,9 +18,9 @@ __all__ = ["Claims", "check_claim"]
 
 def check_claim(limit: int, lease_s: float) -> None:
     """Check the arguments of `Ledger.claim`. Raises ConfigurationError for those that cannot be right."""
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+    if type(limit) is not int or limit < 1:
         raise ConfigurationError(f"limit must be a whole number of outcomes, 1 or more; got {limit!r}")
-    if isinstance(lease_s, bool) or not isinstance(lease_s, (int, float)) or not 0 < lease_s < math.inf:
+    if type(lease_s) not in {int, float} or not 0 < lease_s < math.inf:
         raise ConfigurationError(f"lease_s must be a finite number of seconds above zero; got {lease_s!r}")
 
 

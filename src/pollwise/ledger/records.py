@@ -309,7 +309,7 @@ class DamagedRow:
 class Ledger(KeepsIntents, Protocol):
     """A durable record of watches. Each call takes many items, and is carried out whole or not at all.
 
-    A call that is cancelled may still be carried out. A repeated call changes nothing, except `claim`, which leaves out what
+    A call has what was passed at that moment, whatever its caller does to the list later. A call that is cancelled may still be carried out. A repeated call changes nothing, except `claim`, which leaves out what
     it has claimed before.
 
     Raises:

@@ -3,8 +3,9 @@
 Each test of this folder runs once for each kind. It gets an open and empty ledger by the fixture `ledger`, and the name of
 the kind by `ledger_kind`.
 
-Another kind of ledger is added here, in three places, and in no test:
+Another kind of ledger is added here, and in no test:
 - `KINDS`: its name. A kind that cannot run everywhere is a `pytest.param(name, marks=pytest.mark.skipif(...))`.
+- `LASTING` and `LASTING_CLAIMS`: its name, where that is so.
 - `open_ledger`: opens it. All calls with one `tmp_path` open the same record.
 - `pass_lease`: lets the lease of its claims pass, where that lease is not of the loop's clock.
 
@@ -24,6 +25,7 @@ from pollwise.ledger import Ledger, SqliteLedger
 
 KINDS: Sequence[Any] = ["memory", "sqlite"]
 LASTING: frozenset[str] = frozenset({"sqlite"})  # kinds whose record is still there after the ledger was closed
+LASTING_CLAIMS: frozenset[str] = frozenset()  # kinds whose claims are still there then
 
 
 async def open_ledger(kind: str, tmp_path: Path) -> Ledger:

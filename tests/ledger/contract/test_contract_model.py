@@ -1,4 +1,4 @@
-"""The ledger against a model of it: whatever is done, in whatever order, both say the same."""
+"""The contract of every ledger against a model of it: whatever is done, in whatever order, both say the same."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import attrs
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from ledger_kinds import LASTING, LASTING_CLAIMS, open_ledger
 from ledger_values import every
 
 from pollwise.ledger import (
@@ -27,7 +28,6 @@ from pollwise.ledger import (
     Recorded,
     Relocation,
     Renewal,
-    SqliteLedger,
 )
 from pollwise.model.reading import Phase
 
@@ -87,18 +87,20 @@ def _ended(known: OpenWatch, end: Conclusion) -> Concluded:
 
 
 class Model(RuleBasedStateMachine):
-    """`known` is what a ledger should hold, by id in the order recorded."""
+    """`known` is what a ledger should hold, by id in the order recorded. `claimed` are the numbers of its claims."""
+
+    kind = "sqlite"
 
     def __init__(self) -> None:
         super().__init__()
         self.known: dict[int, OpenWatch | Concluded] = {}
+        self.claimed: set[int] = set()
         self.folder = Path(tempfile.mkdtemp())
         self.runner = asyncio.Runner()
         self.open()
 
     def open(self) -> None:
-        self.ledger = SqliteLedger(self.folder / "jobs.ledger", synchronous="normal", linger_s=0.0)
-        self.runner.run(self.ledger.__aenter__())
+        self.ledger = self.runner.run(open_ledger(self.kind, self.folder))
 
     def teardown(self) -> None:
         self.runner.run(self.ledger.aclose())
@@ -107,8 +109,11 @@ class Model(RuleBasedStateMachine):
 
     @rule()
     def close_and_open(self) -> None:
-        self.runner.run(self.ledger.aclose())
-        self.open()
+        if self.kind in LASTING:
+            self.runner.run(self.ledger.aclose())
+            self.open()
+            if self.kind not in LASTING_CLAIMS:
+                self.claimed.clear()
 
     @rule(watches=st.lists(new_watches, max_size=4))
     def record(self, watches: list[NewWatch]) -> None:
@@ -154,6 +159,7 @@ class Model(RuleBasedStateMachine):
     def acknowledge(self, batches: list[list[Acknowledgement]]) -> None:
         answers = self.together(*(self.ledger.acknowledge(batch) for batch in batches))
         assert answers == [sum(map(self.acknowledged, batch)) for batch in batches]
+        self.claimed.difference_update(one.id for batch in batches for one in batch)
 
     def acknowledged(self, outcome: Acknowledgement) -> bool:
         known = self.known.get(outcome.id)
@@ -162,9 +168,21 @@ class Model(RuleBasedStateMachine):
         self.known[outcome.id] = attrs.evolve(known, acknowledged=True)
         return True
 
+    @rule(owner=st.sampled_from(OWNERS), limit=st.integers(1, 4))
+    def claim(self, owner: tuple[str, str], limit: int) -> None:
+        free = [known for known in self.waiting(owner) if known.id not in self.claimed][:limit]
+        assert list(self.runner.run(self.ledger.claim(*owner, limit=limit, lease_s=1e6))) == free
+        self.claimed.update(known.id for known in free)
+
+    @rule(outcomes=st.lists(acknowledgements, max_size=4))
+    def release(self, outcomes: list[Acknowledgement]) -> None:
+        self.runner.run(self.ledger.release_claims(outcomes))
+        self.claimed.difference_update(outcome.id for outcome in outcomes)
+
     @rule(wanted=st.lists(renewals, max_size=3))
     def reopen(self, wanted: list[Renewal]) -> None:
         assert self.runner.run(self.ledger.reopen(wanted)) == sum(map(self.reopened, wanted))
+        self.claimed.difference_update(one.id for one in wanted)
 
     def reopened(self, renewal: Renewal) -> bool:
         known = self.known.get(renewal.id)
@@ -192,6 +210,11 @@ class Model(RuleBasedStateMachine):
 
         return self.runner.run(gathered())
 
+    def waiting(self, owner: tuple[str, str]) -> list[Concluded]:
+        """The outcomes of this endpoint and account that are not acknowledged."""
+        mine = [known for known in self.known.values() if (known.endpoint, known.account) == owner]
+        return [known for known in mine if isinstance(known, Concluded) and not known.acknowledged]
+
     @invariant()
     def both_say_the_same(self) -> None:
         for owner in OWNERS:
@@ -203,12 +226,19 @@ class Model(RuleBasedStateMachine):
             )
             still_open = [known for known in mine if isinstance(known, OpenWatch)]
             assert found_open == still_open
-            assert found_waiting == [k for k in mine if isinstance(k, Concluded) and not k.acknowledged]
+            assert found_waiting == self.waiting(owner)
             at = {origin: [k for k in still_open if k.origin == origin] for origin in {k.origin for k in still_open}}
             counted = [OriginCount(origin=o, watches=len(ks), keys=ks[0].keys) for o, ks in at.items()]
             assert sorted(places, key=repr) == sorted(counted, key=repr)
 
 
+class MemoryModel(Model):
+    """The same of the ledger that other tests use."""
+
+    kind = "memory"
+
+
 TestTheModel = Model.TestCase
-TestTheModel.settings = settings(max_examples=20, stateful_step_count=20)
-TestTheModel.__doc__ = __doc__
+TestTheModelInMemory = MemoryModel.TestCase
+TestTheModel.settings = TestTheModelInMemory.settings = settings(max_examples=20, stateful_step_count=20)
+TestTheModel.__doc__ = TestTheModelInMemory.__doc__ = __doc__
