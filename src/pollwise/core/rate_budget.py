@@ -60,6 +60,21 @@ class RateBudget:
         """How many requests the server has refused with 429."""
         return self._engine.refused
 
+    def close_at(self, at: float | None) -> None:
+        """Send no request at this time or later, until the time is moved.
+
+        Several processes that take turns with one token use it: each closes its budget before its lease of the token expires,
+        and moves the time with each renewal. It is checked before each request. Watches wait meanwhile, and none fails
+        because of it. Their deadlines still count. Call it from the event loop of the watchers.
+
+        Args:
+            at: Monotonic seconds, as `asyncio.get_running_loop().time()` returns them. None for never.
+
+        Raises:
+            ConfigurationError: It is not a number.
+        """
+        self._engine.close_at(at)
+
 
 def engine_of(budget: RateBudget) -> TokenBudget:
     """What decides for this budget. Internal: only pollwise itself takes permits."""

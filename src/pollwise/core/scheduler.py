@@ -334,8 +334,11 @@ class Scheduler(Generic[W]):
     def _hold_until(self, available_at: float, now: float) -> float:
         """The budget holds back what is due: rank it and report it, a bounded number at a time."""
         until, queue = min(available_at, now + _RECHECK_S), self._queue
-        if self._budget is not None and self._budget.starting:
-            return until  # replies end the slow start in a moment: no reason to rank or to report
+        if self._budget is not None:
+            if now >= self._budget.closes_at:
+                return math.inf  # the driver asks again when the time is moved
+            if self._budget.starting:
+                return until  # replies end the slow start in a moment: no reason to rank or to report
         all_ranked = queue.hold(now)
         for watch in queue.newly_held():
             self._report_throttled(watch, now, available_at)

@@ -11,13 +11,16 @@ Rule 4: an unknown limit is learnt from `Remaining` as it falls and refills, fro
 (`rate_limiter.py`), and the length of a window in `rate_window.py`. Until then the first requests are few
 (`slow_start.py`).
 Rule 5: watchers that share a token take turns while more than one of them waits (`share.py`).
-Rule 6: the budget decides and never waits. If there is no permit, it says when asking again can help. It is pure.
+Rule 6: a budget that is to close at a time gives no permit from then on, until that time is moved. A process whose right to
+use the token expires sends nothing afterwards, also if it was suspended meanwhile.
+Rule 7: the budget decides and never waits. If there is no permit, it says when asking again can help. It is pure.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from pollwise.core.header_hints import RateHints
@@ -56,6 +59,8 @@ class TokenBudget:
         hosts: The hosts of this token, as far as polls of them fail.
         refused: How many requests the server has refused with 429.
         starting: Whether the start is slow, because no reply has stated a limit. It holds a watch back for a moment only.
+        closes_at: From this time on no request goes; infinite while the budget is open.
+        on_moved: Called after `closes_at` was moved.
     """
 
     __slots__ = (
@@ -77,9 +82,11 @@ class TokenBudget:
         "_stated",
         "_stated_window",
         "_window",
+        "closes_at",
         "hosts",
         "limit",
         "longest_hint_s",
+        "on_moved",
         "per_s",
         "refused",
         "starting",
@@ -111,6 +118,8 @@ class TokenBudget:
         self._pause = Pause()
         self._limiter = Limiter()
         self._shares = Shares()
+        self.closes_at = math.inf
+        self.on_moved: set[Callable[[], None]] = set()
         self.hosts = Hosts()
 
     @classmethod
@@ -177,13 +186,23 @@ class TokenBudget:
 
     # --- deciding -----------------------------------------------------------------------------
 
-    def available_at(self, now: float, *, waiting: int = 1) -> float:
-        """When the next request may go, or when to ask again; infinite while only a reply can free a place.
+    def close_at(self, at: float | None) -> None:
+        """No request goes at this time or later, until it is moved. None for never."""
+        if at is not None and math.isnan(at):
+            raise ConfigurationError("a budget closes at a time of the monotonic clock, or never (None); got nan")
+        self.closes_at = math.inf if at is None else at
+        for call in tuple(self.on_moved):
+            call()
+
+    def available_at(self, now: float, *, waiting: int = 1) -> float:  # noqa: PLR0911  # one for each reason, in order
+        """When the next request may go, or when to ask again; infinite while only a reply can free a place, or if it is closed.
 
         Args:
             now: Monotonic seconds.
             waiting: How many watches wait. If more wait than may go at once, the requests are spread evenly.
         """
+        if now >= self.closes_at:
+            return math.inf
         if self._pause.on and (at := self._pause.available_at(now)) > now:
             return at
         if self.starting and self._in_flight >= self._slow_start.most_in_flight(now, self._replies()):

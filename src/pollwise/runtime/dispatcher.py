@@ -133,6 +133,7 @@ class Dispatcher(Generic[J, S]):
         self._next_limit = math.inf  # no request in flight is cancelled before; its reply may have come since
         self._next_tick: asyncio.Handle | None = None
         self._ticked_at = -math.inf  # the end of the last tick
+        budget.on_moved.add(self._tick_soon)
 
     # --- from outside -------------------------------------------------------------------------
 
@@ -230,6 +231,7 @@ class Dispatcher(Generic[J, S]):
 
     async def aclose(self) -> None:
         """End all tasks, and return when they are over. Call `drain` first."""
+        self._budget.on_moved.discard(self._tick_soon)
         for handle in (self._timer, self._next_tick):
             if handle is not None:
                 handle.cancel()
