@@ -17,6 +17,7 @@ from operator import itemgetter
 from types import TracebackType
 from typing import Generic, Never, Self, Unpack, overload
 
+import attrs
 from typing_extensions import TypeVar
 
 from pollwise.core.callbacks import checked_clock
@@ -30,7 +31,7 @@ from pollwise.durable.codec import check_codec
 from pollwise.durable.delivery import Deliveries
 from pollwise.durable.intents import UnfinishedSubmit
 from pollwise.durable.opened import OpenedParts, Setup
-from pollwise.durable.resume import Stagger, learn_durations, resume_all
+from pollwise.durable.resume import learn_durations, resume_all
 from pollwise.errors import ConfigurationError, WatcherClosed
 from pollwise.http.transport import AiohttpTransport
 from pollwise.ledger import Ledger
@@ -45,12 +46,13 @@ from pollwise.model.results import HasPagedResult, HasResult, check_result_metho
 from pollwise.model.stats import WatcherStats
 from pollwise.model.submitting import CanSubmit, CanSubmitWithPagedResult, CanSubmitWithResult
 from pollwise.runtime.batch import Batch
+from pollwise.runtime.driven_watch import copy_for_raise
 from pollwise.runtime.job_calls import check_can_cancel
 from pollwise.runtime.options import WatcherOptions, check_first_delay, check_parts, check_seconds, policy_for
 from pollwise.runtime.suspension import suspended_clock
 from pollwise.runtime.watch import Watch
 
-__all__ = ["JobWatcher"]
+__all__ = ["JobWatcher", "parts_of", "share_forecast"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -239,6 +241,15 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         opened, self._opened, self._own_transport = self._opened, None, None
         if opened is not None:
             await opened.aclose()
+            lost = None if opened.recorder is None else opened.recorder.lost
+            if lost is not None and kind is None:
+                raise copy_for_raise(lost)
+
+    def _use_forecast(self, forecast: Forecast, *, learnt: bool) -> None:
+        self._policy = attrs.evolve(self._policy, forecast=forecast)
+        self._setup = attrs.evolve(self._setup, policy=self._policy)
+        self._untaught = forecast
+        self._seeded = self._seeded or learnt
 
     def _parts(self, job: J | None = None) -> OpenedParts[J, S]:
         if self._opened is None:
@@ -407,9 +418,8 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
             ConfigurationError: There is no ledger.
             WatcherClosed: The watcher is not open, or was closed meanwhile.
         """
-        recorder, watches = self._needs_ledger(), self._parts().watches
-        spread = Stagger(engine_of(self.budget).spacing_s, self._policy.pacing, self._setup.limits.concurrency)
-        resumed = await resume_all(recorder, watches=watches, spread=spread, forecast=self._untaught)
+        recorder, opened = self._needs_ledger(), self._parts()
+        resumed = await resume_all(recorder, watches=opened.watches, spread=opened.spread(), forecast=self._untaught)
         self._untaught = None
         return list(resumed)
 
@@ -462,3 +472,28 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         async with aclosing(self.as_completed(jobs)) as batch:
             found = [(batch.position, outcome) async for outcome in batch]
         return [outcome for _, outcome in sorted(found, key=itemgetter(0))]
+
+
+def parts_of(watcher: JobWatcher[J, S, R_co, O_contra]) -> OpenedParts[J, S]:
+    """The parts of an open watcher. Internal: for the packages of pollwise that run watchers.
+
+    Raises:
+        WatcherClosed: It is not open.
+    """
+    return watcher._parts()  # noqa: SLF001  # the one way in
+
+
+def share_forecast(watcher: JobWatcher[J, S, R_co, O_contra], forecast: Forecast, *, learnt: bool = False) -> None:
+    """Use this forecast, which other watchers of the same kind of job may use, too. Internal, as `parts_of`.
+
+    Args:
+        watcher: A watcher that was not opened yet.
+        forecast: What is known about when jobs end. It learns from this watcher's jobs, too.
+        learnt: Whether it has learnt the durations in this watcher's ledger already.
+
+    Raises:
+        ConfigurationError: The watcher is open.
+    """
+    if watcher._opened is not None:  # noqa: SLF001
+        raise ConfigurationError("a forecast is shared before the watcher is opened")
+    watcher._use_forecast(forecast, learnt=learnt)  # noqa: SLF001

@@ -386,7 +386,8 @@ class Admission(Generic[J, S]):
 
     def _settle(self, entries: Iterable[_Entry[J, S]]) -> None:
         for entry in entries:
-            del self._entries[entry.watch]
+            if self._entries.pop(entry.watch, None) is None:
+                continue  # discarded while its call was under way
             if entry.settled is not None:
                 entry.settled.set_result(None)
 

@@ -3,7 +3,8 @@
 Rule 1: each watch that changed is written once every half second, with its newest state.
 Rule 2: some hundred rows are written in one call, so that the event loop is not blocked. A slow ledger gets fewer rows,
 not a queue of them.
-Rule 3: if a call fails, its rows wait for the next half second. No watch ends because of it.
+Rule 3: if a call fails, its rows wait for the next half second. No watch ends because of it. A lost lease is reported, and its
+rows are written by another process.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pollwise.durable.background_job import BackgroundJob, StartTask
 from pollwise.durable.codec import change_of
 from pollwise.durable.recorded_watch import RecordedWatch, rows_to_update, safe_message
 from pollwise.durable.timed_ledger import LedgerCounts
-from pollwise.ledger import Ledger
+from pollwise.ledger import LeaseLost, Ledger
 from pollwise.model.limits import ReplyLimits
 from pollwise.model.log_fields import log_fields
 from pollwise.model.protocols import Endpoint
@@ -45,6 +46,7 @@ class Checkpoints(Generic[J, S]):
         start: Starts tasks.
         counts: Counts the calls of the ledger.
         now: Returns monotonic seconds.
+        on_lease_lost: Called if a call finds that another process owns the shard.
         traces: The traceparent of each watch that has one.
     """
 
@@ -58,11 +60,13 @@ class Checkpoints(Generic[J, S]):
         counts: LedgerCounts,
         now: Callable[[], float],
         traces: Mapping[J, str],
+        on_lease_lost: Callable[[LeaseLost], object] = lambda _: None,
     ) -> None:
         self._ledger = ledger
         self._counts = counts
         self._now = now
         self._traces = traces
+        self._on_lease_lost = on_lease_lost
         self._limits = limits
         self._endpoint = endpoint
         self._changed: dict[RecordedWatch[J, S], None] = {}
@@ -91,6 +95,10 @@ class Checkpoints(Generic[J, S]):
         if self._changed:
             self._job.wake()
         await self._job.join()
+
+    def discard(self) -> None:
+        """Write nothing more."""
+        self._changed.clear()
 
     def _schedule(self) -> None:
         if self._timer is None:
@@ -131,6 +139,9 @@ class Checkpoints(Generic[J, S]):
                 )
             except Exception as exc:  # noqa: BLE001  # foreign code
                 self._counts.errors["update", type(exc).__name__] += 1
+                if isinstance(exc, LeaseLost):
+                    self._on_lease_lost(exc)
+                    return []
                 if not self._failing:  # logged once, until a write succeeds
                     _log.warning(
                         "the ledger does not take how far watches got (%s: %s)",

@@ -18,7 +18,6 @@ from typing import Any, Generic, Self, TypeVar
 
 from pollwise.durable import Recorder
 from pollwise.durable.codec import job_of, outcome_of
-from pollwise.errors import WatcherClosed
 from pollwise.ledger import Acknowledgement, Concluded
 from pollwise.model.events import Outcome
 from pollwise.model.log_fields import log_fields
@@ -150,7 +149,7 @@ class Deliveries(Generic[J, S]):
             elif self._recorder.closing:
                 inbox.closed = True
                 if not self._follow:
-                    raise WatcherClosed
+                    raise self._recorder.closed()
             elif inbox.behind:
                 await self._read()
             elif self._follow or len(self._watches):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -24,11 +25,12 @@ from pollwise.durable.closing import Closable, close_watcher
 from pollwise.durable.intents import WithLedger
 from pollwise.durable.recorded_watch import on_machine_end
 from pollwise.durable.recorder import Recorder
+from pollwise.durable.resume import Arrivals, Stagger
 from pollwise.durable.resume_token import read_token, write_token
 from pollwise.durable.timed_ledger import LedgerCounts
 from pollwise.durable.watch_rows import MachineFactory, WatchRows
 from pollwise.errors import ConfigurationError, WatcherClosed
-from pollwise.ledger import Ledger
+from pollwise.ledger import LeaseLost, Ledger
 from pollwise.model.limits import Limits
 from pollwise.model.observer import Observer
 from pollwise.model.protocols import Endpoint, Transport
@@ -36,6 +38,7 @@ from pollwise.model.reading import Reading
 from pollwise.model.stats import WatcherStats
 from pollwise.runtime.dispatcher import Dispatcher
 from pollwise.runtime.driven_watch import CancellingWatch, DrivenWatch, end_open, forget_open
+from pollwise.runtime.fairness import Yielder
 from pollwise.runtime.job_calls import JobCalls
 from pollwise.runtime.observing import Observing
 from pollwise.runtime.submits import Starts, Submits, WithoutLedger
@@ -111,6 +114,7 @@ class OpenedParts(Generic[J, S]):
 
     Attributes:
         dispatcher: Drives the watches.
+        lease_lost: Set when another process owns the shard of these watches. Then all of them end, without an outcome.
         recorder: Keeps their records. None without a ledger.
         kept_starts: The starts in the ledger. None without one.
         submits: Starts jobs.
@@ -131,6 +135,7 @@ class OpenedParts(Generic[J, S]):
         self._setup = setup
         self._own_transport = own_transport
         self._is_closed = False
+        self.lease_lost = asyncio.Event()
         self._watch_class = CancellingWatch if setup.cancels else DrivenWatch
         self._clock = clock
         dice = dice if dice is random.random else checked_dice(dice)
@@ -192,7 +197,25 @@ class OpenedParts(Generic[J, S]):
             on_lost=partial(observing.ended, lambda _watch: None),
             on_start=observing.started,
             on_resume=partial(observing.started, resumed=True),
+            on_lease_lost=self._on_lease_lost,
         )
+
+    def _on_lease_lost(self, _error: LeaseLost) -> None:
+        self._is_closed = True
+        self.dispatcher.halt()
+        with suppress(WatcherClosed):  # it is being left, and ends what is left itself
+            self.dispatcher.start(self._release(), name="pollwise-release")
+
+    async def _release(self) -> None:
+        """End all watches and calls in steps. Another process goes on with the rows."""
+        self.lease_lost.set()
+        recorder, fair = self.recorder, Yielder()
+        assert recorder is not None  # noqa: S101  # it has lost its lease
+        recorder.detach(())
+        await self.dispatcher.drain(())
+        for watch in list(self.watches.values()):
+            recorder.release(watch)
+            await fair.checkpoint()
 
     def _token_of(self, machine: WatchMachine[J, S], /, *, now: float, wall_now: float) -> str:
         traceparent = self._setup.observing.traces.get(machine.job)
@@ -205,6 +228,16 @@ class OpenedParts(Generic[J, S]):
             self.suspension.close()
         watches, transport = self.watches.values(), self._own_transport
         await close_watcher(self.dispatcher, self.submits, self.recorder, transport, watches)
+
+    def arrivals(self, after: int = 0) -> Arrivals[J, S]:
+        """Finds the watches that other processes record, from those after this number of a watch on. Needs a ledger."""
+        assert self.recorder is not None  # noqa: S101  # the caller has checked that
+        return Arrivals(self.recorder, watches=self.watches, spread=self.spread, after=after)
+
+    def spread(self) -> Stagger:
+        """Spreads the first polls of watches that begin together."""
+        setup = self._setup
+        return Stagger(engine_of(setup.budget).spacing_s, setup.policy.pacing, setup.limits.concurrency)
 
     def watch(self, job: J, /, *, first_after_s: float = 0.0, reading: Reading[S] | None = None) -> DrivenWatch[J, S]:
         """The watch of this job, which is open or begins now.
@@ -221,7 +254,7 @@ class OpenedParts(Generic[J, S]):
             RuntimeError: The watcher was opened in another event loop.
         """
         if self._is_closed:
-            raise WatcherClosed(job)
+            raise WatcherClosed(job) if self.recorder is None else self.recorder.closed(job)
         try:
             watch = self.watches.get(job)
         except TypeError as exc:

@@ -97,6 +97,10 @@ class Outbox(Generic[J, S]):
         """How many outcomes wait to be written."""
         return len(self._queue)
 
+    def discard(self) -> None:
+        """Write nothing more."""
+        self._queue.clear()
+
     async def join(self) -> None:
         """Wait until all outcomes are published."""
         await self._job.join()

@@ -3,8 +3,8 @@
 Rule 1: a call is repeated for `patience_s`, counted from when it was first due, or from when the ledger began to fail if
 that was later. The last try may begin one pause earlier.
 Rule 2: pauses grow from a quarter of a second to five seconds. A success resets them.
-Rule 3: a permanent error ends the tries: a closed, damaged or foreign ledger, a ledger that was opened read-only, and a
-value that cannot be kept.
+Rule 3: a permanent error ends the tries: a closed, damaged or foreign ledger, a ledger of another version, a ledger that was
+opened read-only, a lost lease, and a value that cannot be kept.
 Rule 4: after the watcher is left there is one last try.
 Rule 5: an error that goes on is logged once, and again when calls are not repeated. The message of a foreign error is
 not logged.
@@ -20,7 +20,16 @@ from typing import Protocol, TypeVar
 from pollwise.durable.background_job import pause
 from pollwise.durable.recorded_watch import safe_message
 from pollwise.errors import ConfigurationError
-from pollwise.ledger import LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerTooNew, LedgerUnwritable, NotALedger
+from pollwise.ledger import (
+    LeaseLost,
+    LedgerClosed,
+    LedgerCorrupt,
+    LedgerMissing,
+    LedgerTooNew,
+    LedgerTooOld,
+    LedgerUnwritable,
+    NotALedger,
+)
 from pollwise.model.log_fields import log_fields
 
 __all__ = ["Patience", "Pending", "in_halves"]
@@ -30,7 +39,16 @@ R = TypeVar("R")
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
-_PERMANENT = (ConfigurationError, LedgerClosed, LedgerCorrupt, LedgerMissing, LedgerTooNew, NotALedger)
+_PERMANENT = (
+    ConfigurationError,
+    LeaseLost,
+    LedgerClosed,
+    LedgerCorrupt,
+    LedgerMissing,
+    LedgerTooNew,
+    LedgerTooOld,
+    NotALedger,
+)
 
 _log = logging.getLogger(__name__)
 

@@ -36,8 +36,9 @@ from pollwise.durable.recorded_watch import (
 from pollwise.durable.timed_ledger import LedgerCounts, timed_ledger
 from pollwise.durable.watch_rows import WatchRows
 from pollwise.errors import ConfigurationError, LedgerWriteFailed, WatcherClosed
-from pollwise.ledger import Acknowledgement, Ledger, LedgerError, NewWatch, OpenWatch
+from pollwise.ledger import Acknowledgement, LeaseLost, Ledger, LedgerError, NewWatch, OpenWatch
 from pollwise.model.events import Abandoned, Outcome
+from pollwise.model.tracebacks import strip_tracebacks
 from pollwise.runtime.driven_watch import DrivenWatch, Owner, copy_for_raise
 from pollwise.runtime.watch import Watch
 
@@ -90,10 +91,12 @@ class Recorder(Generic[J, S]):
         on_lost: Called with a watch that could not begin, although `on_start` was called with its job.
         on_start: Called with each job whose watch begins. Afterwards `rows` knows its traceparent.
         on_resume: The same for each job whose watch is resumed.
+        on_lease_lost: Called once, if another process owns the shard of these watches now. Nothing is written any more.
 
     Attributes:
         checkpoints: Notes which watches got further.
         ledger: Where to write. Its calls are counted.
+        lost: That another process owns the shard, or None.
         patience: Repeats calls of the ledger that fail.
         readers: For each reader of the open rows, the IDs of the rows that were concluded since it began.
         rows: Translates between watches and rows.
@@ -111,11 +114,14 @@ class Recorder(Generic[J, S]):
         on_lost: Callable[[DrivenWatch[J, S]], None],
         on_start: Callable[[J], object],
         on_resume: Callable[[J], object],
+        on_lease_lost: Callable[[LeaseLost], object] = lambda _: None,
     ) -> None:
         self._on_lost = on_lost
         self._on_start = on_start
         self._announced: set[J] = set()  # jobs that the observer was told of, and whose watch is to begin
-        self.ledger = timed = timed_ledger(ledger, counts, rows.machines.now)
+        self.lost: LeaseLost | None = None
+        self._on_lease_lost = on_lease_lost
+        self.ledger = timed = timed_ledger(ledger, counts, rows.machines.now, self.lose_lease)
         self._on_resume = on_resume
         self.rows = rows
         self.readers: list[set[int]] = []
@@ -137,6 +143,7 @@ class Recorder(Generic[J, S]):
             start=start,
             now=self._now,
             traces=rows.traces,
+            on_lease_lost=self.lose_lease,
         )
         self._admission: Admission[J, S] = Admission(
             ledger=timed,
@@ -264,7 +271,7 @@ class Recorder(Generic[J, S]):
         settled = await self.wait_settled(watch)
         if facts_of(settled).has_row:
             return
-        error = settled.outcome.error if isinstance(settled.outcome, Abandoned) else WatcherClosed(settled.job)
+        error = settled.outcome.error if isinstance(settled.outcome, Abandoned) else self.closed(settled.job)
         cause = error.__cause__
         if isinstance(error, LedgerWriteFailed) and isinstance(cause, (LedgerError, ConfigurationError)):
             raise copy_for_raise(cause)
@@ -304,11 +311,30 @@ class Recorder(Generic[J, S]):
         """End these, and write nothing more. Their rows stay as they are."""
         self._admission.discard()
         for watch in list(watches):
-            assert isinstance(watch, RecordedWatch)  # noqa: S101  # a watcher with a ledger makes no others
-            outcome = watch.machine.abandoned(WatcherClosed(watch.job), now=self._now())
-            self.apply(watch, RecordEvent.DETACHED, outcome)
+            self.release(watch)
         for subscriber in self._notified():
             subscriber.on_close()
+
+    def release(self, watch: DrivenWatch[J, S]) -> None:
+        """End this watch, and write nothing more of it. Its row stays as it is."""
+        assert isinstance(watch, RecordedWatch)  # noqa: S101  # a watcher with a ledger makes no others
+        outcome = watch.machine.abandoned(self.closed(watch.job), now=self._now())
+        self.apply(watch, RecordEvent.DETACHED, outcome)
+
+    def lose_lease(self, error: LeaseLost) -> None:
+        """Another process owns the shard of these watches now: write nothing more. `release` ends each watch."""
+        if self.lost is None:
+            self.lost = error
+            self._closing.set()
+            self.checkpoints.discard()
+            self._outbox.discard()
+            self._on_lease_lost(error)
+
+    def closed(self, job: J | None = None) -> WatcherClosed:
+        """The error of a watch that ends with the watcher. Its cause is a lost lease, if there was one."""
+        error = WatcherClosed(job)
+        error.__cause__ = None if self.lost is None else strip_tracebacks(self.lost)
+        return error
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Notify this subscriber, as long as other code has a reference to it."""
@@ -332,6 +358,8 @@ class Recorder(Generic[J, S]):
 
         `outcome` is the event's outcome. It becomes the watch's outcome, unless one was published before.
         """
+        if self.lost is not None and event is not RecordEvent.DETACHED:
+            return  # another process goes on with the row
         before = facts_of(watch)
         if outcome is not None and not before.published:
             watch.machine.replace_outcome(outcome)

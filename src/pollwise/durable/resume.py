@@ -6,14 +6,15 @@ Rule 2: a watch that was resumed, or has ended, while the rows were read is not 
 Rule 3: a watch of another origin is not resumed, unless the API has moved. That is checked before the first watch is
 resumed, because the cause is nearly always a wrong base URL, which is wrong for all watches.
 Rule 4: if a page cannot be read, the call is repeated, as `durable/patience.py` decides.
-Rule 5: a row whose keys are not those of a job of the endpoint stays as it is, and is logged.
+Rule 5: while the watcher runs, it can look for watches that other processes have recorded since its last look (`Arrivals`).
+Rule 6: a row whose keys are not those of a job of the endpoint stays as it is, and is logged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 from pollwise.core.forecast import Durations, Forecast
@@ -21,12 +22,12 @@ from pollwise.core.identity import Origins
 from pollwise.core.pacing import Pacing
 from pollwise.durable import Patience, Recorder
 from pollwise.durable.codec import job_of
-from pollwise.errors import OriginChanged, WatcherClosed
+from pollwise.errors import OriginChanged
 from pollwise.ledger import Ledger, OpenWatch, Relocation
 from pollwise.runtime.driven_watch import DrivenWatch
 from pollwise.runtime.fairness import Yielder
 
-__all__ = ["Stagger", "check_origins", "learn_durations", "resume_all"]
+__all__ = ["Arrivals", "Stagger", "check_origins", "learn_durations", "resume_all"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -105,55 +106,136 @@ async def resume_all(
     """
     found: list[DrivenWatch[J, S]] = []
     refused: list[OriginChanged] = []
+    await recorder.patience.call(lambda: check_origins(recorder.ledger, recorder.rows.origins))
+    async for watch, is_new in _resumed(recorder, _Pages(recorder), watches, spread, refused):
+        if is_new and forecast is not None and (seen_s := watch.machine.seen_s) is not None:
+            forecast.ran(0.0, seen_s, None)
+        found.append(watch)
+    _raise_first(refused)
+    return found
+
+
+class Arrivals(Generic[J, S]):
+    """Finds the watches that other processes record while this one watches, and resumes each of them once.
+
+    A look at the ledger costs one call if nothing is new. A row is not found here if another process wrote it with a lower
+    number than a row that was found before, as transactions of a server may do. `resume_all` finds those.
+
+    Args:
+        recorder: Keeps the records of the watcher.
+        watches: The open watches, to which new ones are added.
+        spread: Makes what spreads the first polls of new watches.
+        after: The number of a watch. Those that were recorded after it are found.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder[J, S],
+        *,
+        watches: dict[J, DrivenWatch[J, S]],
+        spread: Callable[[], Stagger],
+        after: int = 0,
+    ) -> None:
+        self._recorder = recorder
+        self._watches = watches
+        self._spread = spread
+        self._pages = _Pages(recorder, after)
+        self._taking = asyncio.Lock()
+
+    @property
+    def last_id(self) -> int:
+        """The number of the last row that was found, or `after`."""
+        return self._pages.last_id
+
+    async def take(self) -> list[DrivenWatch[J, S]]:
+        """Resume the watches that were recorded since the last call. Returns those that are new here, in the order recorded.
+
+        Raises:
+            LedgerError: The ledger could not be read to the end. The watches that were resumed continue, and the next call
+                finds the others.
+            OriginChanged: Some jobs were polled at another origin. Their rows are left as they are, and the others are
+                resumed.
+            WatcherClosed: The watcher was left, or has lost its lease.
+        """
+        refused: list[OriginChanged] = []
+        async with self._taking:
+            before = self._pages.last_id
+            rows = _resumed(self._recorder, self._pages, self._watches, self._spread(), refused)
+            try:
+                found = [watch async for watch, is_new in rows if is_new]
+            except BaseException:
+                self._pages.go_back(before)  # what was resumed is in `watches`
+                raise
+        _raise_first(refused)
+        return found
+
+
+def _raise_first(refused: Sequence[OriginChanged]) -> None:
+    if refused:  # the endpoint has jobs at several origins
+        first = refused[0]
+        raise OriginChanged(first.job, first.recorded, first.configured, len(refused))
+
+
+async def _resumed(
+    recorder: Recorder[J, S],
+    pages: _Pages[J, S],
+    watches: dict[J, DrivenWatch[J, S]],
+    spread: Stagger,
+    refused: list[OriginChanged],
+) -> AsyncIterator[tuple[DrivenWatch[J, S], bool]]:
+    """The watches of these rows, each with whether it is resumed now. Jobs of another origin are added to `refused`."""
     ended: set[int] = set()
     recorder.readers.append(ended)
+    fair = Yielder(_STEPS)
     try:
-        await recorder.patience.call(lambda: check_origins(recorder.ledger, recorder.rows.origins))
-        pages, fair = _Pages(recorder), Yielder(_STEPS)
+        if recorder.closing:
+            raise recorder.closed()
         while (chunk := await recorder.patience.call(pages.next)) is not None:
             for job, known in await _admitted(recorder, chunk, watches, refused):
                 await fair.checkpoint()
                 if recorder.closing:
-                    raise WatcherClosed
+                    raise recorder.closed()
                 if known.id in ended:
                     continue
                 watch = watches.get(job)
-                if watch is None:
-                    watch = watches[job] = resumed = recorder.resume(job, known, after_s=spread.next_s())
-                    if forecast is not None and (seen_s := resumed.machine.seen_s) is not None:
-                        forecast.ran(0.0, seen_s, None)
-                found.append(watch)
+                if is_new := watch is None:
+                    watch = watches[job] = recorder.resume(job, known, after_s=spread.next_s())
+                yield watch, is_new
     finally:
         recorder.readers.remove(ended)
-    if refused:  # the endpoint has jobs at several origins
-        first = refused[0]
-        raise OriginChanged(first.job, first.recorded, first.configured, len(refused))
-    return found
 
 
 class _Pages(Generic[J, S]):
-    """The ledger's open rows, page by page and each row once. After a failure they are read from the start again."""
+    """The ledger's open rows after a number, page by page and each row once.
 
-    def __init__(self, recorder: Recorder[J, S]) -> None:
+    After a failure, and after the end, they are read on from the last row.
+    """
+
+    def __init__(self, recorder: Recorder[J, S], after: int = 0) -> None:
         self._recorder = recorder
         self._pages: AsyncIterator[Sequence[OpenWatch]] | None = None
-        self._last_id = 0  # IDs rise
+        self.last_id = after  # IDs rise
 
     async def next(self) -> Sequence[OpenWatch] | None:
-        """The next page, which may be empty; None at the end."""
+        """The next page; None at the end."""
         if self._pages is None:
             endpoint = self._recorder.rows.endpoint
-            self._pages = aiter(self._recorder.ledger.open_watches(endpoint.name, endpoint.account))
+            rows = self._recorder.ledger.open_watches(endpoint.name, endpoint.account, after=self.last_id)
+            self._pages = aiter(rows)
         try:
             page = await anext(self._pages, None)
         except BaseException:
             self._pages = None
             raise
         if page is None:
+            self._pages = None
             return None
-        new = [known for known in page if known.id > self._last_id]
-        self._last_id = page[-1].id if new else self._last_id
-        return new
+        self.last_id = page[-1].id
+        return page
+
+    def go_back(self, last_id: int) -> None:
+        """Read on from this row."""
+        self._pages, self.last_id = None, last_id
 
 
 async def _admitted(

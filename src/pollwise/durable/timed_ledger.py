@@ -1,6 +1,6 @@
 """A ledger whose calls are timed.
 
-Rule 1: calls, results and errors pass unchanged. What is not timed is the ledger's own attribute. `checkpoints.py` times
+Rule 1: calls, results and errors pass unchanged. A lost lease is reported besides, before its error is raised. What is not timed is the ledger's own attribute. `checkpoints.py` times
 its own calls.
 Rule 2: the number of unacknowledged outcomes is read once, then counted on. It is read again after rows were opened again,
 because an outcome that is removed may have been acknowledged or not.
@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from pollwise.core.counters import Row, add_to, histogram
-from pollwise.ledger import Ledger, NewWatch, Recorded
+from pollwise.ledger import LeaseLost, Ledger, NewWatch, Recorded
 from pollwise.model.stats import REQUEST_BOUNDS, LedgerStats
 
 __all__ = ["LedgerCounts", "timed_ledger", "untimed"]
@@ -69,9 +69,14 @@ class LedgerCounts:
             self.unacknowledged = max(0, self.unacknowledged + sign * count)
 
 
-def timed_ledger(ledger: Ledger, counts: LedgerCounts, now: Callable[[], float]) -> Ledger:
+def timed_ledger(
+    ledger: Ledger,
+    counts: LedgerCounts,
+    now: Callable[[], float],
+    on_lease_lost: Callable[[LeaseLost], object] = lambda _: None,
+) -> Ledger:
     """The same ledger, with `counts` of its calls. `now` returns monotonic seconds."""
-    return cast("Ledger", _TimedLedger(ledger, counts, now))
+    return cast("Ledger", _TimedLedger(ledger, counts, now, on_lease_lost))
 
 
 def untimed(ledger: Ledger) -> Ledger:
@@ -80,10 +85,17 @@ def untimed(ledger: Ledger) -> Ledger:
 
 
 class _TimedLedger:
-    def __init__(self, ledger: Ledger, counts: LedgerCounts, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        counts: LedgerCounts,
+        now: Callable[[], float],
+        on_lease_lost: Callable[[LeaseLost], object],
+    ) -> None:
         self.ledger = ledger
         self._counts = counts
         self._now = now
+        self._on_lease_lost = on_lease_lost
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.ledger, name)
@@ -95,6 +107,8 @@ class _TimedLedger:
             result = await call(items)
         except Exception as exc:
             counts.errors[name, type(exc).__name__] += 1
+            if isinstance(exc, LeaseLost):
+                self._on_lease_lost(exc)
             raise
         finally:
             add_to(counts.rows[name], self._now() - began, REQUEST_BOUNDS)

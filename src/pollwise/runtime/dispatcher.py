@@ -211,6 +211,14 @@ class Dispatcher(Generic[J, S]):
         """
         return self._tasks.start(work, name=name, context=context)
 
+    def halt(self) -> None:
+        """Send nothing more, from now on. Call `drain` next."""
+        self._draining = True
+        self._scheduler.clear()
+        for poller in self._pollers:
+            # not at once: this code may run in that poller's own task, inside a transport or an endpoint
+            self.loop.call_soon(poller.cancel_request, context=self._tasks.context)
+
     async def drain(self, watches: Iterable[DrivenWatch[J, S]]) -> None:
         """Send no more polls, and end these watches and all calls in steps; if it is cancelled, the rest at once."""
         self._draining = True
