@@ -31,6 +31,7 @@ from pollwise.ledger.rows import (
     Row,
     UnsoundRow,
     checksums_of,
+    elapsed_of,
     json_of,
     key_text,
     known_watch,
@@ -354,6 +355,29 @@ def test_what_can_be_read_of_a_damaged_row(row: Row, found: Mapping[str, Any]) -
     with pytest.raises(UnsoundRow) as caught:
         known_watch(row)
     assert attrs.asdict(caught.value.damaged, filter=lambda field, _: field.name in found) == found
+
+
+@pytest.mark.parametrize("row", [BARE_SUCCESS, (*BARE_SUCCESS[:-2], "older", "older")])
+def test_the_duration_of_a_success(row: Row) -> None:
+    """It is read without the rest of the row, and only if the row is as it was written."""
+    assert elapsed_of(row) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ((*BARE_SUCCESS[:9], 2, *BARE_SUCCESS[10:]), "its state is not as it was written"),
+        ((*BARE_SUCCESS[:1], "toy", *BARE_SUCCESS[2:]), "its job is not as it was written"),
+        (with_columns(BARE_SUCCESS, polls="1"), "its polls has the type str"),
+        (with_columns(BARE_SUCCESS, elapsed_s=math.inf), "a duration is not finite"),
+        (with_columns(BARE_SUCCESS, elapsed_s=None), "must be real number, not NoneType"),
+    ],
+)
+def test_the_duration_of_a_damaged_row(row: Row, reason: str) -> None:
+    """It teaches nothing, and the row is named."""
+    with pytest.raises(UnsoundRow) as caught:
+        elapsed_of(row)
+    assert (caught.value.damaged.id, caught.value.damaged.reason) == (8, reason)
 
 
 # --- rows as lines ------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import attrs
 
-from pollwise.ledger.records import Concluded, DamagedRow, OpenWatch, OriginCount, OutcomeKind
-from pollwise.ledger.rows import COLUMNS, Row, UnsoundRow, damaged_row, known_watch, line_of
+from pollwise.ledger.records import Concluded, DamagedRow, OpenWatch, OriginCount
+from pollwise.ledger.rows import COLUMNS, Row, UnsoundRow, damaged_row, elapsed_of, known_watch, line_of
 from pollwise.ledger.statements import AT_ONCE, Found, Work, fetch, rows_by_id, sound_rows
 
 __all__ = [
@@ -140,9 +140,7 @@ def _count_unacknowledged(db: sqlite3.Connection, wanted: tuple[str, str]) -> in
 
 
 def _durations(db: sqlite3.Connection, wanted: tuple[str, str, int]) -> Found[float]:
-    known, damaged = sound_rows(fetch(db, _DURATIONS, wanted), known_watch)
-    ended = [one for one in known if isinstance(one, Concluded) and one.outcome is OutcomeKind.SUCCEEDED]
-    return Found([one.elapsed_s for one in ended], damaged)
+    return Found(*sound_rows(fetch(db, _DURATIONS, wanted), elapsed_of))
 
 
 def _origins(db: sqlite3.Connection, wanted: tuple[str, str]) -> Found[OriginCount]:

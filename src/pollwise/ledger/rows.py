@@ -31,6 +31,7 @@ __all__ = [
     "UnsoundRow",
     "checksums_of",
     "damaged_row",
+    "elapsed_of",
     "json_of",
     "key_text",
     "known_watch",
@@ -120,7 +121,7 @@ STATE = slice(8, 19)  # those of the second one, with the id and the cursor
 CURSOR = 19  # its index
 _NO_OUTCOME = (None, None, None, None, None, 0)
 UNSEEN = (None, 0, 0, None, None, *_NO_OUTCOME)  # the state of a new row
-_OUTCOME, _ACKNOWLEDGED = 13, 18  # indexes in `COLUMNS`
+_OUTCOME, _ELAPSED, _ACKNOWLEDGED = 13, 14, 18  # indexes in `COLUMNS`
 _INT, _TEXT = (int,), (str,)
 _NULL_INT, _NULL_TEXT, _NULL_BLOB, _NULL_FLOAT = (int, NoneType), (str, NoneType), (bytes, NoneType), (float, NoneType)
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -211,6 +212,19 @@ def known_watch(row: Row) -> OpenWatch | Concluded:
     except KeyError as exc:
         raise UnsoundRow(damaged_row(row, "its phase or its outcome has an unknown name")) from exc
     except (ValueError, TypeError, OverflowError) as exc:
+        raise UnsoundRow(damaged_row(row, str(exc))) from exc
+
+
+def elapsed_of(row: Row) -> float:
+    """`elapsed_s` of the success of this row. Raises UnsoundRow if the row is not as it was written.
+
+    It costs about half of `known_watch`. A thousand rows are read so whenever a watcher is opened.
+    """
+    try:
+        _check_checksums(row)
+        _check_types(row)
+        return _finite(row[_ELAPSED])
+    except (ValueError, TypeError) as exc:
         raise UnsoundRow(damaged_row(row, str(exc))) from exc
 
 
