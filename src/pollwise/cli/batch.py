@@ -35,6 +35,7 @@ from pollwise.cli.origin_checks import check_job_origins, check_urls
 from pollwise.cli.read_jobs import read_jobs
 from pollwise.cli.report import write_report
 from pollwise.cli.result_file import write_results
+from pollwise.cli.run_times import run_recorded
 from pollwise.cli.safe_text import counted, duration, safe
 from pollwise.cli.screen import Screen
 from pollwise.core.pacing import Retry
@@ -93,7 +94,11 @@ class _Batch:
         progress = BatchProgress(sum(jobs.values()), jobs, now())
         screen = open_batch_screen(progress, budgets, json=self.options.json)
         try:
-            async with metrics_served(self.options.metrics_port, self.options.metrics_host) as add, screen:
+            async with (
+                run_recorded(self.options.ledger_of(self.jobs)),
+                metrics_served(self.options.metrics_port, self.options.metrics_host) as add,
+                screen,
+            ):
                 await self._watch(progress, budgets, screen, add)
             await self._write()
         except asyncio.CancelledError:

@@ -1,0 +1,161 @@
+"""When `pollwise batch` ran: one line for each run, in a file beside the ledger.
+
+Rule 1: the file only informs the report. If it cannot be written, the batch goes on without it, and a warning is logged.
+What cannot be read is no run.
+Rule 2: the end of a run is written every two seconds, so a killed process is known to have run until then.
+Rule 3: a process that stood still, as on a machine that slept, begins a new line. So a run is a time without such a gap.
+Rule 4: the file is bounded: it keeps the newest thousand runs. Its lines have one length and are written in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import attrs
+
+__all__ = ["RUNS_SUFFIX", "Run", "read_runs", "run_recorded"]
+
+RUNS_SUFFIX = "-runs"
+"""Appended to the name of the ledger, behind all links, it is the name of the file."""
+
+_EVERY_S = 2.0
+_STOOD_STILL_S = 30.0  # a loop that is busy for longer has polled nothing, too
+_MOST = 1_000
+_TIME = len("2026-11-30T12:00:00.000Z")
+_LINE = 2 * _TIME + 2  # two times, a space and a line end
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.frozen
+class Run:
+    """A time in which the command ran, in Unix seconds."""
+
+    began: float
+    until: float
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@contextlib.asynccontextmanager
+async def run_recorded(ledger: Path, clock: Callable[[], datetime] = _now) -> AsyncIterator[None]:
+    """Record that the command runs, until the block is left. The caller has the ledger open for writing.
+
+    Args:
+        ledger: The ledger that the runs belong to.
+        clock: Returns the time, aware.
+    """
+    with contextlib.ExitStack() as stack:
+        file = None
+        try:
+            file = stack.enter_context(_RunFile(_path(ledger), clock))
+        except OSError as exc:
+            _log.warning("the report will not know when this command ran: %s", exc)
+        if file is None:
+            yield
+            return
+        beating = asyncio.create_task(_beat(file), name="pollwise-run-times")
+        try:
+            yield
+        finally:
+            beating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beating
+            file.write()
+
+
+async def _beat(file: _RunFile) -> None:
+    while True:
+        await asyncio.sleep(_EVERY_S)
+        file.write()
+
+
+def _path(ledger: Path) -> Path:
+    return Path(f"{os.path.realpath(ledger)}{RUNS_SUFFIX}")
+
+
+class _RunFile:
+    """The file, open for writing. The last line is this run.
+
+    Raises:
+        OSError: It cannot be opened or written.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], datetime]) -> None:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        self._file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
+        self._clock = clock
+        self._failed = False
+        try:
+            self._place = self._kept()
+            self._began = self._until = clock()
+            self._write()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._file.close()
+
+    def write(self) -> None:
+        """Write that the command runs now. An error is logged once."""
+        now = self._clock()
+        if (now - self._until).total_seconds() > _STOOD_STILL_S:
+            self._place += _LINE
+            self._began = now
+        self._until = max(now, self._began)
+        try:
+            self._write()
+        except OSError as exc:
+            if not self._failed:
+                _log.warning("the report may not know how long this command ran: %s", exc)
+            self._failed = True
+
+    def _write(self) -> None:
+        self._file.seek(self._place)
+        self._file.write(f"{_text(self._began)} {_text(self._until)}\n".encode("ascii"))
+
+    def _kept(self) -> int:
+        """Where the next line goes, after the oldest ones were removed."""
+        lines = self._file.read().split(b"\n")[:-1]
+        sound = [line for line in lines if len(line) == _LINE - 1][1 - _MOST :]
+        if sound != lines:
+            self._file.seek(0)
+            self._file.write(b"".join(line + b"\n" for line in sound))
+            self._file.truncate()
+        return _LINE * len(sound)
+
+
+def _text(time: datetime) -> str:
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def read_runs(ledger: Path) -> list[Run]:
+    """The runs of the batch with this ledger, oldest first. Empty if none is recorded, or if they cannot be read."""
+    try:
+        with _path(ledger).open("rb") as file:
+            lines = file.read(2 * _MOST * _LINE).decode("ascii", "replace").splitlines()
+    except OSError:
+        return []
+    return sorted(filter(None, map(_run, lines)), key=lambda run: run.began)
+
+
+def _run(line: str) -> Run | None:
+    began, _, until = line.partition(" ")
+    try:
+        run = Run(datetime.fromisoformat(began).timestamp(), datetime.fromisoformat(until).timestamp())
+    except (ValueError, OverflowError):
+        return None
+    return run if len(line) == _LINE - 1 and run.began <= run.until else None
