@@ -67,7 +67,9 @@ def test_the_number_of_reasons_is_bounded() -> None:
 
 
 def test_rows_without_success_are_kept_first() -> None:
-    """If there are more entries than rows, those that did not succeed are kept first, in the order of recording."""
+    """If there are more entries than rows, those that did not succeed are kept first, and then the open ones."""
     summary = LedgerSummary(rows=3)
     summary.add([entry("a"), entry("b", "failed"), entry("c", "running"), entry("d"), entry("e", "abandoned")])
-    assert [row.keys[0] for row in summary.rows] == ["b", "e", "a"]
+    assert [row.keys[0] for row in summary.rows] == ["b", "e", "c"]
+    summary.add([entry("f", "failed")])
+    assert [row.keys[0] for row in summary.rows] == ["b", "e", "f"]

@@ -15,7 +15,7 @@ import attrs
 import orjson
 
 from pollwise.cli.safe_text import endpoint_label, safe
-from pollwise.cli.stored_error import StoredError
+from pollwise.cli.stored_error import NO_REASON, StoredError
 from pollwise.ledger import Ledger
 from pollwise.model.reading import TERMINAL
 
@@ -39,6 +39,7 @@ class LedgerEntry:
         account: The endpoint's account, or an empty text.
         polls: Status exchanges so far, good and bad.
         reason: Why it ended so; empty for a success and while it is open.
+        error_type: The class name of its error, or an empty text.
         acknowledged: Whether its outcome is acknowledged.
     """
 
@@ -52,6 +53,7 @@ class LedgerEntry:
     acknowledged: bool = False
     detected_within_s: float | None = None
     account: str = ""
+    error_type: str = ""
 
     @property
     def endpoint_label(self) -> str:
@@ -75,11 +77,19 @@ def to_entry(exported: Mapping[str, Any]) -> LedgerEntry:
         first_seen=datetime.fromisoformat(exported["first_seen"]).timestamp(),
         elapsed_s=exported["elapsed_s"],
         polls=exported["polls"],
-        reason="" if error is None else error.reason(),
+        reason=_reason(outcome, error),
         acknowledged=exported["acknowledged"],
         detected_within_s=exported["detected_within_s"],
         account=safe(exported.get("account", ""), _LONGEST_KEY),
+        error_type="" if error is None else safe(error.kind, _LONGEST_KEY),
     )
+
+
+def _reason(outcome: str | None, error: StoredError | None) -> str:
+    """Every job that did not succeed has a reason, so the reasons count them all."""
+    if error is None:
+        return "" if outcome in {None, "succeeded"} else NO_REASON
+    return error.reason()
 
 
 def open_state(phase: str | None, failures: int) -> str:

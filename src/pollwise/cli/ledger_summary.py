@@ -2,11 +2,13 @@
 
 Rule 1: memory is bounded however many watches there are: numbers go into arrays of eight bytes, texts are kept for a
 capped number of reasons and rows, and what is left out is counted.
-Rule 2: of many rows, those that did not succeed are kept first, then the others, in the order recorded.
+Rule 2: of many rows, those that did not succeed are kept first, then the open ones, then the others, each in the order
+recorded.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from array import array
 from collections import Counter
@@ -41,12 +43,16 @@ _LONGEST_EXAMPLE = 110  # both IDs of an extraction, as they are sent
 
 @attrs.define
 class Reason:
-    """Why some jobs did not succeed: the same words, for `count` of them. `examples` are the first ones."""
+    """Why some jobs did not succeed: the same words, for `count` of them. `examples` are the first ones.
+
+    `error_type` is the class name of the first one's error, or an empty text.
+    """
 
     state: str
     endpoint: str
     text: str
     account: str = ""
+    error_type: str = ""
     count: int = 0
     examples: list[str] = attrs.field(factory=list)
 
@@ -85,8 +91,7 @@ class LedgerSummary:
         self.unlisted = 0
         self._reasons: dict[tuple[str, str, str, str], Reason] = {}
         self._rows = rows
-        self._not_succeeded: list[LedgerEntry] = []
-        self._others: list[LedgerEntry] = []
+        self._kept: tuple[list[LedgerEntry], ...] = ([], [], [])  # not succeeded, open, succeeded
 
     @property
     def total(self) -> int:
@@ -119,7 +124,7 @@ class LedgerSummary:
     @property
     def rows(self) -> Sequence[LedgerEntry]:
         """The entries to show."""
-        return [*self._not_succeeded, *self._others][: self._rows]
+        return list(itertools.islice(itertools.chain(*self._kept), self._rows))
 
     def add(self, read_entries: Iterable[LedgerEntry]) -> None:
         """Count these as well."""
@@ -138,7 +143,7 @@ class LedgerSummary:
         self.codes.append(STATES.index(entry.state))
         if entry.reason:
             self._explain(entry)
-        kept = self._not_succeeded if entry.state in ENDED and entry.state != "succeeded" else self._others
+        kept = self._kept[1 if entry.state not in ENDED else 2 if entry.state == "succeeded" else 0]
         if len(kept) < self._rows:
             kept.append(entry)
 
@@ -149,7 +154,7 @@ class LedgerSummary:
             if len(self._reasons) >= _MOST_REASONS:
                 self.unlisted += 1
                 return
-            reason = self._reasons[key] = Reason(*key)
+            reason = self._reasons[key] = Reason(*key, entry.error_type)
         reason.count += 1
         if len(reason.examples) < _MOST_EXAMPLES:
             reason.examples.append(shorten_keys(entry.keys, _LONGEST_EXAMPLE))
