@@ -169,7 +169,8 @@ class _Batch:
 
     async def _report(self) -> None:
         if self.options.report is not None:
-            write_report(self.options.report, await summarize(self.ledger), self.jobs)
+            summary, ledger = await summarize(self.ledger), self.options.ledger_of(self.jobs)
+            write_report(self.options.report, summary, self.jobs, ledger, damaged=len(self.ledger.damaged))
 
     async def _print_summary(self, progress: BatchProgress, screen: Screen, took_s: float) -> None:
         """Print the counts, the commonest reasons and the names of the written files."""

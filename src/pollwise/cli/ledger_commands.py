@@ -58,7 +58,7 @@ async def show_ledger(path: Path, *, json_wanted: bool, report: Path | None) -> 
         damaged = [row.id for row in ledger.damaged]
         unfinished = await _unfinished_starts(ledger)
     if report is not None:
-        write_report(report, summary, path.name)
+        write_report(report, summary, path.name, path, damaged=len(damaged), unfinished=len(unfinished or ()))
     if json_wanted:
         fields = {**_summary_fields(path, summary), "damaged": damaged, "unfinished_starts": unfinished}
         await StdoutWriter().line(json.dumps(fields, ensure_ascii=True))

@@ -9,7 +9,8 @@ import pytest
 
 from pollwise.cli.ledger_entries import LedgerEntry
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
-from pollwise.cli.report.charts import Chart, Shape, counts_over_time, delays, durations, job_bars, polls
+from pollwise.cli.report.charts import NARROW, Chart, Shape, counts_over_time, delays, durations, job_bars, polls
+from pollwise.cli.report.pauses import Cause, Pause, Pauses
 
 Make = Callable[..., LedgerSummary]
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC).timestamp()
@@ -86,6 +87,46 @@ def test_areas_of_jobs_that_took_no_time() -> None:
     assert stays_inside(counts_over_time(summary(entry(elapsed_s=0.0), entry(elapsed_s=0.0)), NOW))
     assert stays_inside(counts_over_time(summary(entry(elapsed_s=-1000.0), entry()), NOW))
     assert stays_inside(job_bars([entry(elapsed_s=-1000.0), entry()], NOW))
+
+
+@pytest.mark.parametrize("width", [NARROW, 1000.0])
+def test_pauses_are_bands(width: float, drawn: Make) -> None:
+    """A pause is a band from its beginning to its end, with a label above the plot. Labels do not touch."""
+    began, end = NOW - 7200, NOW
+    pauses = Pauses([Pause(began + 100 * n, began + 100 * n + 90, Cause.NOTHING_RAN) for n in range(60)])
+    made = drawn(300, still_open=0.5)
+    for chart in (counts_over_time(made, end, pauses, width=width), job_bars(made.rows, end, pauses, width=width)):
+        assert 0 < len(chart.bands) <= 40
+        assert all(chart.left <= band.x and band.x + band.width <= width + 1.0 for band in chart.bands)
+        places = [band.label.at for band in chart.bands if band.label is not None]
+        assert places
+        assert all(41 <= place <= width - 41 for place in places)
+        assert all(high - low > 7 * len("nothing ran") for low, high in pairwise(places))
+        assert chart.top >= 20
+    assert chart.bands[0].title == "nothing ran for 1 min 30 s"
+
+
+def test_a_chart_without_pauses_has_no_bands(drawn: Make) -> None:
+    """Without pauses there is no band, and no room for its label."""
+    assert job_bars(drawn(3).rows, NOW).top == 0.0
+    assert not counts_over_time(drawn(300), NOW).bands
+
+
+@pytest.mark.parametrize("count", [3, 40, 300])
+def test_a_chart_for_a_phone(count: int, drawn: Make) -> None:
+    """A narrow chart has the same shapes as a wide one, names that fit beside its bars, and fewer times."""
+    made = drawn(count, still_open=0.2)
+    wide, narrow = job_bars(made.rows, NOW), job_bars(made.rows, NOW, width=NARROW)
+    assert (narrow.width, len(narrow.shapes), narrow.height) == (NARROW, len(wide.shapes), wide.height)
+    assert stays_inside(narrow)
+    assert all(7.3 * len(label.text) <= narrow.left for label in narrow.y_labels)
+    assert stays_inside(counts_over_time(made, NOW, width=NARROW))
+    for chart in (narrow, counts_over_time(made, NOW, width=NARROW)):
+        places = [label.at for label in chart.x_labels]
+        assert all(
+            high - low > 7 * len(label.text)
+            for low, high, label in zip(places, places[1:], chart.x_labels[1:], strict=False)
+        )
 
 
 @pytest.mark.parametrize("draw", [durations, delays, polls])

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -61,14 +64,26 @@ def test_a_page_of_odd_times_is_drawn(first_seen: str, elapsed_s: float | None, 
 
 
 def test_a_page_loads_nothing(page: Page) -> None:
-    """The page has no URL, no script and no event handler, and its policy forbids them."""
+    """The page has no URL and no event handler, and one script and one style, which its policy names by their hashes."""
     html = page(300)
-    assert "default-src 'none'" in html
-    assert not re.search(r"https?:|//\w|url\(|@import|javascript:", html)
+    assert not re.search(r"https?:|//\w|url\(|@import|javascript:|eval|innerHTML", html)
     shape = Shape(html)
-    assert not {tag for tag, *_ in shape.tags} & {"script", "img", "link", "iframe", "object", "embed", "a", "form"}
+    tags = Counter(tag for tag, *_ in shape.tags)
+    assert not tags.keys() & {"img", "link", "iframe", "object", "embed", "a", "form"}
+    assert (tags["script"], tags["style"]) == (1, 1)
     names = {name for _, *attributes in shape.tags for name in attributes}
-    assert not [name for name in names if name.startswith("on") or name in {"src", "href", "srcset"}]
+    assert not [name for name in names if name.startswith("on") or name in {"src", "href", "srcset", "style"}]
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', html)
+    hashes = {tag: allowed(html, tag) for tag in ("style", "script")}
+    assert policy == (
+        f"default-src 'none'; style-src {hashes['style']}; script-src {hashes['script']}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def allowed(html: str, tag: str) -> str:
+    """The hash of what stands between the tags, as a policy names it."""
+    (text,) = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @pytest.mark.parametrize("count", [1, 30, 120, 300])
@@ -117,11 +132,12 @@ def test_the_headline_of_a_finished_batch() -> None:
 def test_the_table_is_bounded(page: Page) -> None:
     """A page lists at most a thousand jobs. It says so, and names the command that exports all of them."""
     html = page(1500)
-    assert html.count("<tr><td><small>") == 1000
-    assert "1,000 of 1,500" in html
-    assert "pollwise ledger export" in html
-    assert html.count("<tr><td><small>") < 1500 < len(html) < 600_000
-    assert "of 200 jobs:" not in page(200)
+    assert html.count("<tr data-state=") == 1000
+    assert "1,000 of 1,500 jobs" in html
+    assert "500 are not listed." in html
+    assert "<code>pollwise ledger export LEDGER --include-open</code>" in html
+    assert 1500 < len(html) < 600_000
+    assert "not listed" not in page(200)
 
 
 def test_reasons_are_bounded() -> None:
@@ -144,9 +160,64 @@ def test_an_open_batch(page: Page) -> None:
 
 def test_the_file(tmp_path: Path) -> None:
     """The page is written whole, in UTF-8."""
-    write_report(tmp_path / "page.html", LedgerSummary(), "jobs ä.jsonl")
-    assert "jobs ä.jsonl" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    ledger = tmp_path / "jobs.ledger"
+    write_report(tmp_path / "page.html", LedgerSummary(), "jobs ä.jsonl", ledger)
+    assert "<title>jobs ä.jsonl - pollwise</title>" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert len(list(tmp_path.iterdir())) == 1
+    write_report(tmp_path / "page.html", LedgerSummary(), "-", ledger)
+    assert "<title>jobs.ledger - pollwise</title>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_the_list_can_be_read_by_a_screen_reader(page: Page) -> None:
+    """Tables have captions, and their heads say whether they are of a row or a column. Each input has a label."""
+    html = page(30)
+    assert '<html lang="en">' in html
+    shape = Shape(html)
+    tags = Counter(tag for tag, *_ in shape.tags)
+    assert tags["table"] == tags["caption"] == 2
+    assert all("scope" in attributes for tag, *attributes in shape.tags if tag == "th")
+    assert tags["label"] == tags["input"] + tags["select"] == 3
+    assert tags["svg"] - 1 == html.count('role="img"')  # the bar of the states repeats the words beside it
+
+
+def test_nothing_is_said_with_the_script_alone(page: Page) -> None:
+    """Without its script the page lacks its filter, and nothing else: what is hidden are the controls of the filter."""
+    hidden = re.findall(r"<(\w+)[^>]* hidden", page(300))
+    assert set(hidden) == {"div", "button", "p"}
+    assert (hidden.count("div"), hidden.count("p")) == (1, 1)
+
+
+def test_what_went_wrong_comes_first(page: Page) -> None:
+    """The reasons stand before the figures, the charts and the list."""
+    headings = re.findall(r"<h2[^>]*>(.*?)</h2>", page(300))
+    assert headings[:3] == ["What went wrong", "Figures", "Timeline"]
+    assert headings[-1] == "Jobs"
+
+
+def test_numbers_of_jobs_agree(page: Page) -> None:
+    """The states above the list are those of all jobs, and those in the filter are of the jobs that are listed."""
+    html = page(1500)
+    legend = dict(re.findall(r"<b>([\d,]+)</b> (\w+) <small>", html))
+    assert sum(int(count.replace(",", "")) for count in legend) == 1500
+    listed = re.findall(r'<option value="\w+">\w+ \(([\d,]+)\)', html)
+    assert sum(int(count.replace(",", "")) for count in listed) == 1000
+    wrong = re.search(r"([\d,]+) of 1,500 jobs did not succeed", html)
+    assert wrong is not None
+    assert int(wrong[1]) == sum(int(count) for count in re.findall(r'class="count">(\d+)<', html))
+
+
+def test_the_bar_of_states_shows_the_rarest_one() -> None:
+    """One job of a hundred thousand is still seen in the bar of all states."""
+    summary = LedgerSummary()
+    seen = {"endpoint": "e", "keys": ("k",), "first_seen": 1.0, "elapsed_s": 1.0, "polls": 1}
+    one = LedgerEntry(state="succeeded", reason="", **seen)  # type: ignore[arg-type]  # as above
+    summary.add([one] * 5_000)
+    summary.add([LedgerEntry(state="failed", reason="why", **seen)])  # type: ignore[arg-type]
+    html = render(summary, name="x", now=datetime(2026, 1, 1, tzinfo=UTC), version="1")
+    (stack,) = re.findall(r'class="stack".*?</svg>', html)
+    widths = [float(width) for width in re.findall(r'width="([\d.]+)" height="18"', stack)]
+    assert sum(widths) == pytest.approx(1000)
+    assert min(widths) > 4
 
 
 # --- colours ------------------------------------------------------------------------------------
@@ -178,6 +249,8 @@ def test_both_schemes_have_enough_contrast() -> None:
         for surface in ("page", "card"):
             assert contrast(colours["ink"], colours[surface]) > 7
             assert contrast(colours["soft"], colours[surface]) > 4.5
+            assert contrast(colours["edge"], colours[surface]) > 3
+            assert contrast(colours["focus"], colours[surface]) > 3
         for state in ("succeeded", "failed", "cancelled", "running"):
             assert contrast(colours[state], colours["card"]) > 3
         assert appearance_of("abandoned").symbol

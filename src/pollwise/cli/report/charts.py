@@ -3,6 +3,7 @@
 Rule 1: a chart contains only numbers, fixed words, and texts that were made safe before.
 Rule 2: a chart has a bounded number of shapes, for any number of jobs.
 Rule 3: up to `MAX_BARS` jobs have one bar each; more jobs are shown as counts over time.
+Rule 4: a chart over time is drawn in two widths, because texts that shrink with a wide chart cannot be read on a phone.
 """
 
 from __future__ import annotations
@@ -18,19 +19,36 @@ import attrs
 from pollwise.cli.event_text import ENDED
 from pollwise.cli.ledger_entries import LedgerEntry
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
+from pollwise.cli.report.pauses import Pauses, delays_without
 from pollwise.cli.report.scales import brief, count_steps, duration_edges, poll_edges, time_steps
 from pollwise.cli.safe_text import duration, shorten_keys
 
-__all__ = ["MAX_BARS", "Chart", "Label", "Shape", "counts_over_time", "delays", "durations", "job_bars", "polls"]
+__all__ = [
+    "MAX_BARS",
+    "NARROW",
+    "Band",
+    "Chart",
+    "Label",
+    "Shape",
+    "counts_over_time",
+    "delays",
+    "durations",
+    "job_bars",
+    "polls",
+]
 
 MAX_BARS = 200
+NARROW = 340.0
+"""The width of a chart on a phone, and of a histogram; three of those are side by side."""
 _WIDTH = 1000.0
-_THIRD = 340.0  # width of a histogram; three are side by side
+_MOST_BANDS = 40
+_LETTER = 7.5  # width of a letter of a label
 _BINS = 160
 _MOST_NAMES = 5  # labels under the bars of a histogram
 _NAME = 64.0  # width of such a label, with space around it
 _LABELLED = 40  # max number of bars with the names of their jobs
 _ENDED = tuple(state for state in STATES if state in ENDED)
+_NO_PAUSES = Pauses()
 
 
 @attrs.frozen
@@ -54,9 +72,19 @@ class Label:
     text: str
 
 
+@attrs.frozen
+class Band:
+    """A time that is shaded, from `x` on. `label` is None if it has no room; `title` is its tooltip."""
+
+    x: float
+    width: float
+    label: Label | None
+    title: str
+
+
 @attrs.frozen(kw_only=True)
 class Chart:
-    """One drawing, `width` by `height`. Its plot is between `left` and `width`, `top` and `bottom`."""
+    """One drawing of `jobs` jobs, `width` by `height`. Its plot is between `left` and `width`, `top` and `bottom`."""
 
     height: float
     left: float
@@ -67,6 +95,8 @@ class Chart:
     y_labels: Sequence[Label]
     width: float = _WIDTH
     lines: bool = True
+    jobs: int = 0
+    bands: Sequence[Band] = ()
 
 
 # --- over time --------------------------------------------------------------------------------
@@ -74,68 +104,90 @@ class Chart:
 
 @attrs.frozen
 class _Span:
-    """A range of Unix seconds, drawn from `left` to the right edge."""
+    """A range of Unix seconds, drawn from `left` to the right edge at `width`."""
 
     start: float
     end: float
     left: float
+    width: float
 
     def x(self, at: float) -> float:
         share = (at - self.start) / (self.end - self.start)
-        return self.left + (_WIDTH - self.left) * min(1.0, max(0.0, share))
+        return self.left + (self.width - self.left) * min(1.0, max(0.0, share))
 
     def labels(self) -> list[Label]:
-        return [Label(self.x(at), text) for at, text in time_steps(self.start, self.end)]
+        most = 8 if self.width > NARROW else 3
+        return [Label(self.x(at), text) for at, text in time_steps(self.start, self.end, most)]
+
+    def bands(self, pauses: Pauses) -> list[Band]:
+        """A band for each of the longest pauses. A label that would touch the one before it is left out."""
+        found, taken = [], 0.0
+        for pause in pauses.longest(_MOST_BANDS):
+            x0, x1, words = self.x(pause.begin), self.x(pause.end), pause.cause.value
+            half = _LETTER * len(words) / 2
+            at = min(max((x0 + x1) / 2, half), self.width - half)
+            label = Label(_round(at), words) if at - half >= taken else None
+            taken = taken if label is None else at + half + _LETTER
+            title = f"{words} for {duration(pause.seconds)}"
+            found.append(Band(_round(x0), _round(max(1.0, x1 - x0)), label, title))
+        return found
 
 
-def _span(began: Sequence[float], ends: Sequence[float], left: float) -> _Span:
+def _span(began: Sequence[float], ends: Sequence[float], left: float, width: float) -> _Span:
     start, end = min(began), max([*ends, *began])
-    return _Span(start, max(end, start + 1.0), left)
+    return _Span(start, max(end, start + 1.0), left, width)
 
 
-def job_bars(read_entries: Sequence[LedgerEntry], now: float) -> Chart:
+def job_bars(
+    read_entries: Sequence[LedgerEntry], now: float, pauses: Pauses = _NO_PAUSES, *, width: float = _WIDTH
+) -> Chart:
     """Each job as a bar from its beginning to its end, or until `now` (Unix seconds)."""
     ends = [now if entry.elapsed_s is None else entry.first_seen + entry.elapsed_s for entry in read_entries]
     labelled = len(read_entries) <= _LABELLED
-    left, pitch = (260.0, 20.0) if labelled else (0.0, 6.0)
-    span = _span([entry.first_seen for entry in read_entries], ends, left)
+    top = 20.0 if pauses else 0.0
+    left, pitch, letters = (0.0, 6.0, 0) if not labelled else (260.0, 20.0, 34) if width > NARROW else (112.0, 20.0, 14)
+    span = _span([entry.first_seen for entry in read_entries], ends, left, width)
     order = sorted(range(len(read_entries)), key=lambda index: (read_entries[index].first_seen, ends[index]))
     shapes = [
-        _share(
-            read_entries[index], span.x(read_entries[index].first_seen), span.x(ends[index]), 4.0 + place * pitch, pitch
-        )
+        _share(read_entries[index], span, ends[index], top + 4.0 + place * pitch, pitch)
         for place, index in enumerate(order)
     ]
-    bottom = 8.0 + len(read_entries) * pitch
+    bottom = top + 8.0 + len(read_entries) * pitch
     names = [
-        Label(4.0 + (place + 0.5) * pitch, shorten_keys(read_entries[index].keys, 34))
-        for place, index in enumerate(order)
+        Label(top + 4.0 + (place + 0.5) * pitch, shorten_keys(read_entries[index].keys, letters))
+        for place, index in enumerate(order if labelled else ())
     ]
     return Chart(
+        width=width,
         height=bottom + 26.0,
         left=left,
-        top=0.0,
+        top=top,
         bottom=bottom,
         shapes=shapes,
         x_labels=span.labels(),
-        y_labels=names if labelled else (),
+        y_labels=names,
         lines=False,
+        jobs=len(read_entries),
+        bands=span.bands(pauses),
     )
 
 
-def _share(entry: LedgerEntry, x0: float, x1: float, y: float, pitch: float) -> Shape:
+def _share(entry: LedgerEntry, span: _Span, end: float, y: float, pitch: float) -> Shape:
     took = "still open" if entry.elapsed_s is None else f"after {duration(entry.elapsed_s)}"
     title = f"{' / '.join(entry.keys)}: {entry.state}, {took}"
-    width = max(2.0, x1 - x0)
-    x = min(x0, _WIDTH - width)
+    x0 = span.x(entry.first_seen)
+    width = max(2.0, span.x(end) - x0)
+    x = min(x0, span.width - width)
     return Shape(entry.state, _round(x), y, _round(width), pitch * 0.7, title=title)
 
 
-def counts_over_time(summary: LedgerSummary, now: float) -> Chart:
+def counts_over_time(
+    summary: LedgerSummary, now: float, pauses: Pauses = _NO_PAUSES, *, width: float = _WIDTH
+) -> Chart:
     """How many jobs had begun, and how many had ended with each outcome, at each time."""
-    left, top, bottom = 56.0, 10.0, 250.0
+    left, top, bottom = 56.0, 26.0 if pauses else 10.0, 250.0
     ends = [began + took for began, took in zip(summary.began, summary.took, strict=True) if not math.isnan(took)]
-    span = _span(summary.began, [*ends, now] if len(ends) < summary.total else ends, left)
+    span = _span(summary.began, [*ends, now] if len(ends) < summary.total else ends, left, width)
     begun, ended = _binned(summary, span)
     y_labels = count_steps(summary.total)
     scale = (bottom - top) / max(1, summary.total)
@@ -153,6 +205,7 @@ def counts_over_time(summary: LedgerSummary, now: float) -> Chart:
         0, _area("running", span, [bottom - scale * n for n in floor], [bottom - scale * n for n in begun], "open")
     )
     return Chart(
+        width=width,
         height=bottom + 26.0,
         left=left,
         top=top,
@@ -160,6 +213,8 @@ def counts_over_time(summary: LedgerSummary, now: float) -> Chart:
         shapes=shapes,
         x_labels=span.labels(),
         y_labels=[Label(bottom - scale * count, f"{count:,}") for count in y_labels],
+        jobs=summary.total,
+        bands=span.bands(pauses),
     )
 
 
@@ -179,7 +234,7 @@ def _binned(summary: LedgerSummary, span: _Span) -> tuple[list[int], dict[str, l
 
 
 def _area(state: str, span: _Span, low: Sequence[float], high: Sequence[float], title: str) -> Shape:
-    xs = [span.left + (_WIDTH - span.left) * place / _BINS for place in range(_BINS + 1)]
+    xs = [span.left + (span.width - span.left) * place / _BINS for place in range(_BINS + 1)]
     outline = [*zip(xs, high, strict=True), *reversed(list(zip(xs, low, strict=True)))]
     return Shape(state, points=" ".join(f"{_round(x):g},{_round(y):g}" for x, y in outline), title=title)
 
@@ -192,9 +247,9 @@ def durations(summary: LedgerSummary) -> Chart | None:
     return _times(summary.took, summary)
 
 
-def delays(summary: LedgerSummary) -> Chart | None:
-    """The maximum delays until the ends were detected, by outcome; None if no delay is known."""
-    return _times(summary.detected, summary)
+def delays(summary: LedgerSummary, pauses: Pauses = _NO_PAUSES) -> Chart | None:
+    """The maximum delays until the ends were detected, without pauses, by outcome; None if no delay is known."""
+    return _times(delays_without(summary, pauses), summary)
 
 
 def _times(seconds: Sequence[float], summary: LedgerSummary) -> Chart | None:
@@ -232,20 +287,24 @@ def _histogram(
     for value, code in values:
         counts[min(len(counts) - 1, max(0, bisect_right(edges, value) - 1))][code] += 1
     most = max(sum(count.values()) for count in counts)
-    pitch, scale = (_THIRD - left) / len(counts), (bottom - top) / most
+    pitch, scale = (NARROW - left) / len(counts), (bottom - top) / most
     shapes = [
         shape
         for place, count in enumerate(counts)
         for shape in _stack(count, left + place * pitch, pitch, bottom, scale, titles[place])
     ]
-    every = math.ceil(max(1.0, len(names) / _MOST_NAMES, _NAME / pitch))
+    room = max(_NAME, _LETTER * (1 + max(map(len, names))))
+    every = math.ceil(max(1.0, len(names) / _MOST_NAMES, room / pitch))
     shift = 0.0 if between else pitch / 2
     x_labels = [Label(_round(left + place * pitch + shift), name) for place, name in enumerate(names)][::every]
-    if len(x_labels) > 1 and x_labels[-2].at > _THIRD - _NAME:
-        del x_labels[-1]  # it would overlap the one before it
+    if len(x_labels) > 1 and x_labels[-1].at > NARROW - room / 2 and x_labels[-1].at - x_labels[-2].at < 1.5 * room:
+        del x_labels[
+            -1
+        ]  # it is moved to the left, because it would leave the chart, and would overlap the one before it
     y_labels = [Label(bottom - scale * count, f"{count:,}") for count in count_steps(most)]
     return Chart(
-        width=_THIRD,
+        width=NARROW,
+        jobs=len(values),
         height=bottom + 26.0,
         left=left,
         top=top,

@@ -1,58 +1,81 @@
-"""The texts and charts of a page about a `LedgerSummary`, and the template filled with them.
+"""The page about a `LedgerSummary`: its texts and charts, and the template filled with them.
 
-Rule 1: this file computes all texts and numbers, the template only places them. Neither reads a ledger.
-Rule 2: the time, the name and the version are arguments, so the same summary gives the same page.
+Rule 1: this file, figures.py and wrong.py compute all texts and numbers; the template only places them. None of them
+reads a ledger.
+Rule 2: the time, the name, the version and the runs are arguments, so the same summary gives the same page.
+Rule 3: the page's policy names its style and its script by their hashes. Nothing else on it can run or style anything.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
-import math
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import attrs
 import jinja2
 
 from pollwise.cli.event_text import appearance_of
+from pollwise.cli.ledger_entries import LedgerEntry
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
-from pollwise.cli.report.charts import MAX_BARS, Chart, counts_over_time, delays, durations, job_bars, polls
-from pollwise.cli.safe_text import duration, safe
-from pollwise.durable.codec import utc_datetime
+from pollwise.cli.report.charts import (
+    MAX_BARS,
+    NARROW,
+    Chart,
+    counts_over_time,
+    delays,
+    durations,
+    job_bars,
+    polls,
+)
+from pollwise.cli.report.figures import figures, pause_notes, pause_texts, when
+from pollwise.cli.report.pauses import Pauses, find_pauses
+from pollwise.cli.report.wrong import find_wrong, ledger_command
+from pollwise.cli.run_times import Run
+from pollwise.cli.safe_text import counted, duration, safe
 
 __all__ = ["render"]
 
-_MOST_REASONS = 25
+_STACK = 1000.0  # width of the bar of all states
+_LEAST = 5.0  # width of the rarest one, so that it can be seen
 
 
 @attrs.frozen
 class _Share:
-    """`count` jobs have this state, which is `percent` of all."""
+    """`count` jobs have this state, which is `percent` of all. Its bar is from `x` on."""
 
     state: str
     symbol: str
     count: int
     percent: float
-
-
-@attrs.frozen
-class _Fact:
-    """A number and its description."""
-
-    value: str
-    description: str
+    x: float
+    width: float
 
 
 @attrs.frozen
 class _Drawing:
-    """A chart with its heading and description."""
+    """A chart with its heading and description, and the same chart for a phone."""
 
     heading: str
     description: str
     chart: Chart
+    narrow: Chart | None = None
 
 
-def render(summary: LedgerSummary, *, name: str, now: datetime, version: str) -> str:
+def render(
+    summary: LedgerSummary,
+    *,
+    name: str,
+    now: datetime,
+    version: str,
+    ledger: Path | None = None,
+    runs: Sequence[Run] = (),
+    damaged: int = 0,
+    unfinished: int = 0,
+) -> str:
     """The page as HTML.
 
     Args:
@@ -60,8 +83,14 @@ def render(summary: LedgerSummary, *, name: str, now: datetime, version: str) ->
         name: The title, such as the name of the file of jobs.
         now: The time, timezone-aware.
         version: The version of pollwise.
+        ledger: The path of the ledger, for the commands on the page; without one they say LEDGER.
+        runs: The recorded runs of the batch, oldest first.
+        damaged: The number of damaged rows, which `summary` does not count.
+        unfinished: The number of starts of which the job is not known.
     """
-    reasons = summary.reasons
+    path = ledger or Path("LEDGER")
+    pauses = find_pauses(summary, runs, now.timestamp())
+    rows = summary.rows
     return _template().render(
         name=safe(name, 200),
         version=version,
@@ -70,19 +99,27 @@ def render(summary: LedgerSummary, *, name: str, now: datetime, version: str) ->
         open=summary.total - summary.ended,
         headline=_headline(summary),
         shares=_shares(summary),
-        facts=_summary_fields(summary),
-        when=_when(summary),
-        timeline=_timeline(summary, now.timestamp()),
-        histograms=_histograms(summary),
-        reasons=reasons[:_MOST_REASONS],
-        more_reasons=len(reasons) - len(reasons[:_MOST_REASONS]),
-        unlisted=summary.unlisted,
+        wrong=find_wrong(summary, path, damaged=damaged, unfinished=unfinished),
+        figures=figures(summary, pauses) if summary.total else [],
+        figure_notes=pause_notes(summary, pauses),
+        when=when(summary, pauses),
+        timeline=_timeline(summary, now.timestamp(), pauses),
+        pause_texts=pause_texts(pauses, recorded=bool(runs)),
+        histograms=_histograms(summary, pauses),
         endpoints=summary.states_by_label if len(summary.states_by_label) > 1 else {},
         states=[state for state in STATES if summary.states[state]],
-        rows=summary.rows,
+        rows=rows,
+        listed=_listed(rows),
+        listed_text=_listed_text(summary, len(rows)),
+        labels=_labels(rows),
+        export=ledger_command("export", path, " --include-open"),
         appearance_of=appearance_of,
         duration=duration,
     )
+
+
+def _folder_text(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 @functools.cache
@@ -94,16 +131,31 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    style, script = _folder_text("page.css"), _folder_text("filter.js")
+    environment.globals |= {
+        "style": style,
+        "script": script,
+        "style_hash": _hash(style),
+        "script_hash": _hash(script),
+    }
     return environment.get_template("page.html.j2")
 
 
+def _hash(text: str) -> str:
+    """The text's hash as a Content-Security-Policy names it (W3C CSP Level 3, 2.3.1)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 def _shares(summary: LedgerSummary) -> list[_Share]:
-    total = max(1, summary.total)
-    states = [state for state in STATES if summary.states[state]]
-    return [
-        _Share(state, appearance_of(state).symbol, summary.states[state], 100 * summary.states[state] / total)
-        for state in states
-    ]
+    counts = [(state, summary.states[state]) for state in STATES if summary.states[state]]
+    room = _STACK - _LEAST * len(counts)
+    x, shares = 0.0, []
+    for state, count in counts:
+        share = count / summary.total
+        width = _LEAST + room * share
+        shares.append(_Share(state, appearance_of(state).symbol, count, 100 * share, round(x, 1), round(width, 1)))
+        x += width
+    return shares
 
 
 def _headline(summary: LedgerSummary) -> str:
@@ -117,62 +169,56 @@ def _headline(summary: LedgerSummary) -> str:
     return f"{succeeded:,} of {summary.total:,} succeeded"
 
 
-def _summary_fields(summary: LedgerSummary) -> list[_Fact]:
-    took, detected = _known(summary.took), _known(summary.detected)
-    each = summary.polls / max(1, summary.total)
-    facts = [
-        _Fact(f"{summary.polls:,}", f"requests, {each:.1f} a job"),
-        _Fact(f"{max(summary.polled, default=0):,}", "requests for one job, at most"),
-    ]
-    if took:
-        facts += [
-            _Fact(duration(_quantile(took, 0.5)), "until half were over"),
-            _Fact(duration(_quantile(took, 0.95)), "until 95 % were over"),
-            _Fact(duration(took[-1]), "for the longest job"),
-        ]
-    if detected:
-        facts.append(_Fact(duration(_quantile(detected, 0.5)), "median delay until an end was detected"))
-    return facts
+# --- the list of jobs -------------------------------------------------------------------------
 
 
-def _known(seconds: Sequence[float]) -> list[float]:
-    return sorted(each for each in seconds if not math.isnan(each))
+def _listed(rows: Sequence[LedgerEntry]) -> Mapping[str, int]:
+    """How many listed jobs have each state."""
+    states = [row.state for row in rows]
+    return {state: states.count(state) for state in STATES if state in states}
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """The smallest value that is not exceeded by this share of the values."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+def _labels(rows: Sequence[LedgerEntry]) -> Mapping[str, int]:
+    """The endpoints of the listed jobs, each with its place."""
+    return {label: place for place, label in enumerate(dict.fromkeys(row.endpoint_label for row in rows))}
 
 
-def _when(summary: LedgerSummary) -> str:
-    if not summary.total:
-        return ""
-    ends = [began + took for began, took in zip(summary.began, summary.took, strict=True) if not math.isnan(took)]
-    first = utc_datetime(min(summary.began))
-    if not ends:
-        return f"since {_moment(first)} UTC"
-    last = max(first, utc_datetime(max(ends)))
-    until = f"{last:%H:%M}" if last.date() == first.date() else _moment(last)
-    return f"{_moment(first)} to {until} UTC ({duration((last - first).total_seconds())})"
+def _listed_text(summary: LedgerSummary, listed: int) -> str:
+    order = "jobs that did not succeed first, then open jobs, then the others, each in the order of recording."
+    if listed == summary.total:
+        return f"All {counted(listed, 'job')}: {order}" if listed > 1 else ""
+    return f"{listed:,} of {summary.total:,} jobs: {order} {summary.total - listed:,} are not listed."
 
 
-def _moment(moment: datetime) -> str:
-    return f"{moment.day} {moment:%B %Y, %H:%M}"
+# --- charts -----------------------------------------------------------------------------------
 
 
-def _timeline(summary: LedgerSummary, now: float) -> _Drawing | None:
+def _timeline(summary: LedgerSummary, now: float, pauses: Pauses) -> _Drawing | None:
     if not summary.total:
         return None
+    shaded = " Pauses are shaded." if pauses else ""
     if summary.total <= min(MAX_BARS, len(summary.rows)):
-        return _Drawing("Timeline", "Each job from its beginning to its end, in UTC.", job_bars(summary.rows, now))
-    description = "Jobs that were watched, and jobs that were over; blue jobs were open. Times are in UTC."
-    return _Drawing("Timeline", description, counts_over_time(summary, now))
+        description = f"Each job from its beginning to its end, in UTC.{shaded}"
+        wide, narrow = (job_bars(summary.rows, now, pauses), job_bars(summary.rows, now, pauses, width=NARROW))
+    else:
+        description = f"Jobs that were watched, and jobs that were over; blue jobs were open. In UTC.{shaded}"
+        wide, narrow = (counts_over_time(summary, now, pauses), counts_over_time(summary, now, pauses, width=NARROW))
+    return _Drawing("Timeline", description, wide, narrow)
 
 
-def _histograms(summary: LedgerSummary) -> list[_Drawing]:
+def _histograms(summary: LedgerSummary, pauses: Pauses) -> list[_Drawing]:
+    included, without = (", pauses included", ", without pauses") if pauses else ("", "")
     drawn = [
-        ("Durations", "From the beginning of the watch to the outcome.", durations(summary)),
-        ("Delays", "Max time between the end of a job and the poll that saw it.", delays(summary)),
-        ("Requests spent", "Requests for each job, failed ones included.", polls(summary)),
+        ("Durations", f"From the beginning of the watch to the outcome{included}, of {{n}}.", durations(summary)),
+        (
+            "Delays",
+            f"Max time between the end of a job and the poll that saw it{without}, of {{n}}.",
+            delays(summary, pauses),
+        ),
+        ("Requests spent", "Requests for each job, failed ones included, of {n}.", polls(summary)),
     ]
-    return [_Drawing(heading, description, chart) for heading, description, chart in drawn if chart is not None]
+    return [
+        _Drawing(heading, description.format(n=counted(chart.jobs, "job")), chart)
+        for heading, description, chart in drawn
+        if chart is not None
+    ]
