@@ -87,9 +87,9 @@ def to_entry(exported: Mapping[str, Any]) -> LedgerEntry:
 
 def _reason(outcome: str | None, error: StoredError | None) -> str:
     """Every job that did not succeed has a reason, so the reasons count them all."""
-    if error is None:
-        return "" if outcome in {None, "succeeded"} else NO_REASON
-    return error.reason()
+    if outcome in {None, "succeeded"}:
+        return ""
+    return NO_REASON if error is None else error.reason()
 
 
 def open_state(phase: str | None, failures: int) -> str:

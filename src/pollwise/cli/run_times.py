@@ -3,7 +3,7 @@
 Rule 1: the file only informs the report. If it cannot be written, the batch goes on without it, and a warning is logged.
 What cannot be read is no run.
 Rule 2: the end of a run is written every two seconds, so a killed process is known to have run until then.
-Rule 3: a process that stood still, as on a machine that slept, begins a new line. So a run is a time without such a gap.
+Rule 3: a process that stood still, as on a machine that slept, begins a new line, so a run has no such time in it.
 Rule 4: the file is bounded: it keeps the newest thousand runs. Its lines have one length and are written in place.
 """
 

@@ -10,7 +10,7 @@ import pytest
 from pollwise.cli.ledger_entries import LedgerEntry
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
 from pollwise.cli.report.charts import NARROW, Chart, Shape, counts_over_time, delays, durations, job_bars, polls
-from pollwise.cli.report.pauses import Cause, Pause, Pauses
+from pollwise.cli.report.gaps import Cause, Gap, Gaps
 
 Make = Callable[..., LedgerSummary]
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC).timestamp()
@@ -90,12 +90,12 @@ def test_areas_of_jobs_that_took_no_time() -> None:
 
 
 @pytest.mark.parametrize("width", [NARROW, 1000.0])
-def test_pauses_are_bands(width: float, drawn: Make) -> None:
-    """A pause is a band from its beginning to its end, with a label above the plot. Labels do not touch."""
+def test_gaps_are_bands(width: float, drawn: Make) -> None:
+    """A gap is a band from its beginning to its end, with a label above the plot. Labels do not touch."""
     began, end = NOW - 7200, NOW
-    pauses = Pauses([Pause(began + 100 * n, began + 100 * n + 90, Cause.NOTHING_RAN) for n in range(60)])
+    gaps = Gaps([Gap(began + 100 * n, began + 100 * n + 90, Cause.NOTHING_RAN) for n in range(60)])
     made = drawn(300, still_open=0.5)
-    for chart in (counts_over_time(made, end, pauses, width=width), job_bars(made.rows, end, pauses, width=width)):
+    for chart in (counts_over_time(made, end, gaps, width=width), job_bars(made.rows, end, gaps, width=width)):
         assert 0 < len(chart.bands) <= 40
         assert all(chart.left <= band.x and band.x + band.width <= width + 1.0 for band in chart.bands)
         places = [band.label.at for band in chart.bands if band.label is not None]
@@ -106,8 +106,8 @@ def test_pauses_are_bands(width: float, drawn: Make) -> None:
     assert chart.bands[0].title == "nothing ran for 1 min 30 s"
 
 
-def test_a_chart_without_pauses_has_no_bands(drawn: Make) -> None:
-    """Without pauses there is no band, and no room for its label."""
+def test_a_chart_without_gaps_has_no_bands(drawn: Make) -> None:
+    """Without gaps there is no band, and no room for its label."""
     assert job_bars(drawn(3).rows, NOW).top == 0.0
     assert not counts_over_time(drawn(300), NOW).bands
 

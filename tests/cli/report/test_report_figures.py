@@ -7,11 +7,11 @@ import pytest
 
 from pollwise.cli.ledger_entries import LedgerEntry
 from pollwise.cli.ledger_summary import LedgerSummary
-from pollwise.cli.report.figures import figures, pause_notes, pause_texts, when
-from pollwise.cli.report.pauses import Cause, Pause, Pauses
+from pollwise.cli.report.figures import figures, gap_notes, gap_texts, when
+from pollwise.cli.report.gaps import Cause, Gap, Gaps
 
 AT = datetime(2026, 11, 23, 18, 0, tzinfo=UTC).timestamp()
-NONE = Pauses()
+NONE = Gaps()
 
 
 def summary(*jobs: LedgerEntry) -> LedgerSummary:
@@ -25,8 +25,8 @@ def job(took: float | None, state: str = "succeeded", **more: Any) -> LedgerEntr
     return LedgerEntry(**{**usual, "state": state, "elapsed_s": took, **more})
 
 
-def texts(made: LedgerSummary, pauses: Pauses = NONE) -> list[tuple[str, str]]:
-    return [(figure.value, figure.description) for figure in figures(made, pauses)]
+def texts(made: LedgerSummary, gaps: Gaps = NONE) -> list[tuple[str, str]]:
+    return [(figure.value, figure.description) for figure in figures(made, gaps)]
 
 
 def test_every_percentile_says_of_which_jobs_it_is() -> None:
@@ -77,38 +77,38 @@ def test_abandoned_jobs_have_no_duration() -> None:
     assert [text for _, text in texts(summary(job(5.0, "abandoned")))] == ["requests for 1 job"]
 
 
-def test_the_elapsed_time_says_what_of_it_was_a_pause() -> None:
+def test_the_elapsed_time_says_what_of_it_was_a_gap() -> None:
     """The time from the first beginning to the last end says how much of it nothing ran."""
     made = summary(job(10_000.0), job(5.0))
     assert when(made, NONE) == "23 November 2026, 18:00 to 20:46 UTC (2 h 46 min)"
-    pause = Pause(AT + 100, AT + 3700, Cause.NOTHING_RAN)
-    assert when(made, Pauses([pause])).endswith("(2 h 46 min; nothing ran for 1 h 00 min of that)")
-    both = Pauses([pause, Pause(AT + 4000, AT + 4600, Cause.NO_REPLY)])
+    gap = Gap(AT + 100, AT + 3700, Cause.NOTHING_RAN)
+    assert when(made, Gaps([gap])).endswith("(2 h 46 min; nothing ran for 1 h 00 min of that)")
+    both = Gaps([gap, Gap(AT + 4000, AT + 4600, Cause.NO_REPLY)])
     assert when(made, both).endswith("(2 h 46 min; nothing was seen for 1 h 10 min of that)")
 
 
-def test_a_duration_with_a_pause_in_it_is_named() -> None:
-    """A note says how many durations may be too long because of pauses, and by how much."""
-    pauses = Pauses([Pause(AT + 100, AT + 160, Cause.NOTHING_RAN)])
+def test_a_duration_with_a_gap_in_it_is_named() -> None:
+    """A note says how many durations may be too long because of gaps, and by how much."""
+    gaps = Gaps([Gap(AT + 100, AT + 160, Cause.NOTHING_RAN)])
     ended_before, ran_on = job(50.0, detected_within_s=5.0), job(200.0, detected_within_s=5.0)
-    assert pause_notes(summary(ended_before, ran_on), pauses) == ["Delays do not count pauses."]
+    assert gap_notes(summary(ended_before, ran_on), gaps) == ["Delays do not count gaps."]
     unsure = job(170.0, detected_within_s=120.0)
-    assert pause_notes(summary(ended_before, ran_on, unsure, job(165.0)), pauses)[1] == (
-        "2 of the jobs may have ended in a pause. A duration counts until the poll that saw the end, so their durations"
+    assert gap_notes(summary(ended_before, ran_on, unsure, job(165.0)), gaps)[1] == (
+        "2 of the jobs may have ended in a gap. A duration counts until the poll that saw the end, so their durations"
         " may be too long, by up to 1 min 00 s."
     )
-    assert pause_notes(summary(unsure), pauses)[1].startswith("1 of the jobs may have ended in a pause.")
-    assert pause_notes(summary(unsure), NONE) == []
-    assert ("60.0 s", "1 min 00 s")[1] in dict(texts(summary(unsure), pauses))  # the delay of 120 s without the pause
+    assert gap_notes(summary(unsure), gaps)[1].startswith("1 of the jobs may have ended in a gap.")
+    assert gap_notes(summary(unsure), NONE) == []
+    assert ("60.0 s", "1 min 00 s")[1] in dict(texts(summary(unsure), gaps))  # the delay of 120 s without the gap
 
 
-def test_pauses_in_words() -> None:
-    """The page says from when to when each pause was, and whether it is known what ran."""
-    idle, silent = Pause(AT, AT + 30, Cause.NOTHING_RAN), Pause(AT + 60, AT + 90_000, Cause.NO_REPLY)
-    assert pause_texts(Pauses([idle, silent]), recorded=True) == [
+def test_gaps_in_words() -> None:
+    """The page says from when to when each gap was, and whether it is known what ran."""
+    idle, silent = Gap(AT, AT + 30, Cause.NOTHING_RAN), Gap(AT + 60, AT + 90_000, Cause.NO_REPLY)
+    assert gap_texts(Gaps([idle, silent]), recorded_since=AT) == [
         "Nothing ran from 23 November, 18:00:00 to 18:00:30 (30.0 s).",
         "No reply is recorded from 23 November, 18:01:00 to 24 November, 19:00:00 (24 h 59 min), though pollwise ran.",
     ]
-    assert "because nothing ran, or no server answered" in pause_texts(Pauses([silent]), recorded=False)[0]
-    many = [Pause(AT + 100 * n, AT + 100 * n + 10 + n, Cause.NOTHING_RAN) for n in range(9)]
-    assert pause_texts(Pauses(many), recorded=True)[5:] == ["4 more pauses were shorter."]
+    assert "because nothing ran, or no server answered" in gap_texts(Gaps([silent]), recorded_since=AT + 61)[0]
+    many = [Gap(AT + 100 * n, AT + 100 * n + 10 + n, Cause.NOTHING_RAN) for n in range(9)]
+    assert gap_texts(Gaps(many), recorded_since=AT)[5:] == ["4 more gaps were shorter."]

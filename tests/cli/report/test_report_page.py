@@ -16,7 +16,9 @@ from pollwise.cli.ledger_entries import LedgerEntry, to_entry
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
 from pollwise.cli.report import write_report
 from pollwise.cli.report.page import render
+from pollwise.cli.run_times import Run
 
+NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 Page = Callable[..., str]
 SCRIPT = """<script>document.title='pwned'</script>'"><img src=x onerror="document.title='pwned'">{{ 7 * 7 }}</style>"""
 CSS = Path(render.__code__.co_filename).with_name("page.css").read_text(encoding="utf-8")
@@ -103,7 +105,11 @@ def test_hostile_characters(page: Page, hostile: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "options", "headline"),
-    [(0, {}, "No jobs yet"), (50, {"still_open": 1.0}, "0 of 50 are over")],
+    [
+        (0, {}, "No jobs yet"),
+        (1, {"still_open": 1.0}, "It is still open"),
+        (50, {"still_open": 1.0}, "0 of 50 are over"),
+    ],
 )
 def test_the_headline(count: int, options: dict[str, float], headline: str, page: Page) -> None:
     """The headline counts the jobs that are over."""
@@ -204,6 +210,20 @@ def test_numbers_of_jobs_agree(page: Page) -> None:
     wrong = re.search(r"([\d,]+) of 1,500 jobs did not succeed", html)
     assert wrong is not None
     assert int(wrong[1]) == sum(int(count) for count in re.findall(r'class="count">(\d+)<', html))
+
+
+def test_a_restart_is_marked() -> None:
+    """The time between two runs is shaded and written below the chart, and the times of the page say what it was."""
+    summary, last = LedgerSummary(), NOW.timestamp()
+    seen = {"endpoint": "e", "keys": ("k",), "state": "succeeded", "polls": 1, "reason": ""}
+    times = {"first_seen": last - 200, "elapsed_s": 200.0, "detected_within_s": 150.0}
+    summary.add([LedgerEntry(**seen, **times)])  # type: ignore[arg-type]  # as above
+    runs = [Run(last - 200, last - 100), Run(last - 1, last + 5)]
+    html = render(summary, name="x", now=NOW, version="1", runs=runs)
+    assert len(re.findall(r'<rect class="gap"[^>]*><title>nothing ran for 1 min 39 s</title>', html)) == 2
+    assert re.search(r"<li>Nothing ran from 23 November, [\d:]+ to [\d:]+ \(1 min 39 s\)\.</li>", html)
+    assert "(3 min 20 s; nothing ran for 1 min 39 s of that)" in html
+    assert "1 of the jobs may have ended in a gap." in html
 
 
 def test_the_bar_of_states_shows_the_rarest_one() -> None:

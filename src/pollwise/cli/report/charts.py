@@ -19,7 +19,7 @@ import attrs
 from pollwise.cli.event_text import ENDED
 from pollwise.cli.ledger_entries import LedgerEntry
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
-from pollwise.cli.report.pauses import Pauses, delays_without
+from pollwise.cli.report.gaps import Gaps, delays_without
 from pollwise.cli.report.scales import brief, count_steps, duration_edges, poll_edges, time_steps
 from pollwise.cli.safe_text import duration, shorten_keys
 
@@ -48,7 +48,7 @@ _MOST_NAMES = 5  # labels under the bars of a histogram
 _NAME = 64.0  # width of such a label, with space around it
 _LABELLED = 40  # max number of bars with the names of their jobs
 _ENDED = tuple(state for state in STATES if state in ENDED)
-_NO_PAUSES = Pauses()
+_NO_GAPS = Gaps()
 
 
 @attrs.frozen
@@ -119,16 +119,16 @@ class _Span:
         most = 8 if self.width > NARROW else 3
         return [Label(self.x(at), text) for at, text in time_steps(self.start, self.end, most)]
 
-    def bands(self, pauses: Pauses) -> list[Band]:
-        """A band for each of the longest pauses. A label that would touch the one before it is left out."""
+    def bands(self, gaps: Gaps) -> list[Band]:
+        """A band for each of the longest gaps. A label that would touch the one before it is left out."""
         found, taken = [], 0.0
-        for pause in pauses.longest(_MOST_BANDS):
-            x0, x1, words = self.x(pause.begin), self.x(pause.end), pause.cause.value
+        for gap in gaps.longest(_MOST_BANDS):
+            x0, x1, words = self.x(gap.begin), self.x(gap.end), gap.cause.value
             half = _LETTER * len(words) / 2
             at = min(max((x0 + x1) / 2, half), self.width - half)
             label = Label(_round(at), words) if at - half >= taken else None
             taken = taken if label is None else at + half + _LETTER
-            title = f"{words} for {duration(pause.seconds)}"
+            title = f"{words} for {duration(gap.seconds)}"
             found.append(Band(_round(x0), _round(max(1.0, x1 - x0)), label, title))
         return found
 
@@ -138,13 +138,11 @@ def _span(began: Sequence[float], ends: Sequence[float], left: float, width: flo
     return _Span(start, max(end, start + 1.0), left, width)
 
 
-def job_bars(
-    read_entries: Sequence[LedgerEntry], now: float, pauses: Pauses = _NO_PAUSES, *, width: float = _WIDTH
-) -> Chart:
+def job_bars(read_entries: Sequence[LedgerEntry], now: float, gaps: Gaps = _NO_GAPS, *, width: float = _WIDTH) -> Chart:
     """Each job as a bar from its beginning to its end, or until `now` (Unix seconds)."""
     ends = [now if entry.elapsed_s is None else entry.first_seen + entry.elapsed_s for entry in read_entries]
     labelled = len(read_entries) <= _LABELLED
-    top = 20.0 if pauses else 0.0
+    top = 20.0 if gaps else 0.0
     left, pitch, letters = (0.0, 6.0, 0) if not labelled else (260.0, 20.0, 34) if width > NARROW else (112.0, 20.0, 14)
     span = _span([entry.first_seen for entry in read_entries], ends, left, width)
     order = sorted(range(len(read_entries)), key=lambda index: (read_entries[index].first_seen, ends[index]))
@@ -168,7 +166,7 @@ def job_bars(
         y_labels=names,
         lines=False,
         jobs=len(read_entries),
-        bands=span.bands(pauses),
+        bands=span.bands(gaps),
     )
 
 
@@ -181,11 +179,9 @@ def _share(entry: LedgerEntry, span: _Span, end: float, y: float, pitch: float) 
     return Shape(entry.state, _round(x), y, _round(width), pitch * 0.7, title=title)
 
 
-def counts_over_time(
-    summary: LedgerSummary, now: float, pauses: Pauses = _NO_PAUSES, *, width: float = _WIDTH
-) -> Chart:
+def counts_over_time(summary: LedgerSummary, now: float, gaps: Gaps = _NO_GAPS, *, width: float = _WIDTH) -> Chart:
     """How many jobs had begun, and how many had ended with each outcome, at each time."""
-    left, top, bottom = 56.0, 26.0 if pauses else 10.0, 250.0
+    left, top, bottom = 56.0, 26.0 if gaps else 10.0, 250.0
     ends = [began + took for began, took in zip(summary.began, summary.took, strict=True) if not math.isnan(took)]
     span = _span(summary.began, [*ends, now] if len(ends) < summary.total else ends, left, width)
     begun, ended = _binned(summary, span)
@@ -214,7 +210,7 @@ def counts_over_time(
         x_labels=span.labels(),
         y_labels=[Label(bottom - scale * count, f"{count:,}") for count in y_labels],
         jobs=summary.total,
-        bands=span.bands(pauses),
+        bands=span.bands(gaps),
     )
 
 
@@ -247,9 +243,9 @@ def durations(summary: LedgerSummary) -> Chart | None:
     return _times(summary.took, summary)
 
 
-def delays(summary: LedgerSummary, pauses: Pauses = _NO_PAUSES) -> Chart | None:
-    """The maximum delays until the ends were detected, without pauses, by outcome; None if no delay is known."""
-    return _times(delays_without(summary, pauses), summary)
+def delays(summary: LedgerSummary, gaps: Gaps = _NO_GAPS) -> Chart | None:
+    """The maximum delays until the ends were detected, without gaps, by outcome; None if no delay is known."""
+    return _times(delays_without(summary, gaps), summary)
 
 
 def _times(seconds: Sequence[float], summary: LedgerSummary) -> Chart | None:

@@ -3,7 +3,7 @@
 Rule 1: a percentile, a mean or a maximum says of which jobs it is, and how many they are.
 Rule 2: durations are of the jobs that succeeded. If there are none, they are of those that failed or were cancelled,
 never of abandoned ones, because their time only says when pollwise stopped watching.
-Rule 3: a figure does not count the time of pauses, or a note says that it does.
+Rule 3: a figure does not count the time of gaps, or a note says that it does.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from datetime import datetime
 import attrs
 
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
-from pollwise.cli.report.pauses import Cause, Pauses, delays_without
+from pollwise.cli.report.gaps import Cause, Gaps, delays_without
 from pollwise.cli.safe_text import counted, duration
 from pollwise.durable.codec import utc_datetime
 
-__all__ = ["Figure", "figures", "moment_text", "pause_notes", "pause_texts", "timed_state", "when"]
+__all__ = ["Figure", "figures", "gap_notes", "gap_texts", "moment_text", "timed_state", "when"]
 
-_MOST_LISTED = 5  # pauses that are written out
+_MOST_LISTED = 5  # gaps that are written out
 _ENOUGH = 20  # values for a percentile of 95; of fewer ones it is the largest
 
 
@@ -33,9 +33,9 @@ class Figure:
     description: str
 
 
-def figures(summary: LedgerSummary, pauses: Pauses) -> list[Figure]:
+def figures(summary: LedgerSummary, gaps: Gaps) -> list[Figure]:
     """The requests, durations and delays of the jobs."""
-    return [*_requests(summary), *_durations(summary), *_delays(summary, pauses)]
+    return [*_requests(summary), *_durations(summary), *_delays(summary, gaps)]
 
 
 def _requests(summary: LedgerSummary) -> Iterator[Figure]:
@@ -59,8 +59,8 @@ def _durations(summary: LedgerSummary) -> Iterator[Figure]:
         yield Figure(duration(took[-1]), f"for the longest of the {of}")
 
 
-def _delays(summary: LedgerSummary, pauses: Pauses) -> Iterator[Figure]:
-    delays = sorted(each for each in delays_without(summary, pauses) if not math.isnan(each))
+def _delays(summary: LedgerSummary, gaps: Gaps) -> Iterator[Figure]:
+    delays = sorted(each for each in delays_without(summary, gaps) if not math.isnan(each))
     if len(delays) == 1:
         yield Figure(duration(delays[0]), "or less from the end of the job to the poll that saw it")
     elif delays:
@@ -94,8 +94,8 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 # --- times ------------------------------------------------------------------------------------
 
 
-def when(summary: LedgerSummary, pauses: Pauses) -> str:
-    """From when to when the jobs were watched, and how much of that was a pause."""
+def when(summary: LedgerSummary, gaps: Gaps) -> str:
+    """From when to when the jobs were watched, and how much of that was a gap."""
     if not summary.total:
         return ""
     ends = [began + took for began, took in zip(summary.began, summary.took, strict=True) if not math.isnan(took)]
@@ -104,8 +104,8 @@ def when(summary: LedgerSummary, pauses: Pauses) -> str:
         return f"since {moment_text(first)} UTC"
     last = max(first, utc_datetime(max(ends)))
     until = f"{last:%H:%M}" if last.date() == first.date() else moment_text(last)
-    paused_s = pauses.within(first.timestamp(), last.timestamp())
-    less = f"; {_words(pauses)} for {duration(paused_s)} of that" if paused_s else ""
+    gap_s = gaps.within(first.timestamp(), last.timestamp())
+    less = f"; {_words(gaps)} for {duration(gap_s)} of that" if gap_s else ""
     return f"{moment_text(first)} to {until} UTC ({duration((last - first).total_seconds())}{less})"
 
 
@@ -114,52 +114,55 @@ def moment_text(moment: datetime) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M}"
 
 
-def _words(pauses: Pauses) -> str:
-    causes = {pause.cause for pause in pauses}
+def _words(gaps: Gaps) -> str:
+    causes = {gap.cause for gap in gaps}
     return "nothing ran" if causes == {Cause.NOTHING_RAN} else "nothing was seen"
 
 
-def pause_texts(pauses: Pauses, *, recorded: bool) -> list[str]:
-    """The longest pauses, each as a sentence, and how many there are besides.
+def gap_texts(gaps: Gaps, *, recorded_since: float) -> list[str]:
+    """The longest gaps, each as a sentence, and how many there are besides.
 
-    `recorded` says whether the ledger has recorded runs, so that in other times it is known that something ran.
+    Runs are recorded since `recorded_since`, in Unix seconds, so of later gaps it is known that something ran.
     """
     texts = []
-    for pause in pauses.longest(_MOST_LISTED):
-        begin, end = utc_datetime(pause.begin), utc_datetime(pause.end)
+    for gap in gaps.longest(_MOST_LISTED):
+        begin, end = utc_datetime(gap.begin), utc_datetime(gap.end)
         day = "" if begin.date() == end.date() else f"{end.day} {end:%B}, "
-        time = f"from {begin.day} {begin:%B}, {begin:%H:%M:%S} to {day}{end:%H:%M:%S} ({duration(pause.seconds)})"
-        if pause.cause is Cause.NOTHING_RAN:
+        time = f"from {begin.day} {begin:%B}, {begin:%H:%M:%S} to {day}{end:%H:%M:%S} ({duration(gap.seconds)})"
+        if gap.cause is Cause.NOTHING_RAN:
             texts.append(f"Nothing ran {time}.")
         else:
-            known = "though pollwise ran" if recorded else "because nothing ran, or no server answered"
+            known = (
+                "though pollwise ran" if gap.begin >= recorded_since else "because nothing ran, or no server answered"
+            )
             texts.append(f"No reply is recorded {time}, {known}.")
-    if len(pauses) > len(texts):
-        texts.append(f"{len(pauses) - len(texts):,} more pauses were shorter.")
+    if (more := len(gaps) - len(texts)) > 0:
+        texts.append(f"{counted(more, 'more gap')} {'was' if more == 1 else 'were'} shorter.")
     return texts
 
 
-def pause_notes(summary: LedgerSummary, pauses: Pauses) -> list[str]:
-    """What the pauses mean for the figures."""
-    if not pauses:
+def gap_notes(summary: LedgerSummary, gaps: Gaps) -> list[str]:
+    """What the gaps mean for the figures."""
+    if not gaps:
         return []
-    notes = ["Delays do not count pauses."]
-    late = list(_late(summary, pauses))
+    delayed = any(not math.isnan(each) for each in summary.detected)
+    notes = ["Delays do not count gaps."] if delayed else []
+    late = list(_late(summary, gaps))
     if late:
         which = "1 of the jobs" if len(late) == 1 else f"{len(late):,} of the jobs"
         notes.append(
-            f"{which} may have ended in a pause. A duration counts until the poll that saw the end, so"
+            f"{which} may have ended in a gap. A duration counts until the poll that saw the end, so"
             f" {'its' if len(late) == 1 else 'their'} durations may be too long, by up to {duration(max(late))}."
         )
     return notes
 
 
-def _late(summary: LedgerSummary, pauses: Pauses) -> Iterator[float]:
-    """By how much each duration may be too long because of pauses, for those that may be."""
+def _late(summary: LedgerSummary, gaps: Gaps) -> Iterator[float]:
+    """By how much each duration may be too long because of gaps, for those that may be."""
     wanted = STATES.index(timed_state(summary))
     for began, took, detected, code in zip(summary.began, summary.took, summary.detected, summary.codes, strict=True):
         if code == wanted and not math.isnan(took):
             end = began + took
-            paused_s = pauses.within(began if math.isnan(detected) else end - detected, end)
-            if paused_s > 0.0:
-                yield paused_s
+            gap_s = gaps.within(began if math.isnan(detected) else end - detected, end)
+            if gap_s > 0.0:
+                yield gap_s

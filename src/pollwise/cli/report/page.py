@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +32,8 @@ from pollwise.cli.report.charts import (
     job_bars,
     polls,
 )
-from pollwise.cli.report.figures import figures, pause_notes, pause_texts, when
-from pollwise.cli.report.pauses import Pauses, find_pauses
+from pollwise.cli.report.figures import figures, gap_notes, gap_texts, when
+from pollwise.cli.report.gaps import Gaps, find_gaps
 from pollwise.cli.report.wrong import find_wrong, ledger_command
 from pollwise.cli.run_times import Run
 from pollwise.cli.safe_text import counted, duration, safe
@@ -89,7 +90,7 @@ def render(
         unfinished: The number of starts of which the job is not known.
     """
     path = ledger or Path("LEDGER")
-    pauses = find_pauses(summary, runs, now.timestamp())
+    gaps = find_gaps(summary, runs, now.timestamp())
     rows = summary.rows
     return _template().render(
         name=safe(name, 200),
@@ -100,12 +101,12 @@ def render(
         headline=_headline(summary),
         shares=_shares(summary),
         wrong=find_wrong(summary, path, damaged=damaged, unfinished=unfinished),
-        figures=figures(summary, pauses) if summary.total else [],
-        figure_notes=pause_notes(summary, pauses),
-        when=when(summary, pauses),
-        timeline=_timeline(summary, now.timestamp(), pauses),
-        pause_texts=pause_texts(pauses, recorded=bool(runs)),
-        histograms=_histograms(summary, pauses),
+        figures=figures(summary, gaps) if summary.total else [],
+        figure_notes=gap_notes(summary, gaps),
+        when=when(summary, gaps),
+        timeline=_timeline(summary, now.timestamp(), gaps),
+        gap_texts=gap_texts(gaps, recorded_since=runs[0].began if runs else math.inf),
+        histograms=_histograms(summary, gaps),
         endpoints=summary.states_by_label if len(summary.states_by_label) > 1 else {},
         states=[state for state in STATES if summary.states[state]],
         rows=rows,
@@ -165,6 +166,8 @@ def _headline(summary: LedgerSummary) -> str:
     if succeeded == summary.total:
         return "It succeeded" if summary.total == 1 else f"All {summary.total:,} succeeded"
     if unfinished:
+        if summary.total == 1:
+            return "It is still open"
         return f"{summary.ended:,} of {summary.total:,} are over"
     return f"{succeeded:,} of {summary.total:,} succeeded"
 
@@ -193,27 +196,27 @@ def _listed_text(summary: LedgerSummary, listed: int) -> str:
 # --- charts -----------------------------------------------------------------------------------
 
 
-def _timeline(summary: LedgerSummary, now: float, pauses: Pauses) -> _Drawing | None:
+def _timeline(summary: LedgerSummary, now: float, gaps: Gaps) -> _Drawing | None:
     if not summary.total:
         return None
-    shaded = " Pauses are shaded." if pauses else ""
+    shaded = " Gaps are shaded." if gaps else ""
     if summary.total <= min(MAX_BARS, len(summary.rows)):
         description = f"Each job from its beginning to its end, in UTC.{shaded}"
-        wide, narrow = (job_bars(summary.rows, now, pauses), job_bars(summary.rows, now, pauses, width=NARROW))
+        wide, narrow = (job_bars(summary.rows, now, gaps), job_bars(summary.rows, now, gaps, width=NARROW))
     else:
         description = f"Jobs that were watched, and jobs that were over; blue jobs were open. In UTC.{shaded}"
-        wide, narrow = (counts_over_time(summary, now, pauses), counts_over_time(summary, now, pauses, width=NARROW))
+        wide, narrow = (counts_over_time(summary, now, gaps), counts_over_time(summary, now, gaps, width=NARROW))
     return _Drawing("Timeline", description, wide, narrow)
 
 
-def _histograms(summary: LedgerSummary, pauses: Pauses) -> list[_Drawing]:
-    included, without = (", pauses included", ", without pauses") if pauses else ("", "")
+def _histograms(summary: LedgerSummary, gaps: Gaps) -> list[_Drawing]:
+    included, without = (", gaps included", ", without gaps") if gaps else ("", "")
     drawn = [
         ("Durations", f"From the beginning of the watch to the outcome{included}, of {{n}}.", durations(summary)),
         (
             "Delays",
             f"Max time between the end of a job and the poll that saw it{without}, of {{n}}.",
-            delays(summary, pauses),
+            delays(summary, gaps),
         ),
         ("Requests spent", "Requests for each job, failed ones included, of {n}.", polls(summary)),
     ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pollwise.cli.ledger_entries import LedgerEntry
 from pollwise.cli.ledger_summary import LedgerSummary
-from pollwise.cli.report.pauses import Cause, Pause, Pauses, delays_without, find_pauses
+from pollwise.cli.report.gaps import Cause, Gap, Gaps, delays_without, find_gaps
 from pollwise.cli.run_times import Run
 
 AT = 1_700_000_000.0
@@ -29,34 +29,34 @@ def job(began: float, end: float | None, within: float | None = 5.0, **more: Any
 
 
 def found(jobs: Iterable[LedgerEntry], *runs: tuple[float, float], now: float = 10 * HOUR) -> list[tuple[Any, ...]]:
-    """The pauses, in seconds after `AT`."""
+    """The gaps, in seconds after `AT`."""
     summary = LedgerSummary()
     summary.add(jobs)
-    pauses = find_pauses(summary, [Run(AT + began, AT + until) for began, until in runs], AT + now)
-    return [(pause.begin - AT, pause.end - AT, pause.cause) for pause in pauses]
+    gaps = find_gaps(summary, [Run(AT + began, AT + until) for began, until in runs], AT + now)
+    return [(gap.begin - AT, gap.end - AT, gap.cause) for gap in gaps]
 
 
 def test_nothing_ran_between_two_runs() -> None:
-    """The time between two runs of a batch is a pause, if jobs were watched before and after it."""
+    """The time between two runs of a batch is a gap, if jobs were watched before and after it."""
     jobs = [job(0, 50), job(0, 7300)]
     assert found(jobs, (0, 100), (7200, 7400)) == [(100, 7200, Cause.NOTHING_RAN)]
 
 
 def test_runs_outside_of_the_time_of_the_jobs() -> None:
-    """Runs before the first job began, and after the last one ended, make no pause."""
+    """Runs before the first job began, and after the last one ended, make no gap."""
     jobs = [job(0, 50)]
     assert found(jobs, (-9000, -8000), (0, 60), (9000, 9100)) == []
     assert found(jobs, (-9000, 55), (9000, 9100)) == []
 
 
 def test_nothing_runs_since_the_last_run() -> None:
-    """While jobs are open, the time since the end of the last run is a pause."""
+    """While jobs are open, the time since the end of the last run is a gap."""
     assert found([job(0, None)], (0, 100), now=500) == [(100, 500, Cause.NOTHING_RAN)]
     assert found([job(0, None)], (0, 499), now=500) == []
 
 
 def test_another_program_watched_the_jobs() -> None:
-    """If a job ended between two runs, another program watched the jobs meanwhile, and that was no pause."""
+    """If a job ended between two runs, another program watched the jobs meanwhile, and that was no gap."""
     assert found([job(0, 50), job(0, 3000), job(0, 7300)], (0, 100), (7200, 7400)) == []
 
 
@@ -67,19 +67,19 @@ def test_runs_that_overlap() -> None:
 
 
 def test_no_reply_for_a_long_time() -> None:
-    """Without recorded runs, a pause is a time in which no row has a moment and no poll saw a job that ended after it."""
+    """Without recorded runs, a gap is a time in which no row has a moment and no poll saw a job that ended after it."""
     usual = [job(0, second, 10.0) for second in range(20, 600, 20)]
     late = [job(0, 9000.0, 8500.0), job(0, 9010.0, 8430.0)]
     assert found([*usual, *late]) == [(580, 9000, Cause.NO_REPLY)]
 
 
-def test_jobs_that_take_long_are_no_pause() -> None:
+def test_jobs_that_take_long_are_no_gap() -> None:
     """Jobs that were seen running until shortly before their ends were polled, although no row has another moment."""
     assert found([job(0, 7200, 20.0), job(0, 7210, 15.0)]) == []
 
 
-def test_rare_polls_are_no_pause() -> None:
-    """If all ends were seen late because polls are rare, no time without a poll is a pause."""
+def test_rare_polls_are_no_gap() -> None:
+    """If all ends were seen late because polls are rare, no time without a poll is a gap."""
     assert found([job(0, 1000 * n, 900.0) for n in range(1, 9)]) == []
 
 
@@ -100,16 +100,16 @@ def test_a_server_that_was_down_between_two_restarts() -> None:
 
 
 def test_no_jobs() -> None:
-    """A ledger without jobs has no pauses."""
+    """A ledger without jobs has no gaps."""
     assert found([], (0, 10), (20, 30)) == []
 
 
-def test_delays_do_not_count_pauses() -> None:
-    """A delay is counted without the time of pauses, and never becomes negative. An unknown one stays unknown."""
+def test_delays_do_not_count_gaps() -> None:
+    """A delay is counted without the time of gaps, and never becomes negative. An unknown one stays unknown."""
     summary = LedgerSummary()
     summary.add([job(0, 100, 90.0), job(0, 30, 10.0), job(0, 100, None)])
-    pauses = Pauses([Pause(AT + 20, AT + 80, Cause.NOTHING_RAN)])
-    delays = delays_without(summary, pauses)
+    gaps = Gaps([Gap(AT + 20, AT + 80, Cause.NOTHING_RAN)])
+    delays = delays_without(summary, gaps)
     assert delays[:2] == [pytest.approx(30.0), 0.0]
     assert math.isnan(delays[2])
 
@@ -118,14 +118,14 @@ spans = st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4)).map(sorted), ma
 
 
 @given(spans, st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4), st.floats(0, 1e4)), min_size=1, max_size=6))
-def test_pauses_of_any_ledger(runs: list[list[float]], times: list[tuple[float, float, float]]) -> None:
-    """Pauses are in order, do not overlap, and a time has no more of them than it is long."""
+def test_gaps_of_any_ledger(runs: list[list[float]], times: list[tuple[float, float, float]]) -> None:
+    """Gaps are in order, do not overlap, and a time has no more of them than it is long."""
     summary = LedgerSummary()
     summary.add([job(began, began + took, within) for began, took, within in times])
     known = sorted((Run(AT + began, AT + until) for began, until in runs), key=lambda run: run.began)
-    pauses = find_pauses(summary, known, AT + 3e4)
-    assert all(first.end <= second.begin + 1e-6 for first, second in pairwise(pauses))
-    assert pauses.within(0, 2 * AT) == pytest.approx(pauses.seconds)
+    gaps = find_gaps(summary, known, AT + 3e4)
+    assert all(first.end <= second.begin + 1e-6 for first, second in pairwise(gaps))
+    assert gaps.within(0, 2 * AT) == pytest.approx(gaps.seconds)
     for began, took, _ in times:
-        assert 0.0 <= pauses.within(AT + began, AT + began + took) <= took + 1e-6
-    assert pauses.longest(2) == sorted(pauses.longest(2), key=lambda pause: pause.begin)
+        assert 0.0 <= gaps.within(AT + began, AT + began + took) <= took + 1e-6
+    assert gaps.longest(2) == sorted(gaps.longest(2), key=lambda gap: gap.begin)

@@ -1,12 +1,12 @@
 """The times in which nothing was seen of a ledger's jobs.
 
 Rule 1: nothing ran between two runs of a batch, as `run_times.py` recorded them, and since the last one while jobs are
-open. If the ledger has a moment in between, another program wrote it, and it was no pause.
-Rule 2: in the rest of the time, and in a ledger without recorded runs, a pause is concluded from the rows: for at least
+open. If the ledger has a moment in between, another program wrote it, and it was no gap.
+Rule 2: in the rest of the time, and in a ledger without recorded runs, a gap is concluded from the rows: for at least
 five minutes no row has a moment, and a job was not seen from before that time until after it. Then nothing ran, or no
 server answered. The rows do not tell which.
-Rule 3: such a time is no pause if the ends of the other jobs were seen about as late, because polls were that rare.
-Rule 4: jobs that all ran on after a pause leave no trace of it in their rows, and no figure depends on it.
+Rule 3: such a time is no gap if the ends of the other jobs were seen about as late, because polls were that rare.
+Rule 4: jobs that all ran on after a gap leave no trace of it in their rows, and no figure depends on it.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ import attrs
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
 from pollwise.cli.run_times import Run
 
-__all__ = ["Cause", "Pause", "Pauses", "delays_without", "find_pauses"]
+__all__ = ["Cause", "Gap", "Gaps", "delays_without", "find_gaps"]
 
 _LEAST_S = 3.0  # a run's end is recorded every two seconds
 _LEAST_CONCLUDED_S = 300.0  # five times the usual longest wait between two polls
-_RARE = 4.0  # a pause is longer than the usual delay by this factor
-_MARGIN_S = 2.5  # moments so near to the end of a pause belong to the run beside it
+_RARE = 4.0  # a gap is longer than the usual delay by this factor
+_MARGIN_S = 2.5  # moments so near to the end of a gap belong to the run beside it
 _MOST_CONCLUDED = 40
 _ABANDONED = STATES.index("abandoned")
 
 
 class Cause(enum.Enum):
-    """What is known about a pause, in words that fit after "in which"."""
+    """What is known about a gap, in the words of its label."""
 
     NOTHING_RAN = "nothing ran"
     NO_REPLY = "no reply"
 
 
 @attrs.frozen
-class Pause:
+class Gap:
     """A time in which nothing was seen, in Unix seconds."""
 
     begin: float
@@ -53,33 +53,33 @@ class Pause:
         return self.end - self.begin
 
 
-class Pauses(Sequence[Pause]):
-    """Pauses in the order of time. They do not overlap.
+class Gaps(Sequence[Gap]):
+    """Gaps in the order of time. They do not overlap.
 
     Attributes:
         seconds: Their length in all.
     """
 
-    def __init__(self, found: Sequence[Pause] = ()) -> None:
-        self._all = sorted(found, key=lambda pause: pause.begin)
-        self._begins = [pause.begin for pause in self._all]
-        self._before = list(accumulate((pause.seconds for pause in self._all), initial=0.0))
+    def __init__(self, found: Sequence[Gap] = ()) -> None:
+        self._all = sorted(found, key=lambda gap: gap.begin)
+        self._begins = [gap.begin for gap in self._all]
+        self._before = list(accumulate((gap.seconds for gap in self._all), initial=0.0))
         self.seconds = self._before[-1]
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def __getitem__(self, index: int) -> Pause:  # type: ignore[override]  # no slice is needed
+    def __getitem__(self, index: int) -> Gap:  # type: ignore[override]  # no slice is needed
         return self._all[index]
 
     def within(self, begin: float, end: float) -> float:
-        """Seconds of this time that lie in pauses."""
+        """Seconds of this time that lie in gaps."""
         return max(0.0, self._until(end) - self._until(begin)) if self._all else 0.0
 
-    def longest(self, most: int) -> list[Pause]:
+    def longest(self, most: int) -> list[Gap]:
         """The longest ones, in the order of time."""
-        chosen = sorted(self._all, key=lambda pause: -pause.seconds)[:most]
-        return sorted(chosen, key=lambda pause: pause.begin)
+        chosen = sorted(self._all, key=lambda gap: -gap.seconds)[:most]
+        return sorted(chosen, key=lambda gap: gap.begin)
 
     def _until(self, at: float) -> float:
         place = bisect_right(self._begins, at)
@@ -89,8 +89,8 @@ class Pauses(Sequence[Pause]):
         return self._before[place - 1] + min(at, last.end) - last.begin
 
 
-def find_pauses(summary: LedgerSummary, runs: Sequence[Run], now: float) -> Pauses:
-    """The pauses between the first beginning of a job and the last end, or `now` if jobs are open.
+def find_gaps(summary: LedgerSummary, runs: Sequence[Run], now: float) -> Gaps:
+    """The gaps between the first beginning of a job and the last end, or `now` if jobs are open.
 
     Args:
         summary: The jobs.
@@ -98,23 +98,23 @@ def find_pauses(summary: LedgerSummary, runs: Sequence[Run], now: float) -> Paus
         now: The time in Unix seconds.
     """
     if not summary.total:
-        return Pauses()
+        return Gaps()
     moments = _moments(summary)
     last = now if summary.ended < summary.total else moments[-1]
     idle = [
-        pause
-        for pause in _between(runs, moments[0], max(last, moments[-1]))
-        if not _any_inside(moments, pause.begin + _MARGIN_S, pause.end - _MARGIN_S)
+        gap
+        for gap in _between(runs, moments[0], max(last, moments[-1]))
+        if not _any_inside(moments, gap.begin + _MARGIN_S, gap.end - _MARGIN_S)
     ]
-    return Pauses([*idle, *_concluded(summary, moments, Pauses(idle))])
+    return Gaps([*idle, *_concluded(summary, moments, Gaps(idle))])
 
 
-def delays_without(summary: LedgerSummary, pauses: Pauses) -> Sequence[float]:
-    """The delays in `summary.detected`, each without what lies in pauses."""
-    if not pauses:
+def delays_without(summary: LedgerSummary, gaps: Gaps) -> Sequence[float]:
+    """The delays in `summary.detected`, each without what lies in gaps."""
+    if not gaps:
         return summary.detected
     return [
-        detected if math.isnan(detected) else max(0.0, detected - pauses.within(began + took - detected, began + took))
+        detected if math.isnan(detected) else max(0.0, detected - gaps.within(began + took - detected, began + took))
         for began, took, detected, _ in _jobs(summary)
     ]
 
@@ -134,44 +134,44 @@ def _jobs(summary: LedgerSummary) -> Iterator[tuple[float, float, float, int]]:
     return zip(summary.began, summary.took, summary.detected, summary.codes, strict=True)
 
 
-def _between(runs: Sequence[Run], first: float, last: float) -> Iterator[Pause]:
+def _between(runs: Sequence[Run], first: float, last: float) -> Iterator[Gap]:
     """The times between runs, and after the last one."""
     ended = math.inf
     for run in runs:
         begin, end = max(ended, first), min(run.began, last)
         if end - begin >= _LEAST_S:
-            yield Pause(begin, end, Cause.NOTHING_RAN)
+            yield Gap(begin, end, Cause.NOTHING_RAN)
         ended = run.until if ended == math.inf else max(ended, run.until)
     if last - max(ended, first) >= _LEAST_S:
-        yield Pause(max(ended, first), last, Cause.NOTHING_RAN)
+        yield Gap(max(ended, first), last, Cause.NOTHING_RAN)
 
 
 def _any_inside(moments: Sequence[float], begin: float, end: float) -> bool:
     return bisect_left(moments, begin) < bisect_right(moments, end)
 
 
-def _concluded(summary: LedgerSummary, moments: Sequence[float], idle: Pauses) -> Iterator[Pause]:
-    """The pauses that the rows show."""
-    gaps = [gap for gap in pairwise(moments) if gap[1] - gap[0] >= _LEAST_CONCLUDED_S]
-    gaps = sorted(gaps, key=lambda gap: gap[0] - gap[1])[:_MOST_CONCLUDED]
-    detected = sorted(each for each in summary.detected if not math.isnan(each)) if gaps else []
-    for begin, end in gaps:
+def _concluded(summary: LedgerSummary, moments: Sequence[float], idle: Gaps) -> Iterator[Gap]:
+    """The gaps that the rows show."""
+    silent = [span for span in pairwise(moments) if span[1] - span[0] >= _LEAST_CONCLUDED_S]
+    silent = sorted(silent, key=lambda span: span[0] - span[1])[:_MOST_CONCLUDED]
+    detected = sorted(each for each in summary.detected if not math.isnan(each)) if silent else []
+    for begin, end in silent:
         unseen = sum(
             began + took - within <= begin and began + took >= end for began, took, within, _ in _jobs(summary)
         )
-        others = detected[: len(detected) - unseen]  # an end that was seen after the pause was seen late
+        others = detected[: len(detected) - unseen]  # an end that was seen after the gap was seen late
         usual = others[len(others) // 2] if others else 0.0
         for part in _without(begin, end, idle) if unseen else ():
             if part[1] - part[0] >= max(_LEAST_CONCLUDED_S, _RARE * usual):
-                yield Pause(*part, Cause.NO_REPLY)
+                yield Gap(*part, Cause.NO_REPLY)
 
 
-def _without(begin: float, end: float, idle: Pauses) -> Iterator[tuple[float, float]]:
-    """The parts of a time that do not lie in these pauses."""
-    for pause in idle:
-        if pause.end > begin and pause.begin < end:
-            if pause.begin > begin:
-                yield begin, pause.begin
-            begin = pause.end
+def _without(begin: float, end: float, idle: Gaps) -> Iterator[tuple[float, float]]:
+    """The parts of a time that do not lie in these gaps."""
+    for gap in idle:
+        if gap.end > begin and gap.begin < end:
+            if gap.begin > begin:
+                yield begin, gap.begin
+            begin = gap.end
     if end > begin:
         yield begin, end
