@@ -83,6 +83,18 @@ def test_rare_polls_are_no_gap() -> None:
     assert found([job(0, 1000 * n, 900.0) for n in range(1, 9)]) == []
 
 
+@pytest.mark.parametrize(("polls", "gaps"), [(2, 0), (4, 0), (40, 1)])
+def test_a_job_that_is_polled_once_an_hour(polls: int, gaps: int) -> None:
+    """A wait that is usual for a job is no gap. If a job was polled so few times that none is usual, there is no gap."""
+    assert len(found([job(0, 4 * HOUR, 2 * HOUR, polls=polls)])) == gaps
+
+
+def test_jobs_that_were_abandoned_after_a_restart() -> None:
+    """The time between two runs is a gap, too, if the second run only abandoned the jobs."""
+    jobs = [job(0, 5000, None, state="abandoned", reason="why")]
+    assert found(jobs, (0, 100), (4000, 5000)) == [(100, 4000, Cause.NOTHING_RAN)]
+
+
 def test_an_abandoned_job_is_no_sign_of_a_reply() -> None:
     """The end of an abandoned watch does not show that a server answered."""
     gone = job(0, 2000, None, state="abandoned", reason="why")

@@ -3,9 +3,10 @@
 Rule 1: nothing ran between two runs of a batch, as `run_times.py` recorded them, and since the last one while jobs are
 open. If the ledger has a moment in between, another program wrote it, and it was no gap.
 Rule 2: in the rest of the time, and in a ledger without recorded runs, a gap is concluded from the rows: for at least
-five minutes no row has a moment, and a job was not seen from before that time until after it. Then nothing ran, or no
+two minutes no row has a moment, and a job was not seen from before that time until after it. Then nothing ran, or no
 server answered. The rows do not tell which.
-Rule 3: such a time is no gap if the ends of the other jobs were seen about as late, because polls were that rare.
+Rule 3: such a time is no gap if polls were that rare: if it is not longer by a factor than the mean wait between the
+polls of such a job, or than the usual delay until an end was seen.
 Rule 4: jobs that all ran on after a gap leave no trace of it in their rows, and no figure depends on it.
 """
 
@@ -25,8 +26,9 @@ from pollwise.cli.run_times import Run
 __all__ = ["Cause", "Gap", "Gaps", "delays_without", "find_gaps"]
 
 _LEAST_S = 3.0  # a run's end is recorded every two seconds
-_LEAST_CONCLUDED_S = 300.0  # five times the usual longest wait between two polls
-_RARE = 4.0  # a gap is longer than the usual delay by this factor
+_LEAST_CONCLUDED_S = 120.0  # twice the usual longest wait between two polls
+_RARE = 4.0  # a gap is longer than the usual wait and delay by this factor
+_ENOUGH_POLLS = 4  # of a job, for a mean wait
 _MARGIN_S = 2.5  # moments so near to the end of a gap belong to the run beside it
 _MOST_CONCLUDED = 40
 _ABANDONED = STATES.index("abandoned")
@@ -100,10 +102,11 @@ def find_gaps(summary: LedgerSummary, runs: Sequence[Run], now: float) -> Gaps:
     if not summary.total:
         return Gaps()
     moments = _moments(summary)
-    last = now if summary.ended < summary.total else moments[-1]
+    ends = (began + took for began, took, *_ in _jobs(summary) if not math.isnan(took))
+    last = max(moments[-1], max(ends, default=now), now if summary.ended < summary.total else -math.inf)
     idle = [
         gap
-        for gap in _between(runs, moments[0], max(last, moments[-1]))
+        for gap in _between(runs, moments[0], last)
         if not _any_inside(moments, gap.begin + _MARGIN_S, gap.end - _MARGIN_S)
     ]
     return Gaps([*idle, *_concluded(summary, moments, Gaps(idle))])
@@ -115,14 +118,14 @@ def delays_without(summary: LedgerSummary, gaps: Gaps) -> Sequence[float]:
         return summary.detected
     return [
         detected if math.isnan(detected) else max(0.0, detected - gaps.within(began + took - detected, began + took))
-        for began, took, detected, _ in _jobs(summary)
+        for began, took, detected, *_ in _jobs(summary)
     ]
 
 
 def _moments(summary: LedgerSummary) -> list[float]:
     """All times at which the rows show that something was done, in order."""
     found = list(summary.began)
-    for began, took, detected, code in _jobs(summary):
+    for began, took, detected, code, _ in _jobs(summary):
         if not math.isnan(took) and code != _ABANDONED:
             found.append(began + took)
             if not math.isnan(detected):
@@ -130,8 +133,8 @@ def _moments(summary: LedgerSummary) -> list[float]:
     return sorted(found)
 
 
-def _jobs(summary: LedgerSummary) -> Iterator[tuple[float, float, float, int]]:
-    return zip(summary.began, summary.took, summary.detected, summary.codes, strict=True)
+def _jobs(summary: LedgerSummary) -> Iterator[tuple[float, float, float, int, int]]:
+    return zip(summary.began, summary.took, summary.detected, summary.codes, summary.polled, strict=True)
 
 
 def _between(runs: Sequence[Run], first: float, last: float) -> Iterator[Gap]:
@@ -156,14 +159,20 @@ def _concluded(summary: LedgerSummary, moments: Sequence[float], idle: Gaps) -> 
     silent = sorted(silent, key=lambda span: span[0] - span[1])[:_MOST_CONCLUDED]
     detected = sorted(each for each in summary.detected if not math.isnan(each)) if silent else []
     for begin, end in silent:
-        unseen = sum(
-            began + took - within <= begin and began + took >= end for began, took, within, _ in _jobs(summary)
-        )
-        others = detected[: len(detected) - unseen]  # an end that was seen after the gap was seen late
-        usual = others[len(others) // 2] if others else 0.0
-        for part in _without(begin, end, idle) if unseen else ():
+        waits = list(_waits(summary, begin, end))
+        others = detected[: len(detected) - len(waits)]  # an end that was seen after the gap was seen late
+        usual = max(min(waits, default=math.inf), others[len(others) // 2] if others else 0.0)
+        for part in _without(begin, end, idle):
             if part[1] - part[0] >= max(_LEAST_CONCLUDED_S, _RARE * usual):
                 yield Gap(*part, Cause.NO_REPLY)
+
+
+def _waits(summary: LedgerSummary, begin: float, end: float) -> Iterator[float]:
+    """The mean wait between the polls of each job that was not seen in this time. Infinite if there were too few."""
+    for began, took, detected, _, polls in _jobs(summary):
+        if began + took - detected <= begin and began + took >= end:
+            # n polls have n - 1 waits, and one of them is this time
+            yield (took - (end - begin)) / (polls - 2) if polls >= _ENOUGH_POLLS else math.inf
 
 
 def _without(begin: float, end: float, idle: Gaps) -> Iterator[tuple[float, float]]:
