@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,14 +102,35 @@ def test_what_is_no_run_is_left_out(ledger: Path, content: bytes) -> None:
     assert read_runs(ledger) == []
 
 
-async def test_a_batch_goes_on_without_the_file(ledger: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+async def test_a_batch_goes_on_without_the_file(
+    make: Callable[[Path], None], ledger: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     """If the runs cannot be recorded, a warning says so, and the batch goes on."""
-    Path(f"{ledger}{RUNS_SUFFIX}").mkdir()
+    make(Path(f"{ledger}{RUNS_SUFFIX}"))
     async with run_recorded(ledger, clock):
         reached = True
     assert reached
     assert "the report will not know when this command ran" in caplog.text
     assert read_runs(ledger) == []
+
+
+async def test_an_interrupted_run_is_recorded(ledger: Path, clock: Clock) -> None:
+    """An interrupted run is recorded to its end."""
+    reached = asyncio.Event()
+
+    async def batch() -> None:
+        async with run_recorded(ledger, clock):
+            reached.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(batch())
+    await reached.wait()
+    clock.ahead_s = 9.0
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert read_runs(ledger) == [Run(AT, AT + 9.0)]
 
 
 async def test_no_link_is_followed(ledger: Path, clock: Clock) -> None:

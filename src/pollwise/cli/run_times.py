@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
+import stat
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +32,7 @@ _STOOD_STILL_S = 30.0  # a loop that is busy for longer has polled nothing, too
 _MOST = 1_000
 _TIME = len("2026-11-30T12:00:00.000Z")
 _LINE = 2 * _TIME + 2  # two times, a space and a line end
+_MOST_READ = 10 * _MOST * _LINE  # more than any number of runs can write
 
 _log = logging.getLogger(__name__)
 
@@ -67,10 +70,9 @@ async def run_recorded(ledger: Path, clock: Callable[[], datetime] = _now) -> As
         try:
             yield
         finally:
-            beating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await beating
             file.write()
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
 
 
 async def _beat(file: _RunFile) -> None:
@@ -83,6 +85,16 @@ def _path(ledger: Path) -> Path:
     return Path(f"{os.path.realpath(ledger)}{RUNS_SUFFIX}")
 
 
+def _open(path: Path, flags: int) -> int:
+    """A descriptor of the file, which only its user can read. Raises OSError if it is a link, or not a regular file."""
+    safe_flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags | safe_flags, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return descriptor
+
+
 class _RunFile:
     """The file, open for writing. The last line is this run.
 
@@ -91,8 +103,7 @@ class _RunFile:
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime]) -> None:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        self._file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
+        self._file = os.fdopen(_open(path, os.O_RDWR | os.O_CREAT), "r+b", buffering=0)
         self._clock = clock
         self._failed = False
         try:
@@ -129,7 +140,7 @@ class _RunFile:
 
     def _kept(self) -> int:
         """Where the next line goes, after the oldest ones were removed."""
-        lines = self._file.read().split(b"\n")[:-1]
+        lines = self._file.read(_MOST_READ).split(b"\n")[:-1]
         sound = [line for line in lines if len(line) == _LINE - 1][1 - _MOST :]
         if sound != lines:
             self._file.seek(0)
@@ -145,8 +156,8 @@ def _text(time: datetime) -> str:
 def read_runs(ledger: Path) -> list[Run]:
     """The runs of the batch with this ledger, oldest first. Empty if none is recorded, or if they cannot be read."""
     try:
-        with _path(ledger).open("rb") as file:
-            lines = file.read(2 * _MOST * _LINE).decode("ascii", "replace").splitlines()
+        with os.fdopen(_open(_path(ledger), os.O_RDONLY), "rb") as file:
+            lines = file.read(_MOST_READ).decode("ascii", "replace").splitlines()
     except OSError:
         return []
     return sorted(filter(None, map(_run, lines)), key=lambda run: run.began)
