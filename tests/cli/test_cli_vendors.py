@@ -102,9 +102,48 @@ async def test_a_further_call_has_rows_and_results(simulator: Simulator, command
     assert (status, file.is_file()) == (0, True), err
 
 
-async def test_the_url_of_a_further_call_may_be_missing(command: Any) -> None:
-    """Then the error names the option and the variable."""
-    _, _, err = await command("watch", "oracle-content-site", "job_id=7")
-    assert "oracle-content-site needs a base URL: name it with --base-url, or set ORACLE_CONTENT_BASE_URL" in err
+GIVE = {
+    "DOCUMENT360_BASE_URL": "give the API's root, such as https://apihub.document360.io, or set DOCUMENT360_BASE_URL",
+    "ORACLE_CONTENT_BASE_URL": "give the API's root, such as https://host[:port], or set ORACLE_CONTENT_BASE_URL",
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option", "variable"),
+    [
+        ("watch document360 T", "--base-url", "DOCUMENT360_BASE_URL"),
+        ("watch document360 T --base-url=", "--base-url", "DOCUMENT360_BASE_URL"),
+        ("watch oracle-content F J", "--base-url", "ORACLE_CONTENT_BASE_URL"),
+        ("watch oracle-content-site job_id=7", "--base-url", "ORACLE_CONTENT_BASE_URL"),
+        ("check document360 task_id=T --base-url=", "--base-url", "DOCUMENT360_BASE_URL"),
+        ("result document360-export export_id=E", "--base-url", "DOCUMENT360_BASE_URL"),
+        ("submit oracle-content file_id=F", "--base-url", "ORACLE_CONTENT_BASE_URL"),
+        ("cancel oracle-content-site job_id=7", "--base-url", "ORACLE_CONTENT_BASE_URL"),
+        ("batch jobs.jsonl", "--document360-url", "DOCUMENT360_BASE_URL"),
+        ("batch further.jsonl", "--base-url document360-export=URL", "DOCUMENT360_BASE_URL"),
+    ],
+)
+async def test_a_base_url_may_be_missing(
+    arguments: str, option: str, variable: str, command: Any, tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
+    """Every command then names the option, a right form and the variable. An empty one counts as missing."""
+    environment.chdir(tmp_path)
+    environment.setenv(variable, "")
+    (tmp_path / "jobs.jsonl").write_text('{"endpoint": "document360", "task_id": "T"}\n')
+    (tmp_path / "further.jsonl").write_text('{"endpoint": "document360-export", "export_id": "E"}\n')
+    status, out, err = await command(*arguments.split())
+    assert (status, out, err) == (2, "", f"pollwise: {option} is missing: {GIVE[variable]}\n")
+
+
+async def test_an_empty_base_url_of_another_endpoint(command: Any) -> None:
+    """It replaces nothing, so the command says to leave it out. Nothing is sent."""
+    _, _, err = await command("watch", "openai-batch", "id=7", "--base-url", "")
+    assert err == (
+        "pollwise: --base-url is empty: give the root of openai-batch, such as https://api.example.com, or leave it out\n"
+    )
+
+
+async def test_the_keys_of_a_further_call_are_checked(command: Any) -> None:
+    """Before a request is sent."""
     _, _, err = await command("watch", "document360-export", "id=7", "--base-url", "https://a.example")
     assert "a job of document360-export has exactly the keys export_id; got id" in err

@@ -144,6 +144,7 @@ class BatchOptions(WatchOptions):
             accounts=accounts,
             account=self.account,
             url_option="--{}-url",
+            further_url_option="--base-url {}=URL",
         )
         for name in (*urls, *accounts, *([] if self.endpoint is None else [self.endpoint])):
             names.find(name)

@@ -10,7 +10,6 @@ Rule 4: a name can be checked without the credentials of its endpoint.
 from __future__ import annotations
 
 import difflib
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
@@ -65,7 +64,8 @@ class EndpointNames:
         base_urls: Base URLs by endpoint, which replace declared ones.
         accounts: Accounts by endpoint.
         account: The account of all other endpoints.
-        url_option: The option for the base URL of a vendor; `{}` stands for the vendor's name.
+        url_option: The option for the base URL of the two first calls of the vendors; `{}` stands for the endpoint's name.
+        further_url_option: The option for all other base URLs; the same.
     """
 
     def __init__(
@@ -76,9 +76,11 @@ class EndpointNames:
         accounts: Mapping[str, str] | None = None,
         account: str = "",
         url_option: str = "--base-url",
+        further_url_option: str = "--base-url",
     ) -> None:
         self._file = file
         self._url_option = url_option
+        self._further_url_option = further_url_option
         self._base_urls = base_urls or {}
         self._accounts = accounts or {}
         self._account = account
@@ -159,11 +161,8 @@ class EndpointNames:
         return self._declared[path]
 
     def _vendor(self, name: str) -> AnyEndpoint:
-        url = self._base_urls.get(name) or os.environ.get(vendors.BASE_URLS[name])
-        if not url:
-            option = self._url_option.format(name) if name in VENDORS else "--base-url"
-            variable = vendors.BASE_URLS[name]
-            raise UsageError(f"{name} needs a base URL: name it with {option}, or set {variable}")
+        option = self._url_option.format(name) if name in VENDORS else self._further_url_option.format(name)
+        url = vendors.base_url_of(name, self._base_urls.get(name), option)
         return vendors.MAKERS[name](url, self.account_of(name))
 
     def _of_declaration(
@@ -204,7 +203,10 @@ class EndpointNames:
 
         def make(**options: Any) -> AnyEndpoint:
             if entry.own_server and options["base_url"] is None:
-                raise UsageError(f"{name} needs the base URL of your own server; name it with --base-url")
+                raise UsageError(
+                    f"{self._further_url_option.format(name)} is missing: give the root of your own server, such as"
+                    f" {entry.declaration.base}, because {name} has no common one"
+                )
             return from_catalog(name, **options)
 
         return self._of_declaration(entry.declaration, make, f"from the catalog, {entry.page}")

@@ -20,7 +20,7 @@ from pollwise.errors import ConfigurationError
 from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth
 from pollwise.model.protocols import Auth, Endpoint
 
-__all__ = ["BASE_URLS", "FURTHER", "MAKERS", "document360", "further_class", "oracle_content"]
+__all__ = ["BASE_URLS", "FURTHER", "MAKERS", "base_url_of", "document360", "further_class", "oracle_content"]
 
 FURTHER: Final[Mapping[str, tuple[str, str]]] = {
     "document360-export": ("document360.projects", "ExportV2Endpoint"),
@@ -42,6 +42,24 @@ BASE_URLS: Final[Mapping[str, str]] = {
     **{name: f"{'ORACLE_CONTENT' if name.startswith('oracle') else 'DOCUMENT360'}_BASE_URL" for name in FURTHER},
 }
 """The environment variable with the base URL of each vendor's endpoint."""
+
+_ROOTS: Final = {
+    "DOCUMENT360_BASE_URL": "https://apihub.document360.io",
+    "ORACLE_CONTENT_BASE_URL": "https://host[:port]",
+}
+
+
+def base_url_of(name: str, given: str | None, option: str = "--base-url") -> str:
+    """The base URL of a vendor's endpoint: `given`, else that of the environment.
+
+    Raises:
+        UsageError: There is none.
+    """
+    variable = BASE_URLS[name]
+    url = given or os.environ.get(variable)
+    if not url:
+        raise UsageError(f"{option} is missing: give the API's root, such as {_ROOTS[variable]}, or set {variable}")
+    return url
 
 
 def document360(base_url: str, account: str = "") -> DeleteFileEndpoint:

@@ -12,11 +12,12 @@ from pollwise.cli.connections import transport_for
 from pollwise.cli.declared import keys_of
 from pollwise.cli.endpoint_names import EndpointNames
 from pollwise.cli.event_text import AnyEndpoint
-from pollwise.cli.exit_status import ExitStatus, exit_status_for
+from pollwise.cli.exit_status import ExitStatus, UsageError, exit_status_for
 from pollwise.cli.follow import WatchRecord, follow_watch, outcome_text
 from pollwise.cli.options import EndpointOptions, WatchOptions
 from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import Screen, open_screen
+from pollwise.cli.vendors import BASE_URLS
 from pollwise.model.limits import Limits
 from pollwise.model.protocols import Endpoint
 from pollwise.watcher import JobWatcher
@@ -26,6 +27,7 @@ __all__ = ["MAY_RUN", "close_with", "named_endpoint", "named_job", "watch_job", 
 J = TypeVar("J", bound=Hashable)
 
 MAY_RUN: Final = "stopped watching; the job may still be running. Run the same command to go on."
+_EXAMPLE: Final = "https://api.example.com"
 _GRACE_S: Final = 3.0  # a user names a job that exists; three polls are sent in any case
 _USUAL_BODY: Final = 1_048_576  # bytes, as the transport has it
 
@@ -48,6 +50,8 @@ def named_job(name: str, keys: Sequence[str], options: EndpointOptions) -> tuple
 
 
 def _names(name: str, options: EndpointOptions) -> EndpointNames:
+    if options.base_url == "" and name not in BASE_URLS:  # an empty variable of a script, as a rule
+        raise UsageError(f"--base-url is empty: give the root of {safe(name, 60)}, such as {_EXAMPLE}, or leave it out")
     base_urls = {} if options.base_url is None else {name: options.base_url}
     return EndpointNames(options.endpoints, base_urls=base_urls, account=options.account)
 
