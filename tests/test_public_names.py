@@ -62,5 +62,5 @@ def test_a_budget_shows_what_a_caller_can_use() -> None:
 
 def test_importing_the_package_loads_what_every_program_needs() -> None:
     """One without a ledger, a declaration or a waiter of AWS does not pay for them."""
-    code = "import sys, pollwise, pollwise.progress; sys.exit(bool({'botocore', 'cattrs', 'jmespath', 'rich', 'tqdm'} & sys.modules.keys()))"
+    code = "import sys, pollwise.progress; from pollwise import *; sys.exit(bool({'botocore', 'cattrs', 'jmespath', 'rich', 'tqdm'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,18 +1,14 @@
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
-from importlib import metadata
 
 import pytest
+from cyclopts.command_spec import CommandSpec
 
 from pollwise.cli import main
-
-
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--version` prints the installed version."""
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"pollwise {metadata.version('pollwise')}\n"
+from pollwise.cli.app import app
 
 
 @pytest.mark.parametrize(
@@ -50,6 +46,15 @@ def test_the_help(
     assert max(map(len, out.splitlines())) <= 80
     assert "--token" not in out
     assert "--password" not in out
+
+
+def test_the_list_of_the_commands_says_what_each_command_says() -> None:
+    """The first line of a command in `pollwise --help` is that of its own docstring."""
+    for name, listed in app._commands.items():
+        if isinstance(listed, CommandSpec) and not listed.import_path.endswith(":app"):
+            where, _, function = listed.import_path.partition(":")
+            own = getattr(importlib.import_module(where), function).__doc__
+            assert (name, (listed.help or "").splitlines()[0]) == (name, own.splitlines()[0])
 
 
 def test_help_loads_no_engine() -> None:

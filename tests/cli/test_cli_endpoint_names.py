@@ -99,7 +99,7 @@ def test_a_vendor_is_no_other_endpoint(places: Path, environment: pytest.MonkeyP
     (places / "pollwise.toml").write_text(DECLARED.format("document360", "here"))
     names = EndpointNames(base_urls={"document360": "https://a.example"}, account="acme")
     assert str(names.endpoint("document360")) == "DeleteFileEndpoint('https://a.example', account='acme')"
-    with pytest.raises(UsageError, match="--base-url is missing: .*, or set ORACLE_CONTENT_BASE_URL"):
+    with pytest.raises(UsageError, match=r"--base-url is missing: .*, or set ORACLE_CONTENT_BASE_URL"):
         names.endpoint("oracle-content")
 
 

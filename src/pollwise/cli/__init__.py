@@ -1,14 +1,18 @@
 """The command `pollwise`.
 
     __init__.py     the entry point, without expensive imports
-    app.py          the commands, their arguments and their help
+    version.py      `pollwise version`
+    app.py          the commands by name
+    exit_texts.py   the exit statuses in their help
     run.py          runs one command: signals, errors, exit status
+    streams.py      stdout and stderr of a command
     exit_status.py  the exit statuses and their meaning
     error_text.py   the sentence for each class of error
     options.py      options that commands share
     vendors.py      each vendor's endpoint, with secrets from the environment
 
-    job_commands.py  the commands for one job beside `watch`, their arguments and help
+    watch_commands.py  the commands of `watch`, their arguments and help
+    job_commands.py  the other commands for one job, their arguments and help
     watch.py        `pollwise watch`, and what these commands share with it
     result.py       `pollwise result`
     cancel.py       `pollwise cancel`
@@ -21,10 +25,12 @@
     endpoint_check.py  `pollwise endpoint check`
     endpoint_list.py   `pollwise endpoint list`
     endpoint_requests.py  the requests that `check` shows
+    demo_commands.py  `demo` and `simulator`, their arguments and help
     demo.py         `pollwise demo`
     demo_jobs.py    the jobs of the demo and of the simulator
     simulate.py     `pollwise simulator`
 
+    batch_command.py     the arguments of `pollwise batch`
     batch.py             `pollwise batch`: from a file of jobs to a file of results
     batch_options.py     its options
     read_jobs.py         reads JOBS and reports all bad rows
@@ -39,6 +45,7 @@
     result_file.py       the result file
     atomic_file.py       a file that is written whole or not at all
 
+    ledger_arguments.py  the commands of `pollwise ledger`, their arguments and help
     ledger_commands.py  `pollwise ledger show` and `export`
     ledger_entries.py   the watches of a ledger, as texts
     stored_error.py   the command's sentence for an error that a ledger keeps
@@ -55,7 +62,8 @@
     safe_text.py    makes foreign text safe to print
     logs.py         the log on stderr
 
-Rule 1: importing this package costs nothing, and `pollwise --help` never imports aiohttp.
+Rule 1: importing this package costs nothing. `pollwise --version` imports no other package, and `pollwise --help` only those
+that parse arguments.
 Rule 2: stdout has the output of the command; stderr has messages about the command.
 Rule 3: a traceback is shown only with -v.
 """
@@ -65,14 +73,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from pollwise.cli import _early_interrupt
+
 __all__ = ["main"]
 
 _EXTRA = frozenset({"cyclopts", "rich"})
+_VERSION = [["--version"], ["version"]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status (exit_status.py). `arguments` default to the process's own."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        _early_interrupt.begin()
     try:
+        if list(given) in _VERSION:
+            from pollwise.cli.version import print_version  # noqa: PLC0415  rule 1
+
+            return print_version()
         from pollwise.cli.run import run  # noqa: PLC0415  the extra may not be installed
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
@@ -81,4 +99,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    return run(sys.argv[1:] if arguments is None else arguments)
+    return run(given)

@@ -1,49 +1,32 @@
 """Ctrl-C while the command `pollwise` is loaded: the process ends with 130, without a traceback.
 
-The root of the package is imported before the command's own code, and takes nearly all of the loading time. So the root
-imports this module first, and calls `end` after its last import.
-
-Rule 1: only the command. In a program that imports pollwise, Ctrl-C raises KeyboardInterrupt, as always.
-Rule 2: only until `end`. `pollwise.cli.main` catches the KeyboardInterrupt of what the command imports after that.
-Rule 3: this module imports nothing that takes time. A Ctrl-C before it, while Python itself starts, is not covered. The
-same holds for the about 1 ms between `end` and `main`.
+Rule 1: only the process of the command. A program that calls `main` with arguments handles its own Ctrl-C.
+Rule 2: only from `begin` to `end`, which is called before the command runs; run.py handles the signals then.
+Rule 3: this module imports nothing that takes time. A Ctrl-C before it, while Python itself starts, is not covered.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from types import FrameType
 
-__all__ = ["end"]
-
-_SCRIPTS = frozenset({"pollwise", "pollwise.exe", "pollwise-script.py"})  # what an installer writes
+__all__ = ["begin", "end"]
 
 
-def _is_the_command() -> bool:
-    """Whether this process was started as `python -m pollwise`, or by the console script."""
-    arguments: list[str] = getattr(sys, "argv", None) or [""]  # an embedding program may have none
-    if arguments[0] == "-m":  # the value while Python imports the package of the module that it runs
-        return sys.orig_argv[-len(arguments)] == "pollwise"
-    return arguments[0].replace("\\", "/").rpartition("/")[2] in _SCRIPTS
-
-
-def _exit(number: int, _frame: FrameType | None) -> None:
-    os._exit(128 + number)
+def begin() -> None:
+    """End the process on Ctrl-C. A signal that is ignored, as after `nohup`, stays ignored."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _exit)
 
 
 def end() -> None:
     """Give Ctrl-C back to Python."""
-    if _handled:
+    if signal.getsignal(signal.SIGINT) is _exit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-_handled = (
-    _is_the_command()
-    and threading.current_thread() is threading.main_thread()
-    and signal.getsignal(signal.SIGINT) is signal.default_int_handler  # ignored behind `nohup`
-)
-if _handled:
-    signal.signal(signal.SIGINT, _exit)
+def _exit(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)

@@ -12,35 +12,19 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from pollwise.cli.exit_texts import ENDPOINT_CHECK, ENDPOINT_LIST
 from pollwise.cli.options import FilePath, LogOptions
 
-__all__ = ["add_to"]
+__all__ = ["app"]
 
-_CHECK_EXITS = """\
-Exit status:
-  0    the declarations are right
-  1    something is wrong with them; all of it is shown
-  2    usage
-"""
-_LIST_EXITS = """\
-Exit status:
-  0    listed
-  2    usage, or a file is wrong
-"""
 
 _USUAL_LOG = LogOptions()
 
 
-def add_to(app: App) -> None:
-    """Add the commands."""
-    endpoint = App(
-        name="endpoint", help="Check declared endpoints, and list all that have a name.", help_epilogue=_CHECK_EXITS
-    )
-    endpoint.command(check_endpoint, name="check", help_epilogue=_CHECK_EXITS)
-    endpoint.command(list_endpoints, name="list", help_epilogue=_LIST_EXITS)
-    app.command(endpoint)
+app = App(name="endpoint", help_epilogue=ENDPOINT_CHECK)
 
 
+@app.command(name="check", help_epilogue=ENDPOINT_CHECK)
 async def check_endpoint(
     file: Path,
     /,
@@ -74,6 +58,7 @@ async def check_endpoint(
     return check_endpoints(file, sample, name, status, keys=keys, headers=header)
 
 
+@app.command(name="list", help_epilogue=ENDPOINT_LIST)
 async def list_endpoints(
     *,
     endpoints: FilePath = None,

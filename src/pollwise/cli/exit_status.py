@@ -15,23 +15,19 @@
 
 For many jobs the worst status counts: 3 before 1 before 0, because an abandoned job can still change. A batch ends with 5 or
 6 if that ended the batch itself.
+
+Rule: this file imports nothing of pollwise before an error or an outcome is judged, so `--help` imports no engine.
 """
+
+# ruff: noqa: PLC0415  the rule
 
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pollwise.errors import (
-    AuthenticationError,
-    ClockSkewed,
-    JobNotFound,
-    PermissionDenied,
-    RequestRejected,
-    SetupError,
-    UnsafeUrl,
-)
-from pollwise.model.events import Abandoned, Cancelled, Failed, Outcome, Succeeded
+if TYPE_CHECKING:
+    from pollwise.model.events import Outcome
 
 __all__ = ["ExitStatus", "UsageError", "exit_status_for", "exit_status_of"]
 
@@ -59,6 +55,8 @@ class UsageError(Exception):
 
 def exit_status_for(outcome: Outcome[Any, Any]) -> ExitStatus:
     """The exit status of a command that watched one job."""
+    from pollwise.model.events import Abandoned, Cancelled, Failed, Succeeded
+
     match outcome:
         case Succeeded():
             return ExitStatus.SUCCEEDED
@@ -70,6 +68,16 @@ def exit_status_for(outcome: Outcome[Any, Any]) -> ExitStatus:
 
 def exit_status_of(error: BaseException) -> ExitStatus:
     """The exit status of a command that this error has ended."""
+    from pollwise.errors import (
+        AuthenticationError,
+        ClockSkewed,
+        JobNotFound,
+        PermissionDenied,
+        RequestRejected,
+        SetupError,
+        UnsafeUrl,
+    )
+
     match error:
         case JobNotFound():
             return ExitStatus.NOT_FOUND

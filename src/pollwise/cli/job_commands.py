@@ -7,65 +7,14 @@ Rule: as in app.py. A command imports its engine when it runs.
 
 from __future__ import annotations
 
-from cyclopts import App
-
 from pollwise.cli.options import CancelOptions, EndpointOptions, ResultOptions, SubmitOptions
 
-__all__ = ["add_to"]
-
-_RESULT_EXITS = """\
-Exit status:
-  0    the result is written
-  1    the job failed or was cancelled
-  2    usage, or its endpoint has no result
-  3    gave up: the job may still be running; or its result cannot be had
-  4-6  as `pollwise watch`
-  74   the result cannot be written
-  130  interrupted with Ctrl-C
-"""
-_CANCEL_EXITS = """\
-Exit status:
-  0    the server accepted the request; with --wait: the job was cancelled
-  1    too late, or refused; with --wait: the job ended in another way
-  2    usage, or its endpoint cannot cancel
-  3    no answer; with --wait: gave up, the job may still be running
-  4-6  as `pollwise watch`
-  130  interrupted with Ctrl-C
-"""
-
-_SUBMIT_EXITS = """\
-Exit status:
-  0    the job was started; with --wait: it succeeded; with --result: written
-  1    no job was started; with --wait: the job failed or was cancelled
-  2    usage, or its endpoint cannot start jobs
-  3    in doubt: the job may have been started; with --wait: gave up
-  4-6  as `pollwise watch`
-  74   the result cannot be written
-  130  interrupted with Ctrl-C
-"""
-
-_CHECK_EXITS = """\
-Exit status:
-  0    all is right; else the status of the worst line
-  2    usage
-  3    the server did not answer, or is not able to just now
-  4    the server does not know the job
-  5    the credentials were refused, or may not see the job
-  6    the set-up is wrong: base URL, proxy or certificate
-"""
+__all__ = ["cancel", "check", "result", "submit"]
 
 _USUAL = EndpointOptions()
 _USUAL_RESULT = ResultOptions()
 _USUAL_CANCEL = CancelOptions()
 _USUAL_SUBMIT = SubmitOptions()
-
-
-def add_to(app: App) -> None:
-    """Add the commands."""
-    app.command(result, name="result", help_epilogue=_RESULT_EXITS)
-    app.command(cancel, name="cancel", help_epilogue=_CANCEL_EXITS)
-    app.command(submit, name="submit", help_epilogue=_SUBMIT_EXITS)
-    app.command(check, name="check", help_epilogue=_CHECK_EXITS)
 
 
 async def result(name: str, /, *keys: str, options: ResultOptions = _USUAL_RESULT) -> int:

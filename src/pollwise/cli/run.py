@@ -4,13 +4,15 @@ Rule 1: every end has an exit status (exit_status.py) and at most one line on st
 with several problems have a line for each.
 Rule 2: Ctrl-C and SIGTERM cancel the command, which closes what it opened. A second signal ends the process at once.
 Rule 3: if the reader of stdout has closed it, the command ends without a message.
+Rule 4: what only some commands need is imported when it is needed, so `--help` takes a tenth of a second.
 """
+
+# ruff: noqa: PLC0415  rule 4
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import io
+import inspect
 import logging
 import os
 import re
@@ -18,19 +20,16 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from cyclopts import CycloptsError, MissingArgumentError
 
+from pollwise.cli import _early_interrupt
 from pollwise.cli.app import app
 from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.logs import log_to_stderr
-from pollwise.cli.options import LogOptions
-from pollwise.cli.safe_text import safe
-from pollwise.errors import ConfigurationError
-from pollwise.ledger import LedgerError, LedgerMissing
+from pollwise.cli.streams import print_error, with_streams
 
 __all__ = ["run"]
 
@@ -42,60 +41,64 @@ _log = logging.getLogger(__name__)
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name and return its exit status."""
-    try:
-        with _usable_streams(), log_to_stderr() as show_all_logs:
-            status = _run(arguments, show_all_logs)
-            sys.stdout.flush()  # here, because a BrokenPipeError is still caught below
-    except BrokenPipeError:
-        _discard_stdout()
-        return ExitStatus.BROKEN_PIPE
-    except OSError as error:
-        _print_error(f"the output cannot be written ({_os_error_text(error)})")
-        _discard_stdout()
-        return ExitStatus.OUTPUT
-    except KeyboardInterrupt:
-        return ExitStatus.INTERRUPTED
-    return status
+
+    def logged() -> int:
+        with log_to_stderr() as show_all_logs:
+            return _run(arguments, show_all_logs)
+
+    return with_streams(logged)
 
 
 def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
     try:
         command, bound, _ = app.parse_args(list(arguments), print_error=False, exit_on_error=False)
-        options = bound.arguments.get("options")
-        if isinstance(options, LogOptions) and options.verbose:
+        if getattr(bound.arguments.get("options"), "verbose", False):
             show_all_logs()
+        _early_interrupt.end()
         result = command(*bound.args, **bound.kwargs)
-        return _run_async(result) if asyncio.iscoroutine(result) else ExitStatus.SUCCEEDED
+        return _run_async(result) if inspect.iscoroutine(result) else ExitStatus.SUCCEEDED
     except CycloptsError as error:
         return _usage_error(_usage_text(error))
-    except (UsageError, ConfigurationError, LedgerMissing) as error:
-        problems = getattr(error, "problems", ())  # of `DeclarationErrors`; `--help` imports no endpoint
-        return _usage_error(*(map(str, problems) if problems else [_error_text(error)]))
-    except LedgerError as error:
-        _log.debug("the ledger ended the command", exc_info=True)
-        _print_error(_error_text(error))
-        return ExitStatus.OUTPUT
+    except UsageError as error:
+        return _usage_error(str(error))
     except OSError:
         raise  # from writing the output; errors from reading became a UsageError or a LedgerError before
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  a bug: one line instead of a traceback
-        _log.debug("a bug ended the command", exc_info=True)
-        _print_error(f"{type(error).__name__}: {error}. This is a bug in pollwise; -v shows where.")
-        return ExitStatus.BUG
+    except Exception as error:  # noqa: BLE001  the next function tells an error of the user from a bug
+        return _ended_by(error)
 
 
-def _error_text(error: Exception) -> str:
-    from pollwise.cli.error_text import error_text  # noqa: PLC0415  `--help` imports no endpoint
+def _ended_by(error: BaseException) -> int:
+    """The exit status of a command that this error has ended, after a line for the user."""
+    from pollwise.cli.error_text import error_text  # `--help` imports neither errors nor endpoints
+    from pollwise.errors import ConfigurationError
+    from pollwise.ledger import LedgerError, LedgerMissing
 
-    return str(error) if isinstance(error, UsageError) else error_text(error)
+    if isinstance(error, (ConfigurationError, LedgerMissing)):
+        problems = getattr(error, "problems", ())  # of `DeclarationErrors`
+        return _usage_error(*(map(str, problems) if problems else [error_text(error)]))
+    if isinstance(error, LedgerError):
+        _log.debug("the ledger ended the command", exc_info=error)
+        print_error(error_text(error))
+        return ExitStatus.OUTPUT
+    _log.debug("a bug ended the command", exc_info=error)
+    print_error(f"{type(error).__name__}: {error}. This is a bug in pollwise; -v shows where.")
+    return ExitStatus.BUG
 
 
 def _run_async(command: Coroutine[Any, Any, int]) -> int:
+    import asyncio
+
     with asyncio.Runner() as runner:
-        return runner.run(_interruptible(command))
+        try:
+            return runner.run(_interruptible(command))
+        except asyncio.CancelledError as error:
+            return _ended_by(error)
 
 
 async def _interruptible(command: Coroutine[Any, Any, int]) -> int:
     """Run the command. A signal cancels it, and its exit status is then 128 + the signal's number, as in a shell."""
+    import asyncio
+
     task = asyncio.create_task(command, name="pollwise command")
     loop = asyncio.get_running_loop()
     received: list[int] = []
@@ -141,53 +144,19 @@ def _exit_at_once(number: int) -> NoReturn:
     os._exit(128 + number)
 
 
-def _os_error_text(error: OSError) -> str:
-    """The system's message, after the file's name if it is not stdout."""
-    message = error.strerror or str(error)
-    return message if error.filename is None else f"{error.filename}: {message}"
-
-
 def _usage_text(error: CycloptsError) -> str:
     """What is wrong with the arguments, and the command that shows the help."""
-    text = _VALUE.sub(r"\1", str(error).strip())
-    if isinstance(error, MissingArgumentError) and error.argument is not None and error.argument.parameter.env_var:
-        text = f"{text} It may also come from the environment variable {next(iter(error.argument.parameter.env_var))}."
+    argument = error.argument
+    if isinstance(error, MissingArgumentError) and argument is not None and argument.name.startswith("-"):
+        name = argument.parameter.metavar
+        text = f"{argument.name} needs a value{'' if name is None else f': {argument.name} {name}'}."
+    else:
+        text = _VALUE.sub(r"\1", str(error).strip())
     text = text if text.endswith((".", "?", "!")) else f"{text}."
     return f"{text} Try: {' '.join(['pollwise', *(error.command_chain or ()), '--help'])}"
 
 
 def _usage_error(*texts: str) -> ExitStatus:
     for text in texts:
-        _print_error(text)
+        print_error(text)
     return ExitStatus.USAGE
-
-
-def _print_error(text: str) -> None:
-    with contextlib.suppress(OSError):
-        print(f"pollwise: {safe(text, 1000)}", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _usable_streams() -> Iterator[None]:
-    """Make stdout and stderr accept every text while the command runs.
-
-    A character that the encoding lacks is shown escaped. A stream that the shell has closed (`>&-`) is None in Python,
-    and `print(file=None)` writes to stdout. So the null device replaces it.
-    """
-    with contextlib.ExitStack() as stack:
-        for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
-            if stream is None:
-                setattr(sys, name, stack.enter_context(Path(os.devnull).open("w", encoding="utf-8")))
-                stack.callback(setattr, sys, name, None)
-            elif isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
-        yield
-
-
-def _discard_stdout() -> None:
-    """Redirect stdout to the null device, so that the interpreter's last flush does not fail."""
-    with contextlib.suppress(OSError, ValueError):  # an embedding program's stdout may have no file descriptor
-        null_device = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null_device, sys.stdout.fileno())
-        os.close(null_device)

@@ -1,0 +1,48 @@
+"""`pollwise batch`: its arguments and help.
+
+Rule: as in app.py. A command imports its engine when it runs.
+"""
+
+# ruff: noqa: PLC0415  the rule
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pollwise.cli.batch_options import BatchOptions
+from pollwise.cli.exit_status import UsageError
+
+__all__ = ["batch"]
+
+_USUAL = BatchOptions()
+
+
+async def batch(
+    jobs: str | None = None,
+    /,
+    *,
+    stdin: Annotated[bool, Parameter(name="-", negative="", show_default=False)] = False,
+    options: BatchOptions = _USUAL,
+) -> int:
+    """Watch all jobs of a file and write one result file. Can be interrupted and continued.
+
+    Each row names its `endpoint`, as `pollwise watch` does, and the keys of its
+    job. In JSON lines a row is an object; in CSV the first row names the
+    columns. Other fields of a row are copied to its result. A job with two
+    rows is watched once.
+
+    The credentials are read from the environment, as for `pollwise watch`.
+    Those of one endpoint belong to one account. Run the command once for each account.
+
+    Args:
+        jobs: A file ending in .jsonl or .csv.
+        stdin: Read the jobs from stdin instead.
+        options: How to watch, what to write and what to show.
+    """
+    from pollwise.cli.batch import run_batch
+
+    if stdin == (jobs is not None):
+        raise UsageError("name one file of jobs, or - for stdin. Try: pollwise batch --help")
+    return await run_batch("-" if jobs is None else jobs, options)

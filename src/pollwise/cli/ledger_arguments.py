@@ -1,0 +1,89 @@
+"""`pollwise ledger`: its commands, their arguments and help.
+
+Rule: as in app.py. A command imports its engine when it runs.
+"""
+
+# ruff: noqa: PLC0415  the rule
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from pollwise.cli.exit_texts import LEDGER, REPAIR
+from pollwise.cli.options import CommonOptions, FilePath, LogOptions
+
+__all__ = ["app"]
+
+_USUAL = CommonOptions()
+_USUAL_LOG = LogOptions()
+
+app = App(name="ledger", help_epilogue=LEDGER)
+
+
+@app.command(name="show", help_epilogue=LEDGER)
+async def show_ledger(ledger: Path, /, *, report: FilePath = None, options: CommonOptions = _USUAL) -> int:
+    """Show the numbers of a ledger.
+
+    Args:
+        ledger: The file.
+        report: Also write a report to this file, as one HTML page.
+        options: What to show.
+    """
+    from pollwise.cli import ledger_commands
+
+    return await ledger_commands.show_ledger(ledger, json_wanted=options.json, report=report)
+
+
+@app.command(name="export", help_epilogue=LEDGER)
+async def export_ledger(
+    ledger: Path,
+    /,
+    *,
+    out: FilePath = None,
+    include_open: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
+) -> int:
+    """Write a ledger's outcomes as JSON lines, in the order of recording.
+
+    Args:
+        ledger: The file.
+        out: Write to this file instead of stdout, whole or not at all.
+        include_open: Also write watches without an outcome.
+        options: What to log; read by run.py.
+    """
+    from pollwise.cli import ledger_commands
+
+    return await ledger_commands.export_ledger(ledger, out=out, include_open=include_open)
+
+
+@app.command(name="check", help_epilogue=REPAIR)
+async def check_ledger(ledger: Path, /, *, options: CommonOptions = _USUAL) -> int:
+    """List the damaged rows of a ledger. The ledger stays as it is.
+
+    Args:
+        ledger: The file.
+        options: What to show.
+    """
+    from pollwise.cli import ledger_repair
+
+    return await ledger_repair.check(ledger, json_wanted=options.json)
+
+
+@app.command(name="recover", help_epilogue=REPAIR)
+async def recover_ledger(ledger: Path, new: Path, /, *, options: CommonOptions = _USUAL) -> int:
+    """Write the sound rows of a damaged ledger to a new ledger.
+
+    The damaged ledger stays as it is. The jobs of its damaged rows are listed,
+    so that they can be recorded again.
+
+    Args:
+        ledger: The damaged file.
+        new: The new file, which must not exist.
+        options: What to show.
+    """
+    from pollwise.cli import ledger_repair
+
+    return await ledger_repair.recover(ledger, new, json_wanted=options.json)
