@@ -7,7 +7,7 @@ import pytest
 from cyclopts import App, CycloptsError
 
 from pollwise.cli.exit_status import UsageError
-from pollwise.cli.options import Count, Port, Seconds, Share, WatchOptions
+from pollwise.cli.options import Count, Duration, Port, Share, WatchOptions
 from pollwise.core.pacing import Pacing
 
 USUAL = WatchOptions()
@@ -19,7 +19,7 @@ def parse(*tokens: str) -> dict[str, Any]:
 
     @app.default
     def command(
-        *, count: Count = 1, port: Port = 1, share: Share = 0.0, at: Seconds = 1.0, options: WatchOptions = USUAL
+        *, count: Count = 1, port: Port = 1, share: Share = 0.0, at: Duration = 1.0, options: WatchOptions = USUAL
     ) -> None: ...
 
     _, bound, _ = app.parse_args(list(tokens), print_error=False, exit_on_error=False)
@@ -36,6 +36,8 @@ def parse(*tokens: str) -> dict[str, Any]:
         ("--timeout 0.5", "timeout", 0.5),
         ("--timeout none", "timeout", None),
         ("--timeout None", "timeout", None),
+        ("--timeout 1h30m", "timeout", 5400.0),
+        ("--interval 500ms", "interval", 0.5),
         ("--interval 2 --max-interval 9", "max_interval", 9.0),
         ("--json", "json", True),
         ("-v", "verbose", True),

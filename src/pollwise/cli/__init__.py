@@ -9,6 +9,7 @@
     exit_status.py  the exit statuses and their meaning
     error_text.py   the sentence for each class of error
     options.py      options that commands share
+    durations.py    durations as users write them
     vendors.py      each vendor's endpoint, with secrets from the environment
 
     watch_commands.py  the commands of `watch`, their arguments and help

@@ -15,14 +15,14 @@ import attrs
 from cyclopts import Parameter
 
 from pollwise.cli.atomic_file import check_distinct
+from pollwise.cli.durations import to_timeout
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import (
     Count,
+    Duration,  # noqa: F401  the annotations of WatchOptions are resolved in this file, too
     FilePath,
     Port,
-    Seconds,  # noqa: F401  the annotations of WatchOptions are resolved in this file, too
     WatchOptions,
-    to_timeout,
 )
 from pollwise.cli.safe_text import safe
 from pollwise.cli.usual_files import read_files
@@ -97,9 +97,9 @@ class BatchOptions(WatchOptions):
     """The most requests in flight, for each endpoint."""
 
     timeout: Annotated[
-        float | None, Parameter(converter=to_timeout, metavar="SECONDS|none", show_default=lambda _: "86400, a day")
+        float | None, Parameter(converter=to_timeout, metavar="DURATION|none", show_default=lambda _: "1d")
     ] = _DAY_S
-    """Stop watching a job SECONDS after its first watch; `none` for no limit."""
+    """Stop watching a job DURATION after its first watch, such as 12h; `none` is no limit."""
 
     form: Annotated[Literal["csv", "jsonl"] | None, Parameter(name="--format", show_default=False)] = None
     """The format of JOBS, if its name does not show it. For stdin: jsonl."""

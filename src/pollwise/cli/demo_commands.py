@@ -7,7 +7,7 @@ Rule: as in app.py. A command imports its engine when it runs.
 
 from __future__ import annotations
 
-from pollwise.cli.options import CommonOptions, Count, LogOptions, Names, Port, Seconds, Seed, Share
+from pollwise.cli.options import CommonOptions, Count, Duration, LogOptions, Names, Port, Seed, Share
 
 __all__ = ["demo", "simulator"]
 
@@ -15,7 +15,7 @@ _USUAL = CommonOptions()
 _USUAL_LOG = LogOptions()
 
 
-async def demo(*, seed: Seed = 0, seconds: Seconds = 10.0, options: CommonOptions = _USUAL) -> int:
+async def demo(*, seed: Seed = 0, seconds: Duration = 10.0, options: CommonOptions = _USUAL) -> int:
     """Watch a dozen jobs of both vendors on a simulator that fails on purpose.
 
     Args:
@@ -33,11 +33,11 @@ async def simulator(
     port: Port = 0,
     seed: Seed = 0,
     jobs: Count = 12,
-    seconds: Seconds = 30.0,
+    seconds: Duration = 30.0,
     faults: Share = 0.0,
     fault: Names = (),
     odd: Names = (),
-    cache: Seconds | None = None,
+    cache: Duration | None = None,
     requests_per_minute: Count | None = None,
     options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
 ) -> int:
@@ -51,7 +51,7 @@ async def simulator(
         faults: Share of the requests with a fault, from 0 to 1.
         fault: A fault to choose from, such as bad-gateway; may be repeated. Without it: all common faults.
         odd: An odd form of correct replies, such as text-json; may be repeated.
-        cache: Seconds for which a cache repeats replies, unless a request says no-cache.
+        cache: How long a cache repeats replies, unless a request says no-cache.
         requests_per_minute: Document360's rate limit for each token; without it: no limit.
         options: What to log; read by run.py.
     """

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 from cyclopts import Parameter
 
+from pollwise.cli.durations import duration_text, to_duration, to_timeout
 from pollwise.cli.exit_status import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "CancelOptions",
     "CommonOptions",
     "Count",
+    "Duration",
     "EndpointOptions",
     "FilePath",
     "LogOptions",
@@ -32,12 +34,10 @@ __all__ = [
     "Port",
     "ReadOptions",
     "ResultOptions",
-    "Seconds",
     "Seed",
     "Share",
     "SubmitOptions",
     "WatchOptions",
-    "to_timeout",
 ]
 
 
@@ -51,16 +51,9 @@ def _number(text: str, expected: str) -> float:
     return number
 
 
-def _to_seconds(_type: Any, tokens: Any) -> float:
-    seconds = _number(tokens[0].value, "a number of seconds")
-    if seconds <= 0:
-        raise ValueError(f"expected more than 0 seconds, got {tokens[0].value!r}")
-    return seconds
-
-
-def to_timeout(_type: Any, tokens: Any) -> float | None:
-    """A number of seconds, or None for `none`. Raises ValueError, which becomes a usage error."""
-    return None if tokens[0].value.lower() == "none" else _to_seconds(_type, tokens)
+def _shown_duration(seconds: float | None) -> Any:
+    """A default in the help. None is not shown."""
+    return None if seconds is None else duration_text(seconds)
 
 
 def _to_share(_type: Any, tokens: Any) -> float:
@@ -81,7 +74,7 @@ def _to_whole(least: int, most: float) -> Callable[[Any, Any], int]:
     return convert
 
 
-Seconds = Annotated[float, Parameter(converter=_to_seconds, metavar="SECONDS")]
+Duration = Annotated[float, Parameter(converter=to_duration, metavar="DURATION", show_default=_shown_duration)]
 Share = Annotated[float, Parameter(converter=_to_share, metavar="RATE")]
 Port = Annotated[int, Parameter(converter=_to_whole(0, 65535), metavar="N")]
 Seed = Annotated[int, Parameter(converter=_to_whole(0, math.inf), metavar="N")]
@@ -114,15 +107,15 @@ class WatchOptions(CommonOptions):
     """Options of every command that watches jobs of a real server."""
 
     timeout: Annotated[
-        float | None, Parameter(converter=to_timeout, metavar="SECONDS|none", show_default=lambda _: "3600")
+        float | None, Parameter(converter=to_timeout, metavar="DURATION|none", show_default=lambda _: "1h")
     ] = 3600.0
-    """Stop watching after SECONDS; `none` for no limit."""
+    """Stop watching after DURATION, such as 90s or 1h30m; a plain number is seconds, `none` is no limit."""
 
-    interval: Seconds | None = None
-    """Ask every SECONDS. With --max-interval: the shortest interval."""
+    interval: Duration | None = None
+    """Ask every DURATION. With --max-interval: the shortest interval."""
 
-    max_interval: Seconds | None = None
-    """The longest interval; pollwise chooses between the two. Without both options: 1 and 60."""
+    max_interval: Duration | None = None
+    """The longest interval; pollwise chooses between the two. Without both options: 1s and 60s."""
 
     account: Annotated[str, Parameter(metavar="NAME", show_default=False)] = ""
     """The account of the credentials, if one ledger has the jobs of several accounts."""
@@ -154,7 +147,9 @@ class WatchOptions(CommonOptions):
         if shortest is not None and longest is None:
             return Pacing.fixed(shortest)
         if shortest is not None and longest is not None and shortest > longest:
-            raise UsageError(f"--interval {shortest:g} is longer than --max-interval {longest:g}; swap them")
+            raise UsageError(
+                f"--interval {duration_text(shortest)} is longer than --max-interval {duration_text(longest)}; swap them"
+            )
         usual = Pacing()
         longest = usual.max_s if longest is None else longest
         return Pacing(min_s=min(usual.min_s, longest) if shortest is None else shortest, max_s=longest)
