@@ -32,6 +32,9 @@ TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8
         "ledger export",
         "demo",
         "simulator",
+        "completion",
+        "help",
+        "version",
     ],
 )
 def test_every_option_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
 """The command `pollwise`.
 
     __init__.py     the entry point, without expensive imports
-    version.py      `pollwise version`
+    version.py      the version, without the import of any other package
+    shell_commands.py  `completion`, `help` and `version`
     app.py          the commands by name
     exit_texts.py   the exit statuses in their help
     run.py          runs one command: signals, errors, exit status

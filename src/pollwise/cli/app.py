@@ -48,6 +48,13 @@ Check name resolution, proxy, TLS, credentials and one job: a line for each.
 
 One status request is sent, and nothing is changed.
 """
+_COMPLETION = """\
+Print the script that completes commands, options, files and endpoints in a shell.
+
+bash: pollwise completion bash > ~/.local/share/bash-completion/completions/pollwise
+zsh:  pollwise completion zsh > _pollwise, in a folder of $fpath
+fish: pollwise completion fish > ~/.config/fish/completions/pollwise.fish
+"""
 _RESULT = """\
 Wait for a job, then write its result: JSON to stdout, or what it is to a file.
 
@@ -78,6 +85,7 @@ def _add(name: str, where: str, text: str, exits: str | None = None) -> None:
 _add("batch", "batch_command:batch", _BATCH, exit_texts.BATCH)
 _add("cancel", "job_commands:cancel", "Ask the server once to stop a job, and print its answer.", exit_texts.CANCEL)
 _add("check", "job_commands:check", _CHECK, exit_texts.CHECK)
+_add("completion", "shell_commands:completion", _COMPLETION)
 _add(
     "demo",
     "demo_commands:demo",
@@ -85,6 +93,7 @@ _add(
     exit_texts.DEMO,
 )
 _add("endpoint", "endpoint_commands:app", "Check declared endpoints, and list all that have a name.")
+_add("help", "shell_commands:show_help", "Show the help of a command, as --help does.")
 _add("ledger", "ledger_arguments:app", "Show a ledger, also while another process writes it.")
 _add("result", "job_commands:result", _RESULT, exit_texts.RESULT)
 _add(
@@ -99,4 +108,5 @@ _add(
     "Start a job, and print its keys as `pollwise watch` takes them.",
     exit_texts.SUBMIT,
 )
+_add("version", "shell_commands:version", "Show the version, as --version does.")
 _add("watch", "watch_commands:app", "Watch one job to its outcome.")

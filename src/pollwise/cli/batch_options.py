@@ -20,6 +20,7 @@ from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import (
     Count,
     Duration,  # noqa: F401  the annotations of WatchOptions are resolved in this file, too
+    EndpointName,
     FilePath,
     Port,
     WatchOptions,
@@ -104,7 +105,7 @@ class BatchOptions(WatchOptions):
     form: Annotated[Literal["csv", "jsonl"] | None, Parameter(name="--format", show_default=False)] = None
     """The format of JOBS, if its name does not show it. For stdin: jsonl."""
 
-    endpoint: Annotated[str | None, Parameter(metavar="NAME", show_default=False)] = None
+    endpoint: Annotated[EndpointName | None, Parameter(metavar="NAME", show_default=False)] = None
     """The endpoint of rows that name none."""
 
     endpoints: FilePath = None

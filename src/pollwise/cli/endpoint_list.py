@@ -5,10 +5,11 @@ Rule: no package is imported, so the keys of its jobs are not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pollwise.cli.endpoint_check import keys_text
+import attrs
+
 from pollwise.cli.endpoint_names import further_form
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.job_forms import KEYS
@@ -19,7 +20,32 @@ from pollwise.endpoints.catalog import catalog
 from pollwise.endpoints.declared import load_declarations
 from pollwise.endpoints.installed import installed
 
-__all__ = ["list_names"]
+__all__ = ["list_names", "names_of"]
+
+
+@attrs.frozen
+class _Listed:
+    """An endpoint with a name.
+
+    Attributes:
+        name: The name.
+        source: `included`, `file`, `package` or `catalog`.
+        where: The file, the package or the page; None for an included one.
+        keys: The types of a job's keys by their names; None for a package, which is not imported.
+    """
+
+    name: str
+    source: str
+    where: str | None
+    keys: Mapping[str, str] | None
+
+    def text(self) -> str:
+        """The endpoint in one line."""
+        where = {"included": "included", "file": f"declared in {self.where}", "package": f"of the package {self.where}"}
+        if self.keys is None:
+            return f"{self.name}: {where[self.source]}"
+        keys = ", ".join(f"{key} ({kind})" for key, kind in self.keys.items())
+        return f"{self.name}: keys {keys}; {where.get(self.source, self.where)}"
 
 
 def list_names(file: Path | None) -> ExitStatus:
@@ -29,24 +55,33 @@ def list_names(file: Path | None) -> ExitStatus:
         ConfigurationError: A file is wrong.
         UsageError: Another user can change a file of the usual places.
     """
-    for line in _all() if file is None else _of_file(file):
-        print(safe(line, 300))
+    for listed in _of(file):
+        print(safe(listed.text(), 300))
     return ExitStatus.SUCCEEDED
 
 
-def _all() -> Iterator[str]:
+def names_of(file: Path | None) -> Iterator[str]:
+    """The names alone. Raises what `list_names` raises."""
+    return (listed.name for listed in _of(file))
+
+
+def _of(file: Path | None) -> Iterable[_Listed]:
+    return _all() if file is None else _of_file(file)
+
+
+def _all() -> Iterator[_Listed]:
     for name, keys in KEYS.items():
-        yield f"{name}: keys {', '.join(f'{key} (str)' for key in keys)}; included"
+        yield _Listed(name, "included", None, dict.fromkeys(keys, "str"))
     for name in FURTHER:
-        yield f"{name}: keys {', '.join(f'{key} (str)' for key in further_form(name).columns)}; included"
+        yield _Listed(name, "included", None, dict.fromkeys(further_form(name).columns, "str"))
     for path in present_files():
         yield from _of_file(path)
     for name, there in installed().items():
-        yield f"{name}: of the package {there.package}"
+        yield _Listed(name, "package", there.package, None)
     for name, entry in catalog().items():
-        yield f"{name}: keys {keys_text(entry.declaration)}; {entry.page}"
+        yield _Listed(name, "catalog", entry.page, entry.declaration.job)
 
 
-def _of_file(path: Path) -> Iterator[str]:
+def _of_file(path: Path) -> Iterator[_Listed]:
     for name, declared in load_declarations(path).items():
-        yield f"{name}: keys {keys_text(declared)}; declared in {path}"
+        yield _Listed(name, "file", str(path), declared.job)

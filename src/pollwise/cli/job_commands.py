@@ -7,7 +7,7 @@ Rule: as in app.py. A command imports its engine when it runs.
 
 from __future__ import annotations
 
-from pollwise.cli.options import CancelOptions, EndpointOptions, ResultOptions, SubmitOptions
+from pollwise.cli.options import CancelOptions, EndpointName, EndpointOptions, ResultOptions, SubmitOptions
 
 __all__ = ["cancel", "check", "result", "submit"]
 
@@ -17,7 +17,7 @@ _USUAL_CANCEL = CancelOptions()
 _USUAL_SUBMIT = SubmitOptions()
 
 
-async def result(name: str, /, *keys: str, options: ResultOptions = _USUAL_RESULT) -> int:
+async def result(name: EndpointName, /, *keys: str, options: ResultOptions = _USUAL_RESULT) -> int:
     """Wait for a job, then write its result: JSON to stdout, or what it is to a file.
 
     The events are written to stderr.
@@ -33,7 +33,7 @@ async def result(name: str, /, *keys: str, options: ResultOptions = _USUAL_RESUL
     return await fetch_result(*named_job(name, keys, options), options)
 
 
-async def cancel(name: str, /, *keys: str, options: CancelOptions = _USUAL_CANCEL) -> int:
+async def cancel(name: EndpointName, /, *keys: str, options: CancelOptions = _USUAL_CANCEL) -> int:
     """Ask the server once to stop a job, and print its answer.
 
     Args:
@@ -47,7 +47,7 @@ async def cancel(name: str, /, *keys: str, options: CancelOptions = _USUAL_CANCE
     return await cancel_job(*named_job(name, keys, options), options)
 
 
-async def submit(name: str, /, *fields: str, options: SubmitOptions = _USUAL_SUBMIT) -> int:
+async def submit(name: EndpointName, /, *fields: str, options: SubmitOptions = _USUAL_SUBMIT) -> int:
     """Start a job, and print its keys as `pollwise watch` takes them.
 
     Args:
@@ -63,7 +63,7 @@ async def submit(name: str, /, *fields: str, options: SubmitOptions = _USUAL_SUB
     return await submit_job(named_endpoint(name, options), order, options)
 
 
-async def check(name: str, /, *keys: str, options: EndpointOptions = _USUAL) -> int:
+async def check(name: EndpointName, /, *keys: str, options: EndpointOptions = _USUAL) -> int:
     """Check name resolution, proxy, TLS, credentials and one job: a line for each.
 
     One status request is sent, and nothing is changed.

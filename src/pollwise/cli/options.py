@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "CommonOptions",
     "Count",
     "Duration",
+    "EndpointName",
     "EndpointOptions",
     "FilePath",
     "LogOptions",
@@ -74,10 +75,19 @@ def _to_whole(least: int, most: float) -> Callable[[Any, Any], int]:
     return convert
 
 
+def _endpoint_names(context: Any) -> Iterable[str]:
+    """What a shell offers for the name of an endpoint. An error offers nothing, and is not shown."""
+    from pollwise.cli.endpoint_list import names_of  # noqa: PLC0415  `--help` imports no engine
+
+    file = context["endpoints"].raw
+    return names_of(None if file is None else Path(file))
+
+
 Duration = Annotated[float, Parameter(converter=to_duration, metavar="DURATION", show_default=_shown_duration)]
 Share = Annotated[float, Parameter(converter=_to_share, metavar="RATE")]
 Port = Annotated[int, Parameter(converter=_to_whole(0, 65535), metavar="N")]
 Seed = Annotated[int, Parameter(converter=_to_whole(0, math.inf), metavar="N")]
+EndpointName = Annotated[str, Parameter(completer=_endpoint_names)]
 FilePath = Annotated[Path | None, Parameter(metavar="FILE", show_default=False)]
 Names = Annotated[tuple[str, ...], Parameter(metavar="NAME", negative="", consume_multiple=False, show_default=False)]
 Count = Annotated[int, Parameter(converter=_to_whole(1, math.inf), metavar="N")]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from pollwise.cli.exit_texts import WATCH
-from pollwise.cli.options import EndpointOptions, ReadOptions, WatchOptions
+from pollwise.cli.options import EndpointName, EndpointOptions, ReadOptions, WatchOptions
 
 __all__ = ["app"]
 
@@ -81,7 +81,9 @@ async def watch_oracle_content(
 
 
 @app.default
-async def watch_named(name: str | None = None, /, *keys: str, options: EndpointOptions = _USUAL_ENDPOINT) -> int:
+async def watch_named(
+    name: EndpointName | None = None, /, *keys: str, options: EndpointOptions = _USUAL_ENDPOINT
+) -> int:
     """Watch a job of an endpoint that a file, an installed package or the catalog has.
 
     The credentials are read from the environment variables that the declaration names.
