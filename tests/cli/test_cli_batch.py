@@ -154,7 +154,7 @@ async def test_an_empty_file(addresses: Simulator, command: Run, tmp_path: Path)
     ("rows", "options", "variable", "status", "states"),
     [
         ([{}], [], None, 2, "1 of 2 rows"),
-        ([], [], "DOCUMENT360_BASE_URL", 2, "--document360-url, or set DOCUMENT360_BASE_URL"),
+        ([], [], "DOCUMENT360_BASE_URL", 2, "--document360-url is missing: give the API's root"),
         ([], [], "DOCUMENT360_API_TOKEN", 2, "DOCUMENT360_API_TOKEN"),
         ([], ["--out", "missing/out"], None, 74, "missing/"),
         ([], ["--report", "."], None, 74, "it is a folder"),

@@ -162,7 +162,7 @@ def test_open_batch_screen_chooses_by_json_and_terminal(monkeypatch: pytest.Monk
     progress = BatchProgress(1, [], 0.0)
     assert isinstance(open_batch_screen(progress, {}, json=True), JsonScreen)
     assert isinstance(open_batch_screen(progress, {}, json=False), PlainBatch)
-    monkeypatch.setattr(batch_screen, "open_screen", lambda *, json: None)
+    monkeypatch.setattr(batch_screen, "open_screen", lambda **_: None)
     assert isinstance(open_batch_screen(progress, {}, json=False), LiveBatch)
 
 

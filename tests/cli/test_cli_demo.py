@@ -10,7 +10,7 @@ import pytest
 from pollwise.cli import demo
 from pollwise.cli.demo_jobs import DEMO_JOBS, DemoJob
 from pollwise.cli.exit_status import ExitStatus
-from pollwise.cli.options import CommonOptions
+from pollwise.cli.options import EventOptions
 
 Run = Callable[..., Any]
 Start = Callable[..., Any]
@@ -49,5 +49,5 @@ async def test_a_demo_reports_an_outcome_that_was_not_planned(
     """If a watch reports another outcome than the plan, the demo prints both and its status is 1."""
     job = DemoJob(("wrong",), "abandoned", 0.1, {"outcome": "succeeded"})
     monkeypatch.setattr(demo, "DEMO_JOBS", (job,))
-    assert await demo.run_demo(seed=0, seconds=0.3, options=CommonOptions(json=True)) is ExitStatus.FAILED
+    assert await demo.run_demo(seed=0, seconds=0.3, options=EventOptions(json=True)) is ExitStatus.FAILED
     assert capsys.readouterr().err == "pollwise: wrong: planned outcome abandoned, watched outcome succeeded\n"

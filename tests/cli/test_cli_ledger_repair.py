@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from pollwise.cli.ledger_repair import check, recover
+from pollwise.cli.options import CommonOptions
 from pollwise.ledger import Conclusion, NewWatch, OutcomeKind, SqliteLedger
 from pollwise.ledger.recovery import Survey, recover_ledger
 from pollwise.ledger.schema import MIGRATIONS
@@ -398,7 +399,7 @@ async def test_a_recovery_that_is_cancelled(tmp_path: Path, capsys: Any) -> None
     """The recovery stops at the next row, and removes its unfinished file."""
     path = await filled(tmp_path / "old.ledger", 3)
     with standing_still(path):
-        recovering = asyncio.create_task(recover(path, tmp_path / "new.ledger", json_wanted=False))
+        recovering = asyncio.create_task(recover(path, tmp_path / "new.ledger", options=CommonOptions()))
         while not (tmp_path / "new.ledger-pollwise-recovery").exists():
             await asyncio.sleep(0.001)
         recovering.cancel()
@@ -424,7 +425,7 @@ async def test_a_recovery_that_is_cancelled_too_late(
         return survey
 
     monkeypatch.setattr("pollwise.cli.ledger_repair.recover_ledger", late)
-    recovering = asyncio.create_task(recover(path, tmp_path / "new.ledger", json_wanted=False))
+    recovering = asyncio.create_task(recover(path, tmp_path / "new.ledger", options=CommonOptions()))
     while not written.is_set():
         await asyncio.sleep(0.001)
     recovering.cancel()
@@ -439,7 +440,7 @@ async def test_ctrl_c_during_a_check(tmp_path: Path, capsys: Any) -> None:
     """The check stops at the next row, and says so."""
     path = await filled(tmp_path / "old.ledger", 3)
     with standing_still(path):
-        checking = asyncio.create_task(check(path, json_wanted=False))
+        checking = asyncio.create_task(check(path, options=CommonOptions()))
         for _ in range(3):  # it has begun, and cannot go on
             await asyncio.sleep(0)
         checking.cancel()

@@ -57,6 +57,9 @@
     follow.py       watches jobs and shows their events
     screen.py       JSON lines and plain lines
     live_screen.py  live rows
+    documents.py    JSON documents on stdout: --output and --query
+    query.py        JMESPath
+    tables.py       JSON as a table
     stdout.py       non-blocking lines on stdout and stderr
     event_text.py   an event as text
     status_text.py  a vendor's status as text

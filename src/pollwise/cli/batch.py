@@ -92,7 +92,13 @@ class _Batch:
         jobs, now = self.job_table.endpoints, asyncio.get_running_loop().time
         budgets = {endpoint.name: self.options.budget(endpoint.documented_limit) for endpoint in self.endpoints}
         progress = BatchProgress(sum(jobs.values()), jobs, now())
-        screen = open_batch_screen(progress, budgets, json=self.options.json)
+        screen = open_batch_screen(
+            progress,
+            budgets,
+            json=self.options.writes_documents,
+            quiet=self.options.quiet,
+            output=self.options.writer(),
+        )
         try:
             async with (
                 run_recorded(self.options.ledger_of(self.jobs)),
@@ -179,7 +185,7 @@ class _Batch:
         text = Text(f"{counted(progress.total, 'job')} in {duration(took_s)}{known}: ").append(counts_text(progress))
         text.append(f". {counted(polls, 'request')}.")
         await screen.print_text(text if progress.total else Text("There are no jobs."))
-        if progress.ended > progress.counts["succeeded"] and not self.options.json:
+        if progress.ended > progress.counts["succeeded"] and not self.options.writes_documents:
             for reason in reason_texts(await summarize(self.ledger), _MOST_REASONS):
                 await screen.print_text(reason)
         for name, path in (("results", self.options.out), ("report", self.options.report)):

@@ -23,6 +23,7 @@ from pollwise.cli.options import (
     EndpointName,
     FilePath,
     Port,
+    QueryOption,  # noqa: F401  the same
     WatchOptions,
 )
 from pollwise.cli.safe_text import safe
@@ -146,6 +147,7 @@ class BatchOptions(WatchOptions):
             account=self.account,
             url_option="--{}-url",
             further_url_option="--base-url {}=URL",
+            quiet=self.quiet,
         )
         for name in (*urls, *accounts, *([] if self.endpoint is None else [self.endpoint])):
             names.find(name)

@@ -29,6 +29,7 @@ from pollwise.cli.ledger_summary import STATES
 from pollwise.cli.live_screen import LiveScreen
 from pollwise.cli.safe_text import clock, duration, safe, shorten_keys
 from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
+from pollwise.cli.stdout import StdoutWriter
 from pollwise.core.rate_budget import RateBudget, engine_of
 from pollwise.runtime.host_outages import line_since
 
@@ -41,10 +42,20 @@ _OTHER_LINES = 12  # lines of a frame that show neither an endpoint nor a job
 _MOST_HOSTS, _HOST_LINES = 3, 2  # hosts that are down, and lines for each of them
 
 
-def open_batch_screen(progress: BatchProgress, budgets: Mapping[str, RateBudget], *, json: bool) -> Screen:
-    """JSON lines with `json`; else the live progress on a terminal, and plain lines in a pipe or a file."""
-    screen = open_screen(json=json)
-    if isinstance(screen, JsonScreen):
+def open_batch_screen(
+    progress: BatchProgress,
+    budgets: Mapping[str, RateBudget],
+    *,
+    json: bool,
+    quiet: bool = False,
+    output: StdoutWriter | None = None,
+) -> Screen:
+    """JSON lines with `json`; else the live progress on a terminal, and plain lines in a pipe or a file.
+
+    With `quiet` there is no progress. `output` writes the JSON lines.
+    """
+    screen = open_screen(json=json, quiet=quiet, output=output)
+    if quiet or isinstance(screen, JsonScreen):
         return screen
     return PlainBatch(progress) if isinstance(screen, LineScreen) else LiveBatch(progress, budgets)
 

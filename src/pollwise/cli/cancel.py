@@ -20,7 +20,7 @@ from pollwise.cli.exit_status import ExitStatus, UsageError, exit_status_of
 from pollwise.cli.follow import follow_watch
 from pollwise.cli.options import CancelOptions
 from pollwise.cli.safe_text import safe
-from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
+from pollwise.cli.screen import LineScreen, Screen, open_screen
 from pollwise.cli.stdout import StdoutWriter
 from pollwise.cli.submit import how_to_watch
 from pollwise.cli.watch import close_with, watching
@@ -67,7 +67,10 @@ async def cancel_job(endpoint: Endpoint[J, Any], job: J, options: CancelOptions)
     if not hasattr(endpoint, "cancel_request"):
         declared = ": its declaration has no cancel" if isinstance(endpoint, DeclaredEndpoint) else ""
         raise UsageError(f"jobs of {safe(endpoint.name)} cannot be cancelled{declared}")
-    screen: Screen = open_screen(json=options.json) if options.wait or options.json else LineScreen()
+    output = options.writer() if options.writes_documents else None
+    screen: Screen = LineScreen()
+    if options.wait or output is not None:
+        screen = open_screen(json=output is not None, quiet=options.quiet, output=output)
     answer: _Answer | None = None
 
     def stopped(_: BaseException) -> str:
@@ -78,7 +81,7 @@ async def cancel_job(endpoint: Endpoint[J, Any], job: J, options: CancelOptions)
         if options.wait:
             screen.add_job(endpoint, job)
         answer = await _asked(watch)
-        await _show(answer, endpoint, job, screen)
+        await _show(answer, endpoint, job, screen, output)
         if answer.error is not None:
             return _status_of(answer.error)
         if not options.wait:
@@ -106,10 +109,10 @@ def _status_of(error: WatchError) -> ExitStatus:
     return ExitStatus.FAILED if isinstance(error, RequestRejected) else status
 
 
-async def _show(answer: _Answer, endpoint: AnyEndpoint, job: Any, screen: Screen) -> None:
+async def _show(answer: _Answer, endpoint: AnyEndpoint, job: Any, screen: Screen, output: StdoutWriter | None) -> None:
     message = None if answer.error is None else call_error_text(answer.error)
-    if isinstance(screen, JsonScreen):
-        await StdoutWriter().line(_json(answer, endpoint, job, message))
+    if output is not None:
+        await output.line(_json(answer, endpoint, job, message))
         return
     text = f"{label_of(endpoint)} {' / '.join(job_keys(endpoint, job))}: {_SENTENCES[answer.word]}"
     if message is None:

@@ -94,15 +94,21 @@ async def check_set_up(endpoint: Endpoint[J, Any], job: J, options: EndpointOpti
     url = endpoint.request(job).url
     async with transport_for(options) as transport:
         transport.check(url)
-    output, done = StdoutWriter(), list[Finding]()
+    done = list[Finding]()
+    output = options.writer() if options.writes_documents else StdoutWriter()
+
+    async def show(finding: Finding) -> None:
+        if not options.quiet or finding.result not in {"ok", "-"}:
+            await output.line(_line(finding, json_wanted=options.writes_documents))
+
     async with aclosing(_findings(endpoint, job, url, options)) as findings:
         async for finding in findings:
             done.append(finding)
-            await output.line(_line(finding, json_wanted=options.json))
+            await show(finding)
     made = {finding.step for finding in done}
     for step in _STEPS:
         if step not in made:
-            await output.line(_line(Finding(step, "-", "not checked"), json_wanted=options.json))
+            await show(Finding(step, "-", "not checked"))
     return max((finding.status for finding in done), key=_WORST.index)
 
 

@@ -18,7 +18,7 @@ from pollwise.cli.demo_jobs import DEMO_JOBS, DemoJob
 from pollwise.cli.event_text import AnyEndpoint, appearance_of, polls_text, view_of
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.follow import WatchRecord, follow_all, outcome_text
-from pollwise.cli.options import CommonOptions
+from pollwise.cli.options import EventOptions
 from pollwise.cli.safe_text import duration
 from pollwise.cli.screen import Screen, open_screen
 from pollwise.core.pacing import Pacing, Retry
@@ -34,19 +34,20 @@ _FAULT_RATE = 0.1
 _FAULTS = (Fault.BAD_GATEWAY, Fault.BROKEN_JSON, Fault.CLOSED, Fault.RESET, Fault.SERVER_ERROR, Fault.TRUNCATED)
 
 
-async def run_demo(*, seed: int, seconds: float, options: CommonOptions) -> ExitStatus:
+async def run_demo(*, seed: int, seconds: float, options: EventOptions) -> ExitStatus:
     """Run the demo in about `seconds`. Returns SUCCEEDED if every job ended as planned."""
-    screen = open_screen(json=options.json)
+    screen = open_screen(json=options.writes_documents, quiet=options.quiet, output=options.writer())
     faults = Faults(rate=_FAULT_RATE, kinds=_FAULTS, retry_after_s=seconds / 10)
     async with Simulator(seed=seed, faults=faults) as simulator:
-        await screen.print_text(Text(_introduction(simulator.document360_url, seconds)))
+        if not options.quiet:
+            await screen.print_text(Text(_introduction(simulator.document360_url, seconds)))
         began_at = asyncio.get_running_loop().time()
         for job in DEMO_JOBS:
             job.add_to(simulator, length_s=seconds)
         async with screen:
             records = await _watch_all(simulator, screen, seconds)
         took_s = asyncio.get_running_loop().time() - began_at
-    for text in _summary(records, took_s):
+    for text in _summary(records, took_s)[-1 if options.quiet else 0 :]:
         await screen.print_text(text)
     return _compare(DEMO_JOBS, records)
 

@@ -7,15 +7,15 @@ Rule: as in app.py. A command imports its engine when it runs.
 
 from __future__ import annotations
 
-from pollwise.cli.options import CommonOptions, Count, Duration, LogOptions, Names, Port, Seed, Share
+from pollwise.cli.options import Count, Duration, EventOptions, LogOptions, Names, Port, Seed, Share
 
 __all__ = ["demo", "simulator"]
 
-_USUAL = CommonOptions()
+_USUAL = EventOptions()
 _USUAL_LOG = LogOptions()
 
 
-async def demo(*, seed: Seed = 0, seconds: Duration = 10.0, options: CommonOptions = _USUAL) -> int:
+async def demo(*, seed: Seed = 0, seconds: Duration = 10.0, options: EventOptions = _USUAL) -> int:
     """Watch a dozen jobs of both vendors on a simulator that fails on purpose.
 
     Args:

@@ -13,11 +13,12 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from pollwise.cli.exit_texts import ENDPOINT_CHECK, ENDPOINT_LIST
-from pollwise.cli.options import FilePath, LogOptions
+from pollwise.cli.options import CommonOptions, FilePath, LogOptions
 
 __all__ = ["app"]
 
 
+_USUAL = CommonOptions()
 _USUAL_LOG = LogOptions()
 
 
@@ -62,14 +63,14 @@ async def check_endpoint(
 async def list_endpoints(
     *,
     endpoints: FilePath = None,
-    options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
+    options: CommonOptions = _USUAL,
 ) -> int:
     """List the endpoints that have a name: of files, packages and the catalog.
 
     Args:
         endpoints: List this file only.
-        options: What to log; read by run.py.
+        options: What to show.
     """
     from pollwise.cli.endpoint_list import list_names
 
-    return list_names(endpoints)
+    return await list_names(endpoints, options)

@@ -5,14 +5,17 @@ Rule: no package is imported, so the keys of its jobs are not known here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from pollwise.cli.endpoint_names import further_form
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.job_forms import KEYS
+from pollwise.cli.options import CommonOptions
 from pollwise.cli.safe_text import safe
 from pollwise.cli.usual_files import present_files
 from pollwise.cli.vendors import FURTHER
@@ -39,6 +42,11 @@ class _Listed:
     where: str | None
     keys: Mapping[str, str] | None
 
+    def fields(self) -> dict[str, Any]:
+        """The endpoint as JSON."""
+        keys = None if self.keys is None else dict(self.keys)
+        return {"name": self.name, "source": self.source, "where": self.where, "keys": keys}
+
     def text(self) -> str:
         """The endpoint in one line."""
         where = {"included": "included", "file": f"declared in {self.where}", "package": f"of the package {self.where}"}
@@ -48,13 +56,17 @@ class _Listed:
         return f"{self.name}: keys {keys}; {where.get(self.source, self.where)}"
 
 
-def list_names(file: Path | None) -> ExitStatus:
-    """Print a line for each endpoint of this file, or of all places: its name, the keys of a job, and where it is from.
+async def list_names(file: Path | None, options: CommonOptions) -> ExitStatus:
+    """Print the endpoints of this file, or of all places: a line for each, or all as one JSON document.
 
     Raises:
         ConfigurationError: A file is wrong.
         UsageError: Another user can change a file of the usual places.
     """
+    if options.writes_documents:
+        document = [listed.fields() for listed in _of(file)]
+        await options.writer(stream=False).line(json.dumps(document, ensure_ascii=True))
+        return ExitStatus.SUCCEEDED
     for listed in _of(file):
         print(safe(listed.text(), 300))
     return ExitStatus.SUCCEEDED

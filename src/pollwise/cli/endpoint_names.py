@@ -2,7 +2,7 @@
 
 Rule 1: the calls of the two vendors come first. Then `--endpoints` names the only file. Without it, these are read in this order:
 `pollwise.toml` in the current folder, `endpoints.toml` in the user's configuration folder, installed packages, the catalog.
-Rule 2: what the user did not name is named on stderr, because it decides where credentials go.
+Rule 2: what the user did not name is named on stderr, because it decides where credentials go; unless --quiet is given.
 Rule 3: nothing is read before a name needs it, and nothing twice.
 Rule 4: a name can be checked without the credentials of its endpoint.
 """
@@ -66,6 +66,7 @@ class EndpointNames:
         account: The account of all other endpoints.
         url_option: The option for the base URL of the two first calls of the vendors; `{}` stands for the endpoint's name.
         further_url_option: The option for all other base URLs; the same.
+        quiet: Do not say where an endpoint is from.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class EndpointNames:
         account: str = "",
         url_option: str = "--base-url",
         further_url_option: str = "--base-url",
+        quiet: bool = False,
     ) -> None:
         self._file = file
         self._url_option = url_option
         self._further_url_option = further_url_option
+        self._quiet = quiet
         self._base_urls = base_urls or {}
         self._accounts = accounts or {}
         self._account = account
@@ -121,7 +124,7 @@ class EndpointNames:
             ConfigurationError: The same.
         """
         found = self.find(name)
-        if found.source is not None:
+        if found.source is not None and not self._quiet:
             print(f"pollwise: {safe(name)} is {found.source}", file=sys.stderr)
         try:
             checked_account(self.account_of(name))

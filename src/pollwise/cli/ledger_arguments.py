@@ -13,12 +13,11 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from pollwise.cli.exit_texts import LEDGER, REPAIR
-from pollwise.cli.options import CommonOptions, FilePath, LogOptions
+from pollwise.cli.options import CommonOptions, FilePath
 
 __all__ = ["app"]
 
 _USUAL = CommonOptions()
-_USUAL_LOG = LogOptions()
 
 app = App(name="ledger", help_epilogue=LEDGER)
 
@@ -34,7 +33,7 @@ async def show_ledger(ledger: Path, /, *, report: FilePath = None, options: Comm
     """
     from pollwise.cli import ledger_commands
 
-    return await ledger_commands.show_ledger(ledger, json_wanted=options.json, report=report)
+    return await ledger_commands.show_ledger(ledger, options=options, report=report)
 
 
 @app.command(name="export", help_epilogue=LEDGER)
@@ -44,7 +43,7 @@ async def export_ledger(
     *,
     out: FilePath = None,
     include_open: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    options: LogOptions = _USUAL_LOG,  # noqa: ARG001  read by run.py, as every command's
+    options: CommonOptions = _USUAL,
 ) -> int:
     """Write a ledger's outcomes as JSON lines, in the order of recording.
 
@@ -52,11 +51,11 @@ async def export_ledger(
         ledger: The file.
         out: Write to this file instead of stdout, whole or not at all.
         include_open: Also write watches without an outcome.
-        options: What to log; read by run.py.
+        options: What to show.
     """
     from pollwise.cli import ledger_commands
 
-    return await ledger_commands.export_ledger(ledger, out=out, include_open=include_open)
+    return await ledger_commands.export_ledger(ledger, options=options, out=out, include_open=include_open)
 
 
 @app.command(name="check", help_epilogue=REPAIR)
@@ -69,7 +68,7 @@ async def check_ledger(ledger: Path, /, *, options: CommonOptions = _USUAL) -> i
     """
     from pollwise.cli import ledger_repair
 
-    return await ledger_repair.check(ledger, json_wanted=options.json)
+    return await ledger_repair.check(ledger, options=options)
 
 
 @app.command(name="recover", help_epilogue=REPAIR)
@@ -86,4 +85,4 @@ async def recover_ledger(ledger: Path, new: Path, /, *, options: CommonOptions =
     """
     from pollwise.cli import ledger_repair
 
-    return await ledger_repair.recover(ledger, new, json_wanted=options.json)
+    return await ledger_repair.recover(ledger, new, options=options)

@@ -26,6 +26,7 @@ from pollwise.cli.event_text import appearance_of
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.ledger_entries import read_entries
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
+from pollwise.cli.options import CommonOptions
 from pollwise.cli.report import write_report
 from pollwise.cli.safe_text import counted, safe
 from pollwise.cli.screen import open_screen
@@ -42,7 +43,7 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _HAS_ERROR = b'"error":{"type":'
 
 
-async def show_ledger(path: Path, *, json_wanted: bool, report: Path | None) -> ExitStatus:
+async def show_ledger(path: Path, *, options: CommonOptions, report: Path | None) -> ExitStatus:
     """Tell what the ledger holds, in numbers.
 
     Raises:
@@ -59,9 +60,9 @@ async def show_ledger(path: Path, *, json_wanted: bool, report: Path | None) -> 
         unfinished = await _unfinished_starts(ledger)
     if report is not None:
         write_report(report, summary, path.name, path, damaged=len(damaged), unfinished=len(unfinished or ()))
-    if json_wanted:
+    if options.writes_documents:
         fields = {**_summary_fields(path, summary), "damaged": damaged, "unfinished_starts": unfinished}
-        await StdoutWriter().line(json.dumps(fields, ensure_ascii=True))
+        await options.writer(stream=False).line(json.dumps(fields, ensure_ascii=True))
     else:
         screen = open_screen(json=False)
         for text in _summary_texts(path, summary):
@@ -87,7 +88,7 @@ def _unfinished_text(keys: Sequence[str]) -> str:
     return f"{starts} no known job, so it may or may not have been started: {named}{more}"
 
 
-async def export_ledger(path: Path, *, out: Path | None, include_open: bool) -> ExitStatus:
+async def export_ledger(path: Path, *, options: CommonOptions, out: Path | None, include_open: bool) -> ExitStatus:
     """Write all watches with an outcome, or simply all, as JSON lines.
 
     Raises:
@@ -96,16 +97,20 @@ async def export_ledger(path: Path, *, out: Path | None, include_open: bool) -> 
         OSError: The output cannot be written.
     """
     check_distinct({"LEDGER": path, "--out": out}, ledger=path)
-    output = StdoutWriter()
+    output, documents = StdoutWriter(), options.documents()
     with ExitStack() as stack:
         write = None if out is None else stack.enter_context(atomic_write(out))
         async with SqliteLedger(path, read_only=True) as ledger:
             async for lines in ledger.export(include_open=include_open):
                 text = ascii_json(b"\n".join(map(_with_error_text, lines.splitlines())))
+                if not documents.plain:
+                    text = "\n".join(made for line in text.splitlines() for made in documents.lines(line))
+                    if not text:
+                        continue
                 if write is None:
                     await output.line(text)
                 else:
-                    write(f"{text}\n".encode("ascii"))
+                    write(f"{text}\n".encode())
             damaged = [row.id for row in ledger.damaged]
     return _status(path, damaged)
 

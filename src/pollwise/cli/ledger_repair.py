@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pollwise.cli.exit_status import ExitStatus, UsageError
+from pollwise.cli.options import CommonOptions
 from pollwise.cli.safe_text import counted, safe
 from pollwise.cli.stdout import StdoutWriter
 from pollwise.ledger import DamagedRow
@@ -19,18 +20,18 @@ from pollwise.ledger.recovery import Survey, check_ledger, recover_ledger
 __all__ = ["check", "recover"]
 
 
-async def check(path: Path, *, json_wanted: bool) -> ExitStatus:
+async def check(path: Path, *, options: CommonOptions) -> ExitStatus:
     """Say which rows are damaged.
 
     Raises:
         LedgerError: No row can be read.
     """
     survey = await _in_thread(lambda stop: check_ledger(str(path), stop), "The check was interrupted.")
-    await _print(survey, counted(survey.sound, "row is sound", "rows are sound"), json_wanted=json_wanted)
+    await _print(survey, counted(survey.sound, "row is sound", "rows are sound"), options=options)
     return _status(survey)
 
 
-async def recover(path: Path, new: Path, *, json_wanted: bool) -> ExitStatus:
+async def recover(path: Path, new: Path, *, options: CommonOptions) -> ExitStatus:
     """Write the sound rows to a new ledger.
 
     Raises:
@@ -43,9 +44,7 @@ async def recover(path: Path, new: Path, *, json_wanted: bool) -> ExitStatus:
         survey = await _in_thread(lambda stop: recover_ledger(str(path), str(new), stop), interrupted)
     except FileExistsError as exc:
         raise UsageError(f"{exc.filename} exists and is left as it is. Name another file.") from exc
-    await _print(
-        survey, f"{counted(survey.sound, 'row was', 'rows were')} written to {safe(new)}", json_wanted=json_wanted
-    )
+    await _print(survey, f"{counted(survey.sound, 'row was', 'rows were')} written to {safe(new)}", options=options)
     return _status(survey)
 
 
@@ -72,12 +71,12 @@ def _status(survey: Survey) -> ExitStatus:
     return ExitStatus.FAILED if survey.damaged or survey.faults else ExitStatus.SUCCEEDED
 
 
-async def _print(survey: Survey, first: str, *, json_wanted: bool) -> None:
+async def _print(survey: Survey, first: str, *, options: CommonOptions) -> None:
     output = StdoutWriter()
-    if json_wanted:
+    if options.writes_documents:
         damaged = [_fields(row) for row in survey.damaged]
         fields = {"sound": survey.sound, "damaged": damaged, "faults": list(survey.faults)}
-        await output.line(json.dumps(fields, ensure_ascii=True))
+        await options.writer(stream=False).line(json.dumps(fields, ensure_ascii=True))
         return
     if not (survey.damaged or survey.faults):
         await output.line(f"all {first}")

@@ -11,15 +11,17 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import attrs
 from cyclopts import Parameter
 
 from pollwise.cli.durations import duration_text, to_duration, to_timeout
 from pollwise.cli.exit_status import UsageError
+from pollwise.cli.query import Query, parse_query
 
 if TYPE_CHECKING:
+    from pollwise.cli.documents import Documents, DocumentWriter
     from pollwise.core.pacing import Pacing
 
 __all__ = [
@@ -29,10 +31,12 @@ __all__ = [
     "Duration",
     "EndpointName",
     "EndpointOptions",
+    "EventOptions",
     "FilePath",
     "LogOptions",
     "Names",
     "Port",
+    "QueryOption",
     "ReadOptions",
     "ResultOptions",
     "Seed",
@@ -75,6 +79,10 @@ def _to_whole(least: int, most: float) -> Callable[[Any, Any], int]:
     return convert
 
 
+def _to_query(_type: Any, tokens: Any) -> Query:
+    return parse_query(tokens[0].value)
+
+
 def _endpoint_names(context: Any) -> Iterable[str]:
     """What a shell offers for the name of an endpoint. An error offers nothing, and is not shown."""
     from pollwise.cli.endpoint_list import names_of  # noqa: PLC0415  `--help` imports no engine
@@ -88,6 +96,10 @@ Share = Annotated[float, Parameter(converter=_to_share, metavar="RATE")]
 Port = Annotated[int, Parameter(converter=_to_whole(0, 65535), metavar="N")]
 Seed = Annotated[int, Parameter(converter=_to_whole(0, math.inf), metavar="N")]
 EndpointName = Annotated[str, Parameter(completer=_endpoint_names)]
+QueryOption = Annotated[
+    Query | None,
+    Parameter(converter=_to_query, accepts_keys=False, n_tokens=1, metavar="EXPRESSION", show_default=False),
+]
 FilePath = Annotated[Path | None, Parameter(metavar="FILE", show_default=False)]
 Names = Annotated[tuple[str, ...], Parameter(metavar="NAME", negative="", consume_multiple=False, show_default=False)]
 Count = Annotated[int, Parameter(converter=_to_whole(1, math.inf), metavar="N")]
@@ -105,15 +117,63 @@ class LogOptions:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class CommonOptions(LogOptions):
-    """Options of every command that shows events."""
+    """Options of every command that can write JSON documents to stdout."""
 
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False
-    """Write JSON lines to stdout, one object for each event."""
+    """Write JSON to stdout: one line for each event. The same as --output json."""
+
+    output: Annotated[Literal["json", "table"] | None, Parameter(show_default=False)] = None
+    """Write JSON documents to stdout, or a table of them."""
+
+    query: QueryOption = None
+    """Write only what this JMESPath expression gives of each JSON document."""
+
+    def __attrs_post_init__(self) -> None:
+        """Raises UsageError if two options contradict each other."""
+        if self.json and self.output == "table":
+            raise UsageError("--json and --output table contradict each other; give one of them")
+
+    @property
+    def as_json(self) -> bool:
+        """Whether --json or --output json is given."""
+        return self.json or self.output == "json"
+
+    @property
+    def writes_documents(self) -> bool:
+        """Whether stdout has documents, or what an option makes of them, instead of texts."""
+        return self.json or self.output is not None or self.query is not None
+
+    def documents(self, *, stream: bool = True) -> Documents:
+        """Makes the lines of documents."""
+        from pollwise.cli.documents import Documents  # noqa: PLC0415  `--help` imports no engine
+
+        return Documents(self.query, table=self.output == "table", stream=stream)
+
+    def writer(self, *, stream: bool = True) -> DocumentWriter:
+        """Writes documents to stdout."""
+        from pollwise.cli.documents import DocumentWriter  # noqa: PLC0415  `--help` imports no engine
+
+        return DocumentWriter(self.documents(stream=stream))
 
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
-class WatchOptions(CommonOptions):
+class EventOptions(CommonOptions):
+    """Options of every command that shows events."""
+
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", show_default=False)] = False
+    """Show no progress: only outcomes, results and errors."""
+
+    def __attrs_post_init__(self) -> None:
+        """Raises UsageError if two options contradict each other."""
+        super(EventOptions, self).__attrs_post_init__()  # noqa: UP008  attrs makes a new class with slots
+        if self.quiet and self.verbose:
+            raise UsageError("--quiet and --verbose contradict each other; give one of them")
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class WatchOptions(EventOptions):
     """Options of every command that watches jobs of a real server."""
 
     timeout: Annotated[
@@ -196,7 +256,12 @@ class ResultOptions(EndpointOptions):
     """The largest result."""
 
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False
-    """Write the events to stderr as JSON lines, one object for each event."""
+    """Write the events to stderr as JSON lines. The same as --output json."""
+
+    @property
+    def shows_bytes(self) -> bool:
+        """Whether the result is written as it is."""
+        return self.query is None and self.output != "table"
 
 
 @Parameter(name="*")
@@ -226,7 +291,7 @@ class SubmitOptions(ResultOptions):
     """Then watch the job, and write its result; -o FILE means the same."""
 
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False
-    """Write the job and its events as JSON lines: to stdout, or with --result to stderr."""
+    """Write the job and its events as JSON lines: to stdout, or with --result to stderr. The same as --output json."""
 
     @property
     def wants_result(self) -> bool:

@@ -22,7 +22,7 @@ from pollwise.cli.event_text import AnyEndpoint
 from pollwise.cli.exit_status import ExitStatus, UsageError, exit_status_of
 from pollwise.cli.follow import follow_watch
 from pollwise.cli.options import ResultOptions, SubmitOptions
-from pollwise.cli.safe_text import safe
+from pollwise.cli.safe_text import counted, safe
 from pollwise.cli.screen import open_screen
 from pollwise.cli.stdout import StdoutWriter
 from pollwise.cli.usual_files import read_files
@@ -57,7 +57,7 @@ async def fetch_result(endpoint: Endpoint[J, Any], job: J, options: ResultOption
         OSError: The result cannot be written.
     """
     check_has_result(endpoint, options)
-    screen = open_screen(json=options.json, on_stderr=True)
+    screen = open_screen(json=options.as_json, on_stderr=True, quiet=options.quiet)
     watch: Watch[J, Any, Any] | None = None
 
     def stopped(_: BaseException) -> str:
@@ -89,11 +89,17 @@ def check_has_result(endpoint: AnyEndpoint, options: ResultOptions) -> None:
     if not hasattr(endpoint, "result_request"):
         declared = ": its declaration has no result" if isinstance(endpoint, DeclaredEndpoint) else ""
         raise UsageError(f"jobs of {safe(endpoint.name)} have no result to fetch{declared}")
+    fetch = _fetch_of(endpoint)
+    if not options.shows_bytes:
+        if options.out is not None:
+            raise UsageError("--query and --output table write to stdout; leave -o out, and redirect stdout to a file")
+        if fetch is not None and fetch.raw:
+            raise UsageError(f"the result of {safe(endpoint.name)} is bytes; --query and --output table need JSON")
     if options.out is not None:
         order = options.order if isinstance(options, SubmitOptions) else None
         check_distinct({**read_files(options.endpoints), "--order": order, "--out": options.out})
         check_writable(options.out)
-    elif (fetch := _fetch_of(endpoint)) is not None and fetch.raw and sys.stdout.isatty():
+    elif fetch is not None and fetch.raw and sys.stdout.isatty():
         raise UsageError(f"the result of {safe(endpoint.name)} is bytes; name a file for it with -o FILE")
 
 
@@ -130,18 +136,22 @@ async def deliver_result(fetched: FetchedResult, options: ResultOptions) -> Exit
         value = fetched.value
         is_bytes = isinstance(value, bytes)
         data = value if is_bytes else f"{json_text(value)}\n".encode("ascii")
+        if is_bytes and not options.shows_bytes:
+            raise UsageError(f"the job succeeded, and its result is {counted(len(data), 'byte')}, which are no JSON")
         if options.out is not None:
             with atomic_write(options.out) as write:
                 write(data)
         elif is_bytes and sys.stdout.isatty():
-            raise UsageError(f"the job succeeded, and its result is {len(data):,} bytes; name a file with -o FILE")
+            raise UsageError(
+                f"the job succeeded, and its result is {counted(len(data), 'byte')}; name a file with -o FILE"
+            )
         elif is_bytes:
             await StdoutWriter().data(data)
         else:
-            await StdoutWriter().line(data[:-1].decode("ascii"))
+            await options.writer(stream=False).line(data[:-1].decode("ascii"))
         size = len(data)
-    if options.out is not None and not options.json:
-        print(f"pollwise: {size:,} bytes written to {safe(options.out)}", file=sys.stderr)
+    if options.out is not None and not options.as_json and not options.quiet:
+        print(f"pollwise: {counted(size, 'byte')} written to {safe(options.out)}", file=sys.stderr)
     return ExitStatus.SUCCEEDED
 
 

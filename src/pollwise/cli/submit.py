@@ -55,9 +55,11 @@ async def submit_job(endpoint: AnyEndpoint, order: Mapping[str, Any], options: S
     """
     _check(endpoint, options)
     made = order_for(endpoint, order)
+    output = _output(options)
     screen: Screen = LineScreen()
     if options.waits:
-        screen = open_screen(json=options.json, on_stderr=options.wants_result)
+        on_stderr = options.wants_result
+        screen = open_screen(json=output is not None, on_stderr=on_stderr, quiet=options.quiet, output=output)
     fetched = None
     result_bytes = in_memory(endpoint, options) if options.wants_result else None
     started: Watch[Any, Any, Any] | None = None
@@ -76,9 +78,9 @@ async def submit_job(endpoint: AnyEndpoint, order: Mapping[str, Any], options: S
         except ConfigurationError:
             raise
         except WatchError as error:
-            return await _not_started(error, endpoint, options)
+            return await _not_started(error, endpoint, output)
         started = watch
-        await _show(endpoint, watch.job, screen, options)
+        await _show(endpoint, watch.job, screen, output)
         if not options.waits:
             return ExitStatus.SUCCEEDED
         screen.add_job(endpoint, watch.job)
@@ -97,13 +99,19 @@ def _check(endpoint: AnyEndpoint, options: SubmitOptions) -> None:
         check_has_result(endpoint, options)
 
 
-async def _show(endpoint: AnyEndpoint, job: Any, screen: Screen, options: SubmitOptions) -> None:
+def _output(options: SubmitOptions) -> StdoutWriter | None:
+    """Writes the JSON of the job: to stderr if stdout has its result. None for a text."""
+    if options.wants_result:
+        return StderrWriter() if options.as_json else None
+    return options.writer() if options.writes_documents else None
+
+
+async def _show(endpoint: AnyEndpoint, job: Any, screen: Screen, output: StdoutWriter | None) -> None:
     """Print the keys of the job. Raises OSError if stdout cannot be written."""
     text = job_arguments(endpoint, job)
     try:
-        if options.json:
-            writer = StderrWriter() if options.wants_result else StdoutWriter()
-            await writer.line(_json(endpoint, endpoint.codec.job_to_keys(job), None))
+        if output is not None:
+            await output.line(_json(endpoint, endpoint.codec.job_to_keys(job), None))
         else:
             await screen.print_text(Text(text))
     except OSError:
@@ -124,15 +132,14 @@ def how_to_watch(endpoint: AnyEndpoint, job: Any, before: str = "") -> str:
     return f"stopped; {before}the job may still be running. Watch it with the same options: pollwise watch {arguments}"
 
 
-async def _not_started(error: WatchError, endpoint: AnyEndpoint, options: SubmitOptions) -> ExitStatus:
+async def _not_started(error: WatchError, endpoint: AnyEndpoint, output: StdoutWriter | None) -> ExitStatus:
     doubtful = isinstance(error, (SubmitDoubtful, UnsafeUrl))
     message = call_error_text(error)
     if isinstance(error, UnsafeUrl):  # its note names the job, which was started
         message = " ".join([message, *(f"{note}." for note in getattr(error, "__notes__", ()))])
-    if options.json:
-        writer = StderrWriter() if options.wants_result else StdoutWriter()
-        await writer.line(_json(endpoint, None, {"type": type(error).__name__, "message": message}))
-    if not options.json:
+    if output is not None:
+        await output.line(_json(endpoint, None, {"type": type(error).__name__, "message": message}))
+    else:
         what = "" if doubtful else "no job was started: "
         print(f"pollwise: {label_of(endpoint)}: {what}{safe(message, 2000)}", file=sys.stderr)
     if doubtful:

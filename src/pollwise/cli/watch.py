@@ -53,7 +53,7 @@ def _names(name: str, options: EndpointOptions) -> EndpointNames:
     if options.base_url == "" and name not in BASE_URLS:  # an empty variable of a script, as a rule
         raise UsageError(f"--base-url is empty: give the root of {safe(name, 60)}, such as {_EXAMPLE}, or leave it out")
     base_urls = {} if options.base_url is None else {name: options.base_url}
-    return EndpointNames(options.endpoints, base_urls=base_urls, account=options.account)
+    return EndpointNames(options.endpoints, base_urls=base_urls, account=options.account, quiet=options.quiet)
 
 
 @asynccontextmanager
@@ -98,7 +98,7 @@ async def watching(
 
 async def watch_job(endpoint: Endpoint[J, Any], job: J, options: WatchOptions) -> ExitStatus:
     """Watch the job on the screen that suits stdout and return the exit status for its outcome."""
-    screen = open_screen(json=options.json)
+    screen = open_screen(json=options.writes_documents, quiet=options.quiet, output=options.writer())
     async with watching(endpoint, options, screen) as watcher:
         screen.add_job(endpoint, job)
         record = await follow_watch(watcher.watch(job), endpoint, screen)

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 
 from pollwise.errors import ConfigurationError
 
-__all__ = ["Expression", "compiled", "is_true"]
+__all__ = ["Expression", "compiled", "is_true", "wrong_call"]
 
 Expression: TypeAlias = Callable[[Any], Any]
 """A compiled expression: takes the JSON of a reply and returns a value, or None."""
@@ -70,7 +70,7 @@ def _by_library(text: str) -> Expression:
         ) from exc
     try:
         parsed = jmespath.compile(text)
-        wrong = _wrong_call(parsed.parsed)
+        wrong = wrong_call(parsed.parsed)
     except JMESPathError as exc:
         wrong = _first_line(exc)
     except RecursionError:
@@ -81,7 +81,7 @@ def _by_library(text: str) -> Expression:
     raise ConfigurationError(f"the expression {text!r} is not valid JMESPath: {wrong}")
 
 
-def _wrong_call(node: Mapping[str, Any]) -> str | None:
+def wrong_call(node: Mapping[str, Any]) -> str | None:
     """A call of an unknown function, or with a wrong number of arguments. The library finds these at evaluation only."""
     from jmespath.functions import Functions  # noqa: PLC0415
 
@@ -93,7 +93,7 @@ def _wrong_call(node: Mapping[str, Any]) -> str | None:
         variadic = bool(signature and signature[-1].get("variadic"))
         if given < len(signature) or (given > len(signature) and not variadic):
             return f"{name}() takes {'at least ' if variadic else ''}{len(signature)} arguments, got {given}"
-    return next(filter(None, map(_wrong_call, node["children"])), None)
+    return next(filter(None, map(wrong_call, node["children"])), None)
 
 
 def _searched(search: Expression, error: type[Exception], data: Any) -> Any:

@@ -1,0 +1,85 @@
+"""`--query`: a JMESPath expression that is applied to each JSON document, as the AWS CLI does.
+
+Rule 1: an expression that is not valid is a usage error before the first request. The message names the place.
+Rule 2: a function that does not fit a document, such as `length(@)` of a number, is an error of that document.
+
+Rule 3: the engine is imported when an expression is given, so `--help` does without.
+
+The language is that of https://jmespath.org/specification.html.
+"""
+
+# ruff: noqa: PLC0415  rule 3
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Final
+
+import attrs
+
+from pollwise.cli.safe_text import safe
+
+__all__ = ["Query", "QueryFailed", "parse_query"]
+
+_LONGEST: Final = 4096
+
+
+class QueryFailed(Exception):
+    """The expression cannot be applied to a document. The text says why."""
+
+
+@attrs.frozen
+class Query:
+    """A compiled expression."""
+
+    text: str
+    _parsed: Any = attrs.field(repr=False, eq=False)
+
+    def of(self, document: Any) -> Any:
+        """What the expression gives of a document: JSON. Raises QueryFailed."""
+        from jmespath.exceptions import JMESPathError
+
+        try:
+            return self._parsed.search(document)
+        except (JMESPathError, ArithmeticError, RecursionError, TypeError, ValueError) as exc:
+            why = safe(str(exc).partition("\n")[0], 300)
+            raise QueryFailed(f"--query cannot be applied to this document: {why}") from exc
+
+
+def parse_query(text: str) -> Query:
+    """The expression. Raises ValueError, whose text names the place of the mistake."""
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    from pollwise.endpoints.declared.expressions import wrong_call
+
+    if len(text) > _LONGEST:
+        raise ValueError(f"expected at most {_LONGEST:,} characters, got {len(text):,}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", PendingDeprecationWarning
+            )  # of `text` as a literal, which many queries have
+            parsed = jmespath.compile(text)
+        wrong = wrong_call(parsed.parsed)
+    except RecursionError:
+        wrong = "it is nested too deep"
+    except JMESPathError as exc:
+        wrong = _place(exc)
+    if wrong is not None:
+        raise ValueError(f"{wrong}; expected JMESPath, such as error.message or [?source=='file'].name")
+    return Query(text, parsed)
+
+
+def _place(error: Exception) -> str:
+    from jmespath.exceptions import EmptyExpressionError, IncompleteExpressionError, ParseError
+
+    match error:
+        case EmptyExpressionError():
+            return "it is empty"
+        case IncompleteExpressionError():
+            return f"something is missing at its end, column {error.lex_position + 1}"
+        case ParseError():
+            return f"{str(error.token_value)!r} at column {error.lex_position + 1} does not fit there"
+        case _:
+            return str(error).partition("\n")[0]
