@@ -352,7 +352,7 @@ async def test_sigterm_and_stdin(addresses: Simulator, start: Start, tmp_path: P
         child.process.send_signal(signal.SIGTERM)
         status, _, err = await child.end()
         assert status == 143
-        assert "1 of 2 jobs are over" in err
+        assert "1 of 2 jobs is over" in err
     assert addresses.polls("quick") == 1
 
 

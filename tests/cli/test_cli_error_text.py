@@ -161,6 +161,9 @@ def test_the_error_of_a_single_request_speaks_of_it() -> None:
     assert call_error_text(errors.DeadlineExceeded(JOB, None)).startswith("there was no answer within the time limit.")
     tried = errors.RetriesExhausted(JOB, 5, errors.PollTimeout(30.0), 600.0)
     assert call_error_text(tried).startswith("all of the last 5 tries within 600 s failed. Run the command again.")
+    once = errors.RetriesExhausted(JOB, 1, errors.PollTimeout(30.0), 600.0)
+    assert call_error_text(once).startswith("the last try within 600 s failed. Run the command again.")
+    assert error_text(once).startswith("the last poll within 600 s failed;")
     assert call_error_text(errors.JobNotFound(JOB, 410)) == "the server does not know it (HTTP 410)."
     doubt = errors.SubmitDoubtful("order-1", "raise request_timeout_s")
     doubt.__cause__ = errors.PollTimeout(30.0)

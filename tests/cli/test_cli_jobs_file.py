@@ -192,6 +192,7 @@ def test_csv(data: str, rows: list[JobRow]) -> None:
         (f"{HEAD},t,,,\n", 2, "it names no endpoint"),
         (f"{HEAD}document360,t\n", 2, "it has 2 fields, and the first row names 5"),
         (f"{HEAD}document360,t,,,,\n", 2, "it has 6 fields"),
+        (f"{HEAD}document360\n", 2, "it has 1 field, and the first row names 5"),
         ("endpoint,task_id,\ndocument360,t,x\n", 2, "'x' stands in a column without a name"),
         (f'{HEAD}document360,"t"x,,,\n', 2, "not CSV"),
         (f'{HEAD}document360,a"b,,,\nx"y\n', 2, "a quote stands inside a field"),

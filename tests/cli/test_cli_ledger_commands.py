@@ -193,9 +193,10 @@ async def test_a_sound_ledger_has_no_row_that_is_left_out(path: Path, command: R
 
 async def test_a_file_that_is_not_a_ledger(tmp_path: Path, command: Run) -> None:
     """A missing file gives status 2, and a file that is not a ledger 74. No file is created or changed."""
-    status, out, err = await command("ledger", "show", str(tmp_path / "missing"))
-    assert (status, out) == (2, "")
-    assert "does not exist" in err
+    for arguments in (["show"], ["export"], ["export", "--out", str(tmp_path / "out")], ["check"]):
+        status, out, err = await command("ledger", *arguments, str(tmp_path / "missing"))
+        assert (status, out) == (2, "")
+        assert "does not exist. Check the path." in err
     assert os.listdir(tmp_path) == []  # noqa: PTH208  names are all that is wanted
     (tmp_path / "text").write_text("x" * 1000)
     for name in ("show", "export"):

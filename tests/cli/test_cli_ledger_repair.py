@@ -161,7 +161,7 @@ async def test_a_damaged_ledger_of_an_older_release(tmp_path: Path, command: Run
     rows = len((SAMPLES / "version_3.jsonl").read_bytes().splitlines())
     status, out, _ = await command("ledger", "recover", str(path), str(new))
     assert status == 1
-    assert out.startswith(f"{rows - 1} rows were written to {new}, 1 are damaged\nrow 1: ")
+    assert out.startswith(f"{rows - 1} rows were written to {new}, 1 is damaged\nrow 1: ")
     assert len((await exported(new)).splitlines()) == rows - 1
 
 

@@ -201,9 +201,10 @@ class _Batch:
 
     def _print_how_to_continue(self, progress: BatchProgress) -> None:
         ledger = shlex.quote(safe(self.options.ledger_of(self.jobs)))
+        are = "is" if 1 in {progress.ended, progress.total} else "are"
         others = "" if progress.ended == progress.total else "; the others may still be running"
         print(
-            f"pollwise: {progress.ended:,} of {progress.total:,} jobs are over{others}."
+            f"pollwise: {progress.ended:,} of {counted(progress.total, 'job')} {are} over{others}."
             f" Run the same command to continue; `pollwise ledger export {ledger}` has the known outcomes.",
             file=sys.stderr,
             flush=True,

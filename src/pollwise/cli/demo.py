@@ -19,7 +19,7 @@ from pollwise.cli.event_text import AnyEndpoint, appearance_of, polls_text, view
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.follow import WatchRecord, follow_all, outcome_text
 from pollwise.cli.options import EventOptions
-from pollwise.cli.safe_text import duration
+from pollwise.cli.safe_text import counted, duration
 from pollwise.cli.screen import Screen, open_screen
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget
@@ -93,8 +93,8 @@ def _summary(records: Sequence[WatchRecord], took_s: float) -> list[Text]:
     ends = Text(", ").join(
         Text(f"{count} {state}", style=appearance_of(state).style) for state, count in counts.most_common()
     )
-    total = Text(f"{len(records)} jobs in {duration(took_s)}: ") + ends
-    total.append(f". {polls_text(polls)}, {retries} failed and were repeated.")
+    total = Text(f"{counted(len(records), 'job')} in {duration(took_s)}: ") + ends
+    total.append(f". {polls_text(polls)}, {retries} failed and {'was' if retries == 1 else 'were'} repeated.")
     return [*(outcome_text(record) for record in records), total]
 
 

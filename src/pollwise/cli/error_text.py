@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from pollwise.cli.job_forms import JOB_TYPES, KEYS
-from pollwise.cli.safe_text import safe
+from pollwise.cli.safe_text import counted, safe
 from pollwise.endpoints.declared import DeclaredJob
 from pollwise.errors import (
     AuthenticationError,
@@ -86,7 +86,7 @@ def call_error_text(error: BaseException) -> str:
         case RetriesExhausted():
             span = "" if error.outage_s is None else f" within {error.outage_s:.0f} s"
             return (
-                f"all of the last {error.failures} tries{span} failed. Run the command again."
+                f"{_last(error.failures, 'try', 'tries')}{span} failed. Run the command again."
                 f" The last one failed: {error_text(error.last_error)}"
             )
         case JobNotFound():
@@ -111,6 +111,10 @@ def job_text(job: Any) -> str:
     return safe(job, 120)
 
 
+def _last(number: int, one: str, many: str | None = None) -> str:
+    return f"the last {one}" if number == 1 else f"all of the last {counted(number, one, many)}"
+
+
 def _server_said(error: Any) -> str:
     return "" if error.problem is None else f" The server said: {error.problem}."
 
@@ -123,14 +127,14 @@ def _deadline(error: DeadlineExceeded) -> str:
 
 
 def _too_large(error: ResultTooLarge) -> str:
-    limit = "one reply may have" if error.most_bytes is None else f"{error.most_bytes} bytes"
+    limit = "one reply may have" if error.most_bytes is None else counted(error.most_bytes, "byte")
     return f"the job succeeded, and its result is larger than {limit}. Allow more with --max-bytes."
 
 
 def _retries(error: RetriesExhausted) -> str:
     span = "" if error.outage_s is None else f" within {error.outage_s:.0f} s"
     return (
-        f"all of the last {error.failures} polls{span} failed; {_MAY_RUN}."
+        f"{_last(error.failures, 'poll')}{span} failed; {_MAY_RUN}."
         f" Watch it again. The last poll failed: {error_text(error.last_error)}"
     )
 

@@ -27,6 +27,7 @@ import attrs
 
 from pollwise.cli.input_lines import MAX_LINE_BYTES, LineSplitter, UnicodeConverter
 from pollwise.cli.job_forms import VENDOR_KEYS, VENDORS, FindForm, JobForm, UnknownEndpoint, vendor_form
+from pollwise.cli.safe_text import counted
 
 __all__ = ["BadRow", "Format", "JobRow", "JobsReader", "reader_for"]
 
@@ -351,7 +352,7 @@ def _no_record() -> Any:
 def _named(columns: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
     """An empty cell says nothing. Spreadsheets leave columns without a name, which may have nothing else."""
     if len(cells) != len(columns):
-        raise _RowError(f"it has {len(cells)} fields, and the first row names {len(columns)}")
+        raise _RowError(f"it has {counted(len(cells), 'field')}, and the first row names {len(columns)}")
     named = {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
     if "" in named:
         raise _RowError(f"{named['']!r} stands in a column without a name")

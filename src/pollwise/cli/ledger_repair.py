@@ -81,7 +81,7 @@ async def _print(survey: Survey, first: str, *, options: CommonOptions) -> None:
     if not (survey.damaged or survey.faults):
         await output.line(f"all {first}")
         return
-    await output.line(f"{first}, {len(survey.damaged):,} are damaged")
+    await output.line(f"{first}, {len(survey.damaged):,} {'is' if len(survey.damaged) == 1 else 'are'} damaged")
     for row in survey.damaged:
         keys = " ".join(safe(value, 120) for value in (row.keys or {}).values())
         job = f"{safe(row.endpoint or '?', 120)} {keys or '(its keys cannot be read)'}"

@@ -16,7 +16,7 @@ from pollwise.cli.input_lines import read_chunks
 from pollwise.cli.job_forms import FindForm, vendor_form
 from pollwise.cli.job_table import JobTable
 from pollwise.cli.jobs_file import BadRow, Format, JobRow, reader_for
-from pollwise.cli.safe_text import safe
+from pollwise.cli.safe_text import counted, safe
 
 __all__ = ["MAX_REPORTED_ROWS", "read_jobs"]
 
@@ -68,7 +68,10 @@ class _RowCollector:
             lines = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in self._others)
             print(f"pollwise: and {self._bad - MAX_REPORTED_ROWS:,} more, at lines {lines}", file=sys.stderr)
         if self._bad:
-            raise UsageError(f"{self._bad:,} of {self._rows:,} rows of {self._name} are bad; nothing was sent")
+            are = "is" if self._bad == 1 else "are"
+            raise UsageError(
+                f"{self._bad:,} of {counted(self._rows, 'row')} of {self._name} {are} bad; nothing was sent"
+            )
         self._keep()
 
     def _keep(self) -> None:
