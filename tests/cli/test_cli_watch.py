@@ -6,11 +6,13 @@ import json
 import os
 import pty
 import signal
+import termios
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from drawn_terminal import DrawnTerminal
 from pollwise.simulator import Fault, Simulator
 
 Run = Callable[..., Any]
@@ -113,6 +115,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self.ours, self.theirs = pty.openpty()
+        termios.tcsetwinsize(self.theirs, (24, 80))
 
     async def output(self) -> str:
         """The output until the command has closed the terminal."""
@@ -134,7 +137,9 @@ def on_terminal(start: Start, environment: pytest.MonkeyPatch) -> Start:
     environment.setenv("COLUMNS", "80")
     environment.setenv("LINES", "24")
 
-    async def run(*arguments: str, term: str = "xterm-256color", signal_when: Any = None) -> tuple[int, str]:
+    async def run(
+        *arguments: str, term: str = "xterm-256color", signal_when: Any = None, keys: bytes = b""
+    ) -> tuple[int, str]:
         environment.setenv("TERM", term)
         terminal = Terminal()
         ends = {"stdin": terminal.theirs, "stdout": terminal.theirs, "stderr": terminal.theirs}
@@ -142,6 +147,7 @@ def on_terminal(start: Start, environment: pytest.MonkeyPatch) -> Start:
         reading = asyncio.create_task(terminal.output())
         if signal_when is not None:
             await signal_when
+            os.write(terminal.ours, keys)
             child.process.send_signal(signal.SIGINT)
         return await child.process.wait(), await reading
 
@@ -154,12 +160,12 @@ async def test_live_rows_on_a_terminal(simulator: Simulator, on_terminal: Start,
     status, out = await on_terminal(*extraction(simulator, file_id="[red]F"))
     assert status == 0
     assert "▸ running" in out
-    assert "━" in out
+    assert "─" in out
     assert "\x1b[?25l" in out
-    assert out.rindex("\x1b[?25h") > out.rindex("\x1b[?25l")
-    last = out.rpartition("\x1b[2K")[2]
-    assert "✓ succeeded" in last
-    assert "oracle-content [red]F / J" in last
+    shown = DrawnTerminal()
+    shown.write(out)
+    assert shown.cursor
+    assert shown.text[0].startswith("✓ succeeded  oracle-content [red]F / J (")
     assert "\x1b[31m\x9b" not in out
     assert "\u202e" not in out
     assert "\x07" not in out
@@ -175,11 +181,16 @@ async def test_a_terminal_that_cannot_move_its_cursor(simulator: Simulator, on_t
 
 
 async def test_ctrl_c_on_a_terminal(simulator: Simulator, on_terminal: Start) -> None:
-    """After Ctrl-C the cursor is shown, the last row stays, and one line says that the job may still be running."""
+    """After Ctrl-C the last rows stay, each once, and a line below them says that the job may still be running."""
     simulator.add_extraction("F", "J", script=[Fault.HANG])
-    status, out = await on_terminal(*extraction(simulator), signal_when=first_request(simulator))
+    status, out = await on_terminal(*extraction(simulator), signal_when=first_request(simulator), keys=b"\x03\n")
     assert status == 130
-    assert out.rindex("\x1b[?25h") > out.rindex("\x1b[?25l")
-    assert out.endswith(f"pollwise: {LEFT}\r\n")
-    assert "· waiting" in out.rpartition("\x1b[2K")[2]
-    assert "Traceback" not in out
+    shown = DrawnTerminal()
+    shown.write(out)
+    head, row, *words = shown.text
+    assert head == "oracle-content  F / J"
+    assert row.startswith("· waiting  0:0")
+    assert " ".join(words) == f"pollwise: {LEFT}"
+    assert max(map(len, words)) < 80
+    assert shown.cursor
+    assert shown.place == (4, 0)

@@ -38,6 +38,7 @@ from pollwise.cli.result_file import write_results
 from pollwise.cli.run_times import run_recorded
 from pollwise.cli.safe_text import counted, duration, safe
 from pollwise.cli.screen import Screen
+from pollwise.cli.terminal import print_note
 from pollwise.core.pacing import Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import AuthenticationError, LedgerWriteFailed, OriginChanged, SetupError
@@ -203,11 +204,9 @@ class _Batch:
         ledger = shlex.quote(safe(self.options.ledger_of(self.jobs)))
         are = "is" if 1 in {progress.ended, progress.total} else "are"
         others = "" if progress.ended == progress.total else "; the others may still be running"
-        print(
+        print_note(
             f"pollwise: {progress.ended:,} of {counted(progress.total, 'job')} {are} over{others}."
-            f" Run the same command to continue; `pollwise ledger export {ledger}` has the known outcomes.",
-            file=sys.stderr,
-            flush=True,
+            f" Run the same command to continue; `pollwise ledger export {ledger}` has the known outcomes."
         )
 
 

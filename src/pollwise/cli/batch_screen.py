@@ -14,20 +14,20 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from pollwise.cli.batch_progress import BatchProgress, JobLine
-from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyEvent, appearance_of
+from pollwise.cli.batch_progress import BatchProgress, JobLine, RequestCounter
+from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyEvent, counts_line, state_text
 from pollwise.cli.ledger_summary import STATES
 from pollwise.cli.live_screen import LiveScreen
-from pollwise.cli.safe_text import clock, duration, safe, shorten_keys
+from pollwise.cli.row_cells import bar, fitted, joined, wrapped
+from pollwise.cli.safe_text import clock, counted, duration, safe, shorten_keys
 from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
 from pollwise.cli.stdout import StdoutWriter
 from pollwise.core.rate_budget import RateBudget, engine_of
@@ -36,10 +36,13 @@ from pollwise.runtime.host_outages import line_since
 __all__ = ["LiveBatch", "PlainBatch", "counts_text", "open_batch_screen", "progress_text"]
 
 _EVERY_S = 30.0
-_WORD_CELLS, _TIME_CELLS, _POLLS_CELLS = 12, 8, 5
-_LEAST_LINES, _MOST_LINES = 1, 6
-_OTHER_LINES = 12  # lines of a frame that show neither an endpoint nor a job
+_STATE_CELLS, _TIME_CELLS, _POLLS_CELLS = 12, 6, 5
+_MOST_JOBS, _MOST_JOB_CELLS, _MOST_NAME_CELLS = 6, 60, 40
+_WITH_MESSAGE, _WITH_POLLS = 50, 96  # from this number of cells on, a row of a job has these columns
 _MOST_HOSTS, _HOST_LINES = 3, 2  # hosts that are down, and lines for each of them
+_FEWEST_ENDPOINTS, _ENDPOINTS_SHARE = 2, 4  # at most a quarter of the lines, but so many endpoints have a line
+_MOST_REASON_LINES = 2
+_TITLE_LINES = 2  # of a table of jobs: an empty line, and its title
 
 
 def open_batch_screen(
@@ -62,12 +65,7 @@ def open_batch_screen(
 
 def counts_text(progress: BatchProgress, states: Iterable[str] = STATES) -> Text:
     """How many jobs have each of these states; a state without jobs is left out."""
-    texts = [
-        Text(f"{progress.counts[state]:,} {state}", style=appearance_of(state).style)
-        for state in states
-        if progress.counts[state]
-    ]
-    return Text(", ").join(texts)
+    return counts_line({state: progress.counts[state] for state in states})
 
 
 def progress_text(progress: BatchProgress, now: float) -> str:
@@ -75,7 +73,7 @@ def progress_text(progress: BatchProgress, now: float) -> str:
     share = int(100 * progress.ended / max(1, progress.total))
     facts = [f"{progress.ended:,} of {progress.total:,} over ({share} %)", counts_text(progress).plain]
     rate = sum(counter.per_minute(now) for counter in progress.request_counters.values())
-    facts.append(f"{rate:,.0f} requests a minute")
+    facts.append(f"{counted(round(rate), 'request')} a minute")
     eta_s = progress.eta_s(now)
     if eta_s is not None:
         facts.append(f"about {duration(eta_s)} left")
@@ -125,93 +123,148 @@ class LiveBatch(LiveScreen):
     async def show(self, endpoint: AnyEndpoint, event: AnyEvent, /) -> None:
         """Do nothing: the ledger updates the progress."""
 
-    def _frame(self) -> RenderableType:
+    def _frame(self, columns: int, lines: int) -> RenderableType:
         progress, now = self._progress, asyncio.get_running_loop().time()
-        hosts = self._hosts_down(now)
-        spare = self._console.height - _OTHER_LINES - len(progress.request_counters) - _HOST_LINES * len(hosts)
-        room = min(_MOST_LINES, max(_LEAST_LINES, spare // 3))
-        ended = [state for state in STATES if state in ENDED]
-        parts: list[RenderableType] = [
-            _head(progress, now, self._console.width),
-            _bar(progress),
-            counts_text(progress, ended),
+        parts: list[Text] = [
+            _head(progress, now, columns),
+            bar(progress.ended / max(1, progress.total), columns),
+            counts_text(progress, [state for state in STATES if state in ENDED]),
             counts_text(progress, [state for state in STATES if state not in ENDED]),
-            self._requests(now),
-            *hosts,
         ]
-        jobs = [
-            ("longest", progress.longest(room), True),
-            ("latest", progress.latest(room), False),
-            ("not well", progress.unsuccessful(room), False),
-        ]
-        parts += [self._jobs(title, lines, now, running=running) for title, lines, running in jobs if lines]
+        parts = [line for part in parts if part for line in part.wrap(self._console, columns)]
+        parts += self._requests(now, columns, max(_FEWEST_ENDPOINTS, lines // _ENDPOINTS_SHARE))
+        parts += self._hosts_down(now, columns)
+        parts += self._jobs(now, columns, lines - len(parts))
         return Group(*parts)
 
-    def _hosts_down(self, now: float) -> list[Text]:
-        """A line for each host that fails for every job."""
+    def _hosts_down(self, now: float, columns: int) -> Iterator[Text]:
+        """One text for each host that fails for every job."""
         found = [outage for budget in self._budgets.values() for outage in engine_of(budget).hosts.outages(now)]
-        lines = [Text(safe(line_since(outage, time.time())), style="yellow") for outage in found[:_MOST_HOSTS]]
-        for line in lines:
-            line.truncate(_HOST_LINES * self._console.width - _HOST_LINES * 8, overflow="ellipsis")
+        for outage in found[:_MOST_HOSTS]:
+            line = Text(safe(line_since(outage, time.time())), style="yellow")
+            yield from wrapped(self._console, line, columns, _HOST_LINES)
+
+    def _requests(self, now: float, columns: int, most: int) -> Iterator[Text]:
+        """A line for each endpoint, those with the most requests if there are too many."""
+        counters = self._progress.request_counters
+        names = list(counters)
+        if len(names) > most:
+            busiest = sorted(names, key=lambda name: counters[name].sent, reverse=True)[: most - 1]
+            names = [name for name in names if name in set(busiest)]
+        rows = [_numbers(counters[name], self._budgets[name], now) for name in names]
+        widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+        name_cells = min(max(map(cell_len, names), default=0), _MOST_NAME_CELLS, columns // 2)
+        shown = _columns_that_fit(widths, columns - name_cells)
+        for name, row in zip(names, rows, strict=True):
+            refused = "" if self._budgets[name].refused else "dim"
+            styles = ("", "dim", "dim", "dim", refused)
+            numbers = [fitted(row[index], widths[index], styles[index], right=True) for index in shown]
+            yield joined([fitted(safe(name), name_cells, "bold"), *numbers], "  ")
+        if len(names) < len(counters):
+            yield Text(f"and {counted(len(counters) - len(names), 'endpoint')} more", style="dim")
+
+    def _jobs(self, now: float, columns: int, spare: int) -> Iterator[Text]:
+        """A few jobs by name, in at most `spare` lines. The last table to be left out is that of the unsuccessful jobs."""
+        progress = self._progress
+        tables = [
+            ("longest", progress.longest(_MOST_JOBS), True),
+            ("latest", progress.latest(_MOST_JOBS), False),
+            ("not well", progress.unsuccessful(_MOST_JOBS), False),
+        ]
+        tables = [table for table in tables if table[1]]
+        while tables and spare // len(tables) < _TITLE_LINES + 1:
+            tables.pop(0)
+        states = [line.state for _, lines, _ in tables for line in lines]
+        state_cells = max([_STATE_CELLS, *(len(state) + 2 for state in states if columns >= _WITH_MESSAGE)])
+        for left in range(len(tables), 0, -1):
+            title, found, running = tables[-left]
+            lines = self._table(title, found, now, columns, spare // left, state_cells, running=running)
+            yield from lines
+            spare -= len(lines)
+
+    def _table(
+        self,
+        title: str,
+        found: Sequence[JobLine],
+        now: float,
+        columns: int,
+        most: int,
+        state_cells: int,
+        *,
+        running: bool,
+    ) -> list[Text]:
+        """A title and a few jobs, in at most `most` lines."""
+        heads = [fitted(title, state_cells, "bold")]
+        heads.append(fitted("for" if running else "ago", _TIME_CELLS, "dim", right=True))
+        if columns >= _WITH_POLLS:
+            heads.append(fitted("polls", _POLLS_CELLS, "dim", right=True))
+        lines = [Text(""), joined(heads)]
+        shown = found[: most - len(lines)]
+        room = columns - joined(heads).cell_len - 2
+        keys = [[safe(value, 120) for value in line.keys.values()] for line in shown]
+        key_cells = max(cell_len(" / ".join(texts)) for texts in keys)
+        if any(line.note for line in shown) and columns >= _WITH_MESSAGE:
+            key_cells = min(key_cells, 2 * room // 5, _MOST_JOB_CELLS)
+        key_cells = min(key_cells, room)
+        for number, (line, texts) in enumerate(zip(shown, keys, strict=True)):
+            reason_lines = most - len(lines) - (len(shown) - number - 1)
+            parts = [fitted(state_text(line.state, ascii_only=self._console.options.ascii_only), state_cells)]
+            parts.append(fitted(clock(now - line.at), _TIME_CELLS, "dim", right=True))
+            if columns >= _WITH_POLLS:
+                parts.append(fitted(f"{line.polls:,}", _POLLS_CELLS, "dim", right=True))
+            row = joined([joined(parts), fitted(shorten_keys(texts, key_cells), key_cells)], "  ")
+            lines += self._with_reason(row, line.note, columns, min(reason_lines, _MOST_REASON_LINES))
         return lines
 
-    def _requests(self, now: float) -> Table:
-        table = Table.grid(padding=(0, 2), pad_edge=False)
-        for _ in range(6):
-            table.add_column(no_wrap=True, overflow="ellipsis")
-        for name, counter in self._progress.request_counters.items():
-            budget = self._budgets[name]
-            table.add_row(
-                Text(name, style="bold"),
-                Text(f"{counter.per_minute(now):,.0f}/min"),
-                Text(_limit(budget), style="dim"),
-                Text("" if (left := engine_of(budget).left(now)) is None else f"{left:,} left", style="dim"),
-                Text(f"{counter.sent:,} sent", style="dim"),
-                Text(f"{budget.refused:,} refused", style="yellow" if budget.refused else "dim"),
-            )
-        return table
-
-    def _jobs(self, title: str, lines: Iterable[JobLine], now: float, *, running: bool) -> Table:
-        spare = self._console.width - _WORD_CELLS - _TIME_CELLS - _POLLS_CELLS - 4
-        job_cells = min(max(12, spare if running else spare // 2), 60)
-        table = Table.grid(padding=(0, 1), pad_edge=False)
-        table.show_header = True
-        table.add_column(Text(f"\n{title}", style="bold"), width=_WORD_CELLS, no_wrap=True, overflow="ellipsis")
-        table.add_column("", width=job_cells, no_wrap=True, overflow="ellipsis")
-        for column, cells in (("for" if running else "ago", _TIME_CELLS), ("polls", _POLLS_CELLS)):
-            table.add_column(Text(f"\n{column}", style="dim"), width=cells, no_wrap=True, justify="right")
-        table.add_column("", width=max(1, spare - job_cells), no_wrap=True, overflow="ellipsis")
-        for line in lines:
-            table.add_row(*self._line(line, job_cells, now))
-        return table
-
-    def _line(self, line: JobLine, job_cells: int, now: float) -> Iterator[Text]:
-        appearance = appearance_of(line.state)
-        symbol = appearance.ascii_symbol if self._console.options.ascii_only else appearance.symbol
-        yield Text(f"{symbol} {line.state}", style=appearance.style)
-        yield Text(shorten_keys([safe(value, 120) for value in line.keys.values()], job_cells))
-        yield Text(clock(now - line.at), style="dim")
-        yield Text(f"{line.polls}", style="dim")
-        yield Text(line.note, style="dim")
+    def _with_reason(self, row: Text, note: str, columns: int, most: int) -> Iterator[Text]:
+        """A row, and the reason beside it in at most so many lines."""
+        cells = columns - row.cell_len - 2
+        if not note or columns < _WITH_MESSAGE:
+            yield row
+            return
+        first, *others = wrapped(self._console, Text(safe(note)), cells, most)
+        yield joined([row, first], "  ")
+        for other in others:
+            yield Text(" " * (columns - cells)) + other
 
 
-def _head(progress: BatchProgress, now: float, width: int) -> Text:
+def _head(progress: BatchProgress, now: float, columns: int) -> Text:
+    """How much is over on the left, and the times on the right. What does not fit is left out, the least important first."""
     done = f"{progress.ended:,} of {progress.total:,} over"
     known = f", {progress.known:,} of them before" if progress.known else ""
-    eta_s = progress.eta_s(now)
-    time = clock(now - progress.began_at) + ("" if eta_s is None else f", about {duration(eta_s)} left")
-    text = Text(done, style="bold").append(known, style="dim")
-    text.append(" " * max(2, width - len(text) - len(time)))
-    return text.append(time, style="not bold")
+    share = f"{int(100 * progress.ended / max(1, progress.total))} %"
+    took, eta_s = clock(now - progress.began_at), progress.eta_s(now)
+    left = "" if eta_s is None else f"about {duration(eta_s)} left"
+    both = f"{took}, {left}" if left else took
+    for fact, times in ((known, f"{share}  {both}"), (known, both), ("", both), ("", left or took)):
+        text = Text(done, style="bold").append(fact, style="not bold")
+        blanks = columns - text.cell_len - cell_len(times)
+        if blanks > 1:
+            return text.append(" " * blanks).append(times, style="not bold")
+    return fitted(done, columns, "bold")
 
 
-def _bar(progress: BatchProgress) -> Table:
-    bar = Table.grid(expand=True)  # a bar alone does not end its line
-    bar.add_row(ProgressBar(total=max(1, progress.total), completed=progress.ended))
-    return bar
-
-
-def _limit(budget: RateBudget) -> str:
+def _numbers(counter: RequestCounter, budget: RateBudget, now: float) -> tuple[str, str, str, str, str]:
+    """The rate, its limit, what is left of the budget, the requests sent, and those that were refused."""
     if budget.limit is None or budget.per_s is None:
-        return "no limit known"
-    return f"of {60 * budget.limit / budget.per_s:,.0f}"
+        limit = "no limit known"
+    else:
+        limit = f"of {60 * budget.limit / budget.per_s:,.0f}/min"
+    left = engine_of(budget).left(now)
+    return (
+        f"{counter.per_minute(now):,.0f}/min",
+        limit,
+        "" if left is None else f"{left:,} left",
+        f"{counter.sent:,} sent",
+        f"{budget.refused:,} refused",
+    )
+
+
+def _columns_that_fit(widths: Sequence[int], columns: int) -> list[int]:
+    """The columns of a line of an endpoint that fit, in their order. The rate is the most important one."""
+    shown: list[int] = []
+    for index in (0, 4, 1, 3, 2):
+        if index < len(widths) and widths[index] and widths[index] + 2 <= columns:
+            shown.append(index)
+            columns -= widths[index] + 2
+    return sorted(shown)

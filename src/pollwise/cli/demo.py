@@ -15,12 +15,13 @@ from typing import Any
 from rich.text import Text
 
 from pollwise.cli.demo_jobs import DEMO_JOBS, DemoJob
-from pollwise.cli.event_text import AnyEndpoint, appearance_of, polls_text, view_of
+from pollwise.cli.event_text import AnyEndpoint, counts_line, polls_text, view_of
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.follow import WatchRecord, follow_all, outcome_text
 from pollwise.cli.options import EventOptions
 from pollwise.cli.safe_text import counted, duration
 from pollwise.cli.screen import Screen, open_screen
+from pollwise.cli.terminal import print_note
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
@@ -38,15 +39,18 @@ async def run_demo(*, seed: int, seconds: float, options: EventOptions) -> ExitS
     """Run the demo in about `seconds`. Returns SUCCEEDED if every job ended as planned."""
     screen = open_screen(json=options.writes_documents, quiet=options.quiet, output=options.writer())
     faults = Faults(rate=_FAULT_RATE, kinds=_FAULTS, retry_after_s=seconds / 10)
-    async with Simulator(seed=seed, faults=faults) as simulator:
-        if not options.quiet:
-            await screen.print_text(Text(_introduction(simulator.document360_url, seconds)))
-        began_at = asyncio.get_running_loop().time()
-        for job in DEMO_JOBS:
-            job.add_to(simulator, length_s=seconds)
-        async with screen:
+    try:
+        async with screen, Simulator(seed=seed, faults=faults) as simulator:
+            if not options.quiet:
+                await screen.print_text(Text(_introduction(simulator.document360_url, seconds)))
+            began_at = asyncio.get_running_loop().time()
+            for job in DEMO_JOBS:
+                job.add_to(simulator, length_s=seconds)
             records = await _watch_all(simulator, screen, seconds)
-        took_s = asyncio.get_running_loop().time() - began_at
+            took_s = asyncio.get_running_loop().time() - began_at
+    except asyncio.CancelledError:
+        print_note("pollwise: stopped before the end of the demo. Run the same command to see it from the beginning.")
+        raise
     for text in _summary(records, took_s)[-1 if options.quiet else 0 :]:
         await screen.print_text(text)
     return _compare(DEMO_JOBS, records)
@@ -90,10 +94,7 @@ def _summary(records: Sequence[WatchRecord], took_s: float) -> list[Text]:
     counts = Counter(view_of(record.outcome).state for record in records)
     polls = sum(record.outcome.polls for record in records)
     retries = sum(record.retries for record in records)
-    ends = Text(", ").join(
-        Text(f"{count} {state}", style=appearance_of(state).style) for state, count in counts.most_common()
-    )
-    total = Text(f"{counted(len(records), 'job')} in {duration(took_s)}: ") + ends
+    total = Text(f"{counted(len(records), 'job')} in {duration(took_s)}: ") + counts_line(counts)
     total.append(f". {polls_text(polls)}, {retries} failed and {'was' if retries == 1 else 'were'} repeated.")
     return [*(outcome_text(record) for record in records), total]
 

@@ -4,6 +4,7 @@ Rule 1: the word of a state is enough to understand it. The symbol and the colou
 Rule 2: all texts of an `EventView` are safe to print (safe_text.py) and fit on one line.
 Rule 3: a state never says more than is known. A job that looks over, but is not confirmed, is `confirming`. The text of
 `abandoned` says that the job may still be running.
+Rule 4: colours are few. Red is a failed job, yellow is what a user has to look at, and one accent is what goes well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import attrs
+from rich.text import Text
 
 from pollwise.cli.error_text import abandoned_text, error_text
 from pollwise.cli.safe_text import duration, endpoint_label, safe
@@ -32,6 +34,7 @@ from pollwise.model.protocols import Endpoint
 from pollwise.model.reading import TERMINAL
 
 __all__ = [
+    "ACCENT",
     "ENDED",
     "AnyEndpoint",
     "AnyEvent",
@@ -39,10 +42,12 @@ __all__ = [
     "Appearance",
     "EventView",
     "appearance_of",
+    "counts_line",
     "event_line",
     "job_keys",
     "label_of",
     "polls_text",
+    "state_text",
     "view_of",
 ]
 
@@ -63,18 +68,21 @@ class Appearance:
 ENDED = frozenset({"succeeded", "failed", "cancelled", "abandoned"})
 """The states that are outcomes."""
 
+ACCENT = "green"
+"""The one colour of what goes well. It is readable on a dark and on a light background."""
+
 _APPEARANCES: Mapping[str, Appearance] = {
-    "waiting": Appearance("·", ".", "dim"),
+    "succeeded": Appearance("✓", "+", ACCENT),
+    "failed": Appearance("✗", "x", "red"),
+    "cancelled": Appearance("⊘", "/", ""),
+    "abandoned": Appearance("!", "!", "yellow"),
+    "waiting_for_input": Appearance("◆", "*", "yellow"),
+    "confirming": Appearance("?", "?", ""),
+    "running": Appearance("▸", ">", ""),
+    "retrying": Appearance("↻", "~", ""),
+    "throttled": Appearance("‖", "=", ""),
     "queued": Appearance("·", ".", "dim"),
-    "running": Appearance("▸", ">", "cyan"),
-    "waiting_for_input": Appearance("◆", "*", "bold cyan"),
-    "confirming": Appearance("?", "?", "cyan"),
-    "retrying": Appearance("↻", "~", "yellow"),
-    "throttled": Appearance("‖", "=", "yellow"),
-    "succeeded": Appearance("✓", "+", "green"),
-    "failed": Appearance("✗", "x", "bold red"),
-    "cancelled": Appearance("⊘", "/", "magenta"),
-    "abandoned": Appearance("!", "!", "bold yellow"),
+    "waiting": Appearance("·", ".", "dim"),
 }
 
 
@@ -104,6 +112,20 @@ class EventView:
 def appearance_of(state: str) -> Appearance:
     """How a state is shown on a terminal. Raises KeyError for an unknown state."""
     return _APPEARANCES[state]
+
+
+def state_text(state: str, *, ascii_only: bool = False) -> Text:
+    """The symbol and the word of a state, in its colour."""
+    appearance = appearance_of(state)
+    return Text(f"{appearance.ascii_symbol if ascii_only else appearance.symbol} {state}", style=appearance.style)
+
+
+def counts_line(counts: Mapping[str, int]) -> Text:
+    """How many jobs have each state, in one order on all screens: `8 succeeded, 1 failed`. A state without jobs is left out."""
+    shown = [
+        (counts[state], state, appearance.style) for state, appearance in _APPEARANCES.items() if counts.get(state)
+    ]
+    return Text(", ").join(Text(f"{number:,} {state}", style=style) for number, state, style in shown)
 
 
 def job_keys(endpoint: AnyEndpoint, job: Any) -> tuple[str, ...]:

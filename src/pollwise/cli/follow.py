@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import attrs
 from rich.text import Text
 
-from pollwise.cli.event_text import AnyEndpoint, AnyOutcome, appearance_of, job_keys, label_of, polls_text, view_of
+from pollwise.cli.event_text import AnyEndpoint, AnyOutcome, job_keys, label_of, polls_text, state_text, view_of
+from pollwise.cli.row_cells import fitted
 from pollwise.cli.safe_text import duration
 from pollwise.cli.screen import Screen
 from pollwise.errors import ConfigurationError
@@ -24,6 +25,8 @@ from pollwise.runtime.watch import Watch
 from pollwise.watcher import JobWatcher
 
 __all__ = ["WatchRecord", "follow", "follow_all", "follow_watch", "outcome_text"]
+
+_STATE_CELLS = 12
 
 J = TypeVar("J", bound=Hashable)
 
@@ -82,11 +85,9 @@ async def follow_all(
 def outcome_text(record: WatchRecord) -> Text:
     """One line of a summary: the outcome of a watch, its duration, its polls and the reason."""
     view = view_of(record.outcome)
-    appearance = appearance_of(view.state)
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    symbol = appearance.symbol if unicode else appearance.ascii_symbol
-    text = Text(f"{symbol} {view.state:<10}", style=appearance.style)
-    text.append(f" {label_of(record.endpoint)} {' / '.join(job_keys(record.endpoint, record.outcome.job))}", style="")
+    text = Text() + fitted(state_text(view.state, ascii_only=not unicode), _STATE_CELLS)
+    text.append(f" {label_of(record.endpoint)} {' / '.join(job_keys(record.endpoint, record.outcome.job))}")
     retries = f", {record.retries} of them repeated" if record.retries else ""
     text.append(f" ({duration(view.elapsed_s)}, {polls_text(view.polls)}{retries})", style="dim")
     if view.reason:

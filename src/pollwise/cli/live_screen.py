@@ -2,38 +2,53 @@
 
 Rule 1: at most fifty rows, and never more than fit the terminal. Finished jobs are hidden first, and are still counted.
 Rule 2: a frame is drawn four times a second, for any number of events. An event alone draws nothing.
-Rule 3: every frame fits 80 columns; a narrower terminal loses the notes first.
-Rule 4: the cursor is always shown again when the screen closes. The rows are then removed, because a summary follows.
-After an error or Ctrl-C no summary follows, so the rows stay.
+Rule 3: a job alone has a line for its keys, one for its progress, and lines for its message. Of several jobs each has one row.
+Rule 4: the state and the keys are in every row. The others are left out of a narrow one: first the polls, then the bar, the
+time and the message. If there is no bar, the message has its place, too.
+Rule 5: the rows are removed when the screen closes, because a summary follows. After an error or Ctrl-C no summary follows,
+so the rows stay.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyEvent, EventView, appearance_of, job_keys, label_of, view_of
-from pollwise.cli.safe_text import clock, shorten_keys
+from pollwise.cli.event_text import (
+    ENDED,
+    AnyEndpoint,
+    AnyEvent,
+    EventView,
+    counts_line,
+    job_keys,
+    label_of,
+    state_text,
+    view_of,
+)
+from pollwise.cli.live_frame import LiveFrame
+from pollwise.cli.row_cells import bar, fitted, joined, wrapped
+from pollwise.cli.safe_text import clock, counted, shorten_keys
 
 __all__ = ["LiveRow", "LiveScreen"]
 
 _MOST_ROWS = 50
 _INDENT = "    "
 _FRAME_S = 0.25
-_WORD_CELLS, _BAR_CELLS, _PERCENT_CELLS, _TIME_CELLS, _POLLS_CELLS = 14, 10, 4, 10, 5
-_TAKEN_CELLS = _WORD_CELLS + _BAR_CELLS + _PERCENT_CELLS + _TIME_CELLS + _POLLS_CELLS + 6  # 6: one between two columns
-_FEWEST_JOB_CELLS, _MOST_JOB_CELLS = 12, 44
+_FEWEST_BAR_CELLS, _MOST_BAR_CELLS = 8, 60
+_MOST_JOB_CELLS = 44
+_MOST_MESSAGE_LINES = 4  # of a job alone that is over
+_STATE_CELLS, _PERCENT_CELLS, _TIME_CELLS, _POLLS_CELLS = 11, 4, 9, 5
+# A row has these columns from this number of cells on.
+_WITH_MESSAGE, _WITH_TIME, _WITH_POLLS = 34, 56, 96
+_LEAST_MESSAGE = 20  # a bar is drawn only beside a message of this width
 
 
 @attrs.define(kw_only=True)
@@ -77,7 +92,7 @@ class LiveScreen:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, markup=False, emoji=False)
         self._rows: dict[Hashable, LiveRow] = {}
-        self._live: Live | None = None
+        self._live = LiveFrame(self._console, self._frame)
         self._clock: asyncio.Task[None] | None = None
 
     @property
@@ -86,32 +101,23 @@ class LiveScreen:
         return False
 
     async def __aenter__(self) -> Self:
-        self._live = Live(
-            console=self._console,
-            get_renderable=self._frame,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=sys.stderr.isatty(),  # on a terminal a log line is printed above the rows
-            vertical_overflow="crop",
-        )
-        self._live.start()
-        self._clock = asyncio.create_task(self._draw(self._live), name="pollwise screen")
+        self._live.open()
+        self._clock = asyncio.create_task(self._draw(), name="pollwise screen")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        assert self._live is not None  # noqa: S101  # set by __aenter__
-        assert self._clock is not None  # noqa: S101
+        assert self._clock is not None  # noqa: S101  # set by __aenter__
+        keep = True  # also if Ctrl-C comes here, because no summary follows then
         try:
             self._clock.cancel()
             await asyncio.wait((self._clock,))
             if not self._clock.cancelled():
                 self._clock.result()  # raises the error of a failed drawing
+            keep = error is not None
         finally:
-            self._live.transient = error is None  # after an error or Ctrl-C the rows stay
-            self._live.stop()
+            self._live.close(keep=keep)
 
     def add_job(self, endpoint: AnyEndpoint, job: Any, /) -> None:
         """Add the row of a job, which is `waiting` until its first event."""
@@ -127,60 +133,132 @@ class LiveScreen:
 
     async def print_text(self, text: Text, /) -> None:
         """Print above the rows, or after them once the screen is closed."""
-        first, *rest = text.wrap(self._console, max(20, self._console.width - len(_INDENT)))
-        self._console.print(first, *(Text(_INDENT) + line for line in rest), sep="\n")
+        columns, _ = self._live.size
+        first, *rest = text.wrap(self._console, max(len(_INDENT) + 8, columns - len(_INDENT)))
+        self._console.print(first, *(Text(_INDENT) + line for line in rest), sep="\n", crop=False, no_wrap=True)
 
-    async def _draw(self, live: Live) -> None:
+    async def _draw(self) -> None:
         while True:
-            live.refresh()
             await asyncio.sleep(_FRAME_S)
+            self._live.draw()
 
-    def _frame(self) -> RenderableType:
+    def _frame(self, columns: int, lines: int) -> RenderableType:
         rows = list(self._rows.values())
-        names = list(dict.fromkeys(row.endpoint for row in rows))
-        room = min(_MOST_ROWS, self._console.height - len(names) - 3)
-        shown = _rows_to_show(rows, max(1, room))
         now = asyncio.get_running_loop().time()
+        ascii_only = self._console.options.ascii_only
+        if len(rows) == 1:
+            return Group(*_alone(self._console, rows[0], columns, now, ascii_only=ascii_only))
+        names = list(dict.fromkeys(row.endpoint for row in rows))
+        room = lines - len(names) - len(_counts(rows, hidden=len(rows)).wrap(self._console, columns))
+        shown = _rows_to_show(rows, max(1, min(_MOST_ROWS, room)))
+        layout = _Columns.of(rows, columns, now)
         parts: list[RenderableType] = []
-        parts.extend(self._table(name, [row for row in shown if row.endpoint == name], now) for name in names)
-        if len(rows) > 1:
+        for name in names:
+            parts.append(layout.title(name))
+            parts += [layout.row(row, now, ascii_only=ascii_only) for row in shown if row.endpoint == name]
+        if rows:
             parts.append(_counts(rows, hidden=len(rows) - len(shown)))
         return Group(*parts)
 
-    def _table(self, name: str, rows: Iterable[LiveRow], now: float) -> Table:
-        spare = self._console.width - _TAKEN_CELLS
-        job_cells = min(max(_FEWEST_JOB_CELLS, 2 * spare // 3), _MOST_JOB_CELLS)
-        table = Table.grid(padding=(0, 1), pad_edge=False)
-        table.show_header = True
-        table.add_column(Text(name, style="bold"), width=_WORD_CELLS, no_wrap=True, overflow="ellipsis")
-        table.add_column(Text("job", style="dim"), width=job_cells, no_wrap=True, overflow="ellipsis")
-        table.add_column("", width=_BAR_CELLS, no_wrap=True)
-        for title, cells in (("done", _PERCENT_CELLS), ("time", _TIME_CELLS), ("polls", _POLLS_CELLS)):
-            table.add_column(Text(title, style="dim"), width=cells, no_wrap=True, justify="right")
-        table.add_column("", width=max(1, spare - job_cells), no_wrap=True, overflow="ellipsis")
+
+@attrs.frozen(kw_only=True)
+class _Columns:
+    """The widths of the columns of several rows, in cells; 0 for a column that is left out.
+
+    `rest` has what differs from row to row: the share done and the bar, if there is one, and the message.
+    """
+
+    state: int
+    job: int
+    time: int
+    polls: int
+    rest: int
+
+    @classmethod
+    def of(cls, rows: Iterable[LiveRow], columns: int, now: float) -> Self:
+        """Divide a terminal of so many columns."""
+        keys, state, time = 1, _STATE_CELLS, _TIME_CELLS
         for row in rows:
-            table.add_row(*self._cells(row, job_cells, now))
-        return table
+            keys = max(keys, cell_len(" / ".join(row.keys)))
+            state = max(state, len(row.view.state) + 2)
+            time = max(time, len(row.time(now)))
+        if columns < _WITH_TIME:
+            state, time = _STATE_CELLS, -1
+        polls = _POLLS_CELLS if columns >= _WITH_POLLS else -1
+        spare = columns - state - 1 - (time + 1) - (polls + 1)
+        if columns < _WITH_MESSAGE:
+            return cls(state=state, job=spare, time=0, polls=0, rest=0)
+        job = min(keys, _MOST_JOB_CELLS, spare // (3 if columns >= _WITH_TIME else 2))
+        return cls(state=state, job=job, time=max(0, time), polls=max(0, polls), rest=spare - job - 2)
 
-    def _cells(self, row: LiveRow, job_cells: int, now: float) -> Iterable[RenderableType]:
-        view = row.view
-        appearance = appearance_of(view.state)
-        symbol = appearance.ascii_symbol if self._console.options.ascii_only else appearance.symbol
-        yield Text(f"{symbol} {view.state}", style=appearance.style)
-        yield Text(shorten_keys(row.keys, job_cells))
-        yield _bar(row)
-        yield Text("" if row.fraction is None else f"{int(row.fraction * 100)}%")
-        yield Text(row.time(now))
-        yield Text(str(view.polls), style="dim")
-        yield Text(view.note, style="dim")
+    def title(self, name: str) -> Text:
+        """The line above the rows of an endpoint."""
+        titles = fitted(name, self.state + 1 + self.job, "bold")
+        parts = [fitted(word, cells, "dim", right=True) for word, cells in self._numbers("time", "polls") if cells]
+        return joined([titles, *parts])
+
+    def row(self, row: LiveRow, now: float, *, ascii_only: bool) -> Text:
+        """One job."""
+        parts = [
+            fitted(_state(row, ascii_only=ascii_only), self.state),
+            fitted(shorten_keys(row.keys, self.job), self.job),
+        ]
+        numbers = self._numbers(row.time(now), str(row.view.polls))
+        parts += [fitted(text, cells, "dim", right=True) for text, cells in numbers if cells]
+        return joined([joined(parts), joined(self._rest(row))], "  ")
+
+    def _numbers(self, time: str, polls: str) -> Sequence[tuple[str, int]]:
+        return ((time, self.time), (polls, self.polls))
+
+    def _rest(self, row: LiveRow) -> Iterator[Text]:
+        room = self.rest
+        if row.fraction is not None and not row.ended and room >= _PERCENT_CELLS:
+            yield fitted(_percent(row.fraction), _PERCENT_CELLS, right=True)
+            room -= _PERCENT_CELLS + 1
+            bar_cells = min(max(_FEWEST_BAR_CELLS, room // 3), _MOST_BAR_CELLS)
+            if room - bar_cells - 1 >= _LEAST_MESSAGE:
+                yield bar(row.fraction, bar_cells)
+                room -= bar_cells + 1
+        yield fitted(row.view.note, room, "" if row.ended else "dim")
 
 
-def _bar(row: LiveRow) -> RenderableType:
-    if row.fraction is not None:
-        return ProgressBar(total=1.0, completed=row.fraction)
-    if row.ended or row.view.state in {"waiting", "queued"}:
-        return Text("")
-    return ProgressBar(total=1.0, completed=0.0, pulse=True)
+def _alone(console: Console, row: LiveRow, columns: int, now: float, *, ascii_only: bool) -> Iterator[Text]:
+    """The lines of a job alone: its endpoint and keys, its progress, its message."""
+    keys = " / ".join(row.keys)
+    if cell_len(row.endpoint) + 2 + cell_len(keys) <= columns:
+        yield joined([Text(row.endpoint, style="bold"), Text(keys)], "  ")
+    else:
+        yield fitted(row.endpoint, columns, "bold")
+        yield fitted(shorten_keys(row.keys, columns), columns)
+    yield _progress(row, columns, now, ascii_only=ascii_only)
+    message = Text(row.view.reason, style="" if row.ended else "dim")
+    if row.ended:  # a user reads it to its end; that of a running job changes soon
+        yield from wrapped(console, message, columns, _MOST_MESSAGE_LINES)
+    elif message:
+        yield fitted(message, columns)
+
+
+def _progress(row: LiveRow, columns: int, now: float, *, ascii_only: bool) -> Text:
+    """The state, the bar and the numbers. In a narrow terminal the bar is left out first, then the polls and the time."""
+    parts = [_state(row, ascii_only=ascii_only)]
+    known = row.fraction is not None and not row.ended
+    texts = [_percent(row.fraction)] if known and row.fraction is not None else []
+    for text in (row.time(now), counted(row.view.polls, "poll")):
+        if sum(map(cell_len, [*texts, text])) + 2 * len(texts) + 2 + parts[0].cell_len <= columns:
+            texts.append(text)
+    numbers = [Text(text, style="dim" if number or not known else "") for number, text in enumerate(texts)]
+    room = columns - joined([*parts, *numbers], "  ").cell_len - 2
+    if row.fraction is not None and known and room >= _FEWEST_BAR_CELLS:
+        parts.append(bar(row.fraction, room))
+    return joined([*parts, *numbers], "  ")
+
+
+def _state(row: LiveRow, *, ascii_only: bool) -> Text:
+    return state_text(row.view.state, ascii_only=ascii_only)
+
+
+def _percent(fraction: float) -> str:
+    return f"{int(fraction * 100)}%"
 
 
 def _rows_to_show(rows: list[LiveRow], room: int) -> list[LiveRow]:
@@ -194,9 +272,7 @@ def _rows_to_show(rows: list[LiveRow], room: int) -> list[LiveRow]:
 def _counts(rows: Iterable[LiveRow], *, hidden: int) -> Text:
     """One line that counts every row, shown or not."""
     counts = Counter(row.view.state for row in rows)
-    text = Text(", ").join(
-        Text(f"{number} {state}", style=appearance_of(state).style) for state, number in counts.most_common()
-    )
+    text = counts_line(counts)
     if hidden:
-        text.append(f"  ({hidden} not shown)", style="dim")
+        text.append(f"  ({hidden:,} not shown)", style="dim")
     return text

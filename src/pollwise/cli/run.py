@@ -30,6 +30,7 @@ from pollwise.cli.app import app
 from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.logs import log_to_stderr
 from pollwise.cli.streams import print_error, with_streams
+from pollwise.cli.terminal import leave_at_once
 
 __all__ = ["run"]
 
@@ -137,7 +138,8 @@ def _handling(on_signal: Callable[[int, FrameType | None], None]) -> Iterator[No
 
 
 def _exit_at_once(number: int) -> NoReturn:
-    """End the process without cleaning up; only show the terminal's cursor again."""
+    """End the process without cleaning up; only leave the terminal as it was, with its cursor shown."""
+    leave_at_once()
     with contextlib.suppress(OSError, ValueError):
         if sys.stdout.isatty():
             os.write(sys.stdout.fileno(), _SHOW_CURSOR)

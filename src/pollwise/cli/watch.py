@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -17,6 +16,7 @@ from pollwise.cli.follow import WatchRecord, follow_watch, outcome_text
 from pollwise.cli.options import EndpointOptions, WatchOptions
 from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import Screen, open_screen
+from pollwise.cli.terminal import print_note
 from pollwise.cli.vendors import BASE_URLS
 from pollwise.model.limits import Limits
 from pollwise.model.protocols import Endpoint
@@ -89,10 +89,10 @@ async def watching(
         not_found_grace_s=_GRACE_S if grace_s is None else grace_s,
     )
     try:
-        async with transport, screen, watcher:
+        async with screen, transport, watcher:  # the rows stay if Ctrl-C comes while the others close
             yield watcher
     except asyncio.CancelledError as cancelled:
-        print(f"pollwise: {safe(stopped(cancelled), 1000)}", file=sys.stderr)
+        print_note(f"pollwise: {safe(stopped(cancelled), 1000)}")
         raise
 
 
