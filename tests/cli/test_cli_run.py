@@ -341,7 +341,7 @@ def test_an_interrupt_while_the_command_is_loaded(started_as: str, module: str, 
     script.parent.mkdir()
     script.write_text(CONSOLE_SCRIPT)
     command = ["-m", "pollwise"] if started_as == "module" else [str(script)]
-    done = run_python([*command, "demo"], tmp_path)
+    done = run_python([*command, "simulator"], tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
