@@ -13,6 +13,7 @@ import pytest
 from yarl import URL
 
 from pollwise import JobWatcher, Pacing, RateBudget, Request, Retry
+from pollwise.core import host_health
 from pollwise.errors import (
     CertificateRejected,
     ConnectFailed,
@@ -269,6 +270,58 @@ async def test_a_server_that_fails_half_of_its_requests_is_not_down() -> None:
         await asyncio.sleep(80.0)
         assert not any(watch.outcome for watch in watches)
     assert good > 0.7 * 40 * 80.0 / 12.0  # half of the polls are answered, so a round takes some 12 s
+
+
+async def good_polls() -> int:
+    """How many polls of 60 watches are answered in a minute, by a server that fails nine of ten at random."""
+    dice, good = random.Random(2), 0
+
+    def healthy(_request: Request) -> Answer:
+        nonlocal good
+        if dice.random() < 0.9:
+            return Slow(502, LATENCY_S)
+        good += 1
+        return Slow(RUNNING, LATENCY_S)
+
+    async with Server(0.0, healthy=healthy).watcher() as watcher:
+        watches = [watcher.watch(job) for job in jobs(60)]
+        await asyncio.sleep(60.0)
+        assert not any(watch.outcome for watch in watches)
+    return good
+
+
+@pytest.mark.looptime
+async def test_a_server_that_fails_nine_of_ten_requests_at_random_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At least seven of ten polls are answered that were answered if hosts were not watched."""
+    good = await good_polls()
+    monkeypatch.setattr(host_health, "_WATCHES", 1_000_000)
+    assert good > 0.7 * await good_polls()
+
+
+@pytest.mark.looptime
+async def test_a_server_that_failed_at_random_and_is_down_now_gets_a_hundred_more_requests() -> None:
+    """So many failures in a row show an outage in any case; then there are probes only."""
+    dice = random.Random(2)
+    server = Server(120.0, healthy=lambda _: Slow(502 if dice.random() < 0.8 else RUNNING, LATENCY_S), up_s=10.0)
+    async with server.watcher() as watcher:
+        for job in jobs(60):
+            watcher.watch(job)
+        await asyncio.sleep(10.0 + 119.0)
+        assert len(watcher.hosts_down) == 1
+    assert server.asked <= 100 + 40
+
+
+@pytest.mark.looptime
+async def test_a_server_that_hangs_gets_the_requests_in_flight_and_forty_probes() -> None:
+    """All watches go on within five seconds of its return, but for those whose probe still hangs."""
+    server = Server(120.0, lambda _: Slow(RUNNING, 1e6))
+    async with server.watcher() as watcher:
+        for job in jobs(80):
+            watcher.watch(job)
+        await asyncio.sleep(UP_S + 120.0 + 5.0)
+        assert watcher.stats().in_flight <= 8
+    assert server.asked <= 64 + 40
+    assert len(server.back) >= 80 - 8
 
 
 @pytest.mark.looptime

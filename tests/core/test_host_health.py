@@ -42,6 +42,15 @@ def failing(host: HostHealth, now: float = 0.0) -> float:
     return now
 
 
+def failing_on(host: HostHealth, now: float, *, probes: int) -> float:
+    """Let that many probes fail. Returns when the last one did."""
+    for _ in range(probes):
+        now = max(now, host.probe_at)
+        host.on_probe(0, now)
+        host.on_failure(0, REFUSED, now, 0.0)
+    return now
+
+
 def test_one_watch_that_fails_for_ever_is_not_the_host() -> None:
     """Its job may be the reason, so it keeps its own retries."""
     host = HostHealth("https://a.example")
@@ -80,7 +89,9 @@ def test_a_burst_of_failures_alone_is_no_outage() -> None:
     for watch in range(64):
         host.on_failure(watch, REFUSED, 5.0, 0.0)
     assert host.state is HostState.SUSPECTED
-    host.on_answer(5.1)
+    for _ in range(16):
+        host.on_answer(5.1)
+        assert host.state is HostState.ANSWERING
     assert host.is_calm
 
 
@@ -153,7 +164,7 @@ def test_the_watches_that_waited_go_few_at_first() -> None:
 def test_a_host_that_returns_and_fails_again_is_closed_again() -> None:
     """Its pauses begin a little longer than those of a first outage."""
     host = HostHealth("https://a.example")
-    now = failing(host)
+    now = failing_on(host, failing(host), probes=21)
     host.on_answer(now)
     for watch in range(3):
         host.on_failure(watch, REFUSED, now, 0.0)
@@ -168,8 +179,65 @@ def test_the_slow_start_ends_even_if_few_watches_are_left() -> None:
     host = HostHealth("https://a.example")
     now = failing(host)
     host.on_answer(now)
+    assert host.state is HostState.RETURNING
     host.on_answer(now + 6.0)
+    assert host.state is HostState.ANSWERING
+
+
+def test_failures_after_an_early_answer_are_taken_for_chance() -> None:
+    """A host that answered one of ten polls is suspected only after four times as many failures in a row, 100 at most."""
+    host = HostHealth("https://a.example")
+    now, tolerated = 0.0, []
+    for _ in range(4):
+        failures = 0
+        while not host.is_closed:
+            host.on_failure(failures, REFUSED, now, 0.0)
+            failures += 1
+        tolerated.append(failures)
+        now = failing_on(host, now, probes=7)
+        host.on_answer(now)
+    assert tolerated == [3, 40, 100, 100]
+
+
+def test_sixteen_answers_in_a_row_end_the_tolerance() -> None:
+    """Fifteen do not: then nothing is kept of the host, and a new outage is noticed at once."""
+    host = HostHealth("https://a.example")
+    now = failing(host)
+    for _ in range(15):
+        host.on_answer(now)
+    host.on_failure(1, REFUSED, now, 0.0)
+    for _ in range(15):
+        host.on_answer(now)
+    assert not host.is_calm
+    host.on_answer(now)
     assert host.is_calm
+    failing(host, now)
+
+
+def test_a_long_outage_is_no_chance() -> None:
+    """After more than twenty failed probes an answer changes nothing for the next outage."""
+    host = HostHealth("https://a.example")
+    now = failing_on(host, failing(host), probes=21)
+    host.on_answer(now)
+    for watch in range(3):
+        assert not host.is_closed
+        host.on_failure(watch, REFUSED, now, 0.0)
+    assert host.state is HostState.SUSPECTED
+
+
+def test_probes_that_hang_delay_no_other_probe() -> None:
+    """Each fails after 30 s, and a new one goes every 4.5 s all the same."""
+    host = HostHealth("https://a.example")
+    now, sent, in_flight = failing(host), [], []
+    for watch in range(60):
+        while in_flight and in_flight[0][0] <= host.probe_at:
+            at, hung = in_flight.pop(0)
+            host.on_failure(hung, REFUSED, at, 0.0)
+        now = max(now, host.probe_at)
+        sent.append(now)
+        host.on_probe(watch, now)
+        in_flight.append((now + 30.0, watch))
+    assert max(later - before for before, later in pairwise(sent) if before < 120.0) <= 4.5
 
 
 def test_only_a_host_that_is_down_is_shown() -> None:

@@ -12,7 +12,9 @@ delays the next one by no more than a pause. A poll that decides something is a 
 before a deadline, and the one that would end a watch because of its outage. One such probe in `_FRESH_S` is enough for all.
 Rule 4: while the host is down, the failure of a probe counts for each watch that is due, once, in place of a request.
 Rule 5: the first answer ends all this. The watches that waited go within seconds, few at first (`slow_start.py`).
-Rule 6: nothing is kept of a host that answers.
+Rule 6: an answer after few failed probes may show a host that fails at random. It is suspected again only after
+`_PATIENCE` times as many failures in a row, and `_MOST_FAILURES` at most. So a host that answers one request of ten is used.
+Rule 7: nothing is kept of a host that has answered `_SOUND` times in a row.
 """
 
 from __future__ import annotations
@@ -45,6 +47,12 @@ _MOST_S = 15.0  # the longest pause of all
 _JITTER = 0.1  # a pause is shorter by up to this share, so that clients do not probe in step
 _FRESH_S = 1.0  # a failure is believed for so long where a poll decides something
 _LOOK_AGAIN_S = 1 / 16  # between two looks whether a probe has shown what a poll was to decide
+_FEW_PROBES = (
+    20  # failed probes before an answer, by which a host that fails at random cannot be told from one that was down
+)
+_PATIENCE = 4  # so many times the failures of a row that an answer ended are no outage
+_MOST_FAILURES = 100  # failures in a row that show an outage in any case
+_SOUND = 16  # answers in a row of a host that does not fail at random
 _FLAPPING = 2  # with this pause the next outage begins at most, if the host has answered a few polls only
 _MOST_DOUBLINGS = 20  # the longest pause is reached long before, and many more overflow a float
 _RETURNED_S = 5.0  # the slow start ends after this time at the latest
@@ -81,6 +89,8 @@ class HostHealth:
     """
 
     __slots__ = (
+        "_answers",
+        "_failed_probes",
         "_failures",
         "_pauses",
         "_probed_at",
@@ -89,6 +99,7 @@ class HostHealth:
         "_replies",
         "_returned_at",
         "_slow_start",
+        "_tolerated",
         "_watches",
         "error",
         "failed_at",
@@ -106,6 +117,9 @@ class HostHealth:
         self.failed_at = self.probe_at = self.since = -math.inf
         self.waiting = 0
         self._failures = 0  # in a row
+        self._answers = 0  # in a row
+        self._tolerated = 0  # as many failures in a row may be chance
+        self._failed_probes = 0  # since the host was suspected
         self._watches: set[int] = set()  # some of the watches that failed
         self._pauses = 0  # probes that failed
         self._probes: set[int] = set()  # the watches whose polls are probes, in flight
@@ -122,7 +136,7 @@ class HostHealth:
     @property
     def is_calm(self) -> bool:
         """Whether there is nothing to remember."""
-        return self.state is HostState.ANSWERING and not self._failures
+        return self.state is HostState.ANSWERING and not self._failures and not self._tolerated
 
     def outage(self, now: float) -> HostOutage | None:
         """What a caller sees of this host while it is down; None otherwise."""
@@ -151,18 +165,22 @@ class HostHealth:
         if not self._failures:
             self.since = now
         self._failures += 1
+        self._answers = 0
         if len(self._watches) < _WATCHES:
             self._watches.add(watch)
         is_probe = watch in self._probes
         self._probes.discard(watch)
         if not self.is_closed:
-            if len(self._watches) >= _WATCHES:
+            if len(self._watches) >= _WATCHES and self._failures >= self._tolerated:
                 self.state = HostState.SUSPECTED
+                self._failed_probes = 0
                 self._pause(now, dice)
             return
         if is_probe:
             self._pauses += 1
-            self._pause(now, dice)
+            self._failed_probes += 1
+            # if another probe is in flight, the next one waits for a pause since that, and no longer
+            self._pause(self._probed_at if self._probes else now, dice)
         if self.state is HostState.DOWN:
             if is_probe:
                 self.failed_at = now
@@ -171,6 +189,11 @@ class HostHealth:
 
     def on_answer(self, now: float) -> None:
         """A reply came that is no failure of the host."""
+        self._answers += 1
+        if self._answers >= _SOUND:
+            self._tolerated = 0
+        elif self.is_closed and self._failed_probes <= _FEW_PROBES:
+            self._tolerated = max(self._tolerated, min(_MOST_FAILURES, _PATIENCE * self._failures))
         self._failures = 0
         self._watches.clear()
         self._probes.clear()
@@ -188,10 +211,10 @@ class HostHealth:
         else:
             self.state = HostState.ANSWERING
 
-    def _pause(self, now: float, dice: float) -> None:
-        longest_s = min(_MOST_S, max(_LONGEST_S, _SHARE * (now - self.since)))
+    def _pause(self, begin: float, dice: float) -> None:
+        longest_s = min(_MOST_S, max(_LONGEST_S, _SHARE * (begin - self.since)))
         pause_s = min(longest_s, _FIRST_S * _GROWTH ** min(self._pauses, _MOST_DOUBLINGS))
-        self.probe_at = now + pause_s * (1.0 - _JITTER * dice)
+        self.probe_at = begin + pause_s * (1.0 - _JITTER * dice)
 
     # --- probes -------------------------------------------------------------------------------
 
