@@ -278,11 +278,10 @@ class JobWatcher(Generic[J, S, R_co, O_contra]):
         """The hosts that fail for every watch of this token now, each as one value. Empty while all of them answer.
 
         Watchers with the same budget share them. `str()` of such a value is one line to show. `Limits.concurrency` polls of
-        different jobs may fail before an outage is noticed, or a few.
+        different jobs may fail before an outage is noticed, or a few. Any thread may ask. `stats()` has them, too.
         """
-        if self._opened is None:
-            return ()
-        return engine_of(self.budget).hosts.outages(self._opened.dispatcher.loop.time())
+        opened = self._opened
+        return () if opened is None else engine_of(self.budget).hosts.outages(opened.dispatcher.loop.time())
 
     def stats(self) -> WatcherStats:
         """What the watcher has done so far and does now: polls, watches, outcomes, durations, budget and ledger.

@@ -67,6 +67,18 @@ async def test_each_poll_is_counted_by_its_result() -> None:
     assert stats.outcomes == {("failed", "JobFailed"): 1}
 
 
+async def test_hosts_that_are_down_are_in_it() -> None:
+    """The same values as in `hosts_down`; none while the watcher is closed."""
+    async with watching([ConnectFailed("x")]) as (watcher, _):
+        for name in "abcd":
+            watcher.watch(ToyJob(name))
+        await asyncio.sleep(30.0)
+        (outage,) = watcher.stats().hosts_down
+        assert (outage.origin, str(outage.error)) == ("https://toy.example", str(ConnectFailed("x")))
+        assert watcher.hosts_down == (outage,)
+    assert watcher.stats().hosts_down == ()
+
+
 async def test_durations_are_counted_by_status_code_or_error() -> None:
     """How long the server took, to the bucket. A request that was cut has the class of its error."""
     stats = await after([Slow(RUNNING, 0.3), Slow(503, 2.0), Hang(), SUCCEEDED], request_timeout_s=5.0)

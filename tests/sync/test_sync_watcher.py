@@ -11,11 +11,12 @@ import pytest
 from sync_toys import QUICK, Gate, toy_options, toy_watcher
 
 from kept_toy import KeptToyEndpoint
-from pollwise import AiohttpTransport, ConfigurationError, JobWatcher, RateBudget, SqliteLedger, sync
-from pollwise.errors import JobFailed, WatcherClosed
+from pollwise import AiohttpTransport, ConfigurationError, JobWatcher, RateBudget, Request, Retry, SqliteLedger, sync
+from pollwise.core import host_health
+from pollwise.errors import ConnectFailed, JobFailed, WatcherClosed
 from pollwise.ledger import LedgerError
 from pollwise.sync import SyncWatcher
-from pollwise.testing import ScriptedTransport
+from pollwise.testing import Answer, ScriptedTransport
 from toy import FAILED, RUNNING, SUCCEEDED, ToyEndpoint, ToyJob
 
 
@@ -49,6 +50,35 @@ def test_a_watcher_that_is_not_open_watches_nothing() -> None:
         with pytest.raises(WatcherClosed):
             watcher.as_completed([ToyJob()])
         watcher.close()
+
+
+def test_any_thread_sees_what_the_watcher_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`stats()` and `hosts_down` do not wait, and work before the first watch, while it polls, and after the end."""
+    monkeypatch.setattr(host_health, "_LONGEST_S", 0.05)  # the pause between two probes, on the real clock
+    monkeypatch.setattr(host_health, "_SHARE", 0.0)
+    polled = threading.Event()
+
+    def refuse(_request: Request) -> Answer:
+        polled.set()
+        return ConnectFailed("Connection refused")
+
+    watcher = toy_watcher(refuse, retry=Retry(base_s=0.05, max_s=0.05))
+    assert (watcher.stats().started, watcher.hosts_down) == (0, ())
+
+    def look(_: object) -> int:
+        while not watcher.hosts_down:
+            assert watcher.stats().started <= 5
+            polled.wait()
+            polled.clear()
+        return watcher.stats().started
+
+    with watcher, ThreadPoolExecutor(1) as threads:
+        for n in range(5):
+            watcher.watch(ToyJob(str(n)))
+        assert list(threads.map(look, "1", timeout=20.0)) == [5]
+        (outage,) = watcher.stats().hosts_down
+        assert outage.origin == "https://toy.example"
+    assert (watcher.stats().started, watcher.hosts_down) == (5, ())
 
 
 def test_a_watcher_can_be_opened_again() -> None:

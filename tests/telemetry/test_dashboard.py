@@ -25,18 +25,21 @@ class Counting(MemoryLedger):
 
 @pytest.fixture(scope="module")
 def scrape() -> Scrape:
-    """Names and labels of the samples after a run with successes, failures, a rate limit and a ledger that fails."""
+    """Names and labels of the samples after a run with successes, failures, a rate limit, and a ledger and a host that fail."""
 
     async def demo() -> bytes:
         ledger = Counting()
         ledger.failures["record"] = [LedgerFailed("toy", "no")]
-        script = by_job({"a": [RUNNING, 503, 429, SUCCEEDED], "b": [FAILED], "c": [RUNNING]})
+        failing = {name: [RUNNING, 503] for name in "cde"}
+        script = by_job({"a": [RUNNING, 503, 429, SUCCEEDED], "b": [FAILED], **failing})
         registry = CollectorRegistry()
         async with keeping(ledger, script, budget=RateBudget(60, per_s=60)) as (watcher, _):
             registry.register(WatcherCollector(watcher))
             await watcher.gather([ToyJob("a"), ToyJob("b")])
-            watcher.watch(ToyJob("c"))
-            await asyncio.sleep(2.0)
+            for name in failing:
+                watcher.watch(ToyJob(name))
+            await asyncio.sleep(60.0)
+            assert watcher.hosts_down
             return generate_latest(registry)
 
     return scrape_of(run(demo()).decode())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import attrs
 import pytest
 
 from kept_toy import MemoryLedger, keeping
 from pollwise.core.rate_budget import RateBudget
+from pollwise.errors import ConnectFailed
 from pollwise.model.stats import Histogram
 from pollwise.telemetry.series import METRICS, Kind, Watchers, series_of
 from toy import RUNNING, SUCCEEDED, ToyJob, events_of, watching
@@ -54,6 +58,27 @@ async def test_watchers_of_one_endpoint_are_one() -> None:
         jobs = value_of(watchers, "pollwise.job.duration", pollwise_outcome="succeeded")
         assert isinstance(jobs, Histogram)
         assert jobs.count == 2
+
+
+async def test_a_host_that_is_down_is_shown_by_its_name() -> None:
+    """1 while it fails for every watch, 0 for the server of an endpoint otherwise."""
+    budget = RateBudget()
+    async with (
+        watching([ConnectFailed("no")], budget=budget) as (one, _),
+        watching([ConnectFailed("no")], budget=budget) as (two, _),
+    ):
+        watchers = Watchers([one, two])
+        for name in "abcd":
+            one.watch(ToyJob(name))
+        assert watchers.series()["pollwise.hosts.down"] == []
+        await asyncio.sleep(30.0)
+        assert value_of(watchers, "pollwise.hosts.down", server_address="toy.example") == 1
+        stats = attrs.evolve(one.stats(), server="https://other.example:8443")
+        assert [
+            (dict(labels)["server.address"], dict(labels)["server.port"], value)
+            for name, labels, value in series_of(stats)
+            if name == "pollwise.hosts.down"
+        ] == [("other.example", 8443, 0), ("toy.example", 443, 1)]
 
 
 async def test_a_counter_does_not_fall_when_a_watcher_is_removed() -> None:

@@ -278,8 +278,9 @@ class Hosts:
         return host
 
     def outages(self, now: float) -> tuple[HostOutage, ...]:
-        """The hosts that are down, in the order in which their polls began to fail."""
-        return tuple(outage for host in self.troubled.values() if (outage := host.outage(now)) is not None)
+        """The hosts that are down, in the order in which their polls began to fail. Any thread may ask."""
+        hosts = list(self.troubled.values())  # in one step, because the event loop may change the mapping meanwhile
+        return tuple(outage for host in hosts if (outage := host.outage(now)) is not None)
 
 
 class WatchedHosts(Generic[J]):

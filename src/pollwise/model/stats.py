@@ -12,6 +12,8 @@ from typing import Final
 
 import attrs
 
+from pollwise.model.hosts import HostOutage
+
 __all__ = ["DELAY_BOUNDS", "JOB_BOUNDS", "REQUEST_BOUNDS", "BudgetStats", "Histogram", "LedgerStats", "WatcherStats"]
 
 REQUEST_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -116,6 +118,8 @@ class WatcherStats:
             showed the job going on. Jobs that were over at the first reply are not in it.
         budget: The rate budget.
         ledger: The ledger, or None without one.
+        hosts_down: The hosts that fail for every watch of this token now, as `JobWatcher.hosts_down` has them. Watchers with
+            one budget share them. Empty while the watcher is closed.
     """
 
     endpoint: str
@@ -135,3 +139,4 @@ class WatcherStats:
     detection_delay: Histogram
     budget: BudgetStats
     ledger: LedgerStats | None
+    hosts_down: tuple[HostOutage, ...] = ()

@@ -29,6 +29,7 @@ def stats_of(
 ) -> WatcherStats:
     """What a watcher has done and does. `dispatcher` is None while it is closed."""
     engine, counts = engine_of(budget), observing.watches
+    now = None if dispatcher is None else dispatcher.loop.time()
     return WatcherStats(
         endpoint=observing.endpoint.name,
         account=observing.endpoint.account,
@@ -48,11 +49,12 @@ def stats_of(
         budget=BudgetStats(
             limit=engine.limit,
             per_s=engine.per_s,
-            remaining=None if dispatcher is None else engine.seen_left(dispatcher.loop.time()),
+            remaining=None if now is None else engine.seen_left(now),
             refused=engine.refused,
             waiting=0 if dispatcher is None else dispatcher.waiting,
         ),
         ledger=ledger,
+        hosts_down=() if now is None else engine.hosts.outages(now),
     )
 
 

@@ -19,8 +19,10 @@ from typing_extensions import TypeVar as TypeVarWithDefault
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError, WatcherClosed
 from pollwise.model.events import Outcome
+from pollwise.model.hosts import HostOutage
 from pollwise.model.protocols import EndpointLike
 from pollwise.model.results import HasPagedResult, HasResult
+from pollwise.model.stats import WatcherStats
 from pollwise.model.submitting import CanSubmit, CanSubmitWithPagedResult, CanSubmitWithResult
 from pollwise.runtime.options import WatcherOptions
 from pollwise.runtime.watch import Watch
@@ -113,6 +115,15 @@ class SyncWatcher(Generic[J, S, R_co, O_contra]):
     def open_count(self) -> int:
         """The number of open watches."""
         return self._watcher.open_count
+
+    @property
+    def hosts_down(self) -> tuple[HostOutage, ...]:
+        """The hosts that fail for every watch of this token now; see `JobWatcher.hosts_down`. It does not wait."""
+        return self._watcher.hosts_down
+
+    def stats(self) -> WatcherStats:
+        """What the watcher has done so far and does now; see `JobWatcher.stats`. It does not wait."""
+        return self._watcher.stats()
 
     # --- opening and closing ------------------------------------------------------------------
 

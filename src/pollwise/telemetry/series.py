@@ -153,6 +153,13 @@ def _metrics() -> Iterator[Metric]:
         help="Watches that are due, and wait for a permit or for a free place in flight.",
     )
     yield Metric(
+        name="pollwise.hosts.down",
+        kind=Kind.GAUGE,
+        unit="{host}",
+        help="1 for a host that fails for every watch, so that it is only probed. 0 if it does not.",
+        labels=("server.address", "server.port"),
+    )
+    yield Metric(
         name="pollwise.ledger.operation.duration",
         kind=Kind.HISTOGRAM,
         unit="s",
@@ -190,14 +197,13 @@ METRICS: Final[Mapping[str, Metric]] = {
 def series_of(stats: WatcherStats) -> Iterator[Series]:
     """The series of one watcher: the name of the metric, its labels in the order of the metric, and the value."""
     of: Labels = (("pollwise.endpoint", stats.endpoint), ("pollwise.account", stats.account))
-    for part in (_of_requests, _of_polls, _of_watches, _of_budget, _of_ledger):
+    for part in (_of_requests, _of_polls, _of_watches, _of_budget, _of_hosts, _of_ledger):
         for name, labels, value in part(stats):
             yield name, (*of, *zip(METRICS[name].labels[len(of) :], labels, strict=True)), value
 
 
 def _of_requests(stats: WatcherStats) -> Iterator[_Found]:
-    url = None if stats.server is None else URL(stats.server)
-    server = ("", "") if url is None else (url.host or "", url.port or "")
+    server = ("", "") if stats.server is None else _server(stats.server)
     for key, durations in stats.requests.items():
         code, error = (key, str(key) if key >= 400 else "") if isinstance(key, int) else ("", key)
         yield "http.client.request.duration", (code, error, *server), durations
@@ -234,6 +240,19 @@ def _of_budget(stats: WatcherStats) -> Iterator[_Found]:
             yield f"pollwise.budget.{name}", (), number
     yield "pollwise.budget.refused", (), budget.refused
     yield "pollwise.budget.waiting", (), budget.waiting
+
+
+def _of_hosts(stats: WatcherStats) -> Iterator[_Found]:
+    down = {_server(outage.origin) for outage in stats.hosts_down}
+    known = set() if stats.server is None else {_server(stats.server)}
+    for server in sorted(down | known, key=str):
+        yield "pollwise.hosts.down", server, int(server in down)
+
+
+def _server(origin: str) -> tuple[str | int, ...]:
+    """The attributes `server.address` and `server.port` of an origin."""
+    url = URL(origin)
+    return url.host or "", url.port or ""
 
 
 def _of_ledger(stats: WatcherStats) -> Iterator[_Found]:
