@@ -50,7 +50,7 @@ _EQUALS: Final = b"\1"  # likewise
 _PERCENT: Final = b"\2"  # likewise
 _REFERENCE: Final = re.compile(rb"&(#(?:x[0-9a-f]{1,7}|[0-9]{1,7})|[a-z]{2,10}(?=;));?").split
 _HALF_ESCAPE: Final = re.compile(  # also of an escape that is percent-encoded itself
-    rb"(?:(?:%25|%5c)+(?:%(?:3[0-9]|[46][1-6]))?|(?:%|\\(?:u[0-9a-f]{0,2}|x)|&#x?[0-9a-f]{0,5})[0-9a-f]?)\Z",
+    rb"(?:(?:%25|%5c)+(?:%(?:3[0-9]|[46][1-6]))?|(?:%|(?:\\|%5c)(?:u[0-9a-f]{0,2}|x)|&(?:amp;)*#x?[0-9a-f]{0,6})[0-9a-f]?|\\+)\Z",
     re.IGNORECASE,
 ).search
 _BASE64_BEFORE: Final = re.compile(rb"[^%\\]*[A-Za-z0-9+/_-]").fullmatch  # else the digit may be of an escape
@@ -208,14 +208,37 @@ class Mask:
             middle = (low + end) // 2
             begin = max(start, low - self._overlap)
             low, end = (low, middle) if self._is_in(body[begin:middle]) else (middle, end)
-        start, high = max(start, low - self._overlap), end
+        first = start = max(start, low - self._overlap)
+        high = end
         while start + 1 < high:
             middle = (start + high) // 2
             start, high = (middle, high) if self._is_in(body[middle:end]) else (start, middle)
+        start = self._whole_start(body, first, start, end)
         spelling = body[start:end]
         if spelling.translate(_FOLD) in self._shared:
             return _whole_base64(body, start, end, *self._shared[spelling.translate(_FOLD)])
         return start, end + (b"&" in spelling and body.startswith(b";", end))
+
+    def _whole_start(self, body: bytes, first: int, start: int, end: int) -> int:
+        """Where the spelling begins if its first digits may be those of an escape, as in `3%31` for `31`."""
+        while True:
+            half = _HALF_ESCAPE(body[max(first, start - _LONGEST_ESCAPE) : start])
+            if half is None and self._is_undone_in(body[start:end]):
+                return start
+            low, high = first, start + 1 - (0 if half is None else len(half[0]))
+            if not self._is_undone_in(body[low:end]):
+                return start
+            while low + 1 < high:
+                middle = (low + high) // 2
+                low, high = (middle, high) if self._is_undone_in(body[middle:end]) else (low, middle)
+            start = low
+
+    def _is_undone_in(self, body: bytes) -> bool:
+        """Whether the secret is in what is left if all escapes are undone."""
+        folded = body.translate(_FOLD)
+        for _ in range(_LEVELS):
+            folded = _without_percents(_without_backslashes(self._without_references(folded)))
+        return self._finds(folded.translate(None, b"\\\r\n"))
 
 
 def _without_backslashes(folded: bytes) -> bytes:
