@@ -14,6 +14,7 @@ from yarl import URL
 from pollwise.core.addresses import AddressKind
 from pollwise.errors import ConfigurationError, ConnectFailed, InsecureUrl, UnsafeUrl, WatcherClosed
 from pollwise.http.foreign import ForeignRequests, GuardedResolver
+from pollwise.http.proxies import Proxies, Proxy
 from pollwise.http.transport import AiohttpTransport
 from pollwise.model.messages import Reply, Request
 from raw_server import RawServer, raw_server, reply
@@ -213,6 +214,58 @@ async def test_the_error_names_the_host_and_the_kind_of_its_address(host: str, k
     with pytest.raises(UnsafeUrl, match=f"it is at a {kind} address, and the job's own URL is not") as caught:
         await requests.send(_request(f"https://{host}/", "api.example"))
     assert caught.value.host == host.strip("[]")
+
+
+class Never(Sent):
+    """A transport that must not be used."""
+
+    async def send(self, request: Request, /) -> Reply:
+        raise AssertionError(request)
+
+
+@pytest.mark.parametrize(
+    ("host", "first", "why"),
+    [
+        ("files.example", "8.8.8.8", None),
+        ("inner.example", "8.8.8.8", "resolves to a private address"),
+        ("gone.example", "8.8.8.8", None),
+        ("inner.example", "10.0.0.1", None),
+        ("wiki", "8.8.8.8", "a name of a private network"),
+        ("wiki", "api", None),
+        ("a.internal", "10.0.0.1", None),
+        ("a.internal.", "api.example", "a name of a private network"),
+        ("10.0.0.1", "8.8.8.8", "is at a private address"),
+    ],
+)
+async def test_what_a_proxy_may_be_asked_for(host: str, first: str, why: str | None) -> None:
+    """It resolves the name, so what is private here, or can be known in a private network alone, is refused."""
+    names = Names({"files.example": [PUBLIC], "inner.example": ["10.0.0.1"]})
+    through: list[Sent] = []
+
+    def made(proxy: Proxy) -> Sent:
+        assert proxy.url == URL("http://p:1")
+        through.append(Sent(names))
+        return through[-1]
+
+    requests = ForeignRequests(Never, names, proxies=Proxies("http://p:1"), through=made)
+    if why is not None:
+        with pytest.raises(UnsafeUrl, match=why):
+            await requests.send(_request(f"https://{host}/", first))
+        assert through == []
+        return
+    for _ in range(2):
+        await requests.send(_request(f"https://{host}/", first))
+    assert [len(one.requests) for one in through] == [2]
+    await requests.aclose()
+    assert through[0].closed == 1
+
+
+async def test_what_needs_no_proxy_is_looked_at_as_before() -> None:
+    """This machine, and what the environment leaves out, is asked without one: the address decides."""
+    requests = ForeignRequests(Sent, Names({}), proxies=Proxies("http://p:1"), through=Never)  # type: ignore[arg-type]
+    await requests.send(_request("https://127.0.0.1/", "127.0.0.2"))
+    with pytest.raises(UnsafeUrl, match="is at a loopback address"):
+        await requests.send(_request("https://127.0.0.1/", "8.8.8.8"))
 
 
 async def test_a_connection_resolves_for_its_own_port_and_family() -> None:

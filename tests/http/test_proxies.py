@@ -12,7 +12,7 @@ import pytest
 import trustme
 from yarl import URL
 
-from pollwise.errors import CertificateRejected, ConfigurationError, ProxyFailed
+from pollwise.errors import CertificateRejected, ConfigurationError, ProxyFailed, UnsafeUrl
 from pollwise.http.proxies import Proxies
 from pollwise.http.transport import AiohttpTransport
 from pollwise.model.messages import Request
@@ -111,6 +111,25 @@ async def test_requests_share_one_tunnel(
     sent = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
     assert f"Proxy-Authorization: Basic {sent}\r\n" in head
     assert "t0p-s3cret" not in head
+
+
+async def test_a_request_to_another_server_goes_through_the_proxy(
+    tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    """Over a tunnel of its own. The proxy's credentials stay with the proxy, and a private address is refused."""
+    async with raw_server(tls=tls) as server, tunnels_to(server) as proxy:
+        async with AiohttpTransport(ssl=trusting, proxy=proxy.url) as transport:
+            await transport.send(Request(SERVER, {"api_token": "t0p-s3cret"}))
+            for _ in range(2):
+                assert (await transport.send(Request(SERVER, first_host="jobs.example"))).status == 200
+            for host in ("10.0.0.1", "169.254.169.254", "[::1]", "metadata.google.internal", "wiki", "printer.local."):
+                with pytest.raises(UnsafeUrl):
+                    await transport.send(Request(URL(f"https://{host}/"), first_host="8.8.8.8"))
+        assert [head.split("\r\n")[0] for head in proxy.heads] == ["CONNECT api.example:443 HTTP/1.1"] * 2
+        assert all("Proxy-Authorization" in head for head in proxy.heads)
+    assert len(server.requests) == 3
+    assert not any(b"Proxy-Authorization" in request for request in server.requests)
+    assert not any(b"t0p-s3cret" in request for request in server.requests[1:])
 
 
 async def test_the_certificate_of_the_server_is_checked_through_a_proxy(tls: ssl.SSLContext) -> None:

@@ -1,10 +1,14 @@
 """Sends requests whose URLs a server named, to other servers than the API's.
 
-Rule 1: such a request goes over connections of its own: no session of the caller's, no cookie, no default header field, no
-proxy, and no connection that was opened for a request with credentials.
+Rule 1: such a request goes over connections of its own: no session of the caller's, no cookie, no default header field, and
+no connection that was opened for a request with credentials.
 Rule 2: a name is resolved once for a connection, and the connection goes to the addresses that were looked at. So a name
 that resolves to another address a moment later leads nowhere else.
 Rule 3: an address that is not public is refused, unless the host of the job's own URL has an address of the same kind.
+Rule 4: a proxy of the transport is used for these requests, too. It resolves the name, and pollwise cannot see to what. So
+a name is refused that has a private address here, or that only a private network can know: one without a dot, or below
+one of `_PRIVATE_DOMAINS`. A name that only the proxy's own resolver leads to a private address is not noticed: the
+proxy must refuse it.
 """
 
 from __future__ import annotations
@@ -17,15 +21,19 @@ from typing import Final, Protocol
 import attrs
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from pollwise.core.addresses import AddressKind, kind_of_address, kind_of_host
 from pollwise.errors import UnsafeUrl
+from pollwise.http.proxies import Proxies, Proxy
 from pollwise.model.messages import Reply, Request
 
 __all__ = ["ForeignRequests", "GuardedResolver"]
 
 _KNOWN_S: Final = 60.0  # how long it is known where the host of a job's own URL is
 _MOST_HOSTS: Final = 1_000
+# RFC 6762 (local), RFC 8375 (home.arpa), RFC 6761 (localhost), and what ICANN reserved for private use in 2024 (internal)
+_PRIVATE_DOMAINS: Final = (".local", ".home.arpa", ".localhost", ".internal")
 _Kinds = frozenset[AddressKind]
 
 
@@ -78,14 +86,23 @@ class ForeignRequests:
     Args:
         make: Makes a transport whose names are resolved by the given resolver.
         resolver: Resolves names; None for the system's.
+        proxies: The proxies of the transport, or None for none.
+        through: Makes a transport for requests through this proxy. Needed with `proxies`.
     """
 
     def __init__(
-        self, make: Callable[[AbstractResolver], ClosableTransport], resolver: AbstractResolver | None = None
+        self,
+        make: Callable[[AbstractResolver], ClosableTransport],
+        resolver: AbstractResolver | None = None,
+        *,
+        proxies: Proxies | None = None,
+        through: Callable[[Proxy], ClosableTransport] | None = None,
     ) -> None:
         self._make = make
+        self._proxies = proxies
+        self._through = through
         self._resolver = ThreadedResolver() if resolver is None else resolver
-        self._transports: dict[_Kinds, ClosableTransport] = {}
+        self._transports: dict[_Kinds | URL, ClosableTransport] = {}  # by what they allow, or by their proxy
         self._known: dict[str, tuple[float, _Kinds]] = {}
 
     async def send(self, request: Request, sink: Callable[[bytes], object] | None = None) -> Reply:
@@ -99,12 +116,28 @@ class ForeignRequests:
         kind = kind_of_host(host)
         if kind is not None and kind not in allowed | {AddressKind.PUBLIC}:
             raise UnsafeUrl(host, f"it is at a {kind.value} address, and the job's own URL is not")
-        transport = self._transports.get(allowed)
-        if transport is None:
-            transport = self._transports[allowed] = self._make(GuardedResolver(self._resolver, allowed))
+        proxy = None if self._proxies is None else self._proxies.of(request.url)
+        if proxy is not None and self._through is not None:
+            await self._check_name(host, request.first_host or "", allowed)
+            transport = self._transports.get(proxy.full_url)
+            if transport is None:
+                transport = self._transports[proxy.full_url] = self._through(proxy)
+        else:
+            transport = self._transports.get(allowed)
+            if transport is None:
+                transport = self._transports[allowed] = self._make(GuardedResolver(self._resolver, allowed))
         sent = attrs.evolve(request, first_host=None)
         reply = await (transport.send(sent) if sink is None else transport.stream(sent, sink))
         return attrs.evolve(reply, request=request)
+
+    async def _check_name(self, host: str, first_host: str, allowed: _Kinds) -> None:
+        """Refuse a name that a proxy may lead to a private network, as far as this machine can know."""
+        if _is_private_name(host) and not allowed and not _is_private_name(first_host):
+            raise UnsafeUrl(host, "it is a name of a private network, and the job's own URL is not there")
+        refused = await self._kinds_at(host) - allowed
+        if refused:
+            kind = min(kind.value for kind in refused)
+            raise UnsafeUrl(host, f"it resolves to a {kind} address")
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -131,3 +164,9 @@ class ForeignRequests:
                 self._known.clear()
             self._known[first_host] = (now + _KNOWN_S, kinds)
         return kinds
+
+
+def _is_private_name(host: str) -> bool:
+    """Whether only a private network can know this name. An address is no name."""
+    name = host.lower().removesuffix(".")
+    return kind_of_host(host) is None and ("." not in name or name.endswith(_PRIVATE_DOMAINS))

@@ -46,7 +46,7 @@ from pollwise.http.connections import Connector, disable_retries, no_retry
 from pollwise.http.content_decoding import DecodedTooLarge, DecodingError, decode_body, decoding_body
 from pollwise.http.exception_map import MAPPED, closed_before_reply, map_exception
 from pollwise.http.foreign import ForeignRequests
-from pollwise.http.proxies import Proxies, is_this_machine
+from pollwise.http.proxies import Proxies, Proxy, is_this_machine
 from pollwise.http.turns import Turns
 from pollwise.model.construction import fast_constructor
 from pollwise.model.masking import Mask, mask_of
@@ -105,7 +105,7 @@ class AiohttpTransport:
         allow_plain_http: Whether to send unencrypted requests to other machines. The network can then read them.
         ssl: Which certificates the transport's session trusts. None for those that the system trusts.
         proxy: The URL of the proxy for the transport's session, such as "http://user:password@proxy.example:3128". None for
-            no proxy. Requests to this machine go through none, and neither do those of a `first_host`.
+            no proxy. Requests to this machine go through none.
         trust_env: Whether to take the proxy from `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, and to heed `NO_PROXY`. They are
             looked up for each new connection, so a request costs nothing more. System settings and netrc are not read.
         connection_age_s: Max age of a connection of the transport's session, in seconds. None for no limit. A request
@@ -295,10 +295,12 @@ class AiohttpTransport:
         if self._closed:
             raise WatcherClosed
         if self._foreign is None:
-            self._foreign = ForeignRequests(self._beside, self._resolver)
+            self._foreign = ForeignRequests(
+                self._beside, self._resolver, proxies=self._proxies, through=lambda proxy: self._beside(None, proxy)
+            )
         return await self._foreign.send(request, sink)
 
-    def _beside(self, resolver: AbstractResolver) -> AiohttpTransport:
+    def _beside(self, resolver: AbstractResolver | None, proxy: Proxy | None = None) -> AiohttpTransport:
         """A transport with the same limits, and with sessions and connections of its own."""
         made = AiohttpTransport(
             connections=self._connections,
@@ -306,8 +308,9 @@ class AiohttpTransport:
             allow_plain_http=self._allow_plain_http,
             ssl=self._ssl,
             connection_age_s=self._age_s,
+            proxy=None if proxy is None else proxy.full_url,
         )
-        made._resolver = resolver  # of the same class
+        made._resolver = resolver or self._resolver  # of the same class; the name of a proxy may have a private address
         return made
 
     def check(self, url: URL) -> None:
