@@ -194,6 +194,21 @@ async def test_a_set_up_that_has_worked_is_waited_for_by_many_watches(error: Pol
 
 
 @pytest.mark.looptime
+async def test_a_proxy_that_wants_credentials_is_an_outage_of_the_host() -> None:
+    """With plain http its 407 comes like a reply of the server, and is none."""
+    server = Server(60.0, lambda _: 407)
+    async with server.watcher() as watcher:
+        watches = [watcher.watch(job) for job in jobs(50)]
+        await asyncio.sleep(UP_S + 55.0)
+        (outage,) = watcher.hosts_down
+        assert isinstance(outage.error, ProxyFailed)
+        await asyncio.sleep(10.0)
+        assert not any(watch.outcome for watch in watches)
+    assert server.asked <= 30
+    assert len(server.back) == 50
+
+
+@pytest.mark.looptime
 async def test_the_fewest_failures_are_counted_in_probes() -> None:
     """`min_failures` neither ends a watch that was not asked, nor keeps it for ever."""
     server = Server(300.0)

@@ -190,7 +190,7 @@ class PollResults(Generic[J, S]):
         row = (self._polls if call is None else self._counts_of(call)).rows[status]
         row[bisect_left(REQUEST_BOUNDS, took_s)] += 1  # here and not in a function, to save a call
         row[SUM] += took_s
-        if self._troubled and not 502 <= status <= 504:
+        if self._troubled and not 502 <= status <= 504 and status != 407:  # 407 is a proxy's, and no answer of the host
             self._hosts.on_answer(machine, now)
         hints = wait_s = None
         if tuple(reply.headers) not in self._hints.silent:  # compared here, to save a call
