@@ -67,6 +67,18 @@ def test_what_waiting_cannot_mend_ends_the_first_watch_at_once(error: PollError)
     assert str(error) in str(machine.outcome.error)
 
 
+def test_each_kind_of_failure_is_counted_apart() -> None:
+    """A name that is unknown once, and two pages, are no set-up that is certainly wrong."""
+    for errors in ([NAME, PAGE, PAGE], [PAGE, PAGE, NAME]):
+        machine = machine_of(policy())
+        for n, error in enumerate(errors):
+            assert machine.on_error(error, now=float(n), dice=0.5) is StepResult.RETRYING
+        assert machine.on_error(errors[0], now=3.0, dice=0.5) is StepResult.OVER
+        assert isinstance(machine.outcome, Abandoned)
+        assert isinstance(machine.outcome.error, SetupError)
+        assert machine.outcome.error.last_error is errors[0]
+
+
 @pytest.mark.parametrize("dice", [0.0, 0.5, 0.999])
 @pytest.mark.parametrize(("error", "looks"), [(NAME, 2), (PAGE, 3)])
 def test_a_name_and_a_page_are_looked_at_again_within_seconds(error: PollError, looks: int, dice: float) -> None:

@@ -44,7 +44,7 @@ class FailureStreak:
         reading: The last unconfirmed reading, until the end is confirmed or the job goes on.
         refused: The credentials were refused, and renewed.
         seen_s: Age of the watch when the job was last seen running, before the unconfirmed end; None if it never was.
-        setup_faults: Failures in a row that waiting cannot mend, before any poll has worked.
+        setup_faults: The kinds of the failures in a row that waiting cannot mend, before any poll has worked.
         stale: The last poll met a closed kept-alive connection, and is repeated at once.
         unconfirmed: Polls in a row that showed the same unconfirmed end.
         visible: The job was seen by an earlier process, whose status is not known here.
@@ -74,9 +74,8 @@ class FailureStreak:
     )
 
     def __init__(self) -> None:
-        self.failed = self.failures = self.probes = self.not_found = self.unconfirmed = self.flaps = (
-            self.setup_faults
-        ) = 0
+        self.failed = self.failures = self.probes = self.not_found = self.unconfirmed = self.flaps = 0
+        self.setup_faults: tuple[type[PollError], ...] = ()
         self.failing_since: float | None = None
         self.own_since: float | None = None
         self.failed_at = -math.inf
@@ -118,7 +117,7 @@ class FailureStreak:
         self.failures -= self.probes
         self.failed -= self.probes
         if self.probes:
-            self.failing_since, self.probes, self.setup_faults = self.own_since, 0, 0
+            self.failing_since, self.probes, self.setup_faults = self.own_since, 0, ()
 
     def on_pause(self, pause_s: float) -> None:
         """A 429 asks for a pause. It is no part of an outage, and no part of the grace of a 404."""

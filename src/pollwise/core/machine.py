@@ -282,12 +282,14 @@ class WatchMachine(WatchState[J, S]):
         if isinstance(error, NotVisibleYet) and self.phase is None and not streak.visible:
             return self._not_visible(error, streak, now=now, dice=dice)
         looks = 0 if self._has_worked else looks_needed(error)
-        streak.setup_faults = streak.setup_faults + 1 if looks else 0
+        streak.setup_faults = (*streak.setup_faults, type(error)) if looks else ()
         hint_s = error.retry_after_s if isinstance(error, (RateLimited, ServerUnavailable, NotVisibleYet)) else None
         limited = isinstance(error, RateLimited)
         if not limited:
             streak.on_failure(now, own=own)
-        if (looks and streak.setup_faults >= looks) or (not limited and streak.outlasts(self._policy.retry, now)):
+        if (looks and streak.setup_faults.count(type(error)) >= looks) or (
+            not limited and streak.outlasts(self._policy.retry, now)
+        ):
             return self._end(self.abandoned(self._outage(error, streak, looks, now), now=now))
         at_most = now + SECOND_LOOK_S if looks else None if limited else streak.ends_at(self._policy.retry)
         self._ask_again(streak, hint_s, now=now, dice=dice, at_most=at_most)
