@@ -51,6 +51,7 @@ __all__ = ["batch_exit_status", "run_batch"]
 
 _MOST_REASONS = 5
 _LEDGER_PATIENCE_S = 60.0  # time to free space on a full disk
+_GRACE_S = 3.0  # as in `watch`: a user names jobs that exist; three polls are sent in any case
 _RETRY = Retry(outage_s=1800.0)  # a batch may run overnight, so a shorter outage than half an hour abandons no job
 
 
@@ -153,6 +154,7 @@ class _Batch:
             timeout_s=options.timeout,
             pacing=options.pacing(),
             retry=_RETRY,
+            not_found_grace_s=_GRACE_S,
             transport=batch_transport,
             budget=budget,
             limits=Limits(concurrency=options.concurrency),
