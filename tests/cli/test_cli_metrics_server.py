@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import math
 import re
+import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from urllib.request import urlopen
 
 import pytest
 
-from dashboard import queries, scrape_of, unanswered
+from dashboard import grafana_would_ask, queries, scrape_of, unanswered
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.metrics_server import metrics_served
 from pollwise.simulator import Simulator
@@ -55,6 +60,73 @@ async def test_a_running_batch_can_be_scraped(
     simulator.finish("T1")
     await running
     assert missing == []
+
+
+PROMETHEUS = shutil.which("prometheus")
+
+
+async def answers_of(server: str, query: str) -> list[float]:
+    """The values that Prometheus has for this query now."""
+    url = f"{server}/api/v1/query?query={quote(grafana_would_ask(query))}"
+    found = json.loads(await asyncio.to_thread(fetched, url))
+    assert found["status"] == "success", (query, found)
+    return [float(series["value"][1]) for series in found["data"]["result"]]
+
+
+@contextlib.asynccontextmanager
+async def prometheus(target: str, folder: Path) -> AsyncIterator[str]:
+    """The URL of a Prometheus that scrapes this target each second."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    configuration = folder / "prometheus.yml"
+    scrape = {"job_name": "pollwise", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
+    configuration.write_text(json.dumps({"scrape_configs": [scrape]}))  # YAML has all of JSON
+    process = await asyncio.create_subprocess_exec(
+        str(PROMETHEUS),
+        f"--config.file={configuration}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROMETHEUS is None, reason="needs the program prometheus, such as Debian's package of that name")
+async def test_prometheus_answers_every_query_of_the_dashboard(
+    simulator: Simulator,
+    environment: pytest.MonkeyPatch,
+    command: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Each query of it has a finite number, after scrapes of a batch with successes, failures and retries."""
+    environment.setenv("DOCUMENT360_BASE_URL", simulator.document360_url)
+    for n in range(40):
+        simulator.add_delete(f"T{n}", duration_s=n / 2, outcome="failed" if n % 5 == 0 else "succeeded")
+    simulator.refuse(10, of=40, status=503)
+    jobs = tmp_path / "jobs.jsonl"
+    jobs.write_text("".join(f'{{"endpoint": "document360", "task_id": "T{n}"}}\n' for n in range(40)))
+    said = ""
+    running = asyncio.create_task(
+        command("batch", str(jobs), "--metrics-port", "0", "--timeout", "90", "--interval", "0.25", "--rate", "1000/s")
+    )
+    while (found := re.search(r"metrics at http://(127\.0\.0\.1:\d+)/metrics", said)) is None:
+        await asyncio.sleep(0.01)
+        said += capsys.readouterr().err
+    missing = {query for _, query, _ in queries()}
+    async with prometheus(found[1], tmp_path) as server:
+        while missing and not running.done():
+            with contextlib.suppress(OSError):  # it is not up yet
+                missing = {query for query in missing if not any(map(math.isfinite, await answers_of(server, query)))}
+            await asyncio.sleep(0.25)
+        await running
+    assert missing == set()
 
 
 async def test_a_port_that_is_in_use_is_a_usage_error() -> None:

@@ -8,7 +8,7 @@ import re
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from dashboard import DASHBOARD, Scrape, queries, scrape_of, unanswered
+from dashboard import DASHBOARD, Scrape, grafana_would_ask, queries, scrape_of, unanswered
 from kept_toy import MemoryLedger, keeping
 from pollwise.core.rate_budget import RateBudget
 from pollwise.ledger import LedgerFailed
@@ -49,6 +49,16 @@ def scrape() -> Scrape:
 def test_every_query_has_an_answer(scrape: Scrape, title: str, query: str, legend: str) -> None:
     """Each metric is there, with labels that match, and with the labels of groups and legends."""
     assert unanswered(scrape, query, legend) == [], title
+
+
+def test_every_query_is_promql() -> None:
+    """A parser that follows Prometheus' own finds no error in its syntax, and none in the types of its parts."""
+    promql_parser = pytest.importorskip("promql_parser")
+    for _, query, _ in queries():
+        promql_parser.parse(grafana_would_ask(query))
+    for wrong in ("rate(a[5m]", "rate(a)", "sum(a[5m])", "histogram_quantile(a)"):
+        with pytest.raises(ValueError, match=r"paren|expected"):
+            promql_parser.parse(wrong)
 
 
 def test_its_variables_are_labels_of_a_metric(scrape: Scrape) -> None:
