@@ -35,6 +35,7 @@
     batch_command.py     the arguments of `pollwise batch`
     batch.py             `pollwise batch`: from a file of jobs to a file of results
     batch_options.py     its options
+    fail_fast.py         `--fail-fast`
     read_jobs.py         reads JOBS and reports all bad rows
     input_lines.py       lines of a file, a pipe or a terminal
     jobs_file.py         parses JSON lines and CSV to rows

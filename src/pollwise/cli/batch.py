@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import attrs
@@ -25,8 +26,9 @@ from pollwise.cli.batch_screen import counts_text, open_batch_screen
 from pollwise.cli.batch_transport import BatchTransport
 from pollwise.cli.connections import transport_for
 from pollwise.cli.error_text import error_text
-from pollwise.cli.event_text import AnyEndpoint
+from pollwise.cli.event_text import AnyEndpoint, AnyOutcome
 from pollwise.cli.exit_status import ExitStatus, exit_status_of
+from pollwise.cli.fail_fast import UnsuccessfulJob, known_failure, unsuccessful
 from pollwise.cli.job_table import JobTable
 from pollwise.cli.ledger_commands import reason_texts, summarize
 from pollwise.cli.metrics_server import AddWatcher, metrics_served
@@ -51,7 +53,8 @@ __all__ = ["batch_exit_status", "run_batch"]
 
 _MOST_REASONS = 5
 _LEDGER_PATIENCE_S = 60.0  # time to free space on a full disk
-_GRACE_S = 3.0  # as in `watch`: a user names jobs that exist; three polls are sent in any case
+_CONTINUE = "Run the same command to continue"
+_WITHOUT_FAIL_FAST = "Run the command without --fail-fast to continue"
 _RETRY = Retry(outage_s=1800.0)  # a batch may run overnight, so a shorter outage than half an hour abandons no job
 
 
@@ -91,6 +94,13 @@ class _Batch:
     ledger: SqliteLedger
 
     async def run(self) -> ExitStatus:
+        if self.options.fail_fast:
+            known = await known_failure(self.endpoints, self.job_table, self.ledger)
+            if known is not None:
+                self._print_failure(known, "; nothing was sent")
+                _print_to_stderr(f"{_WITHOUT_FAIL_FAST}; {self._known_outcomes()}.")
+                await self._report()
+                return known.status
         jobs, now = self.job_table.endpoints, asyncio.get_running_loop().time
         budgets = {endpoint.name: self.options.budget(endpoint.documented_limit) for endpoint in self.endpoints}
         progress = BatchProgress(sum(jobs.values()), jobs, now())
@@ -109,6 +119,10 @@ class _Batch:
             ):
                 await self._watch(progress, budgets, screen, add)
             await self._write()
+        except UnsuccessfulJob as job:
+            self._print_failure(job)
+            await self._stop_early(progress, _WITHOUT_FAIL_FAST)
+            return job.status
         except asyncio.CancelledError:
             await self._stop_early(progress)
             raise
@@ -165,7 +179,17 @@ class _Batch:
         add(watcher)
         async with transport, watcher:
             jobs = map(endpoint.codec.job_from_keys, self.job_table.jobs(endpoint.name))
-            await _run_unless_failed(batch_transport.fatal_error, _show_outcomes(watcher, jobs, endpoint, screen))
+            ends_batch = partial(self._ends_batch, endpoint, progress)
+            outcomes = _show_outcomes(watcher, jobs, endpoint, screen, ends_batch)
+            await _run_unless_failed(batch_transport.fatal_error, outcomes)
+
+    def _ends_batch(
+        self, endpoint: AnyEndpoint, progress: BatchProgress, outcome: AnyOutcome
+    ) -> UnsuccessfulJob | None:
+        """What ends the batch if this outcome does."""
+        if not self.options.fail_fast or progress.ended == progress.total:
+            return None
+        return unsuccessful(endpoint, outcome)
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -197,23 +221,36 @@ class _Batch:
         if progress.counts["abandoned"]:
             await screen.print_text(Text("Run the same command to watch the abandoned jobs again."))
 
-    async def _stop_early(self, progress: BatchProgress) -> None:
+    async def _stop_early(self, progress: BatchProgress, advice: str = _CONTINUE) -> None:
         """Print how to continue, and write the report."""
-        self._print_how_to_continue(progress)
+        self._print_how_to_continue(progress, advice)
         await self._report()
 
-    def _print_how_to_continue(self, progress: BatchProgress) -> None:
-        ledger = shlex.quote(safe(self.options.ledger_of(self.jobs)))
+    def _print_how_to_continue(self, progress: BatchProgress, advice: str = _CONTINUE) -> None:
         are = "is" if 1 in {progress.ended, progress.total} else "are"
         others = "" if progress.ended == progress.total else "; the others may still be running"
-        print_note(
-            f"pollwise: {progress.ended:,} of {counted(progress.total, 'job')} {are} over{others}."
-            f" Run the same command to continue; `pollwise ledger export {ledger}` has the known outcomes."
-        )
+        over = f"{progress.ended:,} of {counted(progress.total, 'job')} {are} over{others}."
+        _print_to_stderr(f"{over} {advice}; {self._known_outcomes()}.")
+
+    def _print_failure(self, job: UnsuccessfulJob, more: str = "") -> None:
+        out = f"; {safe(self.options.out)} is not written" if self.options.out is not None else ""
+        _print_to_stderr(f"--fail-fast ended the batch{more}{out}: {job.text}")
+
+    def _known_outcomes(self) -> str:
+        ledger = shlex.quote(safe(self.options.ledger_of(self.jobs)))
+        return f"`pollwise ledger export {ledger}` has the known outcomes"
+
+
+def _print_to_stderr(text: str) -> None:
+    print_note(f"pollwise: {text}")
 
 
 async def _show_outcomes(
-    watcher: JobWatcher[Any, Any], jobs: Iterator[Any], endpoint: AnyEndpoint, screen: Screen
+    watcher: JobWatcher[Any, Any],
+    jobs: Iterator[Any],
+    endpoint: AnyEndpoint,
+    screen: Screen,
+    ends_batch: Callable[[AnyOutcome], UnsuccessfulJob | None],
 ) -> None:
     async with aclosing(watcher.as_completed(jobs)) as outcomes:
         async for outcome in outcomes:
@@ -222,6 +259,9 @@ async def _show_outcomes(
             if isinstance(outcome, Abandoned) and isinstance(outcome.error, (OriginChanged, SetupError)):
                 raise outcome.error
             await screen.show(endpoint, outcome)
+            job = ends_batch(outcome)
+            if job is not None:
+                raise job
 
 
 async def _run_unless_failed(fatal_error: asyncio.Future[None], work: Coroutine[Any, Any, None]) -> None:

@@ -103,6 +103,9 @@ class BatchOptions(WatchOptions):
     ] = _DAY_S
     """Stop watching a job DURATION after its first watch, such as 12h; `none` is no limit."""
 
+    fail_fast: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """End the batch at the first job that does not succeed, with the exit status of that job."""
+
     form: Annotated[Literal["csv", "jsonl"] | None, Parameter(name="--format", show_default=False)] = None
     """The format of JOBS, if its name does not show it. For stdin: jsonl."""
 

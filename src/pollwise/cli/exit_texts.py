@@ -49,6 +49,7 @@ Exit status:
   1    some failed or were cancelled, and none was abandoned
   2    usage, or bad rows in JOBS; no request was sent
   3    some were abandoned: those jobs may still be running
+  4    with --fail-fast: the server does not know the job
   5    the credentials were refused
   6    the set-up is wrong: base URL, certificate or proxy
   74   the ledger or another file cannot be written
