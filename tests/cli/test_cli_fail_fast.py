@@ -35,7 +35,7 @@ async def test_the_first_unsuccessful_job_ends_the_batch(
     exports.ends.update({"8": end, "9": "never"})
     jobs, out = jobs_of(tmp_path, "7", "8", "9"), tmp_path / "out"
     ended, texts, err = await command("batch", jobs, "--out", str(out), "--report", "page.html", *QUICK)
-    assert ended == status
+    assert ended == status, err
     assert f"exports 8 {states.split()[2].rstrip(':')} (" in texts
     assert f"--fail-fast ended the batch; {out} is not written: {states}" in err
     assert "of 3 jobs are over; the others may still be running. Run the command without --fail-fast to continue" in err

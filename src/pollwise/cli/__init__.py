@@ -36,6 +36,7 @@
     batch.py             `pollwise batch`: from a file of jobs to a file of results
     batch_options.py     its options
     fail_fast.py         `--fail-fast`
+    fresh_ledger.py      `--fresh`
     read_jobs.py         reads JOBS and reports all bad rows
     input_lines.py       lines of a file, a pipe or a terminal
     jobs_file.py         parses JSON lines and CSV to rows

@@ -29,6 +29,7 @@ from pollwise.cli.error_text import error_text
 from pollwise.cli.event_text import AnyEndpoint, AnyOutcome
 from pollwise.cli.exit_status import ExitStatus, exit_status_of
 from pollwise.cli.fail_fast import UnsuccessfulJob, known_failure, unsuccessful
+from pollwise.cli.fresh_ledger import start_over
 from pollwise.cli.job_table import JobTable
 from pollwise.cli.ledger_commands import reason_texts, summarize
 from pollwise.cli.metrics_server import AddWatcher, metrics_served
@@ -78,6 +79,9 @@ async def run_batch(jobs: str, options: BatchOptions) -> ExitStatus:
             if path is not None:
                 check_writable(path)
         check_urls(endpoints, job_table, allow_plain_http=options.allow_plain_http)
+        if options.fresh:
+            accounts = {endpoint.name: endpoint.account for endpoint in endpoints}
+            await start_over(ledger_path, job_table, accounts, taken=options.written_files())
         async with SqliteLedger(ledger_path) as ledger:
             await check_job_origins(endpoints, job_table, ledger, moved)
             return await _Batch(jobs, options, job_table, endpoints, ledger).run()

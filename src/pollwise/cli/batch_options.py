@@ -6,6 +6,7 @@ Rule 2: it is also a usage error if two options name the same file, because one 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -103,6 +104,9 @@ class BatchOptions(WatchOptions):
     ] = _DAY_S
     """Stop watching a job DURATION after its first watch, such as 12h; `none` is no limit."""
 
+    fresh: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Start over: move the ledger of an earlier run to `LEDGER.1`, or the next free number, and begin a new one."""
+
     fail_fast: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """End the batch at the first job that does not succeed, with the exit status of that job."""
 
@@ -191,6 +195,10 @@ class BatchOptions(WatchOptions):
             "--report": self.report,
         }
         check_distinct(named, ledger=ledger)
+
+    def written_files(self) -> frozenset[str]:
+        """The real paths of the files that are written beside the ledger."""
+        return frozenset(os.path.realpath(path) for path in (self.out, self.report) if path is not None)
 
     def budget(self, documented_limit: RateLimit | None) -> RateBudget:
         """The budget of one endpoint's token: `--rate` if it is given, else the limit that the vendor documents."""

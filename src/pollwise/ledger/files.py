@@ -50,6 +50,7 @@ __all__ = [
     "ledger_error_of",
     "make_ledger",
     "open_ledger",
+    "sync_folder",
 ]
 
 Synchronous: TypeAlias = Literal["full", "normal"]
@@ -299,10 +300,10 @@ def make_ledger(path: str, fresh: str, fill: Callable[[sqlite3.Connection], obje
             raise
         except OSError:  # a file system without links
             os.rename(fresh, path)  # noqa: PTH104 - all of this file's paths are texts
-    _sync_folder(path)
+    sync_folder(path)
 
 
-def _sync_folder(path: str) -> None:
+def sync_folder(path: str) -> None:
     """Make the name of the file durable, too. Where a folder cannot be opened, as on Windows, this is not needed."""
     with contextlib.suppress(OSError):
         folder = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120 - all of this file's paths are texts
