@@ -60,6 +60,7 @@ def test_the_numbers_never_change() -> None:
         "NOT_FOUND": 4,
         "DENIED": 5,
         "SETUP": 6,
+        "EXEC_FAILED": 7,
         "BUG": 70,
         "OUTPUT": 74,
         "INTERRUPTED": 130,

@@ -16,6 +16,8 @@
     watch_commands.py  the commands of `watch`, their arguments and help
     job_commands.py  the other commands for one job, their arguments and help
     watch.py        `pollwise watch`, and what these commands share with it
+    exec_command.py  `--exec`
+    credential_variables.py  the environment variables that its command does not get
     result.py       `pollwise result`
     cancel.py       `pollwise cancel`
     submit.py       `pollwise submit`

@@ -9,11 +9,13 @@ Rule 3: an interrupted batch loses nothing and prints how to continue. The resul
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -25,8 +27,10 @@ from pollwise.cli.batch_progress import BatchProgress
 from pollwise.cli.batch_screen import counts_text, open_batch_screen
 from pollwise.cli.batch_transport import BatchTransport
 from pollwise.cli.connections import transport_for
+from pollwise.cli.credential_variables import credential_variables
 from pollwise.cli.error_text import error_text
-from pollwise.cli.event_text import AnyEndpoint, AnyOutcome
+from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyOutcome
+from pollwise.cli.exec_command import ExecOptions
 from pollwise.cli.exit_status import ExitStatus, exit_status_of
 from pollwise.cli.fail_fast import UnsuccessfulJob, known_failure, unsuccessful
 from pollwise.cli.fresh_ledger import start_over
@@ -50,23 +54,27 @@ from pollwise.model.events import Abandoned
 from pollwise.model.limits import Limits
 from pollwise.watcher import JobWatcher
 
-__all__ = ["batch_exit_status", "run_batch"]
+__all__ = ["batch_exit_status", "batch_facts", "run_batch"]
 
 _MOST_REASONS = 5
 _LEDGER_PATIENCE_S = 60.0  # time to free space on a full disk
+_GRACE_S = 3.0  # as in `watch`: a user names jobs that exist; three polls are sent in any case
 _CONTINUE = "Run the same command to continue"
 _WITHOUT_FAIL_FAST = "Run the command without --fail-fast to continue"
+_NO_EXEC = ExecOptions()
+_OUTCOMES = {ExitStatus.SUCCEEDED: "succeeded", ExitStatus.FAILED: "failed", ExitStatus.ABANDONED: "abandoned"}
 _RETRY = Retry(outage_s=1800.0)  # a batch may run overnight, so a shorter outage than half an hour abandons no job
 
 
-async def run_batch(jobs: str, options: BatchOptions) -> ExitStatus:
-    """Watch the jobs of the file (`-` is stdin).
+async def run_batch(jobs: str, options: BatchOptions, at_end: ExecOptions = _NO_EXEC) -> ExitStatus:
+    """Watch the jobs of the file (`-` is stdin), then run the command of `--exec`.
 
     Raises:
         UsageError: JOBS or the options are not valid; no request was sent.
         LedgerError: The ledger cannot be opened, or a write during the batch failed.
         OSError: The result file, the report or stdout cannot be written.
     """
+    command = at_end.parsed()
     form, ledger_path = options.form_of(jobs), options.ledger_of(jobs)
     options.check_files(jobs)
     options.pacing()
@@ -84,7 +92,14 @@ async def run_batch(jobs: str, options: BatchOptions) -> ExitStatus:
             await start_over(ledger_path, job_table, accounts, taken=options.written_files())
         async with SqliteLedger(ledger_path) as ledger:
             await check_job_origins(endpoints, job_table, ledger, moved)
-            return await _Batch(jobs, options, job_table, endpoints, ledger).run()
+            counts = job_table.endpoints
+            progress = BatchProgress(sum(counts.values()), counts, asyncio.get_running_loop().time())
+            status = await _Batch(jobs, options, job_table, endpoints, ledger, progress).run()
+    if command is None:
+        return status
+    files = options.files_of(jobs, complete=progress.ended == progress.total)
+    facts = batch_facts(progress, asyncio.get_running_loop().time(), files)
+    return await command.run(status, facts, credential_variables(endpoints))
 
 
 @attrs.frozen
@@ -96,18 +111,17 @@ class _Batch:
     job_table: JobTable
     endpoints: Sequence[AnyEndpoint]
     ledger: SqliteLedger
+    progress: BatchProgress
 
     async def run(self) -> ExitStatus:
+        progress, now = self.progress, asyncio.get_running_loop().time
         if self.options.fail_fast:
-            known = await known_failure(self.endpoints, self.job_table, self.ledger)
+            known = await known_failure(self.endpoints, self.job_table, self.ledger, progress)
             if known is not None:
                 self._print_failure(known, "; nothing was sent")
-                _print_to_stderr(f"{_WITHOUT_FAIL_FAST}; {self._known_outcomes()}.")
-                await self._report()
+                await self._stop_early(progress, _WITHOUT_FAIL_FAST)
                 return known.status
-        jobs, now = self.job_table.endpoints, asyncio.get_running_loop().time
         budgets = {endpoint.name: self.options.budget(endpoint.documented_limit) for endpoint in self.endpoints}
-        progress = BatchProgress(sum(jobs.values()), jobs, now())
         screen = open_batch_screen(
             progress,
             budgets,
@@ -231,18 +245,17 @@ class _Batch:
         await self._report()
 
     def _print_how_to_continue(self, progress: BatchProgress, advice: str = _CONTINUE) -> None:
+        ledger = shlex.quote(safe(self.options.ledger_of(self.jobs)))
         are = "is" if 1 in {progress.ended, progress.total} else "are"
         others = "" if progress.ended == progress.total else "; the others may still be running"
-        over = f"{progress.ended:,} of {counted(progress.total, 'job')} {are} over{others}."
-        _print_to_stderr(f"{over} {advice}; {self._known_outcomes()}.")
+        _print_to_stderr(
+            f"{progress.ended:,} of {counted(progress.total, 'job')} {are} over{others}."
+            f" {advice}; `pollwise ledger export {ledger}` has the known outcomes."
+        )
 
     def _print_failure(self, job: UnsuccessfulJob, more: str = "") -> None:
         out = f"; {safe(self.options.out)} is not written" if self.options.out is not None else ""
         _print_to_stderr(f"--fail-fast ended the batch{more}{out}: {job.text}")
-
-    def _known_outcomes(self) -> str:
-        ledger = shlex.quote(safe(self.options.ledger_of(self.jobs)))
-        return f"`pollwise ledger export {ledger}` has the known outcomes"
 
 
 def _print_to_stderr(text: str) -> None:
@@ -280,6 +293,20 @@ async def _run_unless_failed(fatal_error: asyncio.Future[None], work: Coroutine[
         for future in (task, fatal_error):  # if both fail at once, one error is raised and the other is only retrieved
             if not future.cancel() and not future.cancelled():
                 future.exception()
+
+
+def batch_facts(progress: BatchProgress, now: float, files: Mapping[str, Path]) -> dict[str, str]:
+    """What the command of `--exec` is told about a batch, as environment variables. `files` are its files by variable."""
+    is_over = progress.ended == progress.total
+    outcome = _OUTCOMES[batch_exit_status(progress)] if is_over else "stopped"
+    return {
+        "POLLWISE_COMMAND": "batch",
+        "POLLWISE_OUTCOME": outcome,
+        "POLLWISE_ELAPSED_S": f"{now - progress.began_at:.3f}",
+        "POLLWISE_JOBS": f"{progress.total}",
+        **{f"POLLWISE_{state.upper()}": f"{progress.counts[state]}" for state in sorted(ENDED)},
+        **{name: os.path.realpath(path) for name, path in files.items()},
+    }
 
 
 def batch_exit_status(progress: BatchProgress) -> ExitStatus:

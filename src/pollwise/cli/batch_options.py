@@ -200,6 +200,11 @@ class BatchOptions(WatchOptions):
         """The real paths of the files that are written beside the ledger."""
         return frozenset(os.path.realpath(path) for path in (self.out, self.report) if path is not None)
 
+    def files_of(self, jobs: str, *, complete: bool) -> dict[str, Path]:
+        """The files of the batch, by the variable that tells a command of `--exec`. The results are there if it is complete."""
+        files = {"LEDGER": self.ledger_of(jobs), "REPORT": self.report, "RESULTS": self.out if complete else None}
+        return {f"POLLWISE_{name}": path for name, path in files.items() if path is not None}
+
     def budget(self, documented_limit: RateLimit | None) -> RateBudget:
         """The budget of one endpoint's token: `--rate` if it is given, else the limit that the vendor documents."""
         from pollwise.core.rate_budget import RateBudget  # noqa: PLC0415  `--help` imports no engine

@@ -7,6 +7,7 @@
 4    the server does not know the job
 5    the credentials were refused, or they may not see the job
 6    the set-up is wrong, such as a base URL, a certificate or a proxy; waiting does not mend it
+7    all succeeded, and then the command of `--exec` failed
 70   a bug in pollwise
 74   the output or the ledger cannot be written, as when a disk is full
 130  interrupted with Ctrl-C
@@ -42,6 +43,7 @@ class ExitStatus(enum.IntEnum):
     NOT_FOUND = 4
     DENIED = 5
     SETUP = 6
+    EXEC_FAILED = 7
     BUG = 70
     OUTPUT = 74
     INTERRUPTED = 130

@@ -26,6 +26,7 @@ Exit status:
   4    the server does not know the job
   5    the credentials were refused, or may not see the job
   6    the set-up is wrong: base URL, certificate or proxy
+  7    succeeded, and then the command of --exec failed
   130  interrupted with Ctrl-C
 """
 
@@ -52,6 +53,7 @@ Exit status:
   4    with --fail-fast: the server does not know the job
   5    the credentials were refused
   6    the set-up is wrong: base URL, certificate or proxy
+  7    all succeeded, and then the command of --exec failed
   74   the ledger or another file cannot be written
   130  interrupted with Ctrl-C; run the same command to continue
   143  terminated; run the same command to continue

@@ -7,10 +7,13 @@ Rule 2: the failure of the last job ends nothing, because all jobs are over then
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import orjson
 
+from pollwise.cli.batch_progress import BatchProgress
 from pollwise.cli.event_text import AnyEndpoint, AnyOutcome, job_keys, label_of, view_of
 from pollwise.cli.exit_status import ExitStatus, exit_status_for
 from pollwise.cli.job_table import JobTable
@@ -47,21 +50,33 @@ def unsuccessful(endpoint: AnyEndpoint, outcome: AnyOutcome) -> UnsuccessfulJob 
 
 
 async def known_failure(
-    endpoints: Collection[AnyEndpoint], job_table: JobTable, ledger: Ledger
+    endpoints: Collection[AnyEndpoint], job_table: JobTable, ledger: Ledger, progress: BatchProgress
 ) -> UnsuccessfulJob | None:
     """The first job of the batch, in the order recorded, that failed or was cancelled in an earlier run.
+
+    If there is one, the jobs that were over are added to the progress.
 
     Raises:
         LedgerError: The ledger cannot be read.
     """
     accounts = {endpoint.name: endpoint.account for endpoint in endpoints}
+    found: UnsuccessfulJob | None = None
+    over: Counter[str] = Counter()
     async for lines in ledger.export():
-        for line in lines.splitlines():
-            known = orjson.loads(line)
-            name, account = known["endpoint"], known.get("account", "")
-            if known["outcome"] not in _FINAL or accounts.get(name) != account or not job_table.has(name, known["job"]):
+        for known in map(orjson.loads, lines.splitlines()):
+            name, state = known["endpoint"], known["outcome"]
+            if accounts.get(name) != known.get("account", "") or not job_table.has(name, known["job"]):
                 continue
-            entry = to_entry(known)
-            text = f"{entry.endpoint_label} {' / '.join(entry.keys)} {entry.state} in an earlier run: {entry.reason}"
-            return UnsuccessfulJob(text, ExitStatus.FAILED)
-    return None
+            over[state] += 1
+            if found is None and state in _FINAL:
+                found = _of_earlier_run(known)
+    if found is not None:
+        for state in over.elements():
+            progress.add_known(state)
+    return found
+
+
+def _of_earlier_run(known: Mapping[str, Any]) -> UnsuccessfulJob:
+    entry = to_entry(known)
+    text = f"{entry.endpoint_label} {' / '.join(entry.keys)} {entry.state} in an earlier run: {entry.reason}"
+    return UnsuccessfulJob(text, ExitStatus.FAILED)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from pollwise.cli.connections import transport_for
+from pollwise.cli.credential_variables import credential_variables
 from pollwise.cli.declared import keys_of
 from pollwise.cli.endpoint_names import EndpointNames
-from pollwise.cli.event_text import AnyEndpoint
+from pollwise.cli.event_text import AnyEndpoint, view_of
+from pollwise.cli.exec_command import ExecOptions
 from pollwise.cli.exit_status import ExitStatus, UsageError, exit_status_for
 from pollwise.cli.follow import WatchRecord, follow_watch, outcome_text
 from pollwise.cli.options import EndpointOptions, WatchOptions
@@ -18,17 +21,19 @@ from pollwise.cli.safe_text import safe
 from pollwise.cli.screen import Screen, open_screen
 from pollwise.cli.terminal import print_note
 from pollwise.cli.vendors import BASE_URLS
+from pollwise.model.events import Succeeded
 from pollwise.model.limits import Limits
 from pollwise.model.protocols import Endpoint
 from pollwise.watcher import JobWatcher
 
-__all__ = ["MAY_RUN", "close_with", "named_endpoint", "named_job", "watch_job", "watching"]
+__all__ = ["MAY_RUN", "close_with", "named_endpoint", "named_job", "watch_facts", "watch_job", "watching"]
 
 J = TypeVar("J", bound=Hashable)
 
 MAY_RUN: Final = "stopped watching; the job may still be running. Run the same command to go on."
 _EXAMPLE: Final = "https://api.example.com"
 _GRACE_S: Final = 3.0  # a user names a job that exists; three polls are sent in any case
+_NO_EXEC: Final = ExecOptions()
 _USUAL_BODY: Final = 1_048_576  # bytes, as the transport has it
 
 
@@ -96,13 +101,41 @@ async def watching(
         raise
 
 
-async def watch_job(endpoint: Endpoint[J, Any], job: J, options: WatchOptions) -> ExitStatus:
-    """Watch the job on the screen that suits stdout and return the exit status for its outcome."""
+async def watch_job(
+    endpoint: Endpoint[J, Any], job: J, options: WatchOptions, at_end: ExecOptions = _NO_EXEC
+) -> ExitStatus:
+    """Watch the job on the screen that suits stdout, run the command of `--exec`, and return the exit status.
+
+    Raises:
+        UsageError: `--exec` has no command that can be run; no request was sent.
+    """
+    command = at_end.parsed()
     screen = open_screen(json=options.writes_documents, quiet=options.quiet, output=options.writer())
     async with watching(endpoint, options, screen) as watcher:
         screen.add_job(endpoint, job)
         record = await follow_watch(watcher.watch(job), endpoint, screen)
-    return await close_with(record, screen)
+    status = await close_with(record, screen)
+    if command is None:
+        return status
+    return await command.run(status, watch_facts(record), credential_variables([endpoint]))
+
+
+def watch_facts(record: WatchRecord) -> dict[str, str]:
+    """What the command of `--exec` is told about one job, as environment variables."""
+    endpoint, view = record.endpoint, view_of(record.outcome)
+    facts = {
+        "POLLWISE_COMMAND": "watch",
+        "POLLWISE_OUTCOME": view.state,
+        "POLLWISE_ENDPOINT": endpoint.name,
+        "POLLWISE_JOB": json.dumps(endpoint.codec.job_to_keys(record.outcome.job)),
+        "POLLWISE_ELAPSED_S": f"{view.elapsed_s:.3f}",
+        "POLLWISE_POLLS": f"{view.polls}",
+    }
+    if endpoint.account:
+        facts["POLLWISE_ACCOUNT"] = endpoint.account
+    if not isinstance(record.outcome, Succeeded):
+        facts["POLLWISE_REASON"] = view.reason
+    return facts
 
 
 async def close_with(record: WatchRecord, screen: Screen) -> ExitStatus:

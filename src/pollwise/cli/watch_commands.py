@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from pollwise.cli.exec_command import ExecOptions
 from pollwise.cli.exit_texts import WATCH
 from pollwise.cli.options import EndpointName, EndpointOptions, ReadOptions, WatchOptions
 
@@ -19,6 +20,7 @@ __all__ = ["app"]
 _USUAL_WATCH = WatchOptions()
 _USUAL_ENDPOINT = EndpointOptions()
 _USUAL_READ = ReadOptions()
+_USUAL_EXEC = ExecOptions()
 
 app = App(name="watch", help_epilogue=WATCH)
 
@@ -32,6 +34,7 @@ async def watch_document360(
         str | None, Parameter(env_var="DOCUMENT360_BASE_URL", metavar="URL", show_default=False)
     ] = None,
     options: WatchOptions = _USUAL_WATCH,
+    at_end: ExecOptions = _USUAL_EXEC,
 ) -> int:
     """Watch a Document360 delete-file task.
 
@@ -41,13 +44,15 @@ async def watch_document360(
         task_id: The task ID in the reply to the delete request.
         base_url: The API's root, which differs by region, such as https://apihub.document360.io
         options: How to watch and what to show.
+        at_end: What to do when the job is over.
     """
     from pollwise.cli import vendors
     from pollwise.cli.watch import watch_job
     from pollwise.endpoints.document360 import DeleteFileJob
 
     url = vendors.base_url_of("document360", base_url)
-    return await watch_job(vendors.document360(url, options.account), DeleteFileJob(task_id), options)
+    endpoint = vendors.document360(url, options.account)
+    return await watch_job(endpoint, DeleteFileJob(task_id), options, at_end)
 
 
 @app.command(name="oracle-content", help_epilogue=WATCH)
@@ -60,6 +65,7 @@ async def watch_oracle_content(
         str | None, Parameter(env_var="ORACLE_CONTENT_BASE_URL", metavar="URL", show_default=False)
     ] = None,
     options: WatchOptions = _USUAL_WATCH,
+    at_end: ExecOptions = _USUAL_EXEC,
 ) -> int:
     """Watch an Oracle Content Management ZIP extraction.
 
@@ -71,18 +77,24 @@ async def watch_oracle_content(
         job_id: The GUID of the extraction job.
         base_url: The root of the service: https://host[:port]
         options: How to watch and what to show.
+        at_end: What to do when the job is over.
     """
     from pollwise.cli import vendors
     from pollwise.cli.watch import watch_job
     from pollwise.endpoints.oracle_content import ExtractionJob
 
     url = vendors.base_url_of("oracle-content", base_url)
-    return await watch_job(vendors.oracle_content(url, options.account), ExtractionJob(file_id, job_id), options)
+    endpoint = vendors.oracle_content(url, options.account)
+    return await watch_job(endpoint, ExtractionJob(file_id, job_id), options, at_end)
 
 
 @app.default
 async def watch_named(
-    name: EndpointName | None = None, /, *keys: str, options: EndpointOptions = _USUAL_ENDPOINT
+    name: EndpointName | None = None,
+    /,
+    *keys: str,
+    options: EndpointOptions = _USUAL_ENDPOINT,
+    at_end: ExecOptions = _USUAL_EXEC,
 ) -> int:
     """Watch a job of an endpoint that a file, an installed package or the catalog has.
 
@@ -92,6 +104,7 @@ async def watch_named(
         name: The endpoint: a table of the file, or a name of `pollwise endpoint list`.
         keys: The keys of the job, each as KEY=VALUE.
         options: How to watch and what to show.
+        at_end: What to do when the job is over.
     """
     from pollwise.cli.watch import named_job, watch_job
 
@@ -100,7 +113,7 @@ async def watch_named(
 
         commands.help_print(["watch"])
         return 0
-    return await watch_job(*named_job(name, keys, options), options)
+    return await watch_job(*named_job(name, keys, options), options, at_end)
 
 
 @app.command(name="url", help_epilogue=WATCH)
@@ -110,6 +123,7 @@ async def watch_url(
     *keys: str,
     read: ReadOptions = _USUAL_READ,
     options: WatchOptions = _USUAL_WATCH,
+    at_end: ExecOptions = _USUAL_EXEC,
 ) -> int:
     """Watch a job by its URL, without a declaration.
 
@@ -118,6 +132,7 @@ async def watch_url(
         keys: The keys of the job, each as KEY=VALUE.
         read: How to read a reply, and where the credentials are.
         options: How to watch and what to show.
+        at_end: What to do when the job is over.
     """
     from pollwise.cli import declared
     from pollwise.cli.watch import watch_job
@@ -125,4 +140,4 @@ async def watch_url(
 
     declaration = declared.url_declaration(url, read.words(), read.auth())
     endpoint: DeclaredEndpoint[Any] = DeclaredEndpoint(declaration, account=options.account)
-    return await watch_job(endpoint, declared.job_of(endpoint, keys), options)
+    return await watch_job(endpoint, declared.job_of(endpoint, keys), options, at_end)

@@ -1,0 +1,49 @@
+"""Which environment variables have the credentials of an endpoint.
+
+Rule 1: those of the vendors and of declarations are known by their names.
+Rule 2: a class of a package does not say from where it takes its credentials. So every variable counts whose value is a secret
+that its requests carry.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pollwise.cli.event_text import AnyEndpoint
+from pollwise.cli.vendors import MAKERS
+from pollwise.endpoints.declared import DeclaredEndpoint
+from pollwise.endpoints.declared.plan import auth_variables
+from pollwise.model.secrets import secrets_in
+
+__all__ = ["credential_variables"]
+
+_OF_VENDORS: Final = frozenset(
+    {"DOCUMENT360_API_TOKEN", "ORACLE_CONTENT_TOKEN", "ORACLE_CONTENT_USER", "ORACLE_CONTENT_PASSWORD"}
+)
+
+
+def credential_variables(endpoints: Iterable[AnyEndpoint]) -> frozenset[str]:
+    """The names of the variables that have the credentials of any of these endpoints."""
+    return frozenset(name for endpoint in endpoints for name in _of(endpoint))
+
+
+def _of(endpoint: AnyEndpoint) -> Iterable[str]:
+    if endpoint.name in MAKERS:
+        return _OF_VENDORS
+    named: set[str] = set()
+    if isinstance(endpoint, DeclaredEndpoint) and endpoint.declaration.auth is not None:
+        named.update(auth_variables(endpoint.declaration.auth))
+    sent = _sent_by(endpoint.auth)
+    return named | {name for name, value in os.environ.items() if value in sent}
+
+
+def _sent_by(auth: Any) -> frozenset[str]:
+    """The secrets that a request would carry now. None if there are none yet, or the auth does not say."""
+    try:
+        headers = None if auth is None else auth.headers(time.monotonic())
+        return secrets_in(headers or {})
+    except Exception:  # noqa: BLE001  an auth of a package
+        return frozenset()
