@@ -46,6 +46,7 @@
     batch_transport.py   counts the requests; ends the batch on an error that concerns all jobs
     observed_ledger.py   a ledger that reports its writes to the progress
     batch_progress.py    the progress of a batch
+    rate_notice.py       says once in a pipe that the rate limit makes the batch slow
     batch_screen.py      the progress on a terminal and in a pipe
     origin_checks.py     checks the URLs and origins before the first request
     result_file.py       the result file

@@ -13,7 +13,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from rich.text import Text
 from pollwise.cli.atomic_file import check_writable
 from pollwise.cli.batch_options import BatchOptions
 from pollwise.cli.batch_progress import BatchProgress
-from pollwise.cli.batch_screen import counts_text, open_batch_screen
+from pollwise.cli.batch_screen import PlainBatch, counts_text, open_batch_screen
 from pollwise.cli.batch_transport import BatchTransport
 from pollwise.cli.connections import transport_for
 from pollwise.cli.credential_variables import credential_variables
@@ -39,6 +39,7 @@ from pollwise.cli.ledger_commands import reason_texts, summarize
 from pollwise.cli.metrics_server import AddWatcher, metrics_served
 from pollwise.cli.observed_ledger import ObservedLedger
 from pollwise.cli.origin_checks import check_job_origins, check_urls
+from pollwise.cli.rate_notice import notice_of_rate
 from pollwise.cli.read_jobs import read_jobs
 from pollwise.cli.report import write_report
 from pollwise.cli.result_file import write_results
@@ -199,7 +200,11 @@ class _Batch:
             jobs = map(endpoint.codec.job_from_keys, self.job_table.jobs(endpoint.name))
             ends_batch = partial(self._ends_batch, endpoint, progress)
             outcomes = _show_outcomes(watcher, jobs, endpoint, screen, ends_batch)
-            await _run_unless_failed(batch_transport.fatal_error, outcomes)
+            async with AsyncExitStack() as stack:
+                if isinstance(screen, PlainBatch):
+                    documented, is_option = endpoint.documented_limit, options.rate is not None
+                    await stack.enter_async_context(notice_of_rate(watcher, budget, documented, is_option=is_option))
+                await _run_unless_failed(batch_transport.fatal_error, outcomes)
 
     def _ends_batch(
         self, endpoint: AnyEndpoint, progress: BatchProgress, outcome: AnyOutcome
