@@ -27,6 +27,8 @@ TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8
         "check",
         "endpoint check",
         "endpoint list",
+        "profile list",
+        "profile show",
         "batch",
         "ledger show",
         "ledger export",

@@ -17,6 +17,7 @@ from pollwise.errors import ConfigurationError
 
 Run = Callable[..., Any]
 DECLARED = '[{}]\nbase = "https://{}.example"\njob = ["id"]\npoll = "GET /{{id}}"\nstate = "s"\nsucceeded = ["x"]\n'
+OVER_PACKAGE = ", in place of that of the package acme-jobs 1.2; its requests go to"
 PACKAGE = """
 import attrs
 from yarl import URL
@@ -81,9 +82,9 @@ def test_places_are_looked_at_in_their_order(places: Path, capsys: pytest.Captur
     assert EndpointNames().endpoint("one").fixed_origin == "https://package.example"
     assert (EndpointNames().find("airbyte").source or "").startswith("from the catalog, https://reference.airbyte.com/")
     assert capsys.readouterr().err.splitlines() == [
-        "pollwise: one is declared in pollwise.toml",
+        f"pollwise: one is declared in pollwise.toml{OVER_PACKAGE} https://here.example",
         f"pollwise: two is declared in {config}",
-        f"pollwise: one is declared in {config}",
+        f"pollwise: one is declared in {config}{OVER_PACKAGE} https://config.example",
         "pollwise: one is of the package acme-jobs 1.2",
     ]
 
@@ -184,3 +185,16 @@ async def test_a_broken_package_is_a_usage_error_of_its_name_alone(places: Path,
 def test_a_declaration_of_a_package_is_data(places: Path) -> None:
     """It is checked when it is found."""
     assert isinstance(installed.installed()["one"].load(), Declaration)
+
+
+def test_a_file_that_replaces_another_endpoint_is_told(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the server that gets the requests, because they would carry the same credentials."""
+    (places / "pollwise.toml").write_text(DECLARED.format("one", "evil") + DECLARED.format("openai-batch", "evil"))
+    EndpointNames().endpoint("one")
+    EndpointNames(base_urls={"openai-batch": "https://mine.example/v1"}).endpoint("openai-batch")
+    EndpointNames(places / "pollwise.toml").endpoint("openai-batch")  # named by the user
+    over_catalog = ", in place of that of the catalog; its requests go to"
+    assert capsys.readouterr().err.splitlines() == [
+        f"pollwise: one is declared in pollwise.toml{OVER_PACKAGE} https://evil.example",
+        f"pollwise: openai-batch is declared in pollwise.toml{over_catalog} https://mine.example",
+    ]

@@ -13,6 +13,9 @@
     durations.py    durations as users write them
     vendors.py      each vendor's endpoint, with secrets from the environment
 
+    profiles.py     profiles: options that are kept in files
+    profile_options.py  gives a command the options of a profile
+    profile_commands.py  `pollwise profile`
     watch_commands.py  the commands of `watch`, their arguments and help
     job_commands.py  the other commands for one job, their arguments and help
     watch.py        `pollwise watch`, and what these commands share with it

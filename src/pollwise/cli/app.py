@@ -10,6 +10,7 @@ from __future__ import annotations
 from cyclopts import App
 
 from pollwise.cli import exit_texts
+from pollwise.cli.profile_options import apply_profile
 
 __all__ = ["app"]
 
@@ -27,6 +28,7 @@ Examples:
   pollwise check openai-batch id=batch_7
   pollwise endpoint check endpoints.toml --sample reply.json
   pollwise batch jobs.jsonl --out results.jsonl --report page.html
+  pollwise batch jobs.jsonl --profile staging
   pollwise ledger show jobs.jsonl.ledger
   pollwise simulator --faults 0.2
 
@@ -74,6 +76,7 @@ app = App(
     help_format="plaintext",
     help_epilogue=_EXAMPLES,
     version=_version,
+    config=apply_profile,
 )
 
 
@@ -95,6 +98,7 @@ _add(
 _add("endpoint", "endpoint_commands:app", "Check declared endpoints, and list all that have a name.")
 _add("help", "shell_commands:show_help", "Show the help of a command, as --help does.")
 _add("ledger", "ledger_arguments:app", "Show a ledger, also while another process writes it.")
+_add("profile", "profile_commands:app", "Show the options that are kept in files.")
 _add("result", "job_commands:result", _RESULT, exit_texts.RESULT)
 _add(
     "simulator",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pollwise.core.rate_budget import RateBudget
     from pollwise.model.limits import RateLimit
 
-__all__ = ["BatchOptions", "Rate"]
+__all__ = ["BatchOptions", "Rate", "to_rate"]
 
 _SPANS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hour": 3600.0}
 _FORMS: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
@@ -52,7 +52,11 @@ class Rate:
 
 
 def _to_rate(_type: Any, tokens: Any) -> Rate:
-    text = tokens[0].value
+    return to_rate(tokens[0].value)
+
+
+def to_rate(text: str) -> Rate:
+    """The rate that this text states. Raises ValueError."""
     found = re.fullmatch(r"([0-9]{1,9})/([a-z]+)", text)
     if found is None or not int(found[1]) or found[2] not in _SPANS:
         raise ValueError(f"expected a rate such as 60/min, 10/s or 5000/h, got {text!r}")

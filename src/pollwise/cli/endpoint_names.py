@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+from yarl import URL
 
 from pollwise.cli import vendors
 from pollwise.cli.event_text import AnyEndpoint
@@ -49,11 +50,13 @@ class NamedEndpoint:
         form: The keys of its jobs.
         make: Makes the endpoint with its credentials. Raises UsageError or ConfigurationError.
         source: Where it is from, as the end of a sentence. None if the user named that.
+        base: The base URL that a file of the usual places declares. None if there is none, or it is from elsewhere.
     """
 
     form: JobForm
     make: Callable[[], AnyEndpoint]
     source: str | None = None
+    base: str | None = None
 
 
 class EndpointNames:
@@ -124,8 +127,10 @@ class EndpointNames:
             ConfigurationError: The same.
         """
         found = self.find(name)
-        if found.source is not None and not self._quiet:
-            print(f"pollwise: {safe(name)} is {found.source}", file=sys.stderr)
+        if found.source is not None:
+            in_place_of = self._in_place_of(name, found)
+            if in_place_of or not self._quiet:
+                print(f"pollwise: {safe(name)} is {found.source}{in_place_of}", file=sys.stderr)
         try:
             checked_account(self.account_of(name))
         except ConfigurationError as error:
@@ -138,6 +143,19 @@ class EndpointNames:
                 raise ConfigurationError(f"base_url {errors.problems[0].why}") from None
             raise
 
+    def _in_place_of(self, name: str, found: NamedEndpoint) -> str:
+        """Which other endpoint a file has replaced, and where requests with its credentials go then. Else an empty text."""
+        from pollwise.endpoints.catalog import catalog  # noqa: PLC0415  rule 3
+
+        if found.base is None:
+            return ""
+        entry = self._installed.get(name)
+        if entry is None and name not in catalog():
+            return ""
+        other = "that of the catalog" if entry is None else f"that of the package {safe(entry.package)}"
+        url = self._base_urls.get(name) or found.base
+        return f", in place of {other}; its requests go to {safe(_origin(url), 200)}"
+
     def _look_up(self, name: str) -> NamedEndpoint | None:
         if name in VENDORS:
             return NamedEndpoint(form=VENDORS[name], make=partial(self._vendor, name))
@@ -146,8 +164,10 @@ class EndpointNames:
         for path in self._files:
             found = self._declarations(path).get(name)
             if found is not None:
-                source = None if path is self._file else f"declared in {safe(path)}"
-                return self._of_declaration(found, partial(DeclaredEndpoint, found), source)
+                if path is self._file:
+                    return self._of_declaration(found, partial(DeclaredEndpoint, found), None)
+                usual = self._of_declaration(found, partial(DeclaredEndpoint, found), f"declared in {safe(path)}")
+                return attrs.evolve(usual, base=found.base or "the URL of each job")
         return None if self._file is not None else self._of_package(name) or self._of_catalog(name)
 
     # --- the places ---------------------------------------------------------------------------
@@ -247,6 +267,14 @@ class EndpointNames:
 
             names += [*self._installed, *catalog()]
         return difflib.get_close_matches(name, names, _MOST_NEAR)
+
+
+def _origin(url: str) -> str:
+    """The origin of this base URL, without credentials. The text itself if it is no URL, which `make` finds out."""
+    try:
+        return str(URL(url).origin())
+    except ValueError:
+        return url if "@" not in url else "no URL"
 
 
 def form_of(endpoint: AnyEndpoint) -> JobForm:

@@ -10,6 +10,7 @@ __all__ = [
     "ENDPOINT_CHECK",
     "ENDPOINT_LIST",
     "LEDGER",
+    "PROFILE",
     "REPAIR",
     "RESULT",
     "SERVER",
@@ -127,5 +128,11 @@ Exit status:
 ENDPOINT_LIST = """\
 Exit status:
   0    listed
+  2    usage, or a file is wrong
+"""
+
+PROFILE = """\
+Exit status:
+  0    shown
   2    usage, or a file is wrong
 """

@@ -205,6 +205,11 @@ class WatchOptions(EventOptions):
     cert_key: FilePath = None
     """The PEM file with the private key of --cert."""
 
+    profile: Annotated[
+        str | None, Parameter(metavar="NAME|none", env_var="POLLWISE_PROFILE", show_default=False, show_env_var=True)
+    ] = None
+    """Take options from [profiles.NAME] of pollwise.toml or your configuration folder. Without it: default, if there is one."""
+
     def pacing(self) -> Pacing:
         """How often to ask.
 

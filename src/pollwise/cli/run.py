@@ -1,6 +1,6 @@
 """Runs one command: from its arguments to its exit status.
 
-Rule 1: every end has an exit status (exit_status.py) and at most one line on stderr; -v adds the traceback of a bug. Declarations
+Rule 1: every end has an exit status (exit_status.py) and at most one line on stderr; -v adds the traceback of a bug. Declarations and profiles
 with several problems have a line for each.
 Rule 2: Ctrl-C and SIGTERM cancel the command, which closes what it opened. A second signal ends the process at once.
 Rule 3: if the reader of stdout has closed it, the command ends without a message.
@@ -61,7 +61,7 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
     except CycloptsError as error:
         return _usage_error(_usage_text(error))
     except UsageError as error:
-        return _usage_error(str(error))
+        return _usage_error(*getattr(error, "problems", [str(error)]))  # of `ProfileErrors`
     except OSError:
         raise  # from writing the output; errors from reading became a UsageError or a LedgerError before
     except Exception as error:  # noqa: BLE001  the next function tells an error of the user from a bug

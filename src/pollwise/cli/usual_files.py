@@ -1,4 +1,4 @@
-"""The files of declarations that are read if the user names none.
+"""The files of declarations and profiles that are read if the user names none.
 
 Rule 1: a file that another user can change is refused, because a declaration decides where credentials go. Root can change
 every file. `--endpoints` reads any file, because the user has named it.
@@ -15,7 +15,7 @@ from pathlib import Path
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.safe_text import safe
 
-__all__ = ["present_files", "read_files", "usual_files"]
+__all__ = ["present_files", "read_files", "unsafe_reason", "usual_files"]
 
 
 def usual_files() -> list[Path]:
@@ -47,17 +47,20 @@ def read_files(named: Path | None) -> dict[str, Path]:
     return {str(path): path for path in usual_files()} if named is None else {"--endpoints": named}
 
 
-def _check_safe(path: Path) -> None:
+def unsafe_reason(path: Path) -> str | None:
+    """Why this file is not to be trusted, as the end of a sentence. None if no other user can change it."""
     if not hasattr(os, "geteuid"):  # Windows
-        return
+        return None
     state = path.stat()
     if state.st_uid not in {0, os.geteuid()}:
-        why = "belongs to another user"
-    elif state.st_mode & stat.S_IWOTH:
-        why = "can be written by every user"
-    else:
-        return
-    raise UsageError(
-        f"{safe(path)} {why}, so it is not read: a declaration decides where credentials go."
-        f" If you trust it, add --endpoints {safe(path)}"
-    )
+        return "belongs to another user"
+    return "can be written by every user" if state.st_mode & stat.S_IWOTH else None
+
+
+def _check_safe(path: Path) -> None:
+    why = unsafe_reason(path)
+    if why is not None:
+        raise UsageError(
+            f"{safe(path)} {why}, so it is not read: a declaration decides where credentials go."
+            f" If you trust it, add --endpoints {safe(path)}"
+        )

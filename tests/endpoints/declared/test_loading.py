@@ -270,3 +270,16 @@ def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
     path.write_text(WHOLE)
     with pytest.raises(ConfigurationError, match="has no table 'imports'; it has exports"):
         DeclaredEndpoint.load(path, "imports")
+
+
+def test_profiles_of_the_command_are_no_declaration(tmp_path: Path) -> None:
+    """A file may have both, or profiles alone. A declaration of this name is still one."""
+    file = tmp_path / "pollwise.toml"
+    profiles = "[profiles.default]\ntimeout = 1\n[profiles.default.base-url]\nexports = 'https://a.example'\n"
+    file.write_text(profiles)
+    assert load_declarations(file) == {}
+    one = "base = 'https://a.example'\njob = ['id']\npoll = 'GET /{id}'\nstate = 's'\nsucceeded = ['x']\n"
+    file.write_text(f"[one]\n{one}{profiles}")
+    assert list(load_declarations(file)) == ["one"]
+    file.write_text(f"[profiles]\n{one}")
+    assert list(load_declarations(file)) == ["profiles"]

@@ -30,6 +30,7 @@ from pollwise.model.limits import RateLimit
 __all__ = ["declarations_of", "load_declarations"]
 
 _LARGEST: Final = 1_000_000  # bytes
+_PROFILES: Final = "profiles"  # of the command, in the same files
 
 
 def load_declarations(path: str | Path | Traversable) -> dict[str, Declaration]:
@@ -78,6 +79,8 @@ def declarations_of(tables: object, *, file: str | None = None) -> dict[str, Dec
         )
         tables = {}
     for name, table in tables.items():
+        if name == _PROFILES and _has_profiles(table):
+            continue
         problems = Problems(name, file)
         declaration = _declaration(name, table, problems)
         if declaration is not None:
@@ -87,6 +90,11 @@ def declarations_of(tables: object, *, file: str | None = None) -> dict[str, Dec
     if wrong:
         raise DeclarationErrors(wrong)
     return found
+
+
+def _has_profiles(table: object) -> bool:
+    """Whether this is the table with the profiles of the command, and not a declaration of that name."""
+    return isinstance(table, Mapping) and all(isinstance(profile, Mapping) for profile in table.values())
 
 
 def _declaration(name: str, table: object, problems: Problems) -> Declaration | None:
