@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pollwise.cli.exit_status import UsageError
-from pollwise.cli.usual_files import present_files, usual_files
+from pollwise.cli.usual_files import present_files, read_files, usual_files
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +67,15 @@ def test_a_file_of_another_user_is_refused(folders: Path, monkeypatch: pytest.Mo
         os.chown(file, 12345, -1)
         with pytest.raises(UsageError, match="belongs to another user"):
             present_files()
+
+
+def test_a_file_with_profiles_is_read_beside_the_named_one(folders: Path) -> None:
+    """So no result may replace either of them. A file that is both is there once."""
+    config = folders / "config" / "pollwise" / "endpoints.toml"
+    assert list(read_files(None)) == ["pollwise.toml", str(config)]
+    assert read_files(Path("other.toml")) == {
+        "--endpoints": Path("other.toml"),
+        "pollwise.toml": Path("pollwise.toml"),
+        str(config): config,
+    }
+    assert list(read_files(folders / "pollwise.toml")) == ["--endpoints", str(config)]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from functools import partial
@@ -149,7 +148,7 @@ class _Batch:
             self._print_how_to_continue(progress)
             raise
         except (AuthenticationError, SetupError) as error:
-            print(f"pollwise: {safe(error_text(error))}", file=sys.stderr)
+            _print_to_stderr(safe(error_text(error)))
             await self._stop_early(progress)
             return exit_status_of(error)
         await self._print_summary(progress, screen, now() - progress.began_at)

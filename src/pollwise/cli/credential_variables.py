@@ -1,8 +1,8 @@
 """Which environment variables have the credentials of an endpoint.
 
 Rule 1: those of the vendors and of declarations are known by their names.
-Rule 2: a class of a package does not say from where it takes its credentials. So every variable counts whose value is a secret
-that its requests carry.
+Rule 2: a class of a package does not say from where it takes its credentials, and a variable may be a copy of another one. So
+every variable counts whose value is a secret that a request carries.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ def credential_variables(endpoints: Iterable[AnyEndpoint]) -> frozenset[str]:
 
 
 def _of(endpoint: AnyEndpoint) -> Iterable[str]:
-    if endpoint.name in MAKERS:
-        return _OF_VENDORS
-    named: set[str] = set()
+    named = set(_OF_VENDORS if endpoint.name in MAKERS else ())
     if isinstance(endpoint, DeclaredEndpoint) and endpoint.declaration.auth is not None:
         named.update(auth_variables(endpoint.declaration.auth))
     sent = _sent_by(endpoint.auth)

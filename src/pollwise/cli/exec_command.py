@@ -133,7 +133,8 @@ async def _ended(process: subprocess.Popen[bytes]) -> int:
 
 
 def _failed(status: ExitStatus, how: str) -> ExitStatus:
-    print(f"pollwise: the command of --exec {how}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a stderr that is closed or full changes no exit status
+        print(f"pollwise: the command of --exec {how}", file=sys.stderr, flush=True)
     return ExitStatus.EXEC_FAILED if status == ExitStatus.SUCCEEDED else status
 
 

@@ -7,6 +7,7 @@ Rule 2: a ledger that is in use stays. So does one with starts of jobs in doubt,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -51,7 +52,8 @@ async def start_over(
     moved = await asyncio.to_thread(set_aside, path, taken=taken)
     if moved is not None:
         more = f"; it has {counted(others, 'open job')} that this batch does not have" if others else ""
-        print(f"pollwise: --fresh: the earlier ledger is now {safe(moved)}{more}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # a stderr that is closed or full does not end the batch
+            print(f"pollwise: --fresh: the earlier ledger is now {safe(moved)}{more}", file=sys.stderr, flush=True)
 
 
 async def _other_open_jobs(ledger: Ledger, job_table: JobTable, accounts: Mapping[str, str]) -> int:

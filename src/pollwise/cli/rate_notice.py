@@ -51,7 +51,7 @@ async def notice_of_rate(
 async def _look(
     watcher: JobWatcher[Any, Any, Any], budget: RateBudget, documented: RateLimit | None, *, is_option: bool
 ) -> None:
-    engine, now, looks = engine_of(budget), asyncio.get_running_loop().time, 0
+    engine, now, looks, stats = engine_of(budget), asyncio.get_running_loop().time, 0, watcher.stats()
     while looks < _LOOKS:
         await asyncio.sleep(_LOOK_S)
         stats = watcher.stats()

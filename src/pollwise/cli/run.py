@@ -1,7 +1,7 @@
 """Runs one command: from its arguments to its exit status.
 
-Rule 1: every end has an exit status (exit_status.py) and at most one line on stderr; -v adds the traceback of a bug. Declarations and profiles
-with several problems have a line for each.
+Rule 1: every end has an exit status (exit_status.py) and at most one line on stderr; -v adds the traceback of a bug.
+Declarations and profiles with several problems have a line for each.
 Rule 2: Ctrl-C and SIGTERM cancel the command, which closes what it opened. A second signal ends the process at once.
 Rule 3: if the reader of stdout has closed it, the command ends without a message.
 Rule 4: what only some commands need is imported when it is needed, so `--help` takes a tenth of a second.

@@ -43,8 +43,15 @@ def present_files() -> list[Path]:
 
 
 def read_files(named: Path | None) -> dict[str, Path]:
-    """The files that are read if `--endpoints` names this one or none, by what the user calls them. No result may replace one."""
-    return {str(path): path for path in usual_files()} if named is None else {"--endpoints": named}
+    """The files of declarations and profiles that a command reads, by what the user calls them. No result may replace one.
+
+    Args:
+        named: The file of `--endpoints`, if there is one.
+    """
+    if named is None:
+        return {str(path): path for path in usual_files()}
+    others = [path for path in usual_files() if os.path.realpath(path) != os.path.realpath(named)]
+    return {"--endpoints": named, **{str(path): path for path in others}}
 
 
 def unsafe_reason(path: Path) -> str | None:
