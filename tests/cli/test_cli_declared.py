@@ -193,7 +193,7 @@ def test_a_job_is_checked_as_in_python() -> None:
 
 
 async def test_the_catalog_comes_last(declared: Path, server: TestServer, command: Run, monkeypatch: Any) -> None:
-    """A file wins over an entry of the same name. Without one, stderr says that the catalog has it."""
+    """A file wins over an entry of the same name, and stderr says so. Without one, stderr says that the catalog has it."""
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     base = ("--base-url", str(server.make_url("/")))
     status, _, err = await command("watch", "openai-batch", "number=7", *base)
@@ -204,7 +204,9 @@ async def test_the_catalog_comes_last(declared: Path, server: TestServer, comman
     )
     status, _, err = await command("watch", "openai-batch", "id=7", "--interval", "0.01", *base)
     assert status == 0
-    assert "catalog" not in err
+    assert "from the catalog" not in err
+    origin = str(server.make_url("/")).rstrip("/")
+    assert f"declared in pollwise.toml, in place of that of the catalog; its requests go to {origin}" in err
 
 
 async def test_a_named_file_is_the_only_one(declared: Path, command: Run) -> None:

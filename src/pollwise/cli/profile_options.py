@@ -11,6 +11,7 @@ profile is named, because a folder can come from anywhere, and its file would se
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -72,7 +73,8 @@ class _Application:
         shown = wanted if verbose is not None and verbose.tokens else [one for one in wanted if one[0] in _ROUTES]
         if shown:
             texts = ", ".join(f"{option.removeprefix('--')} {safe(text, 200)}" for _, option, text in shown)
-            print(f"pollwise: of the profile {self._place()}: {texts}", file=sys.stderr)
+            with contextlib.suppress(OSError):  # a stderr that is closed or full changes no exit status
+                print(f"pollwise: of the profile {self._place()}: {texts}", file=sys.stderr)
 
     def _wanted(self) -> Iterator[tuple[str, str, str]]:
         """Key, option and text of each value that is taken. The value of one endpoint wins over that of all."""
