@@ -12,7 +12,20 @@ import pytest
 
 import pollwise
 
-HEAVY = ["aiohttp", "asyncio", "attr", "cattrs", "cyclopts", "jmespath", "orjson", "rich", "sqlite3", "ssl", "yarl"]
+HEAVY = [
+    "aiohttp",
+    "asyncio",
+    "attr",
+    "cattrs",
+    "cyclopts",
+    "jmespath",
+    "logging",
+    "orjson",
+    "rich",
+    "sqlite3",
+    "ssl",
+    "yarl",
+]
 
 
 def loaded_by(program: str, *arguments: str) -> set[str]:

@@ -309,8 +309,8 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 def test_another_missing_module_is_not_taken_for_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing module that is not part of the extra raises ModuleNotFoundError."""
     monkeypatch.delitem(sys.modules, "pollwise.cli.run", raising=False)
-    monkeypatch.setitem(sys.modules, "pollwise.cli.logs", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pollwise\.cli\.logs"):
+    monkeypatch.setitem(sys.modules, "pollwise.cli.streams", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pollwise\.cli\.streams"):
         main([])
 
 

@@ -83,6 +83,7 @@ Rule 3: a traceback is shown only with -v.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -99,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if arguments is None:
         _early_interrupt.begin()
+        gc.disable()  # until the command runs: nothing that an import makes is garbage, and a tenth of the time is saved
     try:
         if list(given) in _VERSION:
             from pollwise.cli.version import print_version  # noqa: PLC0415  rule 1

@@ -12,14 +12,15 @@ Rule 4: what only some commands need is imported when it is needed, so `--help` 
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
-import logging
 import os
 import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -28,7 +29,6 @@ from cyclopts import CycloptsError, MissingArgumentError
 from pollwise.cli import _early_interrupt
 from pollwise.cli.app import app
 from pollwise.cli.exit_status import ExitStatus, UsageError
-from pollwise.cli.logs import log_to_stderr
 from pollwise.cli.streams import print_error, with_streams
 from pollwise.cli.terminal import leave_at_once
 
@@ -37,31 +37,38 @@ __all__ = ["run"]
 _VALUE = re.compile(r"(option: -[\w-]+)=\S*")  # the value of an unknown option, which may be a secret
 _SHOW_CURSOR = b"\x1b[?25h"
 
-_log = logging.getLogger(__name__)
-
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name and return its exit status."""
-
-    def logged() -> int:
-        with log_to_stderr() as show_all_logs:
-            return _run(arguments, show_all_logs)
-
-    return with_streams(logged)
+    return with_streams(lambda: _run(arguments))
 
 
-def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
+def _run(arguments: Sequence[str]) -> int:
     try:
         command, bound, _ = app.parse_args(list(arguments), print_error=False, exit_on_error=False)
-        if getattr(bound.arguments.get("options"), "verbose", False):
-            show_all_logs()
-        _early_interrupt.end()
-        result = command(*bound.args, **bound.kwargs)
-        return _run_async(result) if inspect.iscoroutine(result) else ExitStatus.SUCCEEDED
     except CycloptsError as error:
         return _usage_error(_usage_text(error))
     except UsageError as error:
-        return _usage_error(*getattr(error, "problems", [str(error)]))  # of `ProfileErrors`
+        return _usage_error(*_problems(error))
+    _early_interrupt.end()
+    gc.enable()
+    work = partial(command, *bound.args, **bound.kwargs)
+    if not inspect.iscoroutinefunction(command):  # those of cyclopts: the help, and what a shell completes
+        work()
+        return ExitStatus.SUCCEEDED
+    from pollwise.cli.logs import log_to_stderr
+
+    with log_to_stderr() as show_all_logs:
+        if getattr(bound.arguments.get("options"), "verbose", False):
+            show_all_logs()
+        return _run_command(work)
+
+
+def _run_command(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    try:
+        return _run_async(work())
+    except UsageError as error:
+        return _usage_error(*_problems(error))
     except OSError:
         raise  # from writing the output; errors from reading became a UsageError or a LedgerError before
     except Exception as error:  # noqa: BLE001  the next function tells an error of the user from a bug
@@ -70,18 +77,21 @@ def _run(arguments: Sequence[str], show_all_logs: Callable[[], None]) -> int:
 
 def _ended_by(error: BaseException) -> int:
     """The exit status of a command that this error has ended, after a line for the user."""
-    from pollwise.cli.error_text import error_text  # `--help` imports neither errors nor endpoints
+    import logging
+
+    from pollwise.cli.error_text import error_text
     from pollwise.errors import ConfigurationError
     from pollwise.ledger import LedgerError, LedgerMissing
 
     if isinstance(error, (ConfigurationError, LedgerMissing)):
         problems = getattr(error, "problems", ())  # of `DeclarationErrors`
         return _usage_error(*(map(str, problems) if problems else [error_text(error)]))
+    log = logging.getLogger(__name__)
     if isinstance(error, LedgerError):
-        _log.debug("the ledger ended the command", exc_info=error)
+        log.debug("the ledger ended the command", exc_info=error)
         print_error(error_text(error))
         return ExitStatus.OUTPUT
-    _log.debug("a bug ended the command", exc_info=error)
+    log.debug("a bug ended the command", exc_info=error)
     print_error(f"{type(error).__name__}: {error}. This is a bug in pollwise; -v shows where.")
     return ExitStatus.BUG
 
@@ -156,6 +166,11 @@ def _usage_text(error: CycloptsError) -> str:
         text = _VALUE.sub(r"\1", str(error).strip())
     text = text if text.endswith((".", "?", "!")) else f"{text}."
     return f"{text} Try: {' '.join(['pollwise', *(error.command_chain or ()), '--help'])}"
+
+
+def _problems(error: UsageError) -> Sequence[str]:
+    problems: Sequence[str] = getattr(error, "problems", ())  # of `ProfileErrors`
+    return problems or (str(error),)
 
 
 def _usage_error(*texts: str) -> ExitStatus:
