@@ -31,6 +31,7 @@
     endpoint_commands.py  the commands about endpoints, their arguments and help
     endpoint_check.py  `pollwise endpoint check`
     endpoint_list.py   `pollwise endpoint list`
+    endpoint_completion.py  the names that a shell offers
     endpoint_requests.py  the requests that `check` shows
     demo_commands.py  `demo` and `simulator`, their arguments and help
     demo.py         `pollwise demo`

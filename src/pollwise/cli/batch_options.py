@@ -17,11 +17,11 @@ from cyclopts import Parameter
 
 from pollwise.cli.atomic_file import check_distinct
 from pollwise.cli.durations import to_timeout
+from pollwise.cli.endpoint_completion import EndpointName
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import (
     Count,
     Duration,  # noqa: F401  the annotations of WatchOptions are resolved in this file, too
-    EndpointName,
     FilePath,
     Port,
     QueryOption,  # noqa: F401  the same

@@ -7,7 +7,8 @@ Rule: as in app.py. A command imports its engine when it runs.
 
 from __future__ import annotations
 
-from pollwise.cli.options import CancelOptions, EndpointName, EndpointOptions, ResultOptions, SubmitOptions
+from pollwise.cli.endpoint_completion import EndpointName
+from pollwise.cli.options import CancelOptions, EndpointOptions, ResultOptions, SubmitOptions
 
 __all__ = ["cancel", "check", "result", "submit"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,7 +29,6 @@ __all__ = [
     "CommonOptions",
     "Count",
     "Duration",
-    "EndpointName",
     "EndpointOptions",
     "EventOptions",
     "FilePath",
@@ -83,19 +82,10 @@ def _to_query(_type: Any, tokens: Any) -> Query:
     return parse_query(tokens[0].value)
 
 
-def _endpoint_names(context: Any) -> Iterable[str]:
-    """What a shell offers for the name of an endpoint. An error offers nothing, and is not shown."""
-    from pollwise.cli.endpoint_list import names_of  # noqa: PLC0415  `--help` imports no engine
-
-    file = context["endpoints"].raw
-    return names_of(None if file is None else Path(file))
-
-
 Duration = Annotated[float, Parameter(converter=to_duration, metavar="DURATION", show_default=_shown_duration)]
 Share = Annotated[float, Parameter(converter=_to_share, metavar="RATE")]
 Port = Annotated[int, Parameter(converter=_to_whole(0, 65535), metavar="N")]
 Seed = Annotated[int, Parameter(converter=_to_whole(0, math.inf), metavar="N")]
-EndpointName = Annotated[str, Parameter(completer=_endpoint_names)]
 QueryOption = Annotated[
     Query | None,
     Parameter(converter=_to_query, accepts_keys=False, n_tokens=1, metavar="EXPRESSION", show_default=False),

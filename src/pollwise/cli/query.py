@@ -62,13 +62,13 @@ def parse_query(text: str) -> Query:
             )  # of `text` as a literal, which many queries have
             parsed = jmespath.compile(text)
         wrong = wrong_call(parsed.parsed)
+        if wrong is None:
+            return Query(text, parsed)
     except RecursionError:
         wrong = "it is nested too deep"
     except JMESPathError as exc:
         wrong = _place(exc)
-    if wrong is not None:
-        raise ValueError(f"{wrong}; expected JMESPath, such as error.message or [?source=='file'].name")
-    return Query(text, parsed)
+    raise ValueError(f"{wrong}; expected JMESPath, such as error.message or [?source=='file'].name")
 
 
 def _place(error: Exception) -> str:

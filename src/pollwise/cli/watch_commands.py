@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from pollwise.cli.endpoint_completion import EndpointName
 from pollwise.cli.exec_command import ExecOptions
 from pollwise.cli.exit_texts import WATCH
-from pollwise.cli.options import EndpointName, EndpointOptions, ReadOptions, WatchOptions
+from pollwise.cli.options import EndpointOptions, ReadOptions, WatchOptions
 
 __all__ = ["app"]
 
