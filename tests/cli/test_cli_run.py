@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import io
 import logging
 import os
@@ -352,6 +353,16 @@ def test_a_program_handles_its_own_interrupts(name: str, tmp_path: Path) -> None
     program.write_text("import pollwise, signal\nprint(signal.getsignal(signal.SIGINT) is signal.default_int_handler)")
     done = run_python([str(program)], None)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+def test_a_program_that_runs_the_command_keeps_its_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After `main()` Ctrl-C and the garbage collection are as before, also after a usage error."""
+    before = signal.getsignal(signal.SIGINT)
+    for arguments, status in ((["--version"], 0), (["wacht"], 2), (["help", "batch"], 0)):
+        monkeypatch.setattr(sys, "argv", ["pollwise", *arguments])
+        assert (main(), gc.isenabled(), signal.getsignal(signal.SIGINT)) == (status, True, before)
 
 
 def test_an_interrupt_while_a_program_imports_the_library(tmp_path: Path) -> None:

@@ -84,11 +84,10 @@ Rule 3: a traceback is shown only with -v.
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Sequence
 
-from pollwise.cli import _early_interrupt
+from pollwise.cli import _loading
 
 __all__ = ["main"]
 
@@ -98,12 +97,18 @@ _VERSION = [["--version"], ["version"]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status (exit_status.py). `arguments` default to the process's own."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if arguments is None:
-        _early_interrupt.begin()
-        gc.disable()  # until the command runs: nothing that an import makes is garbage, and a tenth of the time is saved
+    if arguments is not None:
+        return _main(arguments)
+    _loading.begin()
     try:
-        if list(given) in _VERSION:
+        return _main(sys.argv[1:])
+    finally:
+        _loading.end()
+
+
+def _main(arguments: Sequence[str]) -> int:
+    try:
+        if list(arguments) in _VERSION:
             from pollwise.cli.version import print_version  # noqa: PLC0415  rule 1
 
             return print_version()
@@ -115,4 +120,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    return run(given)
+    return run(arguments)

@@ -31,14 +31,6 @@ async def batch(
 ) -> int:
     """Watch all jobs of a file and write one result file. Can be interrupted and continued.
 
-    Each row names its `endpoint`, as `pollwise watch` does, and the keys of its
-    job. In JSON lines a row is an object; in CSV the first row names the
-    columns. Other fields of a row are copied to its result. A job with two
-    rows is watched once.
-
-    The credentials are read from the environment, as for `pollwise watch`.
-    Those of one endpoint belong to one account. Run the command once for each account.
-
     Args:
         jobs: A file ending in .jsonl or .csv.
         stdin: Read the jobs from stdin instead.

@@ -21,8 +21,6 @@ _USUAL_SUBMIT = SubmitOptions()
 async def result(name: EndpointName, /, *keys: str, options: ResultOptions = _USUAL_RESULT) -> int:
     """Wait for a job, then write its result: JSON to stdout, or what it is to a file.
 
-    The events are written to stderr.
-
     Args:
         name: The endpoint, as for `pollwise watch`.
         keys: The keys of the job, each as KEY=VALUE.
@@ -66,8 +64,6 @@ async def submit(name: EndpointName, /, *fields: str, options: SubmitOptions = _
 
 async def check(name: EndpointName, /, *keys: str, options: EndpointOptions = _USUAL) -> int:
     """Check name resolution, proxy, TLS, credentials and one job: a line for each.
-
-    One status request is sent, and nothing is changed.
 
     Args:
         name: The endpoint, as for `pollwise watch`.

@@ -12,7 +12,6 @@ Rule 4: what only some commands need is imported when it is needed, so `--help` 
 from __future__ import annotations
 
 import contextlib
-import gc
 import inspect
 import os
 import re
@@ -26,7 +25,7 @@ from typing import Any, NoReturn
 
 from cyclopts import CycloptsError, MissingArgumentError
 
-from pollwise.cli import _early_interrupt
+from pollwise.cli import _loading
 from pollwise.cli.app import app
 from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.streams import print_error, with_streams
@@ -50,8 +49,7 @@ def _run(arguments: Sequence[str]) -> int:
         return _usage_error(_usage_text(error))
     except UsageError as error:
         return _usage_error(*_problems(error))
-    _early_interrupt.end()
-    gc.enable()
+    _loading.end()
     work = partial(command, *bound.args, **bound.kwargs)
     if not inspect.iscoroutinefunction(command):  # those of cyclopts: the help, and what a shell completes
         work()
