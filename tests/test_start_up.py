@@ -43,6 +43,15 @@ def test_importing_the_root_imports_no_other_module() -> None:
     assert subprocess.run([sys.executable, "-c", f"import sys; {program}"], check=False).returncode == 0
 
 
+def test_a_watcher_loads_no_more_than_a_watch_needs() -> None:
+    """Neither the command, nor telemetry, nor the vendors, nor what only reads metadata or other formats."""
+    seen = loaded_by("from pollwise import JobWatcher")
+    assert [name for name in HEAVY if name in seen and name in {"cattrs", "cyclopts", "jmespath", "rich"}] == []
+    parts = {"cli", "telemetry", "simulator", "sync", "progress"}
+    assert sorted(part for part in parts if f"pollwise.{part}" in seen) == []
+    assert "importlib.metadata" not in seen
+
+
 @pytest.mark.parametrize(
     ("arguments", "needed"), [("--version", set()), ("version", set()), ("--help", {"attr", "cyclopts", "rich"})]
 )

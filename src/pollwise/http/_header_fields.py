@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
 from typing import Final
 
 import aiohttp
@@ -30,6 +29,8 @@ def within(fields: Mapping[str, str]) -> CIMultiDictProxy[str]:
 
 @cache
 def own_headers() -> CIMultiDict[str]:
+    from importlib.metadata import version  # noqa: PLC0415  no import of the library waits for it
+
     made: CIMultiDict[str] = CIMultiDict()
     made[hdrs.ACCEPT] = "application/json"
     made[hdrs.ACCEPT_ENCODING] = "gzip, deflate"
