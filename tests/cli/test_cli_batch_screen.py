@@ -91,6 +91,71 @@ async def test_it_fits_any_terminal(width: int, height: int, hostile: str) -> No
     assert len(rows) <= height
 
 
+async def test_a_small_terminal_keeps_the_unsuccessful_jobs_longest() -> None:
+    """If not all tables fit, that of the jobs watched longest is left out first, then that of the last changes."""
+    progress = busy(300, asyncio.get_running_loop().time())
+    titles = ("longest", "latest", "not well")
+    for height, shown in ((24, titles), (13, titles[1:]), (10, titles[2:]), (7, ())):
+        rows = frame(progress, height=height)
+        assert tuple(title for title in titles if any(row.startswith(title) for row in rows)) == shown
+
+
+async def test_numbers_are_below_each_other() -> None:
+    """The numbers of all endpoints end in the same columns, and a name never touches them."""
+    progress = busy(300, asyncio.get_running_loop().time())
+    for width in (40, 80, 200):
+        one, two = [row for row in frame(progress, width=width) if row.startswith(("document360", "oracle-content"))]
+        assert one.index("/min") == two.index("/min")
+        assert one.rindex("refused") == two.rindex("refused")
+        assert "  " in one
+
+
+async def test_many_endpoints_leave_room_for_the_jobs() -> None:
+    """Of many endpoints those with the most requests have a line, and the others are counted."""
+    now = asyncio.get_running_loop().time()
+    names = [f"endpoint-{number:02}" for number in range(30)]
+    progress = BatchProgress(1, names, now)
+    progress.add_open(1, names[0], {"id": "7"}, "running", now, 1)
+    for name in (names[7], names[29]):
+        progress.request_counters[name].add(now)
+    window = Window(80, 16)
+    budgets = {name: RateBudget() for name in names}
+    rows = window.frame(LiveBatch(progress, budgets, window.console)._frame)
+    assert [row.split()[0] for row in rows if row.startswith("endpoint-")] == ["endpoint-00", *names[7:30:22]]
+    assert "and 27 endpoints more" in rows
+    assert any(row.startswith("▸ running") for row in rows)
+
+
+async def test_a_long_reason_is_wrapped_where_there_is_room() -> None:
+    """The reason of a failed job has a second line on a terminal with spare lines, and ends in an ellipsis otherwise."""
+    now = asyncio.get_running_loop().time()
+    progress = BatchProgress(1, [], now)
+    progress.add_open(1, "document360", {"id": "7"}, "running", now, 1)
+    progress.conclude_job(1, "failed", 5, broken("words " * 30), now)
+    *_, first, second = frame(progress, height=24)
+    assert first.startswith("✗ failed")
+    assert first.count("words") > 5
+    assert second.split()[0] == "words"
+    assert second.endswith("…")
+
+
+async def test_one_job_and_one_request() -> None:
+    """One is not a plural."""
+    now = asyncio.get_running_loop().time()
+    progress = BatchProgress(1, ["document360"], now)
+    assert "0 requests a minute" in progress_text(progress, now)
+    progress.request_counters["document360"].add(now - 59)
+    assert "1 request a minute" in progress_text(progress, now)
+
+
+async def test_a_job_that_waits_for_input() -> None:
+    """A long word for a state is whole where the terminal has the room."""
+    now = asyncio.get_running_loop().time()
+    progress = BatchProgress(1, [], now)
+    progress.add_open(1, "mcp", {"id": "7"}, "waiting_for_input", now, 1)
+    assert frame(progress)[-1] == "◆ waiting_for_input   0:00  7"
+
+
 async def test_an_ascii_terminal() -> None:
     """An ASCII terminal gets ASCII symbols before the same words."""
     rows = frame(busy(300, asyncio.get_running_loop().time()), encoding="ascii")

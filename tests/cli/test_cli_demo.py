@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -51,3 +52,15 @@ async def test_a_demo_reports_an_outcome_that_was_not_planned(
     monkeypatch.setattr(demo, "DEMO_JOBS", (job,))
     assert await demo.run_demo(seed=0, seconds=0.3, options=EventOptions(json=True)) is ExitStatus.FAILED
     assert capsys.readouterr().err == "pollwise: wrong: planned outcome abandoned, watched outcome succeeded\n"
+
+
+async def test_a_demo_that_is_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
+    """After Ctrl-C the demo says that it was stopped and how to see it again."""
+    task = asyncio.create_task(demo.run_demo(seed=0, seconds=60, options=CommonOptions(json=False)))
+    while "running" not in capsys.readouterr().out:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait((task,))
+    assert task.cancelled()
+    words = "stopped before the end of the demo. Run the same command to see it from the beginning."
+    assert capsys.readouterr().err == f"pollwise: {words}\n"

@@ -103,7 +103,7 @@ class LiveFrame(RenderHook):
     def _draw_rows(self, console: Console, options: ConsoleOptions) -> Iterable[Segment]:
         columns, lines = self.size
         drawn = console.render_lines(self._rows(columns, lines), options.update(width=columns, height=None), pad=False)
-        rows = [_trimmed(_encodable(row, console.encoding)) for row in drawn[:lines]]
+        rows = [_trimmed(_encodable(row, console.encoding), columns) for row in drawn[:lines]]
         yield _control(f"\r{_NO_WRAP}")
         yield _control("\r")
         for number, row in enumerate(rows):
@@ -134,9 +134,9 @@ class _Codes:
         yield _control(self._codes)
 
 
-def _trimmed(row: list[Segment]) -> list[Segment]:
-    """The row without blanks at its end, which a narrower window would wrap."""
-    trimmed = list(row)
+def _trimmed(row: list[Segment], columns: int) -> list[Segment]:
+    """The row, cut to the columns, without blanks at its end, which a narrower window would wrap."""
+    trimmed = Segment.adjust_line_length(row, columns, pad=False)
     while trimmed and not trimmed[-1].text.rstrip():
         trimmed.pop()
     if trimmed:
