@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from pollwise.cli.row_cells import bar, fitted, joined, wrapped
+from pollwise.cli.row_cells import bar, fitted, joined, keys_text, wrapped
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,13 @@ def test_parts_are_joined_with_blanks() -> None:
     row = joined([Text("a", style="dim"), Text("b")], "  ")
     assert row.plain == "a  b"
     assert [str(span.style) for span in row.spans] == ["dim"]
+
+
+def test_the_last_key_stands_for_all_in_a_narrow_column() -> None:
+    """Keys are cut in their middles. Where a few letters of each would be left, the last key is shown alone."""
+    keys = ("product-photos.zip", "ZX-102")
+    assert keys_text(keys, 30).plain == "product-photos.zip / ZX-102   "
+    assert keys_text(keys, 18).plain == "prod….zip / ZX-102"
+    assert keys_text(("D1", "ZX-1"), 10).plain == "D1 / ZX-1 "
+    assert keys_text(keys, 10).plain == "ZX-102    "
+    assert keys_text(("a-long-task",), 6).plain == "a-l…sk"

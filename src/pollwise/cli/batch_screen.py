@@ -26,8 +26,8 @@ from pollwise.cli.batch_progress import BatchProgress, JobLine, RequestCounter
 from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyEvent, counts_line, state_text
 from pollwise.cli.ledger_summary import STATES
 from pollwise.cli.live_screen import LiveScreen
-from pollwise.cli.row_cells import bar, fitted, joined, wrapped
-from pollwise.cli.safe_text import clock, counted, duration, safe, shorten_keys
+from pollwise.cli.row_cells import bar, fitted, joined, keys_text, wrapped
+from pollwise.cli.safe_text import clock, counted, duration, safe
 from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
 from pollwise.cli.stdout import StdoutWriter
 from pollwise.core.rate_budget import RateBudget, engine_of
@@ -212,7 +212,7 @@ class LiveBatch(LiveScreen):
             parts.append(fitted(clock(now - line.at), _TIME_CELLS, "dim", right=True))
             if columns >= _WITH_POLLS:
                 parts.append(fitted(f"{line.polls:,}", _POLLS_CELLS, "dim", right=True))
-            row = joined([joined(parts), fitted(shorten_keys(texts, key_cells), key_cells)], "  ")
+            row = joined([joined(parts), keys_text(texts, key_cells)], "  ")
             lines += self._with_reason(row, line.note, columns, min(reason_lines, _MOST_REASON_LINES))
         return lines
 

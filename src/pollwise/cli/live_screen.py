@@ -34,8 +34,8 @@ from pollwise.cli.event_text import (
     view_of,
 )
 from pollwise.cli.live_frame import LiveFrame
-from pollwise.cli.row_cells import bar, fitted, joined, wrapped
-from pollwise.cli.safe_text import clock, counted, shorten_keys
+from pollwise.cli.row_cells import bar, fitted, joined, keys_text, wrapped
+from pollwise.cli.safe_text import clock, counted
 
 __all__ = ["LiveRow", "LiveScreen"]
 
@@ -201,7 +201,7 @@ class _Columns:
         """One job."""
         parts = [
             fitted(_state(row, ascii_only=ascii_only), self.state),
-            fitted(shorten_keys(row.keys, self.job), self.job),
+            keys_text(row.keys, self.job),
         ]
         numbers = self._numbers(row.time(now), str(row.view.polls))
         parts += [fitted(text, cells, "dim", right=True) for text, cells in numbers if cells]
@@ -229,7 +229,7 @@ def _alone(console: Console, row: LiveRow, columns: int, now: float, *, ascii_on
         yield joined([Text(row.endpoint, style="bold"), Text(keys)], "  ")
     else:
         yield fitted(row.endpoint, columns, "bold")
-        yield fitted(shorten_keys(row.keys, columns), columns)
+        yield keys_text(row.keys, columns)
     yield _progress(row, columns, now, ascii_only=ascii_only)
     message = Text(row.view.reason, style="" if row.ended else "dim")
     if row.ended:  # a user reads it to its end; that of a running job changes soon

@@ -6,15 +6,18 @@ Rule 2: a bar is readable without colours: what is done is a thick line, and the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from pollwise.cli.event_text import ACCENT
+from pollwise.cli.safe_text import shorten_keys
 
-__all__ = ["bar", "fitted", "joined", "wrapped"]
+__all__ = ["bar", "fitted", "joined", "keys_text", "wrapped"]
 
+_KEY_CELLS = 7  # of one of several keys, with what separates them
 _DONE, _HALF, _REST = "━", "╸", "─"  # a terminal of another encoding gets ASCII; see live_frame.py
 
 
@@ -36,6 +39,13 @@ def fitted(text: Text | str, cells: int, style: str = "", *, right: bool = False
         return Text(" " * blanks) + fits
     fits.append(" " * blanks, style="not bold")
     return fits
+
+
+def keys_text(keys: Sequence[str], cells: int) -> Text:
+    """A job's keys in exactly so many cells. Where they would be cut to a few letters, the last key stands for all."""
+    enough = cells >= min(_KEY_CELLS * len(keys), cell_len(" / ".join(keys)))
+    shown = keys if enough else keys[-1:]
+    return fitted(shorten_keys(shown, cells), cells)
 
 
 def joined(parts: Iterable[Text], between: str = " ") -> Text:
