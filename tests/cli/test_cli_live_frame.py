@@ -155,6 +155,19 @@ async def test_a_command_in_the_background_draws_nothing(
 
 
 @pytest.mark.looptime
+async def test_the_end_in_the_background_erases_nothing(
+    extractions: ExtractionEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that ends in the background does not erase the line in which a user types."""
+    window = Window()
+    monkeypatch.setattr("pollwise.cli.terminal.RowsTerminal.in_background", True)
+    async with LiveScreen(window.console) as screen:
+        screen.add_job(extractions, ExtractionJob("D1", "ZX-1"))
+        window.shown.write("$ ls -l")
+    assert window.shown.text == ["$ ls -l"]
+
+
+@pytest.mark.looptime
 async def test_no_colour_is_bright_or_blue(
     extractions: ExtractionEndpoint, extraction_status: Callable[..., Any]
 ) -> None:

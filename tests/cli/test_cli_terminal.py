@@ -141,6 +141,14 @@ def test_a_note_on_a_terminal_is_wrapped_between_words(pair: Pair, monkeypatch: 
     assert lines[0].endswith((" a", " words", " that", " fill", " line"))
 
 
+def test_a_command_in_a_note_is_whole(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command in backquotes has no line end in it, so that a user can copy it."""
+    monkeypatch.setattr(sys, "stderr", pair.stream)
+    command = "`pollwise ledger export the-jobs-of-monday.jsonl.ledger`"
+    print_note(f"pollwise: 3 of 7 jobs are over; {command} has the known outcomes.")
+    assert command in pair.output()
+
+
 def test_a_note_in_a_pipe_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """A program that reads stderr gets one line."""
     print_note("pollwise: " + "words " * 50)

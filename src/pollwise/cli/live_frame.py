@@ -85,9 +85,9 @@ class LiveFrame(RenderHook):
                 self._console.print(Control())
         finally:
             self._console.pop_render_hook()
-            self._terminal.rows = 0
+            rows, self._terminal.rows = self._terminal.rows, 0
             try:
-                if self._drawn and not keep:
+                if self._drawn and not keep and rows:  # without rows the line of the cursor is another command's
                     self._console.print(_Codes(_ERASE_BELOW))
                 self._console.show_cursor(True)
             finally:
@@ -105,7 +105,6 @@ class LiveFrame(RenderHook):
         drawn = console.render_lines(self._rows(columns, lines), options.update(width=columns, height=None), pad=False)
         rows = [_trimmed(_encodable(row, console.encoding), columns) for row in drawn[:lines]]
         yield _control(f"\r{_NO_WRAP}")
-        yield _control("\r")
         for number, row in enumerate(rows):
             yield from row
             yield _control("\x1b[K")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import textwrap
@@ -27,6 +28,7 @@ else:
 __all__ = ["RowsTerminal", "leave_at_once", "print_note"]
 
 _HIDE_CURSOR, _SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
+_COMMAND = re.compile("`[^`]*`")
 _WRAP = b"\x1b[?7h"
 _open: list[RowsTerminal] = []
 
@@ -135,9 +137,15 @@ def print_note(text: str) -> None:
         if sys.stderr.isatty():
             columns = os.get_terminal_size(sys.stderr.fileno()).columns
             if columns >= 20:  # a narrower one is wrapped by the terminal itself
-                text = textwrap.fill(text, columns - 1, break_long_words=False, break_on_hyphens=False)
+                text = _wrapped(text, columns - 1)
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
+
+
+def _wrapped(text: str, columns: int) -> str:
+    """The text with line ends between its words, but not inside of a command in backquotes, which a user copies."""
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", "\xa0"), text)
+    return textwrap.fill(whole, columns, break_long_words=False, break_on_hyphens=False).replace("\xa0", " ")
 
 
 def _descriptor(stream: IO[str]) -> int | None:
