@@ -18,12 +18,8 @@ import threading
 from types import FrameType
 from typing import IO, Any
 
-try:
+if sys.platform != "win32":  # Windows has no settings of a terminal
     import termios
-except ImportError:  # on Windows
-    _HAS_SETTINGS = False
-else:
-    _HAS_SETTINGS = True
 
 __all__ = ["RowsTerminal", "leave_at_once", "print_note"]
 
@@ -108,7 +104,7 @@ class RowsTerminal:
                 os.write(self._descriptor, _HIDE_CURSOR)
 
     def _stop_echo(self) -> None:
-        if not _HAS_SETTINGS or self._descriptor is None or self.in_background:
+        if sys.platform == "win32" or self._descriptor is None or self.in_background:
             return  # a change in the background would stop this process (SIGTTOU)
         with contextlib.suppress(termios.error):
             settings = termios.tcgetattr(self._descriptor)
@@ -118,7 +114,7 @@ class RowsTerminal:
                 termios.tcsetattr(self._descriptor, termios.TCSADRAIN, settings)
 
     def _start_echo(self) -> None:
-        if self._settings is None or self._descriptor is None or self.in_background:
+        if sys.platform == "win32" or self._settings is None or self._descriptor is None or self.in_background:
             return
         with contextlib.suppress(termios.error):
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._settings)
