@@ -153,13 +153,14 @@ class LiveBatch(LiveScreen):
             names = [name for name in names if name in set(busiest)]
         rows = [_numbers(counters[name], self._budgets[name], now) for name in names]
         widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-        name_cells = min(max(map(cell_len, names), default=0), _MOST_NAME_CELLS, columns // 2)
+        labels = [safe(name) for name in names]
+        name_cells = min(max(map(cell_len, labels), default=0), _MOST_NAME_CELLS, columns // 2)
         shown = _columns_that_fit(widths, columns - name_cells)
-        for name, row in zip(names, rows, strict=True):
+        for name, label, row in zip(names, labels, rows, strict=True):
             refused = "" if self._budgets[name].refused else "dim"
             styles = ("", "dim", "dim", "dim", refused)
             numbers = [fitted(row[index], widths[index], styles[index], right=True) for index in shown]
-            yield joined([fitted(safe(name), name_cells, "bold"), *numbers], "  ")
+            yield joined([fitted(label, name_cells, "bold"), *numbers], "  ")
         if len(names) < len(counters):
             yield Text(f"and {counted(len(counters) - len(names), 'endpoint')} more", style="dim")
 
