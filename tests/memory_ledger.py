@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import attrs
+import orjson
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import (
@@ -129,7 +131,7 @@ class MemoryLedger(Ledger):
         async with self._lock:
             await self._call("update", changes)
             for change in changes:
-                _check_state(change)
+                _check_change(change)
             for change in changes:
                 row = self.rows.get(change.id)
                 if isinstance(row, OpenWatch):
@@ -305,9 +307,21 @@ def _check_new(watch: NewWatch) -> None:
         _check_state(watch.outcome)
 
 
-def _check_state(known: Change | Conclusion) -> None:
+def _check_state(known: Conclusion) -> None:
     state_of(known)
     json_of(known.cursor, "cursor")
+
+
+def _check_change(change: Change) -> None:
+    """As `_check_state`, without a call into pollwise: `hops.py` counts those of a steady poll."""
+    if change.seen_s is not None and not math.isfinite(change.seen_s):
+        raise ConfigurationError(f"seen_s must be a finite number of seconds, got {change.seen_s!r}")
+    for name in ("status", "cursor"):
+        document = getattr(change, name)
+        try:
+            orjson.loads(b"null" if document is None else document)
+        except ValueError as exc:
+            raise ConfigurationError(f"the {name} is not one JSON document in bytes: {exc}") from exc
 
 
 def _check_number(number: int) -> None:

@@ -57,7 +57,7 @@ def test_every_public_class_has_a_docstring() -> None:
 def test_a_budget_shows_what_a_caller_can_use() -> None:
     """Permits are taken by pollwise alone, so a completion does not offer them."""
     shown = [name for name in dir(RateBudget(60, per_s=60)) if not name.startswith("_")]
-    assert shown == ["documented", "limit", "longest_hint_s", "per_s", "refused"]
+    assert shown == ["close_at", "documented", "limit", "longest_hint_s", "per_s", "refused"]
 
 
 def test_importing_the_package_loads_what_every_program_needs() -> None:

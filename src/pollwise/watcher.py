@@ -65,7 +65,8 @@ W = TypeVar("W")
 class JobWatcher(Generic[J, S, R_co, O_contra]):
     """Polls a status endpoint until jobs are over.
 
-    Use it as an async context manager. Leaving the block ends its watches.
+    Use it as an async context manager. Leaving the block ends its watches. It raises `LeaseLost` if the ledger said that
+    another process owns them now.
 
         async with JobWatcher(endpoint, timeout_s=600) as watcher:
             status = await watcher.watch(job)

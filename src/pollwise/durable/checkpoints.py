@@ -73,7 +73,7 @@ class Checkpoints(Generic[J, S]):
         self._due = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._running = False  # the task was started; from then on it waits for `_due`
-        self._draining = False
+        self._draining = self._discarded = False
         self._failing = False
         self._job = BackgroundJob(self._work, start, "pollwise-checkpoints")
 
@@ -98,6 +98,7 @@ class Checkpoints(Generic[J, S]):
 
     def discard(self) -> None:
         """Write nothing more."""
+        self._discarded = True
         self._changed.clear()
 
     def _schedule(self) -> None:
@@ -114,7 +115,7 @@ class Checkpoints(Generic[J, S]):
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            changed, self._changed = list(self._changed), {}
+            changed, self._changed = [] if self._discarded else list(self._changed), {}
             try:
                 changed = await self._write(changed)
             finally:
