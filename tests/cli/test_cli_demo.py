@@ -56,7 +56,7 @@ async def test_a_demo_reports_an_outcome_that_was_not_planned(
 
 async def test_a_demo_that_is_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
     """After Ctrl-C the demo says that it was stopped and how to see it again."""
-    task = asyncio.create_task(demo.run_demo(seed=0, seconds=60, options=CommonOptions(json=False)))
+    task = asyncio.create_task(demo.run_demo(seed=0, seconds=60, options=EventOptions(json=False)))
     while "running" not in capsys.readouterr().out:
         await asyncio.sleep(0.01)
     task.cancel()
