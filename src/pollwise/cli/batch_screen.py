@@ -41,7 +41,7 @@ _MOST_JOBS, _MOST_JOB_CELLS, _MOST_NAME_CELLS = 6, 60, 40
 _WITH_MESSAGE, _WITH_POLLS = 50, 96  # from this number of cells on, a row of a job has these columns
 _MOST_HOSTS, _HOST_LINES = 3, 2  # hosts that are down, and lines for each of them
 _FEWEST_ENDPOINTS, _ENDPOINTS_SHARE = 2, 4  # at most a quarter of the lines, but so many endpoints have a line
-_MOST_REASON_LINES = 2
+_MOST_REASON_LINES = 2  # in the last table, that of the jobs that did not succeed
 _TITLE_LINES = 2  # of a table of jobs: an empty line, and its title
 
 
@@ -179,7 +179,8 @@ class LiveBatch(LiveScreen):
         state_cells = max([_STATE_CELLS, *(len(state) + 2 for state in states if columns >= _WITH_MESSAGE)])
         for left in range(len(tables), 0, -1):
             title, found, running = tables[-left]
-            lines = self._table(title, found, now, columns, spare // left, state_cells, running=running)
+            reason_lines = _MOST_REASON_LINES if left == 1 else 1
+            lines = self._table(title, found, now, columns, spare // left, state_cells, reason_lines, running=running)
             yield from lines
             spare -= len(lines)
 
@@ -191,6 +192,7 @@ class LiveBatch(LiveScreen):
         columns: int,
         most: int,
         state_cells: int,
+        reason_lines: int,
         *,
         running: bool,
     ) -> list[Text]:
@@ -208,13 +210,13 @@ class LiveBatch(LiveScreen):
             key_cells = min(key_cells, 2 * room // 5, _MOST_JOB_CELLS)
         key_cells = min(key_cells, room)
         for number, (line, texts) in enumerate(zip(shown, keys, strict=True)):
-            reason_lines = most - len(lines) - (len(shown) - number - 1)
+            room_here = most - len(lines) - (len(shown) - number - 1)
             parts = [fitted(state_text(line.state, ascii_only=self._console.options.ascii_only), state_cells)]
             parts.append(fitted(clock(now - line.at), _TIME_CELLS, "dim", right=True))
             if columns >= _WITH_POLLS:
                 parts.append(fitted(f"{line.polls:,}", _POLLS_CELLS, "dim", right=True))
             row = joined([joined(parts), keys_text(texts, key_cells)], "  ")
-            lines += self._with_reason(row, line.note, columns, min(reason_lines, _MOST_REASON_LINES))
+            lines += self._with_reason(row, line.note, columns, min(reason_lines, room_here))
         return lines
 
     def _with_reason(self, row: Text, note: str, columns: int, most: int) -> Iterator[Text]:
