@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import attrs
 import orjson
 
 import pollwise
-from pollwise.ledger import Acknowledgement, Change, Conclusion, Ledger, NewWatch, OutcomeKind
+from pollwise.ledger import Acknowledgement, Change, Conclusion, Intent, Ledger, NewIntent, NewWatch, OutcomeKind
 from pollwise.ledger.checksums import register
 from pollwise.ledger.schema import MIGRATIONS
 from pollwise.model.reading import Phase
@@ -72,6 +73,19 @@ def abandoned(number: int, **other: Any) -> Conclusion:
 
 def acks(*numbers: int, generation: int = 0) -> list[Acknowledgement]:
     return [Acknowledgement(id=number, generation=generation) for number in numbers]
+
+
+def intent(key: str = "a", **other: Any) -> NewIntent:
+    return NewIntent(**{"endpoint": ENDPOINT, "key": key, "digest": "00ff", "began": NOON, **other})
+
+
+def started(number: int, by: int) -> NewWatch:
+    """The row of a job that this intent has started."""
+    return attrs.evolve(new(number), intent=by)
+
+
+def known_intent(number: int, given: NewIntent, **other: Any) -> Intent:
+    return Intent(id=number, **{**attrs.asdict(given, recurse=False), **other})
 
 
 async def every(chunks: AsyncIterator[Sequence[T]]) -> list[T]:

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import attrs
 import pytest
 from damaged_files import PAGE, overwritten, root_of
-from ledger_values import ENDPOINT, NOON, every, new, raw
+from ledger_values import ENDPOINT, NOON, every, intent, known_intent, new, raw, started
 
 from pollwise.errors import ConfigurationError
-from pollwise.ledger import Intent, LedgerCorrupt, LedgerUnwritable, NewIntent, NewWatch, SqliteLedger
+from pollwise.ledger import LedgerCorrupt, LedgerUnwritable, SqliteLedger
 from pollwise.ledger.recovery import check_ledger, recover_ledger
-
-
-def intent(key: str = "a", **other: Any) -> NewIntent:
-    return NewIntent(**{"endpoint": ENDPOINT, "key": key, "digest": "00ff", "began": NOON, **other})
-
-
-def started(number: int, by: int) -> NewWatch:
-    """The row of a job that this intent has started."""
-    return attrs.evolve(new(number), intent=by)
-
-
-def known(number: int, given: NewIntent, **other: Any) -> Intent:
-    return Intent(id=number, **{**attrs.asdict(given, recurse=False), **other})
 
 
 async def test_an_intent_is_unfinished_until_its_job_is_recorded(path: Path) -> None:
@@ -34,13 +19,13 @@ async def test_an_intent_is_unfinished_until_its_job_is_recorded(path: Path) -> 
     async with SqliteLedger(path) as ledger:
         (first,) = await ledger.intend_submits([intent()])
         assert (first.id, first.known) == (1, None)
-        assert list(await ledger.unfinished_submits(ENDPOINT, "")) == [known(1, intent())]
+        assert list(await ledger.unfinished_submits(ENDPOINT, "")) == [known_intent(1, intent())]
         (recorded,) = await ledger.record([started(7, by=1)])
         assert recorded.known is None
     async with SqliteLedger(path) as ledger:
         assert list(await ledger.unfinished_submits()) == []
         (again,) = await ledger.intend_submits([intent(digest="1234", began=NOON.replace(hour=1))])
-        assert again.known == known(1, intent(), keys=new(7).keys)
+        assert again.known == known_intent(1, intent(), keys=new(7).keys)
 
 
 async def test_a_read_only_ledger_starts_nothing(path: Path) -> None:

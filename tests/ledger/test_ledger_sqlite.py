@@ -60,7 +60,7 @@ def test_the_least_options(path: Path) -> None:
 def test_the_defaults(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By default a ledger survives power loss, waits one second for another process's lock, and can be written."""
     given: list[Opening] = []
-    monkeypatch.setattr("pollwise.ledger.sqlite.serve", lambda opening, *_: given.append(opening))
+    monkeypatch.setattr("pollwise.ledger.writer.serve", lambda opening, *_: given.append(opening))
     asyncio.run(closed_while_opening(SqliteLedger(path)))
     asyncio.run(closed_while_opening(SqliteLedger(path, synchronous="normal", busy_timeout_s=7.0, read_only=True)))
     assert given == [
@@ -232,9 +232,10 @@ async def test_a_ledger_to_read_refuses_to_write(path: Path) -> None:
     async with SqliteLedger(path):
         pass
     async with SqliteLedger(path, read_only=True) as ledger:
-        with pytest.raises(LedgerUnwritable, match=r": it was opened with read_only=True\. ") as caught:
-            await ledger.record([new(1)])
-    assert caught.value.read_only
+        for call in (ledger.record([new(1)]), ledger.claim(ENDPOINT), ledger.release_claims(acks(1))):
+            with pytest.raises(LedgerUnwritable, match=r": it was opened with read_only=True\. ") as caught:
+                await call
+            assert caught.value.read_only
 
 
 async def test_reading_begins_at_the_first_watch(ledger: SqliteLedger) -> None:
@@ -361,6 +362,8 @@ async def test_a_closed_ledger_says_so(path: Path) -> None:
         ledger.conclude([]),
         ledger.acknowledge(acks(1)),
         ledger.reopen([]),
+        ledger.claim(ENDPOINT),
+        ledger.release_claims([]),
         ledger.durations(ENDPOINT),
         every(ledger.open_watches(ENDPOINT)),
         every(ledger.unacknowledged(ENDPOINT)),
@@ -402,7 +405,7 @@ async def test_an_opening_with_a_bug_of_ours(path: Path, monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a bug of ours")
 
-    monkeypatch.setattr("pollwise.ledger.sqlite.serve", fail)
+    monkeypatch.setattr("pollwise.ledger.writer.serve", fail)
     ledger = SqliteLedger(path)
     for call in (ledger.__aenter__, ledger.aclose):
         with pytest.raises(ZeroDivisionError):

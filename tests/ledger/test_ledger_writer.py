@@ -302,7 +302,7 @@ async def test_a_close_that_could_lose_rows_says_so(writer: Writer, monkeypatch:
     monkeypatch.setattr(OpenFile, "save_log", fail)
     failed = writer.serve()
     assert isinstance(failed, LedgerCorrupt)
-    assert failed.path == str(writer.path)
+    assert failed.where == str(writer.path)
     assert isinstance(failed.__cause__, sqlite3.OperationalError)
     refused = LedgerUnsafe(str(writer.path), "its -wal was deleted", "Do something")
 

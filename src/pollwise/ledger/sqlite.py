@@ -20,7 +20,6 @@ import queue
 import threading
 import warnings
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from typing import Self, TypeVar
 
 import attrs
@@ -58,7 +57,7 @@ from pollwise.ledger.records import (
 )
 from pollwise.ledger.statements import DamagedRows, Found, Work
 from pollwise.ledger.work import ACKNOWLEDGE, CONCLUDE, RECORD, RELOCATE, REOPEN, UPDATE
-from pollwise.ledger.writer import Call, Inbox, Settled, serve
+from pollwise.ledger.writer import Call, Inbox, run_writer
 from pollwise.model.log_fields import log_fields
 
 __all__ = ["SqliteLedger"]
@@ -162,7 +161,7 @@ class SqliteLedger(Ledger):
         opened: asyncio.Future[None] = loop.create_future()
         ended: asyncio.Future[None] = loop.create_future()
         thread = threading.Thread(
-            target=_run,
+            target=run_writer,
             args=(self._opening, self._inbox, opened, ended, loop),
             name=f"pollwise-ledger-{os.path.basename(self.path)}",  # noqa: PTH119 - the path is a text
             daemon=True,  # a ledger that was not closed must not keep the interpreter from ending
@@ -380,36 +379,3 @@ class SqliteLedger(Ledger):
         if loop is not self._loop:
             raise LedgerClosed(self.path, "it belongs to another event loop")
         return loop
-
-
-def _run(
-    opening: Opening,
-    inbox: Inbox,
-    opened: asyncio.Future[None],
-    ended: asyncio.Future[None],
-    loop: asyncio.AbstractEventLoop,
-) -> None:
-    """The thread. It has no reference to the ledger object, so that object can be freed."""
-
-    def report(settled: Sequence[Settled]) -> None:
-        with suppress(RuntimeError):  # the loop is closed, so no caller is waiting
-            loop.call_soon_threadsafe(_settle, settled)
-
-    error: Exception | None = None
-    try:
-        error = serve(opening, inbox, opened, report)
-    except Exception as exc:  # noqa: BLE001 - a bug of ours, and the opener must not wait for ever
-        error = exc
-        report([(opened, None, exc)])
-    finally:
-        report([(ended, None, error)])
-
-
-def _settle(settled: Sequence[Settled]) -> None:
-    for future, result, error in settled:
-        if future.done():  # the caller was cancelled
-            continue
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)

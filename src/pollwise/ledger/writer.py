@@ -27,7 +27,7 @@ from pollwise.ledger.files import Opening, ledger_error_of, open_ledger
 from pollwise.ledger.open_file import OpenFile
 from pollwise.ledger.statements import DamagedIntents, DamagedRows, Work
 
-__all__ = ["Call", "Inbox", "Settled", "serve"]
+__all__ = ["Call", "Inbox", "Settled", "run_writer", "serve"]
 
 _MAX_CALLS = 1_000  # calls in one transaction
 _CHECK_S = 1.0  # an idle writer looks this often whether its log was deleted
@@ -45,6 +45,39 @@ class Call:
 Settled: TypeAlias = tuple[asyncio.Future[Any], Any, Exception | None]
 Inbox: TypeAlias = "queue.SimpleQueue[Sequence[Call] | None]"
 Report: TypeAlias = Callable[[Sequence[Settled]], None]
+
+
+def run_writer(
+    opening: Opening,
+    inbox: Inbox,
+    opened: asyncio.Future[None],
+    ended: asyncio.Future[None],
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """The thread's target. It has no reference to the ledger object, so that object can be freed."""
+
+    def report(settled: Sequence[Settled]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, so no caller is waiting
+            loop.call_soon_threadsafe(_settle, settled)
+
+    error: Exception | None = None
+    try:
+        error = serve(opening, inbox, opened, report)
+    except Exception as exc:  # noqa: BLE001 - a bug of ours, and the opener must not wait for ever
+        error = exc
+        report([(opened, None, exc)])
+    finally:
+        report([(ended, None, error)])
+
+
+def _settle(settled: Sequence[Settled]) -> None:
+    for future, result, error in settled:
+        if future.done():  # the caller was cancelled
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
 
 
 def serve(opening: Opening, inbox: Inbox, opened: asyncio.Future[None], report: Report) -> Exception | None:

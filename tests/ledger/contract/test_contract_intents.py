@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta, timezone
-from typing import Any
 
-import attrs
-from ledger_values import ENDPOINT, NOON, every, new
+from ledger_values import ENDPOINT, NOON, every, intent, known_intent, new, started
 
-from pollwise.ledger import Intent, Ledger, NewIntent, NewWatch
-
-
-def intent(key: str = "a", **other: Any) -> NewIntent:
-    return NewIntent(**{"endpoint": ENDPOINT, "key": key, "digest": "00ff", "began": NOON, **other})
-
-
-def started(number: int, by: int) -> NewWatch:
-    """The row of a job that this intent has started."""
-    return attrs.evolve(new(number), intent=by)
-
-
-def known(number: int, given: NewIntent, **other: Any) -> Intent:
-    return Intent(id=number, **{**attrs.asdict(given, recurse=False), **other})
+from pollwise.ledger import Ledger
 
 
 async def test_a_start_is_unfinished_until_its_job_is_recorded(ledger: Ledger) -> None:
     """Then its key gives the keys of the job."""
     (first,) = await ledger.intend_submits([intent()])
     assert first.known is None
-    assert list(await ledger.unfinished_submits(ENDPOINT, "")) == [known(first.id, intent())]
+    assert list(await ledger.unfinished_submits(ENDPOINT, "")) == [known_intent(first.id, intent())]
     (recorded,) = await ledger.record([started(7, by=first.id)])
     assert recorded.known is None
     assert list(await ledger.unfinished_submits()) == []
     (again,) = await ledger.intend_submits([intent(digest="1234", began=NOON.replace(hour=1))])
-    assert (again.id, again.known) == (first.id, known(first.id, intent(), keys=new(7).keys))
+    assert (again.id, again.known) == (first.id, known_intent(first.id, intent(), keys=new(7).keys))
 
 
 async def test_one_key_at_the_same_time(ledger: Ledger) -> None:
@@ -47,7 +32,7 @@ async def test_one_key_at_the_same_time(ledger: Ledger) -> None:
 async def test_one_key_twice_in_one_call(ledger: Ledger) -> None:
     """The second mention finds the first."""
     first, second = await ledger.intend_submits([intent(), intent(digest="1234")])
-    assert (first.known, second.known) == (None, known(first.id, intent()))
+    assert (first.known, second.known) == (None, known_intent(first.id, intent()))
 
 
 async def test_the_time_of_a_start_comes_back_in_utc(ledger: Ledger) -> None:
@@ -62,7 +47,7 @@ async def test_a_known_key_stays_as_it_is(ledger: Ledger) -> None:
     """Its digest and its time are the first ones."""
     await ledger.intend_submits([intent()])
     (again,) = await ledger.intend_submits([intent(digest="1234")])
-    assert again.known == known(1, intent())
+    assert again.known == known_intent(1, intent())
 
 
 async def test_a_key_is_one_of_its_endpoint_and_account(ledger: Ledger) -> None:
