@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,33 +111,31 @@ def test_memory_is_bounded() -> None:
 
 
 def test_the_estimated_time_left() -> None:
-    """The ETA uses the rate of the last two minutes. It is None while too few jobs have ended."""
+    """The time left is a range. It is None while too few jobs have ended."""
     seen = progress(1000, 0.0)
     for number in range(600):
         watch(seen, number)
     seen.add_known("succeeded")
-    assert seen.eta_s(0.0) is None
+    assert seen.remaining(0.0) is None
     for second in range(1, 101):
         seen.conclude_job(second, "succeeded", 1, None, float(second))
-    assert seen.eta_s(100.0) == 899.0
-    for number in range(101, 501):  # twice as fast, for longer than the two minutes
-        seen.conclude_job(number, "succeeded", 1, None, 100.0 + (number - 100) / 2)
-    at = 100.0 + 200
-    eta_s: Any = seen.eta_s(at)
-    assert 0.9 < eta_s / ((1000 - 501) / 2) < 1.2
+    remaining = seen.remaining(100.0)
+    assert remaining is not None
+    assert remaining.low_s < 899.0 < remaining.high_s
 
 
-def test_requests_a_minute() -> None:
-    """The rate is that of the last minute, or since the first request; older requests are dropped."""
+def test_requests_of_the_last_minute() -> None:
+    """A burst of the first seconds is a number of requests, and not a rate; older requests are dropped."""
     counter = RequestCounter()
-    assert counter.per_minute(5.0) == 0.0
+    assert counter.recent(5.0) == 0
     for tenth in range(100):
         counter.add(10.0 + tenth / 10)
     assert counter.sent == 100
-    assert counter.per_minute(20.0) == 600.0
-    assert counter.per_minute(60.0) == 120.0
-    assert counter.per_minute(500.0) == 0.0
-    for second in range(1000):
+    assert counter.recent(20.0) == 100
+    assert counter.recent(60.0) == 100
+    assert counter.recent(75.0) == 40
+    assert counter.recent(500.0) == 0
+    for second in range(5000):
         counter.add(1000.0 + second)
-    assert counter.per_minute(1999.9) == 60.0
-    assert len(counter._seconds) <= 61
+    assert counter.recent(5999.9) == 60
+    assert len(counter._seconds) <= 3601

@@ -187,7 +187,7 @@ async def test_the_progress_on_stderr(capsys: pytest.CaptureFixture[str]) -> Non
     lines = err.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("pollwise: 100 of 300 over (33 %); 95 succeeded, 5 failed, ")
-    assert "requests a minute" in lines[0]
+    assert "requests in the last minute" in lines[0]
 
 
 @pytest.mark.looptime
@@ -215,7 +215,9 @@ async def test_a_line_for_each_outcome(
 async def test_the_progress_in_one_line() -> None:
     """The line has the counts and the rate, and the time left once there is an estimate."""
     now = asyncio.get_running_loop().time()
-    assert progress_text(BatchProgress(5, [], now), now) == "0 of 5 over (0 %); 5 waiting; 0 requests a minute"
+    assert progress_text(BatchProgress(5, [], now), now) == (
+        "0 of 5 over (0 %); 5 waiting; 0 requests in the last minute; time left unknown"
+    )
     assert "left" in progress_text(busy(300, now), now)
 
 

@@ -93,8 +93,9 @@ async def run_batch(jobs: str, options: BatchOptions, at_end: ExecOptions = _NO_
         async with SqliteLedger(ledger_path) as ledger:
             await check_job_origins(endpoints, job_table, ledger, moved)
             counts = job_table.endpoints
-            progress = BatchProgress(sum(counts.values()), counts, asyncio.get_running_loop().time())
-            status = await _Batch(jobs, options, job_table, endpoints, ledger, progress).run()
+            budgets = {endpoint.name: options.budget(endpoint.documented_limit) for endpoint in endpoints}
+            progress = BatchProgress(sum(counts.values()), counts, asyncio.get_running_loop().time(), budgets)
+            status = await _Batch(jobs, options, job_table, endpoints, ledger, progress, budgets).run()
     if command is None:
         return status
     files = options.files_of(jobs, complete=progress.ended == progress.total)
@@ -112,6 +113,7 @@ class _Batch:
     endpoints: Sequence[AnyEndpoint]
     ledger: SqliteLedger
     progress: BatchProgress
+    budgets: Mapping[str, RateBudget]
 
     async def run(self) -> ExitStatus:
         progress, now = self.progress, asyncio.get_running_loop().time
@@ -121,10 +123,9 @@ class _Batch:
                 self._print_failure(known, "; nothing was sent")
                 await self._stop_early(progress, _WITHOUT_FAIL_FAST)
                 return known.status
-        budgets = {endpoint.name: self.options.budget(endpoint.documented_limit) for endpoint in self.endpoints}
         screen = open_batch_screen(
             progress,
-            budgets,
+            self.budgets,
             json=self.options.writes_documents,
             quiet=self.options.quiet,
             output=self.options.writer(),
@@ -135,7 +136,7 @@ class _Batch:
                 metrics_served(self.options.metrics_port, self.options.metrics_host) as add,
                 screen,
             ):
-                await self._watch(progress, budgets, screen, add)
+                await self._watch(progress, self.budgets, screen, add)
             await self._write()
         except UnsuccessfulJob as job:
             self._print_failure(job)

@@ -22,12 +22,12 @@ from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from pollwise.cli.batch_progress import BatchProgress, JobLine, RequestCounter
+from pollwise.cli.batch_progress import BatchProgress, JobLine, RequestCounter, recent_text, remaining_text
 from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyEvent, counts_line, state_text
 from pollwise.cli.ledger_summary import STATES
 from pollwise.cli.live_screen import LiveScreen
 from pollwise.cli.row_cells import bar, fitted, joined, keys_text, wrapped
-from pollwise.cli.safe_text import clock, counted, duration, safe
+from pollwise.cli.safe_text import clock, counted, safe
 from pollwise.cli.screen import JsonScreen, LineScreen, Screen, open_screen
 from pollwise.cli.stdout import StdoutWriter
 from pollwise.core.rate_budget import RateBudget, engine_of
@@ -72,11 +72,10 @@ def progress_text(progress: BatchProgress, now: float) -> str:
     """The progress of the batch in one line."""
     share = int(100 * progress.ended / max(1, progress.total))
     facts = [f"{progress.ended:,} of {progress.total:,} over ({share} %)", counts_text(progress).plain]
-    rate = sum(counter.per_minute(now) for counter in progress.request_counters.values())
-    facts.append(f"{counted(round(rate), 'request')} a minute")
-    eta_s = progress.eta_s(now)
-    if eta_s is not None:
-        facts.append(f"about {duration(eta_s)} left")
+    recent = sum(counter.recent(now) for counter in progress.request_counters.values())
+    facts.append(f"{counted(recent, 'request')} in the last minute")
+    if progress.ended < progress.total:
+        facts.append(remaining_text(progress.remaining(now)))
     return "; ".join(facts)
 
 
@@ -236,8 +235,8 @@ def _head(progress: BatchProgress, now: float, columns: int) -> Text:
     done = f"{progress.ended:,} of {progress.total:,} over"
     known = f", {progress.known:,} of them before" if progress.known else ""
     share = f"{int(100 * progress.ended / max(1, progress.total))} %"
-    took, eta_s = clock(now - progress.began_at), progress.eta_s(now)
-    left = "" if eta_s is None else f"about {duration(eta_s)} left"
+    took = clock(now - progress.began_at)
+    left = remaining_text(progress.remaining(now)) if progress.ended < progress.total else ""
     both = f"{took}, {left}" if left else took
     for fact, times in ((known, f"{share}  {both}"), (known, both), ("", both), ("", left or took)):
         text = Text(done, style="bold").append(fact, style="not bold")
@@ -248,14 +247,11 @@ def _head(progress: BatchProgress, now: float, columns: int) -> Text:
 
 
 def _numbers(counter: RequestCounter, budget: RateBudget, now: float) -> tuple[str, str, str, str, str]:
-    """The rate, its limit, what is left of the budget, the requests sent, and those that were refused."""
-    if budget.limit is None or budget.per_s is None:
-        limit = "no limit known"
-    else:
-        limit = f"of {60 * budget.limit / budget.per_s:,.0f}/min"
+    """The recent requests, their limit, what is left of the budget, the requests sent, and those that were refused."""
+    recent, limit = recent_text(counter, budget, now)
     left = engine_of(budget).left(now)
     return (
-        f"{counter.per_minute(now):,.0f}/min",
+        recent,
         limit,
         "" if left is None else f"{left:,} left",
         f"{counter.sent:,} sent",
