@@ -94,7 +94,8 @@ async def run_batch(jobs: str, options: BatchOptions, at_end: ExecOptions = _NO_
             await check_job_origins(endpoints, job_table, ledger, moved)
             counts = job_table.endpoints
             budgets = {endpoint.name: options.budget(endpoint.documented_limit) for endpoint in endpoints}
-            progress = BatchProgress(sum(counts.values()), counts, asyncio.get_running_loop().time(), budgets)
+            began_at = asyncio.get_running_loop().time()
+            progress = BatchProgress(sum(counts.values()), counts, began_at, jobs=counts, budgets=budgets)
             status = await _Batch(jobs, options, job_table, endpoints, ledger, progress, budgets).run()
     if command is None:
         return status

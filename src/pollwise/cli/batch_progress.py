@@ -15,11 +15,12 @@ from math import ceil, floor, inf
 
 import attrs
 
+from pollwise.cli.endpoint_progress import EndpointProgress
 from pollwise.cli.event_text import ENDED
 from pollwise.cli.stored_error import StoredError
 from pollwise.core.rate_budget import RateBudget
-from pollwise.core.remaining_time import Remaining
-from pollwise.ledger import Conclusion
+from pollwise.core.remaining_time import Remaining, latest, useful
+from pollwise.ledger import Concluded, Conclusion, OutcomeKind
 
 __all__ = ["BatchProgress", "JobLine", "RequestCounter", "recent_text", "remaining_text"]
 
@@ -27,12 +28,15 @@ _CANDIDATES = 50
 _REMEMBERED = 20
 _MINUTE_S = 60
 _HOUR_S = 3600
-_ETA_S = 120.0
-_SAMPLE_S = 1.0
-# The first ETA needs these seconds and these numbers of ended jobs, because an earlier estimate is not reliable.
-_ETA_AFTER_S = 5.0
-_ETA_FEWEST, _ETA_SHARE, _ETA_MOST = 10, 0.02, 1_000
-_UNITS = ((1.0, "s", 90.0), (60.0, "min", 5_400.0), (3_600.0, "h", 172_800.0), (86_400.0, "days", inf))
+_LATELY_S = 300  # the time over which the rate of requests is measured
+# seconds below which a time is shown in a unit, the seconds of a step, the steps of the unit, and its name
+_UNITS = (
+    (90.0, 1.0, 1, "s"),
+    (10_800.0, 60.0, 1, "min"),
+    (36_000.0, 360.0, 10, "h"),
+    (172_800.0, 3_600.0, 1, "h"),
+    (inf, 86_400.0, 1, "days"),
+)
 
 
 @attrs.frozen
@@ -54,6 +58,7 @@ class _OpenJob:
     began_at: float
     state: str
     polls: int = 0
+    seen_s: float = 0.0
 
 
 class RequestCounter:
@@ -85,7 +90,7 @@ class RequestCounter:
         return count
 
 
-def recent_span_s(budget: RateBudget) -> float:
+def _recent_span_s(budget: RateBudget) -> float:
     """The time over which recent requests are counted: whole windows of the limit, of a minute in all, or more.
 
     So the count cannot exceed the limit, unless more requests were sent than it allows.
@@ -97,13 +102,19 @@ def recent_span_s(budget: RateBudget) -> float:
 
 def recent_text(counter: RequestCounter, budget: RateBudget, now: float) -> tuple[str, str]:
     """The recent requests, and what the limit allows in the same time: `37 in 60 s`, `of 60`."""
-    span_s = recent_span_s(budget)
-    recent = f"{counter.recent(now, span_s):,} in {span_s:,.0f} s"
+    span_s = _recent_span_s(budget)
+    recent = f"{counter.recent(now, span_s):,} in {_span_text(span_s)}"
     if budget.limit is None or budget.per_s is None:
         return recent, "no limit known"
     if budget.per_s > _HOUR_S:
-        return recent, f"limit {budget.limit:,} in {budget.per_s:,.0f} s"
+        return recent, f"limit {budget.limit:,} in {_span_text(budget.per_s)}"
     return recent, f"of {budget.limit * round(span_s / budget.per_s):,}"
+
+
+def _span_text(seconds: float) -> str:
+    if seconds >= 2 * _HOUR_S:
+        return f"{seconds / _HOUR_S:,.3g} h"
+    return f"{seconds / _MINUTE_S:.3g} min" if seconds >= 10 * _MINUTE_S else f"{seconds:.0f} s"
 
 
 class BatchProgress:
@@ -111,9 +122,9 @@ class BatchProgress:
 
     Args:
         total: How many jobs the batch has.
-        endpoints: Their endpoints, and how many jobs each of them has. Without these numbers the time that is left is
-            not known before all jobs were added.
+        endpoints: The names of their endpoints.
         now: The time when it began.
+        jobs: How many jobs each endpoint has. Without that the time left is not known before all jobs were added.
         budgets: The budget of each endpoint, by its name.
 
     Attributes:
@@ -125,20 +136,23 @@ class BatchProgress:
     def __init__(
         self,
         total: int,
-        endpoints: Mapping[str, int] | Iterable[str],
+        endpoints: Iterable[str],
         now: float,
+        *,
+        jobs: Mapping[str, int] | None = None,
         budgets: Mapping[str, RateBudget] | None = None,
     ) -> None:
         self.total = total
         self._budgets = budgets or {}
+        self.request_counters = {endpoint: RequestCounter() for endpoint in endpoints}
+        self._numbers_known = jobs is not None
+        self._endpoints = {name: EndpointProgress((jobs or {}).get(name)) for name in self.request_counters}
         self.began_at = now
         self.known = 0
         self.counts: Counter[str] = Counter(waiting=total)
-        self.request_counters = {endpoint: RequestCounter() for endpoint in endpoints}
         self._open: dict[int, _OpenJob] = {}
         self._latest: deque[tuple[int, JobLine]] = deque(maxlen=_REMEMBERED)
         self._unsuccessful: deque[JobLine] = deque(maxlen=_REMEMBERED)
-        self._samples: deque[tuple[float, int]] = deque([(now, 0)])
 
     @property
     def ended(self) -> int:
@@ -148,24 +162,45 @@ class BatchProgress:
     # --- updates ----------------------------------------------------------------------------
 
     def add_open(
-        self, number: int, endpoint: str, keys: Mapping[str, str], state: str, began_at: float, polls: int
+        self,
+        number: int,
+        endpoint: str,
+        keys: Mapping[str, str],
+        state: str,
+        began_at: float,
+        polls: int,
+        seen_s: float | None = None,
     ) -> None:
-        """Add a job that is watched from now on. `number` is its ID in later calls."""
-        if number not in self._open:
-            self._open[number] = _OpenJob(endpoint, keys, began_at, state, polls)
-            self._move("waiting", state)
+        """Add a job that is watched from now on. `number` is its ID in later calls.
 
-    def add_known(self, state: str) -> None:
-        """Add a job that had ended before this run."""
+        `seen_s` is the age of its watch when the job was last seen to run, or None if it was not.
+        """
+        if number not in self._open:
+            self._open[number] = _OpenJob(endpoint, keys, began_at, state, polls, seen_s or 0.0)
+            self._move("waiting", state)
+            if endpoint in self._endpoints:
+                self._endpoints[endpoint].add_open(began_at, seen_s or 0.0)
+
+    def add_known(self, state: str, known: Concluded | None = None) -> None:
+        """Add a job that had ended before this run. `known` is its row, from which its duration is learnt."""
         self.known += 1
         self._move("waiting", state)
+        if known is not None and known.endpoint in self._endpoints:
+            self._endpoints[known.endpoint].add_known(known.seen_s or 0.0, known.elapsed_s)
 
-    def changed(self, number: int, state: str, polls: int, now: float) -> None:
-        """Set the state and the polls of a watched job. Ignores an unknown `number`."""
+    def changed(self, number: int, state: str, polls: int, now: float, seen_s: float | None = None) -> None:
+        """Set the state and the polls of a watched job. Ignores an unknown `number`.
+
+        `seen_s` is the age of its watch when the job was last seen to run, or None if it was not.
+        """
         job = self._open.get(number)
         if job is None:
             return
         job.polls = polls
+        if seen_s is not None and seen_s > job.seen_s:
+            if job.endpoint in self._endpoints:
+                self._endpoints[job.endpoint].see(job.began_at, job.seen_s, seen_s)
+            job.seen_s = seen_s
         if state != job.state:
             self._move(job.state, state)
             job.state = state
@@ -182,10 +217,17 @@ class BatchProgress:
         self._latest.append((number, line))
         if state != "succeeded":
             self._unsuccessful.append(line)
-        if now - self._samples[-1][0] >= _SAMPLE_S:
-            self._samples.append((now, self.ended - self.known))
-            while len(self._samples) > 2 and self._samples[1][0] <= now - _ETA_S:
-                self._samples.popleft()
+        if job.endpoint in self._endpoints:
+            self._learn(self._endpoints[job.endpoint], job, state, end, now)
+
+    @staticmethod
+    def _learn(endpoint: EndpointProgress, job: _OpenJob, state: str, end: Conclusion | None, now: float) -> None:
+        if state == OutcomeKind.ABANDONED.value:
+            endpoint.abandon(job.began_at, job.seen_s)
+        elif end is None:
+            endpoint.end(job.began_at, job.seen_s, job.seen_s, now - job.began_at)
+        else:
+            endpoint.end(job.began_at, job.seen_s, end.seen_s or 0.0, end.elapsed_s)
 
     def _move(self, before: str, after: str) -> None:
         self.counts[before] -= 1
@@ -214,30 +256,31 @@ class BatchProgress:
 
     def remaining(self, now: float) -> Remaining | None:
         """How long until all jobs are over: as long as the slowest endpoint takes. None where that is not known."""
-        ranges = [self.remaining_of(endpoint, now) for endpoint in self.request_counters]
-        known = [remaining for remaining in ranges if remaining is not None]
-        if not known or len(known) < len(ranges):
+        if not self._endpoints:
             return None
-        return Remaining(low_s=max(one.low_s for one in known), high_s=max(one.high_s for one in known))
+        return useful(latest([self._remaining(endpoint, now) for endpoint in self._endpoints]), now - self.began_at)
 
     def remaining_of(self, endpoint: str, now: float) -> Remaining | None:
         """How long until all jobs of this endpoint are over. None where that is not known."""
-        if endpoint not in self.request_counters:
+        return useful(self._remaining(endpoint, now), now - self.began_at)
+
+    def _remaining(self, endpoint: str, now: float) -> Remaining | None:
+        jobs = self._endpoints[endpoint]
+        if not self._numbers_known and sum(one.added for one in self._endpoints.values()) < self.total:
             return None
-        since, then = self._samples[0]
-        done = self.ended - self.known - then
-        took = now - since
-        enough = min(max(_ETA_FEWEST, _ETA_SHARE * self.total), _ETA_MOST)
-        if self.ended - self.known < enough or took < _ETA_AFTER_S or not done:
-            return None
-        left_s = (self.total - self.ended) * took / done
-        return Remaining(low_s=left_s / 2, high_s=left_s * 2)
+        elapsed_s = now - self.began_at
+        recent_per_s = self.request_counters[endpoint].recent(now, _LATELY_S) / max(1.0, min(_LATELY_S, elapsed_s))
+        return jobs.remaining(now, elapsed_s, self._budgets.get(endpoint), recent_per_s)
 
 
 def remaining_text(remaining: Remaining | None) -> str:
-    """`3-5 min left`, or that it is not known. The range is rounded outwards, to whole units of its upper end."""
+    """`3-5 min left`, or that it is not known. The range is rounded outwards, to steps of the unit of its upper end."""
     if remaining is None:
         return "time left unknown"
-    unit_s, unit = next((unit_s, unit) for unit_s, unit, below_s in _UNITS if remaining.high_s < below_s)
-    low, high = floor(remaining.low_s / unit_s), max(1, ceil(remaining.high_s / unit_s))
-    return f"{low:,}-{high:,} {unit} left" if low > 0 else f"at most {high:,} {unit} left"
+    step_s, steps, unit = next(
+        (step_s, steps, unit) for below_s, step_s, steps, unit in _UNITS if remaining.high_s < below_s
+    )
+    low, high = floor(remaining.low_s / step_s), max(1, ceil(remaining.high_s / step_s))
+    if low <= 0:
+        return f"at most {high / steps:,g} {unit} left"
+    return f"{high / steps:,g} {unit} left" if low == high else f"{low / steps:,g}-{high / steps:,g} {unit} left"

@@ -9,8 +9,8 @@ of a job is written to the ledger.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
 from typing import Self
 
 from pollwise.cli.batch_progress import BatchProgress
@@ -38,12 +38,19 @@ __all__ = ["ObservedLedger"]
 
 
 class ObservedLedger(Ledger):
-    """Calls `ledger` and updates `progress`. The clock gives monotonic seconds."""
+    """Calls `ledger` and updates `progress`. `clock` returns monotonic seconds, and `wall_clock` epoch seconds."""
 
-    def __init__(self, ledger: Ledger, progress: BatchProgress, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        progress: BatchProgress,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._ledger = ledger
         self._progress = progress
         self._clock = clock
+        self._wall_clock = wall_clock
         self._abandoned: dict[int, Concluded] = {}  # abandoned in an earlier run, until `reopen`
 
     async def record(self, watches: Sequence[NewWatch], /) -> Sequence[Recorded]:
@@ -53,8 +60,8 @@ class ObservedLedger(Ledger):
             match found.known:
                 case Concluded(outcome=OutcomeKind.ABANDONED) as known:
                     self._abandoned[found.id] = known
-                case Concluded(outcome=outcome):
-                    self._progress.add_known(outcome.value)
+                case Concluded(outcome=outcome) as known:
+                    self._progress.add_known(outcome.value, known)
                 case OpenWatch() as known:
                     self._add_open(known, known.failures)
                 case None:
@@ -62,16 +69,17 @@ class ObservedLedger(Ledger):
         return recorded
 
     def _add_open(self, known: OpenWatch | Concluded, failures: int) -> None:
-        age_s = max(0.0, (datetime.now(UTC) - known.first_seen).total_seconds())
-        state = _word(known.phase, failures)
-        self._progress.add_open(known.id, known.endpoint, known.keys, state, self._clock() - age_s, known.polls)
+        age_s = max(0.0, self._wall_clock() - known.first_seen.timestamp())
+        state, began_at = _word(known.phase, failures), self._clock() - age_s
+        self._progress.add_open(known.id, known.endpoint, known.keys, state, began_at, known.polls, known.seen_s)
 
     async def update(self, changes: Sequence[Change], /) -> None:
         """Call the ledger, then update the progress."""
         await self._ledger.update(changes)
         now = self._clock()
         for change in changes:
-            self._progress.changed(change.id, _word(change.phase, change.failures), change.polls, now)
+            state = _word(change.phase, change.failures)
+            self._progress.changed(change.id, state, change.polls, now, change.seen_s)
 
     async def conclude(self, outcomes: Sequence[Conclusion], /) -> int:
         """Call the ledger, then add the outcomes to the progress."""
