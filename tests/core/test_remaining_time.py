@@ -59,6 +59,19 @@ def test_requests_that_may_be_sent_at_once_take_no_time() -> None:
     assert 7_000.0 < found.high_s < 7_400.0
 
 
+@pytest.mark.parametrize("rates", [FREE, ONE])
+def test_a_pause_comes_before_the_requests(rates: Rates) -> None:
+    """While the server has asked for a pause, no job is seen to be over."""
+    durations = known(100)
+    for _ in range(60):
+        durations.add(0.0, 0.0)
+    found = remaining_time(durations, 10_000.0, not_begun=0, rates=rates, delay_s=0.0, pause_s=600.0)
+    assert found is not None
+    usual = estimate(durations, 10_000.0, rates)
+    assert found.low_s == pytest.approx(600.0 + usual.low_s, rel=0.01)
+    assert found.high_s == pytest.approx(600.0 + usual.high_s, rel=0.01)
+
+
 def test_jobs_that_begin_now_cannot_be_over_soon() -> None:
     """Without a limit, the longest of the jobs decides, whose duration is between the 5 % and the 95 % quantile."""
     durations = known(1_000)

@@ -440,3 +440,15 @@ def test_an_impossible_budget_is_refused(limit: int, per_s: float) -> None:
     """At least one request in a positive, finite time."""
     with pytest.raises(ConfigurationError, match="at least 1 request"):
         TokenBudget(limit, per_s=per_s)
+
+
+def test_a_pause_that_the_server_asks_for_is_stated() -> None:
+    """It counts down, and is over while a probe is under way."""
+    budget = TokenBudget(60, per_s=60.0)
+    assert budget.pause_s(0.0) == 0.0
+    budget.on_429(budget.acquire(0.0), 1.0, 30.0, None)
+    assert budget.pause_s(1.0) == pytest.approx(30.0, abs=1.0)
+    assert budget.pause_s(11.0) == pytest.approx(20.0, abs=1.0)
+    assert budget.pause_s(40.0) == 0.0
+    budget.acquire(40.0)
+    assert budget.pause_s(41.0) == 0.0

@@ -90,9 +90,15 @@ class EndpointProgress:
         not_begun = 0 if self._jobs is None else max(0, self._jobs - self._added)
         held = elapsed_s >= _HELD_AFTER_S and self._durations.unseen + not_begun > _HELD_JOBS
         rates = Rates.of(*_limits(budget), recent_per_s, held=held)
-        left = None if budget is None else engine_of(budget).seen_left(now)
+        engine = None if budget is None else engine_of(budget)
         return remaining_time(
-            self._durations, now, not_begun=not_begun, rates=rates, delay_s=self._delay_s, at_once=left or 0
+            self._durations,
+            now,
+            not_begun=not_begun,
+            rates=rates,
+            delay_s=self._delay_s,
+            at_once=0 if engine is None else engine.seen_left(now) or 0,
+            pause_s=0.0 if engine is None else engine.pause_s(now),
         )
 
 

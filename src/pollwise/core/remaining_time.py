@@ -102,7 +102,14 @@ def useful(remaining: Remaining | None, elapsed_s: float) -> Remaining | None:
 
 
 def remaining_time(
-    durations: JobDurations, now: float, *, not_begun: int, rates: Rates, delay_s: float, at_once: int = 0
+    durations: JobDurations,
+    now: float,
+    *,
+    not_begun: int,
+    rates: Rates,
+    delay_s: float,
+    at_once: int = 0,
+    pause_s: float = 0.0,
 ) -> Remaining | None:
     """How long until the last job of an endpoint is over, or None if that is not known.
 
@@ -113,6 +120,7 @@ def remaining_time(
         rates: How many requests can be sent.
         at_once: How many requests may be sent at once besides, because the window of the limit is not used up.
         delay_s: The mean time from the poll that last saw a job run to the one that saw its end.
+        pause_s: How long no request may be sent.
     """
     cohorts = _cohorts(durations, now, not_begun)
     if not cohorts:
@@ -120,9 +128,9 @@ def remaining_time(
     if durations.ended < _FEWEST_ENDS:
         return None
     early, late = early_and_late(durations)
-    fast = _Polling(rates.fast, at_once, _PERFECT)
+    fast = _Polling(rates.fast, at_once, pause_s, _PERFECT)
     # if more jobs wait, the budget may spread its requests over the window
-    slow = _Polling(rates.slow, at_once if at_once >= sum(cohort.jobs for cohort in cohorts) else 0, _BLIND)
+    slow = _Polling(rates.slow, at_once if at_once >= sum(cohort.jobs for cohort in cohorts) else 0, pause_s, _BLIND)
     low_s = min(_time_s(cohorts, tail, _QUANTILE, fast) for tail in early)
     high_s = _time_s(cohorts, late, 1.0 - _QUANTILE, slow) + min(delay_s, _LONGEST_DELAY_S)
     return None if high_s == math.inf else Remaining(low_s=min(low_s, high_s), high_s=high_s)
@@ -177,11 +185,13 @@ class _Polling:
     Attributes:
         rate: Requests a second; infinite without a limit.
         at_once: Requests that may be sent at once besides.
+        pause_s: How long no request may be sent.
         blindness: The weight of a running job against one that is over, if a job is chosen for a poll.
     """
 
     rate: float
     at_once: float
+    pause_s: float
     blindness: float
 
 
@@ -195,7 +205,7 @@ def _time_s(cohorts: Sequence[_Cohort], tail: Tail, quantile: float, polling: _P
 
     # all jobs are over by then with this chance, if so many of them are expected to run
     few = -jobs * math.expm1(math.log(quantile) / jobs)
-    over_s = _when(running, few)
+    over_s = max(polling.pause_s, _when(running, few))
     return over_s if math.inf in (polling.rate, over_s) else _polled_s(cohorts, tail, running, over_s, polling)
 
 
@@ -220,11 +230,11 @@ def _polled_s(
     """When the requests have seen the end of each job; not before `over_s`, when the last job is over."""
     jobs = sum(cohort.jobs for cohort in cohorts)
     all_unseen = unseen = float(sum(cohort.unseen for cohort in cohorts))
-    still, now_s, at_once = running(0.0), 0.0, polling.at_once
+    still, now_s, at_once = running(polling.pause_s), polling.pause_s, polling.at_once
     over = max(0.0, jobs - still)  # jobs that are over and not yet seen to be
     least_s = max(_STEP_S, _STEP * max(0.0, jobs - at_once) / polling.rate)
     while now_s < _NEVER_S:
-        step_s = max(least_s, _GROWTH * now_s)
+        step_s = max(least_s, _GROWTH * (now_s - polling.pause_s))
         later = running(now_s + step_s)
         over, still, requests = over + still - later, later, polling.rate * step_s + at_once
         alive = 0.0  # the share of unseen jobs that run

@@ -161,6 +161,11 @@ class TokenBudget:
             left = min(self.limit - self._in_flight - filled, self.limit if left is None else left)
         return None if left is None else max(0, left)
 
+    def pause_s(self, now: float) -> float:
+        """Seconds until the end of the pause that the server asked for; 0 without one, and while a probe is under way."""
+        at = self._pause.available_at(now) if self._pause.on else now
+        return at - now if now < at < math.inf else 0.0
+
     def ration_s(self, now: float, among: int) -> float:
         """How soon each of `among` watches, and of those in flight, may ask again, so that the window lasts until its end.
 
