@@ -102,16 +102,17 @@ def test_both_the_jobs_and_the_requests_count() -> None:
 
 
 def test_the_delay_of_the_last_poll_counts() -> None:
-    """The end of a job is seen by a poll, which comes a minute later at most."""
-    durations = known(1_000)
-    prompt, late, later = (
-        remaining_time(durations, 0.0, not_begun=10, rates=FREE, delay_s=delay_s) for delay_s in (0.0, 30.0, 900.0)
-    )
-    assert prompt is not None
-    assert late is not None
-    assert later is not None
-    assert late.high_s == prompt.high_s + 30.0
-    assert later.high_s == prompt.high_s + 60.0
+    """The end of a job is seen by a poll, which comes later. With a limit, more than a minute of it is not pacing."""
+
+    def high_s(delay_s: float, rates: Rates) -> float:
+        found = remaining_time(known(1_000), 0.0, not_begun=10, rates=rates, delay_s=delay_s)
+        assert found is not None
+        return found.high_s
+
+    assert high_s(30.0, FREE) == high_s(0.0, FREE) + 30.0
+    assert high_s(900.0, FREE) == high_s(0.0, FREE) + 900.0
+    assert high_s(30.0, ONE) == high_s(0.0, ONE) + 30.0
+    assert high_s(900.0, ONE) == high_s(0.0, ONE) + 60.0
 
 
 def test_two_ends_are_too_few() -> None:

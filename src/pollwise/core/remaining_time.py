@@ -33,7 +33,7 @@ _QUANTILE = 0.05  # so much is below the range, and as much above
 _MARGIN = 0.03  # of the rate of requests
 _LEARNT_MARGIN = 0.2  # of a rate that was not stated
 _BLIND, _PERFECT = 1.0, 0.1  # see `_Polling.blindness`
-_LONGEST_DELAY_S = 60.0  # between the end of a job and the poll that sees it, if the budget holds no job back
+_LONGEST_DELAY_S = 60.0  # between the end of a job and the poll that sees it, with a limit and the usual pacing
 _NEVER_S = 1e8  # a longer time is infinite
 _WIDE, _LONG = 8.0, 3.0  # see rule 2
 _BISECTIONS = 12
@@ -132,7 +132,9 @@ def remaining_time(
     # if more jobs wait, the budget may spread its requests over the window
     slow = _Polling(rates.slow, at_once if at_once >= sum(cohort.jobs for cohort in cohorts) else 0, pause_s, _BLIND)
     low_s = min(_time_s(cohorts, tail, _QUANTILE, fast) for tail in early)
-    high_s = _time_s(cohorts, late, 1.0 - _QUANTILE, slow) + min(delay_s, _LONGEST_DELAY_S)
+    # with a limit, most of the delay is the time for which the budget held jobs back, which the simulation has
+    delay_s = delay_s if rates.slow == math.inf else min(delay_s, _LONGEST_DELAY_S)
+    high_s = _time_s(cohorts, late, 1.0 - _QUANTILE, slow) + delay_s
     return None if high_s == math.inf else Remaining(low_s=min(low_s, high_s), high_s=high_s)
 
 
