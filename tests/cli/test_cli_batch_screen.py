@@ -105,9 +105,21 @@ async def test_numbers_are_below_each_other() -> None:
     progress = busy(300, asyncio.get_running_loop().time())
     for width in (40, 80, 200):
         one, two = [row for row in frame(progress, width=width) if row.startswith(("document360", "oracle-content"))]
-        assert one.index("/min") == two.index("/min")
+        assert one.index(" in ") == two.index(" in ")
         assert one.rindex("refused") == two.rindex("refused")
         assert "  " in one
+
+
+async def test_several_endpoints_have_times_of_their_own() -> None:
+    """The line of an endpoint says how long its jobs take. With one endpoint the first line of the screen says it."""
+    now = asyncio.get_running_loop().time()
+    for jobs, said in (({"document360": 1}, False), ({"document360": 1, "oracle-content": 0}, True)):
+        progress = BatchProgress(1, jobs, now, jobs=jobs)
+        window = Window(100, 24)
+        budgets = {name: RateBudget() for name in jobs}
+        rows = window.frame(LiveBatch(progress, budgets, window.console)._frame)
+        assert any(row.startswith("document360") and row.endswith("time left unknown") for row in rows) is said
+        assert any(row.startswith("oracle-content") and row.endswith("all over") for row in rows) is said
 
 
 async def test_many_endpoints_leave_room_for_the_jobs() -> None:
@@ -143,9 +155,9 @@ async def test_one_job_and_one_request() -> None:
     """One is not a plural."""
     now = asyncio.get_running_loop().time()
     progress = BatchProgress(1, ["document360"], now)
-    assert "0 requests a minute" in progress_text(progress, now)
+    assert "0 requests in the last minute" in progress_text(progress, now)
     progress.request_counters["document360"].add(now - 59)
-    assert "1 request a minute" in progress_text(progress, now)
+    assert "1 request in the last minute" in progress_text(progress, now)
 
 
 async def test_a_job_that_waits_for_input() -> None:

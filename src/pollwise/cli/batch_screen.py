@@ -41,6 +41,7 @@ _MOST_JOBS, _MOST_JOB_CELLS, _MOST_NAME_CELLS = 6, 60, 40
 _WITH_MESSAGE, _WITH_POLLS = 50, 96  # from this number of cells on, a row of a job has these columns
 _MOST_HOSTS, _HOST_LINES = 3, 2  # hosts that are down, and lines for each of them
 _FEWEST_ENDPOINTS, _ENDPOINTS_SHARE = 2, 4  # at most a quarter of the lines, but so many endpoints have a line
+_ENDPOINTS_WITH_TIMES = 2  # from this number of endpoints on, each has its time left
 _MOST_REASON_LINES = 2  # in the last table, that of the jobs that did not succeed
 _TITLE_LINES = 2  # of a table of jobs: an empty line, and its title
 
@@ -150,18 +151,25 @@ class LiveBatch(LiveScreen):
         if len(names) > most:
             busiest = sorted(names, key=lambda name: counters[name].sent, reverse=True)[: most - 1]
             names = [name for name in names if name in set(busiest)]
-        rows = [_numbers(counters[name], self._budgets[name], now) for name in names]
+        rows = [(*_numbers(counters[name], self._budgets[name], now), self._time_left(name, now)) for name in names]
         widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
         labels = [safe(name) for name in names]
         name_cells = min(max(map(cell_len, labels), default=0), _MOST_NAME_CELLS, columns // 2)
         shown = _columns_that_fit(widths, columns - name_cells)
         for name, label, row in zip(names, labels, rows, strict=True):
             refused = "" if self._budgets[name].refused else "dim"
-            styles = ("", "dim", "dim", "dim", refused)
+            styles = ("", "dim", "dim", "dim", refused, "")
             numbers = [fitted(row[index], widths[index], styles[index], right=True) for index in shown]
             yield joined([fitted(label, name_cells, "bold"), *numbers], "  ")
         if len(names) < len(counters):
             yield Text(f"and {counted(len(counters) - len(names), 'endpoint')} more", style="dim")
+
+    def _time_left(self, name: str, now: float) -> str:
+        """How long the jobs of an endpoint take, where the line above does not say it because there are several."""
+        if len(self._progress.request_counters) < _ENDPOINTS_WITH_TIMES:
+            return ""
+        remaining = self._progress.remaining_of(name, now)
+        return "all over" if remaining is not None and remaining.high_s == 0.0 else remaining_text(remaining)
 
     def _jobs(self, now: float, columns: int, spare: int) -> Iterator[Text]:
         """A few jobs by name, in at most `spare` lines. The last table to be left out is that of the unsuccessful jobs."""
@@ -260,9 +268,9 @@ def _numbers(counter: RequestCounter, budget: RateBudget, now: float) -> tuple[s
 
 
 def _columns_that_fit(widths: Sequence[int], columns: int) -> list[int]:
-    """The columns of a line of an endpoint that fit, in their order. The rate is the most important one."""
+    """The columns of a line of an endpoint that fit, in their order. The recent requests are the most important one."""
     shown: list[int] = []
-    for index in (0, 4, 1, 3, 2):
+    for index in (0, 4, 1, 5, 3, 2):
         if index < len(widths) and widths[index] and widths[index] + 2 <= columns:
             shown.append(index)
             columns -= widths[index] + 2
