@@ -92,6 +92,11 @@ async def test_other_calls_pass_through(tmp_path: Path, progress: BatchProgress)
         one, _ = await observed.record([new("a"), new("b")])
         await observed.conclude([end(one.id)])
         assert [page[0].id async for page in observed.unacknowledged("document360")] == [one.id]
+        (claimed,) = await observed.claim("document360", limit=1, lease_s=5.0)
+        assert await observed.claim("document360") == []
+        await observed.release_claims([claimed.acknowledgement])
+        assert await observed.claim("document360") == [claimed]
+        assert [page async for page in observed.open_watches("document360", after=one.id + 1)] == []
         assert await observed.acknowledge([Acknowledgement(id=one.id, generation=0)]) == 1
         assert [page[0].keys async for page in observed.open_watches("document360")] == [{"task_id": "b"}]
         assert list(await observed.durations("document360")) == [1.0]

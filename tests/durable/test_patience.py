@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pollwise.durable import Patience
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import (
+    LeaseLost,
     LedgerClosed,
     LedgerCorrupt,
     LedgerFailed,
@@ -20,9 +21,12 @@ from pollwise.ledger import (
     LedgerInUse,
     LedgerMissing,
     LedgerTooNew,
+    LedgerTooOld,
+    LedgerUnreachable,
     LedgerUnsafe,
     LedgerUnwritable,
     NotALedger,
+    Shard,
 )
 
 PASSING = [
@@ -31,6 +35,7 @@ PASSING = [
     LedgerFailed("p", "I/O error"),
     LedgerUnwritable("p", "too many open files"),
     LedgerUnsafe("p", "its -wal was deleted", "Repeat the call"),
+    LedgerUnreachable("p", "connection refused"),
     OSError("of a foreign ledger"),
 ]
 LASTING = [
@@ -38,6 +43,8 @@ LASTING = [
     LedgerCorrupt("p", "cut short"),
     LedgerMissing("p"),
     LedgerTooNew("p", 9, 3),
+    LedgerTooOld("p", 2, 3),
+    LeaseLost("p", Shard("toy"), "its epoch is over"),
     NotALedger("p", "a picture"),
     LedgerUnwritable("p", "opened with read_only=True", read_only=True),
     ConfigurationError("a value cannot be kept"),
