@@ -47,9 +47,7 @@ _MOST_S = 15.0  # the longest pause of all
 _JITTER = 0.1  # a pause is shorter by up to this share, so that clients do not probe in step
 _FRESH_S = 1.0  # a failure is believed for so long where a poll decides something
 _LOOK_AGAIN_S = 1 / 16  # between two looks whether a probe has shown what a poll was to decide
-_FEW_PROBES = (
-    20  # failed probes before an answer, by which a host that fails at random cannot be told from one that was down
-)
+_FEW_PROBES = 20  # failed probes before an answer that may be chance
 _PATIENCE = 4  # so many times the failures of a row that an answer ended are no outage
 _MOST_FAILURES = 100  # failures in a row that show an outage in any case
 _SOUND = 16  # answers in a row of a host that does not fail at random

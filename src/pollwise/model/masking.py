@@ -41,6 +41,7 @@ _STARS_A_STEP: Final = 1_000
 _SHORTEST_WINDOW: Final = 32_768
 _LONGEST_KNOWN: Final = 1_024  # bytes of a body that is remembered
 _MOST_KNOWN: Final = 1_024
+_MOST_STEPS_BACK: Final = 24  # over halves of escapes before a spelling: a row of percent signs has any number of them
 _LONGEST_ESCAPE: Final = 24  # bytes for one character, such as `&amp;amp;#x00006b;`
 
 # One letter case, and one of the two alphabets of base64 (RFC 4648). A form has `+` for a space.
@@ -221,7 +222,7 @@ class Mask:
 
     def _whole_start(self, body: bytes, first: int, start: int, end: int) -> int:
         """Where the spelling begins if its first digits may be those of an escape, as in `3%31` for `31`."""
-        while True:
+        for _ in range(_MOST_STEPS_BACK):
             half = _HALF_ESCAPE(body[max(first, start - _LONGEST_ESCAPE) : start])
             if half is None and self._is_undone_in(body[start:end]):
                 return start
@@ -232,6 +233,7 @@ class Mask:
                 middle = (low + high) // 2
                 low, high = (middle, high) if self._is_undone_in(body[middle:end]) else (low, middle)
             start = low
+        return start
 
     def _is_undone_in(self, body: bytes) -> bool:
         """Whether the secret is in what is left if all escapes are undone."""
