@@ -30,6 +30,15 @@ def fetched(url: str) -> str:
     return text
 
 
+async def announced(capsys: pytest.CaptureFixture[str]) -> str:
+    """Host and port of the metrics, as soon as stderr has named them."""
+    said = ""
+    while (found := re.search(r"metrics at http://(127\.0\.0\.1:\d+)/metrics", said)) is None:
+        await asyncio.sleep(0.01)
+        said += capsys.readouterr().err
+    return found[1]
+
+
 async def test_a_running_batch_can_be_scraped(
     simulator: Simulator,
     environment: pytest.MonkeyPatch,
@@ -45,17 +54,14 @@ async def test_a_running_batch_can_be_scraped(
     simulator.refuse(2, of=4, status=503)
     jobs = tmp_path / "jobs.jsonl"
     jobs.write_text("".join(f'{{"endpoint": "document360", "task_id": "T{n}"}}\n' for n in (1, 2, 3)))
-    said = ""
     running = asyncio.create_task(
         command("batch", str(jobs), "--metrics-port", "0", "--timeout", "60", "--interval", "0.05", "--rate", "1000/s")
     )
-    while (found := re.search(r"metrics at (http://127\.0\.0\.1:\d+/metrics)", said)) is None:
-        await asyncio.sleep(0.01)
-        said += capsys.readouterr().err
+    target = await announced(capsys)
     asked = [(query, legend) for _, query, legend in queries() if not query.endswith(" or vector(0)")]
     missing = [query for query, _ in asked]
     while missing and not running.done():
-        scrape = scrape_of(await asyncio.to_thread(fetched, found[1]))
+        scrape = scrape_of(await asyncio.to_thread(fetched, f"http://{target}/metrics"))
         missing = [query for query, legend in asked if unanswered(scrape, query, legend)]
     simulator.finish("T1")
     await running
@@ -112,15 +118,12 @@ async def test_prometheus_answers_every_query_of_the_dashboard(
     simulator.refuse(10, of=40, status=503)
     jobs = tmp_path / "jobs.jsonl"
     jobs.write_text("".join(f'{{"endpoint": "document360", "task_id": "T{n}"}}\n' for n in range(40)))
-    said = ""
     running = asyncio.create_task(
         command("batch", str(jobs), "--metrics-port", "0", "--timeout", "90", "--interval", "0.25", "--rate", "1000/s")
     )
-    while (found := re.search(r"metrics at http://(127\.0\.0\.1:\d+)/metrics", said)) is None:
-        await asyncio.sleep(0.01)
-        said += capsys.readouterr().err
+    target = await announced(capsys)
     missing = {query for _, query, _ in queries()}
-    async with prometheus(found[1], tmp_path) as server:
+    async with prometheus(target, tmp_path) as server:
         while missing and not running.done():
             with contextlib.suppress(OSError):  # it is not up yet
                 missing = {query for query in missing if not any(map(math.isfinite, await answers_of(server, query)))}
