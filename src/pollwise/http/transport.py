@@ -99,7 +99,7 @@ class AiohttpTransport:
         session: Your own session. It is never closed here. Its connector, proxies, cookies, default headers,
             middlewares and tracing are used; its time-outs, decompression and `raise_for_status` are not. aiohttp does
             not say which of its connections are new, so any that breaks without a reply counts as `StaleConnection`.
-            None for a session of the transport.
+            A request with a `first_host` uses nothing of it, its proxies included. None for a session of the transport.
         connections: Max number of connections of the transport's session, idle ones included.
         max_body: Max size of a body in bytes, compressed and decompressed.
         allow_plain_http: Whether to send unencrypted requests to other machines. The network can then read them.
