@@ -12,6 +12,8 @@
     ├── LedgerInUse
     ├── LedgerFailed
     ├── LedgerUnreachable
+    ├── LedgerRefused
+    ├── LedgerReadOnly
     ├── LeaseLost
     ├── LedgerNotRecovered
     └── LedgerClosed
@@ -38,6 +40,8 @@ __all__ = [
     "LedgerInUse",
     "LedgerMissing",
     "LedgerNotRecovered",
+    "LedgerReadOnly",
+    "LedgerRefused",
     "LedgerTooNew",
     "LedgerTooOld",
     "LedgerUnreachable",
@@ -196,12 +200,16 @@ class LedgerInUse(LedgerError):
 
 @attrs.define
 class LedgerFailed(LedgerError):
-    """The file system or SQLite failed in some other way, named in `detail`. Nothing of the call was kept."""
+    """The file system or the database failed in some other way, named in `detail`. Nothing of the call was kept.
+
+    `advice` says what to do.
+    """
 
     detail: str
+    advice: str = "Check the disk, then call again"
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.detail}. Nothing of this call was kept. Check the disk, then call again."
+        return f"{self.where}: {self.detail}. Nothing of this call was kept. {self.advice}."
 
 
 @attrs.define
@@ -218,6 +226,37 @@ class LedgerUnreachable(LedgerError):
         return (
             f"{self.where} cannot be reached: {self.detail}. Check that the server runs and that the network leads to it,"
             " then call again; a repeated call changes nothing."
+        )
+
+
+@attrs.define
+class LedgerRefused(LedgerError):
+    """The ledger's server refuses this client: its password, rights, database, TLS or version. `detail` says which.
+
+    `advice` says what to do. Nothing of the call was kept.
+    """
+
+    detail: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.where} refuses: {self.detail}. {self.advice}."
+
+
+@attrs.define
+class LedgerReadOnly(LedgerError):
+    """The ledger's server takes no writes: it is a standby in recovery, or the transactions of this role are read-only.
+
+    Nothing of the call was kept. `detail` says more. A watcher repeats the call for its `ledger_patience_s`, because a
+    standby may be promoted.
+    """
+
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where} is read-only: {self.detail}. Use the URL of the primary, or several hosts with"
+            " ?target_session_attrs=read-write; to look only, open it with read_only=True."
         )
 
 

@@ -20,11 +20,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from memory_ledger import MemoryLedger
 from pollwise.ledger import Ledger, SqliteLedger
+from real_postgres import let_claims_pass, needs_postgres, open_postgres
 
-KINDS: Sequence[Any] = ["memory", "sqlite"]
-LASTING: frozenset[str] = frozenset({"sqlite"})  # kinds whose record is still there after the ledger was closed
+KINDS: Sequence[Any] = ["memory", "sqlite", pytest.param("postgres", marks=needs_postgres)]
+LASTING: frozenset[str] = frozenset(
+    {"sqlite", "postgres"}
+)  # kinds whose record is still there after the ledger was closed
 LASTING_CLAIMS: frozenset[str] = frozenset()  # kinds whose claims are still there then
 
 
@@ -35,9 +40,12 @@ async def open_ledger(kind: str, tmp_path: Path) -> Ledger:
             return MemoryLedger(latency_s=0.0)
         case "sqlite":
             return await SqliteLedger(tmp_path / "jobs.ledger", synchronous="normal", linger_s=0.0).__aenter__()
+        case "postgres":
+            return await open_postgres(tmp_path)
     raise AssertionError(f"there is no kind of ledger with the name {kind!r}")
 
 
-async def pass_lease(_ledger: Ledger, lease_s: float) -> None:
+async def pass_lease(ledger: Ledger, lease_s: float) -> None:
     """Let the lease of claims pass that were made for `lease_s`. The test has the mark `looptime`."""
     await asyncio.sleep(lease_s)
+    await let_claims_pass(ledger, lease_s)

@@ -1,0 +1,263 @@
+"""The connections of a ledger to PostgreSQL.
+
+Rule 1: a statement waits for at most `timeout_s`. After a time-out, a cancellation or a loss its connection is closed and not
+used again, so no later statement can get its answer.
+Rule 2: credentials are given to asyncpg, and shown by no text of this package. `where` is the URL without them.
+Rule 3: a pool that was passed in is used and never closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from pollwise.errors import ConfigurationError
+from pollwise.ledger.errors import LedgerError, LedgerReadOnly
+from pollwise.ledger.postgres.faults import OLDEST_SERVER, error_of, is_deadlock, is_loss, server_too_old
+
+__all__ = ["AnyConnection", "Connections", "checked_schema", "is_postgres_url", "url_without_credentials"]
+
+if TYPE_CHECKING:
+    AnyConnection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+else:  # asyncpg has the parameters in its stubs alone
+    AnyConnection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
+    Pool: TypeAlias = asyncpg.Pool
+
+_SCHEMES = ("postgresql://", "postgres://")
+_NO_LIMIT: Any = None  # asyncpg takes it, its stubs do not
+_CLOSE_S = 5.0
+_DEADLOCKS = 5  # repeats
+_ROW_S = 0.001
+_IDLE_S = 300.0  # seconds until a connection that is not used is closed
+_SETTINGS: Mapping[str, str] = {
+    "application_name": "pollwise",
+    "jit": "off",  # its compilation takes longer than these statements
+    "plan_cache_mode": "force_generic_plan",  # the plan does not depend on how many rows a call brings
+    "timezone": "UTC",
+}
+# Of a connection that is kept: the server notices within about 15 s that the machine of its client is gone.
+_KEPT = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "3", "tcp_keepalives_count": "3"}
+_STATE = "SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery()"
+_PLACE = "SELECT host(inet_server_addr()), inet_server_port(), current_database()"
+
+
+def is_postgres_url(text: object) -> bool:
+    """Whether the text begins as the URL of a PostgreSQL database does."""
+    return isinstance(text, str) and text.startswith(_SCHEMES)
+
+
+def checked_schema(schema: object) -> str:
+    """The name of a schema that needs no escapes. Raises ConfigurationError for another one."""
+    if not (isinstance(schema, str) and re.fullmatch(r"[a-z_][a-z0-9_]{0,47}", schema)) or schema.startswith("pg_"):
+        raise ConfigurationError(
+            f"schema must be a name of at most 48 of a-z, 0-9 and _, such as 'pollwise', and not begin with pg_; got {schema!r}"
+        )
+    return schema
+
+
+def url_without_credentials(dsn: str) -> str:
+    """Such as `postgresql://db.example:5432/jobs`. Raises ConfigurationError, without the text, for a malformed URL.
+
+    A host that the URL does not have is that of PGHOST. Several hosts are all shown. Query parameters are left out.
+    """
+    try:
+        url = urlsplit(dsn)
+        asked = parse_qs(url.query, strict_parsing=bool(url.query))
+        hosts = url.netloc.rpartition("@")[2] or asked.get("host", [os.environ.get("PGHOST", "localhost")])[0]
+        port = asked.get("port", [os.environ.get("PGPORT", "5432")])[0]
+        shown = ",".join(_place(place, port) for place in hosts.split(","))
+    except ValueError:
+        raise _malformed() from None  # its text may quote a part of the password
+    if not is_postgres_url(dsn) or url.fragment or "/" in url.path[1:]:
+        raise _malformed()
+    named = unquote(url.path[1:]) or asked.get("dbname", asked.get("database", [""]))[0]
+    return f"postgresql://{shown}/{quote(named or os.environ.get('PGDATABASE', ''))}"
+
+
+def _place(place: str, port: str) -> str:
+    """Host and port. Raises ValueError for a port that is no number."""
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?", unquote(place))
+    if found is None or not port.isdecimal():
+        raise ValueError("no host and port")
+    return f"{quote(found[1] or 'localhost', safe='[]:%')}:{found[2] or port}"
+
+
+def _malformed() -> ConfigurationError:
+    return ConfigurationError(
+        "the URL of the database is malformed; it must be such as postgresql://user@host:5432/database. Percent-encode special"
+        " characters of the password (%2F for /, %40 for @), or leave it out and set PGPASSWORD"
+    )
+
+
+class _Connection(asyncpg.Connection):
+    """A connection on which only statements of this package run, so there is nothing to reset after each of them."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+def _is_worth_repeating(cause: BaseException) -> bool:
+    return is_loss(cause) and not isinstance(cause, TimeoutError)  # another time-out would double the wait
+
+
+class Connections:
+    """Lends connections for one statement each.
+
+    Args:
+        dsn_or_pool: The URL of the database, or a pool of asyncpg.
+        schema: The name of the schema.
+        timeout_s: Max seconds that a connection is waited for, and lent. None: no limit.
+        size: Max open connections.
+
+    Attributes:
+        where: The database, as a URL without credentials.
+
+    Raises:
+        ConfigurationError: An argument cannot be right.
+    """
+
+    def __init__(self, dsn_or_pool: str | Pool, *, schema: str, timeout_s: float | None, size: int) -> None:
+        self.schema = schema
+        self.timeout_s = timeout_s
+        self._size = size
+        self._given = None if isinstance(dsn_or_pool, str) else dsn_or_pool
+        self._dsn = dsn_or_pool if isinstance(dsn_or_pool, str) else ""
+        self._pool: Pool | None = self._given
+        if self._given is None:
+            self.where = url_without_credentials(self._dsn)
+        elif isinstance(self._given, asyncpg.Pool):
+            self.where = "postgresql://"  # until the server has said its place
+        else:
+            raise ConfigurationError(
+                "the database must be a URL such as postgresql://user@host:5432/database, or a pool of asyncpg; got"
+                f" {type(dsn_or_pool).__name__}"
+            )
+
+    async def fetch(self, sql: str, *values: object, rows: int = 0) -> Sequence[asyncpg.Record]:
+        """The rows of one statement, which changes nothing if it is repeated.
+
+        It is repeated once if its connection is lost, and a few times if the server ends it because of a deadlock.
+
+        Args:
+            sql: The statement.
+            values: Its parameters.
+            rows: How many rows it writes. Its limit is longer by a millisecond for each.
+
+        Raises:
+            LedgerError: It failed.
+            ConfigurationError: A value cannot be kept.
+        """
+        repeated = 0
+        while True:
+            try:
+                async with self.use(rows=rows) as connection:
+                    return await connection.fetch(sql, *values)
+            except LedgerError as exc:
+                cause = exc.__cause__ or exc
+                often = _DEADLOCKS if is_deadlock(cause) else 1 if _is_worth_repeating(cause) else 0
+                if repeated >= often:
+                    raise
+                repeated += 1
+
+    @asynccontextmanager
+    async def use(self, *, rows: int = 0) -> AsyncIterator[AnyConnection]:
+        """Lend a connection. `rows` as for `fetch`.
+
+        Raises:
+            LedgerError: In place of what asyncpg or the network raised in the block.
+        """
+        limit_s = None if self.timeout_s is None else self.timeout_s + rows * _ROW_S
+        try:
+            async with asyncio.timeout(limit_s), self._lent() as connection:
+                yield connection
+        except Exception as exc:
+            error = error_of(exc, self.where)
+            if error is exc:
+                raise
+            raise error from (None if isinstance(error, ConfigurationError) else exc)
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[AnyConnection]:
+        pool = await self._opened()
+        connection = await pool.acquire()
+        try:
+            yield connection
+        except asyncpg.PostgresError as exc:
+            if is_loss(exc):
+                connection.terminate()
+            raise
+        except Exception as exc:
+            if not isinstance(exc, asyncpg.DataError):
+                connection.terminate()
+            raise
+        except BaseException:  # a time-out or a cancellation: the answer may still come, and must not be another one's
+            connection.terminate()
+            raise
+        finally:
+            await asyncio.shield(pool.release(connection, timeout=_CLOSE_S))
+
+    async def _opened(self) -> Pool:
+        if self._pool is None:
+            self._pool = await asyncpg.create_pool(
+                self._dsn,
+                min_size=0,
+                max_size=self._size,
+                connection_class=_Connection,
+                timeout=_NO_LIMIT,  # of `connect`; `use` has the limit
+                max_inactive_connection_lifetime=0 if self.timeout_s is None else _IDLE_S,
+                server_settings=dict(_SETTINGS),
+            )
+        return self._pool
+
+    async def keep(self) -> AnyConnection:
+        """A connection that the caller keeps for advisory locks or notifications, until `give_back`.
+
+        Raises:
+            LedgerError: There is none to be had.
+        """
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                if self._given is not None:
+                    return await self._given.acquire()
+                return await asyncpg.connect(self._dsn, timeout=_NO_LIMIT, server_settings={**_SETTINGS, **_KEPT})
+        except Exception as exc:
+            raise error_of(exc, self.where) from exc
+
+    async def give_back(self, connection: AnyConnection) -> None:
+        """End what `keep` returned. Its locks are gone then."""
+        with suppress(Exception):  # asyncpg has ended it by force then
+            if self._given is not None and isinstance(connection, PoolConnectionProxy):
+                await self._given.release(connection, timeout=_CLOSE_S)
+            else:
+                await connection.close(timeout=_CLOSE_S)
+
+    async def check_server(self, connection: AnyConnection, *, writes: bool) -> None:
+        """Raises LedgerRefused for a server that is too old, and LedgerReadOnly for one that takes no writes."""
+        if self._given is not None:
+            host, port, database = await connection.fetchrow(_PLACE) or (None, None, "")
+            self.where = f"postgresql://{host or 'localhost'}:{port or 5432}/{quote(database)}"
+        number, version, in_recovery = await connection.fetchrow(_STATE) or (0, "", False)
+        if number < OLDEST_SERVER * 10_000:
+            raise server_too_old(self.where, version)
+        if writes and in_recovery:
+            raise LedgerReadOnly(self.where, "the server is a standby in recovery")
+
+    async def aclose(self) -> None:
+        """Close the pool, unless it was passed in."""
+        pool, self._pool = self._pool, None
+        if pool is None or pool is self._given:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await pool.close()
+                return
+        pool.terminate()

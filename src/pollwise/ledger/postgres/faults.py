@@ -1,0 +1,153 @@
+"""What went wrong in PostgreSQL, as an error of a ledger.
+
+Rule 1: an error is mapped once, by its SQLSTATE (the manual's appendix A), never by its English text.
+Rule 2: each error says what to do next. No message has a password: those of the server have none, and a URL is shown without
+its credentials.
+Rule 3: a foreign error about a malformed URL is not quoted, because it may quote a part of the password.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from pollwise.errors import ConfigurationError, PollwiseError
+from pollwise.ledger.errors import (
+    LedgerError,
+    LedgerFailed,
+    LedgerFull,
+    LedgerReadOnly,
+    LedgerRefused,
+    LedgerUnreachable,
+)
+
+__all__ = ["OLDEST_SERVER", "error_of", "is_deadlock", "is_loss", "server_too_old"]
+
+_Maker: TypeAlias = Callable[[str, str], LedgerError]
+
+OLDEST_SERVER = 14
+"""The statements need 12 (MATERIALIZED), and asyncpg supports no server before 14 in full. Tested with 18."""
+
+_DEADLOCKS = frozenset({"40001", "40P01"})
+_LOSSES = frozenset(
+    {"57P01", "57P02", "57P03", "57P05", "25P03"}
+)  # shut down, crashed, starting, and idle for too long
+
+
+def _refused(advice: str) -> _Maker:
+    return lambda where, detail: LedgerRefused(where, detail, advice)
+
+
+_LOGIN = _refused(
+    "Check the role, and its password: in PGPASSWORD, in the file of PGPASSFILE, or in the URL with special characters"
+    " percent-encoded"
+)
+_ACCESS = _refused(
+    "Let this role in by a line of the server's pg_hba.conf; where that asks for TLS, add ?sslmode=require to the URL"
+)
+_DATABASE = _refused("Check the name of the database in the URL, or make it with createdb")
+_RIGHTS = _refused(
+    "As the owner of the schema, run: GRANT USAGE ON SCHEMA pollwise TO <role>; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL"
+    " TABLES IN SCHEMA pollwise TO <role>. To migrate, the role needs: GRANT CREATE ON DATABASE <database> TO <role>"
+)
+_TABLES = _refused("Run `pollwise ledger migrate LEDGER`; the tables were changed or removed while they were in use")
+_CONNECTIONS = _refused(
+    "Close other connections, lower `connections=`, or raise max_connections of the server or CONNECTION LIMIT of the role"
+)
+_CERTIFICATE = _refused(
+    "Name the authority of the server's certificate with ?sslrootcert=FILE, or correct the host in the URL"
+)
+_NO_TLS = _refused("Turn on ssl in the server's configuration, or remove sslmode from the URL")
+
+_BY_STATE: Mapping[str, _Maker] = {
+    "25006": LedgerReadOnly,
+    "28000": _ACCESS,
+    "28P01": _LOGIN,
+    "3D000": _DATABASE,
+    "3F000": _TABLES,
+    "42501": _RIGHTS,
+    "42703": _TABLES,
+    "42P01": _TABLES,
+    "53100": LedgerFull,
+    "53300": _CONNECTIONS,
+    "53400": LedgerFull,
+}
+_INTERRUPTED = "Look at statement_timeout and lock_timeout of the role, then call again"
+_DEFAULT = "Look into the server's log, then call again"
+
+
+def error_of(exc: BaseException, where: str) -> Exception:
+    """The error of a ledger at `where` for what asyncpg or the network raised. An error of pollwise stays as it is."""
+    if isinstance(exc, PollwiseError):
+        return exc
+    for kind, made in _BY_TYPE:
+        if isinstance(exc, kind):
+            return made(exc, where)
+    return LedgerFailed(where, f"{type(exc).__name__}: {exc}", _DEFAULT)
+
+
+def _of_network(exc: OSError, where: str) -> Exception:
+    if type(exc) is ConnectionError and "SSL" in str(exc):  # asyncpg's own, which has no other mark
+        return _NO_TLS(where, "the server has no TLS, and sslmode asks for it")
+    return LedgerUnreachable(where, exc.strerror or type(exc).__name__)
+
+
+def _of_server(exc: asyncpg.PostgresError, where: str) -> Exception:
+    state = exc.sqlstate or ""
+    detail = exc.message or type(exc).__name__ if hasattr(exc, "message") else str(exc)
+    if state in _BY_STATE:
+        return _BY_STATE[state](where, detail)
+    if is_loss(exc):
+        return LedgerUnreachable(where, detail)
+    if state.startswith("22"):
+        return ConfigurationError(f"a value cannot be kept: {detail}")
+    advice = _INTERRUPTED if state == "57014" else _DEFAULT
+    return LedgerFailed(where, f"{detail} (SQLSTATE {state})", advice)
+
+
+# The first class that fits counts: ssl.SSLError and TimeoutError are OSErrors, and the errors of asyncpg have several parents.
+_BY_TYPE: Sequence[tuple[type[Exception], Callable[[Any, str], Exception]]] = (
+    (asyncpg.PostgresError, _of_server),
+    (ssl.SSLError, lambda exc, where: _CERTIFICATE(where, f"TLS failed: {exc.reason or type(exc).__name__}")),
+    (TimeoutError, lambda _, where: LedgerUnreachable(where, "there was no answer in time")),
+    (OSError, _of_network),
+    (
+        asyncpg.exceptions.TargetServerAttributeNotMatched,
+        lambda _, where: LedgerReadOnly(where, "none of the servers is as target_session_attrs asks"),
+    ),
+    (
+        asyncpg.exceptions.ClientConfigurationError,
+        lambda _, where: ConfigurationError(
+            f"the URL of the database at {where} cannot be used; see docs/postgres.md for its form"
+        ),
+    ),
+    (asyncpg.DataError, lambda exc, _: ConfigurationError(f"a value cannot be kept: {exc}")),
+    (asyncpg.InterfaceError, lambda _, where: LedgerUnreachable(where, "the connection is closed")),
+)
+
+
+def is_loss(exc: BaseException) -> bool:
+    """Whether the connection is lost, so that the statement may or may not have been carried out."""
+    if isinstance(exc, asyncpg.PostgresError):
+        state = exc.sqlstate or ""
+        return state.startswith("08") or state in _LOSSES
+    return isinstance(exc, OSError) or (
+        isinstance(exc, asyncpg.InterfaceError) and not isinstance(exc, asyncpg.DataError)
+    )
+
+
+def is_deadlock(exc: BaseException) -> bool:
+    """Whether the server has ended the statement for the sake of another one. Nothing of it was kept."""
+    return isinstance(exc, asyncpg.PostgresError) and exc.sqlstate in _DEADLOCKS
+
+
+def server_too_old(where: str, version: str) -> LedgerRefused:
+    """The server is of this version, such as "9.6"."""
+    return LedgerRefused(
+        where,
+        f"the server is PostgreSQL {version}",
+        f"Use PostgreSQL {OLDEST_SERVER} or newer, which has what the ledger needs",
+    )
