@@ -83,7 +83,7 @@ class Arrivals:
             connection.terminate()
             await self._connections.give_back(connection)
             if isinstance(exc, Exception):
-                raise error_of(exc, self._connections.where) from exc
+                raise error_of(exc, self._connections.where, self._connections.schema) from exc
             raise
         connection.add_termination_listener(lambda _connection: self._wake.set())
         self._connection = connection

@@ -171,7 +171,7 @@ class PostgresCalls(Ledger):
             try:
                 return await connection.fetch(sql, *values)
             except Exception as exc:
-                raise error_of(exc, self.where) from exc
+                raise error_of(exc, self.where, self.schema) from exc
 
         session = Session(
             connections=self._connections,

@@ -125,27 +125,31 @@ class Connections:
         ConfigurationError: An argument cannot be right.
     """
 
-    def __init__(self, dsn_or_pool: str | Pool, *, schema: str, timeout_s: float | None, size: int) -> None:
+    def __init__(self, dsn_or_pool: object, *, schema: str, timeout_s: float | None, size: int) -> None:
         self.schema = schema
         self.timeout_s = timeout_s
         self._size = size
-        self._given = None if isinstance(dsn_or_pool, str) else dsn_or_pool
         self._dsn = dsn_or_pool if isinstance(dsn_or_pool, str) else ""
-        self._pool: Pool | None = self._given
-        if self._given is None:
+        self._given: Pool | None = None
+        self._settings: dict[str, str] = {}
+        if isinstance(dsn_or_pool, str):
             self.where = url_without_credentials(self._dsn)
-        elif isinstance(self._given, asyncpg.Pool):
+            asked = parse_qs(urlsplit(self._dsn).query)  # what the URL sets, it has its reason to
+            self._settings = {name: value for name, value in _SETTINGS.items() if name not in asked}
+        elif isinstance(dsn_or_pool, asyncpg.Pool):
+            self._given = dsn_or_pool
             self.where = "postgresql://"  # until the server has said its place
         else:
             raise ConfigurationError(
                 "the database must be a URL such as postgresql://user@host:5432/database, or a pool of asyncpg; got"
                 f" {type(dsn_or_pool).__name__}"
             )
+        self._pool = self._given
 
     async def fetch(self, sql: str, *values: object, rows: int = 0) -> Sequence[asyncpg.Record]:
         """The rows of one statement, which changes nothing if it is repeated.
 
-        It is repeated once if its connection is lost, and a few times if the server ends it because of a deadlock.
+        It is repeated at once, on another connection, if its own is lost, or if the server ends it because of a deadlock.
 
         Args:
             sql: The statement.
@@ -158,13 +162,16 @@ class Connections:
         """
         repeated = 0
         while True:
+            lent = False
             try:
                 async with self.use(rows=rows) as connection:
+                    lent = True
                     return await connection.fetch(sql, *values)
             except LedgerError as exc:
                 cause = exc.__cause__ or exc
-                often = _DEADLOCKS if is_deadlock(cause) else 1 if _is_worth_repeating(cause) else 0
-                if repeated >= often:
+                # After a restart of the server each connection of the pool is lost, and says so when it is used.
+                often = _DEADLOCKS if is_deadlock(cause) else self._size if _is_worth_repeating(cause) else 0
+                if not lent or repeated >= often:
                     raise
                 repeated += 1
 
@@ -180,7 +187,7 @@ class Connections:
             async with asyncio.timeout(limit_s), self._lent() as connection:
                 yield connection
         except Exception as exc:
-            error = error_of(exc, self.where)
+            error = error_of(exc, self.where, self.schema)
             if error is exc:
                 raise
             raise error from (None if isinstance(error, ConfigurationError) else exc)
@@ -214,7 +221,7 @@ class Connections:
                 connection_class=_Connection,
                 timeout=_NO_LIMIT,  # of `connect`; `use` has the limit
                 max_inactive_connection_lifetime=0 if self.timeout_s is None else _IDLE_S,
-                server_settings=dict(_SETTINGS),
+                server_settings=self._settings,
             )
         return self._pool
 
@@ -228,9 +235,9 @@ class Connections:
             async with asyncio.timeout(self.timeout_s):
                 if self._given is not None:
                     return await self._given.acquire()
-                return await asyncpg.connect(self._dsn, timeout=_NO_LIMIT, server_settings={**_SETTINGS, **_KEPT})
+                return await asyncpg.connect(self._dsn, timeout=_NO_LIMIT, server_settings={**self._settings, **_KEPT})
         except Exception as exc:
-            raise error_of(exc, self.where) from exc
+            raise error_of(exc, self.where, self.schema) from exc
 
     async def give_back(self, connection: AnyConnection) -> None:
         """End what `keep` returned. Its locks are gone then."""
@@ -257,7 +264,7 @@ class Connections:
         if pool is None or pool is self._given:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_S):
+            async with asyncio.timeout(_CLOSE_S if self.timeout_s is None else min(_CLOSE_S, self.timeout_s)):
                 await pool.close()
                 return
         pool.terminate()

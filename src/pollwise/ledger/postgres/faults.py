@@ -49,9 +49,9 @@ _ACCESS = _refused(
     "Let this role in by a line of the server's pg_hba.conf; where that asks for TLS, add ?sslmode=require to the URL"
 )
 _DATABASE = _refused("Check the name of the database in the URL, or make it with createdb")
-_RIGHTS = _refused(
-    "As the owner of the schema, run: GRANT USAGE ON SCHEMA pollwise TO <role>; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL"
-    " TABLES IN SCHEMA pollwise TO <role>. To migrate, the role needs: GRANT CREATE ON DATABASE <database> TO <role>"
+_RIGHTS = (
+    "As the owner of the schema, run: GRANT USAGE ON SCHEMA {0} TO <role>; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN"
+    " SCHEMA {0} TO <role>. To migrate, the role needs: GRANT CREATE ON DATABASE <database> TO <role>"
 )
 _TABLES = _refused("Run `pollwise ledger migrate LEDGER`; the tables were changed or removed while they were in use")
 _CONNECTIONS = _refused(
@@ -68,7 +68,6 @@ _BY_STATE: Mapping[str, _Maker] = {
     "28P01": _LOGIN,
     "3D000": _DATABASE,
     "3F000": _TABLES,
-    "42501": _RIGHTS,
     "42703": _TABLES,
     "42P01": _TABLES,
     "53100": LedgerFull,
@@ -79,8 +78,10 @@ _INTERRUPTED = "Look at statement_timeout and lock_timeout of the role, then cal
 _DEFAULT = "Look into the server's log, then call again"
 
 
-def error_of(exc: BaseException, where: str) -> Exception:
+def error_of(exc: BaseException, where: str, schema: str = "pollwise") -> Exception:
     """The error of a ledger at `where` for what asyncpg or the network raised. An error of pollwise stays as it is."""
+    if isinstance(exc, asyncpg.InsufficientPrivilegeError):
+        return LedgerRefused(where, str(exc), _RIGHTS.format(schema))
     if isinstance(exc, PollwiseError):
         return exc
     for kind, made in _BY_TYPE:
@@ -109,7 +110,7 @@ def _of_server(exc: asyncpg.PostgresError, where: str) -> Exception:
 
 
 # The first class that fits counts: ssl.SSLError and TimeoutError are OSErrors, and the errors of asyncpg have several parents.
-_BY_TYPE: Sequence[tuple[type[Exception], Callable[[Any, str], Exception]]] = (
+_BY_TYPE: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Any, str], Exception]]] = (
     (asyncpg.PostgresError, _of_server),
     (ssl.SSLError, lambda exc, where: _CERTIFICATE(where, f"TLS failed: {exc.reason or type(exc).__name__}")),
     (TimeoutError, lambda _, where: LedgerUnreachable(where, "there was no answer in time")),
@@ -125,7 +126,10 @@ _BY_TYPE: Sequence[tuple[type[Exception], Callable[[Any, str], Exception]]] = (
         ),
     ),
     (asyncpg.DataError, lambda exc, _: ConfigurationError(f"a value cannot be kept: {exc}")),
-    (asyncpg.InterfaceError, lambda _, where: LedgerUnreachable(where, "the connection is closed")),
+    (
+        (asyncpg.InterfaceError, asyncpg.InternalClientError),
+        lambda _, where: LedgerUnreachable(where, "the connection is closed"),
+    ),
 )
 
 
@@ -134,9 +138,10 @@ def is_loss(exc: BaseException) -> bool:
     if isinstance(exc, asyncpg.PostgresError):
         state = exc.sqlstate or ""
         return state.startswith("08") or state in _LOSSES
-    return isinstance(exc, OSError) or (
-        isinstance(exc, asyncpg.InterfaceError) and not isinstance(exc, asyncpg.DataError)
-    )
+    if isinstance(exc, asyncpg.DataError):
+        return False
+    # InternalClientError: a server that shuts down says so on an idle connection, and asyncpg's state is wrong from then on.
+    return isinstance(exc, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError))
 
 
 def is_deadlock(exc: BaseException) -> bool:

@@ -256,7 +256,7 @@ class Leases:
                 connection.terminate()
                 await self._connections.give_back(connection)
                 if isinstance(exc, Exception):
-                    raise error_of(exc, self._connections.where) from exc
+                    raise error_of(exc, self._connections.where, self._connections.schema) from exc
                 raise
             gone = self._gone = asyncio.Event()
             connection.add_termination_listener(lambda _connection: gone.set())
