@@ -1,6 +1,7 @@
 """A program that runs a PostgreSQL server until its standard input is closed, hence also if its parent was killed.
 
-It prints the URL of the server. A line `restart`, `stop` or `start` on its standard input does that, and is then printed back.
+It prints the URL of the server. A line on its standard input is a command, and is printed back when it
+is done: `restart`, `standby` (restart as one), `promote` (that one).
 """
 
 from __future__ import annotations
@@ -35,22 +36,30 @@ def main() -> None:
             server.start()
             print(server.get_uri(), flush=True)  # noqa: T201 - to the parent
             for line in sys.stdin:
-                pg_ctl(server, line.strip())
+                obey(server, line.strip())
                 print(line.strip(), flush=True)  # noqa: T201 - to the parent
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def pg_ctl(server: PostgresServer, command: str) -> None:
-    """Restart, stop or start the server. It ends at once, as in a crash."""
-    if command == "start":
-        server.ensure_postgres_running()
-        return
-    log = () if command == "stop" else ("-l", str(server.log))
-    arguments = ("-w", "-D", str(server.pgdata), "-m", "immediate", *log, command)
-    pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=30)
-    if command == "restart":
-        server.ensure_postgres_running()  # learns the new process, which `cleanup` stops
+def obey(server: PostgresServer, command: str) -> None:
+    """Carry out one command. A server that is restarted ends at once, as in a crash."""
+    signal_file = server.pgdata / "standby.signal"
+    match command:
+        case "restart":
+            pg_ctl(server, "-m", "immediate", "-l", str(server.log), "restart")
+        case "standby":
+            signal_file.touch()
+            pg_ctl(server, "-m", "immediate", "-l", str(server.log), "restart")
+        case "promote":
+            pg_ctl(server, "promote")
+    server.ensure_postgres_running()  # learns the new process, which `cleanup` stops
+
+
+def pg_ctl(server: PostgresServer, *arguments: str) -> None:
+    """Run the command of PostgreSQL, and wait until it is done."""
+    given = ("-w", "-D", str(server.pgdata), *arguments)
+    pgexec("pg_ctl", given, bin_path=server.bin_path, user=server.system_user, timeout=30)
 
 
 if __name__ == "__main__":

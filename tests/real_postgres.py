@@ -50,7 +50,7 @@ class Host:
         self.url = self._line()
 
     def command(self, name: str) -> None:
-        """`restart`, `stop` or `start` the server. Blocks until that is done."""
+        """A command of postgres_host.py. Blocks until it is done."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{name}\n")
         self._process.stdin.flush()

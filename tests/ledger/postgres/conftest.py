@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from real_postgres import open_postgres
 
 from pollwise.ledger.postgres import PostgresLedger
+from real_postgres import open_postgres
 
 
 @pytest.fixture

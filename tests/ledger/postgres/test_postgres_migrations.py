@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from ledger_values import every, new
-from real_postgres import needs_postgres, run, schema_of, url
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import LedgerTooNew, LedgerTooOld
 from pollwise.ledger.postgres import Migrated, PostgresLedger, migrate, migrations
+from real_postgres import needs_postgres, run, schema_of, url
 
 pytestmark = needs_postgres
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -37,6 +38,14 @@ _NO_LIMIT: Any = None  # asyncpg takes it, its stubs do not
 _CLOSE_S = 5.0
 _DEADLOCKS = 5  # repeats
 _ROW_S = 0.001
+# Another try at once would have the same end, and after a time-out double the wait.
+_NOT_NOW = (
+    TimeoutError,
+    ConnectionRefusedError,
+    FileNotFoundError,
+    socket.gaierror,
+    asyncpg.exceptions.CannotConnectNowError,
+)
 _IDLE_S = 300.0  # seconds until a connection that is not used is closed
 _SETTINGS: Mapping[str, str] = {
     "application_name": "pollwise",
@@ -106,7 +115,7 @@ class _Connection(asyncpg.Connection):
 
 
 def _is_worth_repeating(cause: BaseException) -> bool:
-    return is_loss(cause) and not isinstance(cause, TimeoutError)  # another time-out would double the wait
+    return is_loss(cause) and not isinstance(cause, _NOT_NOW)
 
 
 class Connections:
@@ -162,16 +171,14 @@ class Connections:
         """
         repeated = 0
         while True:
-            lent = False
             try:
                 async with self.use(rows=rows) as connection:
-                    lent = True
                     return await connection.fetch(sql, *values)
             except LedgerError as exc:
                 cause = exc.__cause__ or exc
                 # After a restart of the server each connection of the pool is lost, and says so when it is used.
                 often = _DEADLOCKS if is_deadlock(cause) else self._size if _is_worth_repeating(cause) else 0
-                if not lent or repeated >= often:
+                if repeated >= often:
                     raise
                 repeated += 1
 

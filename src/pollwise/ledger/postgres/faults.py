@@ -93,7 +93,7 @@ def error_of(exc: BaseException, where: str, schema: str = "pollwise") -> Except
 def _of_network(exc: OSError, where: str) -> Exception:
     if type(exc) is ConnectionError and "SSL" in str(exc):  # asyncpg's own, which has no other mark
         return _NO_TLS(where, "the server has no TLS, and sslmode asks for it")
-    return LedgerUnreachable(where, exc.strerror or type(exc).__name__)
+    return LedgerUnreachable(where, exc.strerror or str(exc) or type(exc).__name__)
 
 
 def _of_server(exc: asyncpg.PostgresError, where: str) -> Exception:
