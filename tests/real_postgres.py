@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -96,7 +98,7 @@ async def open_postgres(tmp_path: Path, **options: Any) -> PostgresLedger:
 @asynccontextmanager
 async def connected(**options: Any) -> AsyncIterator[asyncpg.Connection[Any]]:
     """A connection that does what pollwise would not."""
-    connection = await asyncpg.connect(url(), timeout=None, **options)
+    connection = await asyncpg.connect(**{"dsn": url(), "timeout": None, **options})
     try:
         yield connection
     finally:
@@ -118,3 +120,14 @@ async def let_claims_pass(ledger: Ledger, lease_s: float) -> None:
         await run(
             f'UPDATE "{ledger.schema}".watches SET claimed_until = claimed_until - make_interval(secs => {lease_s})'  # noqa: S608
         )
+
+
+@asynccontextmanager
+async def own_database() -> AsyncIterator[str]:
+    """The URL of an empty database, with a password in it. It is removed at the end."""
+    name = f"pollwise_test_{secrets.token_hex(8)}"
+    await run(f"CREATE DATABASE {name}")
+    try:
+        yield urlsplit(url())._replace(path=f"/{name}").geturl().replace("postgres:@", "postgres:hunter2@")
+    finally:
+        await run(f"DROP DATABASE {name} WITH (FORCE)")

@@ -7,7 +7,9 @@ import pytest
 from pollwise.cli import main
 
 
-@pytest.mark.parametrize(("command", "usage"), [("show", ""), ("export", ""), ("check", ""), ("recover", " NEW")])
+@pytest.mark.parametrize(
+    ("command", "usage"), [("show", ""), ("export", ""), ("check", ""), ("recover", " NEW"), ("migrate", "")]
+)
 def test_the_help_has_the_arguments_and_the_exit_statuses(
     command: str, usage: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ from pollwise.durable.codec import conclusion_of
 from pollwise.endpoints.document360 import DeleteFileEndpoint, DeleteFileJob
 from pollwise.errors import DeadlineExceeded, PollTimeout
 from pollwise.http.auth import ApiKeyAuth
-from pollwise.ledger import Acknowledgement, Change, Conclusion, NewIntent, NewWatch, OutcomeKind, SqliteLedger
+from pollwise.ledger import Acknowledgement, Change, Conclusion, Ledger, NewIntent, NewWatch, OutcomeKind, SqliteLedger
 from pollwise.model.events import Abandoned
 from pollwise.model.reading import Phase
 
@@ -24,7 +24,7 @@ Run = Callable[..., Any]
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-async def fill(ledger: SqliteLedger, count: int = 6, state: str = "broken") -> None:
+async def fill(ledger: Ledger, count: int = 6, state: str = "broken") -> None:
     """Record `count` watches: a third succeeded, a third failed, a third is running."""
     new = [
         NewWatch(endpoint="document360", keys={"task_id": f"t{n}"}, first_seen=BEGAN, deadline=None)

@@ -35,6 +35,7 @@ from pollwise.cli.fail_fast import UnsuccessfulJob, known_failure, unsuccessful
 from pollwise.cli.fresh_ledger import start_over
 from pollwise.cli.job_table import JobTable
 from pollwise.cli.ledger_commands import reason_texts, summarize
+from pollwise.cli.ledger_place import OpenLedger, file_of, open_place
 from pollwise.cli.metrics_server import AddWatcher, metrics_served
 from pollwise.cli.observed_ledger import ObservedLedger
 from pollwise.cli.origin_checks import check_job_origins, check_urls
@@ -49,7 +50,7 @@ from pollwise.cli.terminal import print_note
 from pollwise.core.pacing import Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import AuthenticationError, LedgerWriteFailed, OriginChanged, SetupError
-from pollwise.ledger import LedgerError, SqliteLedger
+from pollwise.ledger import LedgerError
 from pollwise.model.events import Abandoned
 from pollwise.model.limits import Limits
 from pollwise.watcher import JobWatcher
@@ -89,8 +90,8 @@ async def run_batch(jobs: str, options: BatchOptions, at_end: ExecOptions = _NO_
         check_urls(endpoints, job_table, allow_plain_http=options.allow_plain_http)
         if options.fresh:
             accounts = {endpoint.name: endpoint.account for endpoint in endpoints}
-            await start_over(ledger_path, job_table, accounts, taken=options.written_files())
-        async with SqliteLedger(ledger_path) as ledger:
+            await start_over(options.file_to_move(jobs), job_table, accounts, taken=options.written_files())
+        async with open_place(ledger_path) as ledger:
             await check_job_origins(endpoints, job_table, ledger, moved)
             counts = job_table.endpoints
             budgets = {endpoint.name: options.budget(endpoint.documented_limit) for endpoint in endpoints}
@@ -112,7 +113,7 @@ class _Batch:
     options: BatchOptions
     job_table: JobTable
     endpoints: Sequence[AnyEndpoint]
-    ledger: SqliteLedger
+    ledger: OpenLedger
     progress: BatchProgress
     budgets: Mapping[str, RateBudget]
 
@@ -133,7 +134,7 @@ class _Batch:
         )
         try:
             async with (
-                run_recorded(self.options.ledger_of(self.jobs)),
+                run_recorded(file_of(self.options.ledger_of(self.jobs))),
                 metrics_served(self.options.metrics_port, self.options.metrics_host) as add,
                 screen,
             ):

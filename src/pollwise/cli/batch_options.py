@@ -19,6 +19,7 @@ from pollwise.cli.atomic_file import check_distinct
 from pollwise.cli.durations import to_timeout
 from pollwise.cli.endpoint_completion import EndpointName
 from pollwise.cli.exit_status import UsageError
+from pollwise.cli.ledger_place import LedgerPlace, Place, file_of
 from pollwise.cli.options import (
     Count,
     Duration,  # noqa: F401  the annotations of WatchOptions are resolved in this file, too
@@ -85,8 +86,8 @@ _Url = Annotated[str | None, Parameter(metavar="URL", show_default=False)]
 class BatchOptions(WatchOptions):
     """The options of `pollwise batch`."""
 
-    ledger: FilePath = None
-    """The file that records the progress. Without it: the name of JOBS with `.ledger` appended."""
+    ledger: Annotated[LedgerPlace | None, Parameter(metavar="FILE", show_default=False)] = None
+    """The file, or the URL of the PostgreSQL database, that records the progress. Without it: the name of JOBS with `.ledger` appended."""
 
     out: FilePath = None
     """Write the results to this file when all are known: a JSON object for each row."""
@@ -180,13 +181,22 @@ class BatchOptions(WatchOptions):
             raise UsageError(f"{jobs} ends neither in .jsonl nor in .csv; add --format jsonl or --format csv")
         return known
 
-    def ledger_of(self, jobs: str) -> Path:
-        """The path of the ledger of JOBS. Raises UsageError for stdin without `--ledger`."""
+    def ledger_of(self, jobs: str) -> Place:
+        """The place of the ledger of JOBS. Raises UsageError for stdin without `--ledger`."""
         if self.ledger is not None:
             return self.ledger
         if jobs == "-":
             raise UsageError("jobs from stdin need --ledger FILE, which records their progress")
         return Path(f"{jobs}.ledger")
+
+    def file_to_move(self, jobs: str) -> Path:
+        """The ledger that `--fresh` moves. Raises UsageError for a database."""
+        place = self.ledger_of(jobs)
+        if isinstance(place, Path):
+            return place
+        raise UsageError(
+            f"--fresh moves a file, and {place} is a database. Name another database or schema, or another account of the jobs"
+        )
 
     def check_files(self, jobs: str) -> None:
         """Raises UsageError if two options name the same file."""
@@ -194,11 +204,11 @@ class BatchOptions(WatchOptions):
         named = {
             "JOBS": None if jobs == "-" else jobs,
             **read_files(self.endpoints),
-            "--ledger": ledger,
+            "--ledger": file_of(ledger),
             "--out": self.out,
             "--report": self.report,
         }
-        check_distinct(named, ledger=ledger)
+        check_distinct(named, ledger=file_of(ledger))
 
     def written_files(self) -> frozenset[str]:
         """The real paths of the files that are written beside the ledger."""
@@ -206,7 +216,11 @@ class BatchOptions(WatchOptions):
 
     def files_of(self, jobs: str, *, complete: bool) -> dict[str, Path]:
         """The files of the batch, by the variable that tells a command of `--exec`. The results are there if it is complete."""
-        files = {"LEDGER": self.ledger_of(jobs), "REPORT": self.report, "RESULTS": self.out if complete else None}
+        files = {
+            "LEDGER": file_of(self.ledger_of(jobs)),
+            "REPORT": self.report,
+            "RESULTS": self.out if complete else None,
+        }
         return {f"POLLWISE_{name}": path for name, path in files.items() if path is not None}
 
     def budget(self, documented_limit: RateLimit | None) -> RateBudget:

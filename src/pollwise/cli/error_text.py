@@ -266,7 +266,9 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     JobFailed: lambda error: f"failed: {error.reason or 'no reason given'}",
     JobNotFound: _not_found,
     LedgerClosed: lambda error: f"{error.where} was closed while it was in use. Run the command again.",
-    LedgerFailed: lambda error: f"{error.where}: {error.detail}. Check the disk, then run the command again.",
+    LedgerFailed: lambda error: (
+        f"{error.where}: {error.detail}. {error.advice.replace('call again', 'run the command again')}."
+    ),
     LedgerFull: lambda error: (
         f"{error.where} could not grow ({error.detail}): the disk is full, or a quota or size limit is reached."
         " Make room, then run the command again; the ledger is still usable."

@@ -7,12 +7,12 @@ Rule: as in app.py. A command imports its engine when it runs.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from pollwise.cli.exit_texts import LEDGER, REPAIR
+from pollwise.cli.ledger_place import LedgerPlace
 from pollwise.cli.options import CommonOptions, FilePath
 
 __all__ = ["app"]
@@ -23,11 +23,11 @@ app = App(name="ledger", help_epilogue=LEDGER)
 
 
 @app.command(name="show", help_epilogue=LEDGER)
-async def show_ledger(ledger: Path, /, *, report: FilePath = None, options: CommonOptions = _USUAL) -> int:
+async def show_ledger(ledger: LedgerPlace, /, *, report: FilePath = None, options: CommonOptions = _USUAL) -> int:
     """Show the numbers of a ledger.
 
     Args:
-        ledger: The file.
+        ledger: The file, or the URL of a PostgreSQL database.
         report: Also write a report to this file, as one HTML page.
         options: What to show.
     """
@@ -38,7 +38,7 @@ async def show_ledger(ledger: Path, /, *, report: FilePath = None, options: Comm
 
 @app.command(name="export", help_epilogue=LEDGER)
 async def export_ledger(
-    ledger: Path,
+    ledger: LedgerPlace,
     /,
     *,
     out: FilePath = None,
@@ -48,7 +48,7 @@ async def export_ledger(
     """Write a ledger's outcomes as JSON lines, in the order of recording.
 
     Args:
-        ledger: The file.
+        ledger: The file, or the URL of a PostgreSQL database.
         out: Write to this file instead of stdout, whole or not at all.
         include_open: Also write watches without an outcome.
         options: What to show.
@@ -59,11 +59,11 @@ async def export_ledger(
 
 
 @app.command(name="check", help_epilogue=REPAIR)
-async def check_ledger(ledger: Path, /, *, options: CommonOptions = _USUAL) -> int:
+async def check_ledger(ledger: LedgerPlace, /, *, options: CommonOptions = _USUAL) -> int:
     """List the damaged rows of a ledger. The ledger stays as it is.
 
     Args:
-        ledger: The file.
+        ledger: The file, or the URL of a PostgreSQL database.
         options: What to show.
     """
     from pollwise.cli import ledger_repair
@@ -72,7 +72,7 @@ async def check_ledger(ledger: Path, /, *, options: CommonOptions = _USUAL) -> i
 
 
 @app.command(name="recover", help_epilogue=REPAIR)
-async def recover_ledger(ledger: Path, new: Path, /, *, options: CommonOptions = _USUAL) -> int:
+async def recover_ledger(ledger: LedgerPlace, new: LedgerPlace, /, *, options: CommonOptions = _USUAL) -> int:
     """Write the sound rows of a damaged ledger to a new ledger.
 
     The damaged ledger stays as it is. The jobs of its damaged rows are listed,
@@ -86,3 +86,19 @@ async def recover_ledger(ledger: Path, new: Path, /, *, options: CommonOptions =
     from pollwise.cli import ledger_repair
 
     return await ledger_repair.recover(ledger, new, options=options)
+
+
+@app.command(name="migrate", help_epilogue=LEDGER)
+async def migrate_ledger(ledger: LedgerPlace, /, *, options: CommonOptions = _USUAL) -> int:
+    """Make the tables of a ledger in PostgreSQL, or bring them to this version.
+
+    Everything is one transaction, and a second call changes nothing. The
+    password comes from the URL, PGPASSWORD, or the file of PGPASSFILE.
+
+    Args:
+        ledger: The database, such as postgresql://user@host:5432/database.
+        options: What to show.
+    """
+    from pollwise.cli import ledger_migration
+
+    return await ledger_migration.migrate_ledger(ledger, options=options)

@@ -25,6 +25,7 @@ from pollwise.cli.error_text import error_text
 from pollwise.cli.event_text import appearance_of
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.ledger_entries import read_entries
+from pollwise.cli.ledger_place import Place, file_of, open_place
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
 from pollwise.cli.options import CommonOptions
 from pollwise.cli.report import write_report
@@ -32,7 +33,7 @@ from pollwise.cli.safe_text import counted, safe
 from pollwise.cli.screen import open_screen
 from pollwise.cli.stdout import StdoutWriter
 from pollwise.cli.stored_error import StoredError
-from pollwise.ledger import Ledger, LedgerCorrupt, SqliteLedger
+from pollwise.ledger import Ledger, LedgerCorrupt
 from pollwise.ledger.errors import row_names
 
 __all__ = ["ascii_json", "export_ledger", "reason_texts", "show_ledger", "summarize"]
@@ -43,7 +44,7 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _HAS_ERROR = b'"error":{"type":'
 
 
-async def show_ledger(path: Path, *, options: CommonOptions, report: Path | None) -> ExitStatus:
+async def show_ledger(path: Place, *, options: CommonOptions, report: Path | None) -> ExitStatus:
     """Tell what the ledger holds, in numbers.
 
     Raises:
@@ -51,10 +52,10 @@ async def show_ledger(path: Path, *, options: CommonOptions, report: Path | None
         LedgerError: It cannot be read.
         OSError: The report cannot be written.
     """
-    check_distinct({"LEDGER": path, "--report": report}, ledger=path)
+    check_distinct({"LEDGER": file_of(path), "--report": report}, ledger=file_of(path))
     if report is not None:
         check_writable(report)
-    async with SqliteLedger(path, read_only=True) as ledger:
+    async with open_place(path, read_only=True) as ledger:
         summary = await summarize(ledger)
         damaged = [row.id for row in ledger.damaged]
         unfinished = await _unfinished_starts(ledger)
@@ -72,7 +73,7 @@ async def show_ledger(path: Path, *, options: CommonOptions, report: Path | None
     return ExitStatus.FAILED if unfinished is None else _status(path, damaged)
 
 
-async def _unfinished_starts(ledger: SqliteLedger) -> list[str] | None:
+async def _unfinished_starts(ledger: Ledger) -> list[str] | None:
     """The keys of the starts of which it is not known whether there is a job. None if they cannot be read."""
     try:
         return [intent.key for intent in await ledger.unfinished_submits()]
@@ -88,7 +89,7 @@ def _unfinished_text(keys: Sequence[str]) -> str:
     return f"{starts} no known job, so it may or may not have been started: {named}{more}"
 
 
-async def export_ledger(path: Path, *, options: CommonOptions, out: Path | None, include_open: bool) -> ExitStatus:
+async def export_ledger(path: Place, *, options: CommonOptions, out: Path | None, include_open: bool) -> ExitStatus:
     """Write all watches with an outcome, or simply all, as JSON lines.
 
     Raises:
@@ -96,11 +97,11 @@ async def export_ledger(path: Path, *, options: CommonOptions, out: Path | None,
         LedgerError: It cannot be read.
         OSError: The output cannot be written.
     """
-    check_distinct({"LEDGER": path, "--out": out}, ledger=path)
+    check_distinct({"LEDGER": file_of(path), "--out": out}, ledger=file_of(path))
     output, documents = StdoutWriter(), options.documents()
     with ExitStack() as stack:
         write = None if out is None else stack.enter_context(atomic_write(out))
-        async with SqliteLedger(path, read_only=True) as ledger:
+        async with open_place(path, read_only=True) as ledger:
             async for lines in ledger.export(include_open=include_open):
                 text = ascii_json(b"\n".join(map(_with_error_text, lines.splitlines())))
                 if not documents.plain:
@@ -115,7 +116,7 @@ async def export_ledger(path: Path, *, options: CommonOptions, out: Path | None,
     return _status(path, damaged)
 
 
-def _status(path: Path, damaged: Sequence[int]) -> ExitStatus:
+def _status(path: Place, damaged: Sequence[int]) -> ExitStatus:
     """The exit status. If rows were left out, say on stderr how many, and which."""
     if not damaged:
         return ExitStatus.SUCCEEDED
@@ -155,7 +156,7 @@ def _with_error_text(line: bytes) -> bytes:
     return orjson.dumps({**exported, "error": {"type": error.kind, "message": error.text() or None}})
 
 
-def _summary_fields(path: Path, summary: LedgerSummary) -> dict[str, Any]:
+def _summary_fields(path: Place, summary: LedgerSummary) -> dict[str, Any]:
     return {
         "ledger": str(path),
         "watches": summary.total,
@@ -187,7 +188,7 @@ def _accounts(summary: LedgerSummary) -> list[dict[str, Any]]:
     ]
 
 
-def _summary_texts(path: Path, summary: LedgerSummary) -> Iterator[Text]:
+def _summary_texts(path: Place, summary: LedgerSummary) -> Iterator[Text]:
     yield Text(safe(path), style="bold")
     if not summary.total:
         yield Text("no watches yet")

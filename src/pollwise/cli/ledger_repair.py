@@ -7,10 +7,10 @@ import json
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from pollwise.cli.exit_status import ExitStatus, UsageError
+from pollwise.cli.ledger_place import DatabaseUrl, Place, open_place
 from pollwise.cli.options import CommonOptions
 from pollwise.cli.safe_text import counted, safe
 from pollwise.cli.stdout import StdoutWriter
@@ -20,25 +20,43 @@ from pollwise.ledger.recovery import Survey, check_ledger, recover_ledger
 __all__ = ["check", "recover"]
 
 
-async def check(path: Path, *, options: CommonOptions) -> ExitStatus:
+async def check(path: Place, *, options: CommonOptions) -> ExitStatus:
     """Say which rows are damaged.
 
     Raises:
         LedgerError: No row can be read.
     """
+    if isinstance(path, DatabaseUrl):
+        return await _check_database(path, options=options)
     survey = await _in_thread(lambda stop: check_ledger(str(path), stop), "The check was interrupted.")
     await _print(survey, counted(survey.sound, "row is sound", "rows are sound"), options=options)
     return _status(survey)
 
 
-async def recover(path: Path, new: Path, *, options: CommonOptions) -> ExitStatus:
+async def _check_database(place: DatabaseUrl, *, options: CommonOptions) -> ExitStatus:
+    """A server checks its own pages. This reads each row."""
+    sound = 0
+    async with open_place(place, read_only=True) as ledger:
+        async for lines in ledger.export(include_open=True):
+            sound += lines.count(b"\n")
+        survey = Survey(sound=sound, damaged=tuple(ledger.damaged), faults=())
+    await _print(survey, counted(sound, "row is sound", "rows are sound"), options=options)
+    return _status(survey)
+
+
+async def recover(path: Place, new: Place, *, options: CommonOptions) -> ExitStatus:
     """Write the sound rows to a new ledger.
 
     Raises:
-        UsageError: `new`, or a part of a ledger of that name, exists.
+        UsageError: One of them is a database. `new`, or a part of a ledger of that name, exists.
         ConfigurationError: `new` would be a part of the damaged ledger.
         LedgerError: No row can be read, or `new` cannot be written.
     """
+    if isinstance(path, DatabaseUrl) or isinstance(new, DatabaseUrl):
+        raise UsageError(
+            "recover is for files. A database is restored from a backup of its server; `pollwise ledger check` lists the rows that"
+            " cannot be read"
+        )
     interrupted = f"The recovery was interrupted. Nothing was changed, and {safe(new)} was not written."
     try:
         survey = await _in_thread(lambda stop: recover_ledger(str(path), str(new), stop), interrupted)

@@ -50,17 +50,18 @@ def _now() -> datetime:
 
 
 @contextlib.asynccontextmanager
-async def run_recorded(ledger: Path, clock: Callable[[], datetime] = _now) -> AsyncIterator[None]:
+async def run_recorded(ledger: Path | None, clock: Callable[[], datetime] = _now) -> AsyncIterator[None]:
     """Record that the command runs, until the block is left. The caller has the ledger open for writing.
 
     Args:
-        ledger: The ledger that the runs belong to.
+        ledger: The ledger that the runs belong to. None for a database, which has no record of runs.
         clock: Returns the time, aware.
     """
     with contextlib.ExitStack() as stack:
         file = None
         try:
-            file = stack.enter_context(_RunFile(_path(ledger), clock))
+            if ledger is not None:
+                file = stack.enter_context(_RunFile(_path(ledger), clock))
         except OSError as exc:
             _log.warning("the report will not know when this command ran: %s", exc)
         if file is None:
@@ -153,8 +154,10 @@ def _text(time: datetime) -> str:
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
-def read_runs(ledger: Path) -> list[Run]:
+def read_runs(ledger: Path | None) -> list[Run]:
     """The runs of the batch with this ledger, oldest first. Empty if none is recorded, or if they cannot be read."""
+    if ledger is None:
+        return []
     try:
         with os.fdopen(_open(_path(ledger), os.O_RDONLY), "rb") as file:
             lines = file.read(_MOST_READ).decode("ascii", "replace").splitlines()

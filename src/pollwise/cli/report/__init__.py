@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pollwise.cli.atomic_file import atomic_write
+from pollwise.cli.ledger_place import Place, file_of
 from pollwise.cli.ledger_summary import LedgerSummary
 from pollwise.cli.report.page import render
 from pollwise.cli.run_times import read_runs
@@ -32,7 +33,7 @@ __all__ = ["write_report"]
 
 
 def write_report(
-    path: Path, summary: LedgerSummary, name: str, ledger: Path, *, damaged: int = 0, unfinished: int = 0
+    path: Path, summary: LedgerSummary, name: str, ledger: Place, *, damaged: int = 0, unfinished: int = 0
 ) -> None:
     """Write the page about `summary`, whole or not at all.
 
@@ -40,7 +41,7 @@ def write_report(
         path: The file to write.
         summary: The jobs.
         name: The title, such as the name of JOBS. For stdin, `-`, it is the name of the ledger.
-        ledger: The path of the ledger, beside which the runs of the batch are recorded.
+        ledger: The ledger. The runs of the batch are recorded beside a file.
         damaged: The number of damaged rows, which `summary` does not count.
         unfinished: The number of starts of which the job is not known.
 
@@ -53,7 +54,7 @@ def write_report(
         now=datetime.now(UTC),
         version=importlib.metadata.version("pollwise"),
         ledger=ledger,
-        runs=read_runs(ledger),
+        runs=read_runs(file_of(ledger)),
         damaged=damaged,
         unfinished=unfinished,
     )

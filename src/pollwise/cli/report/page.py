@@ -21,6 +21,7 @@ import jinja2
 
 from pollwise.cli.event_text import appearance_of
 from pollwise.cli.ledger_entries import LedgerEntry
+from pollwise.cli.ledger_place import Place
 from pollwise.cli.ledger_summary import STATES, LedgerSummary
 from pollwise.cli.report.charts import (
     MAX_BARS,
@@ -72,7 +73,7 @@ def render(
     name: str,
     now: datetime,
     version: str,
-    ledger: Path | None = None,
+    ledger: Place | None = None,
     runs: Sequence[Run] = (),
     damaged: int = 0,
     unfinished: int = 0,
@@ -84,7 +85,7 @@ def render(
         name: The title, such as the name of the file of jobs.
         now: The time, timezone-aware.
         version: The version of pollwise.
-        ledger: The path of the ledger, for the commands on the page; without one they say LEDGER.
+        ledger: The ledger, for the commands on the page; without one they say LEDGER.
         runs: The recorded runs of the batch, oldest first.
         damaged: The number of damaged rows, which `summary` does not count.
         unfinished: The number of starts of which the job is not known.

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import attrs
 
+from pollwise.cli.ledger_place import Place
 from pollwise.cli.ledger_summary import LedgerSummary, Reason
 from pollwise.cli.safe_text import counted, safe
 
@@ -63,7 +63,7 @@ class Wrong:
         return not (self.groups or self.notices)
 
 
-def find_wrong(summary: LedgerSummary, ledger: Path, *, damaged: int, unfinished: int) -> Wrong:
+def find_wrong(summary: LedgerSummary, ledger: Place, *, damaged: int, unfinished: int) -> Wrong:
     """What went wrong.
 
     Args:
@@ -82,7 +82,7 @@ def find_wrong(summary: LedgerSummary, ledger: Path, *, damaged: int, unfinished
     )
 
 
-def ledger_command(command: str, ledger: Path, options: str = "") -> str:
+def ledger_command(command: str, ledger: Place, options: str = "") -> str:
     """A command about this ledger, to be copied."""
     return f"pollwise ledger {command} {shlex.quote(safe(ledger))}{options}"
 
@@ -108,7 +108,7 @@ def _more(reasons: int, unlisted: int) -> str:
     return f"There {are}{f', and {others} beyond those that were kept' if unlisted else ''}."
 
 
-def _notices(summary: LedgerSummary, ledger: Path, damaged: int, unfinished: int) -> list[tuple[str, str]]:
+def _notices(summary: LedgerSummary, ledger: Place, damaged: int, unfinished: int) -> list[tuple[str, str]]:
     found = []
     if retried := summary.states["retrying"]:
         whose = (
