@@ -172,6 +172,7 @@ def test_what_is_imported_is_required(path: Path) -> None:
         "progress/rich_bars.py": "rich",
         "testing.py": "testing",
         "endpoints/aws": "aws",
+        "ledger/postgres": "postgres",
     }
     inside = Path(relative(path))
     extra = next((extras[str(place)] for place in (inside, *inside.parents) if str(place) in extras), None)

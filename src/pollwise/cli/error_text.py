@@ -50,7 +50,15 @@ from pollwise.errors import (
     WatcherClosed,
     WatchStopped,
 )
-from pollwise.ledger import LedgerClosed, LedgerFailed, LedgerFull, LedgerInUse, LedgerMissing, LedgerUnwritable
+from pollwise.ledger import (
+    LedgerClosed,
+    LedgerFailed,
+    LedgerFull,
+    LedgerInUse,
+    LedgerMissing,
+    LedgerReadOnly,
+    LedgerUnwritable,
+)
 from pollwise.model.events import Abandoned
 
 __all__ = ["abandoned_text", "call_error_text", "error_text", "job_text"]
@@ -278,6 +286,10 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
         " file with --ledger, or only look at it with `pollwise ledger show`."
     ),
     LedgerMissing: lambda error: f"{error.where} does not exist. Check the path.",
+    LedgerReadOnly: lambda error: (
+        f"{error.where} is read-only: {error.detail}. Use the URL of the primary, or several hosts with"
+        " ?target_session_attrs=read-write; to look at it, use `pollwise ledger show`."
+    ),
     LedgerUnwritable: lambda error: (
         f"{error.where} cannot be opened here: {error.detail}. To write it, the file and its directory must be"
         " writable; to look at it with `pollwise ledger show`, the file must be readable."

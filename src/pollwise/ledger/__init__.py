@@ -21,6 +21,7 @@
     recovery.py   checks a damaged ledger, and saves its sound rows in a new file
     first_page.py  reads a ledger whose first page is damaged
     schema.py    tables, versions, migrations
+    postgres/    the ledger in a PostgreSQL database, which is imported only by its own name
 
 Rule 1: a call returns after its data is on disk. If it fails, the call raises.
 Rule 2: the event loop never waits for a disk.

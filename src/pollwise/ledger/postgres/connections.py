@@ -51,6 +51,9 @@ _SETTINGS: Mapping[str, str] = {
     "application_name": "pollwise",
     "jit": "off",  # its compilation takes longer than these statements
     "plan_cache_mode": "force_generic_plan",  # the plan does not depend on how many rows a call brings
+    "enable_seqscan": "off",  # a plan that was made for an empty table is used when it is full
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     "timezone": "UTC",
 }
 # Of a connection that is kept: the server notices within about 15 s that the machine of its client is gone.
