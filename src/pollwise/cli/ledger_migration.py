@@ -12,6 +12,8 @@ from pollwise.cli.stdout import StdoutWriter
 
 __all__ = ["migrate_ledger"]
 
+_LONGEST_S = 3_600.0  # a large table takes a while; Ctrl-C changes nothing either
+
 
 async def migrate_ledger(place: Place, *, options: CommonOptions) -> ExitStatus:
     """Migrate, and print what was done.
@@ -25,7 +27,7 @@ async def migrate_ledger(place: Place, *, options: CommonOptions) -> ExitStatus:
             f"{place} is a file, and a file is migrated when it is opened for writing. To migrate a database, name it by a"
             " URL such as postgresql://user@host:5432/database"
         )
-    done = await in_database().migrate(place.dsn)
+    done = await in_database().migrate(place.dsn, timeout_s=_LONGEST_S)
     if options.writes_documents:
         await options.writer(stream=False).line(
             json.dumps({"ledger": done.where, "before": done.before, "after": done.after})

@@ -21,7 +21,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from pollwise.errors import ConfigurationError
-from pollwise.ledger.errors import LedgerError, LedgerReadOnly
+from pollwise.ledger.errors import LedgerClosed, LedgerError, LedgerReadOnly
 from pollwise.ledger.postgres.faults import OLDEST_SERVER, error_of, is_deadlock, is_loss, server_too_old
 
 __all__ = ["AnyConnection", "Connections", "checked_schema", "is_postgres_url", "url_without_credentials"]
@@ -55,9 +55,13 @@ _SETTINGS: Mapping[str, str] = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "timezone": "UTC",
+    # The server ends the connection of a client that is frozen or gone, and so the locks of its statement.
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_user_timeout": "10s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
 }
-# Of a connection that is kept: the server notices within about 15 s that the machine of its client is gone.
-_KEPT = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "3", "tcp_keepalives_count": "3"}
 _STATE = "SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery()"
 _PLACE = "SELECT host(inet_server_addr()), inet_server_port(), current_database()"
 
@@ -157,6 +161,7 @@ class Connections:
                 f" {type(dsn_or_pool).__name__}"
             )
         self._pool = self._given
+        self._closed = False
 
     async def fetch(self, sql: str, *values: object, rows: int = 0) -> Sequence[asyncpg.Record]:
         """The rows of one statement, which changes nothing if it is repeated.
@@ -223,8 +228,9 @@ class Connections:
             await asyncio.shield(pool.release(connection, timeout=_CLOSE_S))
 
     async def _opened(self) -> Pool:
-        if self._pool is None:
-            self._pool = await asyncpg.create_pool(
+        self._check_open()
+        if self._pool is None:  # it opens no connection before one is asked for
+            self._pool = asyncpg.create_pool(
                 self._dsn,
                 min_size=0,
                 max_size=self._size,
@@ -233,6 +239,7 @@ class Connections:
                 max_inactive_connection_lifetime=0 if self.timeout_s is None else _IDLE_S,
                 server_settings=self._settings,
             )
+            await self._pool
         return self._pool
 
     async def keep(self) -> AnyConnection:
@@ -241,11 +248,12 @@ class Connections:
         Raises:
             LedgerError: There is none to be had.
         """
+        self._check_open()
         try:
             async with asyncio.timeout(self.timeout_s):
                 if self._given is not None:
                     return await self._given.acquire()
-                return await asyncpg.connect(self._dsn, timeout=_NO_LIMIT, server_settings={**self._settings, **_KEPT})
+                return await asyncpg.connect(self._dsn, timeout=_NO_LIMIT, server_settings=self._settings)
         except Exception as exc:
             raise error_of(exc, self.where, self.schema) from exc
 
@@ -268,8 +276,13 @@ class Connections:
         if writes and in_recovery:
             raise LedgerReadOnly(self.where, "the server is a standby in recovery")
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LedgerClosed(self.where, "it was closed")
+
     async def aclose(self) -> None:
-        """Close the pool, unless it was passed in."""
+        """Close the pool, unless it was passed in. Later calls raise LedgerClosed."""
+        self._closed = True
         pool, self._pool = self._pool, None
         if pool is None or pool is self._given:
             return

@@ -14,12 +14,13 @@ import asyncio
 import math
 import secrets
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 import attrs
 
 from pollwise.errors import ConfigurationError
-from pollwise.ledger.errors import LedgerClosed
+from pollwise.ledger.errors import LedgerClosed, LedgerError
 from pollwise.ledger.postgres.columns import plain_text
 from pollwise.ledger.postgres.faults import error_of
 from pollwise.ledger.shards import Shard
@@ -116,7 +117,8 @@ class Leases:
             return
         try:
             if self._held:
-                await self._release(list(self._held.items()))
+                with suppress(LedgerError):
+                    await self._release(list(self._held.items()))
         finally:
             self._closed = True
             self._held.clear()
