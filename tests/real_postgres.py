@@ -6,6 +6,7 @@ instead, in whose database each test makes a schema and removes it.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import importlib.util
 import os
@@ -84,7 +85,19 @@ def url() -> str:
 
 def schema_of(tmp_path: Path) -> str:
     """The name of a test's schema."""
-    return f"test_{blake2b(f'{os.getpid()} {tmp_path}'.encode(), digest_size=12).hexdigest()}"
+    name = f"test_{blake2b(f'{os.getpid()} {tmp_path}'.encode(), digest_size=12).hexdigest()}"
+    if ELSEWHERE is not None and not _schemas:
+        atexit.register(_remove_schemas)
+    _schemas.add(name)
+    return name
+
+
+_schemas: set[str] = set()
+
+
+def _remove_schemas() -> None:
+    """On a server of somebody else. Ours ends with all that it has."""
+    asyncio.run(run(*(f"DROP SCHEMA IF EXISTS {name} CASCADE" for name in sorted(_schemas))))
 
 
 async def open_postgres(tmp_path: Path, **options: Any) -> PostgresLedger:
