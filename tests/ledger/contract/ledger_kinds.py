@@ -27,10 +27,8 @@ from pollwise.ledger import Ledger, SqliteLedger
 from real_postgres import let_claims_pass, needs_postgres, open_postgres
 
 KINDS: Sequence[Any] = ["memory", "sqlite", pytest.param("postgres", marks=needs_postgres)]
-LASTING: frozenset[str] = frozenset(
-    {"sqlite", "postgres"}
-)  # kinds whose record is still there after the ledger was closed
-LASTING_CLAIMS: frozenset[str] = frozenset()  # kinds whose claims are still there then
+LASTING = frozenset({"sqlite", "postgres"})  # kinds whose record is still there after the ledger was closed
+LASTING_CLAIMS = frozenset({"postgres"})  # kinds whose claims are still there then
 
 
 async def open_ledger(kind: str, tmp_path: Path) -> Ledger:

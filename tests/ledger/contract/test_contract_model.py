@@ -30,6 +30,7 @@ from pollwise.ledger import (
     Renewal,
 )
 from pollwise.model.reading import Phase
+from real_postgres import needs_postgres
 
 OWNERS = [("oracle-content", ""), ("oracle-content", "acme"), ("document360", "acme")]
 ORIGINS = ["https://a.example", "https://b.example"]
@@ -238,7 +239,16 @@ class MemoryModel(Model):
     kind = "memory"
 
 
+class PostgresModel(Model):
+    """The same in PostgreSQL."""
+
+    kind = "postgres"
+
+
 TestTheModel = Model.TestCase
 TestTheModelInMemory = MemoryModel.TestCase
 TestTheModel.settings = TestTheModelInMemory.settings = settings(max_examples=20, stateful_step_count=20)
 TestTheModel.__doc__ = TestTheModelInMemory.__doc__ = __doc__
+TestTheModelInPostgres = needs_postgres(PostgresModel.TestCase)
+TestTheModelInPostgres.settings = settings(max_examples=6, stateful_step_count=20)  # each example makes its tables
+TestTheModelInPostgres.__doc__ = __doc__

@@ -28,6 +28,8 @@ async def test_a_job_that_is_there_twice_has_one_row(ledger: PostgresLedger) -> 
     assert isinstance(first[3].known, Concluded)
     assert all(one.known is not None for some in found[1:] for one in some)
     assert len({one.id for some in found for one in some}) == 2
+    (_, again) = await ledger.record([new(3, outcome=success(0)), new(3)])
+    assert isinstance(again.known, Concluded)
 
 
 async def test_what_another_process_records_meanwhile_is_known(ledger: PostgresLedger) -> None:

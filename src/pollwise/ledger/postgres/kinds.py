@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import attrs
 import orjson
 
+from pollwise.errors import ConfigurationError
 from pollwise.ledger.errors import LeaseLost, LedgerCorrupt, LedgerFailed
 from pollwise.ledger.intents import Intended, Intent, NewIntent
 from pollwise.ledger.postgres.columns import (
@@ -162,8 +163,11 @@ class _Record:
             raise LedgerFailed(
                 session.connections.where, "jobs are recorded and removed by another program meanwhile", "Call again"
             )
-        given: set[bytes] = set()
-        return [_recorded(session, [row for row, _ in call], new, known, given) for call in calls]
+        fresh = set(new)
+        for identity, number in new.items():
+            _, *row = rows[identity]
+            known[identity] = (number, *row[:6], 0, *row[6:-1], False, row[-1])  # as it is now
+        return [_recorded(session.connections.where, [row[0] for row, _ in call], known, fresh) for call in calls]
 
     async def _send(
         self,
@@ -175,7 +179,10 @@ class _Record:
     ) -> None:
         shards = sorted({(row[1], row[2]) for row in rows})
         if session.fence is not None and shards != [session.fence.values[:2]]:
-            raise LeaseLost(session.connections.where, Shard(*shards[0]), "a fenced ledger records only its own shard")
+            raise ConfigurationError(
+                f"this ledger is fenced for {session.fence.endpoint!r} and records no watch of {shards[0][0]!r}; record it with"
+                " the ledger that made it"
+            )
         locks = sorted(lock_key("record", session.connections.schema, *shard) for shard in shards)
         found = await session.write(
             session.statements.record,
@@ -194,23 +201,20 @@ class _Record:
 
 
 def _recorded(
-    session: Session, rows: Sequence[Row], new: Mapping[bytes, int], known: Mapping[bytes, Row], given: set[bytes]
+    where: str, identities: Sequence[bytes], known: Mapping[bytes, Row], fresh: set[bytes]
 ) -> Sequence[Recorded] | Exception:
-    """The result of one call, or its exception. `given` are the new rows that an earlier item has recorded."""
+    """The result of one call, or its exception. `fresh` are the new rows that no earlier item has got."""
     found: list[Recorded] = []
     try:
-        for identity, *row in rows:
-            if identity not in new:
-                there = watch_of(known[identity])
-                found.append(Recorded(id=there.id, known=there))
-            elif identity not in given:
-                given.add(identity)
-                found.append(Recorded(id=new[identity], known=None))
+        for identity in identities:
+            row = known[identity]
+            if identity in fresh:
+                fresh.remove(identity)
+                found.append(Recorded(id=row[0], known=None))
             else:
-                there = watch_of((new[identity], *row[:6], 0, *row[6:-1], False, row[-1]))
-                found.append(Recorded(id=there.id, known=there))
+                found.append(Recorded(id=row[0], known=watch_of(row)))
     except UnsoundRow as exc:
-        return LedgerCorrupt(session.connections.where, exc.damaged.reason, (exc.damaged.id,))
+        return LedgerCorrupt(where, exc.damaged.reason, (exc.damaged.id,))
     return found
 
 
