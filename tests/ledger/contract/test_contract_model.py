@@ -250,5 +250,5 @@ TestTheModelInMemory = MemoryModel.TestCase
 TestTheModel.settings = TestTheModelInMemory.settings = settings(max_examples=20, stateful_step_count=20)
 TestTheModel.__doc__ = TestTheModelInMemory.__doc__ = __doc__
 TestTheModelInPostgres = needs_postgres(PostgresModel.TestCase)
-TestTheModelInPostgres.settings = settings(max_examples=6, stateful_step_count=20)  # each example makes its tables
+TestTheModelInPostgres.settings = settings(max_examples=4, stateful_step_count=20)  # each example makes its tables
 TestTheModelInPostgres.__doc__ = __doc__
