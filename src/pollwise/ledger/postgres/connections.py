@@ -93,7 +93,9 @@ def url_without_credentials(dsn: str) -> str:
         shown = ",".join(_place(place, port) for place in hosts.split(","))
     except ValueError:
         raise _malformed() from None  # its text may quote a part of the password
-    if not is_postgres_url(dsn) or url.fragment or "/" in url.path[1:]:
+    # An @ that follows is of a password with a slash or a question mark, whose first part would be taken for a port.
+    is_cut = "@" in url.path or ("@" in url.query and "@" not in url.netloc)
+    if not is_postgres_url(dsn) or url.fragment or "/" in url.path[1:] or is_cut:
         raise _malformed()
     named = unquote(url.path[1:]) or asked.get("dbname", asked.get("database", [""]))[0]
     return f"postgresql://{shown}/{quote(named or os.environ.get('PGDATABASE', ''))}"
@@ -225,7 +227,8 @@ class Connections:
             connection.terminate()
             raise
         finally:
-            await asyncio.shield(pool.release(connection, timeout=_CLOSE_S))
+            with suppress(Exception):  # asyncpg has closed the connection then, and the statement has its result
+                await asyncio.shield(pool.release(connection, timeout=_CLOSE_S))
 
     async def _opened(self) -> Pool:
         self._check_open()
