@@ -209,9 +209,10 @@ async def test_a_call_that_never_gets_an_answer_ends(ledger: PostgresLedger) -> 
     """A network that stalls costs the time-out, and no more: after it the same ledger works."""
     async with (
         stalling_proxy() as proxy,
-        PostgresLedger(proxy.url, schema=ledger.schema, timeout_s=0.2, linger_s=0.0) as stalled,
+        PostgresLedger(proxy.url, schema=ledger.schema, timeout_s=30.0, linger_s=0.0) as stalled,
     ):
         (recorded,) = await stalled.record([new(1)])
+        stalled._connections.timeout_s = 0.2
         proxy.open.clear()
         began = asyncio.get_running_loop().time()
         with pytest.raises(LedgerUnreachable, match="no answer in time"):
@@ -220,5 +221,7 @@ async def test_a_call_that_never_gets_an_answer_ends(ledger: PostgresLedger) -> 
             await stalled.origins("oracle-content")
         assert asyncio.get_running_loop().time() - began < 5
         proxy.open.set()
+        stalled._connections.timeout_s = 30.0
         await stalled.update([change(recorded.id)])
+        stalled._connections.timeout_s = 0.2
         proxy.open.clear()  # closing does not wait for it either
