@@ -96,7 +96,7 @@ _schemas: set[str] = set()
 
 
 def _remove_schemas() -> None:
-    """On a server of somebody else. Ours ends with all that it has."""
+    """Of a server that was named. One that was started here is removed whole."""
     asyncio.run(run(*(f"DROP SCHEMA IF EXISTS {name} CASCADE" for name in sorted(_schemas))))
 
 

@@ -23,7 +23,7 @@ class StallingProxy:
         self._writers: set[asyncio.StreamWriter] = set()
 
     def cut(self) -> None:
-        """End all connections without a farewell."""
+        """Reset all connections."""
         for writer in list(self._writers):
             writer.transport.abort()
 

@@ -72,7 +72,7 @@ async def test_a_wrong_password_is_refused() -> None:
 
 
 @needs_own_server
-async def test_a_server_that_lets_nobody_in_is_refused() -> None:
+async def test_a_role_without_a_line_in_pg_hba_is_refused() -> None:
     """A connection that pg_hba.conf does not allow, for want of TLS perhaps, names both."""
     await run("DROP ROLE IF EXISTS pollwise_nowhere", "CREATE ROLE pollwise_nowhere LOGIN")
     error = await refused(as_role("pollwise_nowhere"))
@@ -102,21 +102,21 @@ async def test_a_role_without_rights_is_told_the_grants(tmp_path: Path) -> None:
     """A role that may log in and nothing else gets the GRANTs to run, and can use the ledger after them."""
     schema = schema_of(tmp_path)
     await migrate(url(), schema=schema)
-    await run("DROP ROLE IF EXISTS pollwise_poor", "CREATE ROLE pollwise_poor LOGIN")
-    error = await refused(as_role("pollwise_poor"), schema=schema)
+    await run("DROP ROLE IF EXISTS pollwise_app", "CREATE ROLE pollwise_app LOGIN")
+    error = await refused(as_role("pollwise_app"), schema=schema)
     assert isinstance(error, LedgerRefused)
     assert f"GRANT USAGE ON SCHEMA {schema} TO" in error.advice
     await run(
-        f"GRANT USAGE ON SCHEMA {schema} TO pollwise_poor",
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO pollwise_poor",
+        f"GRANT USAGE ON SCHEMA {schema} TO pollwise_app",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO pollwise_app",
     )
-    assert isinstance(await refused(as_role("pollwise_poor"), schema=schema), LedgerRefused)
-    async with PostgresLedger(as_role("pollwise_poor"), schema=schema, read_only=True) as ledger:
+    assert isinstance(await refused(as_role("pollwise_app"), schema=schema), LedgerRefused)
+    async with PostgresLedger(as_role("pollwise_app"), schema=schema, read_only=True) as ledger:
         assert [lines async for lines in ledger.export()] == []
-    await run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO pollwise_poor")
-    async with PostgresLedger(as_role("pollwise_poor"), schema=schema) as ledger:
+    await run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO pollwise_app")
+    async with PostgresLedger(as_role("pollwise_app"), schema=schema) as ledger:
         await ledger.record([new(1)])
-    await run("DROP OWNED BY pollwise_poor", "DROP ROLE pollwise_poor")
+    await run("DROP OWNED BY pollwise_app", "DROP ROLE pollwise_app")
 
 
 @needs_own_server
@@ -168,7 +168,7 @@ async def test_what_the_server_raises_is_mapped_by_its_code(
 
 
 async def test_a_removed_table_names_the_command(ledger: PostgresLedger) -> None:
-    """Tables that vanish while they are used are made again by one command."""
+    """A table that was removed while it is used is an error that names the command."""
     await run(f"DROP TABLE {ledger.schema}.watches")
     with pytest.raises(LedgerRefused, match="pollwise ledger migrate"):
         await ledger.record([new(1)])

@@ -78,7 +78,7 @@ async def test_a_renewed_lease_is_kept(ledger: PostgresLedger) -> None:
 
 
 async def test_a_lease_that_is_over_can_be_taken(ledger: PostgresLedger) -> None:
-    """A process that is frozen loses its shards after the time to live, by the server's clock, and hears of it."""
+    """A process that is frozen loses its shards after the time to live, by the server's clock. Its next renewal says so."""
     async with ledger.leases(owner="frozen") as frozen, ledger.leases(owner="b") as b:
         await frozen.acquire(2, of=SHARDS[:2])
         assert await b.acquire(2) == []
@@ -97,7 +97,7 @@ async def test_a_lease_that_is_over_and_not_taken_can_be_renewed(ledger: Postgre
 
 
 async def test_the_shards_of_a_dead_process_are_free_at_once(ledger: PostgresLedger) -> None:
-    """The session of a killed process is gone, so nobody waits for the end of its leases."""
+    """The session of a killed process is gone, so another process need not wait for the end of its leases."""
     async with ledger.leases(owner="dead", ttl_s=3600) as dead, ledger.leases(owner="b") as b:
         await dead.acquire(3, of=SHARDS)
         assert await b.acquire(3) == []
@@ -212,7 +212,9 @@ async def test_a_takeover_waits_for_a_write_that_has_begun(ledger: PostgresLedge
             for _ in range(8):
                 for lease in await leases.acquire(1):
                     ours = ledger.fenced(lease.shard, lease.epoch)
-                    await run(f"UPDATE {ledger.schema}.shards SET expires_at = clock_timestamp()")  # anyone may take it
+                    await run(
+                        f"UPDATE {ledger.schema}.shards SET expires_at = clock_timestamp()"
+                    )  # every process may take it
                     try:
                         for number in range(1, 61, 10):
                             some = [success(n, elapsed_s=float(lease.epoch)) for n in range(number, number + 10)]

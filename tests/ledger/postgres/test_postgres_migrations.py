@@ -42,7 +42,7 @@ async def test_two_migrations_at_once_are_one(tmp_path: Path) -> None:
     assert sorted(one.before for one in done) == [0, 1, 1, 1]
 
 
-async def test_a_schema_that_somebody_else_made_is_used(tmp_path: Path) -> None:
+async def test_an_empty_schema_is_used(tmp_path: Path) -> None:
     """An empty schema of an administrator gets the tables, so the role needs no right to make schemas."""
     await run(f"CREATE SCHEMA {schema_of(tmp_path)}")
     assert (await migrate(url(), schema=schema_of(tmp_path))).after == 1
