@@ -98,7 +98,8 @@ async def test_the_password_may_come_from_the_environment(
 
 async def test_a_pool_of_the_caller_is_used_and_not_closed(ledger: PostgresLedger) -> None:
     """After the ledger was closed, the pool goes on. Its place is that of the server."""
-    async with asyncpg.create_pool(url(), min_size=0, max_size=2) as pool:
+    settings = {"plan_cache_mode": "force_custom_plan"}
+    async with asyncpg.create_pool(url(), min_size=0, max_size=2, server_settings=settings) as pool:
         async with PostgresLedger(pool, schema=ledger.schema) as ours:
             assert "postgres" in ours.where
             (recorded,) = await ours.record([new(1)])
@@ -106,6 +107,15 @@ async def test_a_pool_of_the_caller_is_used_and_not_closed(ledger: PostgresLedge
             async with ours.leases(owner="one") as leases:
                 assert len(await leases.acquire(1)) == 1
         assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_a_pool_whose_plans_are_slow_is_named(ledger: PostgresLedger, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says which setting the pool lacks. A ledger's own connections have it."""
+    assert caplog.records == []
+    async with asyncpg.create_pool(url(), min_size=0, max_size=1) as pool, PostgresLedger(pool, schema=ledger.schema):
+        pass
+    (record,) = caplog.records
+    assert "plan_cache_mode=force_custom_plan" in record.getMessage()
 
 
 async def test_a_killed_connection_costs_no_call(ledger: PostgresLedger) -> None:

@@ -9,6 +9,7 @@ Rule 3: a pool that was passed in is used and never closed.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import socket
@@ -23,6 +24,7 @@ from asyncpg.pool import PoolConnectionProxy
 from pollwise.errors import ConfigurationError
 from pollwise.ledger.errors import LedgerClosed, LedgerError, LedgerReadOnly
 from pollwise.ledger.postgres.faults import OLDEST_SERVER, error_of, is_deadlock, is_loss, server_too_old
+from pollwise.model.log_fields import log_fields
 
 __all__ = ["AnyConnection", "Connections", "checked_schema", "is_postgres_url", "url_without_credentials"]
 
@@ -50,10 +52,7 @@ _IDLE_S = 300.0  # seconds until a connection that is not used is closed
 _SETTINGS: Mapping[str, str] = {
     "application_name": "pollwise",
     "jit": "off",  # its compilation takes longer than these statements
-    "plan_cache_mode": "force_generic_plan",  # the plan does not depend on how many rows a call brings
-    "enable_seqscan": "off",  # a plan that was made for an empty table is used when it is full
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_custom_plan",  # a plan for an empty table or a single row is slow for many
     "timezone": "UTC",
     # The server ends the connection of a client that is frozen or gone, and so the locks of its statement.
     "idle_in_transaction_session_timeout": "10s",
@@ -63,7 +62,9 @@ _SETTINGS: Mapping[str, str] = {
     "tcp_keepalives_count": "3",
 }
 _STATE = "SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery()"
-_PLACE = "SELECT host(inet_server_addr()), inet_server_port(), current_database()"
+_PLACE = "SELECT host(inet_server_addr()), inet_server_port(), current_database(), current_setting('plan_cache_mode')"
+
+_log = logging.getLogger(__name__)
 
 
 def is_postgres_url(text: object) -> bool:
@@ -271,8 +272,16 @@ class Connections:
     async def check_server(self, connection: AnyConnection, *, writes: bool) -> None:
         """Raises LedgerRefused for a server that is too old, and LedgerReadOnly for one that takes no writes."""
         if self._given is not None:
-            host, port, database = await connection.fetchrow(_PLACE) or (None, None, "")
+            host, port, database, plans = await connection.fetchrow(_PLACE) or (None, None, "", "")
             self.where = f"postgresql://{host or 'localhost'}:{port or 5432}/{quote(database)}"
+            if plans != _SETTINGS["plan_cache_mode"]:
+                _log.warning(
+                    "the pool for %s should have the setting plan_cache_mode=%s, because a plan that was made for few rows"
+                    " is slow for many; pass it to create_pool as server_settings, or set it for the role",
+                    self.where,
+                    _SETTINGS["plan_cache_mode"],
+                    extra=log_fields(path=self.where),
+                )
         number, version, in_recovery = await connection.fetchrow(_STATE) or (0, "", False)
         if number < OLDEST_SERVER * 10_000:
             raise server_too_old(self.where, version)
