@@ -167,6 +167,13 @@ async def test_what_the_server_raises_is_mapped_by_its_code(
     assert recorded.known is None
 
 
+async def test_a_value_that_the_server_cannot_take_is_named(ledger: PostgresLedger) -> None:
+    """What asyncpg cannot encode is a mistake of the caller, and the connection goes on."""
+    with pytest.raises(ConfigurationError, match="int64"):
+        await ledger._connections.fetch("SELECT $1::bigint", 2**70)
+    assert await ledger.origins("oracle-content") == []
+
+
 async def test_a_removed_table_names_the_command(ledger: PostgresLedger) -> None:
     """A table that was removed while it is used is an error that names the command."""
     await run(f"DROP TABLE {ledger.schema}.watches")

@@ -220,10 +220,6 @@ class Connections:
             if is_loss(exc):
                 connection.terminate()
             raise
-        except Exception as exc:
-            if not isinstance(exc, asyncpg.DataError):
-                connection.terminate()
-            raise
         except BaseException:  # a time-out or a cancellation: the answer may still come, and must not be another one's
             connection.terminate()
             raise

@@ -98,7 +98,7 @@ def _of_network(exc: OSError, where: str) -> Exception:
 
 def _of_server(exc: asyncpg.PostgresError, where: str) -> Exception:
     state = exc.sqlstate or ""
-    detail = exc.message or type(exc).__name__ if hasattr(exc, "message") else str(exc)
+    detail = getattr(exc, "message", None) or str(exc) or type(exc).__name__
     if state in _BY_STATE:
         return _BY_STATE[state](where, detail)
     if is_loss(exc):
@@ -125,7 +125,6 @@ _BY_TYPE: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], Callable
             f"the URL of the database at {where} cannot be used; see docs/postgres.md for its form"
         ),
     ),
-    (asyncpg.DataError, lambda exc, _: ConfigurationError(f"a value cannot be kept: {exc}")),
     (
         (asyncpg.InterfaceError, asyncpg.InternalClientError),
         lambda _, where: LedgerUnreachable(where, "the connection is closed"),
@@ -138,8 +137,6 @@ def is_loss(exc: BaseException) -> bool:
     if isinstance(exc, asyncpg.PostgresError):
         state = exc.sqlstate or ""
         return state.startswith("08") or state in _LOSSES
-    if isinstance(exc, asyncpg.DataError):
-        return False
     # InternalClientError: a server that shuts down says so on an idle connection, and asyncpg's state is wrong from then on.
     return isinstance(exc, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError))
 
