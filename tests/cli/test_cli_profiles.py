@@ -98,11 +98,14 @@ def test_every_kind_of_value_is_read(config: Path) -> None:
         ("base-url = { a = 'a.example' }", "expected an http or https URL"),
         ("base-url = { 'a=b' = 'https://a.example' }", "write a table by the names of endpoints"),
         ("account-of = ['a']", "write a table by the names of endpoints, such as { exports = 'acme' }"),
-        ("timeout = -1", "expected more than 0 seconds, got -1"),
-        ("timeout = nan", "expected more than 0 seconds, got nan"),
-        ("timeout = true", "expected more than 0 seconds, got True"),
-        ("timeout = 'soon'", "expected more than 0 seconds, got 'soon'"),
-        ("interval = 'none'", "expected more than 0 seconds"),
+        ("timeout = -1", "expected a duration such as 90s, 1h30m, 2d or 500ms, from 1ms to 3650d, got '-1'"),
+        ("timeout = nan", "got 'nan'"),
+        ("timeout = true", "expected a duration such as '90s' or '1h30m', got true or false"),
+        ("timeout = 'soon'", "expected a duration such as 90s, 1h30m, 2d or 500ms, got 'soon'"),
+        ("interval = 'none'", "got 'none'"),
+        ("output = 'yaml'", "expected json or table, got 'yaml'"),
+        ("ledger = 'postgresql://me:hush@db.example/jobs'", "put the password into PGPASSWORD"),
+        ("ledger = 'postgres://db.example/jobs?password=hush'", "put the password into PGPASSWORD"),
         ("concurrency = 0", "expected a whole number of at least 1, got 0"),
         ("concurrency = 1.5", "expected a whole number"),
         ("metrics-port = 65536", "expected a whole number from 0 to 65535, got 65536"),
@@ -122,6 +125,20 @@ def test_a_wrong_key_is_refused(line: str, states: str, config: Path) -> None:
     assert problem.startswith(f"{config}: [profiles.work] {line.partition(' ')[0]}: ")
     assert states in problem
     assert "hush" not in problem.lower().replace("bearer-env", "")
+
+
+def test_a_database_and_durations(config: Path) -> None:
+    """The URL of a database is no path, and durations are as those of the options."""
+    write(
+        "[profiles.work]\ntimeout = '1h30m'\ninterval = '500ms'\nledger = 'postgresql://me@db.example/jobs'\n", config
+    )
+    found = find_profile("work")
+    assert found is not None
+    assert list(found.lines()) == [
+        'timeout = "1h30m"',
+        'interval = "500ms"',
+        'ledger = "postgresql://me@db.example/jobs"',
+    ]
 
 
 def test_all_problems_are_one_error(config: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import attrs
 from cyclopts import Parameter, Token
@@ -19,10 +19,20 @@ if TYPE_CHECKING:
     from pollwise.ledger import SqliteLedger
     from pollwise.ledger.postgres import PostgresLedger
 
-__all__ = ["DatabaseUrl", "LedgerPlace", "OpenLedger", "Place", "file_of", "in_database", "open_place", "to_place"]
+__all__ = [
+    "POSTGRES_SCHEMES",
+    "DatabaseUrl",
+    "LedgerPlace",
+    "OpenLedger",
+    "Place",
+    "file_of",
+    "in_database",
+    "open_place",
+    "to_place",
+]
 
 OpenLedger: TypeAlias = "SqliteLedger | PostgresLedger"
-_SCHEMES = ("postgresql://", "postgres://")
+POSTGRES_SCHEMES: Final = ("postgresql://", "postgres://")
 
 
 @attrs.frozen
@@ -45,7 +55,7 @@ Place: TypeAlias = Path | DatabaseUrl
 
 def to_place(text: str) -> Place:
     """The place of this argument. A URL is not checked before the database is opened."""
-    return DatabaseUrl(text) if text.startswith(_SCHEMES) else Path(text)
+    return DatabaseUrl(text) if text.startswith(POSTGRES_SCHEMES) else Path(text)
 
 
 def _convert(_type: object, tokens: Sequence[Token]) -> Place:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pollwise.cli.exit_status import UsageError
+from pollwise.cli.ledger_place import POSTGRES_SCHEMES
 from pollwise.cli.safe_text import safe
 
 if TYPE_CHECKING:
@@ -64,13 +65,15 @@ class _Application:
 
     def apply(self, *, is_named: bool) -> None:
         wanted = list(self._wanted())
-        routes = [key for key, _, _ in wanted if key in _ROUTES]
+        routes = [key for key, _, text in wanted if _is_route(key, text)]
         if routes and not is_named:
             self._check_place(routes)
         for key, option, text in wanted:
             self._add(key, option, text)
         verbose = self._options.get("--verbose")
-        shown = wanted if verbose is not None and verbose.tokens else [one for one in wanted if one[0] in _ROUTES]
+        shown = (
+            wanted if verbose is not None and verbose.tokens else [one for one in wanted if _is_route(one[0], one[2])]
+        )
         if shown:
             texts = ", ".join(f"{option.removeprefix('--')} {safe(text, 200)}" for _, option, text in shown)
             with contextlib.suppress(OSError):  # a stderr that is closed or full changes no exit status
@@ -134,6 +137,11 @@ class _Application:
 
     def _place(self) -> str:
         return f"{safe(self._profile.name, 60)} of {safe(self._profile.file)}"
+
+
+def _is_route(key: str, text: str) -> bool:
+    """Whether it decides where requests and files go. A database gets the password of PGPASSWORD."""
+    return key in _ROUTES or (key == "ledger" and text.startswith(POSTGRES_SCHEMES))
 
 
 def _pair_of(key: str) -> frozenset[str]:

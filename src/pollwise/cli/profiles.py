@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,9 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from pollwise.cli.durations import parse_duration
 from pollwise.cli.exit_status import UsageError
+from pollwise.cli.ledger_place import POSTGRES_SCHEMES
 from pollwise.cli.safe_text import safe
 from pollwise.cli.usual_files import unsafe_reason, usual_files
 
@@ -243,14 +244,16 @@ def _path(value: Any, folder: Path) -> str:
         raise ValueError("the home of ~ is not known; write the whole path") from None
 
 
-def _seconds(value: Any, _folder: Path) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"expected more than 0 seconds, got {_shown(value)}")
-    return repr(value)
+def _duration(value: Any, _folder: Path) -> str:
+    is_one = isinstance(value, int | float | str) and not isinstance(value, bool)
+    if not is_one:
+        raise ValueError(f"expected a duration such as '90s' or '1h30m', got {_kind(value)}")
+    parse_duration(str(value))
+    return str(value)
 
 
 def _timeout(value: Any, folder: Path) -> str:
-    return NONE if isinstance(value, str) and value.lower() == NONE else _seconds(value, folder)
+    return NONE if isinstance(value, str) and value.lower() == NONE else _duration(value, folder)
 
 
 def _whole(least: int, most: int) -> Callable[[Any, Path], str]:
@@ -281,6 +284,22 @@ def _proxy(value: Any, folder: Path) -> str:
     if "@" in text:
         raise ValueError("a profile has no secrets; put the URL with a user name and a password into HTTPS_PROXY")
     return text
+
+
+def _ledger(value: Any, folder: Path) -> str:
+    text = _text(value, folder)
+    if not text.startswith(POSTGRES_SCHEMES):
+        return _path(value, folder)
+    user, at, _ = text.partition("://")[2].partition("?")[0].rpartition("@")
+    if (at and ":" in user) or "password" in text.partition("?")[2].lower():
+        raise ValueError("a profile has no secrets; put the password into PGPASSWORD or the file of PGPASSFILE")
+    return text
+
+
+def _output(value: Any, _folder: Path) -> str:
+    if value not in ("json", "table"):
+        raise ValueError(f"expected json or table, got {_shown(value)}")
+    return str(value)
 
 
 def _url(value: Any, folder: Path) -> str:
@@ -320,14 +339,16 @@ KEYS: Final[Mapping[str, Callable[[Any, Path], Value]]] = {
     "endpoints": _path,
     "fail-fast": _flag,
     "format": _format,
-    "interval": _seconds,
+    "interval": _duration,
     "json": _flag,
-    "ledger": _path,
+    "ledger": _ledger,
     "max-bytes": _whole(1, _LARGEST_COUNT),
-    "max-interval": _seconds,
+    "max-interval": _duration,
     "metrics-host": _text,
     "metrics-port": _whole(0, 65535),
+    "output": _output,
     "proxy": _proxy,
+    "quiet": _flag,
     "rate": _rate,
     "report": _path,
     "timeout": _timeout,
