@@ -52,7 +52,7 @@ from pollwise.runtime.options import WatcherOptions, check_first_delay, check_pa
 from pollwise.runtime.suspension import suspended_clock
 from pollwise.runtime.watch import Watch
 
-__all__ = ["JobWatcher", "parts_of", "share_forecast"]
+__all__ = ["JobWatcher", "parts_of", "share_forecast", "use_clock"]
 
 J = TypeVar("J", bound=Hashable)
 S = TypeVar("S")
@@ -497,3 +497,14 @@ def share_forecast(watcher: JobWatcher[J, S, R_co, O_contra], forecast: Forecast
     if watcher._opened is not None:  # noqa: SLF001
         raise ConfigurationError("a forecast is shared before the watcher is opened")
     watcher._use_forecast(forecast, learnt=learnt)  # noqa: SLF001
+
+
+def use_clock(watcher: JobWatcher[J, S, R_co, O_contra], clock: Callable[[], float]) -> None:
+    """Use this in place of the wall clock of this machine. It returns epoch seconds. Internal, as `parts_of`.
+
+    Raises:
+        ConfigurationError: The watcher is open.
+    """
+    if watcher._opened is not None:  # noqa: SLF001
+        raise ConfigurationError("a clock is set before the watcher is opened")
+    watcher._clock = checked_clock(clock)  # noqa: SLF001

@@ -25,10 +25,16 @@ __all__ = ["Arrivals"]
 
 
 class Arrivals:
-    """The shards in which watches were recorded. `PostgresLedger.arrivals` makes it; use it in its own `async with` block."""
+    """The shards in which watches were recorded. `PostgresLedger.arrivals` makes it; use it in its own `async with` block.
 
-    def __init__(self, connections: Connections) -> None:
+    Args:
+        connections: The connections.
+        channel: The channel of the notifications. By default that of new watches.
+    """
+
+    def __init__(self, connections: Connections, *, channel: str | None = None) -> None:
         self._connections = connections
+        self._channel = channel or connections.schema
         self._connection: AnyConnection | None = None
         self._shards: set[Shard] = set()
         self._wake = asyncio.Event()
@@ -43,7 +49,7 @@ class Arrivals:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(Exception):  # it is closed anyway
-                await connection.remove_listener(self._connections.schema, self._arrived)
+                await connection.remove_listener(self._channel, self._arrived)
             await self._connections.give_back(connection)
 
     async def wait(self, timeout_s: float | None = None) -> Collection[Shard]:
@@ -78,7 +84,7 @@ class Arrivals:
         connection = await self._connections.keep()
         try:
             async with asyncio.timeout(self._connections.timeout_s):
-                await connection.add_listener(self._connections.schema, self._arrived)
+                await connection.add_listener(self._channel, self._arrived)
         except BaseException as exc:
             connection.terminate()
             await self._connections.give_back(connection)

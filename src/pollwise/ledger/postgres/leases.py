@@ -28,18 +28,19 @@ from pollwise.ledger.shards import Shard
 if TYPE_CHECKING:
     from pollwise.ledger.postgres.connections import AnyConnection, Connections
 
-__all__ = ["Lease", "Leases", "ShardOwner", "owners"]
+__all__ = ["GONE", "LIVE", "Lease", "Leases", "ShardOwner", "owners"]
 
 _SAFE = 0.9  # of the time to live
 
 # S608 below: the statements are made of constants and a checked name.
-_LIVE = (
+LIVE = (
     "live AS MATERIALIZED (SELECT (l.classid::bigint << 32) | l.objid::bigint AS session FROM pg_locks l"
     " WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted"
     " AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))"
 )
+"""The sessions that exist, as `live` in a WITH clause."""
 # The session of an owner that came after this statement began is not in `live`.
-_GONE = "s.acquired_at < statement_timestamp() AND NOT EXISTS (SELECT FROM live l WHERE l.session = s.session)"
+GONE = "s.acquired_at < statement_timestamp() AND NOT EXISTS (SELECT FROM live l WHERE l.session = s.session)"
 
 
 @attrs.frozen(kw_only=True)
@@ -127,6 +128,11 @@ class Leases:
                 await self._connections.give_back(connection)
 
     @property
+    def session(self) -> int:
+        """The number of the session, which is that of its advisory lock. 0 before the first one."""
+        return self._session
+
+    @property
     def is_connected(self) -> bool:
         """Whether the session exists, as far as this process knows."""
         return self._connection is not None and not self._connection.is_closed()
@@ -158,8 +164,8 @@ class Leases:
             )
         sent = asyncio.get_running_loop().time()
         rows = await self._connections.fetch(
-            f"WITH {_LIVE}, free AS MATERIALIZED (SELECT s.endpoint, s.account FROM {self._shards} s"  # noqa: S608
-            f" WHERE (s.owner IS NULL OR s.expires_at <= clock_timestamp() OR ({_GONE}))"
+            f"WITH {LIVE}, free AS MATERIALIZED (SELECT s.endpoint, s.account FROM {self._shards} s"  # noqa: S608
+            f" WHERE (s.owner IS NULL OR s.expires_at <= clock_timestamp() OR ({GONE}))"
             " AND ($5 OR (s.endpoint, s.account) IN (SELECT * FROM unnest($6::text[], $7::text[])))"
             " ORDER BY s.expires_at NULLS FIRST, s.endpoint, s.account LIMIT $4 FOR UPDATE SKIP LOCKED),"
             f" taken AS (UPDATE {self._shards} s SET epoch = s.epoch + 1, owner = $1, session = $2,"
@@ -268,7 +274,7 @@ class Leases:
 async def owners(connections: Connections) -> Sequence[ShardOwner]:
     """All shards and their owners, in the order of the shards."""
     rows = await connections.fetch(
-        f"WITH {_LIVE} SELECT s.endpoint, s.account, s.epoch, s.owner,"  # noqa: S608
+        f"WITH {LIVE} SELECT s.endpoint, s.account, s.epoch, s.owner,"  # noqa: S608
         " extract(epoch FROM s.expires_at - clock_timestamp())::double precision AS expires_in_s,"
         " EXISTS (SELECT FROM live l WHERE l.session = s.session) AS is_live"
         f' FROM "{connections.schema}".shards s ORDER BY s.endpoint COLLATE "C", s.account COLLATE "C"'

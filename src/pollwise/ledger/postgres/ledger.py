@@ -25,7 +25,7 @@ from pollwise.ledger.postgres.migrations import check_version
 from pollwise.ledger.postgres.sql import Fence
 from pollwise.ledger.shards import Shard
 
-__all__ = ["FencedLedger", "PostgresLedger"]
+__all__ = ["FencedLedger", "PostgresLedger", "connections_of"]
 
 
 class FencedLedger(PostgresCalls):
@@ -181,3 +181,13 @@ class PostgresLedger(PostgresCalls):
         """
         self._check_open()
         return await owners(self._connections)
+
+
+def connections_of(ledger: PostgresLedger) -> Connections:
+    """The connections of an open ledger. Internal: for the packages of pollwise that send statements of their own.
+
+    Raises:
+        LedgerClosed: The ledger is not open.
+    """
+    ledger._check_writable()  # noqa: SLF001  # the one way in
+    return ledger._connections  # noqa: SLF001

@@ -94,6 +94,28 @@ _VERSION_1: Migration = (
         PRIMARY KEY (endpoint, account)
     ) WITH (fillfactor = 50)
     """,
+    # What other processes ask the owner of a shard to do. `kind` is "cancel", or "watch" for a watch that was opened again.
+    """
+    CREATE TABLE {schema}.requests (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        endpoint text NOT NULL,
+        account text NOT NULL,
+        watch bigint NOT NULL,
+        kind text NOT NULL,
+        asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        UNIQUE (endpoint, account, watch, kind)
+    )
+    """,
+    # The processes that take shards, also those that own none. `session` is as in `shards`.
+    """
+    CREATE TABLE {schema}.workers (
+        session bigint PRIMARY KEY,
+        name text NOT NULL,
+        started_at timestamptz NOT NULL,
+        expires_at timestamptz NOT NULL,
+        draining boolean NOT NULL
+    ) WITH (fillfactor = 50)
+    """,
 )
 
 MIGRATIONS: Sequence[Migration] = (_VERSION_1,)

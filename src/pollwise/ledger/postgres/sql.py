@@ -16,7 +16,7 @@ import attrs
 
 from pollwise.ledger.postgres.columns import COLUMNS
 
-__all__ = ["Fence", "Statements", "statements_of"]
+__all__ = ["REOPENED", "Fence", "Statements", "statements_of"]
 
 _STATE = (
     ("phase", "text"),
@@ -53,6 +53,12 @@ _INTENT = (
 _ID = (("id", "bigint"),)
 _GENERATION = (("id", "bigint"), ("generation", "bigint"))
 _WATCH = (*_JOB, *_STATE, *_OUTCOME, *_CURSOR)
+REOPENED = (
+    "deadline_us = c.deadline_us, origin = coalesce(c.origin, w.origin), generation = w.generation + 1,"
+    " failures = 0, outcome = NULL, elapsed_s = NULL, error_type = NULL, error_message = NULL,"
+    " error_data = NULL, acknowledged = false, claimed_until = NULL"
+)
+"""What opening the watch `w` again sets, from the values `c`."""
 
 Named = Sequence[tuple[str, str]]
 
@@ -139,9 +145,7 @@ class _Writing:
             reopen=self._change(
                 (*_GENERATION, ("deadline_us", "bigint"), ("origin", "text")),
                 "w.generation = c.generation AND w.outcome = 'abandoned'",
-                "deadline_us = c.deadline_us, origin = coalesce(c.origin, w.origin), generation = w.generation + 1,"
-                " failures = 0, outcome = NULL, elapsed_s = NULL, error_type = NULL, error_message = NULL,"
-                " error_data = NULL, acknowledged = false, claimed_until = NULL",
+                REOPENED,
             ),
             relocate=self._change((*_ID, ("origin", "text")), "w.outcome IS NULL", "origin = c.origin"),
             claim=self._claim(known, unacknowledged),

@@ -1,0 +1,126 @@
+"""Waits for the outcomes of single jobs.
+
+Rule 1: any number of jobs are asked about with one statement.
+Rule 2: the database is asked when a worker has written outcomes, and every two seconds anyway, because a notification can be lost.
+Rule 3: there is a task and a connection only while something waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeAlias
+
+from pollwise.fleet.tasks import cancelled
+from pollwise.ledger import Concluded, LedgerError, OpenWatch, Shard
+from pollwise.ledger.postgres.requests import Requests
+from pollwise.ledger.postgres.workers import Workers
+
+__all__ = ["OutcomeFeed", "Waiting"]
+
+Place: TypeAlias = tuple[Shard, Mapping[str, str]]
+
+_EVERY_S = 2.0
+_PAUSE_S = 0.5  # while the database is away
+_MOST = 10_000  # jobs in one statement
+
+_log = logging.getLogger(__name__)
+
+
+class OutcomeFeed:
+    """Says when there may be new outcomes. Use it in its own `async with` block.
+
+    Args:
+        workers: Listens for the notifications of workers.
+        shards: Only outcomes in these.
+    """
+
+    def __init__(self, workers: Workers, shards: frozenset[Shard]) -> None:
+        self._workers = workers
+        self._shards = shards
+        self._stack = AsyncExitStack()
+        self._arrivals = workers.outcomes()
+        self._entered = False
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        await self._stack.aclose()
+
+    async def wait(self) -> None:
+        """Return when there may be new outcomes, in two seconds at the latest.
+
+        Raises:
+            LedgerError: The database failed. It may be repeated.
+        """
+        if not self._entered:
+            await self._stack.enter_async_context(self._arrivals)
+            self._entered = True
+            return  # what was written before is not notified
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + _EVERY_S
+        while (left_s := ends - loop.time()) > 0:
+            found = await self._arrivals.wait(left_s)
+            if not found or not self._shards.isdisjoint(found):
+                return
+
+
+@asynccontextmanager
+async def listening(workers: Workers, shards: frozenset[Shard]) -> AsyncIterator[OutcomeFeed]:
+    """A feed that is closed at the end."""
+    feed = OutcomeFeed(workers, shards)
+    try:
+        yield feed
+    finally:
+        await feed.aclose()
+
+
+class Waiting:
+    """The jobs of one client whose outcomes are waited for.
+
+    Args:
+        workers: Listens.
+        requests: Finds rows.
+        shards: The shards of the client.
+    """
+
+    def __init__(self, workers: Workers, requests: Requests, shards: frozenset[Shard]) -> None:
+        self._workers = workers
+        self._requests = requests
+        self._shards = shards
+        self._futures: dict[asyncio.Future[Concluded | None], Place] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait(self, place: Place) -> Concluded | None:
+        """The row of this job when it has an outcome. None if the job has no row."""
+        future: asyncio.Future[Concluded | None] = asyncio.get_running_loop().create_future()
+        self._futures[future] = place
+        if self._task is None:
+            self._task = asyncio.create_task(self._serve(), name="pollwise-fleet-outcomes")
+        try:
+            return await future
+        finally:
+            self._futures.pop(future, None)
+            if not self._futures and self._task is not None:
+                task, self._task = self._task, None
+                await cancelled(task)
+
+    async def _serve(self) -> None:
+        async with listening(self._workers, self._shards) as feed:
+            while True:
+                try:
+                    await feed.wait()
+                    await self._look()
+                except LedgerError as exc:
+                    _log.debug("the database fails (%s); it is asked again", type(exc).__name__)
+                    await asyncio.sleep(_PAUSE_S)
+
+    async def _look(self) -> None:
+        waiting = [item for item in self._futures.items() if not item[0].done()]
+        for begin in range(0, len(waiting), _MOST):
+            some = waiting[begin : begin + _MOST]
+            found = await self._requests.find([place for _, place in some])
+            for (future, _), known in zip(some, found, strict=True):
+                if not isinstance(known, OpenWatch) and not future.done():
+                    future.set_result(known)
