@@ -12,6 +12,7 @@ from pollwise.core.pacing import Pacing
 from pollwise.fleet import Client, PostgresLedger, Shard, Worker
 from pollwise.model.messages import Request
 from pollwise.testing import Answer, ScriptedTransport
+from real_postgres import run
 from toy import CANCELLED, RUNNING, SUCCEEDED, ToyJob, ToyStatus, job_of
 
 ToyClient = Client[ToyJob, ToyStatus]
@@ -95,3 +96,11 @@ def jobs(*names: str) -> Sequence[ToyJob]:
 def names(found: Iterable[Any]) -> list[str]:
     """The IDs of the jobs of these outcomes, sorted."""
     return sorted(one.job.id for one in found)
+
+
+async def kill_sessions(store: PostgresLedger) -> None:
+    """End the sessions of all owners, as the kernel does for a process that was killed."""
+    await run(
+        f"SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN (SELECT DISTINCT session FROM {store.schema}.shards) s"  # noqa: S608
+        " ON s.session = ((l.classid::bigint << 32) | l.objid::bigint) WHERE l.locktype = 'advisory'"
+    )

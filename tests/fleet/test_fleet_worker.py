@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import patch
 
-from fleet_toy import FleetToy, Vendor, jobs, names, until, working
+import pytest
+from fleet_toy import FleetToy, Vendor, jobs, kill_sessions, make, names, until, working
 
-from pollwise.fleet import Client, PostgresLedger
+from pollwise.fleet import Client, PostgresLedger, Shard
 from pollwise.model.events import Succeeded
-from real_postgres import needs_postgres
+from real_postgres import needs_postgres, run
 from toy import ToyJob
 
 pytestmark = needs_postgres
@@ -51,3 +53,121 @@ async def test_a_shard_goes_on_when_its_worker_drains(store: PostgresLedger) -> 
             for job in jobs("a", "b"):
                 assert isinstance(await client.outcome(job), Succeeded)
             assert len(vendor.asked) == asked
+
+
+async def test_jobs_that_are_submitted_during_work_are_found_at_once(store: PostgresLedger) -> None:
+    """The owner of the shard is notified, and polls a new job long before its next look."""
+    vendor = Vendor()
+    client = Client(store, FleetToy())
+    await client.submit(ToyJob("early"), timeout_s=60)
+    async with working(store, vendor):
+        await until(lambda: "early" in vendor.asked, store=store)
+        began = asyncio.get_running_loop().time()
+        await client.submit(ToyJob("late"), timeout_s=60)
+        await until(lambda: "late" in vendor.asked, store=store)
+        assert asyncio.get_running_loop().time() - began < 2.0
+
+
+async def test_a_shard_that_cannot_be_served_is_left_to_others(
+    store: PostgresLedger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`endpoint_for` raises: one line in the log without the foreign text, and the other shards are served."""
+
+    def only_north(shard: Shard) -> FleetToy:
+        if shard.account != "north":
+            raise LookupError("hunter2 is no password")
+        return make(shard)
+
+    vendor, other = Vendor(), Vendor()
+    await Client(store, FleetToy("north")).submit(ToyJob("n"), timeout_s=60)
+    await Client(store, FleetToy("south")).submit(ToyJob("s"), timeout_s=60)
+    async with working(store, vendor, endpoint_for=only_north, name="picky") as picky:
+        await until(lambda: "n" in vendor.asked, store=store)
+        async with working(store, other, name="able") as able:
+            await until(lambda: "s" in other.asked, store=store)
+            assert [shard.account for shard in picky.shards] == ["north"]
+            assert [shard.account for shard in able.shards] == ["south"]
+            assert picky.stats().refused == [Shard("toy", "south")]
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(lines) == 1
+    assert "toy/south" in lines[0]
+    assert "hunter2" not in caplog.text
+
+
+async def test_an_endpoint_of_another_account_is_refused(store: PostgresLedger) -> None:
+    """A worker never asks with the credentials of another account."""
+    vendor = Vendor()
+    await Client(store, FleetToy("north")).submit(ToyJob("n"), timeout_s=60)
+    async with working(store, vendor, endpoint_for=lambda _: FleetToy("south")) as worker:
+        await until(lambda: worker.stats().refused, store=store)
+        assert not worker.shards
+    assert not vendor.asked
+
+
+async def test_workers_share_shards_evenly(store: PostgresLedger) -> None:
+    """A worker that joins gets its part, and no job is watched twice at a time."""
+    first, second = Vendor(), Vendor()
+    accounts = [f"account-{n}" for n in range(5)]
+    for account in accounts:
+        await Client(store, FleetToy(account)).submit(ToyJob(account), timeout_s=60)
+    async with working(store, first, name="first") as one:
+        await until(lambda: len(one.shards) == 5, store=store)
+        async with working(store, second, name="second") as two:
+            await until(lambda: len(two.shards) == 2, store=store)
+            assert len(one.shards) == 3
+            assert not set(one.shards) & set(two.shards)
+            moved = {shard.account for shard in two.shards}
+            await until(lambda: moved <= set(second.asked), store=store)
+        await until(lambda: len(one.shards) == 5, store=store)
+
+
+async def test_a_lost_session_stops_polling_until_the_renewal(store: PostgresLedger) -> None:
+    """Another worker may take the shard then. The worker keeps it if none did."""
+    vendor = Vendor()
+    client = Client(store, FleetToy())
+    await client.submit(ToyJob("a"), timeout_s=60)
+    async with working(store, vendor) as worker:
+        await until(lambda: "a" in vendor.asked, store=store)
+        await kill_sessions(store)
+        await until(lambda: not worker.stats().is_connected, store=store)
+        await until(lambda: worker.stats().is_connected, store=store)
+        asked = len(vendor.asked)
+        await until(lambda: len(vendor.asked) > asked, store=store)
+        vendor.finish()
+        assert isinstance(await client.outcome(ToyJob("a")), Succeeded)
+        assert worker.stats().lost + worker.stats().released <= 1
+        assert worker.stats().shards[0].watches == 0
+
+
+async def test_a_shard_that_was_taken_is_left_at_once(store: PostgresLedger) -> None:
+    """The epoch of another owner ends the watches here, without an outcome and without a further poll."""
+    vendor = Vendor()
+    client = Client(store, FleetToy())
+    await client.submit(ToyJob("a"), timeout_s=60)
+    async with working(store, vendor) as worker:
+        await until(lambda: "a" in vendor.asked, store=store)
+        async with store.leases(owner="thief", ttl_s=60) as thief:
+            await run(f"UPDATE {store.schema}.shards SET expires_at = clock_timestamp()")
+            assert len(await thief.acquire(1, of=[Shard("toy")])) == 1
+            await until(lambda: worker.stats().lost == 1, store=store)
+            asked = len(vendor.asked)
+            assert not worker.shards
+            await store.owners()
+            assert len(vendor.asked) == asked
+            (row,) = [one async for chunk in store.open_watches("toy") for one in chunk]
+            assert row.keys == {"id": "a"}
+        await until(lambda: len(vendor.asked) > asked, store=store)
+
+
+async def test_deadlines_are_on_the_servers_clock(store: PostgresLedger) -> None:
+    """A machine whose wall clock is a day ahead ends no watch too early."""
+    vendor = Vendor()
+    client = Client(store, FleetToy())
+    with patch("time.time", lambda: 1e9):
+        await client.submit(ToyJob("a"), timeout_s=60)
+        async with working(store, vendor):
+            await until(lambda: len(vendor.asked) > 3, store=store)
+            vendor.finish()
+            outcome = await client.outcome(ToyJob("a"))
+            assert isinstance(outcome, Succeeded)
+            assert outcome.elapsed_s < 20
