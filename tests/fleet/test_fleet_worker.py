@@ -147,7 +147,7 @@ async def test_a_shard_that_was_taken_is_left_at_once(store: PostgresLedger) -> 
     async with working(store, vendor) as worker:
         await until(lambda: "a" in vendor.asked, store=store)
         async with store.leases(owner="thief", ttl_s=60) as thief:
-            await run(f"UPDATE {store.schema}.shards SET expires_at = clock_timestamp()")
+            await run(f"UPDATE {store.schema}.shards SET expires_at = clock_timestamp()")  # noqa: S608
             assert len(await thief.acquire(1, of=[Shard("toy")])) == 1
             await until(lambda: worker.stats().lost == 1, store=store)
             asked = len(vendor.asked)
