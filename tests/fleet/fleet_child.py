@@ -53,7 +53,7 @@ async def main(database: str, schema: str, api: str, name: str, ttl_s: float) ->
         owned: object = None
         while not running.done():
             if owned != (owned := (worker.shards, worker.stats().lost)):
-                print(*worker.shards, "lost", worker.stats().lost, flush=True)
+                print(*worker.shards, "lost", worker.stats().lost, flush=True)  # noqa: T201 - to the parent
             await asyncio.wait([running], timeout=0.02)
         await running
 

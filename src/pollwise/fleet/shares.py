@@ -2,7 +2,8 @@
 
 Rule 1: nothing here waits or writes. A survey of the database goes in, a plan comes out.
 Rule 2: each live worker takes up to its fair share: the busy shards by the live workers, rounded up.
-Rule 3: a shard that stays free for `patience_s` is taken beyond the share, because the others do not take it.
+Rule 3: a worker with the share rounded down takes no more while another one has less than that. Nor does it take what it has released.
+A shard that stays free for `patience_s` is taken in any case, because the others do not take it.
 Rule 4: the worker with the most shards releases some when another one has two less than itself, or less than its share while this one
 has more. Of several with as many, the one with the lowest session does. So no shard goes to and fro.
 Rule 5: a shard that came back after a release, because no other worker took it, is not released again for a while.
@@ -28,7 +29,8 @@ class Plan:
     Attributes:
         take: Free shards, those to take first in front.
         room: How many of them are within its share.
-        overdue: Which of them are taken beyond its share.
+        overdue: Which of them are taken in any case.
+        given: Which of them it has released, so that others take them.
         release: How many busy shards it releases.
         idle: Shards of its own that need no owner.
         elsewhere: The shards that another live worker owns.
@@ -37,13 +39,15 @@ class Plan:
     take: Sequence[Shard]
     room: int
     overdue: Collection[Shard]
+    given: Collection[Shard]
     release: int
     idle: Collection[Shard]
     elsewhere: Collection[Shard]
 
     def chosen(self) -> Sequence[Shard]:
         """The shards to take, in their order."""
-        return [shard for n, shard in enumerate(self.take) if n < self.room or shard in self.overdue]
+        within = [shard for shard in self.take if shard not in self.given][: self.room]
+        return [shard for shard in self.take if shard in within or shard in self.overdue]
 
 
 def plan(
@@ -52,6 +56,7 @@ def plan(
     session: int,
     owned: Collection[Shard],
     refused: Collection[Shard],
+    given: Collection[Shard],
     free_since: Mapping[Shard, float],
     now: float,
     patience_s: float,
@@ -63,6 +68,7 @@ def plan(
         session: The session of this worker.
         owned: The shards that this worker has, also those that it is about to leave.
         refused: Shards that this worker cannot serve at present.
+        given: Shards that it has released not long ago, so that others take them.
         free_since: When each free shard was first seen to be free, in seconds as `now`.
         now: Monotonic seconds.
         patience_s: See rule 3.
@@ -80,14 +86,21 @@ def plan(
     free.sort(key=lambda shard: (free_since.get(shard, now), shard))
     return Plan(
         take=free,
-        room=max(0, share - len(ours)),
+        room=_room(counts, session, share, len(busy) // len(workers)),
         overdue={shard for shard in free if now - free_since.get(shard, now) >= patience_s},
+        given=given,
         release=0 if free else _surplus(counts, session, share),
         idle=set(owned) - {state.shard for state in busy},
         elsewhere={
             state.shard for state in survey.shards if not state.is_free and state.session in workers - {session}
         },
     )
+
+
+def _room(counts: Mapping[int, int], session: int, share: int, least: int) -> int:
+    mine = counts[session]
+    others_first = mine >= least and any(count < least for one, count in counts.items() if one != session)
+    return 0 if others_first else max(0, share - mine)
 
 
 def _surplus(counts: Mapping[int, int], session: int, share: int) -> int:

@@ -356,6 +356,7 @@ class Worker:
             session=leases.session,
             owned=self._owned,
             refused={shard for shard, (until, _) in self._refused.items() if until > now},
+            given={shard for shard, at in self._returned.items() if now - at < 10.0 * self._ttl_s},
             free_since=self._free_since,
             now=now,
             patience_s=min(2.0, self._ttl_s / 3.0),
