@@ -44,6 +44,7 @@ class Vendor:
         self.deleted: list[str] = []
         self._done: set[str] = set()
         self.all_done = False
+        self.refuses = False  # to cancel
 
     def finish(self, *jobs: str) -> None:
         """These jobs are over. Without any: all are."""
@@ -53,6 +54,8 @@ class Vendor:
     def _answer(self, request: Request) -> Answer:
         job = job_of(request)
         if request.method == "DELETE":
+            if self.refuses:
+                return 403
             self.deleted.append(job)
             return {}
         self.asked.append(job)

@@ -49,9 +49,7 @@ def plan_of(owners: Mapping[Shard, int | None], workers: Collection[int], me: in
     order=st.randoms(use_true_random=False),
 )
 def test_shards_come_to_rest_evenly(owners: list[int], workers: set[int], order: Any) -> None:
-    """However they were owned, and in whatever order workers look: all are owned, no worker has two more than another one, and none is
-    released any more.
-    """
+    """However they were owned, and in whatever order workers look, in the end no worker has two more than another."""
     now = {shard(n): owner if owner in workers else None for n, owner in enumerate(owners)}
     released: dict[int, set[Shard]] = {worker: set() for worker in workers}
     for _ in range(100):

@@ -6,7 +6,8 @@ Rule 2: if the session in the database is lost, another process may take the sha
 Rule 3: a shard that this process cannot serve, because `endpoint_for` fails, is left to others. That is logged once, and tried again
 later.
 Rule 4: no fault of one shard ends another one, or the worker.
-Rule 5: while the database is away, it is asked again about twice a second. One line is logged when that begins, and one at its end.
+Rule 5: while the database is away, it is asked again about twice a second. One line is logged when that has taken a third of `ttl_s`,
+and one at its end.
 """
 
 from __future__ import annotations
@@ -145,6 +146,7 @@ class Worker:
         self._elsewhere: frozenset[Shard] = frozenset()
         self._with_outcomes: set[Shard] = set()
         self._away_since: float | None = None
+        self._is_away_logged = False
         self._failure: Exception | None = None
         self._live_workers = 1
         self._acquired = self._lost = self._released = self._failed_renewals = 0
@@ -267,14 +269,14 @@ class Worker:
             await wait_first(self._renew_now, timeout_s=pause_s * random.uniform(1.0, 2.0))
             began = self._now()
             try:
-                async with asyncio.timeout(max(1.0, self._ttl_s / 3.0)):
+                async with asyncio.timeout(max(1.0, self._ttl_s / 2.0)):
                     await self._renew(leases)
             except (LedgerError, TimeoutError) as exc:
                 self._failed_renewals += 1
-                self._is_away(exc)
+                self._on_failure(exc)
                 pause_s = min(_LONGEST_PAUSE_S, self._ttl_s / 6.0) / 2.0
             else:
-                self._is_back()
+                self._on_success()
                 pause_s = self._ttl_s / 6.0
             finally:
                 add_to(self._renewals, self._now() - began, REQUEST_BOUNDS)
@@ -307,23 +309,31 @@ class Worker:
                 self._renew_now.set()
                 await asyncio.sleep(0.02)
 
-    def _is_away(self, exc: BaseException) -> None:
+    def _on_failure(self, exc: BaseException) -> None:
+        """The database failed."""
+        now = self._now()
         if self._away_since is None:
-            self._away_since = self._now()
+            self._away_since = now
+        if not self._is_away_logged and now - self._away_since >= self._ttl_s / 3.0:
+            self._is_away_logged = True
             _log.warning(
-                "%s: the database fails (%s: %s); nothing is polled after %.1f s without it, and everything goes on when it is back",
+                "%s: the database fails (%s: %s); nothing is polled after %.1f s without it, and everything goes on when it is"
+                " back",
                 self.name,
                 type(exc).__name__,
-                exc,
+                str(exc) or "no answer in time",
                 0.9 * self._ttl_s,
                 extra=log_fields(error_type=type(exc).__name__),
             )
 
-    def _is_back(self) -> None:
+    def _on_success(self) -> None:
+        """The leases were renewed."""
         if self._away_since is not None:
             away_s, self._away_since = self._now() - self._away_since, None
-            _log.info("%s: the database is back after %.1f s", self.name, away_s)
             self._look_now.set()
+            if self._is_away_logged:
+                self._is_away_logged = False
+                _log.info("%s: the database is back after %.1f s", self.name, away_s)
 
     # --- shards -------------------------------------------------------------------------------
 
@@ -331,11 +341,11 @@ class Worker:
         while not self._draining.is_set():
             self._look_now.clear()
             try:
-                async with asyncio.timeout(max(1.0, self._ttl_s / 3.0)):
+                async with asyncio.timeout(max(1.0, self._ttl_s / 2.0)):
                     await self._retry_releases(leases)
                     await self._look(leases)
             except (LedgerError, TimeoutError) as exc:
-                self._is_away(exc)
+                self._on_failure(exc)
                 self._renew_now.set()
             await wait_first(self._draining, timeout_s=_AFTER_ARRIVAL_S)
             pause_s = min(_LOOK_S * max(1.0, self._live_workers / 4.0), self._ttl_s / 6.0)
@@ -459,7 +469,7 @@ class Worker:
             try:
                 await self._retry_releases(self._leases)
             except LedgerError as exc:
-                self._is_away(exc)
+                self._on_failure(exc)
         else:
             self._refused.pop(shard, None)
 
