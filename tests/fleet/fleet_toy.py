@@ -11,7 +11,7 @@ from kept_toy import KeptToyEndpoint
 from pollwise.core.pacing import Pacing
 from pollwise.fleet import Client, PostgresLedger, Shard, Worker
 from pollwise.model.messages import Request
-from pollwise.testing import Answer, ScriptedTransport
+from pollwise.testing import Answer, ScriptedTransport, Slow
 from real_postgres import run
 from toy import CANCELLED, RUNNING, SUCCEEDED, ToyJob, ToyStatus, job_of
 
@@ -45,6 +45,7 @@ class Vendor:
         self._done: set[str] = set()
         self.all_done = False
         self.refuses = False  # to cancel
+        self.delay_s = 0.0  # of replies
 
     def finish(self, *jobs: str) -> None:
         """These jobs are over. Without any: all are."""
@@ -61,7 +62,8 @@ class Vendor:
         self.asked.append(job)
         if job in self.deleted:
             return CANCELLED
-        return SUCCEEDED if self.all_done or job in self._done else RUNNING
+        answer = SUCCEEDED if self.all_done or job in self._done else RUNNING
+        return Slow(answer, self.delay_s) if self.delay_s else answer
 
 
 def make(shard: Shard) -> FleetToy:

@@ -10,7 +10,7 @@ from fleet_toy import FleetToy, Vendor, jobs, kill_sessions, make, names, until,
 
 from pollwise.fleet import Client, PostgresLedger, Shard
 from pollwise.model.events import Succeeded
-from real_postgres import needs_postgres, run
+from real_postgres import needs_postgres
 from toy import ToyJob
 
 pytestmark = needs_postgres
@@ -53,19 +53,6 @@ async def test_a_shard_goes_on_when_its_worker_drains(store: PostgresLedger) -> 
             for job in jobs("a", "b"):
                 assert isinstance(await client.outcome(job), Succeeded)
             assert len(vendor.asked) == asked
-
-
-async def test_jobs_that_are_submitted_during_work_are_found_at_once(store: PostgresLedger) -> None:
-    """The owner of the shard is notified, and polls a new job long before its next look."""
-    vendor = Vendor()
-    client = Client(store, FleetToy())
-    await client.submit(ToyJob("early"), timeout_s=60)
-    async with working(store, vendor):
-        await until(lambda: "early" in vendor.asked, store=store)
-        began = asyncio.get_running_loop().time()
-        await client.submit(ToyJob("late"), timeout_s=60)
-        await until(lambda: "late" in vendor.asked, store=store)
-        assert asyncio.get_running_loop().time() - began < 2.0
 
 
 async def test_a_shard_that_cannot_be_served_is_left_to_others(
@@ -137,26 +124,6 @@ async def test_a_lost_session_stops_polling_until_the_renewal(store: PostgresLed
         assert isinstance(await client.outcome(ToyJob("a")), Succeeded)
         assert worker.stats().lost + worker.stats().released <= 1
         assert worker.stats().shards[0].watches == 0
-
-
-async def test_a_shard_that_was_taken_is_left_at_once(store: PostgresLedger) -> None:
-    """The epoch of another owner ends the watches here, without an outcome and without a further poll."""
-    vendor = Vendor()
-    client = Client(store, FleetToy())
-    await client.submit(ToyJob("a"), timeout_s=60)
-    async with working(store, vendor) as worker:
-        await until(lambda: "a" in vendor.asked, store=store)
-        async with store.leases(owner="thief", ttl_s=60) as thief:
-            await run(f"UPDATE {store.schema}.shards SET expires_at = clock_timestamp()")  # noqa: S608
-            assert len(await thief.acquire(1, of=[Shard("toy")])) == 1
-            await until(lambda: worker.stats().lost == 1, store=store)
-            asked = len(vendor.asked)
-            assert not worker.shards
-            await store.owners()
-            assert len(vendor.asked) == asked
-            (row,) = [one async for chunk in store.open_watches("toy") for one in chunk]
-            assert row.keys == {"id": "a"}
-        await until(lambda: len(vendor.asked) > asked, store=store)
 
 
 async def test_deadlines_are_on_the_servers_clock(store: PostgresLedger) -> None:

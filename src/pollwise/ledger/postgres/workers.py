@@ -44,7 +44,7 @@ class ShardState:
 
 @attrs.frozen(kw_only=True)
 class Survey:
-    """All shards at one moment, and the sessions of the live workers that take shards."""
+    """All shards at one moment in their order, and the sessions of the live workers that take shards."""
 
     shards: Sequence[ShardState]
     workers: Collection[int]
@@ -120,8 +120,10 @@ class Workers:
         return Survey(
             shards=[
                 ShardState(shard=Shard(endpoint, account), session=session, is_free=is_free, is_busy=is_busy)
-                for endpoint, account, session, is_free, is_busy in rows
-                if endpoint is not None
+                for endpoint, account, session, is_free, is_busy in sorted(
+                    (row for row in rows if row["endpoint"] is not None),
+                    key=lambda row: (row["endpoint"], row["account"]),
+                )
             ],
             workers=frozenset(row["session"] for row in rows if row["endpoint"] is None),
         )
