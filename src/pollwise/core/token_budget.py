@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from pollwise.core.header_hints import RateHints
@@ -184,6 +184,27 @@ class TokenBudget:
             return even_s
         more_at = self._freed_at[0] if self._freed_at else now + self.per_s
         return min(even_s, (more_at - now) * (GROWTH - 1.0) / (math.pow(GROWTH, left / among) - 1.0))
+
+    @property
+    def sent(self) -> int:
+        """How many permits were given."""
+        return self._last_permit
+
+    def spent(self, now: float) -> list[float]:
+        """In how many seconds each filled place is free, as if the requests in flight were answered now.
+
+        Empty if the length of the window is not known.
+        """
+        if self.per_s is None:
+            return []
+        return [*(at - now for at in self._freed_at if at > now), *([self.per_s] * self._in_flight)]
+
+    def spend(self, free_in_s: Iterable[float], now: float) -> None:
+        """Another process has filled places, which are free in so many seconds. Only before the first request of this one."""
+        if self.limit is None or self.per_s is None:
+            return
+        places = sorted(min(free_s, self.per_s) for free_s in free_in_s if free_s > 0.0)[-self.limit :]
+        self._freed_at = deque(now + free_s for free_s in places)
 
     def share(self) -> Share:
         """A share of this budget for one more watcher."""

@@ -9,6 +9,7 @@
     waiting.py      waits for the outcomes of single jobs
     rows.py         jobs and outcomes of a client as rows
     splitting.py    a token that is too large for one process
+    spending.py     how much of its window a token has used, for the next owner
     store_clock.py  the server's clock
     status.py       who owns what, from any process
     errors.py       the errors of a fleet

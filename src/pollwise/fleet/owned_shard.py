@@ -24,6 +24,7 @@ from pollwise.durable.opened import OpenedParts
 from pollwise.durable.resume import Arrivals
 from pollwise.errors import OriginChanged, WatcherClosed
 from pollwise.fleet.owner_requests import OwnerRequests
+from pollwise.fleet.spending import Spending
 from pollwise.fleet.stats import OwnedShardStats
 from pollwise.fleet.tasks import cancelled, wait_first
 from pollwise.ledger import Acknowledgement, LeaseLost, LedgerError, Shard
@@ -107,7 +108,9 @@ class OwnedShard(Generic[J, S]):
         self._leaving = asyncio.Event()
         self._lost = asyncio.Event()
         self._drain_s = 0.0
+        self._has_ended = False
         self._complained: set[str] = set()
+        self._spending = Spending(budget)
         budget.close_at(lease.until)
 
     # --- from the worker ----------------------------------------------------------------------
@@ -143,6 +146,16 @@ class OwnedShard(Generic[J, S]):
             self.hold()
             self._drain_s = drain_s
             self._leaving.set()
+
+    @property
+    def spends_much(self) -> bool:
+        """Whether so much was sent since `spent` that it is to be written."""
+        return self._spending.is_due()
+
+    def spent(self) -> tuple[Shard, int, str | None]:
+        """The shard, its epoch, and what it has used of its rate limit."""
+        is_over = self._leaving.is_set() and self._has_ended
+        return self.shard, self.lease.epoch, self._spending.text(self._loop.time(), is_whole=is_over)
 
     @property
     def is_leaving(self) -> bool:
@@ -196,6 +209,7 @@ class OwnedShard(Generic[J, S]):
             if self._leaving.is_set():
                 await self._finish_polls(parts)
             limit.reschedule(self._loop.time() + _CLOSE_S)
+        self._has_ended = True
 
     async def _finish_polls(self, parts: OpenedParts[J, S]) -> None:
         ends = self._loop.time() + self._drain_s

@@ -28,6 +28,7 @@ from pollwise.durable.codec import check_codec
 from pollwise.errors import ConfigurationError, PollwiseError
 from pollwise.fleet.owned_shard import EVERY_S, OwnedShard
 from pollwise.fleet.shares import plan
+from pollwise.fleet.spending import spend
 from pollwise.fleet.splitting import base_of, budget_of, endpoint_of
 from pollwise.fleet.stats import WorkerStats
 from pollwise.fleet.store_clock import StoreClock
@@ -54,6 +55,7 @@ _FOREVER_S: Final = 1e9  # the patience of the watchers: until the lease is lost
 _LOOK_S: Final = 0.4  # between two looks for free shards, with up to 4 workers
 _AFTER_ARRIVAL_S: Final = 0.05  # least time between two looks
 _NOTIFY_S: Final = 0.1  # least time between two notifications about outcomes
+_SPENT_S: Final = 0.25  # least time between two writings of what was sent
 _FIRST_REFUSAL_S: Final = 30.0  # until a shard that could not be served is tried again
 _LONGEST_REFUSAL_S: Final = 600.0
 _IDLE_S: Final = 60.0  # for which a shard without open watches is kept
@@ -237,6 +239,7 @@ class Worker:
             asyncio.create_task(self._in_background(work), name=f"pollwise-fleet-{name}")
             for name, work in (
                 ("renewals", self._renew_always(self._leases)),
+                ("spending", self._write_much_spent()),
                 ("session", self._watch_session(self._leases)),
                 ("arrivals", self._listen()),
                 ("outcomes", self._tell()),
@@ -294,6 +297,20 @@ class Worker:
                 owned.lose(LeaseLost(self._store.where, shard, f"its epoch {epoch} is over"))
         await self._report()
         await self._clock.read()
+        await self._write_spent(list(self._owned.values()))
+
+    async def _write_spent(self, owned: Sequence[OwnedShard[Any, Any]]) -> None:
+        if owned:
+            await self._workers.write_spent([one.spent() for one in owned])
+
+    async def _write_much_spent(self) -> None:
+        """Write in between what a crash would hide."""
+        while True:
+            await asyncio.sleep(_SPENT_S)
+            try:
+                await self._write_spent([owned for owned in self._owned.values() if owned.spends_much])
+            except LedgerError as exc:
+                self._on_failure(exc)
 
     async def _report(self) -> None:
         assert self._leases is not None  # noqa: S101  # it is open
@@ -384,12 +401,16 @@ class Worker:
                 endpoints[shard] = endpoint
         if not endpoints or self._draining.is_set():
             return
-        for lease in await leases.acquire(len(endpoints), of=endpoints):
-            self._acquired += 1
-            if lease.shard in endpoints and lease.shard not in self._owned:
-                self._own(lease, endpoints[lease.shard])
-            else:  # of an earlier call whose answer was lost
-                self._unreleased.append(lease)
+        taken = await leases.acquire(len(endpoints), of=endpoints)
+        self._acquired += len(taken)
+        self._unreleased += taken  # until they are owned
+        spent = await self._workers.spent([lease.shard for lease in taken])
+        for lease in taken:
+            if (
+                lease.shard in endpoints and lease.shard not in self._owned
+            ):  # else of an earlier call whose answer was lost
+                self._unreleased.remove(lease)
+                self._own(lease, endpoints[lease.shard], *spent.get(lease.shard, (None, 0.0)))
 
     async def _endpoint(self, shard: Shard) -> Endpoint[Any, Any] | None:
         """The endpoint of this shard, or None if it cannot be served here."""
@@ -418,12 +439,13 @@ class Worker:
                 extra=log_fields(endpoint=shard.endpoint, error_type=type(exc).__name__),
             )
 
-    def _own(self, lease: Lease, endpoint: Endpoint[Any, Any]) -> None:
+    def _own(self, lease: Lease, endpoint: Endpoint[Any, Any], spent: str | None, age_s: float) -> None:
         shard = lease.shard
         ledger = self._store.fenced(shard, lease.epoch)
         try:
             budget = None if self._budget_for is None else self._budget_for(base_of(shard))
             budget = budget_of(budget or RateBudget.documented(endpoint.documented_limit), shard)
+            spend(budget, spent, age_s, self._now())
             watcher: JobWatcher[Any, Any, Any, Any] = JobWatcher(
                 endpoint, timeout_s=None, budget=budget, ledger=ledger, ledger_patience_s=_FOREVER_S, **self._options
             )
@@ -467,6 +489,7 @@ class Worker:
                 self._unreleased.append(owned.lease)
         if not lost and self._leases is not None:
             try:
+                await self._workers.write_spent([owned.spent()])
                 await self._retry_releases(self._leases)
             except LedgerError as exc:
                 self._on_failure(exc)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger_values import acks, change, every, new, success
-from stalling_proxy import stalling_proxy
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger.postgres import PostgresLedger, is_postgres_url, url_without_credentials
 from real_postgres import connected, needs_postgres, run, url
+from stalling_proxy import stalling_proxy
 
 pytestmark = needs_postgres
 

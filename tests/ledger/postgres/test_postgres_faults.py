@@ -12,7 +12,6 @@ import asyncpg
 import attrs
 import pytest
 from ledger_values import change, new
-from stalling_proxy import stalling_proxy
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import (
@@ -27,6 +26,7 @@ from pollwise.ledger import (
 from pollwise.ledger.postgres import PostgresLedger, migrate
 from pollwise.ledger.postgres.faults import error_of, is_loss, server_too_old
 from real_postgres import needs_own_server, needs_postgres, run, schema_of, url
+from stalling_proxy import stalling_proxy
 
 pytestmark = needs_postgres
 

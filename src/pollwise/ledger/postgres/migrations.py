@@ -81,7 +81,8 @@ _VERSION_1: Migration = (
     """,
     "CREATE UNIQUE INDEX submits_by_key ON {schema}.submits (identity)",
     "CREATE INDEX submits_unfinished ON {schema}.submits (id) WHERE watch IS NULL",
-    # Which process owns the watches of an endpoint and account. `session` is its advisory lock.
+    # Which process owns the watches of an endpoint and account. `session` is its advisory lock. `spent` is what it had used of its
+    # rate limit at `spent_at`, for the next owner.
     """
     CREATE TABLE {schema}.shards (
         endpoint text NOT NULL,
@@ -91,6 +92,8 @@ _VERSION_1: Migration = (
         session bigint,
         acquired_at timestamptz,
         expires_at timestamptz,
+        spent text,
+        spent_at timestamptz,
         PRIMARY KEY (endpoint, account)
     ) WITH (fillfactor = 50)
     """,

@@ -8,7 +8,7 @@ Rule 3: processes that wait for outcomes are notified by the owner, many outcome
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -161,6 +161,30 @@ class Workers:
             [shard.account for shard in wanted],
         )
         return bool(rows[0][0])
+
+    async def write_spent(self, spent: Sequence[tuple[Shard, int, str | None]], /) -> None:
+        """What these shards have used of their rate limits, each with its epoch. Those of a former owner are left out."""
+        await self._connections.fetch(
+            f"UPDATE {self._schema}.shards s SET spent = h.spent, spent_at = clock_timestamp()"  # noqa: S608
+            " FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS h(endpoint, account, epoch, spent)"
+            " WHERE s.endpoint = h.endpoint AND s.account = h.account AND s.epoch = h.epoch",
+            [shard.endpoint for shard, _, _ in spent],
+            [shard.account for shard, _, _ in spent],
+            [epoch for _, epoch, _ in spent],
+            [text for _, _, text in spent],
+        )
+
+    async def spent(self, shards: Collection[Shard], /) -> Mapping[Shard, tuple[str, float]]:
+        """What earlier owners have written, and how many seconds ago. Shards without it are left out."""
+        wanted = sorted(shards)
+        rows = await self._connections.fetch(
+            "SELECT s.endpoint, s.account, s.spent, greatest(0, extract(epoch FROM clock_timestamp() - s.spent_at))::float8 AS age_s"  # noqa: S608
+            f" FROM {self._schema}.shards s WHERE s.spent IS NOT NULL"
+            " AND (s.endpoint, s.account) IN (SELECT * FROM unnest($1::text[], $2::text[]))",
+            [shard.endpoint for shard in wanted],
+            [shard.account for shard in wanted],
+        )
+        return {Shard(endpoint, account): (spent, age_s) for endpoint, account, spent, age_s in rows}
 
     async def notify(self, shards: Collection[Shard], /) -> None:
         """Outcomes were written in these shards."""
