@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from fleet_toy import FleetToy, Vendor, make, until, working
 from yarl import URL
@@ -34,19 +32,6 @@ async def test_a_shard_that_was_taken_is_left_at_once(store: PostgresLedger) -> 
             (row,) = [one async for chunk in store.open_watches("toy") for one in chunk]
             assert row.keys == {"id": "a"}
         await until(lambda: len(vendor.asked) > asked, store=store)
-
-
-async def test_jobs_that_are_submitted_during_work_are_found_at_once(store: PostgresLedger) -> None:
-    """The owner of the shard is notified, and polls a new job long before its next look."""
-    vendor = Vendor()
-    client = Client(store, FleetToy())
-    await client.submit(ToyJob("early"), timeout_s=60)
-    async with working(store, vendor):
-        await until(lambda: "early" in vendor.asked, store=store)
-        began = asyncio.get_running_loop().time()
-        await client.submit(ToyJob("late"), timeout_s=60)
-        await until(lambda: "late" in vendor.asked, store=store)
-        assert asyncio.get_running_loop().time() - began < 2.0
 
 
 async def test_jobs_of_another_server_are_not_asked_about(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from unittest.mock import patch
 
 import pytest
-from fleet_toy import FleetToy, Vendor, jobs, kill_sessions, make, names, until, working
+from fleet_toy import FleetToy, Vendor, jobs, make, names, until, working
 
-from pollwise.fleet import Client, PostgresLedger, Shard
+from pollwise.errors import ConfigurationError
+from pollwise.fleet import Client, PostgresLedger, Worker
 from pollwise.model.events import Succeeded
 from real_postgres import needs_postgres
 from toy import ToyJob
@@ -55,42 +57,6 @@ async def test_a_shard_goes_on_when_its_worker_drains(store: PostgresLedger) -> 
             assert len(vendor.asked) == asked
 
 
-async def test_a_shard_that_cannot_be_served_is_left_to_others(
-    store: PostgresLedger, caplog: pytest.LogCaptureFixture
-) -> None:
-    """`endpoint_for` raises: one line in the log without the foreign text, and the other shards are served."""
-
-    def only_north(shard: Shard) -> FleetToy:
-        if shard.account != "north":
-            raise LookupError("hunter2 is no password")
-        return make(shard)
-
-    vendor, other = Vendor(), Vendor()
-    await Client(store, FleetToy("north")).submit(ToyJob("n"), timeout_s=60)
-    await Client(store, FleetToy("south")).submit(ToyJob("s"), timeout_s=60)
-    async with working(store, vendor, endpoint_for=only_north, name="picky") as picky:
-        await until(lambda: "n" in vendor.asked, store=store)
-        async with working(store, other, name="able") as able:
-            await until(lambda: "s" in other.asked, store=store)
-            assert [shard.account for shard in picky.shards] == ["north"]
-            assert [shard.account for shard in able.shards] == ["south"]
-            assert picky.stats().refused == [Shard("toy", "south")]
-    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len(lines) == 1
-    assert "toy/south" in lines[0]
-    assert "hunter2" not in caplog.text
-
-
-async def test_an_endpoint_of_another_account_is_refused(store: PostgresLedger) -> None:
-    """A worker never asks with the credentials of another account."""
-    vendor = Vendor()
-    await Client(store, FleetToy("north")).submit(ToyJob("n"), timeout_s=60)
-    async with working(store, vendor, endpoint_for=lambda _: FleetToy("south")) as worker:
-        await until(lambda: worker.stats().refused, store=store)
-        assert not worker.shards
-    assert not vendor.asked
-
-
 async def test_workers_share_shards_evenly(store: PostgresLedger) -> None:
     """A worker that joins gets its part, and no job is watched twice at a time."""
     first, second = Vendor(), Vendor()
@@ -108,24 +74,6 @@ async def test_workers_share_shards_evenly(store: PostgresLedger) -> None:
         await until(lambda: len(one.shards) == 5, store=store)
 
 
-async def test_a_lost_session_stops_polling_until_the_renewal(store: PostgresLedger) -> None:
-    """Another worker may take the shard then. The worker keeps it if none did."""
-    vendor = Vendor()
-    client = Client(store, FleetToy())
-    await client.submit(ToyJob("a"), timeout_s=60)
-    async with working(store, vendor) as worker:
-        await until(lambda: "a" in vendor.asked, store=store)
-        await kill_sessions(store)
-        await until(lambda: not worker.stats().is_connected, store=store)
-        await until(lambda: worker.stats().is_connected, store=store)
-        asked = len(vendor.asked)
-        await until(lambda: len(vendor.asked) > asked, store=store)
-        vendor.finish()
-        assert isinstance(await client.outcome(ToyJob("a")), Succeeded)
-        assert worker.stats().lost + worker.stats().released <= 1
-        assert worker.stats().shards[0].watches == 0
-
-
 async def test_deadlines_are_on_the_servers_clock(store: PostgresLedger) -> None:
     """A machine whose wall clock is a day ahead ends no watch too early."""
     vendor = Vendor()
@@ -138,3 +86,39 @@ async def test_deadlines_are_on_the_servers_clock(store: PostgresLedger) -> None
             outcome = await client.outcome(ToyJob("a"))
             assert isinstance(outcome, Succeeded)
             assert outcome.elapsed_s < 20
+
+
+async def test_wrong_arguments_are_refused_at_once(store: PostgresLedger) -> None:
+    """Each error says what to pass."""
+    for options, wanted in (
+        ({"endpoint_for": None}, "endpoint_for must be a function"),
+        ({"ttl_s": 0.5}, "ttl_s must be at least 1 second"),
+        ({"ttl_s": float("nan")}, "ttl_s"),
+        ({"drain_s": 0}, "drain_s"),
+    ):
+        given: dict[str, Any] = {"endpoint_for": make, **options}
+        with pytest.raises(ConfigurationError, match=wanted):
+            Worker(store, **given)
+    with pytest.raises(ConfigurationError, match="an open PostgresLedger"):
+        Worker("postgresql://x", endpoint_for=make)  # type: ignore[arg-type]
+    worker = Worker(store, endpoint_for=make)
+    with pytest.raises(ConfigurationError, match="open the worker first"):
+        await worker.run()
+    async with worker:
+        with pytest.raises(ConfigurationError, match="opened only once"):
+            await worker.__aenter__()
+        assert worker.stats().shards == []
+
+
+async def test_a_worker_that_is_cancelled_leaves_its_shards(store: PostgresLedger) -> None:
+    """The next worker need not wait, and the watches stay open."""
+    vendor, second = Vendor(), Vendor()
+    await Client(store, FleetToy()).submit(ToyJob("a"), timeout_s=60)
+    async with Worker(store, endpoint_for=make, transport=vendor.transport) as worker:
+        running = asyncio.create_task(worker.run())
+        await until(lambda: vendor.asked, store=store)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    async with working(store, second):
+        await until(lambda: second.asked, store=store)

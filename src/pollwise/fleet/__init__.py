@@ -1,6 +1,10 @@
 """Several processes that share watches, budgets and outcomes through PostgreSQL. It needs `pip install 'pollwise[postgres]'`.
 
-    worker.py       `Worker`: takes shards, renews their leases, and releases them
+    worker.py       `Worker`: takes shards and releases them
+    lease_keeper.py  renews leases, and says when the database is away
+    endpoint_making.py  makes the endpoints of shards
+    options.py      the options of the watchers of a worker
+    notices.py      what a worker hears from other processes, and tells them
     shares.py       decides how many shards a worker takes and releases
     owned_shard.py  runs the `JobWatcher` of one shard
     owner_requests.py  carries out what other processes ask of the owner

@@ -1,13 +1,9 @@
 """`Worker`: a process that takes shards and watches their jobs.
 
-Rule 1: a shard is served while this process has its lease. The leases are renewed every sixth to third of `ttl_s`, and the budgets
-are closed at 0.9 of it after the last renewal that succeeded, by the monotonic clock.
-Rule 2: if the session in the database is lost, another process may take the shards at once. So nothing is sent until the next renewal.
-Rule 3: a shard that this process cannot serve, because `endpoint_for` fails, is left to others. That is logged once, and tried again
-later.
-Rule 4: no fault of one shard ends another one, or the worker.
-Rule 5: while the database is away, it is asked again about twice a second. One line is logged when that has taken a third of `ttl_s`,
-and one at its end.
+Rule 1: a shard is served while this process has its lease (`lease_keeper.py`).
+Rule 2: how many shards are taken and released is decided in `shares.py`.
+Rule 3: the endpoint of a shard is made before the shard is taken. If that fails, the shard is left to others.
+Rule 4: no fault of one shard ends another one, or the worker. A lease without a watcher is given back, repeatedly if that fails.
 """
 
 from __future__ import annotations
@@ -17,19 +13,21 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias, TypedDict, Unpack
+from typing import Any, Final, Self, Unpack
 
 from pollwise.core.counters import Row, add_to, histogram
-from pollwise.core.pacing import Pacing, Retry
 from pollwise.core.rate_budget import RateBudget
-from pollwise.durable.codec import check_codec
-from pollwise.errors import ConfigurationError, PollwiseError
-from pollwise.fleet.owned_shard import EVERY_S, OwnedShard
+from pollwise.errors import ConfigurationError
+from pollwise.fleet.endpoint_making import EndpointFor, EndpointMaker
+from pollwise.fleet.lease_keeper import LeaseKeeper
+from pollwise.fleet.notices import Notices
+from pollwise.fleet.options import WatchingOptions
+from pollwise.fleet.owned_shard import OwnedShard
 from pollwise.fleet.shares import plan
 from pollwise.fleet.spending import spend
-from pollwise.fleet.splitting import base_of, budget_of, endpoint_of
+from pollwise.fleet.splitting import base_of, budget_of
 from pollwise.fleet.stats import WorkerStats
 from pollwise.fleet.store_clock import StoreClock
 from pollwise.fleet.tasks import cancelled, wait_first
@@ -38,47 +36,21 @@ from pollwise.ledger.postgres import Lease, Leases, PostgresLedger
 from pollwise.ledger.postgres.ledger import connections_of
 from pollwise.ledger.postgres.requests import Requests
 from pollwise.ledger.postgres.workers import Workers
-from pollwise.model.abilities import with_defaults
-from pollwise.model.limits import Limits, require_seconds
-from pollwise.model.log_fields import log_fields
-from pollwise.model.observer import Observer
-from pollwise.model.protocols import Endpoint, EndpointLike, Transport
-from pollwise.model.stats import JOB_BOUNDS, REQUEST_BOUNDS
+from pollwise.model.limits import require_seconds
+from pollwise.model.protocols import Endpoint
+from pollwise.model.stats import JOB_BOUNDS, REQUEST_BOUNDS, Histogram
 from pollwise.watcher import JobWatcher, use_clock
 
-__all__ = ["EndpointFor", "WatchingOptions", "Worker"]
-
-AnyEndpoint: TypeAlias = EndpointLike[Any, Any]
-EndpointFor: TypeAlias = Callable[[Shard], AnyEndpoint | Awaitable[AnyEndpoint]]
+__all__ = ["Worker"]
 
 _FOREVER_S: Final = 1e9  # the patience of the watchers: until the lease is lost
 _LOOK_S: Final = 0.4  # between two looks for free shards, with up to 4 workers
 _AFTER_ARRIVAL_S: Final = 0.05  # least time between two looks
-_NOTIFY_S: Final = 0.1  # least time between two notifications about outcomes
-_SPENT_S: Final = 0.25  # least time between two writings of what was sent
-_FIRST_REFUSAL_S: Final = 30.0  # until a shard that could not be served is tried again
-_LONGEST_REFUSAL_S: Final = 600.0
 _IDLE_S: Final = 60.0  # for which a shard without open watches is kept
-_LONGEST_PAUSE_S: Final = 0.5  # between two tries while the database is away
+
+_NONE: Final = Histogram(bounds=REQUEST_BOUNDS, counts=(0,) * (len(REQUEST_BOUNDS) + 1), sum_s=0.0)
 
 _log = logging.getLogger(__name__)
-
-
-class WatchingOptions(TypedDict, total=False):
-    """The options of the watchers of a `Worker`. The docstring of `JobWatcher` explains them."""
-
-    pacing: Pacing | None
-    retry: Retry | None
-    transport: Transport | None
-    limits: Limits | None
-    not_found_grace_s: float
-    confirmations: int
-    confirm_s: float | None
-    longest_hint_s: float
-    heartbeat_s: float | None
-    cancel_on_deadline: bool
-    moved_from: str | Sequence[str]
-    observer: Observer | None
 
 
 class Worker:
@@ -94,7 +66,7 @@ class Worker:
         store: The database, open. The caller closes it after the worker.
         endpoint_for: Makes the endpoint of a shard, with its credentials: a function, which may be `async`. Its result has the name
             `shard.endpoint` and the account `shard.account`. For a part of a shard that is split, it gets the whole one. If it
-            raises, the shard is left to other workers.
+            raises, or takes 10 s, the shard is left to other workers.
         ttl_s: Seconds for which a lease lives without a renewal, at least 1.
         name: A name of this process, for people. By default the host and the number of the process.
         drain_s: How long `drain` waits for the replies to requests in flight, in seconds.
@@ -128,31 +100,25 @@ class Worker:
             raise ConfigurationError(f"ttl_s must be at least 1 second, got {ttl_s!r}")
         self.name = name if name is not None else f"{socket.gethostname()}-{os.getpid()}"
         self._store = store
-        self._endpoint_for = endpoint_for
+        self._making = EndpointMaker(endpoint_for, self.name)
         self._budget_for = budget_for
         self._ttl_s = ttl_s
         self._drain_s = drain_s
         self._options = options
         self._draining = asyncio.Event()
         self._look_now = asyncio.Event()
-        self._renew_now = asyncio.Event()
-        self._told = asyncio.Event()
         self._leases: Leases | None = None
+        self._keeper: LeaseKeeper | None = None
         self._owned: dict[Shard, OwnedShard[Any, Any]] = {}
         self._tasks: dict[Shard, asyncio.Task[None]] = {}
         self._unreleased: list[Lease] = []
-        self._refused: dict[Shard, tuple[float, float]] = {}  # until when, and the pause before that
         self._free_since: dict[Shard, float] = {}
         self._idle_since: dict[Shard, float] = {}
         self._returned: dict[Shard, float] = {}  # released for the sake of balance: when
         self._elsewhere: frozenset[Shard] = frozenset()
-        self._with_outcomes: set[Shard] = set()
-        self._away_since: float | None = None
-        self._is_away_logged = False
         self._failure: Exception | None = None
         self._live_workers = 1
-        self._acquired = self._lost = self._released = self._failed_renewals = 0
-        self._renewals: Row = [*[0] * (len(REQUEST_BOUNDS) + 1), 0.0]
+        self._acquired = self._lost = self._released = 0
         self._held: Row = [*[0] * (len(JOB_BOUNDS) + 1), 0.0]
 
     def __repr__(self) -> str:
@@ -171,10 +137,22 @@ class Worker:
         self._workers, self._requests = Workers(connections), Requests(connections)
         self._clock = StoreClock(self._workers)
         self._now = asyncio.get_running_loop().time
+        self._notices = Notices(self._store, self._workers, self._owned, self._arrived_elsewhere)
         self._leases = await self._store.leases(owner=self.name, ttl_s=self._ttl_s).__aenter__()
         try:
             await self._clock.read()
-            await self._report()
+            self._keeper = LeaseKeeper(
+                self._leases,
+                self._workers,
+                self._clock,
+                self._owned,
+                name=self.name,
+                where=self._store.where,
+                ttl_s=self._ttl_s,
+                is_draining=self._draining.is_set,
+                on_back=self._look_now.set,
+            )
+            await self._keeper.report()
         except BaseException:
             await self._leases.aclose()
             raise
@@ -211,14 +189,14 @@ class Worker:
             name=self.name,
             shards=[self._owned[shard].stats() for shard in sorted(self._owned)],
             live_workers=self._live_workers,
-            refused=sorted(self._refused),
+            refused=sorted(self._making.refused),
             is_connected=self._leases is not None and self._leases.is_connected,
             is_draining=self._draining.is_set(),
             acquired=self._acquired,
             lost=self._lost,
             released=self._released,
-            renewals=histogram(self._renewals, REQUEST_BOUNDS),
-            failed_renewals=self._failed_renewals,
+            renewals=_NONE if self._keeper is None else self._keeper.renewals,
+            failed_renewals=0 if self._keeper is None else self._keeper.failed,
             held_s=histogram(self._held, JOB_BOUNDS),
         )
 
@@ -233,16 +211,17 @@ class Worker:
         Raises:
             ConfigurationError: The worker is not open.
         """
-        if self._leases is None:
+        keeper = self._keeper
+        if self._leases is None or keeper is None:
             raise ConfigurationError("open the worker first: async with Worker(...) as worker")
         background = [
             asyncio.create_task(self._in_background(work), name=f"pollwise-fleet-{name}")
             for name, work in (
-                ("renewals", self._renew_always(self._leases)),
-                ("spending", self._write_much_spent()),
-                ("session", self._watch_session(self._leases)),
-                ("arrivals", self._listen()),
-                ("outcomes", self._tell()),
+                ("renewals", keeper.renew_always()),
+                ("spending", keeper.write_much_spent()),
+                ("session", keeper.watch_session()),
+                ("arrivals", self._notices.listen()),
+                ("outcomes", self._notices.tell()),
             )
         ]
         try:
@@ -251,6 +230,8 @@ class Worker:
                 owned.leave(self._drain_s)
             await asyncio.gather(*self._tasks.values())
             await self._retry_releases(self._leases)
+        except LedgerError as exc:  # leaving the worker ends its session, which releases them, too
+            keeper.on_failure(exc)
         finally:
             await cancelled(*background, *self._tasks.values())
         if self._failure is not None:
@@ -263,114 +244,41 @@ class Worker:
             self._failure = exc
             self._draining.set()
 
-    # --- leases -------------------------------------------------------------------------------
-
-    async def _renew_always(self, leases: Leases) -> None:
-        pause_s = self._ttl_s / 6.0
-        while True:
-            self._renew_now.clear()
-            await wait_first(self._renew_now, timeout_s=pause_s * random.uniform(1.0, 2.0))
-            began = self._now()
-            try:
-                async with asyncio.timeout(max(1.0, self._ttl_s / 2.0)):
-                    await self._renew(leases)
-            except (LedgerError, TimeoutError) as exc:
-                self._failed_renewals += 1
-                self._on_failure(exc)
-                pause_s = min(_LONGEST_PAUSE_S, self._ttl_s / 6.0) / 2.0
-            else:
-                self._on_success()
-                pause_s = self._ttl_s / 6.0
-            finally:
-                add_to(self._renewals, self._now() - began, REQUEST_BOUNDS)
-
-    async def _renew(self, leases: Leases) -> None:
-        before = {shard: owned.lease.epoch for shard, owned in self._owned.items()}
-        kept = {lease.shard: lease for lease in await leases.renew()}
-        for shard, epoch in before.items():
-            owned = self._owned.get(shard)
-            if owned is None or owned.lease.epoch != epoch:
-                continue
-            if shard in kept and kept[shard].epoch == epoch:
-                owned.renewed(kept[shard])
-            else:
-                owned.lose(LeaseLost(self._store.where, shard, f"its epoch {epoch} is over"))
-        await self._report()
-        await self._clock.read()
-        await self._write_spent(list(self._owned.values()))
-
-    async def _write_spent(self, owned: Sequence[OwnedShard[Any, Any]]) -> None:
-        if owned:
-            await self._workers.write_spent([one.spent() for one in owned])
-
-    async def _write_much_spent(self) -> None:
-        """Write in between what a crash would hide."""
-        while True:
-            await asyncio.sleep(_SPENT_S)
-            try:
-                await self._write_spent([owned for owned in self._owned.values() if owned.spends_much])
-            except LedgerError as exc:
-                self._on_failure(exc)
-
-    async def _report(self) -> None:
-        assert self._leases is not None  # noqa: S101  # it is open
-        session, draining = self._leases.session, self._draining.is_set()
-        await self._workers.report(session, name=self.name, ttl_s=self._ttl_s, draining=draining)
-
-    async def _watch_session(self, leases: Leases) -> None:
-        while True:
-            await leases.wait_disconnected()
-            for owned in self._owned.values():
-                owned.hold()
-            while not leases.is_connected:
-                self._renew_now.set()
-                await asyncio.sleep(0.02)
-
-    def _on_failure(self, exc: BaseException) -> None:
-        """The database failed."""
-        now = self._now()
-        if self._away_since is None:
-            self._away_since = now
-        if not self._is_away_logged and now - self._away_since >= self._ttl_s / 3.0:
-            self._is_away_logged = True
-            _log.warning(
-                "%s: the database fails (%s: %s); nothing is polled after %.1f s without it, and everything goes on when it is"
-                " back",
-                self.name,
-                type(exc).__name__,
-                str(exc) or "no answer in time",
-                0.9 * self._ttl_s,
-                extra=log_fields(error_type=type(exc).__name__),
-            )
-
-    def _on_success(self) -> None:
-        """The leases were renewed."""
-        if self._away_since is not None:
-            away_s, self._away_since = self._now() - self._away_since, None
+    def _arrived_elsewhere(self, shard: Shard) -> None:
+        if shard not in self._elsewhere:
             self._look_now.set()
-            if self._is_away_logged:
-                self._is_away_logged = False
-                _log.info("%s: the database is back after %.1f s", self.name, away_s)
+
+    def _failed(self, exc: LedgerError) -> None:
+        if self._keeper is not None:
+            self._keeper.on_failure(exc)
 
     # --- shards -------------------------------------------------------------------------------
 
     async def _take_shards(self, leases: Leases) -> None:
         while not self._draining.is_set():
             self._look_now.clear()
-            try:
-                async with asyncio.timeout(max(1.0, self._ttl_s / 2.0)):
-                    await self._retry_releases(leases)
-                    await self._look(leases)
-            except (LedgerError, TimeoutError) as exc:
-                self._on_failure(exc)
-                self._renew_now.set()
+            await self._unless_draining(self._look_once(leases))
             await wait_first(self._draining, timeout_s=_AFTER_ARRIVAL_S)
             pause_s = min(_LOOK_S * max(1.0, self._live_workers / 4.0), self._ttl_s / 6.0)
-            await wait_first(
-                self._draining,
-                self._look_now,
-                timeout_s=pause_s * random.uniform(0.6, 1.0),
-            )
+            await wait_first(self._draining, self._look_now, timeout_s=pause_s * random.uniform(0.6, 1.0))
+
+    async def _unless_draining(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this, and leave it undone if the worker drains meanwhile."""
+        task, ended = asyncio.create_task(work, name="pollwise-fleet-look"), asyncio.Event()
+        task.add_done_callback(lambda _: ended.set())
+        try:
+            await wait_first(self._draining, ended)
+        finally:
+            await cancelled(task)
+        if not task.cancelled():
+            task.result()
+
+    async def _look_once(self, leases: Leases) -> None:
+        try:
+            await self._retry_releases(leases)
+            await self._look(leases)
+        except LedgerError as exc:
+            self._failed(exc)
 
     async def _look(self, leases: Leases) -> None:
         """Look at all shards, and take, keep and release what is due."""
@@ -382,7 +290,7 @@ class Worker:
             survey,
             session=leases.session,
             owned=self._owned,
-            refused={shard for shard, (until, _) in self._refused.items() if until > now},
+            refused=self._making.refused_at(now),
             given={shard for shard, at in self._returned.items() if now - at < 10.0 * self._ttl_s},
             free_since=self._free_since,
             now=now,
@@ -396,7 +304,7 @@ class Worker:
     async def _acquire(self, leases: Leases, wanted: Sequence[Shard]) -> None:
         endpoints: dict[Shard, Endpoint[Any, Any]] = {}
         for shard in wanted:
-            endpoint = await self._endpoint(shard)
+            endpoint = await self._making.make(shard)
             if endpoint is not None:
                 endpoints[shard] = endpoint
         if not endpoints or self._draining.is_set():
@@ -412,33 +320,6 @@ class Worker:
                 self._unreleased.remove(lease)
                 self._own(lease, endpoints[lease.shard], *spent.get(lease.shard, (None, 0.0)))
 
-    async def _endpoint(self, shard: Shard) -> Endpoint[Any, Any] | None:
-        """The endpoint of this shard, or None if it cannot be served here."""
-        try:
-            made = self._endpoint_for(base_of(shard))
-            if isinstance(made, Awaitable):
-                made = await made
-            endpoint = endpoint_of(with_defaults(made), shard)
-            check_codec(endpoint)
-        except Exception as exc:  # noqa: BLE001  # foreign code
-            self._refuse(shard, exc)
-            return None
-        return endpoint
-
-    def _refuse(self, shard: Shard, exc: Exception) -> None:
-        known = self._refused.get(shard)
-        pause_s = _FIRST_REFUSAL_S if known is None else min(2.0 * known[1], _LONGEST_REFUSAL_S)
-        self._refused[shard] = self._now() + pause_s, pause_s
-        if known is None:
-            _log.warning(
-                "%s: the shard %s cannot be served here (%s%s); it is left to other workers, and tried again later",
-                self.name,
-                shard,
-                type(exc).__name__,
-                f": {exc}" if isinstance(exc, PollwiseError) else "",  # a foreign message may have a secret
-                extra=log_fields(endpoint=shard.endpoint, error_type=type(exc).__name__),
-            )
-
     def _own(self, lease: Lease, endpoint: Endpoint[Any, Any], spent: str | None, age_s: float) -> None:
         shard = lease.shard
         ledger = self._store.fenced(shard, lease.epoch)
@@ -451,7 +332,7 @@ class Worker:
             )
             use_clock(watcher, self._clock)
         except Exception as exc:  # noqa: BLE001  # foreign code, or options that cannot be right
-            self._refuse(shard, exc)
+            self._making.refuse(shard, exc)
             self._unreleased.append(lease)
             return
         owned = self._owned[shard] = OwnedShard(
@@ -461,8 +342,9 @@ class Worker:
             budget,
             workers=self._workers,
             requests=self._requests,
-            on_concluded=self._concluded,
+            on_concluded=self._notices.concluded,
         )
+        self._making.served(shard)
         task = self._tasks[shard] = asyncio.create_task(self._run(owned), name=f"pollwise-own-{shard}")
         task.add_done_callback(lambda _: self._tasks.pop(shard, None))
         _log.info("%s: takes the shard %s in epoch %d", self.name, shard, lease.epoch)
@@ -480,7 +362,7 @@ class Worker:
             _log.warning("%s: the last states of %s were not written in time", self.name, shard)
         except Exception as exc:  # noqa: BLE001  # rule 4
             _log.exception("%s: the shard %s failed", self.name, shard)
-            self._refuse(shard, exc)
+            self._making.refuse(shard, exc)
         finally:
             del self._owned[shard]
             self._idle_since.pop(shard, None)
@@ -492,9 +374,7 @@ class Worker:
                 await self._workers.write_spent([owned.spent()])
                 await self._retry_releases(self._leases)
             except LedgerError as exc:
-                self._on_failure(exc)
-        else:
-            self._refused.pop(shard, None)
+                self._failed(exc)
 
     async def _retry_releases(self, leases: Leases) -> None:
         while self._unreleased:
@@ -507,7 +387,7 @@ class Worker:
                 raise
             self._released += len(given)
 
-    def _leave_idle(self, idle: Sequence[Shard] | Any, now: float) -> None:
+    def _leave_idle(self, idle: Collection[Shard], now: float) -> None:
         self._idle_since = {shard: self._idle_since.get(shard, now) for shard in idle}
         for shard, since in self._idle_since.items():
             if now - since > _IDLE_S:
@@ -527,41 +407,3 @@ class Worker:
             self._returned[shard] = now
             self._owned[shard].leave(self._drain_s)
             _log.info("%s: releases the shard %s to a worker that has less", self.name, shard)
-
-    # --- edges --------------------------------------------------------------------------------
-
-    async def _listen(self) -> None:
-        """Look at once for what other processes have recorded or asked."""
-        while True:
-            try:
-                async with self._store.arrivals() as arrivals:
-                    while True:
-                        shards = await arrivals.wait(EVERY_S)
-                        for shard in shards or tuple(self._owned):
-                            self._arrived(shard)
-            except LedgerError as exc:
-                _log.debug("%s: no notifications (%s)", self.name, type(exc).__name__)
-            await asyncio.sleep(random.uniform(0.5, 1.0))
-
-    def _arrived(self, shard: Shard) -> None:
-        owned = self._owned.get(shard)
-        if owned is not None:
-            owned.look()
-        elif shard not in self._elsewhere:
-            self._look_now.set()
-
-    def _concluded(self, shard: Shard) -> None:
-        self._with_outcomes.add(shard)
-        self._told.set()
-
-    async def _tell(self) -> None:
-        """Notify the processes that wait for outcomes."""
-        while True:
-            await self._told.wait()
-            self._told.clear()
-            shards, self._with_outcomes = self._with_outcomes, set()
-            try:
-                await self._workers.notify(shards)
-            except LedgerError as exc:  # clients look from time to time anyway
-                _log.debug("%s: no notification of outcomes (%s)", self.name, type(exc).__name__)
-            await asyncio.sleep(_NOTIFY_S)

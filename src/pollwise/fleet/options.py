@@ -1,0 +1,30 @@
+"""The options of the watchers of a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TypedDict
+
+from pollwise.core.pacing import Pacing, Retry
+from pollwise.model.limits import Limits
+from pollwise.model.observer import Observer
+from pollwise.model.protocols import Transport
+
+__all__ = ["WatchingOptions"]
+
+
+class WatchingOptions(TypedDict, total=False):
+    """The options of the watchers of a `Worker`. The docstring of `JobWatcher` explains them."""
+
+    pacing: Pacing | None
+    retry: Retry | None
+    transport: Transport | None
+    limits: Limits | None
+    not_found_grace_s: float
+    confirmations: int
+    confirm_s: float | None
+    longest_hint_s: float
+    heartbeat_s: float | None
+    cancel_on_deadline: bool
+    moved_from: str | Collection[str]
+    observer: Observer | None
