@@ -11,7 +11,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from dashboard import DASHBOARD, Scrape, grafana_would_ask, queries, scrape_of, unanswered
 from kept_toy import MemoryLedger, keeping
 from pollwise.core.rate_budget import RateBudget
-from pollwise.ledger import LedgerFailed
+from pollwise.fleet.lease_counts import LeaseCounts
+from pollwise.ledger import LedgerFailed, Shard
+from pollwise.model.stats import LeaseStats
 from pollwise.telemetry.prometheus import WatcherCollector, prometheus_name
 from pollwise.telemetry.series import METRICS
 from pollwise.testing import run
@@ -21,6 +23,18 @@ from toy import FAILED, RUNNING, SUCCEEDED, ToyJob, by_job
 class Counting(MemoryLedger):
     async def count_unacknowledged(self, _endpoint: str, _account: str = "", /) -> int:
         return 0
+
+
+class Leasing:
+    """A worker of a fleet that has had a lease, and has another one."""
+
+    def lease_stats(self) -> list[LeaseStats]:
+        counts = LeaseCounts()
+        shard = Shard("toy")
+        counts.acquired(shard)
+        counts.renewed([shard], 0.02)
+        counts.over(shard, 60.0)
+        return list(counts.stats([shard]))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +48,7 @@ def scrape() -> Scrape:
         script = by_job({"a": [RUNNING, 503, 429, SUCCEEDED], "b": [FAILED], **failing})
         registry = CollectorRegistry()
         async with keeping(ledger, script, budget=RateBudget(60, per_s=60)) as (watcher, _):
-            registry.register(WatcherCollector(watcher))
+            registry.register(WatcherCollector(watcher, Leasing()))
             await watcher.gather([ToyJob("a"), ToyJob("b")])
             for name in failing:
                 watcher.watch(ToyJob(name))

@@ -3,7 +3,8 @@
     worker.py       `Worker`: takes shards and releases them
     lease_keeper.py  renews leases, and says when the database is away
     endpoint_making.py  makes the endpoints of shards
-    options.py      the options of the watchers of a worker
+    options.py      the options of a worker
+    lease_counts.py  counts leases, for telemetry
     notices.py      what a worker hears from other processes, and tells them
     shares.py       decides how many shards a worker takes and releases
     owned_shard.py  runs the `JobWatcher` of one shard

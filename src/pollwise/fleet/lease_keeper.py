@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
-from pollwise.core.counters import Row, add_to, histogram
+from pollwise.fleet.lease_counts import LeaseCounts
 from pollwise.fleet.owned_shard import OwnedShard
 from pollwise.fleet.store_clock import StoreClock
 from pollwise.fleet.tasks import wait_first
@@ -23,7 +23,6 @@ from pollwise.ledger import LeaseLost, LedgerError, Shard
 from pollwise.ledger.postgres import Leases
 from pollwise.ledger.postgres.workers import Workers
 from pollwise.model.log_fields import log_fields
-from pollwise.model.stats import REQUEST_BOUNDS, Histogram
 
 __all__ = ["LeaseKeeper"]
 
@@ -42,14 +41,12 @@ class LeaseKeeper:
         workers: Tells the other workers of this one.
         clock: The clock of the server, which is read with each renewal.
         owned: The shards that are served now.
+        counts: Counts the renewals.
         name: Of the worker.
         where: The database, for errors.
         ttl_s: Seconds for which a lease lives.
         is_draining: Whether the worker takes no more shards.
         on_back: Called when the database is back.
-
-    Attributes:
-        failed: How many renewals failed.
     """
 
     def __init__(
@@ -58,6 +55,7 @@ class LeaseKeeper:
         workers: Workers,
         clock: StoreClock,
         owned: Mapping[Shard, OwnedShard[Any, Any]],
+        counts: LeaseCounts,
         *,
         name: str,
         where: str,
@@ -78,13 +76,7 @@ class LeaseKeeper:
         self._soon = asyncio.Event()
         self._away_since: float | None = None
         self._is_logged = False
-        self._renewals: Row = [*[0] * (len(REQUEST_BOUNDS) + 1), 0.0]
-        self.failed = 0
-
-    @property
-    def renewals(self) -> Histogram:
-        """How long renewals took."""
-        return histogram(self._renewals, REQUEST_BOUNDS)
+        self._counts = counts
 
     async def report(self) -> None:
         """Tell the other workers that this one is there. Raises LedgerError."""
@@ -99,20 +91,21 @@ class LeaseKeeper:
             await wait_first(self._soon, timeout_s=pause_s * random.uniform(1.0, 2.0))
             self._soon.clear()
             began = self._now()
+            kept: Collection[Shard] = ()
             try:
                 async with asyncio.timeout(max(1.0, self._ttl_s / 2.0)):
-                    await self._renew()
+                    kept = await self._renew()
             except (LedgerError, TimeoutError) as exc:
-                self.failed += 1
+                self._counts.failed_renewals += 1
                 self.on_failure(exc)
                 pause_s = min(_LONGEST_PAUSE_S, self._ttl_s / 6.0) / 2.0
             else:
                 self._on_success()
                 pause_s = self._ttl_s / 6.0
             finally:
-                add_to(self._renewals, self._now() - began, REQUEST_BOUNDS)
+                self._counts.renewed(kept, self._now() - began)
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> Collection[Shard]:
         before = {shard: owned.lease.epoch for shard, owned in self._owned.items()}
         kept = {lease.shard: lease for lease in await self._leases.renew()}
         for shard, epoch in before.items():
@@ -126,6 +119,7 @@ class LeaseKeeper:
         await self.report()
         await self._clock.read()
         await self.write_spent(list(self._owned.values()))
+        return kept
 
     async def watch_session(self) -> None:
         """Hold all shards whenever the session is lost, until this is cancelled."""

@@ -1,16 +1,28 @@
-"""The options of the watchers of a worker."""
+"""The options of a worker."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TypedDict
+from typing import Any, Protocol, TypedDict
 
 from pollwise.core.pacing import Pacing, Retry
 from pollwise.model.limits import Limits
 from pollwise.model.observer import Observer
 from pollwise.model.protocols import Transport
 
-__all__ = ["WatchingOptions"]
+__all__ = ["ShowsMetrics", "WatchingOptions"]
+
+
+class ShowsMetrics(Protocol):
+    """Shows the metrics of watchers and workers."""
+
+    def add(self, source: Any, /) -> None:
+        """Show this one, too."""
+        ...
+
+    def remove(self, source: Any, /) -> None:
+        """Show its counts as they are now, and forget it."""
+        ...
 
 
 class WatchingOptions(TypedDict, total=False):

@@ -81,6 +81,7 @@ class OwnedShard(Generic[J, S]):
     Attributes:
         shard: The shard.
         lease: The lease, as last renewed.
+        watcher: Watches its jobs.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class OwnedShard(Generic[J, S]):
         self.shard = lease.shard
         self.lease = lease
         self._endpoint = endpoint
-        self._watcher = watcher
+        self.watcher = watcher
         self._budget = budget
         self._workers = workers
         self._requests = requests
@@ -134,7 +135,7 @@ class OwnedShard(Generic[J, S]):
         self.hold()
         self._lost.set()
         try:
-            parts = parts_of(self._watcher)
+            parts = parts_of(self.watcher)
         except WatcherClosed:
             return
         assert parts.recorder is not None  # noqa: S101  # there is a ledger
@@ -169,13 +170,13 @@ class OwnedShard(Generic[J, S]):
 
     def stats(self) -> OwnedShardStats:
         """What the shard has now."""
-        found = self._watcher.stats()
+        found = self.watcher.stats()
         ledger = found.ledger
         return OwnedShardStats(
             shard=self.shard,
             epoch=self.lease.epoch,
             held_s=self.held_s,
-            watches=self._watcher.open_count,
+            watches=self.watcher.open_count,
             waiting=found.budget.waiting,
             refused=found.budget.refused,
             backlog=0 if ledger is None else sum(ledger.backlog.values()),
@@ -192,8 +193,8 @@ class OwnedShard(Generic[J, S]):
             LeaseLost: Another process owns it now.
             LedgerError: The database refuses what will not change.
         """
-        async with asyncio.timeout(None) as limit, self._watcher:
-            parts = parts_of(self._watcher)
+        async with asyncio.timeout(None) as limit, self.watcher:
+            parts = parts_of(self.watcher)
             assert parts.recorder is not None  # noqa: S101  # there is a ledger
             parts.recorder.subscribe(self._concluded)
             work = asyncio.create_task(self._work(parts), name=f"pollwise-shard-{self.shard}")
@@ -220,7 +221,7 @@ class OwnedShard(Generic[J, S]):
         after = await self._repeated(lambda: self._workers.last_watch(self.shard))
         await self._resume()
         arrivals = parts.arrivals(after)
-        requests = OwnerRequests(self._requests, self.shard, self._endpoint, self._watcher, self._wake.set)
+        requests = OwnerRequests(self._requests, self.shard, self._endpoint, self.watcher, self._wake.set)
         swept_at = self._loop.time()
         try:
             while True:
@@ -243,7 +244,7 @@ class OwnedShard(Generic[J, S]):
 
     async def _resume(self) -> None:
         try:
-            await self._watcher.resume()
+            await self.watcher.resume()
         except OriginChanged as exc:
             self._complain(exc)
 

@@ -17,13 +17,13 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
-from pollwise.core.counters import Row, add_to, histogram
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError
 from pollwise.fleet.endpoint_making import EndpointFor, EndpointMaker
+from pollwise.fleet.lease_counts import LeaseCounts
 from pollwise.fleet.lease_keeper import LeaseKeeper
 from pollwise.fleet.notices import Notices
-from pollwise.fleet.options import WatchingOptions
+from pollwise.fleet.options import ShowsMetrics, WatchingOptions
 from pollwise.fleet.owned_shard import OwnedShard
 from pollwise.fleet.shares import plan
 from pollwise.fleet.spending import spend
@@ -38,7 +38,7 @@ from pollwise.ledger.postgres.requests import Requests
 from pollwise.ledger.postgres.workers import Workers
 from pollwise.model.limits import require_seconds
 from pollwise.model.protocols import Endpoint
-from pollwise.model.stats import JOB_BOUNDS, REQUEST_BOUNDS, Histogram
+from pollwise.model.stats import LeaseStats
 from pollwise.watcher import JobWatcher, use_clock
 
 __all__ = ["Worker"]
@@ -48,7 +48,6 @@ _LOOK_S: Final = 0.4  # between two looks for free shards, with up to 4 workers
 _AFTER_ARRIVAL_S: Final = 0.05  # least time between two looks
 _IDLE_S: Final = 60.0  # for which a shard without open watches is kept
 
-_NONE: Final = Histogram(bounds=REQUEST_BOUNDS, counts=(0,) * (len(REQUEST_BOUNDS) + 1), sum_s=0.0)
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +71,7 @@ class Worker:
         drain_s: How long `drain` waits for the replies to requests in flight, in seconds.
         budget_for: Makes the rate budget of a shard. By default, or for None, it is the endpoint's `documented_limit`, or what the
             replies teach. A split shard gets its part of it.
+        metrics: Shows the leases of this worker and the metrics of its watchers, such as `pollwise.telemetry.otel.WatcherMetrics()`.
         options: The other options of the watchers, as in `JobWatcher`: `pacing`, `retry`, `limits`, `transport`, `observer` and
             more. Deadlines are those with which the jobs were submitted.
 
@@ -88,6 +88,7 @@ class Worker:
         name: str | None = None,
         drain_s: float = 5.0,
         budget_for: Callable[[Shard], RateBudget | None] | None = None,
+        metrics: ShowsMetrics | None = None,
         **options: Unpack[WatchingOptions],
     ) -> None:
         if not isinstance(store, PostgresLedger):
@@ -105,6 +106,7 @@ class Worker:
         self._ttl_s = ttl_s
         self._drain_s = drain_s
         self._options = options
+        self._metrics = metrics
         self._draining = asyncio.Event()
         self._look_now = asyncio.Event()
         self._leases: Leases | None = None
@@ -118,8 +120,7 @@ class Worker:
         self._elsewhere: frozenset[Shard] = frozenset()
         self._failure: Exception | None = None
         self._live_workers = 1
-        self._acquired = self._lost = self._released = 0
-        self._held: Row = [*[0] * (len(JOB_BOUNDS) + 1), 0.0]
+        self._counts = LeaseCounts()
 
     def __repr__(self) -> str:
         return f"<Worker {self.name} {len(self._owned)} shards>"
@@ -146,6 +147,7 @@ class Worker:
                 self._workers,
                 self._clock,
                 self._owned,
+                self._counts,
                 name=self.name,
                 where=self._store.where,
                 ttl_s=self._ttl_s,
@@ -153,6 +155,8 @@ class Worker:
                 on_back=self._look_now.set,
             )
             await self._keeper.report()
+            if self._metrics is not None:
+                self._metrics.add(self)
         except BaseException:
             await self._leases.aclose()
             raise
@@ -164,6 +168,8 @@ class Worker:
         leases = self._leases
         assert leases is not None  # noqa: S101  # it was entered
         self._draining.set()
+        if self._metrics is not None:
+            self._metrics.remove(self)
         try:
             await cancelled(*self._tasks.values())
         finally:
@@ -192,13 +198,17 @@ class Worker:
             refused=sorted(self._making.refused),
             is_connected=self._leases is not None and self._leases.is_connected,
             is_draining=self._draining.is_set(),
-            acquired=self._acquired,
-            lost=self._lost,
-            released=self._released,
-            renewals=_NONE if self._keeper is None else self._keeper.renewals,
-            failed_renewals=0 if self._keeper is None else self._keeper.failed,
-            held_s=histogram(self._held, JOB_BOUNDS),
+            acquired=self._counts.total("acquired"),
+            lost=self._counts.total("lost"),
+            released=self._counts.total("released"),
+            renewals=self._counts.renewals,
+            failed_renewals=self._counts.failed_renewals,
+            held_s=self._counts.durations,
         )
+
+    def lease_stats(self) -> Sequence[LeaseStats]:
+        """The leases of each shard that it has ever had. Any thread may call it."""
+        return self._counts.stats(self._owned)
 
     @property
     def shards(self) -> Sequence[Shard]:
@@ -310,7 +320,8 @@ class Worker:
         if not endpoints or self._draining.is_set():
             return
         taken = await leases.acquire(len(endpoints), of=endpoints)
-        self._acquired += len(taken)
+        for lease in taken:
+            self._counts.acquired(lease.shard)
         self._unreleased += taken  # until they are owned
         spent = await self._workers.spent([lease.shard for lease in taken])
         for lease in taken:
@@ -351,12 +362,14 @@ class Worker:
 
     async def _run(self, owned: OwnedShard[Any, Any]) -> None:
         """Watch the jobs of this shard, then give its lease back."""
-        shard, lost = owned.shard, False
+        shard, lost, metrics = owned.shard, False, self._metrics
+        if metrics is not None:
+            metrics.add(owned.watcher)
         try:
             await owned.run()
         except LeaseLost:
             lost = True
-            self._lost += 1
+            self._counts.lost(shard)
             _log.info("%s: another worker has taken the shard %s", self.name, shard)
         except TimeoutError:
             _log.warning("%s: the last states of %s were not written in time", self.name, shard)
@@ -364,9 +377,11 @@ class Worker:
             _log.exception("%s: the shard %s failed", self.name, shard)
             self._making.refuse(shard, exc)
         finally:
+            if metrics is not None:
+                metrics.remove(owned.watcher)
             del self._owned[shard]
             self._idle_since.pop(shard, None)
-            add_to(self._held, owned.held_s, JOB_BOUNDS)
+            self._counts.over(shard, owned.held_s)
             if not lost:
                 self._unreleased.append(owned.lease)
         if not lost and self._leases is not None:
@@ -385,7 +400,8 @@ class Worker:
             except BaseException:
                 self._unreleased += given
                 raise
-            self._released += len(given)
+            for lease in given:
+                self._counts.released(lease.shard)
 
     def _leave_idle(self, idle: Collection[Shard], now: float) -> None:
         self._idle_since = {shard: self._idle_since.get(shard, now) for shard in idle}

@@ -14,7 +14,16 @@ import attrs
 
 from pollwise.model.hosts import HostOutage
 
-__all__ = ["DELAY_BOUNDS", "JOB_BOUNDS", "REQUEST_BOUNDS", "BudgetStats", "Histogram", "LedgerStats", "WatcherStats"]
+__all__ = [
+    "DELAY_BOUNDS",
+    "JOB_BOUNDS",
+    "REQUEST_BOUNDS",
+    "BudgetStats",
+    "Histogram",
+    "LeaseStats",
+    "LedgerStats",
+    "WatcherStats",
+]
 
 REQUEST_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """In seconds. OpenTelemetry's semantic conventions advise them for `http.client.request.duration`."""
@@ -86,6 +95,31 @@ class LedgerStats:
     errors: Mapping[tuple[str, str], int]
     backlog: Mapping[str, int]
     unacknowledged: int | None
+
+
+@attrs.frozen(kw_only=True)
+class LeaseStats:
+    """The leases of one shard, as one worker had and has them.
+
+    Attributes:
+        endpoint: The endpoint's name.
+        account: The account, or an empty text.
+        held: 1 while the worker has the lease, else 0.
+        acquired: How often it has got the lease.
+        lost: How often another worker has taken the shard from it.
+        released: How often it has given the lease back.
+        renewals: How long the renewals of the lease took that succeeded.
+        durations: How long leases were held that are over.
+    """
+
+    endpoint: str
+    account: str
+    held: int
+    acquired: int
+    lost: int
+    released: int
+    renewals: Histogram
+    durations: Histogram
 
 
 @attrs.frozen(kw_only=True)

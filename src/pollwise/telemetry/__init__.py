@@ -14,11 +14,12 @@ Rule 3: a label has few values: names of endpoints, codes, classes of errors. Jo
 from __future__ import annotations
 
 from pollwise.model.observer import Observer, RequestEnd, WatchEnd, WatchStart
-from pollwise.model.stats import BudgetStats, Histogram, LedgerStats, WatcherStats
+from pollwise.model.stats import BudgetStats, Histogram, LeaseStats, LedgerStats, WatcherStats
 
 __all__ = [
     "BudgetStats",
     "Histogram",
+    "LeaseStats",
     "LedgerStats",
     "Observer",
     "RequestEnd",

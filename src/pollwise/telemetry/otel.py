@@ -27,8 +27,7 @@ from pollwise.errors import ConfigurationError
 from pollwise.model.events import Succeeded
 from pollwise.model.observer import Observer, WatchEnd, WatchStart
 from pollwise.model.stats import Histogram
-from pollwise.telemetry.series import METRICS, Kind, Labels, Metric, Watchers
-from pollwise.watcher import JobWatcher
+from pollwise.telemetry.series import METRICS, Kind, Labels, Metric, Source, Watchers
 
 try:
     from opentelemetry.context import Context
@@ -53,10 +52,10 @@ class WatcherMetrics:
     """The metrics of watchers as observable instruments. Histograms need `otel_sdk.WithHistograms`, too.
 
     Args:
-        watchers: The watchers. They are kept alive until they are removed.
+        watchers: The watchers, and workers of a fleet. They are kept alive until they are removed.
     """
 
-    def __init__(self, *watchers: JobWatcher[Any, Any, Any]) -> None:
+    def __init__(self, *watchers: Source) -> None:
         self._watchers = Watchers(watchers)
         self._series: dict[str, list[tuple[Labels, float | Histogram]]] = {}
         self._served: set[str] = set(METRICS)  # the instruments that have read `_series`
@@ -68,11 +67,11 @@ class WatcherMetrics:
             if metric.kind is not Kind.HISTOGRAM:
                 _make(meter, metric, [partial(self._observe, metric.name)])
 
-    def add(self, watcher: JobWatcher[Any, Any, Any]) -> None:
+    def add(self, watcher: Source) -> None:
         """Show this watcher, too."""
         self._watchers.add(watcher)
 
-    def remove(self, watcher: JobWatcher[Any, Any, Any]) -> None:
+    def remove(self, watcher: Source) -> None:
         """Show the counts of this watcher as they are now, and forget it."""
         self._watchers.remove(watcher)
 

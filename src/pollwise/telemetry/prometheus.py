@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pollwise.errors import ConfigurationError
 from pollwise.model.stats import Histogram
-from pollwise.telemetry.series import METRICS, Kind, Labels, Metric, Watchers
-from pollwise.watcher import JobWatcher
+from pollwise.telemetry.series import METRICS, Kind, Labels, Metric, Source, Watchers
 
 try:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -41,17 +40,17 @@ class WatcherCollector(Collector):
     """Reads the metrics of watchers at each scrape, on the thread of the scrape.
 
     Args:
-        watchers: The watchers. They are kept alive until they are removed.
+        watchers: The watchers, and workers of a fleet. They are kept alive until they are removed.
     """
 
-    def __init__(self, *watchers: JobWatcher[Any, Any, Any]) -> None:
+    def __init__(self, *watchers: Source) -> None:
         self._watchers = Watchers(watchers)
 
-    def add(self, watcher: JobWatcher[Any, Any, Any]) -> None:
+    def add(self, watcher: Source) -> None:
         """Show this watcher, too."""
         self._watchers.add(watcher)
 
-    def remove(self, watcher: JobWatcher[Any, Any, Any]) -> None:
+    def remove(self, watcher: Source) -> None:
         """Show the counts of this watcher as they are now, and forget it."""
         self._watchers.remove(watcher)
 

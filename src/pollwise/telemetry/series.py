@@ -9,20 +9,21 @@ Rule 3: the counts of a watcher that was removed stay, because a counter never f
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 from yarl import URL
 
-from pollwise.model.stats import Histogram, WatcherStats
+from pollwise.model.stats import Histogram, LeaseStats, WatcherStats
 from pollwise.watcher import JobWatcher
 
-__all__ = ["METRICS", "Kind", "Labels", "Metric", "Series", "Watchers", "series_of"]
+__all__ = ["METRICS", "HasLeases", "Kind", "Labels", "Metric", "Series", "Source", "Watchers", "series_of"]
 
 Labels: TypeAlias = tuple[tuple[str, str | int], ...]
 Value: TypeAlias = "float | Histogram"
 Series: TypeAlias = "tuple[str, Labels, float | Histogram]"
+Source: TypeAlias = "JobWatcher[Any, Any, Any] | HasLeases"
 _Found: TypeAlias = "tuple[str, tuple[str | int, ...], float | Histogram]"
 
 
@@ -186,6 +187,30 @@ def _metrics() -> Iterator[Metric]:
         unit="{outcome}",
         help="Outcomes in the ledger that were not acknowledged.",
     )
+    yield Metric(
+        name="pollwise.lease.held",
+        kind=Kind.SUM,
+        unit="{lease}",
+        help="Leases that workers have now.",
+    )
+    for name, what in (
+        ("acquired", "Leases that workers have got."),
+        ("lost", "Leases that another worker has taken."),
+        ("released", "Leases that workers have given back."),
+    ):
+        yield Metric(name=f"pollwise.lease.{name}", kind=Kind.COUNTER, unit="{lease}", help=what)
+    yield Metric(
+        name="pollwise.lease.renewal.duration",
+        kind=Kind.HISTOGRAM,
+        unit="s",
+        help="Duration of renewals of a lease.",
+    )
+    yield Metric(
+        name="pollwise.lease.duration",
+        kind=Kind.HISTOGRAM,
+        unit="s",
+        help="How long leases were held that are over.",
+    )
 
 
 METRICS: Final[Mapping[str, Metric]] = {
@@ -200,6 +225,30 @@ def series_of(stats: WatcherStats) -> Iterator[Series]:
     for part in (_of_requests, _of_polls, _of_watches, _of_budget, _of_hosts, _of_ledger):
         for name, labels, value in part(stats):
             yield name, (*of, *zip(METRICS[name].labels[len(of) :], labels, strict=True)), value
+
+
+@runtime_checkable
+class HasLeases(Protocol):
+    """A worker of a fleet."""
+
+    def lease_stats(self) -> Sequence[LeaseStats]:
+        """The leases of each shard."""
+        ...
+
+
+def _of_leases(stats: Iterable[LeaseStats]) -> Iterator[Series]:
+    for one in stats:
+        of: Labels = (("pollwise.endpoint", one.endpoint), ("pollwise.account", one.account))
+        yield "pollwise.lease.held", of, one.held
+        yield "pollwise.lease.acquired", of, one.acquired
+        yield "pollwise.lease.lost", of, one.lost
+        yield "pollwise.lease.released", of, one.released
+        yield "pollwise.lease.renewal.duration", of, one.renewals
+        yield "pollwise.lease.duration", of, one.durations
+
+
+def _of_source(source: Source) -> Iterator[Series]:
+    return _of_leases(source.lease_stats()) if isinstance(source, HasLeases) else series_of(source.stats())
 
 
 def _of_requests(stats: WatcherStats) -> Iterator[_Found]:
@@ -270,33 +319,33 @@ def _of_ledger(stats: WatcherStats) -> Iterator[_Found]:
 
 
 class Watchers:
-    """The watchers whose metrics are shown.
+    """The watchers and workers whose metrics are shown.
 
     Args:
         watchers: The first ones.
     """
 
-    def __init__(self, watchers: Iterable[JobWatcher[Any, Any, Any]] = ()) -> None:
-        self._watchers: list[JobWatcher[Any, Any, Any]] = list(watchers)
+    def __init__(self, watchers: Iterable[Source] = ()) -> None:
+        self._watchers: list[Source] = list(watchers)
         self._kept: dict[tuple[str, Labels], Value] = {}  # the counts of watchers that were removed
 
-    def add(self, watcher: JobWatcher[Any, Any, Any]) -> None:
+    def add(self, watcher: Source) -> None:
         """Show this one, too. It is kept alive until it is removed."""
         if watcher not in self._watchers:
             self._watchers.append(watcher)
 
-    def remove(self, watcher: JobWatcher[Any, Any, Any]) -> None:
+    def remove(self, watcher: Source) -> None:
         """Show its counts as they are now, and forget it. Does nothing for one that was not added."""
         if watcher in self._watchers:
             self._watchers.remove(watcher)
-            counts = (found for found in series_of(watcher.stats()) if METRICS[found[0]].kind not in _OF_NOW)
+            counts = (found for found in _of_source(watcher) if METRICS[found[0]].kind not in _OF_NOW)
             _merge(self._kept, counts)
 
     def series(self) -> dict[str, list[tuple[Labels, Value]]]:
         """All series by the name of their metric, in the order of `METRICS`. Any thread may call it."""
         merged = dict(self._kept)
         for watcher in list(self._watchers):
-            _merge(merged, series_of(watcher.stats()))
+            _merge(merged, _of_source(watcher))
         found: dict[str, list[tuple[Labels, Value]]] = {name: [] for name in METRICS}
         for (name, labels), value in merged.items():
             found[name].append((labels, value))
