@@ -67,3 +67,20 @@ async def test_a_restart_of_the_server_costs_nothing(store: PostgresLedger) -> N
         vendor.finish()
         assert isinstance(await waiting, Succeeded)
         assert [str(shard) for shard in worker.shards] == ["toy"]
+
+
+async def test_a_worker_drains_without_its_database(store: PostgresLedger) -> None:
+    """A process that is told to end does so in time. Its leases end by themselves."""
+    vendor = Vendor()
+    await Client(store, FleetToy()).submit(ToyJob("a"), timeout_s=60)
+    async with (
+        stalling_proxy() as proxy,
+        PostgresLedger(proxy.url, schema=store.schema, timeout_s=0.5) as far,
+        working(far, vendor, ttl_s=1.0, drain_s=0.1) as worker,
+    ):
+        await until(lambda: vendor.asked, store=store)
+        proxy.open.clear()
+        proxy.cut()
+        worker.drain()
+        async with asyncio.timeout(8):
+            await until(lambda: not worker.shards, store=store)

@@ -80,3 +80,14 @@ async def test_replies_in_flight_are_awaited_when_a_shard_is_left(store: Postgre
         worker.drain()
     assert vendor.asked == ["a"]
     assert [one async for one in store.open_watches("toy")] == []
+
+
+async def test_a_shard_that_was_left_leaves_nothing(store: PostgresLedger) -> None:
+    """Shards come and go for months, and memory and tasks stay as they are."""
+    vendor = Vendor()
+    client = Client(store, FleetToy())
+    await client.submit(ToyJob("a"), timeout_s=60)
+    for _ in range(3):
+        async with working(store, vendor) as worker:
+            await until(lambda: worker.shards, store=store)
+        assert not [one for one in store._fenced if one.is_open]

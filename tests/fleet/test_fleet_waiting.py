@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from fleet_toy import FleetToy, Vendor, jobs, until, working
 
 from pollwise.fleet import Client, PostgresLedger
+from pollwise.ledger import LedgerClosed
 from real_postgres import needs_postgres
+from toy import ToyJob
 
 pytestmark = needs_postgres
 
@@ -25,3 +28,15 @@ async def test_many_wait_at_a_time(store: PostgresLedger) -> None:
         given_up.cancel()
         vendor.finish()
         assert [outcome.job for outcome in await waiting] == some
+
+
+async def test_a_database_that_is_closed_ends_the_wait(store: PostgresLedger) -> None:
+    """Each caller gets the error, and nothing waits for ever."""
+    client = Client(store, FleetToy())
+    await client.submit(ToyJob("a"), timeout_s=60)
+    waiting = [asyncio.ensure_future(client.outcome(ToyJob("a"))) for _ in range(2)]
+    await until(lambda: client._waiting._futures, store=store)
+    await store.aclose()
+    for one in waiting:
+        with pytest.raises(LedgerClosed):
+            await one

@@ -127,10 +127,10 @@ class LeaseKeeper:
             await self._leases.wait_disconnected()
             for owned in self._owned.values():
                 owned.hold()
-            self._soon.set()  # also if an acquisition has opened another session meanwhile
-            while not self._leases.is_connected:
-                self._soon.set()
+            self._soon.set()
+            while not self._leases.is_connected:  # noqa: ASYNC110  # a renewal or an acquisition opens another one
                 await asyncio.sleep(_SESSION_CHECK_S)
+            self._soon.set()  # it may have been an acquisition
 
     async def write_spent(self, owned: Sequence[OwnedShard[Any, Any]]) -> None:
         """Write what these shards have used of their rate limits. Raises LedgerError."""

@@ -28,7 +28,7 @@ from pollwise.fleet.spending import Spending
 from pollwise.fleet.stats import OwnedShardStats
 from pollwise.fleet.tasks import cancelled, wait_first
 from pollwise.ledger import Acknowledgement, LeaseLost, LedgerError, Shard
-from pollwise.ledger.postgres import Lease
+from pollwise.ledger.postgres import FencedLedger, Lease
 from pollwise.ledger.postgres.requests import Requests
 from pollwise.ledger.postgres.workers import Workers
 from pollwise.model.events import Outcome
@@ -74,6 +74,7 @@ class OwnedShard(Generic[J, S]):
         endpoint: Of its jobs.
         watcher: Watches them, with a fenced ledger. It is not open.
         budget: Of the watcher.
+        ledger: Of the watcher, which is closed after it.
         workers: Asks the database about the shard.
         requests: What other processes ask of the owner.
         on_concluded: Called with the shard when an outcome is on disk.
@@ -90,6 +91,7 @@ class OwnedShard(Generic[J, S]):
         endpoint: Endpoint[J, S],
         watcher: JobWatcher[J, S, Any, Any],
         budget: RateBudget,
+        ledger: FencedLedger,
         *,
         workers: Workers,
         requests: Requests,
@@ -100,6 +102,7 @@ class OwnedShard(Generic[J, S]):
         self._endpoint = endpoint
         self.watcher = watcher
         self._budget = budget
+        self._ledger = ledger
         self._workers = workers
         self._requests = requests
         self._concluded = _Concluded(lambda: on_concluded(lease.shard))
@@ -193,6 +196,12 @@ class OwnedShard(Generic[J, S]):
             LeaseLost: Another process owns it now.
             LedgerError: The database refuses what will not change.
         """
+        try:
+            await self._watch()
+        finally:
+            await self._ledger.aclose()
+
+    async def _watch(self) -> None:
         async with asyncio.timeout(None) as limit, self.watcher:
             parts = parts_of(self.watcher)
             assert parts.recorder is not None  # noqa: S101  # there is a ledger

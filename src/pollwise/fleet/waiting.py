@@ -11,10 +11,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from copy import copy
 from typing import TypeAlias
 
 from pollwise.fleet.tasks import cancelled
-from pollwise.ledger import Concluded, LedgerError, OpenWatch, Shard
+from pollwise.ledger import Concluded, LedgerClosed, LedgerError, OpenWatch, Shard
 from pollwise.ledger.postgres.requests import Requests
 from pollwise.ledger.postgres.workers import Workers
 
@@ -107,11 +108,21 @@ class Waiting:
                 await cancelled(task)
 
     async def _serve(self) -> None:
+        try:
+            await self._serve_all()
+        except Exception as exc:  # noqa: BLE001  # each caller gets it
+            for future in list(self._futures):
+                if not future.done():
+                    future.set_exception(copy(exc))
+
+    async def _serve_all(self) -> None:
         async with listening(self._workers, self._shards) as feed:
             while True:
                 try:
                     await feed.wait()
                     await self._look()
+                except LedgerClosed:
+                    raise
                 except LedgerError as exc:
                     _log.debug("the database fails (%s); it is asked again", type(exc).__name__)
                     await asyncio.sleep(_PAUSE_S)

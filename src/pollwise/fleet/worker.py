@@ -46,6 +46,8 @@ __all__ = ["Worker"]
 _FOREVER_S: Final = 1e9  # the patience of the watchers: until the lease is lost
 _LOOK_S: Final = 0.4  # between two looks for free shards, with up to 4 workers
 _AFTER_ARRIVAL_S: Final = 0.05  # least time between two looks
+_CLOSE_S: Final = 10.0  # for the last writes of all shards, and their releases
+_RESTS: Final = 10.0  # times `ttl_s`: for which a shard that was released is not released again
 _IDLE_S: Final = 60.0  # for which a shard without open watches is kept
 
 
@@ -238,7 +240,8 @@ class Worker:
             await self._take_shards(self._leases)
             for owned in self._owned.values():
                 owned.leave(self._drain_s)
-            await asyncio.gather(*self._tasks.values())
+            if self._tasks:  # one that hangs in a call to the database is cancelled below
+                await asyncio.wait(self._tasks.values(), timeout=self._drain_s + _CLOSE_S)
             await self._retry_releases(self._leases)
         except LedgerError as exc:  # leaving the worker ends its session, which releases them, too
             keeper.on_failure(exc)
@@ -296,12 +299,13 @@ class Worker:
         self._live_workers = len({*survey.workers, leases.session})
         free = {state.shard for state in survey.shards if state.is_free and state.is_busy}
         self._free_since = {shard: self._free_since.get(shard, now) for shard in free}
+        self._returned = {shard: at for shard, at in self._returned.items() if now - at < _RESTS * self._ttl_s}
         todo = plan(
             survey,
             session=leases.session,
             owned=self._owned,
             refused=self._making.refused_at(now),
-            given={shard for shard, at in self._returned.items() if now - at < 10.0 * self._ttl_s},
+            given=self._returned,
             free_since=self._free_since,
             now=now,
             patience_s=min(2.0, self._ttl_s / 3.0),
@@ -325,9 +329,8 @@ class Worker:
         self._unreleased += taken  # until they are owned
         spent = await self._workers.spent([lease.shard for lease in taken])
         for lease in taken:
-            if (
-                lease.shard in endpoints and lease.shard not in self._owned
-            ):  # else of an earlier call whose answer was lost
+            # others are of an earlier call whose answer was lost
+            if lease.shard in endpoints and lease.shard not in self._owned:
                 self._unreleased.remove(lease)
                 self._own(lease, endpoints[lease.shard], *spent.get(lease.shard, (None, 0.0)))
 
@@ -351,6 +354,7 @@ class Worker:
             endpoint,
             watcher,
             budget,
+            ledger,
             workers=self._workers,
             requests=self._requests,
             on_concluded=self._notices.concluded,
@@ -413,11 +417,10 @@ class Worker:
         """Give shards to workers that have less."""
         if not count:
             return
-        rest_s = 10.0 * self._ttl_s
         movable = [
             shard
             for shard, owned in sorted(self._owned.items())
-            if not owned.is_leaving and now - self._returned.get(shard, -rest_s) >= rest_s
+            if not owned.is_leaving and shard not in self._returned
         ]
         for shard in movable[-count:]:
             self._returned[shard] = now
