@@ -40,3 +40,19 @@ async def test_a_database_that_is_closed_ends_the_wait(store: PostgresLedger) ->
     for one in waiting:
         with pytest.raises(LedgerClosed):
             await one
+
+
+async def test_an_outcome_that_is_known_comes_at_once(store: PostgresLedger) -> None:
+    """Also while another job is waited for."""
+    vendor = Vendor()
+    vendor.finish("done")
+    client = Client(store, FleetToy())
+    await client.submit_many(jobs("done", "long"), timeout_s=60)
+    async with working(store, vendor):
+        long = asyncio.ensure_future(client.outcome(ToyJob("long")))
+        await client.outcome(ToyJob("done"))
+        began = asyncio.get_running_loop().time()
+        for _ in range(5):
+            await client.outcome(ToyJob("done"))
+        assert asyncio.get_running_loop().time() - began < 2.0
+        long.cancel()

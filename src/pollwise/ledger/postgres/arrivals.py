@@ -77,6 +77,10 @@ class Arrivals:
         shards, self._shards = self._shards, set()
         return shards
 
+    def wake(self) -> None:
+        """Let `wait` return now, or the next time."""
+        self._wake.set()
+
     async def _listen(self) -> None:
         old, self._connection = self._connection, None
         if old is not None:
