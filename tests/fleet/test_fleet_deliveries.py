@@ -107,8 +107,7 @@ async def test_an_outcome_that_waited_too_long_is_given_back(store: PostgresLedg
     slow, other = client.outcomes(lease_s=600), client.outcomes()
     async with slow, other:
         await (await anext(slow)).ack()
-        slow._ready = type(slow._ready)((0.0, known) for _, known in slow._ready)
-        assert slow._now() > 0.0
+        slow._ready = type(slow._ready)((slow._now() - 1.0, known) for _, known in slow._ready)
         again = await anext(slow)
         assert again.outcome.job == ToyJob("b")
         await again.give_back()
@@ -127,3 +126,22 @@ async def test_a_row_of_another_program_is_left(store: PostgresLedger) -> None:
     await run(f"UPDATE {store.schema}.watches SET job = '{{}}' WHERE id = 1")  # noqa: S608
     async with client.outcomes() as outcomes:
         assert names([delivery.outcome async for delivery in outcomes]) == ["b"]
+
+
+async def test_a_claim_that_is_over_is_left_to_its_new_owner(store: PostgresLedger) -> None:
+    """A consumer that slept for longer than its claims ends no claim of another one."""
+    vendor = Vendor()
+    vendor.finish()
+    client = Client(store, FleetToy())
+    await client.submit_many(jobs("a", "b"), timeout_s=60)
+    async with working(store, vendor):
+        for job in jobs("a", "b"):
+            await client.outcome(job)
+    slow, other = client.outcomes(lease_s=600), client.outcomes(lease_s=600)
+    async with slow, other:
+        await (await anext(slow)).ack()
+        slow._ready = type(slow._ready)((slow._now() - 400.0, known) for _, known in slow._ready)
+        with pytest.raises(StopAsyncIteration):
+            await anext(slow)
+        with pytest.raises(StopAsyncIteration):
+            await anext(other)

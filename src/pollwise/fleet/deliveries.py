@@ -129,8 +129,10 @@ class ClaimedOutcomes(Generic[J, S]):
         while not self._closed:
             if self._ready:
                 until, known = self._ready.popleft()
-                if self._now() >= until:
-                    await self._store.release_claims([known.acknowledgement])
+                late_s = self._now() - until
+                if late_s >= 0.0:
+                    if late_s < 0.4 * self._lease_s:  # later, the claim may be another consumer's
+                        await self._store.release_claims([known.acknowledgement])
                     continue
                 outcome = self._rows.outcome(known)
                 if outcome is not None:

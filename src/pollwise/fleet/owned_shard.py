@@ -113,6 +113,7 @@ class OwnedShard(Generic[J, S]):
         self._lost = asyncio.Event()
         self._drain_s = 0.0
         self._has_ended = False
+        self._lost_error: LeaseLost | None = None
         self._complained: set[str] = set()
         self._spending = Spending(budget)
         budget.close_at(lease.until)
@@ -136,6 +137,7 @@ class OwnedShard(Generic[J, S]):
     def lose(self, error: LeaseLost) -> None:
         """Another process owns the shard."""
         self.hold()
+        self._lost_error = error
         self._lost.set()
         try:
             parts = parts_of(self.watcher)
@@ -220,6 +222,8 @@ class OwnedShard(Generic[J, S]):
                 await self._finish_polls(parts)
             limit.reschedule(self._loop.time() + _CLOSE_S)
         self._has_ended = True
+        if self._lost_error is not None:  # before the watcher was open
+            raise self._lost_error
 
     async def _finish_polls(self, parts: OpenedParts[J, S]) -> None:
         ends = self._loop.time() + self._drain_s
