@@ -17,7 +17,7 @@ from toy import ToyJob
 pytestmark = needs_postgres
 
 
-@pytest.mark.parametrize("is_cut", [False, True], ids=["stalled", "cut"])
+@pytest.mark.parametrize("is_cut", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["stalled", "cut"])
 async def test_nothing_is_polled_beyond_the_lease(
     store: PostgresLedger,
     caplog: pytest.LogCaptureFixture,

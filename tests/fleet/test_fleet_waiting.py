@@ -30,8 +30,9 @@ async def test_many_wait_at_a_time(store: PostgresLedger) -> None:
         assert [outcome.job for outcome in await waiting] == some
 
 
-async def test_a_database_that_is_closed_ends_the_wait(store: PostgresLedger) -> None:
+async def test_a_database_that_is_closed_ends_the_wait(store: PostgresLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each caller gets the error, and nothing waits for ever."""
+    monkeypatch.setattr("pollwise.fleet.waiting._EVERY_S", 0.1)
     client = Client(store, FleetToy())
     await client.submit(ToyJob("a"), timeout_s=60)
     waiting = [asyncio.ensure_future(client.outcome(ToyJob("a"))) for _ in range(2)]

@@ -63,9 +63,9 @@ async def test_workers_share_shards_evenly(store: PostgresLedger) -> None:
     accounts = [f"account-{n}" for n in range(5)]
     for account in accounts:
         await Client(store, FleetToy(account)).submit(ToyJob(account), timeout_s=60)
-    async with working(store, first, name="first") as one:
+    async with working(store, first, name="first", ttl_s=1.5) as one:
         await until(lambda: len(one.shards) == 5, store=store)
-        async with working(store, second, name="second") as two:
+        async with working(store, second, name="second", ttl_s=1.5) as two:
             await until(lambda: len(two.shards) == 2, store=store)
             assert len(one.shards) == 3
             assert not set(one.shards) & set(two.shards)
