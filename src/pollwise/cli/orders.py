@@ -1,8 +1,7 @@
 """The order of `pollwise submit`: what the job is to do.
 
 Rule 1: an order is a JSON object. `KEY=VALUE` is a text, and `KEY:=JSON` any other value. Nothing is guessed.
-Rule 2: an endpoint whose `submit_request` takes an attrs class gets an object of that class.
-Rule 3: no error shows a value, because an order may have a secret.
+Rule 2: no error shows a value, because an order may have a secret.
 """
 
 from __future__ import annotations
@@ -11,19 +10,17 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn, get_type_hints
-
-import attrs
+from typing import Any, Final, NoReturn
 
 from pollwise.cli.event_text import AnyEndpoint
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.safe_text import safe
-from pollwise.endpoints.declared.statuses import StatusForm
-from pollwise.errors import PollwiseError
+from pollwise.endpoints.json_order import WrongOrder, order_from_json
 
 __all__ = ["order_for", "order_of"]
 
 _LARGEST: Final = 16_777_216  # bytes
+_LONGEST_ERROR: Final = 1000  # characters
 
 
 def order_of(given: Sequence[str], file: Path | None) -> dict[str, Any]:
@@ -46,45 +43,10 @@ def order_for(endpoint: AnyEndpoint, order: Mapping[str, Any]) -> Any:
         UsageError: It has other fields than the class that the endpoint takes.
         ConfigurationError: A field is wrong.
     """
-    kind = _kind_of_order(endpoint)
-    if kind is None:
-        return dict(order)
-    fields = {field.name: field.default is attrs.NOTHING for field in attrs.fields(kind) if field.init}
-    missing = [name for name, is_needed in fields.items() if is_needed and name not in order]
-    if missing or not fields.keys() >= order.keys():
-        needed = [name for name, is_needed in fields.items() if is_needed]
-        further = ", ".join(name for name in fields if name not in needed)
-        raise UsageError(
-            f"an order of {safe(endpoint.name)} needs {', '.join(needed) or 'no field'}"
-            f"{f', and may have {further}' if further else ''}"
-        )
-    _check(endpoint.name, kind, order)  # the validators of the class have better words than cattrs
-    made = StatusForm(kind).from_json(dict(order))
-    for name, value in order.items():
-        if isinstance(value, str) and isinstance(getattr(made, name, None), (tuple, list, set, frozenset)):
-            raise UsageError(f'{name} must be a list, such as {name}:=["a"]')  # cattrs would take its characters
-    return made
-
-
-def _check(name: str, kind: type[Any], order: Mapping[str, Any]) -> None:
-    """Raise what the class itself says of these values, if it says anything."""
     try:
-        kind(**{field: tuple(value) if isinstance(value, list) else value for field, value in order.items()})
-    except PollwiseError:
-        raise
-    except Exception as error:
-        raise UsageError(f"the order of {safe(name)} is wrong ({type(error).__name__})") from error
-
-
-def _kind_of_order(endpoint: AnyEndpoint) -> type[Any] | None:
-    """The attrs class that `submit_request` takes, or None."""
-    method = getattr(endpoint, "submit_request", None)
-    try:
-        hints = get_type_hints(method)
-    except (NameError, TypeError):  # a type that is imported for type checkers only; a callable without annotations
-        return None
-    kind = next((hint for name, hint in hints.items() if name not in {"return", "key"}), None)
-    return kind if isinstance(kind, type) and attrs.has(kind) else None
+        return order_from_json(endpoint, order)
+    except WrongOrder as error:
+        raise UsageError(safe(str(error), _LONGEST_ERROR)) from error
 
 
 def _of_arguments(given: Sequence[str]) -> dict[str, Any]:
