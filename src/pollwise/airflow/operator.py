@@ -141,7 +141,7 @@ class PollwiseOperator(BaseOperator):
             trigger = PollwiseTrigger(
                 token=begun.token, endpoint=self._reference.to_json(), cancel_on_kill=self.cancel_on_kill
             )
-            self.defer(trigger=trigger, method_name="execute_complete", kwargs={"token": begun.token})
+            self.defer(trigger=trigger, method_name="execute_complete")
         self._waiting = endpoint, begun.token
         try:
             report = asyncio.run(self._polled(endpoint, begun.token))
@@ -149,14 +149,14 @@ class PollwiseOperator(BaseOperator):
             raise AirflowFailException(str(error)) from error
         finally:
             self._waiting = None
-        return self.execute_complete(context, event=report, token=begun.token)
+        return self.execute_complete(context, event={**report, "token": begun.token})
 
-    def execute_complete(self, context: Any, event: Report, token: str) -> Any:  # noqa: ARG002  # Airflow passes the context
+    def execute_complete(self, context: Any, event: Report) -> Any:  # noqa: ARG002  # Airflow passes the context
         """Return the status or the result of a job that succeeded, and raise for every other outcome."""
         fetched = None
         if self.result and event["state"] == "succeeded":
             try:
-                fetched = asyncio.run(self._fetched(self._endpoint(), token))
+                fetched = asyncio.run(self._fetched(self._endpoint(), event["token"]))
             except ConfigurationError as error:
                 raise AirflowFailException(str(error)) from error
         return self._concluded(event, fetched)
@@ -237,7 +237,9 @@ class PollwiseOperator(BaseOperator):
         try:
             return asyncio.run(self._submitted(endpoint, order, key))
         except SubmitDoubtful as doubt:
-            raise (AirflowException if doubt.repeatable else AirflowFailException)(str(doubt)) from doubt
+            if doubt.repeatable:
+                raise AirflowException(f"{doubt} A retry of the task does that.") from doubt
+            raise AirflowFailException(str(doubt)) from doubt
         except (UnsafeUrl, EndpointBug) as error:  # the reply may be one of a job that was started
             notes = " ".join(f"{note}." for note in getattr(error, "__notes__", ()))
             raise AirflowFailException(f"{error} {notes}".rstrip()) from error

@@ -73,15 +73,16 @@ class EndpointReference:
     conn_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.endpoint, str) or not self.endpoint.strip():
+        given: Any = self  # a template may make anything of an argument
+        if not isinstance(given.endpoint, str) or not given.endpoint.strip():
             raise ConfigurationError(
                 "endpoint must be 'package.module:name', or the name of a declared endpoint, such as 'openai-batch'"
             )
         for name in ("endpoints_file", "conn_id"):
-            value = getattr(self, name)
+            value: Any = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value):
                 raise ConfigurationError(f"{name} must be a text or None")
-        if not isinstance(self.arguments, Mapping) or not all(isinstance(name, str) for name in self.arguments):
+        if not isinstance(given.arguments, Mapping) or not all(isinstance(name, str) for name in given.arguments):
             raise ConfigurationError("endpoint_kwargs must be a mapping of names to values")
         secret = next(_secret_names(self.arguments), None)
         if secret is not None:
@@ -96,7 +97,7 @@ class EndpointReference:
             raise ConfigurationError(f"endpoint_kwargs must be JSON, because a trigger keeps it: {exc}") from None
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> EndpointReference:
+    def from_json(cls, fields: Any) -> EndpointReference:
         """The reference of `to_json`. Raises ConfigurationError."""
         known = {field.name for field in attrs.fields(cls)}
         if not isinstance(fields, Mapping) or not fields.keys() <= known or "endpoint" not in fields:

@@ -59,13 +59,13 @@ class PollwiseTrigger(BaseTrigger):
         return "pollwise.airflow.trigger.PollwiseTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch the job, and fire the event. Its payload is a `Report`."""
+        """Watch the job, and fire the event. Its payload is a `Report`, with the token of the watch."""
         try:
             async with _watchers().watch(self.reference, self.token) as shared:
                 report = await followed(shared.watch, shared.endpoint, self.log)
         except (ConfigurationError, AirflowException) as error:  # the endpoint, the token, or the connection
             report = setup_report(error)
-        yield TriggerEvent(report)
+        yield TriggerEvent({**report, "token": self.token})
 
     async def on_kill(self) -> None:
         """Ask the server to stop the job. Airflow calls this after a user has marked or cleared the deferred task."""
