@@ -21,7 +21,7 @@ with DAG(
     PollwiseOperator.partial(
         task_id="export",
         endpoint="acme-exports",
-        endpoints_file=str(Path(__file__).with_name("airflow_exports.toml")),
+        endpoints_file=str(Path(__file__).with_name("acme_exports.toml")),
         conn_id="acme",
         timeout_s=86_400,
         deferrable=True,

@@ -256,7 +256,7 @@ def test_nothing_of_a_developers_machine_is_in_the_tree() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("name", ["dev", ".ci/run"])
+@pytest.mark.parametrize("name", ["dev", ".ci/run", ".ci/airflow"])
 def test_the_commands_can_be_run(name: str) -> None:
     """The commands that the README and CI name are executable and parse."""
     path = ROOT / name

@@ -16,12 +16,12 @@ import pytest
 pytest.importorskip("airflow.sdk", reason="Airflow has an environment of its own: .ci/airflow runs these tests")
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
-
 from job_server import SECRET, JobServer
+
 from pollwise import ConfigurationError
 from pollwise.airflow import PollwiseOperator, PollwiseTrigger
 
-EXPORTS = str(Path(__file__).parents[2] / "examples" / "airflow_exports.toml")
+EXPORTS = str(Path(__file__).parents[2] / "examples" / "acme_exports.toml")
 
 
 class Store(dict[str, Any]):

@@ -14,7 +14,7 @@ from pollwise import BearerAuth, ConfigurationError
 from pollwise.airflow.reference import Credentials, EndpointReference
 from pollwise.endpoints.oracle_content import ExtractionEndpoint
 
-EXPORTS = Path(__file__).parents[2] / "examples" / "airflow_exports.toml"
+EXPORTS = Path(__file__).parents[2] / "examples" / "acme_exports.toml"
 ORACLE = "pollwise.endpoints.oracle_content:ExtractionEndpoint"
 URL = "https://oracle.example.com"
 

@@ -13,12 +13,13 @@ import pytest
 pytest.importorskip("airflow.sdk", reason="Airflow has an environment of its own: .ci/airflow runs these tests")
 
 from job_server import SECRET, JobServer
+
 from pollwise import ConfigurationError, JobWatcher
 from pollwise.airflow import PollwiseTrigger
 from pollwise.airflow.reference import EndpointReference
 from pollwise.endpoints.declared import DeclaredEndpoint
 
-EXPORTS = str(Path(__file__).parents[2] / "examples" / "airflow_exports.toml")
+EXPORTS = str(Path(__file__).parents[2] / "examples" / "acme_exports.toml")
 REFERENCE = EndpointReference(endpoint="acme-exports", endpoints_file=EXPORTS, conn_id="acme").to_json()
 
 
@@ -95,7 +96,10 @@ async def test_refused_credentials_are_abandoned(server: JobServer, monkeypatch:
     ("changes", "words"),
     [
         ({"token": "pw9.e30"}, "version 9"),
-        ({"endpoint": {**REFERENCE, "endpoint": "no_such_module:make"}}, "install it on the workers and where the triggerer"),
+        (
+            {"endpoint": {**REFERENCE, "endpoint": "no_such_module:make"}},
+            "install it on the workers and where the triggerer",
+        ),
         ({"endpoint": {**REFERENCE, "conn_id": "no_such_connection"}}, "no_such_connection"),
     ],
 )
