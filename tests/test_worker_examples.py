@@ -28,7 +28,7 @@ from pollwise.simulator import Simulator
 from pollwise.testing import controlled
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = ("web_app", "queue_task", "service")
+EXAMPLES = ("web_app", "queue_task", "service", "airflow_dag", "temporal_activity")  # the last two: tests/airflow
 SECRET = "t0ken-of-a-test"
 FILE, JOB = "D1", "ZX-1"
 PATH = f"/extractions/{FILE}/{JOB}"
