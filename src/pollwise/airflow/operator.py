@@ -17,7 +17,7 @@ import attrs
 from pollwise.airflow.connection import credentials_of
 from pollwise.airflow.reference import Credentials, EndpointReference
 from pollwise.airflow.reports import Report, followed, json_result, report_of
-from pollwise.airflow.starts import NAME, Start, StartRecord, next_start, start_is_idempotent, start_key
+from pollwise.airflow.starts import NAME, Start, StartRecord, next_start, start_is_idempotent
 from pollwise.airflow.trigger import PollwiseTrigger
 from pollwise.durable.resume_token import read_token
 from pollwise.endpoints.json_order import order_from_json
@@ -211,15 +211,14 @@ class PollwiseOperator(BaseOperator):
         if not hasattr(endpoint, "submit_request"):
             raise ConfigurationError(f"{endpoint.name} cannot start jobs; pass job=, the keys of one that runs")
         order = order_from_json(endpoint, self.order)
-        key = start_key(context["ti"])
-        store = context["task_state_store"]
-        record = StartRecord.from_json(store.get(NAME))
-        is_idempotent = start_is_idempotent(endpoint, order, key)
-        match next_start(record, key, is_idempotent=is_idempotent):
+        store, new = context["task_state_store"], StartRecord.new(context["ti"].max_tries)
+        known = StartRecord.from_json(store.get(NAME))
+        record = new if known is None or known.max_tries != new.max_tries else known
+        is_idempotent = start_is_idempotent(endpoint, order, record.key)
+        match next_start(known, new.max_tries, is_idempotent=is_idempotent):
             case Start.RESUME:
                 self.log.info("going on with the job that an earlier try has started")
-                assert record is not None  # noqa: S101  # RESUME is for a record
-                assert record.token is not None  # noqa: S101  # with a token
+                assert record.token is not None  # noqa: S101  # RESUME is for a record with one
                 return asyncio.run(self._begun(endpoint, read_token(endpoint, record.token).job))
             case Start.REFUSE:
                 raise AirflowFailException(
@@ -227,10 +226,10 @@ class PollwiseOperator(BaseOperator):
                     " start a second job. Look on the server whether it is there. Clear the task to start a new job"
                 )
             case Start.BEGIN | Start.REPEAT:
-                store.set(NAME, StartRecord(key=key).to_json())
-                begun = self._submit(endpoint, order, key, store)
+                store.set(NAME, record.to_json())
+                begun = self._submit(endpoint, order, record.key, store)
                 if begun.token is not None:
-                    store.set(NAME, StartRecord(key=key, token=begun.token).to_json())
+                    store.set(NAME, attrs.evolve(record, token=begun.token).to_json())
                 return begun
 
     def _submit(self, endpoint: Endpoint[Any, Any], order: Any, key: str, store: Any) -> _Begun:

@@ -1,8 +1,9 @@
 """Whether a try of a task starts a job, or goes on with the job of an earlier try.
 
-Rule 1: the tries of a task instance until somebody clears it are for one job, so they have one key. A task that is cleared
-gets a new key and a new job. The number that tells them apart is `max_tries`, which Airflow raises when a task is cleared.
-Rule 2: the key is in Airflow's task state store before the request is sent, and the resume token after it.
+Rule 1: the tries of a task instance until somebody clears it are for one job. A task that is cleared gets a new one. The
+number that tells them apart is `max_tries`, which Airflow raises when a task is cleared.
+Rule 2: the key is in Airflow's task state store before the request is sent, and the resume token after it. The key is random:
+a run that was deleted and created again has the same names, and its API may still know an old key.
 Rule 3: a request that an earlier try may have sent is sent again only if it is idempotent. Otherwise the task fails, because a
 second job could be started.
 
@@ -12,31 +13,19 @@ Source: Airflow 3.3, `clear_task_instances` of `models/taskinstance.py`, and the
 from __future__ import annotations
 
 import enum
-import json
 import uuid
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 
 from pollwise.model.protocols import Endpoint
 
-__all__ = ["NAME", "Start", "StartRecord", "TaskFields", "next_start", "start_is_idempotent", "start_key"]
+__all__ = ["NAME", "Start", "StartRecord", "next_start", "start_is_idempotent"]
 
 NAME: Final = "pollwise"
 """Under which the task state store keeps the record."""
 
 _VERSION: Final = 1
-_NAMESPACE: Final = uuid.UUID("6f4e4f3e-5a0b-5c57-9d0e-0f6f3f6a7c11")  # of the keys of this module
-
-
-class TaskFields(Protocol):
-    """What is read of a task instance."""
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int | None
-    max_tries: int
 
 
 class Start(enum.Enum):
@@ -57,36 +46,36 @@ class StartRecord:
     """What the task state store keeps of a start.
 
     Attributes:
+        max_tries: That of the task instance, which is another one after the task was cleared.
         key: The key of the order.
         token: The resume token of the job's watch, or None while the reply is not known.
     """
 
+    max_tries: int
     key: str
     token: str | None = None
 
+    @classmethod
+    def new(cls, max_tries: int) -> StartRecord:
+        """The record of a start with a new key: a UUID, which every API with idempotency keys takes."""
+        return cls(max_tries=max_tries, key=str(uuid.uuid4()))
+
     def to_json(self) -> dict[str, Any]:
         """The record as the store keeps it."""
-        return {"version": _VERSION, "key": self.key, "token": self.token}
+        return {"version": _VERSION, "max_tries": self.max_tries, "key": self.key, "token": self.token}
 
     @classmethod
     def from_json(cls, found: object) -> StartRecord | None:
         """The record again. None if there is none, or a later release wrote it."""
         match found:
-            case {"version": 1, "key": str(key), "token": str() | None as token}:
-                return cls(key=key, token=token)
+            case {"version": 1, "max_tries": int(max_tries), "key": str(key), "token": str() | None as token}:
+                return cls(max_tries=max_tries, key=key, token=token)
         return None
 
 
-def start_key(task: TaskFields) -> str:
-    """The key of the order of a task instance: a UUID, which every API with idempotency keys takes."""
-    index = -1 if task.map_index is None else task.map_index
-    names = [task.dag_id, task.run_id, task.task_id, index, task.max_tries]
-    return str(uuid.uuid5(_NAMESPACE, json.dumps(names)))
-
-
-def next_start(record: StartRecord | None, key: str, *, is_idempotent: bool) -> Start:
-    """What a try with this key does, if the store has this record."""
-    if record is None or record.key != key:
+def next_start(record: StartRecord | None, max_tries: int, *, is_idempotent: bool) -> Start:
+    """What a try of a task instance with this `max_tries` does, if the store has this record."""
+    if record is None or record.max_tries != max_tries:
         return Start.BEGIN
     if record.token is not None:
         return Start.RESUME
