@@ -59,7 +59,7 @@ def context(store: Store | None = None, *, max_tries: int = 2) -> dict[str, Any]
 def operator(**options: Any) -> Any:
     given = {"endpoint": "acme-exports", "endpoints_file": EXPORTS, "conn_id": "acme", "timeout_s": 600}
     if "job" not in options:
-        given["order"] = {"table": "orders"}
+        given["order"] = {"table": "quick"}
     return PollwiseOperator(**{"task_id": "export", **given, **options})
 
 
@@ -87,7 +87,7 @@ def test_a_deferred_task_returns_the_status(server: JobServer) -> None:
     """`execute` starts the job, the trigger waits, and the task returns the vendor's status."""
     given, task = context(), operator(deferrable=True)
     event = fired(deferred(task, given))
-    assert task.execute_complete(given, event) == {"state": "done", "table": "orders", "percent": 100}
+    assert task.execute_complete(given, event) == {"state": "done", "table": "quick", "percent": 50}
     assert given["ti"].pushed == {"job": {"id": "1"}}
     assert server.requests["POST"] == 1
 
@@ -99,7 +99,7 @@ def test_a_task_that_keeps_its_worker_returns_the_status(server: JobServer) -> N
 
 def test_a_job_that_runs_is_watched(server: JobServer) -> None:
     """With `job` nothing is started. Keys that a template has made numbers of are texts again."""
-    server.jobs["7"] = {"table": "orders", "polls": 0, "state": "running"}
+    server.jobs["7"] = {"table": "quick", "polls": 0, "state": "running"}
     assert operator(job={"id": 7}, deferrable=False).execute(context())["state"] == "done"
     assert server.requests["POST"] == 0
 

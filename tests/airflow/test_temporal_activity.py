@@ -68,7 +68,7 @@ class Attempt:
 async def test_the_activity_returns_the_status(server: JobServer, example: ModuleType) -> None:
     """It starts one job, beats with its token, and returns the status of its end."""
     attempt = Attempt()
-    assert (await attempt.run(example, "orders"))["state"] == "done"
+    assert (await attempt.run(example, "quick"))["state"] == "done"
     assert (server.started, len(attempt.beats)) == (1, 1)
     assert SECRET not in attempt.beats[0]
 
@@ -84,8 +84,8 @@ async def test_an_attempt_after_a_dead_worker_goes_on(server: JobServer, example
 
 async def test_an_attempt_without_a_heartbeat_asks_with_the_same_key(server: JobServer, example: ModuleType) -> None:
     """If the worker died before its first heartbeat, the API names the job of the same key."""
-    await Attempt().run(example, "orders")
-    await Attempt().run(example, "orders")
+    await Attempt().run(example, "quick")
+    await Attempt().run(example, "quick")
     assert server.started == 1
 
 
