@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import attrs
 
@@ -36,6 +36,8 @@ from pollwise.model.protocols import Endpoint
 from pollwise.sync.watcher import SyncWatcher
 from pollwise.watcher import JobWatcher
 
+# Airflow is in no environment for development.
+# pyright: reportMissingImports=false
 try:
     from airflow.sdk import BaseHook, BaseOperator
     from airflow.sdk.configuration import conf
@@ -81,7 +83,7 @@ class PollwiseOperator(BaseOperator):
         ConfigurationError: There is neither a job nor an order, or both.
     """
 
-    template_fields: ClassVar[Sequence[str]] = (
+    template_fields: Sequence[str] = (
         "endpoint",
         "endpoints_file",
         "endpoint_kwargs",
@@ -89,7 +91,7 @@ class PollwiseOperator(BaseOperator):
         "job",
         "order",
     )
-    template_fields_renderers: ClassVar[Mapping[str, str]] = {"job": "json", "order": "json", "endpoint_kwargs": "json"}
+    template_fields_renderers = {"job": "json", "order": "json", "endpoint_kwargs": "json"}  # noqa: RUF012  # Airflow's type
     ui_color = "#e8f1fa"
 
     def __init__(

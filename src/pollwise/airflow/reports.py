@@ -9,8 +9,7 @@ Rule 3: nothing is invented: a watch that ended before its job is `abandoned`, n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from logging import Logger
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import attrs
 import orjson
@@ -30,7 +29,7 @@ from pollwise.model.events import (
 from pollwise.model.protocols import Endpoint
 from pollwise.runtime.watch import Watch
 
-__all__ = ["MOST_STATUS_BYTES", "Report", "followed", "json_result", "report_of", "setup_report"]
+__all__ = ["MOST_STATUS_BYTES", "Log", "Report", "followed", "json_result", "report_of", "setup_report"]
 
 MOST_STATUS_BYTES: Final = 262_144
 
@@ -38,7 +37,15 @@ Report: TypeAlias = dict[str, Any]
 """The fields: `state`, `message`, `error`, `endpoint`, `job`, `status`, `left_out`, `elapsed_s`, `polls`."""
 
 
-async def followed(watch: Watch[Any, Any, Any], endpoint: Endpoint[Any, Any], log: Logger) -> Report:
+class Log(Protocol):
+    """What is needed of the log of a task: `logging` and structlog have it."""
+
+    def info(self, text: str, /, *arguments: Any) -> Any:
+        """Write a line."""
+        ...
+
+
+async def followed(watch: Watch[Any, Any, Any], endpoint: Endpoint[Any, Any], log: Log) -> Report:
     """Follow a watch to its outcome, with a line in the log for each change. Returns the report of the outcome."""
     async for event in watch:
         line = _line(event)

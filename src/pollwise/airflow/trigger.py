@@ -22,6 +22,8 @@ from pollwise.airflow.shared import SharedWatchers
 from pollwise.errors import ConfigurationError, WatchError
 from pollwise.model.protocols import Endpoint
 
+# Airflow is in no environment for development.
+# pyright: reportMissingImports=false
 try:
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowException
