@@ -160,12 +160,28 @@ def test_a_start_that_was_refused_may_be_retried(server: JobServer, monkeypatch:
     store = Store()
     right = {"conn_type": "http", "host": server.url, "password": SECRET}
     monkeypatch.setenv("AIRFLOW_CONN_ACME", json.dumps({**right, "password": "wr0ng-of-a-test"}))
-    with pytest.raises(AirflowException, match="no job was started") as caught:
+    with pytest.raises(AirflowException, match="started no job") as caught:
         operator(deferrable=True).execute(context(store))
     assert not isinstance(caught.value, AirflowFailException)
     assert store == {}
     monkeypatch.setenv("AIRFLOW_CONN_ACME", json.dumps(right))
     deferred(operator(deferrable=True), context(store))
+
+
+def test_a_repeated_start_that_is_refused_keeps_the_key(server: JobServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a repeat of a lost start cannot be sent, the next try still has the key of the first, so one job is started."""
+    store = Store()
+    server.lose_starts = True
+    with pytest.raises(AirflowException, match="A retry of the task does that"):
+        operator(timeout_s=1, deferrable=True).execute(context(store))
+    server.lose_starts = False
+    right = {"conn_type": "http", "host": server.url, "password": SECRET}
+    monkeypatch.setenv("AIRFLOW_CONN_ACME", json.dumps({**right, "password": "wr0ng-of-a-test"}))
+    with pytest.raises(AirflowException, match="started no job"):
+        operator(deferrable=True).execute(context(store))
+    monkeypatch.setenv("AIRFLOW_CONN_ACME", json.dumps(right))
+    deferred(operator(deferrable=True), context(store))
+    assert server.started == 1
 
 
 @pytest.mark.parametrize(
@@ -177,6 +193,7 @@ def test_a_start_that_was_refused_may_be_retried(server: JobServer, monkeypatch:
         ({"job": {"other": "7"}}, "cannot be made of the keys"),
         ({"job": "7"}, "must be a mapping"),
         ({"order": ["7"]}, "must be a mapping"),
+        ({"timeout_s": "soon"}, "timeout_s"),
         ({"endpoint": "openai-batch", "endpoints_file": EXPORTS}, "acme-exports"),
     ],
 )

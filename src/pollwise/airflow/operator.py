@@ -132,6 +132,8 @@ class PollwiseOperator(BaseOperator):
         """Start the job, or take the one that runs, and defer until it is over."""
         try:
             endpoint = self._endpoint()
+            if self.result and not hasattr(endpoint, "result_request"):
+                raise ConfigurationError(f"{endpoint.name} has no results; leave result=True out")  # noqa: TRY301
             begun = self._started(endpoint, context) if self.order is not None else self._named(endpoint)
         except ConfigurationError as error:
             raise AirflowFailException(str(error)) from error
@@ -217,7 +219,8 @@ class PollwiseOperator(BaseOperator):
         known = StartRecord.from_json(store.get(NAME))
         record = new if known is None or known.max_tries != new.max_tries else known
         is_idempotent = start_is_idempotent(endpoint, order, record.key)
-        match next_start(known, new.max_tries, is_idempotent=is_idempotent):
+        step = next_start(known, new.max_tries, is_idempotent=is_idempotent)
+        match step:
             case Start.RESUME:
                 self.log.info("going on with the job that an earlier try has started")
                 assert record.token is not None  # noqa: S101  # RESUME is for a record with one
@@ -229,12 +232,18 @@ class PollwiseOperator(BaseOperator):
                 )
             case Start.BEGIN | Start.REPEAT:
                 store.set(NAME, record.to_json())
-                begun = self._submit(endpoint, order, record.key, store)
+                try:
+                    begun = self._submit(endpoint, order, record.key)
+                except _NotStarted as error:
+                    if step is Start.BEGIN:  # else the job of an earlier try may be there
+                        store.delete(NAME)
+                    raise error.raised from error.__cause__
                 if begun.token is not None:
                     store.set(NAME, attrs.evolve(record, token=begun.token).to_json())
                 return begun
 
-    def _submit(self, endpoint: Endpoint[Any, Any], order: Any, key: str, store: Any) -> _Begun:
+    def _submit(self, endpoint: Endpoint[Any, Any], order: Any, key: str) -> _Begun:
+        """Send the request that starts the job. Raises `_NotStarted` if it did nothing for certain."""
         try:
             return asyncio.run(self._submitted(endpoint, order, key))
         except SubmitDoubtful as doubt:
@@ -245,18 +254,19 @@ class PollwiseOperator(BaseOperator):
             notes = " ".join(f"{note}." for note in getattr(error, "__notes__", ()))
             raise AirflowFailException(f"{error} {notes}".rstrip()) from error
         except (ConfigurationError, RequestRejected) as error:  # before anything was sent, or no retry would help
-            store.delete(NAME)
-            raise AirflowFailException(f"no job was started: {error}") from error
+            raise _NotStarted(AirflowFailException(f"the request started no job: {error}")) from error
         except WatchError as error:
-            store.delete(NAME)
-            raise AirflowException(f"no job was started: {error}") from error
+            raise _NotStarted(AirflowException(f"the request started no job: {error}")) from error
 
     async def _submitted(self, endpoint: Any, order: Any, key: str) -> _Begun:
         async with JobWatcher(endpoint, timeout_s=self.timeout_s, limits=self._limits) as watcher:
             watch = await watcher.submit(order, key=key)
-            keys = endpoint.codec.job_to_keys(watch.job)
-            if watch.outcome is None:
-                return _Begun(keys=keys, token=watch.resume_token)
+            try:
+                keys = endpoint.codec.job_to_keys(watch.job)
+                if watch.outcome is None:
+                    return _Begun(keys=keys, token=watch.resume_token)
+            except ConfigurationError as error:
+                raise AirflowFailException(f"the job {watch.job!r} was started and is not watched: {error}") from error
             result = None
             if self.result and isinstance(watch.outcome, Succeeded):
                 result = await self._json_of(watch.result())
@@ -310,6 +320,14 @@ class _Begun:
     token: str | None = None
     report: Report | None = None
     result: Any = None
+
+
+class _NotStarted(Exception):
+    """The request of a start did nothing. `raised` is what the task raises."""
+
+    def __init__(self, raised: Exception) -> None:
+        super().__init__(str(raised))
+        self.raised = raised
 
 
 def _key_text(name: object, value: object) -> str:
