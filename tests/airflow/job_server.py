@@ -26,7 +26,7 @@ class JobServer:
         self.requests: Counter[str] = Counter()
         self.jobs: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, str] = {}
-        self.refuse = 0  # a status code for the next polls
+        self.refuse = 0  # how many of the next polls are refused
         self.lose_starts = False  # whether the connection of a start is closed, after the job has started
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -88,7 +88,8 @@ class JobServer:
 
     async def _status(self, request: web.Request) -> web.Response:
         if self.refuse:
-            return web.Response(status=self.refuse)
+            self.refuse -= 1
+            raise web.HTTPForbidden
         job = self.jobs.get(request.match_info["id"])
         if job is None:
             raise web.HTTPNotFound
