@@ -25,6 +25,8 @@ class ShardStatus:
         shard: The shard.
         owner: The name of the worker that owns it. None if no live worker does.
         epoch: How often its owner has changed.
+        owned_s: Seconds since the owner took it, or since its session began, after it lost its connection. None without an owner.
+        lease_left_s: Seconds until the lease is over, unless it is renewed. None without an owner.
         open: Its open watches.
         unseen: Those of them that were not polled yet.
         lag_s: Seconds since the oldest of these was submitted. 0 without one.
@@ -35,6 +37,8 @@ class ShardStatus:
     shard: Shard
     owner: str | None
     epoch: int
+    owned_s: float | None
+    lease_left_s: float | None
     open: int
     unseen: int
     lag_s: float
@@ -53,15 +57,18 @@ class FleetStatus:
 async def fleet_status(store: PostgresLedger) -> FleetStatus:
     """The status of the fleet that shares this database. It counts rows, so call it a few times a second at most.
 
+    The database may be open with `read_only=True`. A standby does not know the sessions, so it shows no owner.
+
     Raises:
         LedgerError: The database failed.
     """
-    connections = connections_of(store)
+    connections = connections_of(store, writes=False)
     schema = f'"{connections.schema}"'
     rows = await connections.fetch(
         f"WITH {LIVE} SELECT s.endpoint, s.account, s.epoch,"  # noqa: S608  # constants and a checked name
         " CASE WHEN s.expires_at > clock_timestamp() AND EXISTS (SELECT FROM live l WHERE l.session = s.session)"
-        " THEN s.owner END AS owner, o.open, o.unseen,"
+        " THEN s.owner END AS owner, extract(epoch FROM clock_timestamp() - s.acquired_at)::float8 AS owned_s,"
+        " extract(epoch FROM s.expires_at - clock_timestamp())::float8 AS lease_left_s, o.open, o.unseen,"
         " greatest(0, extract(epoch FROM clock_timestamp())::float8 - o.oldest_us / 1e6)::float8 AS lag_s,"
         f" (SELECT count(*) FROM {schema}.watches w WHERE w.endpoint = s.endpoint AND w.account = s.account"
         " AND w.outcome IS NOT NULL AND NOT w.acknowledged) AS unacknowledged,"
@@ -77,6 +84,8 @@ async def fleet_status(store: PostgresLedger) -> FleetStatus:
                 shard=Shard(row["endpoint"], row["account"]),
                 owner=row["owner"],
                 epoch=row["epoch"],
+                owned_s=None if row["owner"] is None else row["owned_s"],
+                lease_left_s=None if row["owner"] is None else row["lease_left_s"],
                 open=row["open"],
                 unseen=row["unseen"],
                 lag_s=row["lag_s"] or 0.0,

@@ -406,6 +406,7 @@ class Worker:
                 raise
             for lease in given:
                 self._counts.released(lease.shard)
+                _log.info("%s: has released the shard %s", self.name, lease.shard)
 
     def _leave_idle(self, idle: Collection[Shard], now: float) -> None:
         self._idle_since = {shard: self._idle_since.get(shard, now) for shard in idle}

@@ -183,11 +183,12 @@ class PostgresLedger(PostgresCalls):
         return await owners(self._connections)
 
 
-def connections_of(ledger: PostgresLedger) -> Connections:
+def connections_of(ledger: PostgresLedger, *, writes: bool = True) -> Connections:
     """The connections of an open ledger. Internal: for the packages of pollwise that send statements of their own.
 
     Raises:
         LedgerClosed: The ledger is not open.
+        LedgerUnwritable: It is open with `read_only=True`, and the statements write.
     """
-    ledger._check_writable()  # noqa: SLF001  # the one way in
+    (ledger._check_writable if writes else ledger._check_open)()  # noqa: SLF001  # the one way in
     return ledger._connections  # noqa: SLF001
