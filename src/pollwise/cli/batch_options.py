@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import attrs
 from cyclopts import Parameter
@@ -37,7 +37,18 @@ if TYPE_CHECKING:
     from pollwise.core.rate_budget import RateBudget
     from pollwise.model.limits import RateLimit
 
-__all__ = ["BatchOptions", "Rate", "to_rate"]
+__all__ = [
+    "BatchOptions",
+    "Rate",
+    "RateOption",
+    "Repeated",
+    "Url",
+    "budget_of",
+    "form_of",
+    "moved_origins",
+    "names_of",
+    "to_rate",
+]
 
 _SPANS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hour": 3600.0}
 _FORMS: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
@@ -77,8 +88,87 @@ def _by_name(values: Iterable[str], option: str, what: str) -> dict[str, str]:
     return found
 
 
-_Repeated = Parameter(negative="", show_default=False, consume_multiple=False)
-_Url = Annotated[str | None, Parameter(metavar="URL", show_default=False)]
+def moved_origins(urls: Sequence[str]) -> frozenset[str]:
+    """The origins of these URLs. Raises UsageError if one of them is not a URL."""
+    from pollwise.core.identity import origins_of  # noqa: PLC0415  `--help` imports no engine
+
+    try:
+        return origins_of(urls)
+    except ValueError:
+        raise UsageError("--moved-from needs an http or https URL, such as https://api.example.com") from None
+
+
+def budget_of(rate: Rate | None, documented_limit: RateLimit | None) -> RateBudget:
+    """The budget of one token: `rate` if it is given, else the limit that the vendor documents."""
+    from pollwise.core.rate_budget import RateBudget  # noqa: PLC0415  `--help` imports no engine
+
+    return RateBudget.documented(documented_limit) if rate is None else RateBudget(rate.limit, per_s=rate.per_s)
+
+
+def form_of(jobs: str, form: Format | None) -> Format:
+    """The format of JOBS: `form`, or else what its name states. Raises UsageError if neither does."""
+    known: Format | None = form or ("jsonl" if jobs == "-" else _FORMS.get(Path(jobs).suffix.lower()))
+    if known is None:
+        raise UsageError(f"{jobs} ends neither in .jsonl nor in .csv; add --format jsonl or --format csv")
+    return known
+
+
+class _NameOptions(Protocol):
+    """The options that say what the names of endpoints mean."""
+
+    @property
+    def endpoints(self) -> Path | None: ...
+    @property
+    def base_url(self) -> Sequence[str]: ...
+    @property
+    def account_of(self) -> Sequence[str]: ...
+    @property
+    def document360_url(self) -> str | None: ...
+    @property
+    def oracle_content_url(self) -> str | None: ...
+
+
+def names_of(
+    options: _NameOptions, checked: Iterable[str] = (), *, account: str, quiet: bool, credentials: bool = True
+) -> EndpointNames:
+    """The endpoints by their names.
+
+    Args:
+        options: What the names mean.
+        checked: Further names that must be known.
+        account: The account of endpoints that no option names.
+        quiet: Do not say where an endpoint is from.
+        credentials: Make the endpoints with their credentials.
+
+    Raises:
+        UsageError: An option names an endpoint that there is not.
+    """
+    from pollwise.cli.endpoint_names import EndpointNames  # noqa: PLC0415  `--help` imports no engine
+
+    urls = _by_name(options.base_url, "--base-url", "URL")
+    vendors = {"document360": options.document360_url, "oracle-content": options.oracle_content_url}
+    accounts = _by_name(options.account_of, "--account-of", "ACCOUNT")
+    names = EndpointNames(
+        options.endpoints,
+        base_urls={**{name: url for name, url in vendors.items() if url}, **urls},
+        accounts=accounts,
+        account=account,
+        url_option="--{}-url",
+        further_url_option="--base-url {}=URL",
+        quiet=quiet,
+        credentials=credentials,
+    )
+    for name in (*urls, *accounts, *checked):
+        names.find(name)
+    return names
+
+
+Repeated = Parameter(negative="", show_default=False, consume_multiple=False)
+Url = Annotated[str | None, Parameter(metavar="URL", show_default=False)]
+RateOption = Annotated[
+    Rate | None,
+    Parameter(converter=_to_rate, accepts_keys=False, n_tokens=1, metavar="N/s|N/min|N/h", show_default=False),
+]
 
 
 @Parameter(name="*")
@@ -95,10 +185,7 @@ class BatchOptions(WatchOptions):
     report: FilePath = None
     """Write a report to this file, as one HTML page."""
 
-    rate: Annotated[
-        Rate | None,
-        Parameter(converter=_to_rate, accepts_keys=False, n_tokens=1, metavar="N/s|N/min|N/h", show_default=False),
-    ] = None
+    rate: RateOption = None
     """The most requests to each endpoint. Without it: the limit that its vendor documents or sends."""
 
     concurrency: Count = 64
@@ -124,16 +211,16 @@ class BatchOptions(WatchOptions):
     endpoints: FilePath = None
     """The file that declares them. Without it: pollwise.toml, your configuration folder, installed packages, the catalog."""
 
-    base_url: Annotated[tuple[str, ...], _Repeated, Parameter(metavar="NAME=URL")] = ()
+    base_url: Annotated[tuple[str, ...], Repeated, Parameter(metavar="NAME=URL")] = ()
     """The base URL of the endpoint NAME, instead of the declared one; may be repeated."""
 
-    account_of: Annotated[tuple[str, ...], _Repeated, Parameter(metavar="NAME=ACCOUNT")] = ()
+    account_of: Annotated[tuple[str, ...], Repeated, Parameter(metavar="NAME=ACCOUNT")] = ()
     """The account of the endpoint NAME, instead of the one of --account; may be repeated."""
 
-    document360_url: Annotated[_Url, Parameter(env_var="DOCUMENT360_BASE_URL")] = None
+    document360_url: Annotated[Url, Parameter(env_var="DOCUMENT360_BASE_URL")] = None
     """The root of Document360's API."""
 
-    oracle_content_url: Annotated[_Url, Parameter(env_var="ORACLE_CONTENT_BASE_URL")] = None
+    oracle_content_url: Annotated[Url, Parameter(env_var="ORACLE_CONTENT_BASE_URL")] = None
     """The root of Oracle Content Management: https://host[:port]"""
 
     metrics_port: Annotated[Port | None, Parameter(metavar="PORT", show_default=False)] = None
@@ -147,39 +234,16 @@ class BatchOptions(WatchOptions):
 
     def names(self) -> EndpointNames:
         """The endpoints that rows may name. Raises UsageError if an option names an endpoint that there is not."""
-        from pollwise.cli.endpoint_names import EndpointNames  # noqa: PLC0415  `--help` imports no engine
-
-        urls = _by_name(self.base_url, "--base-url", "URL")
-        vendors = {"document360": self.document360_url, "oracle-content": self.oracle_content_url}
-        accounts = _by_name(self.account_of, "--account-of", "ACCOUNT")
-        names = EndpointNames(
-            self.endpoints,
-            base_urls={**{name: url for name, url in vendors.items() if url}, **urls},
-            accounts=accounts,
-            account=self.account,
-            url_option="--{}-url",
-            further_url_option="--base-url {}=URL",
-            quiet=self.quiet,
-        )
-        for name in (*urls, *accounts, *([] if self.endpoint is None else [self.endpoint])):
-            names.find(name)
-        return names
+        extra = () if self.endpoint is None else (self.endpoint,)
+        return names_of(self, extra, account=self.account, quiet=self.quiet)
 
     def moved(self) -> frozenset[str]:
         """The former origins of the API. Raises UsageError if a `--moved-from` is not a URL."""
-        from pollwise.core.identity import origins_of  # noqa: PLC0415  `--help` imports no engine
-
-        try:
-            return origins_of(self.moved_from)
-        except ValueError:
-            raise UsageError("--moved-from needs an http or https URL, such as https://api.example.com") from None
+        return moved_origins(self.moved_from)
 
     def form_of(self, jobs: str) -> Format:
         """The format of JOBS. Raises UsageError if neither `--format` nor the name states it."""
-        known: Format | None = self.form or ("jsonl" if jobs == "-" else _FORMS.get(Path(jobs).suffix.lower()))
-        if known is None:
-            raise UsageError(f"{jobs} ends neither in .jsonl nor in .csv; add --format jsonl or --format csv")
-        return known
+        return form_of(jobs, self.form)
 
     def ledger_of(self, jobs: str) -> Place:
         """The place of the ledger of JOBS. Raises UsageError for stdin without `--ledger`."""
@@ -225,8 +289,4 @@ class BatchOptions(WatchOptions):
 
     def budget(self, documented_limit: RateLimit | None) -> RateBudget:
         """The budget of one endpoint's token: `--rate` if it is given, else the limit that the vendor documents."""
-        from pollwise.core.rate_budget import RateBudget  # noqa: PLC0415  `--help` imports no engine
-
-        if self.rate is not None:
-            return RateBudget(self.rate.limit, per_s=self.rate.per_s)
-        return RateBudget.documented(documented_limit)
+        return budget_of(self.rate, documented_limit)

@@ -70,6 +70,7 @@ class EndpointNames:
         url_option: The option for the base URL of the two first calls of the vendors; `{}` stands for the endpoint's name.
         further_url_option: The option for all other base URLs; the same.
         quiet: Do not say where an endpoint is from.
+        credentials: Make endpoints with their credentials. Without them, nothing can be sent, and no variable needs to be set.
     """
 
     def __init__(
@@ -82,8 +83,10 @@ class EndpointNames:
         url_option: str = "--base-url",
         further_url_option: str = "--base-url",
         quiet: bool = False,
+        credentials: bool = True,
     ) -> None:
         self._file = file
+        self._credentials = credentials
         self._url_option = url_option
         self._further_url_option = further_url_option
         self._quiet = quiet
@@ -186,16 +189,21 @@ class EndpointNames:
     def _vendor(self, name: str) -> AnyEndpoint:
         option = self._url_option.format(name) if name in VENDORS else self._further_url_option.format(name)
         url = vendors.base_url_of(name, self._base_urls.get(name), option)
+        if not self._credentials:
+            return vendors.class_of(name)(url, auth=_UNSENT, account=self.account_of(name))
         return vendors.MAKERS[name](url, self.account_of(name))
 
     def _of_declaration(
         self, declaration: Declaration, make: Callable[..., AnyEndpoint], source: str | None
     ) -> NamedEndpoint:
         name = declaration.name
-        unsent: DeclaredEndpoint[Any] = DeclaredEndpoint(declaration, auth=_UNSENT if declaration.auth else None)
+        auth: dict[str, Any] = {"auth": _UNSENT if declaration.auth else None}
+        unsent: DeclaredEndpoint[Any] = DeclaredEndpoint(declaration, **auth)
+        if self._credentials:
+            auth = {}
         return NamedEndpoint(
             form=form_of(unsent),
-            make=lambda: make(base_url=self._base_urls.get(name), account=self.account_of(name)),
+            make=lambda: make(base_url=self._base_urls.get(name), account=self.account_of(name), **auth),
             source=source,
         )
 

@@ -57,6 +57,8 @@ from pollwise.ledger import (
     LedgerInUse,
     LedgerMissing,
     LedgerReadOnly,
+    LedgerTooOld,
+    LedgerUnreachable,
     LedgerUnwritable,
 )
 from pollwise.model.events import Abandoned
@@ -289,6 +291,13 @@ _SENTENCES: Mapping[type[BaseException], _Sentence] = {
     LedgerReadOnly: lambda error: (
         f"{error.where} is read-only: {error.detail}. Use the URL of the primary, or several hosts with"
         " ?target_session_attrs=read-write; to look at it, use `pollwise ledger show`."
+    ),
+    LedgerTooOld: lambda error: str(error).replace(
+        "`pollwise ledger migrate LEDGER`", f"`pollwise ledger migrate {error.where}`"
+    ),
+    LedgerUnreachable: lambda error: (
+        f"{error.where} cannot be reached: {error.detail}. Check that the server runs and that the network leads to it,"
+        " then run the command again; nothing is done twice."
     ),
     LedgerUnwritable: lambda error: (
         f"{error.where} cannot be opened here: {error.detail}. To write it, the file and its directory must be"

@@ -33,6 +33,7 @@ __all__ = [
 
 OpenLedger: TypeAlias = "SqliteLedger | PostgresLedger"
 POSTGRES_SCHEMES: Final = ("postgresql://", "postgres://")
+"""How the URL of a database begins."""
 
 
 @attrs.frozen

@@ -35,6 +35,8 @@ _ROUTES: Final = frozenset(
 _PAIRS: Final = (frozenset({"cert", "cert-key"}), frozenset({"interval", "max-interval"}))
 _TABLES: Final = {"base-url": "base-url", "account-of": "account"}
 """The keys with a table, and the option of a command for one job that takes the value."""
+_MANY_ENDPOINTS: Final = frozenset({("batch",), ("fleet", "submit"), ("fleet", "worker")})
+"""The commands whose options have a value for each endpoint."""
 
 
 def apply_profile(_app: App, commands: tuple[str, ...], arguments: Any) -> None:
@@ -99,7 +101,7 @@ class _Application:
         for name, text in table.items():
             if (key == "base-url" and _is_in_environment(name)) or (key == "account-of" and "account" in self._given):
                 continue
-            if self._commands == ("batch",):
+            if self._commands in _MANY_ENDPOINTS:
                 if name not in self._named(key):
                     yield f"--{key}", f"{name}={text}"
             elif name == endpoint and option in self._options and not self._options[option].tokens:

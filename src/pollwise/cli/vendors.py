@@ -20,7 +20,16 @@ from pollwise.errors import ConfigurationError
 from pollwise.http.auth import ApiKeyAuth, BasicAuth, BearerAuth
 from pollwise.model.protocols import Auth, Endpoint
 
-__all__ = ["BASE_URLS", "FURTHER", "MAKERS", "base_url_of", "document360", "further_class", "oracle_content"]
+__all__ = [
+    "BASE_URLS",
+    "FURTHER",
+    "MAKERS",
+    "base_url_of",
+    "class_of",
+    "document360",
+    "further_class",
+    "oracle_content",
+]
 
 FURTHER: Final[Mapping[str, tuple[str, str]]] = {
     "document360-export": ("document360.projects", "ExportV2Endpoint"),
@@ -104,6 +113,11 @@ def further_class(name: str) -> Callable[..., Endpoint[Any, Any]]:
     return made
 
 
+def class_of(name: str) -> Callable[..., Endpoint[Any, Any]]:
+    """The class of any call of the vendors."""
+    return _CLASSES.get(name) or further_class(name)
+
+
 def _further(name: str, base_url: str, account: str = "") -> Endpoint[Any, Any]:
     """The endpoint with the vendor's credentials. Version 3 of Document360 takes its token as a bearer token."""
     if name.startswith("oracle"):
@@ -113,6 +127,11 @@ def _further(name: str, base_url: str, account: str = "") -> Endpoint[Any, Any]:
         auth = BearerAuth(secret) if "-v3-" in name else ApiKeyAuth(secret)
     return further_class(name)(base_url, auth=auth, account=_account(account, auth))
 
+
+_CLASSES: Final[Mapping[str, Callable[..., Endpoint[Any, Any]]]] = {
+    "document360": DeleteFileEndpoint,
+    "oracle-content": ExtractionEndpoint,
+}
 
 MAKERS: Final[Mapping[str, Callable[[str, str], Endpoint[Any, Any]]]] = {
     "document360": document360,
