@@ -96,6 +96,7 @@ _add(
     exit_texts.DEMO,
 )
 _add("endpoint", "endpoint_commands:app", "Check declared endpoints, and list all that have a name.")
+_add("fleet", "fleet_commands:app", "Share jobs among several workers, through PostgreSQL.")
 _add("help", "shell_commands:show_help", "Show the help of a command, as --help does.")
 _add("ledger", "ledger_arguments:app", "Show a ledger, also while another process writes it.")
 _add("profile", "profile_commands:app", "Show the options that are kept in files.")

@@ -9,6 +9,10 @@ __all__ = [
     "DEMO",
     "ENDPOINT_CHECK",
     "ENDPOINT_LIST",
+    "FLEET_DEMO",
+    "FLEET_STATUS",
+    "FLEET_SUBMIT",
+    "FLEET_WORKER",
     "LEDGER",
     "PROFILE",
     "REPAIR",
@@ -135,4 +139,41 @@ PROFILE = """\
 Exit status:
   0    shown
   2    usage, or a file is wrong
+"""
+
+FLEET_WORKER = """\
+Exit status:
+  0    Ctrl-C or SIGTERM, and its shards were given to other workers
+  2    usage, or the extra postgres is missing
+  6    the set-up is wrong: proxy or certificate
+  74   the database cannot be reached, or refuses
+  130  a second Ctrl-C, or one before it had connected
+  143  the same with SIGTERM
+"""
+
+FLEET_SUBMIT = """\
+Exit status:
+  0    all jobs are in the database; with --wait: all succeeded
+  1    with --wait: some failed or were cancelled, and none was abandoned
+  2    usage, or bad rows in JOBS; nothing was submitted
+  3    with --wait: some were abandoned: those jobs may still be running
+  74   the database cannot be reached, or refuses
+  130  interrupted with Ctrl-C; run the same command to continue
+  143  terminated; run the same command to continue
+"""
+
+FLEET_STATUS = """\
+Exit status:
+  0    shown
+  2    usage, or the extra postgres is missing
+  74   the database cannot be reached, or refuses
+  130  interrupted with Ctrl-C
+"""
+
+FLEET_DEMO = """\
+Exit status:
+  0    no job was lost, none was delivered twice, and no request refused
+  1    not so
+  2    a package is missing
+  130  interrupted with Ctrl-C
 """
