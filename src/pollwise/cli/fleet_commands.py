@@ -22,7 +22,7 @@ from pollwise.cli.fleet_options import (
     database_of,
 )
 from pollwise.cli.ledger_place import SCHEMES
-from pollwise.cli.options import Count, EventOptions
+from pollwise.cli.options import Count, Duration, EventOptions
 
 __all__ = ["app"]
 
@@ -109,7 +109,7 @@ async def status(database: str | None = None, /, *, options: StatusOptions = _ST
 
 
 @app.command(name="demo", help_epilogue=exit_texts.FLEET_DEMO)
-async def demo(*, jobs: Count = 400, options: EventOptions = _EVENTS) -> int:
+async def demo(*, jobs: Count = 400, seconds: Duration = 9.0, options: EventOptions = _EVENTS) -> int:
     """Kill a worker while you watch: three workers, a database and a simulator.
 
     Starts a PostgreSQL server and three workers, submits jobs of both vendors,
@@ -118,8 +118,9 @@ async def demo(*, jobs: Count = 400, options: EventOptions = _EVENTS) -> int:
 
     Args:
         jobs: How many jobs.
+        seconds: Duration of the longest job.
         options: What to show.
     """
     from pollwise.cli.fleet_demo import run_fleet_demo
 
-    return await run_fleet_demo(jobs=jobs, options=options)
+    return await run_fleet_demo(jobs=jobs, seconds=seconds, options=options)

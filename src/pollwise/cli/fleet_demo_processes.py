@@ -75,6 +75,10 @@ class WorkerProcess:
             return None
         return f"worker {self.name} has ended with {self._process.returncode}: {' / '.join(self._lines)}"
 
+    async def wait(self) -> None:
+        """Wait for its end."""
+        await self._process.wait()
+
     async def read(self) -> None:
         """Read its stderr, so that it never waits for a reader."""
         assert self._process.stderr is not None  # noqa: S101  # a pipe

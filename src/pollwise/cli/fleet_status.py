@@ -97,6 +97,10 @@ class StatusFrame:
         frame.open()
         return frame
 
+    def print(self) -> None:
+        """Print the rows once."""
+        self._console.print(self._rows(*self._console.size))
+
     def show(self, status: FleetStatus) -> None:
         """Show this status from the next frame on."""
         self._status, self._error = status, ""
