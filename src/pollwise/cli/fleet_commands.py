@@ -21,7 +21,7 @@ from pollwise.cli.fleet_options import (
     WorkerOptions,
     database_of,
 )
-from pollwise.cli.ledger_place import SCHEMES
+from pollwise.cli.ledger_place import POSTGRES_SCHEMES
 from pollwise.cli.options import Count, Duration, EventOptions
 
 __all__ = ["app"]
@@ -81,7 +81,7 @@ async def submit(
         names: What the names of endpoints mean.
         options: How long to watch, and what to show.
     """
-    if jobs is None and database is not None and not database.startswith(SCHEMES):
+    if jobs is None and database is not None and not database.startswith(POSTGRES_SCHEMES):
         database, jobs = None, database
     if stdin == (jobs is not None):
         raise UsageError(
