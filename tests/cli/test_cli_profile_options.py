@@ -70,6 +70,16 @@ def test_a_pair_comes_from_one_place() -> None:
     assert (found["cert"], found["cert_key"], found["interval"]) == (Path("other.pem"), None, None)
 
 
+def test_an_option_wins_over_one_that_contradicts_it(config: Path) -> None:
+    """`--quiet` replaces `verbose` of the profile, and `--output` replaces `json`."""
+    config.write_text("[profiles.work]\nverbose = true\njson = true\ntimeout = '1h30m'\n")
+    watch = ("watch", "exports", "id=7", "--profile", "work")
+    assert options(*watch)["verbose"]
+    found = options(*watch, "--quiet", "--output", "table")
+    assert (found["quiet"], found["verbose"], found["json"], found["output"]) == (True, False, False, "table")
+    assert found["timeout"] == 5400
+
+
 @pytest.mark.parametrize(
     ("arguments", "base_url", "account"),
     [

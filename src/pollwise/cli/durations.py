@@ -10,22 +10,23 @@ import math
 import re
 from typing import Any, Final
 
-__all__ = ["duration_text", "parse_duration", "to_duration", "to_timeout"]
+__all__ = ["DURATION_FORMS", "duration_text", "parse_duration", "to_duration", "to_timeout"]
 
 _UNITS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PARTS: Final = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,12}}(?:\.[0-9]{{1,9}})?){unit})?" for unit in _UNITS))
 _LEAST_S: Final = 0.001
 _MOST_S: Final = 3650 * 86_400.0
-_FORMS: Final = "a duration such as 90s, 1h30m, 2d or 500ms"
+DURATION_FORMS: Final = "a duration such as 90s, 1h30m, 2d or 500ms"
+"""Right forms, for messages."""
 
 
 def parse_duration(text: str) -> float:
     """The seconds. Raises ValueError, whose text shows right forms."""
     seconds = _seconds(text.strip().lower())
     if seconds is None:
-        raise ValueError(f"expected {_FORMS}, got {text!r}")
+        raise ValueError(f"expected {DURATION_FORMS}, got {text!r}")
     if not _LEAST_S <= seconds <= _MOST_S:
-        raise ValueError(f"expected {_FORMS}, from 1ms to 3650d, got {text!r}")
+        raise ValueError(f"expected {DURATION_FORMS}, from 1ms to 3650d, got {text!r}")
     return seconds
 
 

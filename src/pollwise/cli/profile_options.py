@@ -1,7 +1,7 @@
 """Gives a command the options of a profile.
 
 Rule 1: an option of the command line wins over the environment, the environment over the profile, the profile over the default.
-A pair such as `--cert` and `--cert-key` comes from one place.
+A pair comes from one place: `--cert` and `--cert-key` belong together, and `--quiet` and `--verbose` contradict each other.
 Rule 2: an option that the command does not have is left out.
 Rule 3: what decides where requests go is named on stderr. It is not taken from the `default` of the current folder unless the
 profile is named, because a folder can come from anywhere, and its file would send credentials elsewhere.
@@ -32,7 +32,12 @@ _ROUTES: Final = frozenset(
     {"allow-plain-http", "base-url", "ca-bundle", "endpoints", "metrics-host", "proxy", "report"}
 )
 """What decides where requests and files go."""
-_PAIRS: Final = (frozenset({"cert", "cert-key"}), frozenset({"interval", "max-interval"}))
+_PAIRS: Final = (
+    frozenset({"cert", "cert-key"}),
+    frozenset({"interval", "max-interval"}),
+    frozenset({"json", "output"}),
+    frozenset({"quiet", "verbose"}),
+)
 _TABLES: Final = {"base-url": "base-url", "account-of": "account"}
 """The keys with a table, and the option of a command for one job that takes the value."""
 _MANY_ENDPOINTS: Final = frozenset({("batch",), ("fleet", "submit"), ("fleet", "worker")})

@@ -25,7 +25,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from pollwise.cli.durations import parse_duration
+from pollwise.cli.durations import DURATION_FORMS, parse_duration
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.ledger_place import POSTGRES_SCHEMES
 from pollwise.cli.safe_text import safe
@@ -54,7 +54,9 @@ _DESCRIBED: Final = {
 }
 _ONE_RUN: Final = "it is for one run, so give it as an option"
 _NOT_TAKEN: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("out", "fresh", "moved-from", "order", "key", "wait", "result", "profile"), _ONE_RUN),
+    **dict.fromkeys(
+        ("out", "output", "query", "fresh", "moved-from", "order", "key", "wait", "result", "profile"), _ONE_RUN
+    ),
     "exec": "a file does not choose the programs that run, so give it as an option",
     **{f"{name}-url": f"write base-url = {{ {name} = 'https://...' }}" for name in ("document360", "oracle-content")},
     **dict.fromkeys(
@@ -245,11 +247,11 @@ def _path(value: Any, folder: Path) -> str:
 
 
 def _duration(value: Any, _folder: Path) -> str:
-    is_one = isinstance(value, int | float | str) and not isinstance(value, bool)
-    if not is_one:
-        raise ValueError(f"expected a duration such as '90s' or '1h30m', got {_kind(value)}")
-    parse_duration(str(value))
-    return str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"expected {DURATION_FORMS}, got {_kind(value)}")  # noqa: TRY004  as all values of a file
+    text = value if isinstance(value, str) else repr(value)
+    parse_duration(text)
+    return text
 
 
 def _timeout(value: Any, folder: Path) -> str:
