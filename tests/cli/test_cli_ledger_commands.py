@@ -89,13 +89,13 @@ async def test_an_empty_ledger(tmp_path: Path, command: Run) -> None:
 async def test_many_reasons_are_cut(tmp_path: Path, command: Run) -> None:
     """The commonest reasons are printed, the others are counted."""
     async with SqliteLedger(tmp_path / "ledger") as ledger:
-        new = [NewWatch(endpoint="e", keys={"id": str(n)}, first_seen=BEGAN, deadline=None) for n in range(15)]
+        new = [NewWatch(endpoint="e", keys={"id": str(n)}, first_seen=BEGAN, deadline=None) for n in range(11)]
         seen: dict[str, Any] = {"polls": 2, "status": None, "elapsed_s": 1.0, "error_type": "X"}
         failed = {"outcome": OutcomeKind.FAILED, "phase": Phase.FAILED}
         for found in await ledger.record(new):
             await ledger.conclude([Conclusion(id=found.id, error_message=f"why {found.id}", **failed, **seen)])
     out = (await command("ledger", "show", str(tmp_path / "ledger")))[1]
-    assert out.splitlines()[-1] == "and 5 more reasons"
+    assert out.splitlines()[-1] == "and 1 more reason"
 
 
 async def test_ledger_export(path: Path, command: Run, tmp_path: Path) -> None:

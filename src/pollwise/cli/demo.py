@@ -15,7 +15,7 @@ from typing import Any
 from rich.text import Text
 
 from pollwise.cli.demo_jobs import DEMO_JOBS, DemoJob
-from pollwise.cli.event_text import AnyEndpoint, counts_line, polls_text, view_of
+from pollwise.cli.event_text import AnyEndpoint, counts_line, view_of
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.follow import WatchRecord, follow_all, outcome_text
 from pollwise.cli.options import EventOptions
@@ -95,7 +95,7 @@ def _summary(records: Sequence[WatchRecord], took_s: float) -> list[Text]:
     polls = sum(record.outcome.polls for record in records)
     retries = sum(record.retries for record in records)
     total = Text(f"{counted(len(records), 'job')} in {duration(took_s)}: ") + counts_line(counts)
-    total.append(f". {polls_text(polls)}, {retries} failed and {'was' if retries == 1 else 'were'} repeated.")
+    total.append(f". {counted(polls, 'poll')}, {retries} failed and {'was' if retries == 1 else 'were'} repeated.")
     return [*(outcome_text(record) for record in records), total]
 
 

@@ -16,7 +16,7 @@ import attrs
 from rich.text import Text
 
 from pollwise.cli.error_text import abandoned_text, error_text
-from pollwise.cli.safe_text import duration, endpoint_label, safe
+from pollwise.cli.safe_text import counted, duration, endpoint_label, safe
 from pollwise.cli.status_text import status_text
 from pollwise.errors import NotVisibleYet, PollError, RateLimited, ServerUnavailable
 from pollwise.model.events import (
@@ -46,7 +46,6 @@ __all__ = [
     "event_line",
     "job_keys",
     "label_of",
-    "polls_text",
     "state_text",
     "view_of",
 ]
@@ -159,15 +158,10 @@ def view_of(event: AnyEvent) -> EventView:
             return _view(event, "abandoned", type(error).__name__, safe(abandoned_text(event)))
 
 
-def polls_text(polls: int) -> str:
-    """`1 poll`, `2 polls`."""
-    return f"{polls} poll{'' if polls == 1 else 's'}"
-
-
 def event_line(endpoint: AnyEndpoint, event: AnyEvent) -> str:
     """The event as one plain line, for pipes and logs."""
     view = view_of(event)
-    facts = [polls_text(view.polls), duration(view.elapsed_s)]
+    facts = [counted(view.polls, "poll"), duration(view.elapsed_s)]
     if view.fraction is not None and view.state != "succeeded":
         facts.insert(0, f"{int(view.fraction * 100)}%")
     if view.eta_s is not None:

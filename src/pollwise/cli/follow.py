@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import attrs
 from rich.text import Text
 
-from pollwise.cli.event_text import AnyEndpoint, AnyOutcome, job_keys, label_of, polls_text, state_text, view_of
+from pollwise.cli.event_text import AnyEndpoint, AnyOutcome, job_keys, label_of, state_text, view_of
 from pollwise.cli.row_cells import fitted
-from pollwise.cli.safe_text import duration
+from pollwise.cli.safe_text import counted, duration
 from pollwise.cli.screen import Screen
 from pollwise.errors import ConfigurationError
 from pollwise.model.events import Abandoned, Progressed, Retrying, Throttled
@@ -89,7 +89,7 @@ def outcome_text(record: WatchRecord) -> Text:
     text = Text() + fitted(state_text(view.state, ascii_only=not unicode), _STATE_CELLS)
     text.append(f" {label_of(record.endpoint)} {' / '.join(job_keys(record.endpoint, record.outcome.job))}")
     retries = f", {record.retries} of them repeated" if record.retries else ""
-    text.append(f" ({duration(view.elapsed_s)}, {polls_text(view.polls)}{retries})", style="dim")
+    text.append(f" ({duration(view.elapsed_s)}, {counted(view.polls, 'poll')}{retries})", style="dim")
     if view.reason:
         text.append(f": {view.reason}")
     return text

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from pollwise.cli.atomic_file import atomic_write, check_distinct, check_writable
 from pollwise.cli.error_text import error_text
-from pollwise.cli.event_text import appearance_of
+from pollwise.cli.event_text import appearance_of, counts_line
 from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.ledger_entries import read_entries
 from pollwise.cli.ledger_place import Place, file_of, open_place
@@ -85,7 +85,7 @@ async def _unfinished_starts(ledger: Ledger) -> list[str] | None:
 def _unfinished_text(keys: Sequence[str]) -> str:
     named = ", ".join(map(safe, keys[:_MOST_KEYS]))
     more = f" and {len(keys) - _MOST_KEYS:,} more" if len(keys) > _MOST_KEYS else ""
-    starts = "1 start has" if len(keys) == 1 else f"{len(keys):,} starts have"
+    starts = counted(len(keys), "start has", "starts have")
     return f"{starts} no known job, so it may or may not have been started: {named}{more}"
 
 
@@ -120,7 +120,7 @@ def _status(path: Place, damaged: Sequence[int]) -> ExitStatus:
     """The exit status. If rows were left out, say on stderr how many, and which."""
     if not damaged:
         return ExitStatus.SUCCEEDED
-    left_out = "1 row is damaged and was" if len(damaged) == 1 else f"{len(damaged):,} rows are damaged and were"
+    left_out = counted(len(damaged), "row is damaged and was", "rows are damaged and were")
     print(
         f"pollwise: {left_out} left out: {row_names(damaged)}."
         f" `pollwise ledger check {shlex.quote(safe(path))}` lists what is wrong, and the jobs.",
@@ -200,10 +200,7 @@ def _summary_texts(path: Place, summary: LedgerSummary) -> Iterator[Text]:
         f" {counted(summary.unacknowledged, 'outcome')} not acknowledged; {counted(summary.polls, 'request')}"
     )
     for name, states in summary.states_by_label.items():
-        counts = (
-            Text(f"{states[state]:,} {state}", style=appearance_of(state).style) for state in STATES if states[state]
-        )
-        yield Text(f"{name}: ") + Text(", ").join(counts)
+        yield Text(f"{name}: ") + counts_line(states)
     yield from reason_texts(summary, _MOST_REASONS)
 
 
@@ -216,4 +213,4 @@ def reason_texts(summary: LedgerSummary, most: int) -> Iterator[Text]:
             f" ({reason.examples[0]})", style="dim"
         )
     if len(reasons) > most:
-        yield Text(f"and {len(reasons) - most:,} more reasons", style="dim")
+        yield Text(f"and {counted(len(reasons) - most, 'more reason')}", style="dim")

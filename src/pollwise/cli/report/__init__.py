@@ -3,7 +3,7 @@
     page.py         the texts and charts of the page, and the filled template
     figures.py      the figures, each with the jobs that it is of
     wrong.py        what went wrong, and what to do about it
-    gaps.py       the gaps: times in which nothing was seen of the jobs
+    gaps.py         the gaps: times in which nothing was seen of the jobs
     charts.py       computes the shapes of the charts
     scales.py       the steps of axes: times, durations, counts
     page.html.j2    the template of the page

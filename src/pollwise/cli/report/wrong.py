@@ -103,25 +103,22 @@ def _more(reasons: int, unlisted: int) -> str:
     """The reasons that are not shown, and the jobs with reasons that were not kept."""
     if not (reasons or unlisted):
         return ""
-    are = "is 1 more reason" if reasons == 1 else f"are {reasons:,} more reasons"
-    others = "1 job with a reason" if unlisted == 1 else f"{unlisted:,} jobs with reasons"
+    are = f"{'is' if reasons == 1 else 'are'} {counted(reasons, 'more reason')}"
+    others = counted(unlisted, "job with a reason", "jobs with reasons")
     return f"There {are}{f', and {others} beyond those that were kept' if unlisted else ''}."
 
 
 def _notices(summary: LedgerSummary, ledger: Place, damaged: int, unfinished: int) -> list[tuple[str, str]]:
     found = []
     if retried := summary.states["retrying"]:
-        whose = (
-            "open job is polled again, because its last poll failed."
-            if retried == 1
-            else ("open jobs are polled again, because their last poll failed.")
-        )
-        found.append((f"{retried:,} {whose}", ""))
+        one = "open job is polled again, because its last poll failed."
+        many = "open jobs are polled again, because their last poll failed."
+        found.append((counted(retried, one, many), ""))
     if damaged:
-        rows = "row of the ledger is damaged and is" if damaged == 1 else "rows of the ledger are damaged and are"
-        found.append((f"{damaged:,} {rows} not counted on this page:", ledger_command("check", ledger)))
+        rows = counted(damaged, "row of the ledger is damaged and is", "rows of the ledger are damaged and are")
+        found.append((f"{rows} not counted on this page:", ledger_command("check", ledger)))
     if unfinished:
-        starts = "start has" if unfinished == 1 else "starts have"
-        words = f"{unfinished:,} {starts} no known job, so it may or may not have been started:"
-        found.append((words, ledger_command("show", ledger)))
+        starts = counted(unfinished, "start has", "starts have")
+        text = f"{starts} no known job, so it may or may not have been started:"
+        found.append((text, ledger_command("show", ledger)))
     return found
