@@ -54,9 +54,7 @@ _DESCRIBED: Final = {
 }
 _ONE_RUN: Final = "it is for one run, so give it as an option"
 _NOT_TAKEN: Final[Mapping[str, str]] = {
-    **dict.fromkeys(
-        ("out", "output", "query", "fresh", "moved-from", "order", "key", "wait", "result", "profile"), _ONE_RUN
-    ),
+    **dict.fromkeys(("out", "query", "fresh", "moved-from", "order", "key", "wait", "result", "profile"), _ONE_RUN),
     "exec": "a file does not choose the programs that run, so give it as an option",
     **{f"{name}-url": f"write base-url = {{ {name} = 'https://...' }}" for name in ("document360", "oracle-content")},
     **dict.fromkeys(

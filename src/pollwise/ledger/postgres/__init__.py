@@ -13,7 +13,7 @@
     migrations.py   tables, versions, migrations
 
 Rule 1: only this package imports asyncpg, and `pollwise.ledger` does not import this package.
-Rule 2: a call returns after the server has committed it. Set `synchronous_commit` of the role as the data is worth.
+Rule 2: a call returns after the server has committed it. `synchronous_commit` of the role says whether it is on disk then.
 Rule 3: no table has a column for a credential, and no text shows the URL's.
 """
 

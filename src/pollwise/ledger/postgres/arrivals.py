@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 
 from pollwise.ledger.errors import LedgerClosed
-from pollwise.ledger.postgres.faults import error_of
 from pollwise.ledger.shards import Shard
 
 if TYPE_CHECKING:
@@ -85,16 +84,9 @@ class Arrivals:
         old, self._connection = self._connection, None
         if old is not None:
             await self._connections.give_back(old)
-        connection = await self._connections.keep()
-        try:
-            async with asyncio.timeout(self._connections.timeout_s):
-                await connection.add_listener(self._channel, self._arrived)
-        except BaseException as exc:
-            connection.terminate()
-            await self._connections.give_back(connection)
-            if isinstance(exc, Exception):
-                raise error_of(exc, self._connections.where, self._connections.schema) from exc
-            raise
+        connection = await self._connections.keep(
+            lambda connection: connection.add_listener(self._channel, self._arrived)
+        )
         connection.add_termination_listener(lambda _connection: self._wake.set())
         self._connection = connection
 

@@ -2,7 +2,7 @@
 
 Rule 1: a statement waits for at most `timeout_s`. After a time-out, a cancellation or a loss its connection is closed and not
 used again, so no later statement can get its answer.
-Rule 2: credentials are given to asyncpg, and shown by no text of this package. `where` is the URL without them.
+Rule 2: only asyncpg gets the credentials. No text of this package has them, and `where` is the URL without them.
 Rule 3: a pool that was passed in is used and never closed.
 """
 
@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -40,7 +40,7 @@ _NO_LIMIT: Any = None  # asyncpg takes it, its stubs do not
 _CLOSE_S = 5.0
 _DEADLOCKS = 5  # repeats
 _ROW_S = 0.001
-# Another try at once would have the same end, and after a time-out double the wait.
+# A second try at once would fail in the same way. After a time-out it would double the wait.
 _NOT_NOW = (
     TimeoutError,
     ConnectionRefusedError,
@@ -153,7 +153,7 @@ class Connections:
         self._settings: dict[str, str] = {}
         if isinstance(dsn_or_pool, str):
             self.where = url_without_credentials(self._dsn)
-            asked = parse_qs(urlsplit(self._dsn).query)  # what the URL sets, it has its reason to
+            asked = parse_qs(urlsplit(self._dsn).query)  # a setting of the URL wins
             self._settings = {name: value for name, value in _SETTINGS.items() if name not in asked}
         elif isinstance(dsn_or_pool, asyncpg.Pool):
             self._given = dsn_or_pool
@@ -242,20 +242,33 @@ class Connections:
             await self._pool
         return self._pool
 
-    async def keep(self) -> AnyConnection:
-        """A connection that the caller keeps for advisory locks or notifications, until `give_back`.
+    async def keep(self, prepare: Callable[[AnyConnection], Awaitable[object]]) -> AnyConnection:
+        """A connection that the caller keeps until `give_back`, for an advisory lock or for notifications.
+
+        Args:
+            prepare: Takes the lock, or begins to listen. If it fails, the connection is closed.
 
         Raises:
-            LedgerError: There is none to be had.
+            LedgerError: There is no connection, or it could not be prepared.
         """
         self._check_open()
+        connection: AnyConnection | None = None
         try:
             async with asyncio.timeout(self.timeout_s):
                 if self._given is not None:
-                    return await self._given.acquire()
-                return await asyncpg.connect(self._dsn, timeout=_NO_LIMIT, server_settings=self._settings)
-        except Exception as exc:
-            raise error_of(exc, self.where, self.schema) from exc
+                    connection = await self._given.acquire()
+                else:
+                    connection = await asyncpg.connect(self._dsn, timeout=_NO_LIMIT, server_settings=self._settings)
+            async with asyncio.timeout(self.timeout_s):
+                await prepare(connection)
+        except BaseException as exc:
+            if connection is not None:
+                connection.terminate()
+                await self.give_back(connection)
+            if isinstance(exc, Exception):
+                raise error_of(exc, self.where, self.schema) from exc
+            raise
+        return connection
 
     async def give_back(self, connection: AnyConnection) -> None:
         """End what `keep` returned. Its locks are gone then."""

@@ -32,9 +32,8 @@ OLDEST_SERVER = 14
 """The statements need 12 (MATERIALIZED), and asyncpg supports no server before 14 in full. Tested with 18."""
 
 _DEADLOCKS = frozenset({"40001", "40P01"})
-_LOSSES = frozenset(
-    {"57P01", "57P02", "57P03", "57P05", "25P03"}
-)  # shut down, crashed, starting, and idle for too long
+# The server shut down, crashed or is starting, or the connection was idle for too long.
+_LOSSES = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 
 
 def _refused(advice: str) -> _Maker:
@@ -142,7 +141,7 @@ def is_loss(exc: BaseException) -> bool:
 
 
 def is_deadlock(exc: BaseException) -> bool:
-    """Whether the server has ended the statement for the sake of another one. Nothing of it was kept."""
+    """Whether the server has ended the statement because another one waited for it. Nothing of it was kept."""
     return isinstance(exc, asyncpg.PostgresError) and exc.sqlstate in _DEADLOCKS
 
 

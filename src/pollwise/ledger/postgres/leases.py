@@ -22,7 +22,6 @@ import attrs
 from pollwise.errors import ConfigurationError
 from pollwise.ledger.errors import LedgerClosed, LedgerError
 from pollwise.ledger.postgres.columns import plain_text
-from pollwise.ledger.postgres.faults import error_of
 from pollwise.ledger.shards import Shard
 
 if TYPE_CHECKING:
@@ -51,8 +50,7 @@ class Lease:
         shard: The shard.
         epoch: How often its owner has changed. It rises with each owner.
         until: When the owner must have stopped polling unless it has renewed the lease, in seconds of `loop.time()`. It is 0.9 of
-            the time to live after the moment before the last renewal was sent, so it is earlier than the end of the lease for
-            the server.
+            the time to live, counted from before the last renewal was sent. So the lease expires later on the server.
     """
 
     shard: Shard
@@ -80,14 +78,12 @@ class ShardOwner:
 
 
 class Leases:
-    """The leases of one process. `PostgresLedger.leases` makes it; use it as `async with ledger.leases(owner="host-1") as leases:`.
-
-    Leaving the block releases all of them.
+    """The leases of one process, made by `PostgresLedger.leases`. Leaving its `async with` block releases all of them.
 
     Args:
         connections: The connections.
         owner: A name of this process, for people.
-        ttl_s: Seconds that a lease lives without a renewal. Renew every sixth to third of it.
+        ttl_s: Seconds until a lease expires without a renewal. Renew every sixth to third of it.
     """
 
     def __init__(self, connections: Connections, *, owner: str, ttl_s: float) -> None:
@@ -173,7 +169,7 @@ class Leases:
             " FROM free f WHERE s.endpoint = f.endpoint AND s.account = f.account"
             " RETURNING s.endpoint, s.account, s.epoch)"
             " SELECT endpoint, account, epoch FROM taken"
-            # What an earlier try has taken whose answer was lost.
+            # The shards that an earlier call took, if its answer was lost.
             f" UNION SELECT s.endpoint, s.account, s.epoch FROM {self._shards} s WHERE s.session = $2"
             " AND NOT EXISTS (SELECT FROM taken t WHERE t.endpoint = s.endpoint AND t.account = s.account)",
             self._owner,
@@ -255,17 +251,10 @@ class Leases:
             old, self._connection = self._connection, None
             if old is not None:
                 await self._connections.give_back(old)
-            connection = await self._connections.keep()
             session = secrets.randbits(63)
-            try:
-                async with asyncio.timeout(self._connections.timeout_s):
-                    await connection.execute("SELECT pg_advisory_lock($1)", session)
-            except BaseException as exc:
-                connection.terminate()
-                await self._connections.give_back(connection)
-                if isinstance(exc, Exception):
-                    raise error_of(exc, self._connections.where, self._connections.schema) from exc
-                raise
+            connection = await self._connections.keep(
+                lambda connection: connection.execute("SELECT pg_advisory_lock($1)", session)
+            )
             gone = self._gone = asyncio.Event()
             connection.add_termination_listener(lambda _connection: gone.set())
             self._connection, self._session = connection, session

@@ -155,7 +155,7 @@ class PostgresLedger(PostgresCalls):
 
         Args:
             owner: A name of this process, for people who look at the table.
-            ttl_s: Seconds that a lease lives without a renewal.
+            ttl_s: Seconds until a lease expires without a renewal.
 
         Raises:
             ConfigurationError: An argument cannot be right.

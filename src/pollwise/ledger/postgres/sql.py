@@ -210,10 +210,10 @@ class _Writing:
         nothing = ", ".join("NULL" for _ in COLUMNS.split(", ")[1:])
         return (
             f"WITH {self._fence},"  # noqa: S608
-            f" turn AS MATERIALIZED (SELECT count(pg_advisory_xact_lock(k)) AS taken FROM unnest(${after}::bigint[]) k),"
+            f" locked AS MATERIALIZED (SELECT count(pg_advisory_xact_lock(k)) AS taken FROM unnest(${after}::bigint[]) k),"
             f" given AS MATERIALIZED (SELECT * FROM {self._given(_WATCH, 'g', self._first, numbered=True)}),"
             f" added AS (INSERT INTO {self._watches} ({names}) SELECT {', '.join(f'g.{name}' for name, _ in _WATCH)}"
-            f" FROM fence, turn, given g WHERE turn.taken >= 0 AND NOT EXISTS (SELECT FROM {self._watches} w"
+            f" FROM fence, locked, given g WHERE locked.taken >= 0 AND NOT EXISTS (SELECT FROM {self._watches} w"
             " WHERE w.identity = g.identity) ORDER BY g.n ON CONFLICT (identity) DO NOTHING"
             " RETURNING id, identity, endpoint, account),"
             f" known AS (SELECT w.identity, {known} FROM {self._watches} w WHERE w.identity = ANY(${self._first}::bytea[])),"
@@ -223,9 +223,9 @@ class _Writing:
             f" shard AS (INSERT INTO {self._shards} (endpoint, account) SELECT DISTINCT endpoint, account FROM added a"
             f" WHERE NOT EXISTS (SELECT FROM {self._shards} s WHERE s.endpoint = a.endpoint AND s.account = a.account)"
             " ON CONFLICT DO NOTHING),"
-            f" told AS MATERIALIZED (SELECT count(pg_notify('{self._channel}', json_build_array(endpoint, account)::text))"
+            f" notified AS MATERIALIZED (SELECT count(pg_notify('{self._channel}', json_build_array(endpoint, account)::text))"
             f" AS shards FROM (SELECT DISTINCT endpoint, account FROM added) a WHERE ${after + 3}::boolean)"
-            " SELECT f.held, t.shards, r.* FROM (SELECT count(*) > 0 AS held FROM fence) f CROSS JOIN told t LEFT JOIN"
+            " SELECT f.held, t.shards, r.* FROM (SELECT count(*) > 0 AS held FROM fence) f CROSS JOIN notified t LEFT JOIN"
             f" (SELECT true AS is_new, identity, id, {nothing} FROM added"
             " UNION ALL SELECT false, known.* FROM known) r ON true"
         )

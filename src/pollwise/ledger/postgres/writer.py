@@ -92,7 +92,7 @@ class Writer:
                     calls, self._waiting = self._waiting, []
                     for group in _groups(calls):
                         await self._carry_out(group)
-        finally:  # the loop ends all tasks, perhaps
+        finally:  # the loop cancels this task if it is closed first
             for call in (*calls, *self._waiting):
                 call.future.cancel()
 
