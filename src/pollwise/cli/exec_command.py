@@ -28,6 +28,7 @@ from cyclopts import Parameter
 
 from pollwise.cli.exit_status import ExitStatus, UsageError
 from pollwise.cli.safe_text import safe
+from pollwise.cli.terminal import print_note
 
 __all__ = ["FACTS", "ExecCommand", "ExecOptions"]
 
@@ -133,8 +134,7 @@ async def _ended(process: subprocess.Popen[bytes]) -> int:
 
 
 def _failed(status: ExitStatus, how: str) -> ExitStatus:
-    with contextlib.suppress(OSError):  # a stderr that is closed or full changes no exit status
-        print(f"pollwise: the command of --exec {how}", file=sys.stderr, flush=True)
+    print_note(f"pollwise: the command of --exec {how}")
     return ExitStatus.EXEC_FAILED if status == ExitStatus.SUCCEEDED else status
 
 

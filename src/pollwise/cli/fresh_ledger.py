@@ -1,14 +1,13 @@
 """`--fresh`: a batch starts over, with a new ledger.
 
 Rule 1: the earlier ledger is moved and never deleted. stderr says where it is, and whether it has open jobs of another batch.
-Rule 2: a ledger that is in use stays. So does one with starts of jobs in doubt, because without it a key could start a second job.
+Rule 2: a ledger that is in use is not moved. Neither is one with starts of jobs in doubt, because without it a key could start a
+second job.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import orjson
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.job_table import JobTable
 from pollwise.cli.safe_text import counted, safe
+from pollwise.cli.terminal import print_note
 from pollwise.ledger import Ledger, LedgerMissing, SqliteLedger
 from pollwise.ledger.set_aside import set_aside
 
@@ -52,8 +52,7 @@ async def start_over(
     moved = await asyncio.to_thread(set_aside, path, taken=taken)
     if moved is not None:
         more = f"; it has {counted(others, 'open job')} that this batch does not have" if others else ""
-        with contextlib.suppress(OSError):  # a stderr that is closed or full does not end the batch
-            print(f"pollwise: --fresh: the earlier ledger is now {safe(moved)}{more}", file=sys.stderr, flush=True)
+        print_note(f"pollwise: --fresh: the earlier ledger is now {safe(moved)}{more}")
 
 
 async def _other_open_jobs(ledger: Ledger, job_table: JobTable, accounts: Mapping[str, str]) -> int:

@@ -11,15 +11,14 @@ profile is named, because a folder can come from anywhere, and its file would se
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.ledger_place import POSTGRES_SCHEMES
 from pollwise.cli.safe_text import safe
+from pollwise.cli.terminal import print_note
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -83,8 +82,7 @@ class _Application:
         )
         if shown:
             texts = ", ".join(f"{option.removeprefix('--')} {safe(text, 200)}" for _, option, text in shown)
-            with contextlib.suppress(OSError):  # a stderr that is closed or full changes no exit status
-                print(f"pollwise: of the profile {self._place()}: {texts}", file=sys.stderr)
+            print_note(f"pollwise: of the profile {self._place()}: {texts}")
 
     def _wanted(self) -> Iterator[tuple[str, str, str]]:
         """Key, option and text of each value that is taken. The value of one endpoint wins over that of all."""

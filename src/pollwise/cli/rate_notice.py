@@ -1,20 +1,20 @@
-"""Says once on stderr that the rate limit makes a batch slow, and what can be done.
+"""Prints once on stderr that the rate limit makes a batch slow, and what can be done.
 
-Rule 1: it is said only if jobs are due and the budget has no permit for them, at two looks in a row. Jobs that wait for replies,
+Rule 1: the notice is printed only if jobs are due and the budget has no permit for them, at two looks in a row. Jobs that wait for replies,
 for a free place in flight or for their own delays do not count.
-Rule 2: it is said once for each endpoint, and only in a pipe. A terminal shows the limit all the time, and JSON has nothing else.
+Rule 2: there is one notice for each endpoint, and only in a pipe. A terminal shows the limit all the time, and JSON has nothing
+else.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from pollwise.cli.safe_text import counted, duration, safe
+from pollwise.cli.terminal import print_note
 from pollwise.core.rate_budget import RateBudget, engine_of
 from pollwise.model.limits import RateLimit
 from pollwise.watcher import JobWatcher
@@ -23,14 +23,14 @@ __all__ = ["notice_of_rate", "notice_text"]
 
 _LOOK_S: Final = 5.0
 _LOOKS: Final = 2
-_SPANS: Final = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86400.0: "day"}
+_SPANS: Final = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86400.0: "a day"}
 
 
 @asynccontextmanager
 async def notice_of_rate(
     watcher: JobWatcher[Any, Any, Any], budget: RateBudget, documented: RateLimit | None, *, is_option: bool
 ) -> AsyncIterator[None]:
-    """Look after the open watcher while the block runs.
+    """Print the notice if jobs wait for the rate limit while the block runs.
 
     Args:
         watcher: The open watcher of one endpoint.
@@ -59,8 +59,7 @@ async def _look(
         looks = looks + 1 if held and not engine.starting and engine.available_at(now(), waiting=held) > now() else 0
     name = safe(stats.endpoint if not stats.account else f"{stats.endpoint} ({stats.account})", 200)
     text = notice_text(budget, sum(stats.watches.values()), engine.spacing_s, documented, is_option=is_option)
-    with contextlib.suppress(OSError):  # a closed stderr does not end the batch
-        print(f"pollwise: waiting for the rate limit of {name}: {text}", file=sys.stderr, flush=True)
+    print_note(f"pollwise: waiting for the rate limit of {name}: {text}")
 
 
 def notice_text(
@@ -83,6 +82,4 @@ def notice_text(
 
 def _rate_text(limit: int, per_s: float) -> str:
     span = _SPANS.get(per_s)
-    return f"{counted(limit, 'request')} {f'a {span}' if span else f'in {duration(per_s)}'}".replace(
-        "a hour", "an hour"
-    )
+    return f"{counted(limit, 'request')} {span or f'in {duration(per_s)}'}"

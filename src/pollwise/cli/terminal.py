@@ -122,13 +122,13 @@ class RowsTerminal:
 
 
 def leave_at_once() -> None:
-    """Leave the terminal as it is to be left, without drawing on it again. For a process that ends at once."""
+    """Restore each terminal without another frame. For a process that ends at once."""
     for terminal in _open:
         terminal.leave()
 
 
 def print_note(text: str) -> None:
-    """Print a line to stderr. On a terminal it is wrapped between words. A closed stderr is ignored."""
+    """Print a line to stderr. On a terminal it is wrapped between words. A stderr that is closed or full is ignored."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr.isatty():
             columns = os.get_terminal_size(sys.stderr.fileno()).columns
