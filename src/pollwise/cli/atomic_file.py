@@ -23,8 +23,8 @@ __all__ = ["atomic_write", "check_distinct", "check_writable"]
 
 _BUFFER = 1 << 18
 _PRIVATE = 0o600
-_BESIDE_A_LEDGER = ("-lock", "-wal", "-shm", "-journal", "-pollwise-new", "-runs")
 # as ledger/files.py, SQLite and run_times.py call them
+_BESIDE_A_LEDGER = ("-lock", "-wal", "-shm", "-journal", "-pollwise-new", "-runs")
 
 
 def check_distinct(files: Mapping[str, Path | str | None], *, ledger: Path | None = None) -> None:

@@ -303,7 +303,7 @@ async def _run_unless_failed(fatal_error: asyncio.Future[None], work: Coroutine[
 
 
 def batch_facts(progress: BatchProgress, now: float, files: Mapping[str, Path]) -> dict[str, str]:
-    """What the command of `--exec` is told about a batch, as environment variables. `files` are its files by variable."""
+    """The environment variables about a batch for the command of `--exec`. `files` are its files by variable."""
     is_over = progress.ended == progress.total
     outcome = _OUTCOMES[batch_exit_status(progress)] if is_over else "stopped"
     return {

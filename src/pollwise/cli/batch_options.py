@@ -177,7 +177,7 @@ class BatchOptions(WatchOptions):
     """The options of `pollwise batch`."""
 
     ledger: Annotated[LedgerPlace | None, Parameter(metavar="FILE", show_default=False)] = None
-    """The file, or the URL of the PostgreSQL database, that records the progress. Without it: the name of JOBS with `.ledger` appended."""
+    """The file or PostgreSQL URL that records the progress. Without it: the name of JOBS with `.ledger` appended."""
 
     out: FilePath = None
     """Write the results to this file when all are known: a JSON object for each row."""
@@ -279,7 +279,7 @@ class BatchOptions(WatchOptions):
         return frozenset(os.path.realpath(path) for path in (self.out, self.report) if path is not None)
 
     def files_of(self, jobs: str, *, complete: bool) -> dict[str, Path]:
-        """The files of the batch, by the variable that tells a command of `--exec`. The results are there if it is complete."""
+        """The files of the batch, by their variables for `--exec`. The results are among them if the batch is complete."""
         files = {
             "LEDGER": file_of(self.ledger_of(jobs)),
             "REPORT": self.report,

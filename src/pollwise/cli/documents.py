@@ -3,8 +3,8 @@
 Rule 1: a line of JSON is pure ASCII, so no text of a vendor acts on a terminal. A cell of a table is safe to print.
 Rule 2: in a stream (a line for each event, job or step) a document of which the query gives null has no line. The only document
 of a command has one.
-Rule 3: an expression that does not fit a document of a stream is told on stderr, and the command goes on. Of the only document
-it is a usage error.
+Rule 3: if an expression does not fit a document of a stream, stderr has the reason, and the command continues. For the only
+document of a command it is a usage error.
 """
 
 from __future__ import annotations

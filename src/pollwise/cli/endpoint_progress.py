@@ -1,8 +1,8 @@
 """The jobs of one endpoint of a batch, and how long the rest of them may take.
 
-Rule 1: an update of one job costs the same for any number of jobs; so does the time left. That costs some milliseconds, so
-it is computed every `_FRESH_S`, and counted down in between.
-Rule 2: the time left is unknown while a host of the endpoint is down.
+Rule 1: an update of one job costs the same for any number of jobs, and so does the time left.
+Rule 2: the time left takes some milliseconds. So it is computed every `_FRESH_S`, and counted down in between.
+Rule 3: the time left is unknown while a host of the endpoint is down.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ __all__ = ["EndpointProgress"]
 
 _FRESH_S = 2.0
 _DELAY_MEMORY = 0.05  # weight of the newest end in the mean delay
-_HELD_JOBS = 5  # so many jobs that wait for their first poll show that requests go as fast as they can,
-_HELD_AFTER_S = 5.0  # so long after the begin of the batch
+# requests are sent as fast as possible, if more jobs wait for their first poll, and the batch has run for so long
+_HELD_JOBS, _HELD_AFTER_S = 5, 5.0
 
 
 class EndpointProgress:

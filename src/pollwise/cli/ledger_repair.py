@@ -54,8 +54,8 @@ async def recover(path: Place, new: Place, *, options: CommonOptions) -> ExitSta
     """
     if isinstance(path, DatabaseUrl) or isinstance(new, DatabaseUrl):
         raise UsageError(
-            "recover is for files. A database is restored from a backup of its server; `pollwise ledger check` lists the rows that"
-            " cannot be read"
+            "recover is for files. Restore a database from a backup of its server; `pollwise ledger check` lists the rows"
+            " that cannot be read"
         )
     interrupted = f"The recovery was interrupted. Nothing was changed, and {safe(new)} was not written."
     try:

@@ -5,7 +5,7 @@ lines again because it was made narrower, moves no row: the next frame is drawn 
 Rule 2: a frame overwrites the last one, and erases only what is left of it. No row is wrapped by the terminal: its last column
 stays free, and a text that is wider there than rich says, as some emoji are, is cut by the terminal.
 Rule 3: what is printed meanwhile on the console, or on stderr if that is a terminal, is above the rows.
-Rule 4: a character that the terminal's encoding lacks takes as many cells as it would take.
+Rule 4: a character that the terminal's encoding lacks is replaced by ASCII of the same width.
 Rule 5: a frame is never drawn in the background of a shell.
 """
 

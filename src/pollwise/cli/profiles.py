@@ -134,7 +134,7 @@ def read_profiles(*, skip_unsafe: bool = False) -> dict[str, Profile]:
     """All profiles by name, in the order of the files.
 
     Args:
-        skip_unsafe: A file that another user can change is left out. stderr is not told, because the file may have none.
+        skip_unsafe: Leave out a file that another user can change, without a message, because it may have no profile.
 
     Raises:
         UsageError: Another user can change a file.

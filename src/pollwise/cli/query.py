@@ -2,8 +2,7 @@
 
 Rule 1: an expression that is not valid is a usage error before the first request. The message names the place.
 Rule 2: a function that does not fit a document, such as `length(@)` of a number, is an error of that document.
-
-Rule 3: the engine is imported when an expression is given, so `--help` does without.
+Rule 3: JMESPath is imported when an expression is given, and not for `--help`.
 
 The language is that of https://jmespath.org/specification.html.
 """
@@ -56,10 +55,8 @@ def parse_query(text: str) -> Query:
     if len(text) > _LONGEST:
         raise ValueError(f"expected at most {_LONGEST:,} characters, got {len(text):,}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", PendingDeprecationWarning
-            )  # of `text` as a literal, which many queries have
+        with warnings.catch_warnings():  # of `text` as a literal, which many queries have
+            warnings.simplefilter("ignore", PendingDeprecationWarning)
             parsed = jmespath.compile(text)
         wrong = wrong_call(parsed.parsed)
         if wrong is None:

@@ -1,7 +1,7 @@
 """Prints once on stderr that the rate limit makes a batch slow, and what can be done.
 
-Rule 1: the notice is printed only if jobs are due and the budget has no permit for them, at two looks in a row. Jobs that wait for replies,
-for a free place in flight or for their own delays do not count.
+Rule 1: the notice is printed only if jobs are due and the budget has no permit for them, at two looks in a row. Jobs that wait
+for replies, for a free place in flight or for their own delays do not count.
 Rule 2: there is one notice for each endpoint, and only in a pipe. A terminal shows the limit all the time, and JSON has nothing
 else.
 """

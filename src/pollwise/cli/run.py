@@ -69,7 +69,7 @@ def _run_command(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
         return _usage_error(*_problems(error))
     except OSError:
         raise  # from writing the output; errors from reading became a UsageError or a LedgerError before
-    except Exception as error:  # noqa: BLE001  the next function tells an error of the user from a bug
+    except Exception as error:  # noqa: BLE001  the next function decides whether it is a bug
         return _ended_by(error)
 
 

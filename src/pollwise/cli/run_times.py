@@ -1,9 +1,9 @@
 """When `pollwise batch` ran: one line for each run, in a file beside the ledger.
 
-Rule 1: the file only informs the report. If it cannot be written, the batch goes on without it, and a warning is logged.
-What cannot be read is no run.
+Rule 1: the file only informs the report. If it cannot be written, the batch continues without it, and a warning is logged.
+A line that cannot be read is left out.
 Rule 2: the end of a run is written every two seconds, so a killed process is known to have run until then.
-Rule 3: a process that stood still, as on a machine that slept, begins a new line, so a run has no such time in it.
+Rule 3: after a process stood still, as on a machine that was suspended, it begins a new line. So a run has no such time.
 Rule 4: the file is bounded: it keeps the newest thousand runs. Its lines have one length and are written in place.
 """
 
@@ -67,16 +67,16 @@ async def run_recorded(ledger: Path | None, clock: Callable[[], datetime] = _now
         if file is None:
             yield
             return
-        beating = asyncio.create_task(_beat(file), name="pollwise-run-times")
+        recording = asyncio.create_task(_record(file), name="pollwise-run-times")
         try:
             yield
         finally:
             file.write()
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+            recording.cancel()
+            await asyncio.gather(recording, return_exceptions=True)
 
 
-async def _beat(file: _RunFile) -> None:
+async def _record(file: _RunFile) -> None:
     while True:
         await asyncio.sleep(_EVERY_S)
         file.write()

@@ -2,7 +2,8 @@
 
 Rule 1: a list of objects has a row for each, and their keys are the columns. An object alone has a row for each of its keys.
 Rule 2: each cell is safe to print and is one line. A value that is missing or null is `-`.
-Rule 3: a stream has the column widths of its first row, because later rows are not known. A longer cell moves the rest of its row.
+Rule 3: a stream has the column widths of its first row, because later rows are not known. A longer cell moves the rest of its
+row.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def named_job(name: str, keys: Sequence[str], options: EndpointOptions) -> tuple
 
 
 def _names(name: str, options: EndpointOptions) -> EndpointNames:
-    if options.base_url == "" and name not in BASE_URLS:  # an empty variable of a script, as a rule
+    if options.base_url == "" and name not in BASE_URLS:  # usually an empty variable of a script
         raise UsageError(f"--base-url is empty: give the root of {safe(name, 60)}, such as {_EXAMPLE}, or leave it out")
     base_urls = {} if options.base_url is None else {name: options.base_url}
     return EndpointNames(options.endpoints, base_urls=base_urls, account=options.account, quiet=options.quiet)
@@ -121,7 +121,7 @@ async def watch_job(
 
 
 def watch_facts(record: WatchRecord) -> dict[str, str]:
-    """What the command of `--exec` is told about one job, as environment variables."""
+    """The environment variables about one job for the command of `--exec`."""
     endpoint, view = record.endpoint, view_of(record.outcome)
     facts = {
         "POLLWISE_COMMAND": "watch",

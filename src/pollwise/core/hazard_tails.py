@@ -2,16 +2,16 @@
 
 A tail is a function from an age in seconds to a cumulative hazard: exp of its negative is the share of jobs that still run.
 
-Rule 1: up to the end of what was observed, a tail is the observed curve. Beyond it, a tail goes on as a straight line does
-with the axes of a family of distributions. Its slope is that since half of the hazard at the end.
-Rule 2: few ends say little of the slope, so the usual slope of the family counts as well. For a range, the slope is steeper
-or flatter by a part of its uncertainty.
+Rule 1: up to the end of what was observed, a tail is the observed curve. Beyond it, a tail is a straight line on the axes of
+a family of distributions. Its slope is that of the curve since half of the hazard at the end.
+Rule 2: with few ends the slope is uncertain, so the usual slope of the family counts as well. For a range, the slope is
+steeper or flatter by a part of its uncertainty.
 Rule 3: an early tail is between a Weibull and a log-normal distribution, and a late one is log-normal. Most durations of jobs
 are between the two.
 Rule 4: where most jobs were polled so seldom that their ends are not known well, the tails are fits (`log_normal_fit.py`),
 unless the jobs are clearly not log-normal, such as those of two groups.
-Rule 5: if as many jobs have ended in each quarter of the time, as with a server that does one job after another, the early
-tail may go on like that. The late one does if most jobs have ended so.
+Rule 5: a server that does one job after another ends as many jobs in each quarter of the time. If that was observed, the
+early tail may have this rate. The late tail has it if most jobs have ended.
 """
 
 from __future__ import annotations

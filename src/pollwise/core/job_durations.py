@@ -10,7 +10,7 @@ self-consistent estimate of B. W. Turnbull, "The empirical distribution function
 truncated data", Journal of the Royal Statistical Society B 38 (1976).
 
 `core/forecast.py` learns the same for the scheduler. It forgets, and has a prior for ages that no job has reached. This
-file does neither: a poll at the wrong time costs little, and a time left that is wrong by hours is a false promise.
+file does neither: a poll at the wrong time costs little, but a user plans by the time left.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ class JobDurations:
             ends = self._spread(survival)
             at_risk = [some + others for some, others in zip(_from_the_end(ends), outlived, strict=True)]
             survival = list(accumulate(zip(ends[:-1], at_risk[:-1], strict=True), _outliving, initial=1.0))
-        least = 1.0 / (2.0 * at_risk[0] + 2.0)  # with so many jobs a smaller share cannot be told from none
+        least = 1.0 / (2.0 * at_risk[0] + 2.0)  # so many jobs cannot show that a smaller share is not 0
         frontier = self._frontier(at_risk, last_seen)
         hazards = [-math.log(max(share, least)) for share in survival[: frontier + 1]]
         return Curve(hazards, self.ended, self.log_likelihood(survival))

@@ -6,12 +6,12 @@ open are like those that have ended.
 Two things take the time, and the range has the later one:
 
 - **The jobs themselves.** Their hazards come from `job_durations.py`, and beyond what was observed from `hazard_tails.py`.
-- **The requests.** An open job needs one more request, which sees its end. Requests that see jobs run are wasted. How many
-  these are comes from a simulation in steps: jobs that were not polled yet go first, the others in an order that is
-  between blind and perfect. The rate is that of the budget, or that of the last minutes.
+- **The requests.** An open job needs one more request, which sees its end. Requests that see jobs run are wasted. Their
+  number comes from a simulation in steps. Jobs that were not polled yet go first. The others go in an order between
+  chance and perfect knowledge. The rate is that of the budget, or that of the last minutes.
 
 Rule 1: the range is None, "unknown", if fewer than `_FEWEST_ENDS` jobs have ended, or if an end of the range is infinite.
-Rule 2: `useful` makes None of a range that tells nothing: its upper end is more than eight times its lower end, and more
+Rule 2: `useful` makes None of a range that is too wide: its upper end is more than eight times its lower end, and more
 than three times the elapsed time. So a tail that the jobs do not show is unknown, such as that of a second group of jobs.
 Rule 3: times are monotonic seconds, and are arguments. The cost is the same for any number of jobs.
 """
@@ -32,16 +32,13 @@ _FEWEST_ENDS = 3
 _QUANTILE = 0.05  # so much is below the range, and as much above
 _MARGIN = 0.03  # of the rate of requests
 _LEARNT_MARGIN = 0.2  # of a rate that was not stated
-_BLIND, _PERFECT = 1.0, 0.1  # see `_Polling.blindness`
+_BY_CHANCE, _PERFECT = 1.0, 0.1  # see `_Polling.running_weight`
 _LONGEST_DELAY_S = 60.0  # between the end of a job and the poll that sees it, with a limit and the usual pacing
 _NEVER_S = 1e8  # a longer time is infinite
 _WIDE, _LONG = 8.0, 3.0  # see rule 2
 _BISECTIONS = 12
-_STEP, _STEP_S, _GROWTH = (
-    0.01,
-    0.25,
-    0.04,
-)  # a step of the simulation: a hundredth of its length, 4 % of its time so far
+# a step of the simulation: a hundredth of its length, at least a quarter of a second, and 4 % of its time so far
+_STEP, _STEP_S, _GROWTH = 0.01, 0.25, 0.04
 _NO_JOB = 0.5  # fewer expected jobs are none
 
 
@@ -94,7 +91,7 @@ def latest(ranges: Sequence[Remaining | None]) -> Remaining | None:
 
 
 def useful(remaining: Remaining | None, elapsed_s: float) -> Remaining | None:
-    """The range, or None if it tells nothing."""
+    """The range, or None if it is too wide to be of use."""
     if remaining is None:
         return None
     wide = remaining.high_s > _WIDE * remaining.low_s and remaining.high_s > _LONG * elapsed_s
@@ -130,7 +127,8 @@ def remaining_time(
     early, late = early_and_late(durations)
     fast = _Polling(rates.fast, at_once, pause_s, _PERFECT)
     # if more jobs wait, the budget may spread its requests over the window
-    slow = _Polling(rates.slow, at_once if at_once >= sum(cohort.jobs for cohort in cohorts) else 0, pause_s, _BLIND)
+    all_at_once = at_once >= sum(cohort.jobs for cohort in cohorts)
+    slow = _Polling(rates.slow, at_once if all_at_once else 0, pause_s, _BY_CHANCE)
     low_s = min(_time_s(cohorts, tail, _QUANTILE, fast) for tail in early)
     # with a limit, most of the delay is the time for which the budget held jobs back, which the simulation has
     delay_s = delay_s if rates.slow == math.inf else min(delay_s, _LONGEST_DELAY_S)
@@ -188,13 +186,13 @@ class _Polling:
         rate: Requests a second; infinite without a limit.
         at_once: Requests that may be sent at once besides.
         pause_s: How long no request may be sent.
-        blindness: The weight of a running job against one that is over, if a job is chosen for a poll.
+        running_weight: How likely a running job is chosen for a poll, relative to one that is over.
     """
 
     rate: float
     at_once: float
     pause_s: float
-    blindness: float
+    running_weight: float
 
 
 def _time_s(cohorts: Sequence[_Cohort], tail: Tail, quantile: float, polling: _Polling) -> float:
@@ -247,7 +245,7 @@ def _polled_s(
             unseen, requests = unseen - first, requests - first
         seen_over = max(0.0, over - unseen * (1.0 - alive))
         if requests > 0.0 and seen_over > 0.0:
-            polls = seen_over + polling.blindness * max(0.0, still - unseen * alive)  # to see all of these
+            polls = seen_over + polling.running_weight * max(0.0, still - unseen * alive)  # to see all of these
             sent = min(requests, polls)
             over, requests = over - sent * seen_over / polls, requests - sent
         at_once = min(at_once, requests)

@@ -3,8 +3,7 @@
 Rule 1: they end a watch only while no poll of its watcher has worked. After that each of them is an outage like any other.
 Rule 2: a certificate that does not verify, 501, 505 and a proxy's refusal end it at once. A host name that does not exist
 must be seen twice in a row, because a resolver may be wrong for a moment; a web page three times, because a gateway may
-show one while the API is being replaced.
-Each kind is counted apart, so a page after an unknown name is the first page.
+show one while the API is being replaced. Each kind is counted apart, so a page after an unknown name is the first page.
 Rule 3: a server that says when to come back is believed: such a 501 or 505 is an outage.
 """
 

@@ -207,7 +207,7 @@ class OpenedParts(Generic[J, S]):
             self.dispatcher.start(self._release(), name="pollwise-release")
 
     async def _release(self) -> None:
-        """End all watches and calls in steps. Another process goes on with the rows."""
+        """End all watches and calls in steps. Another process continues with the rows."""
         self.lease_lost.set()
         recorder, fair = self.recorder, Yielder()
         assert recorder is not None  # noqa: S101  # it has lost its lease

@@ -359,7 +359,7 @@ class Recorder(Generic[J, S]):
         `outcome` is the event's outcome. It becomes the watch's outcome, unless one was published before.
         """
         if self.lost is not None and event is not RecordEvent.DETACHED:
-            return  # another process goes on with the row
+            return  # another process continues with the row
         before = facts_of(watch)
         if outcome is not None and not before.published:
             watch.machine.replace_outcome(outcome)

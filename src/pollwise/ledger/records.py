@@ -309,8 +309,8 @@ class DamagedRow:
 class Ledger(KeepsIntents, Protocol):
     """A durable record of watches. Each call takes many items, and is carried out whole or not at all.
 
-    A call has what was passed at that moment, whatever its caller does to the list later. A call that is cancelled may still be carried out. A repeated call changes nothing, except `claim`, which leaves out what
-    it has claimed before.
+    A later change of a list that was passed does not change the call. A call that is cancelled may still be carried out. A
+    repeated call changes nothing, except `claim`, which leaves out what it has claimed before.
 
     Raises:
         LedgerError: From every call. Nothing of that call was kept.

@@ -29,7 +29,7 @@ __all__ = [
 P = TypeVar("P")
 R = TypeVar("R")
 
-AT_ONCE = 100  # rows; every SQLite takes 999 parameters
+AT_ONCE = 100  # rows; every SQLite accepts 999 parameters
 
 _BY_ID = f"SELECT {COLUMNS} FROM watches WHERE id IN ({{}})"  # noqa: S608  constants alone
 

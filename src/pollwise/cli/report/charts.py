@@ -147,7 +147,7 @@ def job_bars(read_entries: Sequence[LedgerEntry], now: float, gaps: Gaps = _NO_G
     span = _span([entry.first_seen for entry in read_entries], ends, left, width)
     order = sorted(range(len(read_entries)), key=lambda index: (read_entries[index].first_seen, ends[index]))
     shapes = [
-        _share(read_entries[index], span, ends[index], top + 4.0 + place * pitch, pitch)
+        _job_bar(read_entries[index], span, ends[index], top + 4.0 + place * pitch, pitch)
         for place, index in enumerate(order)
     ]
     bottom = top + 8.0 + len(read_entries) * pitch
@@ -170,7 +170,7 @@ def job_bars(read_entries: Sequence[LedgerEntry], now: float, gaps: Gaps = _NO_G
     )
 
 
-def _share(entry: LedgerEntry, span: _Span, end: float, y: float, pitch: float) -> Shape:
+def _job_bar(entry: LedgerEntry, span: _Span, end: float, y: float, pitch: float) -> Shape:
     took = "still open" if entry.elapsed_s is None else f"after {duration(entry.elapsed_s)}"
     title = f"{' / '.join(entry.keys)}: {entry.state}, {took}"
     x0 = span.x(entry.first_seen)
@@ -294,9 +294,7 @@ def _histogram(
     shift = 0.0 if between else pitch / 2
     x_labels = [Label(_round(left + place * pitch + shift), name) for place, name in enumerate(names)][::every]
     if len(x_labels) > 1 and x_labels[-1].at > NARROW - room / 2 and x_labels[-1].at - x_labels[-2].at < 1.5 * room:
-        del x_labels[
-            -1
-        ]  # it is moved to the left, because it would leave the chart, and would overlap the one before it
+        del x_labels[-1]  # the edge of the chart would move it to the left, over the one before it
     y_labels = [Label(bottom - scale * count, f"{count:,}") for count in count_steps(most)]
     return Chart(
         width=NARROW,

@@ -49,8 +49,8 @@ class PostgresLedger(PostgresCalls):
     """A ledger in a PostgreSQL database.
 
     Use it as `async with PostgresLedger("postgresql://user@host/database") as ledger:`. Its tables are made by
-    `pollwise ledger migrate URL`, once. Any number of processes may use it at a time. If several watch the same jobs, each of them
-    polls: leases (`leases`) and fences (`fenced`) say which process does.
+    `pollwise ledger migrate URL`, once. Any number of processes may use it at a time. If several watch the same jobs, each of
+    them polls. Leases (`leases`) and fences (`fenced`) limit that to one process.
 
     The password comes from the URL, PGPASSWORD, or the file of PGPASSFILE, as asyncpg reads them. It is never shown. An object
     belongs to the event loop that opened it, and not to forked children. PostgreSQL 14 or newer.
