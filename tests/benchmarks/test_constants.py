@@ -27,6 +27,15 @@ def test_every_tuned_constant_has_its_row(constants: Any) -> None:
     assert {name: float(value) for name, value in rows} == pytest.approx(constants.committed(), rel=1e-9)
 
 
+def test_the_constants_of_the_time_left_are_those_of_the_code() -> None:
+    """docs/scheduling.md names the constants on which a range depends most."""
+    text = (_ROOT / "docs" / "scheduling.md").read_text()
+    rows = re.findall(r"^\| `([A-Z_]+)` \| `(\w+)` \| ([\d.]+) \|", text, re.MULTILINE)
+    assert len(rows) == 10
+    for name, module, value in rows:
+        assert getattr(import_module(f"pollwise.core.{module}"), name) == float(value), name
+
+
 def test_no_number_of_the_core_is_left_out(constants: Any) -> None:
     """The list is read from the source: each number with an UPPER_CASE name at the top of a module is in it."""
     named = {

@@ -1,6 +1,7 @@
 """The command `pollwise`.
 
     __init__.py     the entry point, without expensive imports
+    _loading.py     Ctrl-C and garbage collection while the command is loaded
     version.py      the version, without the import of any other package
     shell_commands.py  `completion`, `help` and `version`
     app.py          the commands by name
@@ -12,6 +13,8 @@
     options.py      options that commands share
     durations.py    durations as users write them
     vendors.py      each vendor's endpoint, with secrets from the environment
+    connections.py  the transport of a command: proxy, certificates, limits
+    usual_files.py  the files that are read if the user names none
 
     profiles.py     profiles: options that are kept in files
     profile_options.py  gives a command the options of a profile
@@ -50,14 +53,20 @@
     batch_transport.py   counts the requests; ends the batch on an error that concerns all jobs
     observed_ledger.py   a ledger that reports its writes to the progress
     batch_progress.py    the progress of a batch
-    rate_notice.py       says once in a pipe that the rate limit makes the batch slow
+    endpoint_progress.py  the jobs of one endpoint, and how long they may take
+    run_times.py         when a batch ran
+    metrics_server.py    the metrics of a batch, for Prometheus
+    rate_notice.py       prints once in a pipe that the rate limit makes the batch slow
     batch_screen.py      the progress on a terminal and in a pipe
     origin_checks.py     checks the URLs and origins before the first request
     result_file.py       the result file
     atomic_file.py       a file that is written whole or not at all
 
     ledger_arguments.py  the commands of `pollwise ledger`, their arguments and help
+    ledger_place.py     where a ledger is: a file, or a PostgreSQL database
     ledger_commands.py  `pollwise ledger show` and `export`
+    ledger_repair.py    `pollwise ledger check` and `recover`
+    ledger_migration.py  `pollwise ledger migrate`
     ledger_entries.py   the watches of a ledger, as texts
     stored_error.py   the command's sentence for an error that a ledger keeps
     ledger_summary.py   a ledger in numbers
@@ -66,10 +75,14 @@
     follow.py       watches jobs and shows their events
     screen.py       JSON lines and plain lines
     live_screen.py  live rows
+    live_frame.py   draws rows in place on a terminal
+    row_cells.py    the parts of a row: texts of a width, and bars
+    terminal.py     the terminal while rows are drawn on it; notices on stderr
     documents.py    JSON documents on stdout: --output and --query
     query.py        JMESPath
     tables.py       JSON as a table
     stdout.py       non-blocking lines on stdout and stderr
+    _descriptors.py  the file descriptors behind them
     event_text.py   an event as text
     status_text.py  a vendor's status as text
     jsonlines.py    an event as JSON
