@@ -58,9 +58,7 @@ class Fleet:
 
     async def run(self, every_s: float, until_s: float | None = None) -> tuple[list[Shown], float]:
         """Run it; what was shown, and when it ended."""
-        loop = asyncio.get_running_loop()
-        loop.set_debug(False)  # it keeps a traceback for each of 80,000 handles, which takes longer than all the rest
-        now = loop.time
+        now = asyncio.get_running_loop().time
         began = now()
         self.began = began if self.began is None else self.began
         jobs = {name: len(durations) for name, (_, durations) in self.vendors.items()}
@@ -128,17 +126,17 @@ def shares(shown: Sequence[Shown], end: float) -> tuple[float, float]:
 
 
 @pytest.mark.looptime(noop_cycles=0)
-async def test_the_range_holds_the_true_end_of_five_thousand_jobs() -> None:
+async def test_the_range_holds_the_true_end_of_two_thousand_jobs() -> None:
     """Two vendors, one under 60 requests a minute: from 5 % of the time on, nine of ten ranges hold the end."""
     fleet = Fleet(
         {
-            "limited": (RateBudget(60, per_s=60.0), log_normal(4_000, 120.0, 0.6)),
-            "free": (RateBudget(), log_normal(1_000, 20.0, 0.5, seed=2)),
+            "limited": (RateBudget(60, per_s=60.0), log_normal(1_600, 120.0, 0.6)),
+            "free": (RateBudget(), log_normal(400, 20.0, 0.5, seed=2)),
         }
     )
-    shown, end = await fleet.run(100.0)
+    shown, end = await fleet.run(40.0)
     holding, unknown = shares(shown, end)
-    assert 4_000 < end < 4_400
+    assert 1_600 < end < 1_900
     assert holding >= 0.9
     assert unknown <= 0.05
 
