@@ -166,7 +166,7 @@ class MemoryLedger(Ledger):
                 if isinstance(row, Concluded) and not row.acknowledged and row.generation == one.generation:
                     self.rows[one.id] = attrs.evolve(row, acknowledged=True)
                     new += 1
-            self._claims.drop(one.id for one in outcomes)
+            self._claims.drop(outcomes)
             return new
 
     async def claim(
@@ -179,14 +179,14 @@ class MemoryLedger(Ledger):
             held = self._claims.held(now)
             waiting = [row for row in self._of(endpoint, account) if isinstance(row, Concluded)]
             free = [row for row in waiting if not row.acknowledged and row.id not in held][:limit]
-            self._claims.take((row.id for row in free), now + lease_s)
+            self._claims.take(free, now + lease_s)
             return free
 
     async def release_claims(self, outcomes: Sequence[Acknowledgement], /) -> None:
         outcomes = tuple(outcomes)
         async with self._lock:
             await self._call("release_claims", outcomes)
-            self._claims.drop(one.id for one in outcomes)
+            self._claims.drop(outcomes)
 
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
         renewals = tuple(renewals)
@@ -209,7 +209,7 @@ class MemoryLedger(Ledger):
                     new_ones["generation"] = row.generation + 1
                     self.rows[row.id] = OpenWatch(**{**kept, **new_ones})
                     new += 1
-            self._claims.drop(renewal.id for renewal in renewals)
+            self._claims.drop(renewals)
             return new
 
     async def relocate(self, relocations: Sequence[Relocation], /) -> None:

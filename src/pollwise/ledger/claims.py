@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
+from typing import Protocol
 
 from pollwise.errors import ConfigurationError
 
@@ -17,30 +18,40 @@ __all__ = ["Claims", "check_claim"]
 
 
 def check_claim(limit: int, lease_s: float) -> None:
-    """Check the arguments of `Ledger.claim`. Raises ConfigurationError for those that cannot be right."""
+    """Check the arguments of `Ledger.claim`. Raises ConfigurationError for one that is invalid."""
     if type(limit) is not int or limit < 1:
         raise ConfigurationError(f"limit must be a whole number of outcomes, 1 or more; got {limit!r}")
     if type(lease_s) not in {int, float} or not 0 < lease_s < math.inf:
         raise ConfigurationError(f"lease_s must be a finite number of seconds above zero; got {lease_s!r}")
 
 
+class Outcome(Protocol):
+    """What names one outcome: the number of its watch, and the generation of that."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def generation(self) -> int: ...
+
+
 class Claims:
-    """The claimed outcomes by the number of their watch, and until when each is claimed."""
+    """The claimed outcomes, and until when each is claimed."""
 
     def __init__(self) -> None:
-        self._until: dict[int, float] = {}
+        self._until: dict[tuple[int, int], float] = {}  # by number and generation
 
     def held(self, now: float) -> Collection[int]:
         """The watches whose outcomes are claimed at this moment, as a value that does not change."""
-        over = [number for number, until in self._until.items() if until <= now]
-        self.drop(over)
-        return frozenset(self._until)
+        for key in [key for key, until in self._until.items() if until <= now]:
+            del self._until[key]
+        return frozenset(number for number, _ in self._until)
 
-    def take(self, numbers: Iterable[int], until: float) -> None:
-        """Claim the outcomes of these watches until this moment."""
-        self._until.update(dict.fromkeys(numbers, until))
+    def take(self, outcomes: Iterable[Outcome], until: float) -> None:
+        """Claim these outcomes until this moment."""
+        self._until.update(((one.id, one.generation), until) for one in outcomes)
 
-    def drop(self, numbers: Iterable[int]) -> None:
-        """End the claims of these outcomes, as far as there are any."""
-        for number in numbers:
-            self._until.pop(number, None)
+    def drop(self, outcomes: Iterable[Outcome]) -> None:
+        """End the claims of these outcomes. An outcome without a claim is ignored, and so is one of an earlier generation."""
+        for one in outcomes:
+            self._until.pop((one.id, one.generation), None)

@@ -223,8 +223,9 @@ class SqliteLedger(Ledger):
 
     async def acknowledge(self, outcomes: Sequence[Acknowledgement], /) -> int:
         """See `Ledger.acknowledge`."""
+        outcomes = tuple(outcomes)  # the caller may change its list meanwhile
         count = await self._write(ACKNOWLEDGE, outcomes, 0)
-        self._claims.drop(one.id for one in outcomes)
+        self._claims.drop(outcomes)
         return count
 
     async def claim(
@@ -236,18 +237,19 @@ class SqliteLedger(Ledger):
         async with self._claiming:  # one call after another, so that no two of them see an outcome as free
             held = self._claims.held(loop.time())
             found = await self._read(UNCLAIMED, Unclaimed(endpoint, account, limit, held))
-            self._claims.take((one.id for one in found.rows), loop.time() + lease_s)
+            self._claims.take(found.rows, loop.time() + lease_s)
         return found.rows
 
     async def release_claims(self, outcomes: Sequence[Acknowledgement], /) -> None:
         """See `Ledger.release_claims`."""
         self._check_writable()
-        self._claims.drop(one.id for one in outcomes)
+        self._claims.drop(outcomes)
 
     async def reopen(self, renewals: Sequence[Renewal], /) -> int:
         """See `Ledger.reopen`."""
+        renewals = tuple(renewals)
         count = await self._write(REOPEN, renewals, 0)
-        self._claims.drop(one.id for one in renewals)
+        self._claims.drop(renewals)
         return count
 
     async def relocate(self, relocations: Sequence[Relocation], /) -> None:

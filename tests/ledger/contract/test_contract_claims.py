@@ -108,9 +108,24 @@ async def test_a_watch_that_is_opened_again_loses_its_claim(ledger: Ledger) -> N
     await ledger.reopen([Renewal(id=1, generation=0, deadline=None)])
     assert list(await ledger.claim(ENDPOINT)) == []
     await ledger.conclude([success(1)])
-    assert await ledger.acknowledge([before.acknowledgement]) == 0
     (after,) = await ledger.claim(ENDPOINT)
     assert (after.id, after.generation) == (before.id, 1)
+
+
+async def test_a_consumer_of_an_earlier_outcome_ends_no_claim(ledger: Ledger) -> None:
+    """It may acknowledge or release what it claimed before the watch was opened again. The new claim stays."""
+    await ledger.record([new(1)])
+    await ledger.conclude([abandoned(1)])
+    (before,) = await ledger.claim(ENDPOINT)
+    await ledger.reopen([Renewal(id=1, generation=0, deadline=None)])
+    await ledger.conclude([success(1)])
+    (after,) = await ledger.claim(ENDPOINT)
+    assert await ledger.acknowledge([before.acknowledgement]) == 0
+    await ledger.release_claims([before.acknowledgement])
+    assert await ledger.reopen([Renewal(id=1, generation=0, deadline=None)]) == 0
+    assert list(await ledger.claim(ENDPOINT)) == []
+    await ledger.release_claims([after.acknowledgement])
+    assert numbers(await ledger.claim(ENDPOINT)) == [after.id]
 
 
 async def test_a_watch_that_was_over_when_it_was_recorded(ledger: Ledger) -> None:
