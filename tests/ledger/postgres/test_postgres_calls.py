@@ -45,7 +45,7 @@ async def test_a_closed_connection_of_the_caller_is_a_ledger_error(ledger: Postg
 
 
 async def test_a_transaction_that_failed_keeps_failing(ledger: PostgresLedger) -> None:
-    """In a transaction that the server has already given up, nothing is acknowledged."""
+    """In a transaction that has already failed, nothing is acknowledged."""
     async with connected() as connection:
         with pytest.raises(asyncpg.UndefinedTableError):
             async with connection.transaction():

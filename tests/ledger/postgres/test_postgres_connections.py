@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ledger_values import acks, change, every, new, success
 
 from pollwise.errors import ConfigurationError
+from pollwise.ledger import LedgerRefused
 from pollwise.ledger.postgres import PostgresLedger, is_postgres_url, url_without_credentials
 from real_postgres import connected, needs_postgres, run, url
 from stalling_proxy import stalling_proxy
@@ -176,3 +177,10 @@ async def test_no_more_connections_are_open_than_asked_for(ledger: PostgresLedge
         await asyncio.gather(*(narrow.origins("oracle-content") for _ in range(20)), narrow.update([change(1)]))
         (row,) = await run("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'narrow'")
         assert row[0] <= 1
+
+
+async def test_a_server_that_is_too_old_is_refused(ledger: PostgresLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the ledger is opened, with the version of the server, and not by a statement that it does not know."""
+    monkeypatch.setattr("pollwise.ledger.postgres.connections.OLDEST_SERVER", 999)
+    with pytest.raises(LedgerRefused, match=r"the server is PostgreSQL \d+.*Use PostgreSQL 14 or newer"):
+        await PostgresLedger(url(), schema=ledger.schema).__aenter__()
