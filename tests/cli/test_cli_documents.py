@@ -32,7 +32,7 @@ def test_a_query_of_a_stream_leaves_lines_out() -> None:
 
 
 def test_a_query_that_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
-    """In a stream each reason is told once, and the command goes on. Of the only document it is a usage error."""
+    """In a stream stderr has each reason once, and the command continues. For the only document it is a usage error."""
     documents = Documents(parse_query("length(@.a)"))
     assert [list(documents.lines(text)) for text in ('{"a": 1}', '{"a": 1}', '{"a": [1]}')] == [[], [], ["1"]]
     told = capsys.readouterr().err

@@ -115,8 +115,8 @@ def test_a_batch_gets_the_tables(environment: pytest.MonkeyPatch) -> None:
     assert options("watch", "document360", "T", "--profile", "work")["base_url"] == "https://env.example"
 
 
-def test_where_requests_go_is_told(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """On stderr, because it decides where credentials go. With -v all values are told."""
+def test_where_requests_go_is_shown(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On stderr, because it decides where credentials go. With -v all values are shown."""
     options("watch", "exports", "id=7", "--profile", "work")
     place = f"pollwise: of the profile work of {config}: "
     assert capsys.readouterr().err == f"{place}base-url https://e.example, proxy http://proxy.example\n"
@@ -158,7 +158,7 @@ def test_other_commands_read_no_profile(config: Path) -> None:
 
 
 async def test_a_wrong_profile_is_a_usage_error(config: Path, command: Callable[..., Any]) -> None:
-    """All of it is told, a line for each problem, and nothing is sent."""
+    """There is a line for each problem on stderr, and nothing is sent."""
     config.write_text("[profiles.default]\nx = 1\ny = 2\n")
     status, out, err = await command("watch", "exports", "id=7")
     assert (status, out) == (2, "")

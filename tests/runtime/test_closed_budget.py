@@ -104,7 +104,7 @@ async def test_a_watch_that_begins_while_the_budget_is_closed() -> None:
 
 
 async def test_two_watchers_of_one_budget_both_go_on() -> None:
-    """Each is told that the time was moved. A watcher that was left is told nothing."""
+    """Each is notified that the time was moved. A watcher that was left is not."""
     loop, budget = asyncio.get_running_loop(), RateBudget(1_000, per_s=60.0)
     async with watching([RUNNING], budget=budget) as (one, first):
         async with watching([RUNNING], budget=budget) as (other, second):

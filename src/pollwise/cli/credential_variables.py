@@ -1,8 +1,8 @@
 """Which environment variables have the credentials of an endpoint.
 
 Rule 1: those of the vendors and of declarations are known by their names.
-Rule 2: a class of a package does not say from where it takes its credentials, and a variable may be a copy of another one. So
-every variable counts whose value is a secret that a request carries.
+Rule 2: a class of a package does not name its variables, and a variable may be a copy of another one. So every variable counts
+whose value is a secret that a request carries.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _of(endpoint: AnyEndpoint) -> Iterable[str]:
 
 
 def _sent_by(auth: Any) -> frozenset[str]:
-    """The secrets that a request would carry now. None if there are none yet, or the auth does not say."""
+    """The secrets that a request would carry now. Empty without credentials, and if the auth fails."""
     try:
         headers = None if auth is None else auth.headers(time.monotonic())
         return secrets_in(headers or {})

@@ -1,6 +1,6 @@
 """What a shell offers for the name of an endpoint: the names of `pollwise endpoint list`.
 
-Rule: an error, such as a file that is wrong, offers nothing and is not shown. The command itself says what is wrong.
+Rule: after an error, such as a file that is wrong, no name is offered, and nothing is printed. The command itself prints it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`--exec`: a command that runs when a watch or a batch is over.
 
-Rule 1: no shell runs. The text is split into arguments as a POSIX shell splits it, and nothing in it is replaced. What is known
-about the end is in environment variables, because a text of a server must never become code.
+Rule 1: no shell runs. The text is split into arguments as a POSIX shell splits it, and nothing in it is replaced. The facts
+about the end are in environment variables, because a text of a server must never become code.
 Rule 2: a text that cannot be a command is refused before the first request. So is a program that does not exist.
 Rule 3: the command does not get the environment variables with the credentials of the endpoints.
 Rule 4: its stdout and stderr are the stderr of pollwise, and its stdin is empty, because stdout has the events and stdin may have
@@ -40,7 +40,7 @@ FACTS: Final = frozenset(
         *("JOBS", "SUCCEEDED", "FAILED", "CANCELLED", "ABANDONED", "RESULTS", "REPORT", "LEDGER"),
     )
 )
-"""The environment variables that say how it ended. A command has no others of them than those of its own end."""
+"""The environment variables about the end. The command does not inherit any of them from pollwise."""
 
 _SHELL_WORDS: Final = frozenset({"|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>>", "2>&1", "&>"})
 
@@ -95,7 +95,7 @@ class ExecCommand:
         return status if ended == 0 else _failed(status, _how(ended))
 
     def _start(self, output: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Not with asyncio, which kills a process if it is cancelled while it starts it."""
+        """Start it without asyncio, which kills a process if the start is cancelled."""
         return subprocess.Popen(  # noqa: S603  the user has named it, and no shell reads it
             self.words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
         )

@@ -69,8 +69,7 @@ async def recover(path: Place, new: Place, *, options: CommonOptions) -> ExitSta
 async def _in_thread(work: Callable[[Callable[[], bool]], Survey], interrupted: str) -> Survey:
     """Do the work in a thread. If this is cancelled, stop the work and say so.
 
-    Work that finished all the same is a result like any other, and is returned. Otherwise it would not be known that
-    the new ledger is there.
+    If the work finished before it noticed that, its result is returned, because the new ledger is there.
     """
     stop = threading.Event()
     running = asyncio.ensure_future(asyncio.to_thread(work, stop.is_set))

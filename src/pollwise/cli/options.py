@@ -130,7 +130,7 @@ class CommonOptions(LogOptions):
 
     @property
     def writes_documents(self) -> bool:
-        """Whether stdout has documents, or what an option makes of them, instead of texts."""
+        """Whether stdout has JSON documents, a table or the values of a query, and no texts."""
         return self.json or self.output is not None or self.query is not None
 
     def documents(self, *, stream: bool = True) -> Documents:

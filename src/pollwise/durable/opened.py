@@ -203,7 +203,7 @@ class OpenedParts(Generic[J, S]):
     def _on_lease_lost(self, _error: LeaseLost) -> None:
         self._is_closed = True
         self.dispatcher.halt()
-        with suppress(WatcherClosed):  # it is being left, and ends what is left itself
+        with suppress(WatcherClosed):  # the watcher is being left, and ends its watches itself
             self.dispatcher.start(self._release(), name="pollwise-release")
 
     async def _release(self) -> None:

@@ -1,6 +1,6 @@
 """A ledger whose calls are timed.
 
-Rule 1: calls, results and errors pass unchanged. A lost lease is reported besides, before its error is raised. What is not
+Rule 1: calls, results and errors pass unchanged. A lost lease is also reported, before its error is raised. What is not
 timed is the ledger's own attribute. `checkpoints.py` times its own calls.
 Rule 2: the number of unacknowledged outcomes is read once, then counted on. It is read again after rows were opened again,
 because an outcome that is removed may have been acknowledged or not.

@@ -5,10 +5,9 @@ no connection that was opened for a request with credentials.
 Rule 2: a name is resolved once for a connection, and the connection goes to the addresses that were looked at. So a name
 that resolves to another address a moment later leads nowhere else.
 Rule 3: an address that is not public is refused, unless the host of the job's own URL has an address of the same kind.
-Rule 4: a proxy of the transport is used for these requests, too. It resolves the name, and pollwise cannot see to what. So
-a name is refused that has a private address here, or that only a private network can know: one without a dot, or below
-one of `_PRIVATE_DOMAINS`. A name that only the proxy's own resolver leads to a private address is not noticed: the
-proxy must refuse it.
+Rule 4: a proxy of the transport is used for these requests, too. The proxy resolves the name, and pollwise cannot see the
+address. So a name is refused if it has a private address on this machine, no dot, or one of `_PRIVATE_DOMAINS`. If only the
+resolver of the proxy leads to a private address, the proxy must refuse it.
 """
 
 from __future__ import annotations
@@ -131,7 +130,7 @@ class ForeignRequests:
         return attrs.evolve(reply, request=request)
 
     async def _check_name(self, host: str, first_host: str, allowed: _Kinds) -> None:
-        """Refuse a name that a proxy may lead to a private network, as far as this machine can know."""
+        """Refuse a name that a proxy may resolve to a private address, by what this machine knows of it."""
         if _is_private_name(host) and not allowed and not _is_private_name(first_host):
             raise UnsafeUrl(host, "it is a name of a private network, and the job's own URL is not there")
         refused = await self._kinds_at(host) - allowed

@@ -90,7 +90,7 @@ def fetch(db: sqlite3.Connection, sql: str, values: Sequence[object] = ()) -> Se
 
 
 def rows_by_id(db: sqlite3.Connection, ids: Sequence[int]) -> list[Row]:
-    """The rows of these numbers, as far as they exist, `AT_ONCE` of them in one statement."""
+    """The rows of these numbers that exist, read `AT_ONCE` in one statement."""
     rows: list[Row] = []
     for n in range(0, len(ids), AT_ONCE):
         wanted = ids[n : n + AT_ONCE]

@@ -23,7 +23,7 @@ async def test_a_start_is_unfinished_until_its_job_is_recorded(ledger: Ledger) -
 
 
 async def test_one_key_at_the_same_time(ledger: Ledger) -> None:
-    """Of all calls that bring a new key, exactly one is told that it is new: that caller starts the job."""
+    """Of all calls that bring a new key, exactly one gets it as new: that caller starts the job."""
     found = await asyncio.gather(*(ledger.intend_submits([intent(digest=f"{n:04}")]) for n in range(20)))
     assert [one.known is None for (one,) in found].count(True) == 1
     assert len({one.id for (one,) in found}) == 1

@@ -314,7 +314,7 @@ async def test_a_repeated_call_changes_nothing(ledger: Ledger) -> None:
 
 
 async def test_many_callers_at_the_same_time(ledger: Ledger) -> None:
-    """Each job has one row, however many callers record it, and one outcome, whoever concludes it first."""
+    """Each job has one row for any number of callers that record it, and the first outcome stays."""
     found = await asyncio.gather(*(ledger.record([new(n), new(n + 1), new(n + 2)]) for n in range(30)))
     numbers = {one.id for answers in found for one in answers}
     assert len(numbers) == 32

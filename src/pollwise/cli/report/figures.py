@@ -120,9 +120,9 @@ def _words(gaps: Gaps) -> str:
 
 
 def gap_texts(gaps: Gaps, *, recorded_since: float) -> list[str]:
-    """The longest gaps, each as a sentence, and how many there are besides.
+    """The longest gaps, each as a sentence, and the number of the others.
 
-    Runs are recorded since `recorded_since`, in Unix seconds, so of later gaps it is known that something ran.
+    Runs are recorded since `recorded_since`, in Unix seconds, so pollwise ran in a later gap of unknown cause.
     """
     texts = []
     for gap in gaps.longest(_MOST_LISTED):
@@ -158,7 +158,7 @@ def gap_notes(summary: LedgerSummary, gaps: Gaps) -> list[str]:
 
 
 def _late(summary: LedgerSummary, gaps: Gaps) -> Iterator[float]:
-    """By how much each duration may be too long because of gaps, for those that may be."""
+    """The seconds by which durations may be too long because of gaps. The other durations are left out."""
     wanted = STATES.index(timed_state(summary))
     for began, took, detected, code in zip(summary.began, summary.took, summary.detected, summary.codes, strict=True):
         if code == wanted and not math.isnan(took):

@@ -5,9 +5,9 @@ open. If the ledger has a moment in between, another program wrote it, and it wa
 Rule 2: in the rest of the time, and in a ledger without recorded runs, a gap is concluded from the rows: for at least
 two minutes no row has a moment, and a job was not seen from before that time until after it. Then nothing ran, or no
 server answered. The rows do not tell which.
-Rule 3: such a time is no gap if polls were that rare: if it is not longer by a factor than the mean wait between the
-polls of such a job, or than the usual delay until an end was seen.
-Rule 4: jobs that all ran on after a gap leave no trace of it in their rows, and no figure depends on it.
+Rule 3: rare polls are no gap. So such a time must be longer, by a factor, than the mean wait between the polls of such a
+job, and than the usual delay until an end was seen.
+Rule 4: if all jobs continued after a gap, no row shows it, and no figure depends on it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The values of a ledger as arrays of columns, and rows of PostgreSQL as values.
 
-Rule 1: rows.py decides what can be kept and how it is read, for both ledgers. This file has what PostgreSQL needs besides.
+Rule 1: rows.py decides what can be kept and how it is read, for both ledgers. This file adds what PostgreSQL needs.
 Rule 2: a value that cannot be kept is a `ConfigurationError`, before anything is sent.
 
 PostgreSQL refuses the character NUL in texts (its manual, 8.3). In an error message it is escaped; anywhere else it is an error.
@@ -43,7 +43,7 @@ COLUMNS = (
 
 _LONGEST_SHARD = 1_000  # bytes of endpoint and account, because both are in an index
 _BIGGEST = 2**63 - 1
-_MARK = "\uffff"  # no character, so hardly any text has it
+_MARK = "\uffff"  # a noncharacter of Unicode, so hardly any text has it
 _TYPE, _MESSAGE = 15, 16  # indexes in `COLUMNS`
 
 Columns: TypeAlias = Sequence[Sequence[Any]]
