@@ -10,19 +10,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from pollwise.cli.event_text import AnyEndpoint
-from pollwise.cli.vendors import MAKERS
+from pollwise.cli.vendors import CREDENTIALS, MAKERS
 from pollwise.endpoints.declared import DeclaredEndpoint
 from pollwise.endpoints.declared.plan import auth_variables
 from pollwise.model.secrets import secrets_in
 
 __all__ = ["credential_variables"]
-
-_OF_VENDORS: Final = frozenset(
-    {"DOCUMENT360_API_TOKEN", "ORACLE_CONTENT_TOKEN", "ORACLE_CONTENT_USER", "ORACLE_CONTENT_PASSWORD"}
-)
 
 
 def credential_variables(endpoints: Iterable[AnyEndpoint]) -> frozenset[str]:
@@ -31,7 +27,7 @@ def credential_variables(endpoints: Iterable[AnyEndpoint]) -> frozenset[str]:
 
 
 def _of(endpoint: AnyEndpoint) -> Iterable[str]:
-    named = set(_OF_VENDORS if endpoint.name in MAKERS else ())
+    named = set(CREDENTIALS if endpoint.name in MAKERS else ())
     if isinstance(endpoint, DeclaredEndpoint) and endpoint.declaration.auth is not None:
         named.update(auth_variables(endpoint.declaration.auth))
     sent = _sent_by(endpoint.auth)

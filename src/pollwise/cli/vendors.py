@@ -22,6 +22,7 @@ from pollwise.model.protocols import Auth, Endpoint
 
 __all__ = [
     "BASE_URLS",
+    "CREDENTIALS",
     "FURTHER",
     "MAKERS",
     "base_url_of",
@@ -51,6 +52,11 @@ BASE_URLS: Final[Mapping[str, str]] = {
     **{name: f"{'ORACLE_CONTENT' if name.startswith('oracle') else 'DOCUMENT360'}_BASE_URL" for name in FURTHER},
 }
 """The environment variable with the base URL of each vendor's endpoint."""
+
+CREDENTIALS: Final = frozenset(
+    {"DOCUMENT360_API_TOKEN", "ORACLE_CONTENT_TOKEN", "ORACLE_CONTENT_USER", "ORACLE_CONTENT_PASSWORD"}
+)
+"""The environment variables with the credentials of the vendors' endpoints."""
 
 _ROOTS: Final = {
     "DOCUMENT360_BASE_URL": "https://apihub.document360.io",
