@@ -80,6 +80,14 @@ def test_an_option_wins_over_one_that_contradicts_it(config: Path) -> None:
     assert found["timeout"] == 5400
 
 
+def test_a_file_for_the_result_wins_over_a_table(config: Path) -> None:
+    """A table is for stdout. For a batch both are right, because its file has the results and stdout has the events."""
+    config.write_text("[profiles.work]\noutput = 'table'\n")
+    assert options("result", "exports", "id=7", "--profile", "work")["output"] == "table"
+    assert options("result", "exports", "id=7", "--profile", "work", "--out", "file")["output"] is None
+    assert options("batch", "jobs.csv", "--profile", "work", "--out", "file")["output"] == "table"
+
+
 @pytest.mark.parametrize(
     ("arguments", "base_url", "account"),
     [

@@ -94,9 +94,15 @@ class _Application:
                     yield key, option, text
         for key, value in self._profile.values.items():
             option = f"--{key}"
-            is_free = option in self._options and option not in taken and not self._given & _pair_of(key)
+            is_free = option in self._options and option not in taken and not self._given & self._pair_of(key)
             if isinstance(value, str) and is_free:
                 yield key, option, value
+
+    def _pair_of(self, key: str) -> frozenset[str]:
+        """The options that come from one place with this one, itself included."""
+        pair = next((pair for pair in _PAIRS if key in pair), frozenset({key}))
+        # --out has the results of a batch. Of a command for one job it has the result, which --output shows on stdout.
+        return pair | {"out"} if key == "output" and self._commands != ("batch",) else pair
 
     def _of_table(self, key: str, table: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Option and text of each entry that is for this command."""
@@ -147,11 +153,6 @@ class _Application:
 def _is_route(key: str, text: str) -> bool:
     """Whether it decides where requests and files go. A database gets the password of PGPASSWORD."""
     return key in _ROUTES or (key == "ledger" and text.startswith(POSTGRES_SCHEMES))
-
-
-def _pair_of(key: str) -> frozenset[str]:
-    """The options that come from one place with this one, itself included."""
-    return next((pair for pair in _PAIRS if key in pair), frozenset({key}))
 
 
 def _is_in_environment(endpoint: str) -> bool:
