@@ -42,6 +42,43 @@ def test_a_malformed_url_is_refused_without_a_quotation() -> None:
     assert "ter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql+asyncpg://user:hunter2@host/jobs",
+        "POSTGRES://user:hunter2@host/jobs",
+        " postgresql://user:hunter2@host/jobs",
+        "postgresql:/user:hunter2@host/jobs",
+        "mysql://user:hunter2@host/jobs",
+        "host=localhost password=hunter2",
+        "password=hunter2",
+        "host=localhost user=hunter2 dbname=jobs",
+    ],
+)
+def test_the_address_of_another_database_is_no_file(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The password becomes neither the name of a file nor a part of a message, in a command or in a program."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="postgresql://user@host") as caught:
+        to_place(text)
+    with pytest.raises(ConfigurationError, match="postgresql://user@host") as caught_in_program:
+        SqliteLedger(Path(text))
+    assert "hunter2" not in f"{caught.value}{caught_in_program.value}"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_may_have_the_signs_of_an_address() -> None:
+    """Only a name that is an address for certain is refused."""
+    for text in (
+        "a=b.ledger",
+        "run 3: host=x.ledger",
+        "C:/jobs.ledger",
+        "12:30.ledger",
+        "no-password.ledger",
+        "me@home:/x",
+    ):
+        assert to_place(text) == Path(text)
+
+
 def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """An installation without asyncpg says what to install."""
     for name in [name for name in sys.modules if name.startswith("pollwise.ledger.postgres")]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pollwise.cli.streams import with_streams
+from pollwise.cli.streams import print_error, with_streams
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,11 @@ def test_each_end_has_its_status(
     monkeypatch.setattr("pollwise.cli.streams._discard_stdout", lambda: None)  # it is the stdout of this test run
     assert with_streams(command) == status
     assert capsys.readouterr() == ("", message)
+
+
+def test_a_url_with_a_password_is_shown_without_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """An argument in the wrong place is quoted, but not its password."""
+    print_error("Unused Tokens: ['postgresql://me:hun@ter/2@host/jobs', 'https://a.example:80/b']")
+    assert (
+        capsys.readouterr().err == "pollwise: Unused Tokens: ['postgresql://***@host/jobs', 'https://a.example:80/b']\n"
+    )

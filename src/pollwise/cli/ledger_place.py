@@ -55,8 +55,22 @@ Place: TypeAlias = Path | DatabaseUrl
 
 
 def to_place(text: str) -> Place:
-    """The place of this argument. A URL is not checked before the database is opened."""
-    return DatabaseUrl(text) if text.startswith(POSTGRES_SCHEMES) else Path(text)
+    """The place of this argument. A URL is not checked before the database is opened.
+
+    Raises:
+        UsageError: It is the address of a database in another form.
+    """
+    if text.startswith(POSTGRES_SCHEMES):
+        return DatabaseUrl(text)
+    if ":" in text or "=" in text:
+        from pollwise.errors import ConfigurationError  # noqa: PLC0415  few names need the check
+        from pollwise.ledger.file_safety import refuse_database  # noqa: PLC0415
+
+        try:
+            refuse_database(text)  # before `Path`, which shortens it
+        except ConfigurationError as error:
+            raise UsageError(str(error)) from None
+    return Path(text)
 
 
 def _convert(_type: object, tokens: Sequence[Token]) -> Place:

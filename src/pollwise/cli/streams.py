@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from pollwise.cli.exit_status import ExitStatus
 from pollwise.cli.safe_text import safe
 
 __all__ = ["print_error", "with_streams"]
+
+_CREDENTIALS = re.compile(r"://[^\s:@/]*:\S*@")  # up to the last @: a password may have any character
 
 
 def with_streams(command: Callable[[], int]) -> int:
@@ -37,9 +40,10 @@ def with_streams(command: Callable[[], int]) -> int:
 
 
 def print_error(text: str) -> None:
-    """Print one line on stderr. A closed stderr is no error."""
+    """Print one line on stderr, with no password of a URL, which a misplaced argument may have. A closed stderr is no error."""
     with contextlib.suppress(OSError):
-        print(f"pollwise: {safe(text, 1000)}", file=sys.stderr, flush=True)
+        shown = _CREDENTIALS.sub("://***@", safe(text, 4000))
+        print(f"pollwise: {safe(shown, 1000)}", file=sys.stderr, flush=True)
 
 
 def _os_error_text(error: OSError) -> str:

@@ -6,23 +6,41 @@ mount, does not find it, so what is only in the log is lost.
 Rule 1: refused are a file with several names, a file that is a mount point of its own, and a network file system.
 Rule 2: a check never refuses on a guess. Where the system does not tell, as outside Linux, the ledger is opened.
 Rule 3: a check opens no descriptor that SQLite's locks depend on: closing one opened with O_PATH drops no lock.
+Rule 4: the address of a database is not taken for the name of a file. It may have a password, which would be written to the disk
+and shown in messages. So the refusal quotes nothing of it.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
+from pollwise.errors import ConfigurationError
 from pollwise.ledger.errors import LedgerUnsafe
 from pollwise.ledger.inode_lock import file_id
 
-__all__ = ["file_system_of", "mount_id", "refuse_links", "refuse_place"]
+__all__ = ["file_system_of", "mount_id", "refuse_database", "refuse_links", "refuse_place"]
 
 _NETWORK = frozenset({
     "nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "auristorfs", "coda", "ceph", "fuse.ceph",
     "fuse.ceph-fuse", "fuse.glusterfs", "fuse.sshfs",
 })  # fmt: skip
+# A URL, also as pathlib and os.path shorten it; and the keywords and values of libpq. C:/ is a path of Windows.
+_ADDRESS = re.compile(
+    r"\s*[A-Za-z][A-Za-z0-9+.-]+:/(?:/|.*@)|(?:.*\s)?password\s*=|\s*(?:host|hostaddr|port|dbname|user)\s*=.*\s[a-z_]+\s*=",
+    re.DOTALL,
+)
 _LOCAL_DISK = "Put the ledger on a disk of this machine"
+
+
+def refuse_database(path: str | os.PathLike[str]) -> None:
+    """Raise `ConfigurationError` for the address of a database in place of a file. It quotes nothing of the address."""
+    if _ADDRESS.match(os.fsdecode(path)):
+        raise ConfigurationError(
+            "the ledger is named by the address of a database, and not by a file. Name a database in PostgreSQL by a URL such as"
+            " postgresql://user@host:5432/database, for PostgresLedger or a command. Other databases are not supported"
+        )
 
 
 def refuse_place(path: str, *, read_only: bool) -> None:

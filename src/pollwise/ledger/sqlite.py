@@ -27,6 +27,7 @@ import attrs
 from pollwise.errors import ConfigurationError
 from pollwise.ledger.claims import Claims, check_claim
 from pollwise.ledger.errors import LedgerClosed, LedgerCorrupt, LedgerUnwritable, row_names
+from pollwise.ledger.file_safety import refuse_database
 from pollwise.ledger.files import Opening, Synchronous
 from pollwise.ledger.intent_rows import FORGET, INTEND, UNFINISHED
 from pollwise.ledger.intents import Intended, Intent, NewIntent
@@ -112,6 +113,7 @@ class SqliteLedger(Ledger):
         for name, seconds in (("busy_timeout_s", busy_timeout_s), ("linger_s", linger_s)):
             if not 0 <= seconds < float("inf"):
                 raise ConfigurationError(f"{name} must be zero or more seconds, got {seconds!r}")
+        refuse_database(path)
         self._opening = Opening(
             path=os.path.abspath(path),  # noqa: PTH100 - a text, and no look at the disk
             synchronous=synchronous,

@@ -37,6 +37,7 @@ else:  # asyncpg has the parameters in its stubs alone
 
 _SCHEMES = ("postgresql://", "postgres://")
 _NO_LIMIT: Any = None  # asyncpg takes it, its stubs do not
+_LARGEST_PORT = 65_535
 _CLOSE_S = 5.0
 _DEADLOCKS = 5  # repeats
 _ROW_S = 0.001
@@ -103,9 +104,9 @@ def url_without_credentials(dsn: str) -> str:
 
 
 def _place(place: str, port: str) -> str:
-    """Host and port. Raises ValueError for a port that is no number."""
-    found = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?", unquote(place))
-    if found is None or not port.isdecimal():
+    """Host and port. Raises ValueError for a port that is no number from 1 to 65535; a larger one would be cut to another one."""
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::([0-9]{1,5}))?", unquote(place))
+    if found is None or not (port.isdecimal() and 0 < int(found[2] or port) <= _LARGEST_PORT):
         raise ValueError("no host and port")
     return f"{quote(found[1] or 'localhost', safe='[]:%')}:{found[2] or port}"
 
