@@ -20,11 +20,20 @@ EXPECTED = "; expected JMESPath, such as error.message or [?source=='file'].name
         ("error.message", {"error": None}, None),
         ("[?phase=='failed'].job", [{"phase": "failed", "job": 1}, {"phase": "running", "job": 2}], [1]),
         ("length(@)", [1, 2], 2),
+        ("[:2]", [1, 2, 3], [1, 2]),
+        ("jobs[-1:].id", {"jobs": [{"id": 1}, {"id": 2}]}, [2]),
     ],
 )
 def test_a_query_selects_a_part(text: str, document: Any, value: Any) -> None:
     """By the rules of JMESPath."""
     assert parse_query(text).of(document) == value
+
+
+@pytest.mark.parametrize("text", ["&a", "{x: [&a]}", "`1e999`", "to_number('nan')", "sum(`[1e308, 1e308]`)"])
+def test_a_result_that_json_cannot_have_is_an_error(text: str) -> None:
+    """What reads stdout gets valid JSON (RFC 8259), and the command does not break down."""
+    with pytest.raises(QueryFailed, match="JSON cannot have"):
+        parse_query(text).of({"a": 1})
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """`--query`: a JMESPath expression that is applied to each JSON document, as the AWS CLI does.
 
 Rule 1: an expression that is not valid is a usage error before the first request. The message names the place.
-Rule 2: a function that does not fit a document, such as `length(@)` of a number, is an error of that document.
+Rule 2: a function that does not fit a document, such as `length(@)` of a number, is an error of that document. So is a result
+that JSON cannot have: an infinite number, NaN, or an expression reference (`&name`).
 Rule 3: JMESPath is imported when an expression is given, and not for `--help`.
 
 The language is that of https://jmespath.org/specification.html.
@@ -11,6 +12,7 @@ The language is that of https://jmespath.org/specification.html.
 
 from __future__ import annotations
 
+import json
 import warnings
 from typing import Any, Final
 
@@ -39,10 +41,17 @@ class Query:
         from jmespath.exceptions import JMESPathError
 
         try:
-            return self._parsed.search(document)
+            found = self._parsed.search(document)
         except (JMESPathError, ArithmeticError, RecursionError, TypeError, ValueError) as exc:
             why = safe(str(exc).partition("\n")[0], 300)
             raise QueryFailed(f"--query cannot be applied to this document: {why}") from exc
+        try:
+            json.dumps(found, allow_nan=False)
+        except (RecursionError, TypeError, ValueError) as exc:
+            raise QueryFailed(
+                "--query gives what JSON cannot have: an infinite number, NaN, or &name without a function such as sort_by"
+            ) from exc
+        return found
 
 
 def parse_query(text: str) -> Query:

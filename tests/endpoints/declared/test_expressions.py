@@ -39,6 +39,8 @@ def test_truth_is_that_of_jmespath(value: Any) -> None:
         ("conditions[?type=='Failed'].message | [0]", "no disk"),
         ("sum([a, b])", 3),
         ("contains(keys(@), 'a')", True),
+        ("conditions[:1].message", ["no disk"]),
+        ("conditions[-1:].type | [0]", "Failed"),
         ("conclusion || a", 1),
         ("missing.deep", None),
         ("sum(missing)", None),  # a function of a wrong type says nothing

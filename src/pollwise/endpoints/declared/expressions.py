@@ -93,7 +93,8 @@ def wrong_call(node: Mapping[str, Any]) -> str | None:
         variadic = bool(signature and signature[-1].get("variadic"))
         if given < len(signature) or (given > len(signature) and not variadic):
             return f"{name}() takes {'at least ' if variadic else ''}{len(signature)} arguments, got {given}"
-    return next(filter(None, map(wrong_call, node["children"])), None)
+    parts = (part for part in node["children"] if isinstance(part, Mapping))  # those of a slice are numbers and None
+    return next(filter(None, map(wrong_call, parts)), None)
 
 
 def _searched(search: Expression, error: type[Exception], data: Any) -> Any:
