@@ -24,6 +24,14 @@ def write(text: str, path: Path = Path("pollwise.toml")) -> None:
     path.write_text(text)
 
 
+def test_the_ledger_may_be_a_database(config: Path) -> None:
+    """Its URL stays as it is. The file of a ledger is in the folder of the profile."""
+    write("[profiles.a]\nledger = 'postgresql://me@a.example/jobs'\n[profiles.b]\nledger = 'b.ledger'", config)
+    profiles = read_profiles()
+    assert profiles["a"].values["ledger"] == "postgresql://me@a.example/jobs"
+    assert profiles["b"].values["ledger"] == str(config.parent / "b.ledger")
+
+
 def test_the_first_file_with_the_name_counts(config: Path) -> None:
     """A profile is taken whole. `default` is taken if none is named, and `none` is none."""
     assert find_profile(None) is None
@@ -109,8 +117,18 @@ def test_every_kind_of_value_is_read(config: Path) -> None:
         ("timeout = 'soon'", "expected a duration such as 90s, 1h30m, 2d or 500ms, got 'soon'"),
         ("interval = 'none'", "expected a duration such as 90s"),
         ("output = 'yaml'", "expected json or table, got 'yaml'"),
-        ("ledger = 'postgresql://me:hush@db.example/jobs'", "put the password into PGPASSWORD"),
-        ("ledger = 'postgres://db.example/jobs?password=hush'", "put the password into PGPASSWORD"),
+        ("interval = inf", "from 1ms to 3650d, got 'inf'"),
+        (f"interval = 1{'0' * 400}", "from 1ms to 3650d"),
+        ("interval = 0.0001", "from 1ms to 3650d"),
+        (
+            "ledger = 'postgresql://me:hush@a.example/jobs'",
+            "a profile has no secrets; leave the password out of the URL",
+        ),
+        (
+            "ledger = 'postgres://a.example/jobs?password=hush'",
+            "a profile has no secrets; leave the password out of the URL",
+        ),
+        ("ledger = 'mysql://me:hush@a.example/jobs'", "postgresql://user@host:5432/database"),
         ("concurrency = 0", "expected a whole number of at least 1, got 0"),
         ("concurrency = 1.5", "expected a whole number"),
         ("metrics-port = 65536", "expected a whole number from 0 to 65535, got 65536"),

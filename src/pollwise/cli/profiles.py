@@ -27,7 +27,6 @@ import attrs
 
 from pollwise.cli.durations import DURATION_FORMS, parse_duration
 from pollwise.cli.exit_status import UsageError
-from pollwise.cli.ledger_place import POSTGRES_SCHEMES
 from pollwise.cli.safe_text import safe
 from pollwise.cli.usual_files import unsafe_reason, usual_files
 
@@ -244,6 +243,20 @@ def _path(value: Any, folder: Path) -> str:
         raise ValueError("the home of ~ is not known; write the whole path") from None
 
 
+def _ledger(value: Any, folder: Path) -> str:
+    from pollwise.cli.ledger_place import DatabaseUrl, to_place  # noqa: PLC0415  few profiles have one
+
+    try:
+        place = to_place(_text(value, folder))
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(place, DatabaseUrl):
+        return _path(value, folder)
+    if ":" in value.partition("://")[2].rpartition("@")[0] or "password" in value:
+        raise ValueError("a profile has no secrets; leave the password out of the URL and set PGPASSWORD")
+    return str(value)
+
+
 def _duration(value: Any, _folder: Path) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"expected {DURATION_FORMS}, got {_kind(value)}")  # noqa: TRY004  as all values of a file
@@ -283,16 +296,6 @@ def _proxy(value: Any, folder: Path) -> str:
     text = _text(value, folder)
     if "@" in text:
         raise ValueError("a profile has no secrets; put the URL with a user name and a password into HTTPS_PROXY")
-    return text
-
-
-def _ledger(value: Any, folder: Path) -> str:
-    text = _text(value, folder)
-    if not text.startswith(POSTGRES_SCHEMES):
-        return _path(value, folder)
-    user, at, _ = text.partition("://")[2].partition("?")[0].rpartition("@")
-    if (at and ":" in user) or "password" in text.partition("?")[2].lower():
-        raise ValueError("a profile has no secrets; put the password into PGPASSWORD or the file of PGPASSFILE")
     return text
 
 
