@@ -115,6 +115,30 @@ async def test_a_batch_goes_on_without_the_file(
     assert read_runs(ledger) == []
 
 
+@pytest.mark.parametrize("names", [1, 2])
+async def test_another_file_with_the_name_is_not_changed(
+    names: int, ledger: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that has other contents, or a second name, stays as it is. A warning names it."""
+    path, text = Path(f"{ledger}{RUNS_SUFFIX}"), "my notes\nprecious\n" if names == 1 else ""
+    path.write_text(text)
+    if names == 2:
+        ledger.with_name("precious").hardlink_to(path)
+    async with run_recorded(ledger, clock):
+        pass
+    assert path.read_text() == text
+    assert f"{path}" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"\0" * 30, b"2026-11-30T12:00:00.000Z 2026-1"])
+async def test_a_line_that_was_not_written_whole_is_replaced(content: bytes, ledger: Path, clock: Clock) -> None:
+    """After a loss of power the runs are recorded again."""
+    Path(f"{ledger}{RUNS_SUFFIX}").write_bytes(content)
+    async with run_recorded(ledger, clock):
+        pass
+    assert read_runs(ledger) == [Run(AT, AT)]
+
+
 async def test_an_interrupted_run_is_recorded(ledger: Path, clock: Clock) -> None:
     """An interrupted run is recorded to its end."""
     reached = asyncio.Event()

@@ -4,7 +4,8 @@ Rule 1: the file only informs the report. If it cannot be written, the batch con
 A line that cannot be read is left out.
 Rule 2: the end of a run is written every two seconds, so a killed process is known to have run until then.
 Rule 3: after a process stood still, as on a machine that was suspended, it begins a new line. So a run has no such time.
-Rule 4: the file is bounded: it keeps the newest thousand runs. Its lines have one length and are written in place.
+Rule 4: a file of that name with other contents, or with a second name, is not changed.
+Rule 5: the file is bounded: it keeps the newest thousand runs. Its lines have one length and are written in place.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _STOOD_STILL_S = 30.0  # a loop that is busy for longer has polled nothing, too
 _MOST = 1_000
 _TIME = len("2026-11-30T12:00:00.000Z")
 _LINE = 2 * _TIME + 2  # two times, a space and a line end
+_SIGNS = b"0123456789-:.TZ \n\0"  # of a line; of one that was not written whole, too
 _MOST_READ = 10 * _MOST * _LINE  # more than any number of runs can write
 
 _log = logging.getLogger(__name__)
@@ -87,12 +89,16 @@ def _path(ledger: Path) -> Path:
 
 
 def _open(path: Path, flags: int) -> int:
-    """A descriptor of the file, which only its user can read. Raises OSError if it is a link, or not a regular file."""
+    """A descriptor of the file, which only its user can read. Raises OSError for a link and what is no regular file."""
     safe_flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags | safe_flags, 0o600)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    state = os.fstat(descriptor)
+    why = None if stat.S_ISREG(state.st_mode) else "it is not a regular file"
+    if why is None and state.st_nlink > 1:
+        why = "it has several names"
+    if why is not None:
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        raise OSError(errno.EINVAL, why, str(path))
     return descriptor
 
 
@@ -108,7 +114,7 @@ class _RunFile:
         self._clock = clock
         self._failed = False
         try:
-            self._place = self._kept()
+            self._place = self._kept(path)
             self._began = self._until = clock()
             self._write()
         except BaseException:
@@ -139,9 +145,12 @@ class _RunFile:
         self._file.seek(self._place)
         self._file.write(f"{_text(self._began)} {_text(self._until)}\n".encode("ascii"))
 
-    def _kept(self) -> int:
+    def _kept(self, path: Path) -> int:
         """Where the next line goes, after the oldest ones were removed."""
-        lines = self._file.read(_MOST_READ).split(b"\n")[:-1]
+        content = self._file.read(_MOST_READ)
+        lines = content.split(b"\n")[:-1]
+        if content.strip(_SIGNS) and not any(_run(line.decode("ascii", "replace")) for line in lines):
+            raise OSError(errno.EINVAL, "it has no runs, so it is another file", str(path))
         sound = [line for line in lines if len(line) == _LINE - 1][1 - _MOST :]
         if sound != lines:
             self._file.seek(0)
