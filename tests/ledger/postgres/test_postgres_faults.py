@@ -90,6 +90,31 @@ async def test_a_server_without_tls_is_refused_where_the_url_asks_for_it() -> No
     assert "no TLS" in error.detail
 
 
+@pytest.mark.parametrize("parameter", ["channel_binding=require", "jit=maybe", "options=-x"])
+async def test_a_parameter_that_the_server_does_not_take_is_refused(parameter: str) -> None:
+    """A URL for libpq may have parameters that asyncpg does not know. The message names the parameter or its value."""
+    error = await refused(f"{url()}{'&' if '?' in url() else '?'}{parameter}")
+    assert isinstance(error, LedgerRefused)
+    assert parameter.partition("=")[0] in f"{error.detail} options"
+    assert "parameter of the URL" in error.advice
+
+
+@needs_own_server
+async def test_a_pooler_that_loses_prepared_statements_is_named(tmp_path: Path) -> None:
+    """Behind a pooler in transaction mode, a statement meets a connection that does not know it."""
+    schema = schema_of(tmp_path)
+    await migrate(url(), schema=schema)
+    async with asyncpg.create_pool(url(), min_size=1, max_size=1, reset=_lose_statements) as pool:
+        async with PostgresLedger(pool, schema=schema) as ledger:
+            with pytest.raises(LedgerRefused, match="statement_cache_size=0"):
+                for _ in range(3):
+                    await ledger.count_unacknowledged("a")
+
+
+async def _lose_statements(connection: Any) -> None:
+    await connection.execute("DEALLOCATE ALL")
+
+
 async def test_a_database_that_is_not_there_is_refused() -> None:
     """The message names createdb."""
     error = await refused(urlsplit(url())._replace(path="/no_such_database").geturl())

@@ -60,15 +60,28 @@ _CERTIFICATE = _refused(
     "Name the authority of the server's certificate with ?sslrootcert=FILE, or correct the host in the URL"
 )
 _NO_TLS = _refused("Turn on ssl in the server's configuration, or remove sslmode from the URL")
+_PARAMETER = _refused(
+    "Correct or remove that parameter of the URL: what asyncpg does not know, such as connect_timeout or channel_binding, goes to"
+    " the server as a setting of the session"
+)
+_POOLER = _refused(
+    "A pooler such as PgBouncer in transaction mode loses prepared statements: give PostgresLedger a pool of asyncpg that was made"
+    " with statement_cache_size=0, or connect to the server itself"
+)
 
 _BY_STATE: Mapping[str, _Maker] = {
+    "22023": _PARAMETER,
     "25006": LedgerReadOnly,
+    "26000": _POOLER,
     "28000": _ACCESS,
     "28P01": _LOGIN,
     "3D000": _DATABASE,
     "3F000": _TABLES,
+    "42601": _PARAMETER,  # of the parameter `options`; no statement of this package has a syntax error
     "42703": _TABLES,
+    "42704": _PARAMETER,
     "42P01": _TABLES,
+    "42P05": _POOLER,
     "53100": LedgerFull,
     "53300": _CONNECTIONS,
     "53400": LedgerFull,
