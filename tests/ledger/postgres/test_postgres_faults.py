@@ -104,11 +104,13 @@ async def test_a_pooler_that_loses_prepared_statements_is_named(tmp_path: Path) 
     """Behind a pooler in transaction mode, a statement meets a connection that does not know it."""
     schema = schema_of(tmp_path)
     await migrate(url(), schema=schema)
-    async with asyncpg.create_pool(url(), min_size=1, max_size=1, reset=_lose_statements) as pool:
-        async with PostgresLedger(pool, schema=schema) as ledger:
-            with pytest.raises(LedgerRefused, match="statement_cache_size=0"):
-                for _ in range(3):
-                    await ledger.count_unacknowledged("a")
+    async with (
+        asyncpg.create_pool(url(), min_size=1, max_size=1, reset=_lose_statements) as pool,
+        PostgresLedger(pool, schema=schema) as ledger,
+    ):
+        with pytest.raises(LedgerRefused, match="statement_cache_size=0"):
+            for _ in range(3):
+                await ledger.count_unacknowledged("a")
 
 
 async def _lose_statements(connection: Any) -> None:
