@@ -37,6 +37,7 @@ from pollwise.fleet.stats import OwnedShardStats, WorkerStats
 from pollwise.fleet.status import FleetStatus, ShardStatus, fleet_status
 from pollwise.fleet.worker import Worker
 from pollwise.ledger.postgres import PostgresLedger
+from pollwise.ledger.postgres.workers import WorkerRow
 from pollwise.ledger.shards import Shard
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "Shard",
     "ShardStatus",
     "Worker",
+    "WorkerRow",
     "WorkerStats",
     "base_of",
     "fleet_status",
