@@ -85,6 +85,17 @@ async def test_a_certificate_for_another_host(authority: trustme.CA, command: Ru
     assert reason.endswith("Check the host of the base URL.")
 
 
+@pytest.mark.usefixtures("patience")
+async def test_a_server_without_tls(command: Run) -> None:
+    """It is asked twice. The sentence says that the base URL may have to begin with http://."""
+    async with raw_server() as server:
+        server.greeting = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+        status, reason = await watched(command, server.url.replace("http://", "https://"))
+    assert status == 6
+    assert reason.startswith("the server did not answer with TLS (")
+    assert reason.endswith("Check the port of the base URL, and whether it must begin with http://.")
+
+
 @pytest.mark.parametrize(("code", "lacks"), [(501, "this kind of request"), (505, "this version of HTTP")])
 async def test_a_server_that_does_not_support_the_request(code: int, lacks: str, command: Run) -> None:
     """It is asked once."""

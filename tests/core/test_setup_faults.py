@@ -32,6 +32,7 @@ DONE = Reading(status="over", phase=Phase.SUCCEEDED, final=True)
 PAGE = MalformedReply("expected JSON", 200, "text/html", "<!DOCTYPE html>")
 CERTIFICATE = CertificateRejected("certificate has expired", 10)
 NAME = UnknownHost("cannot connect", "api.example")
+NO_TLS = TlsFailed("WRONG_VERSION_NUMBER")
 
 
 def policy() -> Policy:
@@ -80,9 +81,9 @@ def test_each_kind_of_failure_is_counted_apart() -> None:
 
 
 @pytest.mark.parametrize("dice", [0.0, 0.5, 0.999])
-@pytest.mark.parametrize(("error", "looks"), [(NAME, 2), (PAGE, 3)])
-def test_a_name_and_a_page_are_looked_at_again_within_seconds(error: PollError, looks: int, dice: float) -> None:
-    """A resolver or a gateway may be wrong for a moment. The watch ends after less than five seconds."""
+@pytest.mark.parametrize(("error", "looks"), [(NAME, 2), (NO_TLS, 2), (PAGE, 3)])
+def test_what_may_be_wrong_for_a_moment_is_looked_at_again(error: PollError, looks: int, dice: float) -> None:
+    """A resolver, a server or a gateway may be wrong for that long. The watch ends after less than five seconds."""
     machine = machine_of(policy())
     waits = failing(machine, error, dice)
     assert len(waits) == looks - 1

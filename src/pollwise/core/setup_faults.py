@@ -2,8 +2,9 @@
 
 Rule 1: they end a watch only while no poll of its watcher has worked. After that each of them is an outage like any other.
 Rule 2: a certificate that does not verify, 501, 505 and a proxy's refusal end it at once. A host name that does not exist
-must be seen twice in a row, because a resolver may be wrong for a moment; a web page three times, because a gateway may
-show one while the API is being replaced. Each kind is counted apart, so a page after an unknown name is the first page.
+must be seen twice in a row, because a resolver may be wrong for a moment. So must a server that does not answer with TLS,
+because it may be restarting. A web page must be seen three times, because a gateway may show one while the API is being
+replaced. Each kind is counted apart, so a page after an unknown name is the first page.
 Rule 3: a server that says when to come back is believed: such a 501 or 505 is an outage.
 """
 
@@ -19,6 +20,7 @@ from pollwise.errors import (
     PollError,
     ProxyFailed,
     ServerUnavailable,
+    TlsFailed,
     UnknownHost,
 )
 
@@ -52,6 +54,8 @@ def looks_needed(error: PollError) -> int:
             return 2
         case CertificateRejected():
             return 1
+        case TlsFailed(is_no_tls=True):
+            return 2
         case ProxyFailed(http_status=int(status)):
             return int(400 <= status < 500 and status not in _PASSING)
         case ServerUnavailable(http_status=status, retry_after_s=None):

@@ -28,6 +28,8 @@ __all__ = [
 
 # X509_V_ERR_* of OpenSSL, x509_vfy.h
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAMES = 9, 10, (62, 64)
+# SSL_R_* of OpenSSL, sslerr.h. Versions from 3.2 may report the second one for the first one.
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
 _PROXY_WANTS_CREDENTIALS = 407
 _PAGES = ("text/html", "application/xhtml+xml")
 
@@ -105,11 +107,25 @@ class ProxyFailed(ConnectFailed):
 
 @attrs.define
 class TlsFailed(PollError, ConnectionError):
-    """The server's TLS certificate or handshake was not accepted."""
+    """The server's TLS certificate or handshake was not accepted.
+
+    Attributes:
+        detail: OpenSSL's name of the reason, such as `WRONG_VERSION_NUMBER`, or some words.
+    """
 
     detail: str
 
+    @property
+    def is_no_tls(self) -> bool:
+        """Whether the server answered the handshake with something other than TLS, such as plain HTTP."""
+        return self.detail in _NO_TLS
+
     def __str__(self) -> str:
+        if self.is_no_tls:
+            return (
+                f"the server did not answer with TLS ({self.detail})."
+                " Check the port of the base URL, and whether it must begin with http://."
+            )
         return f"no trusted TLS connection ({self.detail}). Check the host name and its certificate."
 
 

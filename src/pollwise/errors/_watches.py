@@ -113,8 +113,8 @@ class SetupError(WatchError):
     """No poll has worked yet, and the last one failed in a way that waiting cannot mend.
 
     Such a failure is a certificate that does not verify, HTTP 501 or 505, a proxy that refuses, a host name that does not
-    exist (twice in a row), or a web page in place of the API's data (three times in a row). Once a poll of the watcher has
-    worked, each of them is an outage like any other, which `Retry(outage_s=...)` bounds.
+    exist or a server that does not answer with TLS (each twice in a row), or a web page in place of the API's data (three
+    times in a row). Once a poll of the watcher has worked, each of them is an outage like any other, which `Retry(outage_s=...)` bounds.
 
     Attributes:
         job: What was watched.
