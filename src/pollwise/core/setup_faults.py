@@ -50,11 +50,9 @@ class PollHistory:
 def looks_needed(error: PollError) -> int:
     """How many such failures in a row show that the set-up is wrong: from 1. 0 for a failure that may pass."""
     match error:
-        case UnknownHost():
-            return 2
         case CertificateRejected():
             return 1
-        case TlsFailed(is_no_tls=True):
+        case UnknownHost() | TlsFailed(is_no_tls=True):
             return 2
         case ProxyFailed(http_status=int(status)):
             return int(400 <= status < 500 and status not in _PASSING)
