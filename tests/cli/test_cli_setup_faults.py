@@ -139,14 +139,17 @@ async def test_a_wrong_token(command: Run) -> None:
         simulator.add_delete("task-7", duration_s=0.0)
         status, reason = await watched(command, simulator.document360_url)
     assert status == 5
-    assert reason.startswith("The server refused the credentials. They cannot be renewed: pass valid ones. Check that")
+    assert reason.startswith(
+        "The server refused the credentials, and they cannot be renewed."
+        " Check that they are right and not expired, in the environment variables that have them. The server said: "
+    )
 
 
 async def test_a_job_that_the_credentials_may_not_see(command: Run) -> None:
     """The same exit status, another sentence."""
     async with raw_server(reply(status="403 Forbidden")) as server:
         status, reason = await watched(command, server.url)
-    assert (status, reason) == (5, "permission denied (HTTP 403). Give these credentials the right to read it.")
+    assert (status, reason) == (5, "permission denied (HTTP 403). Give these credentials the right to read the job.")
 
 
 async def test_a_wrong_id(command: Run) -> None:
@@ -155,7 +158,7 @@ async def test_a_wrong_id(command: Run) -> None:
         status, reason = await watched(command, server.url)
         assert 3 <= len(server.requests) <= 5
     assert status == 4
-    assert reason.startswith("not known to the server (HTTP 404). Check its IDs")
+    assert reason.startswith("not known to the server (HTTP 404). Check the IDs")
 
 
 @pytest.mark.parametrize("given", [False, True])
@@ -237,8 +240,8 @@ async def test_a_proxy_that_wants_a_password_ends_a_batch(command: Run, tmp_path
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (403, "permission denied (HTTP 403). Give these credentials the right to read it."),
-        (404, "not known to the server (HTTP 404). Check its IDs"),
+        (403, "permission denied (HTTP 403). Give these credentials the right to read the job."),
+        (404, "not known to the server (HTTP 404). Check the IDs"),
     ],
 )
 async def test_what_concerns_one_job_abandons_it_in_a_batch(code: int, said: str, command: Run, tmp_path: Path) -> None:

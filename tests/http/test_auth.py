@@ -119,7 +119,7 @@ def test_headers_returns_the_same_mapping_each_time(make: Callable[[], Auth]) ->
 async def test_static_credentials_cannot_be_renewed(make: Callable[[], Auth]) -> None:
     """A refusal of static credentials is final."""
     auth = make()
-    with pytest.raises(AuthenticationError, match="cannot be renewed: pass valid ones") as caught:
+    with pytest.raises(AuthenticationError, match="refused the credentials, and they cannot be renewed") as caught:
         await auth.renew(VIA, 0.0, auth.headers(0.0))
     assert SECRET not in f"{caught.value} {caught.value!r}"
 

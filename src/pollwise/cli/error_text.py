@@ -152,7 +152,7 @@ def _retries(error: RetriesExhausted) -> str:
 def _not_found(error: JobNotFound) -> str:
     return (
         f"not known to the server (HTTP {error.http_status})."
-        f" Check its IDs, and that these credentials started it.{_server_said(error)}"
+        f" Check the IDs, and that these credentials started the job.{_server_said(error)}"
     )
 
 
@@ -170,7 +170,7 @@ def _rejected(error: RequestRejected) -> str:
 
 def _denied(error: PermissionDenied) -> str:
     return (
-        f"permission denied (HTTP {error.http_status}). Give these credentials the right to read it."
+        f"permission denied (HTTP {error.http_status}). Give these credentials the right to read the job."
         f"{_server_said(error)}"
     )
 

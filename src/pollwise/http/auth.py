@@ -76,7 +76,7 @@ class _StaticAuth:
 
     async def renew(self, _via: Transport, _now: float, _stale: Mapping[str, str] | None, /) -> None:
         """Always raises AuthenticationError, because static credentials cannot be renewed."""
-        raise AuthenticationError("The server refused the credentials. They cannot be renewed: pass valid ones.")
+        raise AuthenticationError("The server refused the credentials, and they cannot be renewed.")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***)"

@@ -28,7 +28,7 @@ _ADVICE: Mapping[str, str] = {
 _ADVICE_BY_TYPE: Mapping[str, str] = {
     "DeadlineExceeded": "Run the same command, or watch the job again, with a longer time limit if jobs take so long.",
     "JobNotFound": "Correct the IDs, the account or the base URL, and run the same command.",
-    "PermissionDenied": "Give the credentials the right to read it, and run the same command.",
+    "PermissionDenied": "Give the credentials the right to read the job, and run the same command.",
     "UnknownOutcome": "Look at the job at the vendor. It is over, so another poll shows nothing new.",
 }
 
