@@ -136,5 +136,14 @@ def test_a_vendors_text_cannot_drive_a_terminal() -> None:
 
 def test_a_problem_reads_well() -> None:
     """The vendor's words, its key and its codes; or that there were none."""
-    assert str(PROBLEM) == "No such job.; !key; code -96, 7"
+    assert str(PROBLEM) == "No such job; !key; code -96, 7"
+    assert str(Problem((), ("No such job.",))) == "No such job."
+    assert str(Problem(("7",), ("Wait...",))) == "Wait...; code 7"
     assert str(Problem()) == "no details given"
+
+
+def test_the_words_of_a_server_end_with_one_full_stop() -> None:
+    """Whether the server wrote one or not."""
+    for words in ("No such job.", "No such job"):
+        error = errors.PermissionDenied("job", 403, Problem((), (words,)))
+        assert str(error).endswith(" The server said: No such job.")

@@ -126,7 +126,7 @@ def _last(number: int, one: str, many: str | None = None) -> str:
 
 
 def _server_said(error: Any) -> str:
-    return "" if error.problem is None else f" The server said: {error.problem}."
+    return "" if error.problem is None else f" The server said: {str(error.problem).removesuffix('.')}."
 
 
 def _deadline(error: DeadlineExceeded) -> str:

@@ -31,7 +31,7 @@ class Problem:
             words.append(printable(self.key))
         if self.codes:
             words.append("code " + ", ".join(map(printable, self.codes)))
-        return "; ".join(words) or "no details given"
+        return "; ".join([*map(_without_full_stop, words[:-1]), *words[-1:]]) or "no details given"
 
 
 def printable(text: str) -> str:
@@ -39,8 +39,14 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+def _without_full_stop(text: str) -> str:
+    """A sentence that goes on. An ellipsis stays."""
+    return text if text.endswith("..") else text.removesuffix(".")
+
+
 def server_said(problem: Problem | None) -> str:
-    return "" if problem is None else f" The server said: {problem}."
+    """The vendor's words, as a sentence for the end of a message."""
+    return "" if problem is None else f" The server said: {str(problem).removesuffix('.')}."
 
 
 class PollwiseError(Exception):

@@ -408,7 +408,7 @@ def test_a_refusal_inside_a_good_reply_is_told_in_the_vendors_words(samples: Pat
     """HTTP 200 with the body of a 400."""
     body = (samples / "oracle_content" / "job_not_valid_400.json").read_bytes()
     with pytest.raises(
-        MalformedReply, match=r"the server said: Extraction job ID not valid\.; !cs\w+; code -96"
+        MalformedReply, match=r"the server said: Extraction job ID not valid; !cs\w+; code -96"
     ) as caught:
         ENDPOINT.read(reply(body))
     assert caught.value.__context__ is None
