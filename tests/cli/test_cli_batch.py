@@ -113,7 +113,7 @@ async def test_a_second_run_sends_nothing(addresses: Simulator, command: Run, tm
     assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text()
     summary = texts.splitlines()[20]
     assert summary.startswith("20 jobs in ")
-    assert ", 20 of them before: " in summary
+    assert ", 20 of them in earlier runs: " in summary
 
 
 async def test_json_lines_and_csv(addresses: Simulator, command: Run, tmp_path: Path) -> None:
@@ -310,6 +310,7 @@ async def test_interrupted_and_uninterrupted_are_the_same(addresses: Simulator, 
     assert status == 130
     assert "of 200 jobs are over; the others may still be running. Run the same command to continue" in err
     assert f"pollwise ledger export {ledger}" in err
+    assert f"pollwise: the report so far is {tmp_path / 'page'}\n" in err
     assert not (tmp_path / "two").exists()
     assert "of 200 are over" in (tmp_path / "page").read_text(encoding="utf-8")
     over = await outcomes_in(ledger)
@@ -322,7 +323,7 @@ async def test_interrupted_and_uninterrupted_are_the_same(addresses: Simulator, 
     )
     (status, texts, _), (expected, _, _) = await asyncio.gather(copy.end(), plain.end())
     assert status == expected == 1
-    assert f"{len(over)} of them before" in texts
+    assert f"{len(over)} of them in earlier runs" in texts
     assert texts.count(" succeeded (") == planned(addresses, rows).count("succeeded")
     assert timeless(read(tmp_path / "two")) == timeless(read(tmp_path / "one"))
     assert [line["event"] for line in read(tmp_path / "two")] == planned(addresses, rows)

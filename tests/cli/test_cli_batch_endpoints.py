@@ -91,7 +91,7 @@ async def test_a_second_run_sends_nothing_for_known_ends(exports: Any, command: 
     status, texts, _ = await command("batch", jobs, *QUICK)
     assert status == 0
     assert exports.polls["/exports/7"] == polls["/exports/7"]
-    assert "2 of them before" in texts
+    assert "2 of them in earlier runs" in texts
 
 
 async def test_a_killed_batch_continues(exports: Any, command: Run, start: Callable[..., Any], tmp_path: Path) -> None:

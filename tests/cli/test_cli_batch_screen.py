@@ -186,7 +186,7 @@ async def test_outcomes_of_an_earlier_run() -> None:
     progress = BatchProgress(10, [], asyncio.get_running_loop().time())
     for _ in range(4):
         progress.add_known("succeeded")
-    assert frame(progress)[0].startswith("4 of 10 over, 4 of them before")
+    assert frame(progress)[0].startswith("4 of 10 over, 4 of them in earlier runs")
 
 
 @pytest.mark.looptime

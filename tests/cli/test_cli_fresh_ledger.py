@@ -41,7 +41,7 @@ async def test_a_batch_starts_over(exports: Any, command: Run, tmp_path: Path) -
     exports.polls.clear()
     status, texts, err = await command("batch", jobs, "--out", out, "--fresh", "--fail-fast", *QUICK)
     assert (status, exports.polls["/exports/7"], exports.polls["/exports/8"]) == (0, 2, 2)
-    assert "of them before" not in texts
+    assert "of them in earlier runs" not in texts
     moved = f"{jobs}.ledger.1"
     assert err.splitlines()[-1] == f"pollwise: --fresh: the earlier ledger is now {moved}"
     assert "failed" in (await command("ledger", "export", moved))[1]

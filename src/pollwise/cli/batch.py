@@ -233,7 +233,7 @@ class _Batch:
     async def _print_summary(self, progress: BatchProgress, screen: Screen, took_s: float) -> None:
         """Print the counts, the commonest reasons and the names of the written files."""
         polls = sum(counter.sent for counter in progress.request_counters.values())
-        known = f", {progress.known:,} of them before" if progress.known else ""
+        known = f", {progress.known:,} of them in earlier runs" if progress.known else ""
         text = Text(f"{counted(progress.total, 'job')} in {duration(took_s)}{known}: ").append(counts_text(progress))
         text.append(f". {counted(polls, 'request')}.")
         await screen.print_text(text if progress.total else Text("There are no jobs."))
@@ -250,13 +250,16 @@ class _Batch:
         """Print how to continue, and write the report."""
         self._print_how_to_continue(progress, advice)
         await self._report()
+        if self.options.report is not None:
+            _print_to_stderr(f"the report so far is {safe(self.options.report)}")
 
     def _print_how_to_continue(self, progress: BatchProgress, advice: str = _CONTINUE) -> None:
         ledger = shlex.quote(safe(self.options.ledger_of(self.jobs)))
         are = "is" if 1 in {progress.ended, progress.total} else "are"
+        abandoned = f", {progress.counts['abandoned']:,} of them abandoned" if progress.counts["abandoned"] else ""
         others = "" if progress.ended == progress.total else "; the others may still be running"
         _print_to_stderr(
-            f"{progress.ended:,} of {counted(progress.total, 'job')} {are} over{others}."
+            f"{progress.ended:,} of {counted(progress.total, 'job')} {are} over{abandoned}{others}."
             f" {advice}; `pollwise ledger export {ledger}` has the known outcomes."
         )
 

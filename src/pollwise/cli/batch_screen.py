@@ -241,7 +241,7 @@ class LiveBatch(LiveScreen):
 def _head(progress: BatchProgress, now: float, columns: int) -> Text:
     """How much is over on the left, and the times on the right. What does not fit is left out, the least important first."""
     done = f"{progress.ended:,} of {progress.total:,} over"
-    known = f", {progress.known:,} of them before" if progress.known else ""
+    known = f", {progress.known:,} of them in earlier runs" if progress.known else ""
     share = f"{int(100 * progress.ended / max(1, progress.total))} %"
     took = clock(now - progress.began_at)
     left = remaining_text(progress.remaining(now)) if progress.ended < progress.total else ""

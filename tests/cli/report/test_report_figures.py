@@ -37,9 +37,9 @@ def test_every_percentile_says_of_which_jobs_it_is() -> None:
         ("166", "requests for 43 jobs"),
         ("3.9", "requests a job: the mean of 43 jobs"),
         ("40", "requests for one job: the most of 43 jobs"),
-        ("20.0 s", "or less for half of the 40 jobs that succeeded"),
-        ("38.0 s", "or less for 95 % of the 40 jobs that succeeded"),
-        ("40.0 s", "for the longest of the 40 jobs that succeeded"),
+        ("20.0 s", "or less until the outcome, for half of the 40 jobs that succeeded"),
+        ("38.0 s", "or less until the outcome, for 95 % of the 40 jobs that succeeded"),
+        ("40.0 s", "until the outcome, for the longest of the 40 jobs that succeeded"),
         ("2.1 s", "or less from the end to the poll that saw it, for half of the 41 jobs whose end a poll saw"),
     ]
 
@@ -48,7 +48,7 @@ def test_figures_of_one_job() -> None:
     """One job has no percentiles."""
     assert texts(summary(job(4.0, polls=1, detected_within_s=1.0))) == [
         ("1", "request for 1 job"),
-        ("4.0 s", "for the one job that succeeded"),
+        ("4.0 s", "until the outcome of the one job that succeeded"),
         ("1.0 s", "or less from the end of the job to the poll that saw it"),
     ]
 
@@ -61,10 +61,10 @@ def test_few_values_have_no_percentile_of_95() -> None:
 @pytest.mark.parametrize(
     ("states", "description"),
     [
-        (["failed", "failed"], "for the longest of the 2 jobs that failed"),
-        (["cancelled"], "for the one job that was cancelled"),
-        (["cancelled", "cancelled"], "for the longest of the 2 jobs that were cancelled"),
-        (["failed", "succeeded"], "for the one job that succeeded"),
+        (["failed", "failed"], "until the outcome, for the longest of the 2 jobs that failed"),
+        (["cancelled"], "until the outcome of the one job that was cancelled"),
+        (["cancelled", "cancelled"], "until the outcome, for the longest of the 2 jobs that were cancelled"),
+        (["failed", "succeeded"], "until the outcome of the one job that succeeded"),
     ],
 )
 def test_durations_are_of_one_outcome(states: list[str], description: str) -> None:

@@ -51,12 +51,15 @@ def _durations(summary: LedgerSummary) -> Iterator[Figure]:
     took = sorted(_of_state(summary, summary.took, state))
     of = f"{_jobs(len(took))} that {'were cancelled' if state == 'cancelled' else state}"
     if len(took) == 1:
-        yield Figure(duration(took[0]), f"for the one job that {'was cancelled' if state == 'cancelled' else state}")
+        yield Figure(
+            duration(took[0]),
+            f"until the outcome of the one job that {'was cancelled' if state == 'cancelled' else state}",
+        )
     elif took:
-        yield Figure(duration(_quantile(took, 0.5)), f"or less for half of the {of}")
+        yield Figure(duration(_quantile(took, 0.5)), f"or less until the outcome, for half of the {of}")
         if len(took) >= _ENOUGH:
-            yield Figure(duration(_quantile(took, 0.95)), f"or less for 95 % of the {of}")
-        yield Figure(duration(took[-1]), f"for the longest of the {of}")
+            yield Figure(duration(_quantile(took, 0.95)), f"or less until the outcome, for 95 % of the {of}")
+        yield Figure(duration(took[-1]), f"until the outcome, for the longest of the {of}")
 
 
 def _delays(summary: LedgerSummary, gaps: Gaps) -> Iterator[Figure]:
