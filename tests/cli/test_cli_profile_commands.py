@@ -25,6 +25,15 @@ async def test_profiles_are_listed(command: Run) -> None:
     assert await command("profile", "list") == (0, "default: pollwise.toml\nwork: pollwise.toml\n", "")
 
 
+async def test_an_empty_list_says_where_profiles_belong(command: Run, tmp_path: Path) -> None:
+    """On stderr, so that a pipe gets no line."""
+    (tmp_path / "pollwise.toml").unlink()
+    status, out, err = await command("profile", "list")
+    assert (status, out) == (0, "")
+    files = f"pollwise.toml or {tmp_path / 'config' / 'pollwise' / 'endpoints.toml'}"
+    assert err == f"pollwise: there are no profiles. Write one as [profiles.NAME] in {files}\n"
+
+
 async def test_a_profile_is_shown_as_toml(command: Run) -> None:
     """Without a name it is the one that is taken without a name."""
     assert await command("profile", "show") == (0, "# default of pollwise.toml\ntimeout = 9\n", "")

@@ -32,8 +32,14 @@ async def list_profiles(
     """
     from pollwise.cli.profiles import read_profiles
     from pollwise.cli.safe_text import safe
+    from pollwise.cli.terminal import print_note
+    from pollwise.cli.usual_files import usual_files
 
-    for profile in read_profiles().values():
+    profiles = read_profiles()
+    if not profiles:
+        files = " or ".join(safe(path) for path in usual_files())
+        print_note(f"pollwise: there are no profiles. Write one as [profiles.NAME] in {files}")
+    for profile in profiles.values():
         print(f"{safe(profile.name, 60)}: {safe(profile.file)}")
     return 0
 
