@@ -111,7 +111,8 @@ async def test_a_url_is_watched_without_a_file(server: TestServer, command: Run)
     ("arguments", "why"),
     [
         (("exports",), "exactly the keys id; got none"),
-        (("exports", "7"), "write a key of the job as KEY=VALUE, such as id=7, not 7"),
+        (("exports", "7"), "write the keys of the job as KEY=VALUE: id=7"),
+        (("exports", "7", "id=7"), "write a key of the job as KEY=VALUE, such as id=7, not 7"),
         (("exports", "id=7", "id=8"), "the key id is given twice"),
         (("exports", "id=seven"), "key id must be a whole number"),
         (("exports", "id=7", "more=1"), "exactly the keys id"),

@@ -48,6 +48,19 @@ async def test_a_success_as_plain_lines(simulator: Simulator, command: Run) -> N
     assert simulator.requests.latest[0].headers["Authorization"] == "Bearer test-bearer-token"
 
 
+async def test_the_keys_may_be_named_as_in_every_other_command(simulator: Simulator, command: Run) -> None:
+    """`task_id=T` is the job T, and the named keys of an extraction may be in any order."""
+    simulator.add_delete("T", duration_s=0.0)
+    simulator.add_extraction("F", "J", duration_s=0.0)
+    for arguments, job in (
+        (deletion(simulator, task_id="task_id=T"), "document360 T"),
+        (extraction(simulator, file_id="job_id=J", job_id="file_id=F"), "oracle-content F / J"),
+    ):
+        status, out, err = await command(*arguments)
+        assert (status, err) == (0, "")
+        assert out.splitlines()[-1].startswith(f"{job} succeeded (")
+
+
 async def test_a_failure_as_json(simulator: Simulator, command: Run) -> None:
     """With --json each event, retries included, is one JSON object. A failed job gives status 1."""
     simulator.add_delete("T", duration_s=0.0, outcome="failed", script=[Fault.SERVER_ERROR])

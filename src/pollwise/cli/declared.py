@@ -1,11 +1,12 @@
 """What the arguments of `watch` and the other commands for one job mean.
 
-Rule: a job is given as KEY=VALUE. Nothing is guessed.
+Rule: a job is given as KEY=VALUE. `watch` also takes the values alone for the two vendors' jobs. Nothing is guessed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+import shlex
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from yarl import URL
@@ -16,7 +17,7 @@ from pollwise.endpoints.declared import Declaration, Progress
 from pollwise.endpoints.declared.templates import HOLE
 from pollwise.model.protocols import Endpoint
 
-__all__ = ["job_of", "keys_of", "url_declaration"]
+__all__ = ["job_of", "keys_of", "url_declaration", "values_of"]
 
 J = TypeVar("J", bound=Hashable)
 
@@ -31,9 +32,12 @@ def job_of(endpoint: Endpoint[J, Any], given: Sequence[str]) -> J:
     return endpoint.codec.job_from_keys(keys_of(given))
 
 
-def keys_of(given: Sequence[str]) -> dict[str, str]:
-    """The keys in KEY=VALUE arguments. Raises UsageError."""
+def keys_of(given: Sequence[str], names: Collection[str] = ()) -> dict[str, str]:
+    """The keys in KEY=VALUE arguments. Raises UsageError, which shows the right form if the `names` of all keys are known."""
     keys: dict[str, str] = {}
+    if names and len(given) == len(names) and not any("=" in argument for argument in given):
+        job = shlex.join(f"{name}={safe(value, 60)}" for name, value in zip(names, given, strict=True))
+        raise UsageError(f"write the keys of the job as KEY=VALUE: {job}")
     for argument in given:
         name, equals, value = argument.partition("=")
         if not equals or not name:
@@ -42,6 +46,14 @@ def keys_of(given: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"the key {safe(name, 60)} is given twice")
         keys[name] = value
     return keys
+
+
+def values_of(given: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+    """The values of these keys, which are given alone in that order, or each as KEY=VALUE in any order."""
+    if {argument.partition("=")[0] for argument in given} != set(names) or not all("=" in each for each in given):
+        return given
+    keys = keys_of(given)
+    return [keys[name] for name in names]
 
 
 def url_declaration(url: str, words: Mapping[str, Any], auth: Mapping[str, Any] | None) -> Declaration:

@@ -51,7 +51,8 @@ def named_job(name: str, keys: Sequence[str], options: EndpointOptions) -> tuple
     """The endpoint with this name, and the job with these KEY=VALUE arguments. Raises as `named_endpoint`, or for a key."""
     names = _names(name, options)
     endpoint = names.endpoint(name)
-    return endpoint, names.form(name).job(keys_of(keys))
+    form = names.form(name)
+    return endpoint, form.job(keys_of(keys, form.key_types or ()))
 
 
 def _names(name: str, options: EndpointOptions) -> EndpointNames:

@@ -48,12 +48,13 @@ async def watch_document360(
         at_end: What to do when the job is over.
     """
     from pollwise.cli import vendors
+    from pollwise.cli.declared import values_of
     from pollwise.cli.watch import watch_job
     from pollwise.endpoints.document360 import DeleteFileJob
 
     url = vendors.base_url_of("document360", base_url)
     endpoint = vendors.document360(url, options.account)
-    return await watch_job(endpoint, DeleteFileJob(task_id), options, at_end)
+    return await watch_job(endpoint, DeleteFileJob(*values_of([task_id], ["task_id"])), options, at_end)
 
 
 @app.command(name="oracle-content", help_epilogue=WATCH)
@@ -81,12 +82,14 @@ async def watch_oracle_content(
         at_end: What to do when the job is over.
     """
     from pollwise.cli import vendors
+    from pollwise.cli.declared import values_of
     from pollwise.cli.watch import watch_job
     from pollwise.endpoints.oracle_content import ExtractionJob
 
     url = vendors.base_url_of("oracle-content", base_url)
     endpoint = vendors.oracle_content(url, options.account)
-    return await watch_job(endpoint, ExtractionJob(file_id, job_id), options, at_end)
+    job = ExtractionJob(*values_of([file_id, job_id], ["file_id", "job_id"]))
+    return await watch_job(endpoint, job, options, at_end)
 
 
 @app.default
