@@ -80,11 +80,17 @@ def test_abandoned_jobs_have_no_duration() -> None:
 def test_the_elapsed_time_says_what_of_it_was_a_gap() -> None:
     """The time from the first beginning to the last end says how much of it nothing ran."""
     made = summary(job(10_000.0), job(5.0))
-    assert when(made, NONE) == "23 November 2026, 18:00 to 20:46 UTC (2 h 46 min)"
+    assert when(made, NONE, AT + 20_000) == "23 November 2026, 18:00 to 20:46 UTC (2 h 46 min)"
     gap = Gap(AT + 100, AT + 3700, Cause.NOTHING_RAN)
-    assert when(made, Gaps([gap])).endswith("(2 h 46 min; nothing ran for 1 h 00 min of that)")
+    assert when(made, Gaps([gap]), AT + 20_000).endswith("(2 h 46 min; nothing ran for 1 h 00 min of that)")
     both = Gaps([gap, Gap(AT + 4000, AT + 4600, Cause.NO_REPLY)])
-    assert when(made, both).endswith("(2 h 46 min; nothing was seen for 1 h 10 min of that)")
+    assert when(made, both, AT + 20_000).endswith("(2 h 46 min; nothing was seen for 1 h 10 min of that)")
+
+
+def test_the_elapsed_time_of_open_jobs_goes_on() -> None:
+    """As the timeline, it ends when the page is made, and not with the last outcome."""
+    made = summary(job(60.0), job(None, "running"))
+    assert when(made, NONE, AT + 3600.0) == "23 November 2026, 18:00 to 19:00 UTC (1 h 00 min)"
 
 
 def test_a_duration_with_a_gap_in_it_is_named() -> None:

@@ -97,15 +97,15 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 # --- times ------------------------------------------------------------------------------------
 
 
-def when(summary: LedgerSummary, gaps: Gaps) -> str:
-    """From when to when the jobs were watched, and how much of that was a gap."""
+def when(summary: LedgerSummary, gaps: Gaps, now: float) -> str:
+    """From when to when the jobs were watched, and how much of that was a gap. Open jobs: until `now`, in Unix seconds."""
     if not summary.total:
         return ""
     ends = [began + took for began, took in zip(summary.began, summary.took, strict=True) if not math.isnan(took)]
     first = utc_datetime(min(summary.began))
     if not ends:
         return f"since {moment_text(first)} UTC"
-    last = max(first, utc_datetime(max(ends)))
+    last = max(first, utc_datetime(max(ends) if summary.ended == summary.total else max(now, *ends)))
     until = f"{last:%H:%M}" if last.date() == first.date() else moment_text(last)
     gap_s = gaps.within(first.timestamp(), last.timestamp())
     less = f"; {_words(gaps)} for {duration(gap_s)} of that" if gap_s else ""

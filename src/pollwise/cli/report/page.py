@@ -104,7 +104,7 @@ def render(
         wrong=find_wrong(summary, path, damaged=damaged, unfinished=unfinished),
         figures=figures(summary, gaps) if summary.total else [],
         figure_notes=gap_notes(summary, gaps),
-        when=when(summary, gaps),
+        when=when(summary, gaps, now.timestamp()),
         timeline=_timeline(summary, now.timestamp(), gaps),
         gap_texts=gap_texts(gaps, recorded_since=runs[0].began if runs else math.inf),
         histograms=_histograms(summary, gaps),
