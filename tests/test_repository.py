@@ -171,6 +171,7 @@ def test_what_is_imported_is_required(path: Path) -> None:
     extras = {
         "airflow": "airflow",
         "cli": "cli",
+        "cli/fleet_demo_server.py": "fleet-demo",
         "cli/metrics_server.py": "prometheus",
         "endpoints/declared/expressions.py": "declared",
         "telemetry/otel.py": "otel",
