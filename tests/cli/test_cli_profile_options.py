@@ -150,13 +150,15 @@ def test_the_default_of_a_folder_does_not_choose_servers(config: Path) -> None:
     assert options("watch", "a", "id=7")["base_url"] == "https://a.example"
 
 
-def test_the_default_of_a_folder_does_not_choose_a_database(config: Path) -> None:
-    """A database gets the password of PGPASSWORD. A file of the folder gets nothing."""
-    Path("pollwise.toml").write_text("[profiles.default]\nledger = 'postgresql://db.example/jobs'\n")
+def test_the_default_of_a_folder_does_not_choose_a_database() -> None:
+    """A database would get the outcomes and the password of PGPASSWORD. A file of the folder is taken."""
+    profile = Path("pollwise.toml")
+    profile.write_text("[profiles.default]\nledger = 'postgresql://db.example/jobs'\n")
     with pytest.raises(UsageError, match=r"default of pollwise.toml has ledger, which .* add --profile default, or"):
-        options("batch", "jobs.csv")
-    Path("pollwise.toml").write_text("[profiles.default]\nledger = 'jobs.ledger'\n")
-    assert options("batch", "jobs.csv")["ledger"] == Path("jobs.ledger")
+        options("batch", "jobs.jsonl")
+    assert str(options("batch", "jobs.jsonl", "--ledger", "a")["ledger"]) == "a"
+    profile.write_text("[profiles.default]\nledger = 'b'\n")
+    assert str(options("batch", "jobs.jsonl")["ledger"]) == "b"
 
 
 def test_other_commands_read_no_profile(config: Path) -> None:

@@ -3,8 +3,9 @@
 Rule 1: an option of the command line wins over the environment, the environment over the profile, the profile over the default.
 A pair comes from one place: `--cert` and `--cert-key` belong together, and `--quiet` and `--verbose` contradict each other.
 Rule 2: an option that the command does not have is left out.
-Rule 3: what decides where requests go is named on stderr. It is not taken from the `default` of the current folder unless the
-profile is named, because a folder can come from anywhere, and its file would send credentials elsewhere.
+Rule 3: what decides where requests go, or which database gets the outcomes, is named on stderr. It is not taken from the
+`default` of the current folder unless the profile is named, because a folder can come from anywhere, and its file would send
+credentials elsewhere.
 """
 
 # ruff: noqa: PLC0415  a command without a profile imports none of this
