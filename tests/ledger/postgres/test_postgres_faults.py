@@ -57,6 +57,13 @@ async def test_a_server_that_does_not_run_is_unreachable() -> None:
     assert "Check that the server runs" in str(error)
 
 
+async def test_a_missing_file_of_the_url_is_named() -> None:
+    """A certificate that is not there looks as a socket that is not there, so the message names both."""
+    error = await refused(f"postgresql://user:{SECRET}@127.0.0.1:1/jobs?sslmode=verify-full&sslrootcert=/no/such/file")
+    assert isinstance(error, LedgerUnreachable)
+    assert "sslrootcert" in error.detail
+
+
 async def test_a_folder_without_a_socket_is_unreachable(tmp_path: Path) -> None:
     """A Unix socket that is not there is as a server that does not run."""
     assert isinstance(await refused(f"postgresql://user@/jobs?host={tmp_path}"), LedgerUnreachable)

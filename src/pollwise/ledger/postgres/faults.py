@@ -105,7 +105,10 @@ def error_of(exc: BaseException, where: str, schema: str = "pollwise") -> Except
 def _of_network(exc: OSError, where: str) -> Exception:
     if type(exc) is ConnectionError and "SSL" in str(exc):  # asyncpg's own, which has no other mark
         return _NO_TLS(where, "the server has no TLS, and sslmode asks for it")
-    return LedgerUnreachable(where, exc.strerror or str(exc) or type(exc).__name__)
+    detail = exc.strerror or str(exc) or type(exc).__name__
+    if isinstance(exc, (FileNotFoundError, PermissionError)):  # neither asyncpg nor ssl says which file
+        detail += " (the server's socket, or a file of sslrootcert, sslcert or sslkey in the URL)"
+    return LedgerUnreachable(where, detail)
 
 
 def _of_server(exc: asyncpg.PostgresError, where: str) -> Exception:
