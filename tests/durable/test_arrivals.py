@@ -1,4 +1,4 @@
-"""A running watcher takes up the watches that another process records in its ledger."""
+"""A running watcher resumes the watches that another process records in its ledger."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rows(jobs: Iterable[ToyJob], endpoint: KeptToyEndpoint | None = None, origin
     return [new_watch(endpoint, job, first_seen_s=wall(), timeout_s=3600.0, origin=where) for job in jobs]
 
 
-async def test_watches_of_another_process_are_taken_up_once() -> None:
+async def test_watches_of_another_process_are_resumed_once() -> None:
     """Those that were recorded since the last look, in the order recorded. Nothing new costs one call of the ledger."""
     ledger = MemoryLedger(chunk=3)
     async with keeping(ledger, [RUNNING]) as (watcher, transport):
@@ -61,7 +61,7 @@ async def test_what_this_watcher_has_recorded_is_no_arrival() -> None:
 
 
 async def test_arrivals_after_a_number() -> None:
-    """Rows up to it were taken up before, such as by `resume`."""
+    """Rows up to it were resumed before."""
     ledger = MemoryLedger()
     async with keeping(ledger, [Hang()]) as (watcher, _):
         await ledger.record(rows(toys(3)))
@@ -71,7 +71,7 @@ async def test_arrivals_after_a_number() -> None:
 
 
 async def test_two_looks_at_the_same_time() -> None:
-    """Each watch is taken up by one of them."""
+    """Each watch is resumed by one of them."""
     ledger = MemoryLedger(chunk=2)
     async with keeping(ledger, [Hang()]) as (watcher, _):
         await ledger.record(rows(toys(9)))
@@ -111,14 +111,14 @@ async def test_a_store_that_fails_loses_no_arrival() -> None:
 
 
 async def test_a_look_that_is_cancelled_loses_no_arrival() -> None:
-    """The next one finds what it has not taken up."""
-    ledger = MemoryLedger(chunk=100)
+    """The next one finds what it has not resumed."""
+    ledger = MemoryLedger(chunk=1_000)  # one page, so the look is cancelled within it
     async with keeping(ledger, [Hang()]) as (watcher, _):
         arrivals = parts_of(watcher).arrivals()
         await ledger.record(rows(toys(500)))
         looking = asyncio.create_task(arrivals.take())
         while watcher.open_count < 250:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
         looking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await looking
@@ -128,7 +128,7 @@ async def test_a_look_that_is_cancelled_loses_no_arrival() -> None:
 
 
 async def test_an_arrival_of_another_origin_is_refused() -> None:
-    """Its row stays as it is, and the others are taken up."""
+    """Its row stays as it is, and the others are resumed."""
     ledger = MemoryLedger()
     async with keeping(ledger, [Hang()]) as (watcher, _):
         await ledger.record(rows([ToyJob("far")], origin="https://elsewhere.example"))
@@ -140,7 +140,7 @@ async def test_an_arrival_of_another_origin_is_refused() -> None:
         assert await arrivals.take() == []
 
 
-async def test_a_watcher_that_was_left_takes_nothing_up() -> None:
+async def test_a_watcher_that_was_left_resumes_nothing() -> None:
     """The rows wait for the next process."""
     ledger = MemoryLedger()
     async with keeping(ledger, [Hang()]) as (watcher, _):
