@@ -112,7 +112,7 @@ async def test_a_store_that_fails_loses_no_arrival() -> None:
 
 async def test_a_look_that_is_cancelled_loses_no_arrival() -> None:
     """The next one finds what it has not resumed."""
-    ledger = MemoryLedger(chunk=1_000)  # one page, so the look is cancelled within it
+    ledger = MemoryLedger(chunk=1_000, latency_s=0.0)  # one page, so the look is cancelled within it
     async with keeping(ledger, [Hang()]) as (watcher, _):
         arrivals = parts_of(watcher).arrivals()
         await ledger.record(rows(toys(500)))
