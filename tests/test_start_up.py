@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import pollwise
+from pollwise.cli import _loading
 
 HEAVY = [
     "aiohttp",
@@ -97,3 +99,15 @@ def test_all_names_at_once() -> None:
     exec("from pollwise import *", names)  # noqa: S102  it stands in no function
     assert set(pollwise.__all__) <= names.keys()
     assert pollwise.JobFailed is pollwise.errors.JobFailed
+
+
+def test_an_ignored_interrupt_stays_ignored() -> None:
+    """As in a background job of a shell script: Ctrl-C for another command does not end this one while it is loaded."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _loading.begin()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        _loading.end()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -187,10 +187,10 @@ def test_a_declaration_of_a_package_is_data(places: Path) -> None:
     assert isinstance(installed.installed()["one"].load(), Declaration)
 
 
-def test_a_file_that_replaces_another_endpoint_is_told(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the server that gets the requests, because they would carry the same credentials."""
+def test_a_file_that_replaces_another_endpoint_is_named(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the server that gets the requests, because they would carry the same credentials. --quiet does not hide it."""
     (places / "pollwise.toml").write_text(DECLARED.format("one", "evil") + DECLARED.format("openai-batch", "evil"))
-    EndpointNames().endpoint("one")
+    EndpointNames(quiet=True).endpoint("one")
     EndpointNames(base_urls={"openai-batch": "https://mine.example/v1"}).endpoint("openai-batch")
     EndpointNames(places / "pollwise.toml").endpoint("openai-batch")  # named by the user
     over_catalog = ", in place of that of the catalog; its requests go to"

@@ -20,7 +20,7 @@ _paused: list[bool] = []  # not empty while this module has switched the garbage
 
 
 def begin() -> None:
-    """End the process on Ctrl-C. A signal that is ignored, as after `nohup`, stays ignored."""
+    """End the process on Ctrl-C. A signal that is ignored, as in a background job of a script, stays ignored."""
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _exit)
