@@ -146,7 +146,7 @@ Exit status:
   0    Ctrl-C or SIGTERM, and its shards were given to other workers
   2    usage, or the extra postgres is missing
   6    the set-up is wrong: proxy or certificate
-  74   the database cannot be reached, or refuses
+  74   the database cannot be reached, refuses, or does not answer at the end
   130  a second Ctrl-C, or one before it had connected
   143  the same with SIGTERM
 """

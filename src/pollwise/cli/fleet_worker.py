@@ -38,6 +38,7 @@ _GRACE_S: Final = 3.0
 _WORKER_LOG: Final = "pollwise.fleet.worker"
 _STDIN: Final = 0
 _PARENT_ENDED: Final = 1
+_RELEASE_S: Final = 15.0  # for the last writes, after the replies
 
 
 async def run_worker(place: DatabaseUrl, names: FleetNames, options: WorkerOptions) -> ExitStatus:
@@ -82,12 +83,17 @@ async def run_worker(place: DatabaseUrl, names: FleetNames, options: WorkerOptio
                     f"pollwise: worker {safe(worker.name)} watches the jobs in {safe(store.where)}; Ctrl-C drains it"
                 )
             running = asyncio.create_task(worker.run(), name="pollwise fleet worker")
-            await _until_drained(running, worker.drain, quiet=options.quiet)
+            await _until_drained(running, worker.drain, drain_s=options.drain, quiet=options.quiet)
     return ExitStatus.SUCCEEDED
 
 
-async def _until_drained(running: asyncio.Task[None], drain: Callable[[], None], *, quiet: bool) -> None:
-    """Wait for the worker. The first cancellation drains it, and a second one ends it."""
+async def _until_drained(
+    running: asyncio.Task[None], drain: Callable[[], None], *, drain_s: float, quiet: bool
+) -> None:
+    """Wait for the worker. The first cancellation drains it, and a second one ends it.
+
+    If the database does not answer, nothing can be released. Then the process ends at once.
+    """
     try:
         try:
             await asyncio.shield(running)
@@ -99,7 +105,11 @@ async def _until_drained(running: asyncio.Task[None], drain: Callable[[], None],
             if not quiet:
                 print_note("pollwise: draining: other workers go on with its jobs. A second signal ends it at once.")
             drain()
-            await asyncio.shield(running)
+            await asyncio.wait((running,), timeout=drain_s + _RELEASE_S)
+            if not running.done():
+                print_note("pollwise: the database does not answer, so the shards expire by themselves")
+                os._exit(ExitStatus.OUTPUT)
+            running.result()
     finally:
         running.cancel()
         await asyncio.wait((running,))
