@@ -74,8 +74,8 @@ def test_an_endpoint_that_cannot_be_made_is_named(arguments: dict[str, Any], wor
 
 
 def test_what_user_code_raises_is_named(own_module: Any) -> None:
-    """An exception of the function, also one that ends a program, becomes one clear error."""
-    own_module.make = lambda: sys.exit("set ACME_REGION")
+    """An exception of the function, also one that ends a program, becomes one clear error without its text."""
+    own_module.make = lambda: sys.exit("wrong key: t0ken-of-a-test")
     with pytest.raises(
         ConfigurationError, match=r"'own_jobs:make' cannot be made: making it raised SystemExit\. Call"
     ) as caught:

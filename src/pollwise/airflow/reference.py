@@ -3,7 +3,8 @@
 Rule 1: a reference is JSON, because Airflow keeps it in its database. So it has no credential: a name that means one is refused.
 Rule 2: a name with a colon is an import path, as in an entry point. Any other name is a declared endpoint: one of the file
 `endpoints_file`, or else of an installed package, or else of the catalog.
-Rule 3: whatever making an endpoint raises becomes a ConfigurationError that names the reference.
+Rule 3: whatever making an endpoint raises becomes a ConfigurationError that names the reference. Of an error of other code it
+has the class alone, because its message may have a secret, and Airflow keeps the text.
 """
 
 from __future__ import annotations
@@ -134,7 +135,10 @@ class EndpointReference:
         except PollwiseError as exc:
             raise self._wrong(str(exc)) from exc
         except (Exception, SystemExit) as exc:
-            raise self._wrong(f"making it raised {_said(exc)}") from exc
+            why = f": {_said(exc)}" if isinstance(exc, TypeError) else ""  # which argument is missing or unknown
+            raise self._wrong(
+                f"making it raised {type(exc).__name__}{why}. Call it where this runs to see why"
+            ) from exc
         if endpoint.codec is NO_CODEC:
             raise self._wrong(
                 "it has no codec, which resume tokens need; give its class one, such as codec = AttrsCodec(MyJob, MyStatus)"
