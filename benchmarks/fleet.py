@@ -15,7 +15,9 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import statistics
+import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -119,7 +121,7 @@ async def _delays(server: Server, args: argparse.Namespace) -> Rows:
         found = []
         for case in _CASES if number % 2 == 0 else reversed(_CASES):
             found.append(await _delays_of(server, case, args, number + 1))
-            print(".", end="", flush=True)
+            print(json.dumps(found[-1]), flush=True)
         rounds.append(found if number % 2 == 0 else found[::-1])
     alone = {row["tokens"]: [] for row in rounds[0]}
     for found in rounds:
@@ -185,7 +187,7 @@ async def _costs(server: Server, args: argparse.Namespace) -> Rows:
             order = (False, True) if number % 2 == 0 else (True, False)
             found = {in_fleet: await _cost_of(server, kind, args, in_fleet=in_fleet) for in_fleet in order}
             pairs.append((found[False], found[True]))
-            print(".", end="", flush=True)
+            print(kind, json.dumps(pairs[-1]), flush=True)
         rows.append(
             {
                 "replies": kind,
@@ -204,23 +206,37 @@ async def _conclude(server: Server, args: argparse.Namespace) -> Rows:
     found = []
     for _ in range(args.pairs):
         async with server.store() as store:
-            setting = Setting(url="http://127.0.0.1:9", jobs=args.concluded)
-            await submit(store, setting)
+            await submit(store, Setting(url="http://127.0.0.1:9", jobs=args.concluded))
             async with store.leases(owner="bench", ttl_s=60.0) as leases:
                 (lease,) = await leases.acquire(1)
-                found.append(await _concluded_a_s(store, lease.shard, lease.epoch))
-    return [{"rows": args.concluded, "rows_a_s": statistics.median(found), "slowest": min(found)}]
+                found.append(await _concluded(server, store, lease.shard, lease.epoch))
+    rates = [one["rows_a_s"] for one in found]
+    return [
+        {
+            "rows": args.concluded,
+            "rows_a_s": statistics.median(rates),
+            "slowest": min(rates),
+            "fastest": max(rates),
+            "cpu_us": statistics.median(one["cpu_us"] for one in found),
+            "store_cpu_us": statistics.median(one["store_cpu_us"] for one in found),
+        }
+    ]
 
 
-async def _concluded_a_s(store: PostgresLedger, shard: Shard, epoch: int) -> float:
+async def _concluded(server: Server, store: PostgresLedger, shard: Shard, epoch: int) -> dict[str, float]:
     fenced = store.fenced(shard, epoch)
     ids = [row.id async for page in fenced.open_watches(shard.endpoint, shard.account) for row in page]
-    began = time.perf_counter()
+    store_s, cpu_s, began = server.cpu_s(), time.process_time(), time.perf_counter()
     for first in range(0, len(ids), 1_000):
         await fenced.conclude([_success(number) for number in ids[first : first + 1_000]])
-    took_s = time.perf_counter() - began
+    took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu_s
+    found = {
+        "rows_a_s": len(ids) / took_s,
+        "cpu_us": cpu_s / len(ids) * 1e6,
+        "store_cpu_us": (server.cpu_s() - store_s) / len(ids) * 1e6,
+    }
     await fenced.aclose()
-    return len(ids) / took_s
+    return found
 
 
 def _success(number: int) -> Conclusion:
@@ -309,16 +325,17 @@ def main() -> None:
     parser = report.arguments(__doc__ or "")
     parser.add_argument("--only", nargs="+", choices=[*_PARTS], default=[*_PARTS], help="run these parts alone")
     parser.add_argument("--rounds", type=int, default=3, help="how many times each case of `delays` and `freeze` runs")
-    parser.add_argument("--pairs", type=int, default=5, help="how many times `costs` and `conclude` run")
+    parser.add_argument("--pairs", type=int, default=3, help="how many times `costs` and `conclude` run")
     parser.add_argument("--kills", type=int, default=50, help="of `kills`")
     args = parser.parse_args()
-    args.jobs, args.durations_s, args.watched, args.for_s = 2_000, (2.0, 20.0), 10_000, 15.0
+    args.jobs, args.durations_s, args.watched, args.for_s = 2_000, (2.0, 20.0), 10_000, 10.0
     args.concluded, args.takeovers, args.watches = 20_000, 10, (1_000, 10_000)
     args.killed_jobs, args.frozen_jobs, args.away_s = 1_200, 500, 10.0
     if args.quick:
         args.rounds, args.pairs, args.jobs, args.durations_s = 1, 1, 40, (0.0, 0.3)
         args.concluded, args.only = 1_000, ["conclude", "freeze"]
         args.frozen_jobs, args.away_s = 20, 4.0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is removed
     found: dict[str, Any] = {}
     with serving() as server:
         for name in args.only:

@@ -1,4 +1,6 @@
-"""A worker process, to be killed and stopped: `fleet_child.py DATABASE SCHEMA API NAME TTL_S`. SIGTERM drains it.
+"""A worker process, to be killed and stopped: `fleet_child.py DATABASE SCHEMA API NAME TTL_S [SHIFT_S]`. SIGTERM drains it.
+
+Its wall clock is wrong by SHIFT_S.
 
 It prints what it owns when that changes, a line each, and at the end what it has lost.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import time
 
 from yarl import URL
 
@@ -58,5 +61,12 @@ async def main(database: str, schema: str, api: str, name: str, ttl_s: float) ->
         await running
 
 
+def move_clock(shift_s: float) -> None:
+    """Let the wall clock be wrong."""
+    right = time.time
+    time.time = lambda: right() + shift_s
+
+
 if __name__ == "__main__":
+    move_clock(float(sys.argv[6]) if len(sys.argv) > 6 else 0.0)
     asyncio.run(main(*sys.argv[1:5], float(sys.argv[5])))
