@@ -10,7 +10,8 @@ import pytest
 from fleet_toy import FleetToy, Vendor, jobs, make, names, until, working
 
 from pollwise.errors import ConfigurationError
-from pollwise.fleet import Client, PostgresLedger, Worker
+from pollwise.fleet import Client, PostgresLedger, Shard, Worker
+from pollwise.ledger.postgres.workers import Workers
 from pollwise.model.events import Succeeded
 from real_postgres import needs_postgres
 from toy import ToyJob
@@ -122,3 +123,31 @@ async def test_a_worker_that_is_cancelled_leaves_its_shards(store: PostgresLedge
             await running
     async with working(store, second):
         await until(lambda: second.asked, store=store)
+
+
+async def test_a_shard_is_left_while_another_one_is_taken(
+    store: PostgresLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker goes on with the one that it takes."""
+    vendor, reading, left = Vendor(), asyncio.Event(), asyncio.Event()
+    spent = Workers.spent
+
+    async def read_late(workers: Workers, shards: Any) -> Any:
+        found = await spent(workers, shards)
+        if Shard("toy", "b") in shards:
+            reading.set()
+            await left.wait()
+        return found
+
+    monkeypatch.setattr(Workers, "spent", read_late)
+    await Client(store, FleetToy("a")).submit_many(jobs("a-1"), timeout_s=60)
+    async with working(store, vendor) as worker:
+        await until(lambda: "a-1" in vendor.asked, store=store)
+        await Client(store, FleetToy("b")).submit_many(jobs("b-1"), timeout_s=60)
+        await reading.wait()
+        worker._owned[Shard("toy", "a")].leave(0.0)
+        await until(lambda: Shard("toy", "a") not in worker.shards, store=store)
+        await until(lambda: worker.stats().released == 1, store=store)
+        left.set()
+        await until(lambda: "b-1" in vendor.asked, store=store)
+        assert worker.stats().lost == 0

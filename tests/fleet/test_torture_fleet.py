@@ -67,15 +67,17 @@ async def worker(
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, Path(__file__).with_name("fleet_child.py"), database, store.schema, api_url, name),
         *(str(TTL_S), str(shift_s)),
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     try:
+        assert process.stdout is not None
+        assert await process.stdout.readline()  # the database is open
         yield process
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 @attrs.define

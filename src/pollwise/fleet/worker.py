@@ -326,13 +326,16 @@ class Worker:
         taken = await leases.acquire(len(endpoints), of=endpoints)
         for lease in taken:
             self._counts.acquired(lease.shard)
-        self._unreleased += taken  # until they are owned
-        spent = await self._workers.spent([lease.shard for lease in taken])
+        try:
+            spent = await self._workers.spent([lease.shard for lease in taken])
+        except BaseException:
+            self._unreleased += taken
+            raise
         for lease in taken:
-            # others are of an earlier call whose answer was lost
             if lease.shard in endpoints and lease.shard not in self._owned:
-                self._unreleased.remove(lease)
                 self._own(lease, endpoints[lease.shard], *spent.get(lease.shard, (None, 0.0)))
+            else:  # of an earlier call whose answer was lost
+                self._unreleased.append(lease)
 
     def _own(self, lease: Lease, endpoint: Endpoint[Any, Any], spent: str | None, age_s: float) -> None:
         shard = lease.shard
