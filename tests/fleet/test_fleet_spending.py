@@ -47,6 +47,18 @@ def test_after_a_crash_some_more_counts_as_used() -> None:
         assert engine_of(two).left(5.0) == left
 
 
+@pytest.mark.parametrize("age_s", [0.01, 3.0])
+def test_after_a_crash_all_of_a_short_window_counts_as_used(age_s: float) -> None:
+    """What was sent in the last quarter of a second is not known, and may be all of it."""
+    one = RateBudget(20, per_s=0.25)
+    sent(one, 3, 1_000.0)
+    for is_whole, left in ((False, 0), (True, 17 if age_s < 0.25 else 20)):
+        two = RateBudget(20, per_s=0.25)
+        spend(two, spending_of(one, 1_000.0, is_whole=is_whole), age_s, 5.0)
+        assert engine_of(two).left(5.0) == left
+        assert engine_of(two).left(5.26) == 20
+
+
 def test_requests_in_flight_fill_a_whole_window() -> None:
     """Only the server knows when it counts them."""
     one, two = RateBudget(10, per_s=60), RateBudget(10, per_s=60)

@@ -2,7 +2,7 @@
 
 Rule 1: the next owner counts the requests of the one before it, so that both together keep the limit.
 Rule 2: after an orderly end all requests are known. After a crash the last seconds are not, so a tenth of the limit is added, or twice what
-the rate before was if that is more.
+the rate before was if that is more. A window of up to half a second is as short as the time between two writings, so all of it is.
 Rule 3: times are seconds from the moment of writing, so no two clocks are compared. They are rounded up to a 32nd of the window.
 Rule 4: without a known limit there is nothing to say. The next owner begins slowly and learns the limit as the first one did.
 """
@@ -21,6 +21,7 @@ __all__ = ["Spending", "spend", "spending_of"]
 
 _STEPS = 32  # of a window
 _UNKNOWN_SHARE = 10  # after a crash a tenth of the limit is taken to be used
+_SHORT_S = 0.5  # in such a window all of the limit
 
 
 class Spending:
@@ -80,6 +81,9 @@ def spend(budget: RateBudget, text: str | None, age_s: float, now: float) -> Non
         used = [(written_s * step / _STEPS, int(count)) for step, count in known["steps"]]
         is_whole = bool(known["whole"])
     except (ValueError, TypeError, KeyError):
+        return
+    if not is_whole and per_s <= _SHORT_S:
+        engine_of(budget).spend([per_s] * limit, now)
         return
     free_in = [free_s - age_s for free_s, count in used for _ in range(min(count, limit)) if free_s > age_s]
     if not is_whole and age_s < per_s:
