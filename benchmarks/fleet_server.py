@@ -65,7 +65,8 @@ class Server:
 
     def start(self) -> None:
         """Start it again, and wait until it accepts connections."""
-        self._control("-l", str(self._server.log), "start")
+        folder = self._server.pgdata  # of its socket, as before
+        self._control("-o", f"-h '' -k {folder}", "-l", str(self._server.log), "start")
         self._server.ensure_postgres_running()  # learns the new process, which it ends at the end
 
     def _control(self, *arguments: str) -> None:

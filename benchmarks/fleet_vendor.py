@@ -64,8 +64,9 @@ class Vendor:
         self.first.clear()
 
     def delays(self) -> list[float]:
-        """Seconds from the end of each job until it was said."""
-        return sorted(at - self.ends[job] for job, at in self.told.items())
+        """Seconds from the end of each job until it was said, or until now."""
+        now = time.monotonic()
+        return sorted(self.told.get(job, now) - end for job, end in self.ends.items())
 
     async def until(self, condition: Callable[[], object], *, for_s: float = 180.0) -> None:
         """Return when the condition holds."""
