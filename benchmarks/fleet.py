@@ -334,9 +334,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, nargs="+", choices=(1, 8), default=(1, 8), help="of `delays`")
     parser.add_argument("--pairs", type=int, default=3, help="how many times `costs` and `conclude` run")
     parser.add_argument("--kills", type=int, default=50, help="of `kills`")
+    parser.add_argument("--takeovers", type=int, default=10, help="how many kills each row of `takeover` has")
     args = parser.parse_args()
     args.jobs, args.durations_s, args.watched, args.for_s = 2_000, (2.0, 20.0), 10_000, 10.0
-    args.concluded, args.takeovers, args.watches = 20_000, 10, (1_000, 10_000)
+    args.concluded, args.watches = 20_000, (1_000, 10_000)
     args.killed_jobs, args.frozen_jobs, args.away_s = 1_200, 500, 10.0
     if args.quick:
         args.rounds, args.pairs, args.jobs, args.durations_s = 1, 1, 40, (0.0, 0.3)
