@@ -132,7 +132,7 @@ async def _watchers(setting: Setting) -> AsyncIterator[Any]:
 
 def _watchers_of(found: Any) -> Sequence[AnyWatcher]:
     if isinstance(found, Worker):
-        return [owned._watcher for owned in found._owned.values()]  # noqa: SLF001
+        return [owned.watcher for owned in found._owned.values()]  # noqa: SLF001
     return list(found)
 
 
@@ -164,8 +164,12 @@ async def _run(setting: Setting) -> None:
             ended.set()
 
         answering = asyncio.create_task(answer())
-        await ended.wait()
+        ending = asyncio.create_task(ended.wait())
+        await asyncio.wait([answering, ending], return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            answering.result()
         answering.cancel()
+        ending.cancel()
 
 
 # --- in the parent process ----------------------------------------------------------------------
