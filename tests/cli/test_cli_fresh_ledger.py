@@ -14,6 +14,7 @@ from pollwise.cli.exit_status import UsageError
 from pollwise.cli.fresh_ledger import start_over
 from pollwise.cli.job_table import JobTable
 from pollwise.cli.jobs_file import JobRow
+from pollwise.cli.run_times import read_runs
 from pollwise.ledger import NewIntent, NewWatch, SqliteLedger
 
 Run = Callable[..., Any]
@@ -47,6 +48,9 @@ async def test_a_batch_starts_over(exports: Any, command: Run, tmp_path: Path) -
     assert "failed" in (await command("ledger", "export", moved))[1]
     assert "failed" not in (tmp_path / "out").read_text()
     assert not list(tmp_path.glob("*-wal"))
+    earlier, later = (read_runs(Path(path)) for path in (moved, f"{jobs}.ledger"))
+    assert len(earlier) == len(later) == 1  # the runs of the earlier ledger go with it
+    assert earlier[0].until <= later[0].began
 
 
 async def test_nothing_is_moved_before_all_is_checked(exports: Any, command: Run, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import orjson
 
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.job_table import JobTable
+from pollwise.cli.run_times import move_runs
 from pollwise.cli.safe_text import counted, safe
 from pollwise.cli.terminal import print_note
 from pollwise.ledger import Ledger, LedgerMissing, SqliteLedger
@@ -51,6 +52,7 @@ async def start_over(
         )
     moved = await asyncio.to_thread(set_aside, path, taken=taken)
     if moved is not None:
+        move_runs(path, moved)
         more = f"; it has {counted(others, 'open job')} that this batch does not have" if others else ""
         print_note(f"pollwise: --fresh: the earlier ledger is now {safe(moved)}{more}")
 

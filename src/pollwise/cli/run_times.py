@@ -23,7 +23,7 @@ from typing import Self
 
 import attrs
 
-__all__ = ["RUNS_SUFFIX", "Run", "read_runs", "run_recorded"]
+__all__ = ["RUNS_SUFFIX", "Run", "move_runs", "read_runs", "run_recorded"]
 
 RUNS_SUFFIX = "-runs"
 """Appended to the name of the ledger, behind all links, it is the name of the file."""
@@ -163,15 +163,29 @@ def _text(time: datetime) -> str:
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
+def move_runs(ledger: Path, moved: str) -> None:
+    """Let the runs of a ledger follow it to its new path. If they cannot, a warning is logged."""
+    new = f"{moved}{RUNS_SUFFIX}"
+    try:
+        if _runs_of(_path(ledger)) and not os.path.lexists(new):
+            os.replace(_path(ledger), new)  # noqa: PTH105  both are names behind all links
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        _log.warning("the runs of the earlier ledger stay where they are: %s", exc)
+
+
 def read_runs(ledger: Path | None) -> list[Run]:
     """The runs of the batch with this ledger, oldest first. Empty if none is recorded, or if they cannot be read."""
-    if ledger is None:
-        return []
     try:
-        with os.fdopen(_open(_path(ledger), os.O_RDONLY), "rb") as file:
-            lines = file.read(_MOST_READ).decode("ascii", "replace").splitlines()
+        return [] if ledger is None else _runs_of(_path(ledger))
     except OSError:
         return []
+
+
+def _runs_of(path: Path) -> list[Run]:
+    with os.fdopen(_open(path, os.O_RDONLY), "rb") as file:
+        lines = file.read(_MOST_READ).decode("ascii", "replace").splitlines()
     return sorted(filter(None, map(_run, lines)), key=lambda run: run.began)
 
 

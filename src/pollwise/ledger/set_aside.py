@@ -24,7 +24,7 @@ from pollwise.ledger.open_file import OpenFile
 __all__ = ["set_aside"]
 
 _PATIENCE_S = 1.0  # as that of `SqliteLedger`
-_PARTS = ("", "-wal", "-shm", "-journal", "-lock", "-pollwise-new")
+_PARTS = ("", "-wal", "-shm", "-journal", "-lock", "-pollwise-new", "-runs")  # the last one is that of `pollwise batch`
 
 
 def set_aside(path: str | os.PathLike[str], *, taken: Collection[str] = ()) -> str | None:
