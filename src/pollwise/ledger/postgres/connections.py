@@ -221,7 +221,7 @@ class Connections:
             if is_loss(exc):
                 connection.terminate()
             raise
-        except BaseException:  # a time-out or a cancellation: the answer may still come, and must not be another one's
+        except BaseException:  # a time-out or a cancellation: a later statement must not get this answer
             connection.terminate()
             raise
         finally:
