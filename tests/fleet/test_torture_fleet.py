@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from pollwise.model.events import Succeeded
 from raw_server import Line, RawServer, raw_server
 from real_postgres import host, needs_own_server, needs_postgres
 from stalling_proxy import StallingProxy, stalling_proxy
-from toy import ToyJob
+from toy import ToyJob, ToyStatus
 
 pytestmark = [needs_postgres, needs_own_server]
 
@@ -144,7 +144,7 @@ class Scene:
             for account, api in self.tokens.apis.items():
                 await api.until(lambda api=api, account=account: len(api.asked) >= before[account] + count)
 
-    async def consume(self, client: Client[ToyJob, object]) -> None:
+    async def consume(self, client: Client[ToyJob, ToyStatus]) -> None:
         """Acknowledge outcomes until there are no more. A consumer repeats what the database fails to do."""
         while True:
             try:
@@ -184,7 +184,7 @@ async def scene(
 async def torture(
     store: PostgresLedger,
     count: int,
-    faults: Callable[[Scene], list[Callable[[], Awaitable[None]]]],
+    faults: Callable[[Scene], Sequence[Callable[[], Awaitable[None]]]],
     *,
     seed: int,
     shifts_s: tuple[float, ...],
@@ -218,7 +218,7 @@ async def test_torture_fleet_with_one_fault_of_each_kind(store: PostgresLedger) 
 async def test_torture_fleet_with_fifty_faults(store: PostgresLedger, seed: int) -> None:
     """The same with frozen workers and a network that hangs beyond the leases, in any order."""
 
-    def faults(stage: Scene) -> list[Callable[[], Awaitable[None]]]:
+    def faults(stage: Scene) -> Sequence[Callable[[], Awaitable[None]]]:
         kinds = [stage.kill, stage.freeze, stage.cut, stage.stall, stage.restart]
         found = kinds * 10
         stage.dice.shuffle(found)
