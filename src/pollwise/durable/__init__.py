@@ -3,6 +3,7 @@
     recorder.py        Recorder: takes the events of records, and does what the table in core/record_states.py says
     admission.py       the queue of new rows; a job is polled after its row is on disk
     checkpoints.py     writes the state of open watches, twice a second
+    resting_states.py  writes them less often, for a ledger that costs more than a file
     outbox.py          the queue of outcomes; an outcome is published after it is on disk
     recorded_watch.py  RecordedWatch: a watch with a row
     watch_rows.py      rows for new watches, and watches from the rows of an earlier run

@@ -33,6 +33,7 @@ from pollwise.durable.recorded_watch import (
     state_of,
     write_failed,
 )
+from pollwise.durable.resting_states import checkpoints_of
 from pollwise.durable.timed_ledger import LedgerCounts, timed_ledger
 from pollwise.durable.watch_rows import WatchRows
 from pollwise.errors import ConfigurationError, LedgerWriteFailed, WatcherClosed
@@ -135,7 +136,7 @@ class Recorder(Generic[J, S]):
         start = partial(dispatcher.start, context=contextvars.copy_context())
         patience = partial(Patience, patience_s=patience_s, now=self._now, closing=self._closing)
         self.patience = patience("calls")
-        self.checkpoints: Checkpoints[J, S] = Checkpoints(
+        self.checkpoints: Checkpoints[J, S] = checkpoints_of(
             ledger=ledger,
             counts=counts,
             endpoint=rows.endpoint,

@@ -312,6 +312,9 @@ class Ledger(KeepsIntents, Protocol):
     A later change of a list that was passed does not change the call. A call that is cancelled may still be carried out. A
     repeated call changes nothing, except `claim`, which leaves out what it has claimed before.
 
+    A ledger may have an attribute `rest_s`: the least seconds between two states of one watch, for `update`. Another phase or
+    cursor comes at once all the same.
+
     Raises:
         LedgerError: From every call. Nothing of that call was kept.
         ConfigurationError: From the calls that write: a value cannot be kept.

@@ -33,7 +33,13 @@ class FencedLedger(PostgresCalls):
 
     Every call that writes raises `LeaseLost` once another process owns the shard, and nothing of it is kept. Rows of other shards
     stay as they are.
+
+    Attributes:
+        rest_s: Seconds between two states of one watch, unless its phase or cursor changes. Each state is a row for the database, and
+            after a crash the job is polled again anyway.
     """
+
+    rest_s = 30.0
 
     def __init__(self, connections: Connections, fence: Fence, *, linger_s: float) -> None:
         super().__init__(connections, fence=fence, linger_s=linger_s)
