@@ -34,6 +34,11 @@ def queries() -> Iterator[tuple[str, str, str]]:
             yield panel["title"], target["expr"], target["legendFormat"]
 
 
+def queries_of_a_batch() -> Iterator[tuple[str, str, str]]:
+    """The same without those about leases, which only a worker of a fleet has."""
+    return (found for found in queries() if "pollwise_lease_" not in found[1])
+
+
 def grafana_would_ask(query: str) -> str:
     """The query with all endpoints and accounts, over half a minute."""
     return re.sub(r"\$(endpoint|account)\b", ".*", query).replace("$__rate_interval", "30s")

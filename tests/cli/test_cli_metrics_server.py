@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from dashboard import grafana_would_ask, queries, scrape_of, unanswered
+from dashboard import grafana_would_ask, queries_of_a_batch, scrape_of, unanswered
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.metrics_server import metrics_served
 from pollwise.simulator import Simulator
@@ -46,7 +46,7 @@ async def test_a_running_batch_can_be_scraped(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    """Stderr says where. Every query of the dashboard has an answer."""
+    """Stderr says where. Every query of the dashboard has an answer, but for those about a fleet."""
     environment.setenv("DOCUMENT360_BASE_URL", simulator.document360_url)
     simulator.add_delete("T1", duration_s=3600.0)
     simulator.add_delete("T2", duration_s=0.0)
@@ -58,7 +58,7 @@ async def test_a_running_batch_can_be_scraped(
         command("batch", str(jobs), "--metrics-port", "0", "--timeout", "60", "--interval", "0.05", "--rate", "1000/s")
     )
     target = await announced(capsys)
-    asked = [(query, legend) for _, query, legend in queries() if not query.endswith(" or vector(0)")]
+    asked = [(query, legend) for _, query, legend in queries_of_a_batch() if not query.endswith(" or vector(0)")]
     missing = [query for query, _ in asked]
     while missing and not running.done():
         scrape = scrape_of(await asyncio.to_thread(fetched, f"http://{target}/metrics"))
@@ -122,7 +122,7 @@ async def test_prometheus_answers_every_query_of_the_dashboard(
         command("batch", str(jobs), "--metrics-port", "0", "--timeout", "90", "--interval", "0.25", "--rate", "1000/s")
     )
     target = await announced(capsys)
-    missing = {query for _, query, _ in queries()}
+    missing = {query for _, query, _ in queries_of_a_batch()}
     async with prometheus(target, tmp_path) as server:
         while missing and not running.done():
             with contextlib.suppress(OSError):  # it is not up yet
