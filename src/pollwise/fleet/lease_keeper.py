@@ -97,7 +97,7 @@ class LeaseKeeper:
                     kept = await self._renew()
             except (LedgerError, TimeoutError) as exc:
                 self._counts.failed_renewals += 1
-                self.on_failure(exc)
+                self.on_failure(exc, began)
                 pause_s = min(_LONGEST_PAUSE_S, self._ttl_s / 6.0) / 2.0
             else:
                 self._on_success()
@@ -146,11 +146,11 @@ class LeaseKeeper:
             except LedgerError as exc:
                 self.on_failure(exc)
 
-    def on_failure(self, exc: BaseException) -> None:
-        """The database failed. Renew soon."""
+    def on_failure(self, exc: BaseException, since: float | None = None) -> None:
+        """The database failed. Renew soon. `since` is when the call began that failed, if it took a while."""
         now = self._now()
         if self._away_since is None:
-            self._away_since = now
+            self._away_since = now if since is None else since
             self._soon.set()
         if not self._is_logged and now - self._away_since >= self._ttl_s / 3.0:
             self._is_logged = True
