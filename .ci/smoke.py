@@ -48,12 +48,20 @@ def check_module(name: str) -> None:
 
 
 def check_command() -> None:
-    """The command without its extra says what to install, without a traceback."""
-    command = Path(sys.executable).with_name("pollwise")
-    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - our own
-    said = done.stdout + done.stderr
-    if done.returncode == 0 or "Traceback" in said or "pollwise[cli]" not in said:
+    """The command without its extra shows its version, and else says what to install, without a traceback."""
+    version = run("--version")
+    if (version.returncode, version.stdout) != (0, f"pollwise {metadata.version('pollwise')}\n"):
+        fail(f"the command does not show its version: {version.stdout}{version.stderr}")
+    demo = run("demo")
+    said = demo.stdout + demo.stderr
+    if demo.returncode == 0 or "Traceback" in said or "pollwise[cli]" not in said:
         fail(f"the command does not say that it needs its extra: {said}")
+
+
+def run(argument: str) -> subprocess.CompletedProcess[str]:
+    """Run the command of this environment."""
+    command = Path(sys.executable).with_name("pollwise")
+    return subprocess.run([command, argument], capture_output=True, text=True, check=False)  # noqa: S603 - our own
 
 
 def fail(reason: str) -> NoReturn:
