@@ -154,7 +154,8 @@ class Patience:
     def _log(self, error: Exception | None, count: int, again: int) -> None:
         why = f"{type(error).__name__}: {'' if error is None else safe_message(error)}"
         known, self._logged = why == self._logged and again == count, why
-        level = logging.DEBUG if known else logging.WARNING
+        # a lost lease ends the watcher, which raises it
+        level = logging.DEBUG if known or isinstance(error, LeaseLost) else logging.WARNING
         _log.log(
             level,
             "the ledger does not take %d %s (%s); %d are tried again",

@@ -7,6 +7,7 @@
     lease_counts.py  counts leases, for telemetry
     notices.py      what a worker hears from other processes, and tells them
     shares.py       decides how many shards a worker takes and releases
+    setup_guard.py  keeps outcomes of a wrong set-up out of the ledger
     owned_shard.py  runs the `JobWatcher` of one shard
     owner_requests.py  carries out what other processes ask of the owner
     client.py       `Client`: submits jobs and gets their outcomes, from any process

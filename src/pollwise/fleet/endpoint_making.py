@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final, TypeAlias
 
@@ -42,7 +43,8 @@ class EndpointMaker:
     def __init__(self, endpoint_for: EndpointFor, name: str) -> None:
         self._endpoint_for = endpoint_for
         self._name = name
-        self._refused: dict[Shard, tuple[float, float]] = {}  # until when, and the pause before that
+        self._refused: dict[Shard, float] = {}  # until when
+        self._last: dict[Shard, tuple[float, float]] = {}  # when it was refused last, and for how long
 
     async def make(self, shard: Shard) -> Endpoint[Any, Any] | None:
         """The endpoint of this shard, or None if it cannot be served here."""
@@ -60,17 +62,24 @@ class EndpointMaker:
 
     def refuse(self, shard: Shard, exc: Exception) -> None:
         """The shard cannot be served here, because of this error."""
-        known = self._refused.get(shard)
-        pause_s = _FIRST_REFUSAL_S if known is None else min(2.0 * known[1], _LONGEST_REFUSAL_S)
-        self._refused[shard] = asyncio.get_running_loop().time() + pause_s, pause_s
-        if known is None:
+        self.refuse_because(shard, type(exc).__name__, str(exc) if isinstance(exc, PollwiseError) else "")
+
+    def refuse_because(self, shard: Shard, kind: str, text: str) -> None:
+        """The shard cannot be served here. `kind` is the class of an error, and `text` its message or empty."""
+        now = asyncio.get_running_loop().time()
+        at, pause_s = self._last.get(shard, (-math.inf, 0.0))
+        is_new = now - at > 2.0 * pause_s + _MAKING_S  # it was served since then
+        pause_s = _FIRST_REFUSAL_S if is_new else min(2.0 * pause_s, _LONGEST_REFUSAL_S)
+        self._last[shard] = now, pause_s
+        self._refused[shard] = now + pause_s
+        if is_new:
             _log.warning(
                 "%s: the shard %s cannot be served here (%s%s); it is left to other workers, and tried again later",
                 self._name,
                 shard,
-                type(exc).__name__,
-                f": {exc}" if isinstance(exc, PollwiseError) else "",
-                extra=log_fields(endpoint=shard.endpoint, error_type=type(exc).__name__),
+                kind,
+                f": {text}" if text else "",
+                extra=log_fields(endpoint=shard.endpoint, error_type=kind),
             )
 
     def served(self, shard: Shard) -> None:
@@ -84,4 +93,4 @@ class EndpointMaker:
 
     def refused_at(self, now: float) -> Collection[Shard]:
         """Those that are not tried at this time."""
-        return {shard for shard, (until, _) in self._refused.items() if until > now}
+        return {shard for shard, until in self._refused.items() if until > now}

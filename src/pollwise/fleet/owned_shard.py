@@ -24,11 +24,12 @@ from pollwise.durable.opened import OpenedParts
 from pollwise.durable.resume import Arrivals
 from pollwise.errors import OriginChanged, WatcherClosed
 from pollwise.fleet.owner_requests import OwnerRequests
+from pollwise.fleet.setup_guard import GuardedLedger
 from pollwise.fleet.spending import Spending
 from pollwise.fleet.stats import OwnedShardStats
 from pollwise.fleet.tasks import cancelled, wait_first
-from pollwise.ledger import Acknowledgement, LeaseLost, LedgerError, Shard
-from pollwise.ledger.postgres import FencedLedger, Lease
+from pollwise.ledger import Acknowledgement, Conclusion, LeaseLost, LedgerError, Shard
+from pollwise.ledger.postgres import Lease
 from pollwise.ledger.postgres.requests import Requests
 from pollwise.ledger.postgres.workers import Workers
 from pollwise.model.events import Outcome
@@ -91,7 +92,7 @@ class OwnedShard(Generic[J, S]):
         endpoint: Endpoint[J, S],
         watcher: JobWatcher[J, S, Any, Any],
         budget: RateBudget,
-        ledger: FencedLedger,
+        ledger: GuardedLedger,
         *,
         workers: Workers,
         requests: Requests,
@@ -152,6 +153,11 @@ class OwnedShard(Generic[J, S]):
             self.hold()
             self._drain_s = drain_s
             self._leaving.set()
+
+    @property
+    def fault(self) -> Conclusion | None:
+        """The outcome that shows that this worker cannot serve the shard, or None."""
+        return self._ledger.fault
 
     @property
     def spends_much(self) -> bool:

@@ -2,7 +2,8 @@
 
 Rule 1: a shard is served while this process has its lease (`lease_keeper.py`).
 Rule 2: how many shards are taken and released is decided in `shares.py`.
-Rule 3: the endpoint of a shard is made before the shard is taken. If that fails, the shard is left to others.
+Rule 3: the endpoint of a shard is made before the shard is taken. If that fails, or if the API refuses its credentials, the shard is left
+to others.
 Rule 4: no fault of one shard ends another one, or the worker. A lease without a watcher is given back, repeatedly if that fails.
 """
 
@@ -15,7 +16,7 @@ import random
 import socket
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Self, Unpack, cast
 
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError
@@ -25,13 +26,14 @@ from pollwise.fleet.lease_keeper import LeaseKeeper
 from pollwise.fleet.notices import Notices
 from pollwise.fleet.options import ShowsMetrics, WatchingOptions
 from pollwise.fleet.owned_shard import OwnedShard
+from pollwise.fleet.setup_guard import GuardedLedger
 from pollwise.fleet.shares import plan
 from pollwise.fleet.spending import spend
 from pollwise.fleet.splitting import base_of, budget_of
 from pollwise.fleet.stats import WorkerStats
 from pollwise.fleet.store_clock import StoreClock
 from pollwise.fleet.tasks import cancelled, wait_first
-from pollwise.ledger import LeaseLost, LedgerError, Shard
+from pollwise.ledger import LeaseLost, Ledger, LedgerError, Shard
 from pollwise.ledger.postgres import Lease, Leases, PostgresLedger
 from pollwise.ledger.postgres.ledger import connections_of
 from pollwise.ledger.postgres.requests import Requests
@@ -339,13 +341,18 @@ class Worker:
 
     def _own(self, lease: Lease, endpoint: Endpoint[Any, Any], spent: str | None, age_s: float) -> None:
         shard = lease.shard
-        ledger = self._store.fenced(shard, lease.epoch)
+        guarded = GuardedLedger(self._store.fenced(shard, lease.epoch), shard)
         try:
             budget = None if self._budget_for is None else self._budget_for(base_of(shard))
             budget = budget_of(budget or RateBudget.documented(endpoint.documented_limit), shard)
             spend(budget, spent, age_s, self._now())
             watcher: JobWatcher[Any, Any, Any, Any] = JobWatcher(
-                endpoint, timeout_s=None, budget=budget, ledger=ledger, ledger_patience_s=_FOREVER_S, **self._options
+                endpoint,
+                timeout_s=None,
+                budget=budget,
+                ledger=cast("Ledger", guarded),
+                ledger_patience_s=_FOREVER_S,
+                **self._options,
             )
             use_clock(watcher, self._clock)
         except Exception as exc:  # noqa: BLE001  # foreign code, or options that cannot be right
@@ -357,7 +364,7 @@ class Worker:
             endpoint,
             watcher,
             budget,
-            ledger,
+            guarded,
             workers=self._workers,
             requests=self._requests,
             on_concluded=self._notices.concluded,
@@ -375,9 +382,12 @@ class Worker:
         try:
             await owned.run()
         except LeaseLost:
-            lost = True
-            self._counts.lost(shard)
-            _log.info("%s: another worker has taken the shard %s", self.name, shard)
+            if (fault := owned.fault) is not None:
+                self._making.refuse_because(shard, fault.error_type or "", fault.error_message or "")
+            else:
+                lost = True
+                self._counts.lost(shard)
+                _log.info("%s: another worker has taken the shard %s", self.name, shard)
         except TimeoutError:
             _log.warning("%s: the last states of %s were not written in time", self.name, shard)
         except Exception as exc:  # noqa: BLE001  # rule 4
