@@ -23,11 +23,14 @@ async def test_two_consumers_share_the_outcomes(store: PostgresLedger) -> None:
     some = jobs(*(str(n) for n in range(120)))
     await client.submit_many(some, timeout_s=60)
     taken: list[Any] = []
+    both_have_one = asyncio.Barrier(2)  # otherwise a fast consumer could take all
 
     async def consume(one: Client[Any, Any]) -> int:
         count = 0
         async with one.outcomes(limit=5) as outcomes:
             async for delivery in outcomes:
+                if count == 0:
+                    await both_have_one.wait()
                 taken.append(delivery.outcome)
                 assert await delivery.ack()
                 count += 1
