@@ -10,10 +10,12 @@ import pytest
 
 from kept_toy import MemoryLedger, acknowledged, keeping, toys
 from pollwise.core.pacing import Pacing
+from pollwise.durable.resting_states import RestingStates
 from pollwise.ledger import LeaseLost, LedgerFull, Shard
 from pollwise.model.reading import Phase
-from pollwise.testing import Answer
-from toy import SUCCEEDED, ToyJob, running
+from pollwise.testing import Answer, Slow
+from pollwise.watcher import parts_of
+from toy import SUCCEEDED, ToyJob, by_job, running
 
 pytestmark = pytest.mark.looptime
 
@@ -88,3 +90,27 @@ async def test_nothing_is_written_after_a_lost_lease() -> None:
             del ledger.broken["update"]
             await asyncio.sleep(20.0)
     assert ledger.of(id="job-0").polls == 1
+
+
+async def test_a_rest_is_no_longer_because_another_watch_waits() -> None:
+    """A watch that began later does not delay the state of an earlier one."""
+    ledger = RestingLedger()
+    script = by_job({"early": [running(1), Slow(running(2), 4.5), running(3)], "late": [running(1), running(2)]})
+    async with keeping(ledger, script, pacing=Pacing.fixed(5.0)) as (watcher, _):
+        await watcher.record(ToyJob("early"))
+        await asyncio.sleep(4.0)
+        await watcher.record(ToyJob("late"))  # its second poll comes before that of the other one is answered
+        await asyncio.sleep(7.4)
+        assert ledger.of(id="early").polls == 2
+
+
+async def test_an_ended_rest_is_forgotten() -> None:
+    """Also if no state waited for it. Jobs that come and go leave nothing behind."""
+    ledger = RestingLedger()
+    script: dict[str, list[Answer]] = {f"job-{n}": [running(1), SUCCEEDED] for n in range(20)}
+    async with keeping(ledger, by_job(script), pacing=Pacing.fixed(1.0)) as (watcher, _):
+        await watcher.record_all(toys(20))
+        await asyncio.sleep(15.0)
+        checkpoints = parts_of(watcher).recorder.checkpoints  # type: ignore[union-attr]
+        assert isinstance(checkpoints, RestingStates)
+        assert not checkpoints._resting

@@ -8,7 +8,9 @@ Rule 3: leaving the watcher writes all states that wait.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Hashable
+from itertools import takewhile
 from typing import Any, TypeVar
 
 from pollwise.core.machine import WatchMachine
@@ -57,19 +59,16 @@ class RestingStates(Checkpoints[J, S]):
             super().add(watch)
             return
         self._waiting[row] = watch
-        if self._rest_timer is None:
-            self._wake_at(rest[0])
 
     async def drain(self) -> None:
         """Write the remaining states, once. No watch may be added after that."""
-        self._end_rests(float("inf"))
+        self._end_rests(math.inf)
         await super().drain()
+        self._forget()
 
     def discard(self) -> None:
         """Write nothing more."""
-        self._waiting.clear()
-        self._resting.clear()
-        self._cancel_timer()
+        self._forget()
         super().discard()
 
     async def _write(self, changed: list[RecordedWatch[J, S]]) -> list[RecordedWatch[J, S]]:
@@ -81,34 +80,31 @@ class RestingStates(Checkpoints[J, S]):
         for row, decisive in written.items():
             self._resting.pop(row, None)  # so that it is the last one now
             self._resting[row] = (ends, *decisive)
+        self._await_end()
         return left
 
-    def _wake_at(self, at: float) -> None:
-        delay_s = max(0.0, at - self._now())
-        self._rest_timer = asyncio.get_running_loop().call_later(delay_s, self._on_rest_end)
+    def _await_end(self) -> None:
+        """Wake up when the first rest is over."""
+        if self._resting and self._rest_timer is None:
+            first, *_ = next(iter(self._resting.values()))
+            self._rest_timer = asyncio.get_running_loop().call_later(max(0.0, first - self._now()), self._on_end)
 
-    def _on_rest_end(self) -> None:
+    def _on_end(self) -> None:
         self._rest_timer = None
         self._end_rests(self._now())
-        if self._waiting and self._resting:
-            self._wake_at(next(iter(self._resting.values()))[0])
+        self._await_end()
 
     def _end_rests(self, until: float) -> None:
         """End the rests that are over at this time, and write the states that waited for it."""
-        ended = []
-        for row, (ends, _, _) in self._resting.items():
-            if ends > until:
-                break
-            ended.append(row)
-        for row in ended:
+        for row in [*takewhile(lambda row: self._resting[row][0] <= until, self._resting)]:
             del self._resting[row]
             watch = self._waiting.pop(row, None)
             if watch is not None:
                 super().add(watch)
-        if not self._resting:
-            self._cancel_timer()
 
-    def _cancel_timer(self) -> None:
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._resting.clear()
         if self._rest_timer is not None:
             self._rest_timer.cancel()
             self._rest_timer = None
