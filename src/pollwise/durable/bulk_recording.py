@@ -14,7 +14,7 @@ from pollwise.durable.recorder import Recorder
 from pollwise.runtime.fairness import STEPS, Yielder
 from pollwise.runtime.watch import Watch
 
-__all__ = ["record_jobs"]
+__all__ = ["each_of", "record_jobs"]
 
 J = TypeVar("J", bound=Hashable)
 W = TypeVar("W", bound=Watch[Any, Any, Any])
@@ -29,7 +29,7 @@ async def record_jobs(
     watches: list[W] = []
     fair = Yielder()
     try:
-        async for job in _each(jobs):
+        async for job in each_of(jobs):
             watches.append(watch(job))
             await fair.checkpoint()
             if len(watches) % STEPS == 0 and len(watches) > _AHEAD:
@@ -46,7 +46,8 @@ async def _recorded(recorder: Recorder[Any, Any], watches: Sequence[Watch[Any, A
         await recorder.wait_recorded(watch)
 
 
-async def _each(jobs: Iterable[J] | AsyncIterable[J]) -> AsyncIterator[J]:
+async def each_of(jobs: Iterable[J] | AsyncIterable[J]) -> AsyncIterator[J]:
+    """These jobs, from either kind of iterable."""
     if isinstance(jobs, AsyncIterable):
         async for job in jobs:
             yield job

@@ -7,9 +7,10 @@ Rule 3: deadlines are set by the clock of the database's server.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Hashable, Iterable
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncIterable, Hashable, Iterable
+from typing import Generic, TypeVar
 
+from pollwise.durable.bulk_recording import each_of
 from pollwise.errors import ConfigurationError
 from pollwise.fleet.deliveries import ClaimedOutcomes
 from pollwise.fleet.errors import JobNotRecorded
@@ -104,7 +105,7 @@ class Client(Generic[J, S]):
             require_seconds("timeout_s", timeout_s)
         begun = 0
         batch: list[J] = []
-        async for job in _each(jobs):
+        async for job in each_of(jobs):
             batch.append(job)
             if len(batch) == _BATCH:
                 begun += await self._record(batch, timeout_s)
@@ -182,12 +183,3 @@ class Client(Generic[J, S]):
         if asked is None:
             raise JobNotRecorded(self._store.where, str(self.shard), job)
         return asked
-
-
-async def _each(jobs: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
-    if isinstance(jobs, AsyncIterable):
-        async for job in jobs:
-            yield job
-    else:
-        for job in jobs:
-            yield job
