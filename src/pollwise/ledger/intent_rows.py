@@ -8,15 +8,16 @@ is an error, because without it a job could be started twice.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pollwise.ledger.checksums import checksum
 from pollwise.ledger.intents import Intended, Intent, NewIntent
 from pollwise.ledger.rows import COLUMNS, Row, known_watch, microseconds
 from pollwise.ledger.statements import DamagedIntents, DamagedRows, Work, fetch, sound_rows
 
-__all__ = ["FORGET", "INTEND", "UNFINISHED", "finish", "insert_intent", "intents_to_save"]
+__all__ = ["FORGET", "INTEND", "UNFINISHED", "finish", "insert_intent", "intent_from", "intents_to_save"]
 
 _COLUMNS = "id, endpoint, account, submit_key, digest, began_us, watch, checksum"
 _TYPES = (int, str, str, str, str, int)
@@ -58,7 +59,13 @@ def insert_intent(db: sqlite3.Connection, row: Row, *, again: bool = False) -> N
 
 def _intent(db: sqlite3.Connection, row: Row) -> Intent:
     """The intent of a row. Raises DamagedIntents, or DamagedRows if the row of its job is damaged."""
-    number, endpoint, account, key, digest, began_us, watch = _sound(row)
+    *columns, watch = _sound(row)
+    return intent_from(columns, None if watch is None else _job_of(db, watch))
+
+
+def intent_from(columns: Sequence[Any], keys: Mapping[str, str] | None) -> Intent:
+    """The intent of its number, endpoint, account, key, digest and time in microseconds, and the keys of its job."""
+    number, endpoint, account, key, digest, began_us = columns
     return Intent(
         id=number,
         endpoint=endpoint,
@@ -66,7 +73,7 @@ def _intent(db: sqlite3.Connection, row: Row) -> Intent:
         key=key,
         digest=digest,
         began=_EPOCH + timedelta(0, 0, began_us),
-        keys=None if watch is None else _job_of(db, watch),
+        keys=keys,
     )
 
 

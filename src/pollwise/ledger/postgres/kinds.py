@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import attrs
@@ -17,6 +16,7 @@ import orjson
 
 from pollwise.errors import ConfigurationError
 from pollwise.ledger.errors import LeaseLost, LedgerCorrupt, LedgerFailed
+from pollwise.ledger.intent_rows import intent_from
 from pollwise.ledger.intents import Intended, Intent, NewIntent
 from pollwise.ledger.postgres.columns import (
     change_row,
@@ -49,7 +49,6 @@ __all__ = [
     "intent_of",
 ]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRIES = 5  # of recording a job that another process records at the same time
 
 
@@ -258,16 +257,8 @@ def _intended(identity: bytes, known: Mapping[bytes, tuple[bool, Intent]], given
 
 def intent_of(row: Iterable[Any]) -> Intent:
     """The intent of its number, endpoint, account, key, digest, time, and the keys of its job as JSON or None."""
-    number, endpoint, account, key, digest, began_us, job = row
-    return Intent(
-        id=number,
-        endpoint=endpoint,
-        account=account,
-        key=key,
-        digest=digest,
-        began=_EPOCH + timedelta(0, 0, began_us),
-        keys=None if job is None else orjson.loads(job),
-    )
+    *columns, job = row
+    return intent_from(columns, None if job is None else orjson.loads(job))
 
 
 @attrs.frozen
