@@ -43,7 +43,7 @@ class EndpointMaker:
     def __init__(self, endpoint_for: EndpointFor, name: str) -> None:
         self._endpoint_for = endpoint_for
         self._name = name
-        self._refused: dict[Shard, float] = {}  # until when
+        self._refused: set[Shard] = set()
         self._last: dict[Shard, tuple[float, float]] = {}  # when it was refused last, and for how long
 
     async def make(self, shard: Shard) -> Endpoint[Any, Any] | None:
@@ -71,7 +71,7 @@ class EndpointMaker:
         is_new = now - at > 2.0 * pause_s + _MAKING_S  # it was served since then
         pause_s = _FIRST_REFUSAL_S if is_new else min(2.0 * pause_s, _LONGEST_REFUSAL_S)
         self._last[shard] = now, pause_s
-        self._refused[shard] = now + pause_s
+        self._refused.add(shard)
         if is_new:
             _log.warning(
                 "%s: the shard %s cannot be served here (%s%s); it is left to other workers, and tried again later",
@@ -84,13 +84,13 @@ class EndpointMaker:
 
     def served(self, shard: Shard) -> None:
         """The shard is served here."""
-        self._refused.pop(shard, None)
+        self._refused.discard(shard)
 
     @property
     def refused(self) -> Collection[Shard]:
         """The shards that could not be served here at the last try."""
-        return self._refused.keys()
+        return self._refused
 
     def refused_at(self, now: float) -> Collection[Shard]:
         """Those that are not tried at this time."""
-        return {shard for shard, until in self._refused.items() if until > now}
+        return {shard for shard in self._refused if sum(self._last[shard]) > now}
