@@ -286,12 +286,6 @@ def _rate(value: Any, folder: Path) -> str:
     return text
 
 
-def _format(value: Any, _folder: Path) -> str:
-    if value not in ("csv", "jsonl"):
-        raise ValueError(f"expected csv or jsonl, got {_shown(value)}")
-    return str(value)
-
-
 def _proxy(value: Any, folder: Path) -> str:
     text = _text(value, folder)
     if "@" in text:
@@ -299,10 +293,13 @@ def _proxy(value: Any, folder: Path) -> str:
     return text
 
 
-def _output(value: Any, _folder: Path) -> str:
-    if value not in ("json", "table"):
-        raise ValueError(f"expected json or table, got {_shown(value)}")
-    return str(value)
+def _one_of(*texts: str) -> Callable[[Any, Path], str]:
+    def read(value: Any, _folder: Path) -> str:
+        if value not in texts:
+            raise ValueError(f"expected {' or '.join(texts)}, got {_shown(value)}")
+        return str(value)
+
+    return read
 
 
 def _url(value: Any, folder: Path) -> str:
@@ -341,7 +338,7 @@ KEYS: Final[Mapping[str, Callable[[Any, Path], Value]]] = {
     "endpoint": _text,
     "endpoints": _path,
     "fail-fast": _flag,
-    "format": _format,
+    "format": _one_of("csv", "jsonl"),
     "interval": _duration,
     "json": _flag,
     "ledger": _ledger,
@@ -349,7 +346,7 @@ KEYS: Final[Mapping[str, Callable[[Any, Path], Value]]] = {
     "max-interval": _duration,
     "metrics-host": _text,
     "metrics-port": _whole(0, 65535),
-    "output": _output,
+    "output": _one_of("json", "table"),
     "proxy": _proxy,
     "quiet": _flag,
     "rate": _rate,
