@@ -26,7 +26,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without waits. The tests of setup_faults.py say how long they are."""
     monkeypatch.setattr("pollwise.core.machine.SECOND_LOOK_AFTER_S", 0.01)
     monkeypatch.setattr("pollwise.core.machine.SECOND_LOOK_S", 0.02)
-    monkeypatch.setattr("pollwise.cli.batch._GRACE_S", 0.1)
+    monkeypatch.setattr("pollwise.cli.batch.GRACE_S", 0.1)
 
 
 @pytest.fixture(scope="module")

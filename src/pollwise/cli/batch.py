@@ -25,7 +25,7 @@ from pollwise.cli.batch_options import BatchOptions
 from pollwise.cli.batch_progress import BatchProgress
 from pollwise.cli.batch_screen import PlainBatch, counts_text, open_batch_screen
 from pollwise.cli.batch_transport import BatchTransport
-from pollwise.cli.connections import transport_for
+from pollwise.cli.connections import GRACE_S, RETRY, transport_for
 from pollwise.cli.credential_variables import credential_variables
 from pollwise.cli.error_text import error_text
 from pollwise.cli.event_text import ENDED, AnyEndpoint, AnyOutcome
@@ -47,7 +47,6 @@ from pollwise.cli.run_times import run_recorded
 from pollwise.cli.safe_text import counted, duration, safe
 from pollwise.cli.screen import Screen
 from pollwise.cli.terminal import print_note
-from pollwise.core.pacing import Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import AuthenticationError, LedgerWriteFailed, OriginChanged, SetupError
 from pollwise.ledger import LedgerError
@@ -59,12 +58,10 @@ __all__ = ["batch_exit_status", "batch_facts", "run_batch"]
 
 _MOST_REASONS = 5
 _LEDGER_PATIENCE_S = 60.0  # time to free space on a full disk
-_GRACE_S = 3.0  # as in `watch`: a user names jobs that exist; three polls are sent in any case
 _CONTINUE = "Run the same command to continue"
 _WITHOUT_FAIL_FAST = "Run the command without --fail-fast to continue"
 _NO_EXEC = ExecOptions()
 _OUTCOMES = {ExitStatus.SUCCEEDED: "succeeded", ExitStatus.FAILED: "failed", ExitStatus.ABANDONED: "abandoned"}
-_RETRY = Retry(outage_s=1800.0)  # a batch may run overnight, so a shorter outage than half an hour abandons no job
 
 
 async def run_batch(jobs: str, options: BatchOptions, at_end: ExecOptions = _NO_EXEC) -> ExitStatus:
@@ -188,8 +185,8 @@ class _Batch:
             endpoint,
             timeout_s=options.timeout,
             pacing=options.pacing(),
-            retry=_RETRY,
-            not_found_grace_s=_GRACE_S,
+            retry=RETRY,
+            not_found_grace_s=GRACE_S,
             transport=batch_transport,
             budget=budget,
             limits=Limits(concurrency=options.concurrency),

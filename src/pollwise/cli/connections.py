@@ -1,4 +1,4 @@
-"""How the commands connect: proxy, certificates, and the transport that uses them.
+"""How the commands connect: proxy, certificates, the transport that uses them, and which failures they wait out.
 
 Rule 1: a file that cannot be used, or a URL of no proxy, is a usage error before any request is sent.
 Rule 2: `--proxy` takes no password, because every process of the machine can read the arguments. A variable takes one.
@@ -15,11 +15,16 @@ from yarl import URL
 from pollwise.cli.exit_status import UsageError
 from pollwise.cli.options import WatchOptions
 from pollwise.cli.safe_text import safe
+from pollwise.core.pacing import Retry
 from pollwise.errors import ConfigurationError
 from pollwise.http.transport import AiohttpTransport
 
-__all__ = ["proxy_of", "tls_of", "transport_for"]
+__all__ = ["GRACE_S", "RETRY", "proxy_of", "tls_of", "transport_for"]
 
+GRACE_S: Final = 3.0
+"""For an unknown job. A user names jobs that exist; three polls are sent in any case."""
+RETRY: Final = Retry(outage_s=1800.0)
+"""Of many jobs. They may run overnight, so a shorter outage than half an hour abandons none."""
 _NO_PROXY: Final = "none"
 
 

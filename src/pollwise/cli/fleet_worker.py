@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pollwise.cli.batch_options import budget_of, moved_origins
-from pollwise.cli.connections import transport_for
+from pollwise.cli.connections import GRACE_S, RETRY, transport_for
 from pollwise.cli.endpoint_names import EndpointNames
 from pollwise.cli.event_text import AnyEndpoint
 from pollwise.cli.exit_status import ExitStatus, UsageError
@@ -25,7 +25,6 @@ from pollwise.cli.fleet_options import FleetNames, WorkerOptions
 from pollwise.cli.ledger_place import DatabaseUrl, in_database
 from pollwise.cli.safe_text import safe
 from pollwise.cli.terminal import print_note
-from pollwise.core.pacing import Retry
 from pollwise.core.rate_budget import RateBudget
 from pollwise.errors import ConfigurationError
 from pollwise.ledger import Shard
@@ -33,8 +32,6 @@ from pollwise.model.limits import Limits
 
 __all__ = ["endpoint_maker", "run_worker"]
 
-_RETRY: Final = Retry(outage_s=1800.0)  # as in `batch`
-_GRACE_S: Final = 3.0
 _WORKER_LOG: Final = "pollwise.fleet.worker"
 _STDIN: Final = 0
 _PARENT_ENDED: Final = 1
@@ -71,8 +68,8 @@ async def run_worker(place: DatabaseUrl, names: FleetNames, options: WorkerOptio
                 drain_s=options.drain,
                 budget_for=budget_for,
                 pacing=pacing,
-                retry=_RETRY,
-                not_found_grace_s=_GRACE_S,
+                retry=RETRY,
+                not_found_grace_s=GRACE_S,
                 transport=transport,
                 limits=Limits(concurrency=options.concurrency),
                 moved_from=moved,

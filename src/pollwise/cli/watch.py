@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
-from pollwise.cli.connections import transport_for
+from pollwise.cli.connections import GRACE_S, transport_for
 from pollwise.cli.credential_variables import credential_variables
 from pollwise.cli.declared import keys_of
 from pollwise.cli.endpoint_names import EndpointNames
@@ -32,7 +32,6 @@ J = TypeVar("J", bound=Hashable)
 
 MAY_RUN: Final = "stopped watching; the job may still be running. Run the same command to go on."
 _EXAMPLE: Final = "https://api.example.com"
-_GRACE_S: Final = 3.0  # a user names a job that exists; three polls are sent in any case
 _NO_EXEC: Final = ExecOptions()
 _USUAL_BODY: Final = 1_048_576  # bytes, as the transport has it
 
@@ -92,7 +91,7 @@ async def watching(
         pacing=pacing,
         transport=transport,
         limits=limits,
-        not_found_grace_s=_GRACE_S if grace_s is None else grace_s,
+        not_found_grace_s=GRACE_S if grace_s is None else grace_s,
     )
     try:
         async with screen, transport, watcher:  # the rows stay if Ctrl-C comes while the others close
