@@ -1,7 +1,7 @@
 """Whether a try of a task starts a job, or goes on with the job of an earlier try.
 
-Rule 1: the tries of a task instance until somebody clears it are for one job. A task that is cleared gets a new one. The
-number that tells them apart is `max_tries`, which Airflow raises when a task is cleared.
+Rule 1: all tries of a task instance are for one job, until the task is cleared. A cleared task starts a new job. `max_tries`
+tells them apart, because Airflow raises it when a task is cleared.
 Rule 2: the key is in Airflow's task state store before the request is sent, and the resume token after it. The key is random:
 a run that was deleted and created again has the same names, and its API may still know an old key.
 Rule 3: a request that an earlier try may have sent is sent again only if it is idempotent. Otherwise the task fails, because a

@@ -40,7 +40,7 @@ _STATE_CELLS, _TIME_CELLS, _POLLS_CELLS = 12, 6, 5
 _MOST_JOBS, _MOST_JOB_CELLS, _MOST_NAME_CELLS = 6, 60, 40
 _WITH_MESSAGE, _WITH_POLLS = 50, 96  # from this number of cells on, a row of a job has these columns
 _MOST_HOSTS, _HOST_LINES = 3, 2  # hosts that are down, and lines for each of them
-_FEWEST_ENDPOINTS, _ENDPOINTS_SHARE = 2, 4  # at most a quarter of the lines, but so many endpoints have a line
+_FEWEST_ENDPOINTS, _ENDPOINTS_SHARE = 2, 4  # endpoints with a line: at least 2, at most a quarter of the lines
 _ENDPOINTS_WITH_TIMES = 2  # from this number of endpoints on, each has its time left
 _MOST_REASON_LINES = 2  # in the last table, that of the jobs that did not succeed
 _TITLE_LINES = 2  # of a table of jobs: an empty line, and its title
@@ -227,7 +227,7 @@ class LiveBatch(LiveScreen):
         return lines
 
     def _with_reason(self, row: Text, note: str, columns: int, most: int) -> Iterator[Text]:
-        """A row, and the reason beside it in at most so many lines."""
+        """A row, and the reason beside it in at most `most` lines."""
         cells = columns - row.cell_len - 2
         if not note or columns < _WITH_MESSAGE:
             yield row

@@ -103,7 +103,7 @@ class DemoResult:
 
 
 async def run_fleet_demo(*, jobs: int, seconds: float, options: EventOptions) -> ExitStatus:
-    """Run the demo with jobs of up to so many seconds. Returns SUCCEEDED if nothing was lost, doubled or refused.
+    """Run the demo with jobs of up to `seconds`. Returns SUCCEEDED if nothing was lost, doubled or refused.
 
     Raises:
         UsageError: A package is missing, or a process does not start.

@@ -139,7 +139,7 @@ class SubmitOptions(EventOptions):
     """Stop watching a job DURATION after it was submitted, such as 12h; `none` is no limit."""
 
     split: Count = 1
-    """Divide the jobs of each endpoint in so many shards, for more than one worker. The same in every submit."""
+    """Number of shards for the jobs of each endpoint, for more than one worker. Name the same number in every submit."""
 
     wait: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Then wait for the outcomes, and show them."""

@@ -35,7 +35,7 @@ class LiveFrame(RenderHook):
 
     Args:
         console: The terminal.
-        rows: Makes the rows of a frame of so many columns and lines. They are cut to that size.
+        rows: Makes the rows of a frame from its numbers of columns and lines. The rows are cut to that size.
     """
 
     def __init__(self, console: Console, rows: Callable[[int, int], RenderableType]) -> None:

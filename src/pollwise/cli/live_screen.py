@@ -176,7 +176,7 @@ class _Columns:
 
     @classmethod
     def of(cls, rows: Iterable[LiveRow], columns: int, now: float) -> Self:
-        """Divide a terminal of so many columns."""
+        """Divide the columns of a terminal."""
         keys, state, time = 1, _STATE_CELLS, _TIME_CELLS
         for row in rows:
             keys = max(keys, cell_len(" / ".join(row.keys)))

@@ -22,14 +22,14 @@ _DONE, _HALF, _REST = "━", "╸", "─"  # a terminal of another encoding gets
 
 
 def bar(fraction: float, cells: int) -> Text:
-    """A bar of so many cells for a fraction of 0..1. It is full only if all is done."""
+    """A bar, `cells` long, for a fraction of 0..1. It is full only if all is done."""
     halves = min(int(2 * cells * max(0.0, fraction)), 2 * cells - (fraction < 1.0))
     done = _DONE * (halves // 2) + _HALF * (halves % 2)
     return Text().append(done, style=ACCENT).append(_REST * (cells - len(done)), style="dim")
 
 
 def fitted(text: Text | str, cells: int, style: str = "", *, right: bool = False) -> Text:
-    """The text in exactly so many cells. A longer one ends in an ellipsis."""
+    """The text, filled with blanks or cut to exactly `cells`. A cut text ends in an ellipsis."""
     fits = Text(text, style=style) if isinstance(text, str) else text.copy()
     if cells < 1:
         return Text("")
@@ -42,7 +42,7 @@ def fitted(text: Text | str, cells: int, style: str = "", *, right: bool = False
 
 
 def keys_text(keys: Sequence[str], cells: int) -> Text:
-    """A job's keys in exactly so many cells. Where they would be cut to a few letters, the last key stands for all."""
+    """A job's keys in exactly `cells`. Where they would be cut to a few letters, only the last key is shown."""
     enough = cells >= min(_KEY_CELLS * len(keys), cell_len(" / ".join(keys)))
     shown = keys if enough else keys[-1:]
     return fitted(shorten_keys(shown, cells), cells)
@@ -54,7 +54,7 @@ def joined(parts: Iterable[Text], between: str = " ") -> Text:
 
 
 def wrapped(console: Console, text: Text, cells: int, most: int) -> list[Text]:
-    """The text in at most so many lines, wrapped between words. A longer one ends in an ellipsis."""
+    """The text in lines of `cells`, wrapped between words. After `most` lines it ends in an ellipsis."""
     lines = [*text.wrap(console, max(1, cells), overflow="fold")]
     for line in lines:
         line.rstrip()

@@ -198,7 +198,7 @@ class JobDurations:
             ends = self._spread(survival)
             at_risk = [some + others for some, others in zip(_from_the_end(ends), outlived, strict=True)]
             survival = list(accumulate(zip(ends[:-1], at_risk[:-1], strict=True), _outliving, initial=1.0))
-        least = 1.0 / (2.0 * at_risk[0] + 2.0)  # so many jobs cannot show that a smaller share is not 0
+        least = 1.0 / (2.0 * at_risk[0] + 2.0)  # a smaller share cannot be told from 0 with this number of jobs
         frontier = self._frontier(at_risk, last_seen)
         hazards = [-math.log(max(share, least)) for share in survival[: frontier + 1]]
         return Curve(hazards, self.ended, self.log_likelihood(survival))

@@ -203,7 +203,7 @@ def _time_s(cohorts: Sequence[_Cohort], tail: Tail, quantile: float, polling: _P
     def running(after_s: float) -> float:
         return sum(weight * math.exp(-tail(age_s + after_s)) for age_s, weight in weights)
 
-    # all jobs are over by then with this chance, if so many of them are expected to run
+    # all jobs are over by then with this chance, if `few` of them are expected to run
     few = -jobs * math.expm1(math.log(quantile) / jobs)
     over_s = max(polling.pause_s, _when(running, few))
     return over_s if math.inf in (polling.rate, over_s) else _polled_s(cohorts, tail, running, over_s, polling)

@@ -200,7 +200,7 @@ class TokenBudget:
         return [*(at - now for at in self._freed_at if at > now), *([self.per_s] * self._in_flight)]
 
     def spend(self, free_in_s: Iterable[float], now: float) -> None:
-        """Another process has filled places, which are free in so many seconds. Only before the first request of this one."""
+        """Another process has filled places. Each of them is free in this number of seconds. Only before the first request of this one."""
         if self.limit is None or self.per_s is None:
             return
         places = sorted(min(free_s, self.per_s) for free_s in free_in_s if free_s > 0.0)[-self.limit :]

@@ -137,7 +137,7 @@ class Reading(Generic[S]):
         poll_after_s: float | None = None,
         cursor: Cursor = None,
     ) -> Reading[T]:
-        """A reading of a job that needs an answer from somebody before it goes on, such as an approval."""
+        """A reading of a job that waits for an answer from a person, such as an approval."""
         return Reading(
             status=status,
             phase=Phase.WAITING_FOR_INPUT,

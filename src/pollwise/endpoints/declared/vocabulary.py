@@ -242,7 +242,7 @@ class Declaration:
         state: An expression that gives the vendor's word for the state.
         queued: Words for a job that waits. Words are compared without letter case. A number is no text.
         running: Words for a job at work. A word in no list means running, too, and is logged once.
-        waiting_for_input: Words for a job that needs an answer from somebody before it goes on.
+        waiting_for_input: Words for a job that waits for an answer from a person.
         succeeded: Words for a success.
         failed: Words for a failure.
         cancelled: Words for a cancellation.

@@ -4,7 +4,7 @@ Rule 1: `progress` ends a watch, at succeeded and at failed, in any letter case.
 job of the sites API has `completed: false` in the vendor's own example.
 Rule 2: aborted is documented, but not as an end. It counts as an unconfirmed cancellation, for all calls alike. The vendor's own
 command-line tool takes it for a bad end.
-Rule 3: blocked means that the job needs somebody's approval, so its phase is WAITING_FOR_INPUT. paused means running.
+Rule 3: blocked means that the job needs an approval, so its phase is WAITING_FOR_INPUT. paused means running.
 Rule 4: an undocumented word means running. If `completed` is true as well, it is an unconfirmed end of unknown kind.
 Rule 5: a success that also reports an error has failed, because a wrong success is the worst error.
 """
